@@ -1,0 +1,1 @@
+"""Certificates for the webhook: the throw-away pair of a local server."""

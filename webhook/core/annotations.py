@@ -1,0 +1,257 @@
+"""The label and the annotations by which a pod says what it wants: names, accepted values, meaning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+PREFIX = "graceful-worker/"
+LABEL = "graceful-worker"
+LABEL_ENABLED = "enabled"
+LABEL_DISABLED = "disabled"
+INJECTED_LABEL = f"{PREFIX}injected"
+STATUS_ANNOTATION = f"{PREFIX}status"
+
+LONGEST_DURATION = 30 * 86400
+HEARD_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
+"""The stop signals that the wrapper has handlers for, whatever it passes on."""
+PASSED_SIGNALS = (*HEARD_SIGNALS, "USR1", "USR2", "TSTP", "WINCH")
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.ASCII)
+_PATH = re.compile(r"(/[A-Za-z0-9._+-]+)+", re.ASCII)
+_CONTAINER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+
+
+class Mode(Enum):
+    """How the wrapper runs the worker; AUTO is decided by the command line."""
+
+    AUTO = "auto"
+    LOOP = "loop"
+    SIGNAL = "signal"
+
+
+class Sidecars(Enum):
+    """What is done to sidecars."""
+
+    HOOK = "hook"
+    NATIVE = "native"
+    IGNORE = "ignore"
+
+
+class Istio(Enum):
+    """Whether Istio's sidecar is opted out of."""
+
+    OPT_OUT = "opt-out"
+    KEEP = "keep"
+
+
+class Evict(Enum):
+    """Whether autoscalers may evict the pod."""
+
+    ALLOW = "allow"
+    NEVER = "never"
+
+
+INJECTED_SHELL = "injected"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a pod's annotations ask for; None where they ask for nothing. Durations are in seconds."""
+
+    mode: Mode = Mode.AUTO
+    containers: tuple[str, ...] = ()
+    command: tuple[str, ...] | None = None
+    grace_period: int | None = None
+    stop_signal: str | None = None
+    loop_delay: int | None = None
+    istio: Istio = Istio.OPT_OUT
+    sidecars: Sidecars = Sidecars.HOOK
+    shell: str = "/bin/sh"
+    evict: Evict = Evict.ALLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotation: its name under the prefix, what it accepts, what it means, and how its value is read."""
+
+    name: str
+    accepts: str
+    meaning: str
+    read: Callable[[str], Any]
+
+    @property
+    def key(self) -> str:
+        """The annotation's full name."""
+        return PREFIX + self.name
+
+    @property
+    def field(self) -> str:
+        """The field of Settings that it sets."""
+        return self.name.replace("-", "_")
+
+
+class Unreadable(ValueError):
+    """An annotation is unknown (`annotation` is None) or its value cannot be read."""
+
+    def __init__(self, key: str, value: str, annotation: Annotation | None) -> None:
+        super().__init__(key)
+        self.key = key
+        self.value = value
+        self.annotation = annotation
+
+
+def duration(text: str) -> int:
+    """Read a duration (`3600`, `90s`, `1h30m`) as seconds.
+
+    Raises:
+        ValueError: the text is no duration, or one of more than 30 days.
+
+    """
+    parts = _DURATION.fullmatch(text) if 0 < len(text) <= 20 else None
+    if parts is None:
+        raise ValueError(text)
+    days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total > LONGEST_DURATION:
+        raise ValueError(text)
+    return total
+
+
+def _grace_period(text: str) -> int:
+    seconds = duration(text)
+    if not seconds:
+        raise ValueError(text)
+    return seconds
+
+
+def _containers(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if len(set(names)) < len(names) or not all(map(_CONTAINER.fullmatch, names)):
+        raise ValueError(text)
+    return names
+
+
+def _command(text: str) -> tuple[str, ...]:
+    try:
+        words = msgspec.json.decode(text, type=list[str])
+    except msgspec.DecodeError as error:
+        raise ValueError(text) from error
+    if not words or not words[0]:
+        raise ValueError(text)
+    return tuple(words)
+
+
+def _signal(text: str) -> str:
+    name = text.removeprefix("SIG")
+    if name not in PASSED_SIGNALS:
+        raise ValueError(text)
+    return name
+
+
+def _shell(text: str) -> str:
+    if text != INJECTED_SHELL and not _PATH.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+ANNOTATIONS = (
+    Annotation(
+        "mode",
+        "auto, loop or signal",
+        "How the worker is run: again and again, one message per run (loop), or once, ended by a signal (signal).",
+        Mode,
+    ),
+    Annotation(
+        "containers",
+        "container names, separated by commas",
+        "Which containers are workers; all others are sidecars.",
+        _containers,
+    ),
+    Annotation(
+        "command",
+        'a JSON array of strings, such as ["php", "bin/console", "messenger:consume"]',
+        "The worker's command, where the manifest has none because it stands in the image.",
+        _command,
+    ),
+    Annotation(
+        "grace-period",
+        "seconds or a duration of at most 30d, such as 3600, 90m or 1h30m",
+        "The longest time that one message can take, and more; the pod's grace period is raised to it.",
+        _grace_period,
+    ),
+    Annotation(
+        "stop-signal",
+        f"one of {', '.join(PASSED_SIGNALS)}",
+        "The signal that makes the worker finish its message and exit; asks for the signal mode.",
+        _signal,
+    ),
+    Annotation(
+        "loop-delay",
+        "seconds or a duration of at most 30d, such as 5 or 1m",
+        "The pause between two runs in loop mode.",
+        duration,
+    ),
+    Annotation(
+        "istio",
+        "opt-out or keep",
+        "Whether the pod is opted out of Istio's sidecar; keep asks Istio for its native sidecar instead.",
+        Istio,
+    ),
+    Annotation(
+        "sidecars",
+        "hook, native or ignore",
+        "What makes sidecars outlive the worker: a preStop hook (hook), the kubelet (native), nothing (ignore).",
+        Sidecars,
+    ),
+    Annotation(
+        "shell",
+        "the absolute path of a POSIX shell in the image, such as /bin/bash, or injected",
+        "The shell that runs the wrapper and the hooks.",
+        _shell,
+    ),
+    Annotation(
+        "evict",
+        "allow or never",
+        "Whether cluster autoscaler and Karpenter may evict the pod.",
+        Evict,
+    ),
+)
+
+_BY_KEY = {annotation.key: annotation for annotation in ANNOTATIONS}
+
+
+def read_settings(annotations: dict[str, str]) -> Settings:
+    """Read the annotations under the prefix.
+
+    Raises:
+        Unreadable: one of them is unknown, or its value cannot be read.
+
+    """
+    values: dict[str, Any] = {}
+    for key, value in annotations.items():
+        if not key.startswith(PREFIX) or key == STATUS_ANNOTATION:
+            continue
+        annotation = _BY_KEY.get(key)
+        if annotation is None:
+            raise Unreadable(key, value, None)
+        try:
+            values[annotation.field] = annotation.read(value)
+        except ValueError:
+            raise Unreadable(key, value, annotation) from None
+    return Settings(**values)
+
+
+def annotation_of(field: str) -> str:
+    """Name the annotation that sets a field of Settings.
+
+    Raises:
+        KeyError: there is none.
+
+    """
+    return _BY_KEY[PREFIX + field.replace("_", "-")].key

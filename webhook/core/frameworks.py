@@ -1,0 +1,101 @@
+"""The worker frameworks that are known by their command line: the table itself is frameworks.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Annotated
+
+import msgspec
+
+from webhook.core.annotations import Mode
+from webhook.core.command_line import CommandLine, Launcher, Program, basename, read_command_line
+
+
+class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A flag that a worker needs in a mode: its spellings, and the words to add where it is missing."""
+
+    mode: Mode
+    names: tuple[str, ...]
+    add: tuple[str, ...]
+    source: str
+
+    def given_in(self, words: Sequence[str]) -> bool:
+        """Tell whether a command line has the flag, as `--flag`, `--flag=value` or `-fVALUE`."""
+        return any(self._is(word) for word in words)
+
+    def _is(self, word: str) -> bool:
+        if word in self.names:
+            return True
+        return any(
+            word.startswith(f"{name}=") or (len(name) == 2 and name[0] == "-" and word.startswith(name))
+            for name in self.names
+        )
+
+
+class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of the table; CONTRIBUTING.md says what each field means."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+$")]
+    title: str
+    commands: tuple[str, ...]
+    mode: Mode
+    signal: str
+    source: str
+    why: str
+    caution: Annotated[str, msgspec.Meta(max_length=90)] = ""
+    flags: tuple[Flag, ...] = ()
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole table; of rows that fit a command line, the first one counts."""
+
+    framework: tuple[Framework, ...]
+    launcher: tuple[Launcher, ...]
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A framework found in a command line; `behind` is the index behind its last word in the program's words."""
+
+    framework: Framework
+    program: Program
+    behind: int
+
+
+def load_table() -> Table:
+    """Read the table that comes with the package."""
+    text = files("webhook.core").joinpath("frameworks.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Table)
+
+
+TABLE = load_table()
+
+
+def find_framework(argv: Sequence[str]) -> tuple[CommandLine, Match | None]:
+    """Read an argv, and find the framework whose worker it runs."""
+    line = read_command_line(argv, TABLE.launcher)
+    for framework in TABLE.framework:
+        for program in line.programs:
+            for command in framework.commands:
+                behind = _fits(command.split(), program.words)
+                if behind:
+                    return line, Match(framework, program, behind)
+    return line, None
+
+
+def _fits(pattern: Sequence[str], words: Sequence[str]) -> int:
+    """Return the index behind the pattern's last word; 0 where the pattern does not fit."""
+    program = words[0]
+    if "/" in pattern[0]:
+        if not f"/{program}".endswith(f"/{pattern[0]}"):
+            return 0
+    elif basename(program) != pattern[0]:
+        return 0
+    behind = 1
+    for word in pattern[1:]:
+        try:
+            behind = words.index(word, behind) + 1
+        except ValueError:
+            return 0
+    return behind

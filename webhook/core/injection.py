@@ -1,0 +1,42 @@
+"""The whole of the core in one call: a raw pod in, the decision and its patch out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from webhook.core.decision import Decision, Policy, decide
+from webhook.core.patch import Operation, emit
+from webhook.core.pod import JsonObject, Malformed, read_pod
+from webhook.core.reasons import Finding, Kind, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A decision, and the operations that carry it out."""
+
+    decision: Decision
+    patch: list[Operation]
+
+    @property
+    def refusal(self) -> str:
+        """What to tell whoever wrote the pod; empty where it is not refused."""
+        verdict = self.decision.verdict
+        if self.decision.outcome is not Kind.REFUSED:
+            return ""
+        return f"graceful-worker refuses this pod: {verdict} [{verdict.reason.value}]"
+
+
+def inject(raw: JsonObject, policy: Policy) -> Injection:
+    """Decide on a raw pod, or pod template, and return what is to be done; `raw` stays as it is."""
+    try:
+        pod = read_pod(raw)
+    except Malformed as malformed:
+        return Injection(Decision(Kind.REFUSED, Finding(Reason.POD_MALFORMED, detail=str(malformed))), [])
+    decision = decide(pod, policy)
+    if decision.plan is None:
+        return Injection(decision, [])
+    patch = emit(raw, decision.plan)
+    if patch:
+        return Injection(decision, patch)
+    said = tuple(finding for finding in decision.findings if finding.reason.kind is not Kind.CHANGE)
+    return Injection(replace(decision, verdict=Finding(Reason.UNCHANGED), findings=said), [])

@@ -1,0 +1,148 @@
+"""The one vocabulary of reasons: code, kind and sentence of everything that can be said about a pod."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+WARNING_LENGTH = 120
+"""Characters of a warning at most: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response."""
+
+
+class Kind(Enum):
+    """What a reason says of the pod."""
+
+    PROTECTED = "protected"
+    LEFT_ALONE = "left-alone"
+    REFUSED = "refused"
+    CHANGE = "change"
+    NOTE = "note"
+    WARNING = "warning"
+
+
+class Reason(Enum):
+    """A reason; its value is the code that logs, metrics, warnings and audit annotations carry."""
+
+    kind: Kind
+    sentence: str
+
+    def __new__(cls, code: str, kind: Kind, sentence: str) -> Reason:
+        """Make the code the member's value, and kind and sentence its attributes."""
+        member = object.__new__(cls)
+        member._value_ = code
+        member.kind = kind
+        member.sentence = sentence
+        return member
+
+    # What becomes of the pod: each decision has exactly one of these.
+    INJECTED = "injected", Kind.PROTECTED, "The pod is protected."
+    UNCHANGED = "unchanged", Kind.PROTECTED, "The pod was protected already; nothing is left to add."
+
+    OPTED_OUT = "opted-out", Kind.LEFT_ALONE, "The pod's own label says disabled."
+    NOT_LABELLED = "not-labelled", Kind.LEFT_ALONE, "The pod is not labelled, and only labelled pods were asked for."
+    NOT_A_WORKER = (
+        "not-a-worker",
+        Kind.LEFT_ALONE,
+        "No known worker command, and a port or network probe: this looks like a server; label the pod to override.",
+    )
+    WINDOWS_POD = "windows-pod", Kind.LEFT_ALONE, "Windows containers have no POSIX shell and no signals."
+    MIRROR_POD = "mirror-pod", Kind.LEFT_ALONE, "A mirror pod only reflects a static pod; a patch has no effect."
+    NOT_A_POD = "not-a-pod", Kind.LEFT_ALONE, "Only pods are patched."
+    NOT_A_CREATION = "not-a-creation", Kind.LEFT_ALONE, "Pods are patched when they are created only."
+
+    POD_MALFORMED = "pod-malformed", Kind.REFUSED, "The pod is not of the shape that Kubernetes documents."
+    LABEL_INVALID = "label-invalid", Kind.REFUSED, "The label has a value that means nothing."
+    ANNOTATION_UNKNOWN = "annotation-unknown", Kind.REFUSED, "The annotation is not one of graceful-worker's."
+    ANNOTATION_INVALID = "annotation-invalid", Kind.REFUSED, "The annotation's value cannot be read."
+    ANNOTATION_CONFLICT = "annotation-conflict", Kind.REFUSED, "The annotation contradicts the rest of the pod."
+    CONTAINER_UNKNOWN = "container-unknown", Kind.REFUSED, "The annotation names a container that the pod lacks."
+    VOLUME_CONFLICT = "volume-conflict", Kind.REFUSED, "The volume's name or mount path is taken by something else."
+    STOP_SIGNAL_UNHEARD = (
+        "stop-signal-unheard",
+        Kind.REFUSED,
+        "The kubelet would send a stop signal that the wrapper does not hear.",
+    )
+    # These three refuse a labelled pod; in a labelled namespace the pod is left alone.
+    COMMAND_UNKNOWN = "command-unknown", Kind.REFUSED, "Only the image knows the worker's command."
+    SHELL_UNSUPPORTED = "shell-unsupported", Kind.REFUSED, "An injected shell is not supported yet."
+    SIDECARS_UNSUPPORTED = "sidecars-unsupported", Kind.REFUSED, "Native sidecars on request are not supported yet."
+
+    # Why things are done as they are.
+    WORKER_NAMED = "worker-named", Kind.NOTE, "Is a worker: the annotation names it."
+    WORKER_KNOWN = "worker-known", Kind.NOTE, "Is a worker: its command is a known one."
+    WORKER_WRAPPED = "worker-wrapped", Kind.NOTE, "Is a worker: it is wrapped already."
+    WORKER_DEFAULT = "worker-default", Kind.NOTE, "Is the worker: it is the pod's default container."
+    WORKER_FIRST = "worker-first", Kind.NOTE, "Is the worker: it is the first container."
+    SIDECAR = "sidecar", Kind.NOTE, "Is a sidecar: it outlives the workers."
+    SIDECAR_IGNORED = "sidecar-ignored", Kind.NOTE, "Is a sidecar, and ignored as the annotation asks."
+    SIDECAR_NATIVE = (
+        "sidecar-native",
+        Kind.NOTE,
+        "Is a native sidecar: the kubelet ends it after the workers by itself.",
+    )
+    MODE_ASKED = "mode-asked", Kind.NOTE, "The mode is the one that the annotation asks for."
+    MODE_KNOWN = "mode-known", Kind.NOTE, "The mode is the one that suits the known command."
+    MODE_DEFAULT = "mode-default", Kind.NOTE, "The command is unknown: it is taken to handle one message and to exit."
+    RUN_TO_COMPLETION = (
+        "run-to-completion",
+        Kind.NOTE,
+        "The pod is to run to completion: it gets the signal mode, never the loop.",
+    )
+    EVICTION_CUT = (
+        "eviction-cut",
+        Kind.NOTE,
+        "The cluster autoscaler cuts grace periods to 600 s, unless told not to evict the pod.",
+    )
+
+    # What is done.
+    COMMAND_WRAPPED = "command-wrapped", Kind.CHANGE, "The command runs inside the wrapper."
+    FLAGS_ADDED = "flags-added", Kind.CHANGE, "The worker's command gets flags that it lacked."
+    KILL_FILE_HOOK = "kill-file-hook", Kind.CHANGE, "The preStop hook creates the kill file."
+    SIDECAR_HOOK = "sidecar-hook", Kind.CHANGE, "The preStop hook waits for the end of the workers."
+    HOOK_CHAINED = "hook-chained", Kind.CHANGE, "The preStop hook that was there runs after that."
+    VOLUME_SHARED = "volume-shared", Kind.CHANGE, "The containers share a volume."
+    GRACE_RAISED = "grace-raised", Kind.CHANGE, "The grace period is raised."
+    PROBE_GRACE = "probe-grace", Kind.CHANGE, "Failed probes keep the old grace period."
+    MESH_OPT_OUT = "mesh-opt-out", Kind.CHANGE, "Istio's sidecar is opted out of."
+    MESH_NATIVE = "mesh-native", Kind.CHANGE, "Istio is asked for its native sidecar."
+    EVICTION_FORBIDDEN = "eviction-forbidden", Kind.CHANGE, "Cluster autoscaler and Karpenter may not evict the pod."
+
+    # What the operator ought to know: these are sent to whoever creates the pod.
+    FLAGS_MISSING = (
+        "flags-missing",
+        Kind.WARNING,
+        "cannot add flags to a shell string; without them the drain may hang. Add",
+    )
+    OWN_LOOP = "own-loop", Kind.WARNING, "the shell string has a loop of its own; unless it ends by itself, remove it"
+    NEVER_RETURNS = "never-returns", Kind.WARNING, "this worker never ends by itself, so the loop mode will hang"
+    FRAMEWORK_CAUTION = "framework-caution", Kind.WARNING, "only you can set this:"
+    HOOK_KEPT = "hook-kept", Kind.WARNING, "no kill file: a preStop of this kind cannot be chained:"
+    SIDECAR_HOOK_KEPT = "sidecar-hook-kept", Kind.WARNING, "will not wait: a preStop of this kind cannot be chained:"
+    MESH_KEPT = "mesh-kept", Kind.WARNING, "Istio stays, as the pod asks; better: annotation"
+    PROXY_WITHOUT_SHELL = "proxy-without-shell", Kind.WARNING, "no shell, no hook; use the mesh's own switch"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to say about a pod: the reason, where it applies, and the particulars."""
+
+    reason: Reason
+    container: str = ""
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one line: `container NAME: sentence (detail)`."""
+        where = f"container {self.container}: " if self.container else ""
+        return f"{where}{self.reason.sentence}{self.detail and f' ({self.detail})'}"
+
+
+def warning(finding: Finding) -> str:
+    """Say a finding in the 120 characters that the API server leaves a warning; the container's name yields first."""
+    text = f"{finding.reason.sentence} {finding.detail}".rstrip()
+    head = f"{finding.reason.value}: "
+    if finding.container:
+        room = WARNING_LENGTH - len(head) - len(text) - 2
+        name = finding.container if len(finding.container) <= room else finding.container[: max(room - 1, 8)] + "…"
+        head += f"{name}: "
+    line = head + text
+    return line if len(line) <= WARNING_LENGTH else line[: WARNING_LENGTH - 1] + "…"

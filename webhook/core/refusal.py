@@ -1,0 +1,23 @@
+"""Why a pod cannot be protected, for the person who has to mend it."""
+
+from __future__ import annotations
+
+import json
+
+from webhook.core.reasons import Finding, Reason
+
+_LONGEST_QUOTE = 80
+
+
+class Refused(Exception):  # noqa: N818 - a verdict on the pod, not a defect
+    """The pod is refused: the reason, the container if it is about one, and what to write instead."""
+
+    def __init__(self, reason: Reason, container: str = "", detail: str = "") -> None:
+        super().__init__(reason.value)
+        self.finding = Finding(reason, container, detail)
+
+
+def quoted(value: str) -> str:
+    """Quote a value from a manifest on one line, shortened where it is long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + '…"'

@@ -1,0 +1,120 @@
+"""Who is a worker: whether a pod is one at all, and which of its containers are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webhook.core.annotations import (
+    LABEL,
+    LABEL_DISABLED,
+    LABEL_ENABLED,
+    PREFIX,
+    STATUS_ANNOTATION,
+    Settings,
+    annotation_of,
+)
+from webhook.core.frameworks import find_framework
+from webhook.core.pod import Container, Pod
+from webhook.core.reasons import Reason
+from webhook.core.refusal import Refused, quoted
+from webhook.core.wrapping import is_wrapped
+
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+MIRROR = "kubernetes.io/config.mirror"
+OS_LABEL = "kubernetes.io/os"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker container, and why it is one."""
+
+    container: Container
+    reason: Reason
+
+
+def never_touched(pod: Pod) -> Reason | None:
+    """Return why a pod must not be touched, whatever else it says; None where it may be."""
+    if pod.labels.get(LABEL) == LABEL_DISABLED:
+        return Reason.OPTED_OUT
+    if MIRROR in pod.annotations:
+        return Reason.MIRROR_POD
+    declared = pod.spec.os and pod.spec.os.name
+    if declared == "windows" or (pod.spec.node_selector or {}).get(OS_LABEL) == "windows":
+        return Reason.WINDOWS_POD
+    return None
+
+
+def is_labelled(pod: Pod) -> bool:
+    """Tell whether the pod's own label makes it a worker.
+
+    Raises:
+        Refused: the label has another value than the two that mean something.
+
+    """
+    value = pod.labels.get(LABEL)
+    if value is None or value == LABEL_ENABLED:
+        return value is not None
+    raise Refused(
+        Reason.LABEL_INVALID,
+        detail=f"label {LABEL} is {quoted(value)}; write {LABEL_ENABLED} or {LABEL_DISABLED}",
+    )
+
+
+def find_workers(pod: Pod, settings: Settings) -> list[Worker]:
+    """Find the worker containers: the named, else those with a known command, else the default one, else the first.
+
+    All containers with a known command are workers: as a sidecar, the second one would be cut off in mid-message.
+
+    Raises:
+        Refused: a named container is not among the pod's regular containers.
+
+    """
+    containers = pod.spec.containers
+    if settings.containers:
+        by_name = {container.name: container for container in containers}
+        return [Worker(_named(name, by_name), Reason.WORKER_NAMED) for name in settings.containers]
+    known = [Worker(container, reason) for container in containers if (reason := _known(container))]
+    if known:
+        return known
+    default = pod.annotations.get(DEFAULT_CONTAINER)
+    for container in containers:
+        if container.name == default:
+            return [Worker(container, Reason.WORKER_DEFAULT)]
+    return [Worker(containers[0], Reason.WORKER_FIRST)]
+
+
+def _named(name: str, by_name: dict[str, Container]) -> Container:
+    if name in by_name:
+        return by_name[name]
+    raise Refused(
+        Reason.CONTAINER_UNKNOWN,
+        detail=f"annotation {annotation_of('containers')} names {quoted(name)}; "
+        f"the pod's containers are {', '.join(by_name)}",
+    )
+
+
+def _known(container: Container) -> Reason | None:
+    if is_wrapped(container.command, container.args):
+        return Reason.WORKER_WRAPPED
+    _, match = find_framework([*(container.command or ()), *(container.args or ())])
+    return Reason.WORKER_KNOWN if match else None
+
+
+def is_plainly_no_worker(pod: Pod, workers: list[Worker]) -> bool:
+    """Tell whether a pod without the label looks like a server: a web server in the loop would never end.
+
+    An annotation under the prefix says as plainly as the label that somebody thought of this pod.
+    """
+    if any(key.startswith(PREFIX) and key != STATUS_ANNOTATION for key in pod.annotations):
+        return False
+    if any(worker.reason in (Reason.WORKER_KNOWN, Reason.WORKER_WRAPPED) for worker in workers):
+        return False
+    return any(_serves(container) for container in pod.spec.containers)
+
+
+def _serves(container: Container) -> bool:
+    probes = (container.liveness, container.readiness, container.startup)
+    return bool(container.ports) or any(
+        probe and (probe.http_get is not None or probe.tcp_socket is not None or probe.grpc is not None)
+        for probe in probes
+    )

@@ -1,0 +1,169 @@
+"""How each worker container is to run: its command, mode, signal and flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from webhook.core.annotations import HEARD_SIGNALS, Mode, Settings, annotation_of
+from webhook.core.frameworks import Match, find_framework
+from webhook.core.pod import Container
+from webhook.core.reasons import Finding, Reason
+from webhook.core.refusal import Refused, quoted
+from webhook.core.roles import Worker
+from webhook.core.wrapping import Wrapped, is_wrapped, wrap, wrapped_argv
+
+EXIT_MARGIN = 10
+"""Seconds of the grace period that a worker's own time limit leaves for its exit."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """What a worker container becomes; `wrapped` is None where the wrapper stands behind another webhook's command."""
+
+    name: str
+    mode: Mode
+    framework: str
+    wrapped: Wrapped | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What of the pod bears on its workers: its restart policy, and its grace period, in seconds, once raised."""
+
+    restart_policy: str
+    grace: int
+
+    @property
+    def runs_to_completion(self) -> bool:
+        """Whether the kubelet leaves the container ended once it has succeeded; a loop would never let it."""
+        return self.restart_policy != "Always"
+
+
+def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances) -> WorkerPlan:
+    """Decide how a worker runs.
+
+    Raises:
+        Refused: its command is unknown, or what the pod asks for contradicts itself.
+
+    """
+    container = worker.container
+    argv = _argv(container, settings)
+    line, match = find_framework(argv)
+    mode, why = _mode(container, settings, circumstances, match)
+    framework = match.framework if match else None
+    findings = [Finding(worker.reason, container.name, framework.title if framework else ""), why]
+    if line.loops:
+        findings.append(Finding(Reason.OWN_LOOP, container.name))
+    if framework and mode is Mode.LOOP and framework.mode is Mode.SIGNAL:
+        findings.append(Finding(Reason.NEVER_RETURNS, container.name))
+    if framework and framework.caution and mode is framework.mode:
+        findings.append(Finding(Reason.FRAMEWORK_CAUTION, container.name, framework.caution))
+    setting = _signal(container, settings, match) if mode is Mode.SIGNAL else str(settings.loop_delay or 0)
+    if match:
+        argv, said = _with_flags(argv, match, mode, circumstances, container.name)
+        findings += said
+    name = framework.name if framework else ""
+    if is_wrapped(container.command, container.args) and wrapped_argv(container.command, container.args) is None:
+        return WorkerPlan(container.name, mode, name, None, tuple(findings))
+    detail = f"{mode.value}, {'signal ' if mode is Mode.SIGNAL else 'seconds between runs: '}{setting}"
+    findings.append(Finding(Reason.COMMAND_WRAPPED, container.name, detail))
+    wrapped = wrap(settings.shell, container.name, mode.value, setting, argv)
+    return WorkerPlan(container.name, mode, name, wrapped, tuple(findings))
+
+
+def _argv(container: Container, settings: Settings) -> list[str]:
+    """Return what the container runs, by the kubelet's rule: `command`, else what the image says, then `args`."""
+    wrapped = wrapped_argv(container.command, container.args)
+    if wrapped is not None:
+        return wrapped
+    command: Sequence[str] | None = container.command or settings.command
+    if command:
+        return [*command, *(container.args or ())]
+    raise Refused(
+        Reason.COMMAND_UNKNOWN,
+        container.name,
+        f"write the whole command line as command: in the manifest, or what the image runs "
+        f'as annotation {annotation_of("command")}: ["program", "argument"]',
+    )
+
+
+def _mode(
+    container: Container, settings: Settings, circumstances: Circumstances, match: Match | None
+) -> tuple[Mode, Finding]:
+    asked = Mode.SIGNAL if settings.mode is Mode.AUTO and settings.stop_signal else settings.mode
+    if circumstances.runs_to_completion:
+        if asked is Mode.LOOP:
+            raise Refused(
+                Reason.ANNOTATION_CONFLICT,
+                container.name,
+                f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but the pod's restartPolicy is "
+                f"{circumstances.restart_policy}: it is to run to completion; write signal, or leave it out",
+            )
+        return Mode.SIGNAL, Finding(Reason.RUN_TO_COMPLETION, container.name)
+    if asked is not Mode.AUTO:
+        return asked, Finding(Reason.MODE_ASKED, container.name, asked.value)
+    if match is None:
+        return Mode.LOOP, Finding(Reason.MODE_DEFAULT, container.name, Mode.LOOP.value)
+    framework = match.framework
+    return framework.mode, Finding(Reason.MODE_KNOWN, container.name, f"{framework.mode.value}: {framework.why}")
+
+
+def _signal(container: Container, settings: Settings, match: Match | None) -> str:
+    """Choose the signal to pass on: the annotation's, else the framework's, else what the kubelet would send."""
+    declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
+    if declared and declared not in HEARD_SIGNALS:
+        raise Refused(
+            Reason.STOP_SIGNAL_UNHEARD,
+            container.name,
+            f"lifecycle.stopSignal is {quoted(declared)}; write one of {', '.join(HEARD_SIGNALS)}, and what the worker "
+            f"is to get as annotation {annotation_of('stop_signal')}",
+        )
+    return settings.stop_signal or (match and match.framework.signal) or declared or HEARD_SIGNALS[0]
+
+
+def _with_flags(
+    argv: list[str], match: Match, mode: Mode, circumstances: Circumstances, container: str
+) -> tuple[list[str], list[Finding]]:
+    """Insert the flags that the mode needs behind the worker's last known word, so that no `--` swallows them."""
+    room = max(circumstances.grace - EXIT_MARGIN, 1)
+    missing = [
+        word.format(grace_seconds=room, grace_milliseconds=room * 1000)
+        for flag in match.framework.flags
+        if flag.mode is mode and not flag.given_in(match.program.words)
+        for word in flag.add
+    ]
+    if not missing:
+        return argv, []
+    detail = " ".join(missing)
+    if match.program.start is None:
+        return argv, [Finding(Reason.FLAGS_MISSING, container, detail)]
+    behind = match.program.start + match.behind
+    return [*argv[:behind], *missing, *argv[behind:]], [Finding(Reason.FLAGS_ADDED, container, detail)]
+
+
+def check_asked_for(settings: Settings, workers: Iterable[Worker], plans: Iterable[WorkerPlan]) -> None:
+    """Make sure that no annotation goes unused.
+
+    Raises:
+        Refused: one of them has no effect on this pod.
+
+    """
+    modes = {plan.mode for plan in plans}
+    if settings.loop_delay is not None and Mode.LOOP not in modes:
+        raise _useless("loop_delay", "no worker runs in loop mode")
+    if settings.stop_signal is not None and Mode.SIGNAL not in modes:
+        raise _useless("stop_signal", "no worker runs in signal mode")
+    if settings.command is not None and all(_has_own_command(worker.container) for worker in workers):
+        raise _useless("command", "the manifest gives every worker a command: of its own")
+
+
+def _has_own_command(container: Container) -> bool:
+    return bool(container.command) and not is_wrapped(container.command, container.args)
+
+
+def _useless(field: str, why: str) -> Refused:
+    return Refused(
+        Reason.ANNOTATION_CONFLICT, detail=f"annotation {annotation_of(field)} has no effect, because {why}; remove it"
+    )

@@ -1,0 +1,97 @@
+"""The commands that run the package's shell scripts: how they are put together, recognised, and taken apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+MOUNT_PATH = "/graceful-worker"
+VOLUME = "graceful-worker"
+MARKER = "graceful-worker"
+"""$0 of every script: by it, a command is known to be ours."""
+
+_COMMENT = re.compile(r"^\s*#.*\n|^\s*\n", re.MULTILINE)
+_EXPANDED = re.compile(r"\$(?=[$(])")
+
+
+def _script(name: str) -> str:
+    """Read a script of the package as pods carry it: without comments and empty lines."""
+    text = files("webhook.shell").joinpath(name).read_text(encoding="utf-8")
+    return _COMMENT.sub("", text)
+
+
+def keep_from_expansion(text: str) -> str:
+    """Write `$` so that the kubelet's expansion of `$(NAME)` and `$$` in `command` and `args` gives the text back.
+
+    https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/
+    """
+    return _EXPANDED.sub("$$$$", text)
+
+
+# The kubelet expands commands (ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go), but no hooks
+# (handlerRunner.Run in pkg/kubelet/lifecycle/handlers.go).
+WORKER_SCRIPT = keep_from_expansion(_script("worker.sh"))
+WORKER_HOOK_SCRIPT = _script("worker-prestop.sh")
+SIDECAR_HOOK_SCRIPT = _script("sidecar-prestop.sh")
+
+_SCRIPT_ARGUMENTS = 4  # shell, -c, script, marker
+_WRAPPER_ARGUMENTS = _SCRIPT_ARGUMENTS + 3  # folder, mode, setting
+_HOOK_ARGUMENTS = _SCRIPT_ARGUMENTS + 1  # folder or folders
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A container's command and args with the wrapper."""
+
+    command: list[str]
+    args: list[str]
+
+
+def folder(container: str) -> str:
+    """Return the path of a worker's folder in the shared volume."""
+    return f"{MOUNT_PATH}/{container}"
+
+
+def wrap(shell: str, container: str, mode: str, setting: str, argv: Sequence[str]) -> Wrapped:
+    """Put the wrapper before an argv, which stays in `args`, where the kubelet expands it as before."""
+    command = [shell, "-c", WORKER_SCRIPT, MARKER, folder(container), mode, setting]
+    return Wrapped(command, list(argv))
+
+
+def worker_hook(shell: str, container: str, hook: Sequence[str]) -> list[str]:
+    """Return the command of a worker's preStop hook; `hook` is the exec command that was there, or empty."""
+    return [shell, "-c", WORKER_HOOK_SCRIPT, MARKER, folder(container), *hook]
+
+
+def sidecar_hook(shell: str, workers: Sequence[str], hook: Sequence[str]) -> list[str]:
+    """Return the command of a sidecar's preStop hook; `hook` is the exec command that was there, or empty."""
+    return [shell, "-c", SIDECAR_HOOK_SCRIPT, MARKER, " ".join(map(folder, workers)), *hook]
+
+
+def is_ours(command: Sequence[str] | None) -> bool:
+    """Tell whether a command begins with one of our scripts."""
+    return command is not None and len(command) >= _HOOK_ARGUMENTS and command[1] == "-c" and command[3] == MARKER
+
+
+def is_wrapped(command: Sequence[str] | None, args: Sequence[str] | None) -> bool:
+    """Tell whether the wrapper is in a command line: at its beginning, or behind what another webhook put there."""
+    argv = [*(command or ()), *(args or ())]
+    return any(
+        word == MARKER and argv[position - 2] == "-c"
+        for position, word in enumerate(argv[: -(_WRAPPER_ARGUMENTS - _SCRIPT_ARGUMENTS)])
+        if position >= _SCRIPT_ARGUMENTS - 1
+    )
+
+
+def wrapped_argv(command: Sequence[str] | None, args: Sequence[str] | None) -> list[str] | None:
+    """Return what the wrapper runs, where the wrapper begins the command; None where it does not."""
+    if command and is_ours(command) and len(command) == _WRAPPER_ARGUMENTS:
+        return list(args or ())
+    return None
+
+
+def chained_hook(command: Sequence[str]) -> list[str]:
+    """Return the hook that a preStop command runs apart from ours: the whole command where none of it is ours."""
+    return list(command[_HOOK_ARGUMENTS:] if is_ours(command) else command)

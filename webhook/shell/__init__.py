@@ -1,0 +1,1 @@
+"""The scripts that run inside the pods."""

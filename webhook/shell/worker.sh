@@ -1,0 +1,143 @@
+#!/bin/sh
+# Runs the worker until the pod is drained, and never cuts a message short.
+#
+#   sh -c THIS graceful-worker FOLDER loop   SECONDS COMMAND [ARGUMENT...]
+#   sh -c THIS graceful-worker FOLDER signal NAME    COMMAND [ARGUMENT...]
+#
+# FOLDER   this container's folder in the shared volume
+# loop     runs COMMAND again and again, SECONDS apart, until the kill file exists or a stop signal came
+# signal   runs COMMAND once and passes it the signal NAME, once, when a stop signal comes
+#
+# Needs mkdir, rm and sleep in the image. Comments are left out of the copy that a pod carries. Every variable begins
+# with gw_: assigning to one that came with the environment would change what the worker sees.
+
+gw_folder=$1
+gw_mode=$2
+gw_setting=$3
+shift 3
+
+gw_draining=
+gw_interrupted=1
+gw_worker=
+gw_passed=
+
+# First of all: PID 1 of a container ignores every signal that it has no handler for, so a stop signal that came
+# before this line would be lost. Handlers, never `trap ''`: the worker would inherit an ignored signal.
+trap 'gw_draining=1 gw_interrupted=1; pass_on' TERM INT QUIT HUP
+# Whatever ends this shell (short of SIGKILL), the sidecars may go.
+trap 'true >"$gw_folder/kill_sidecar"' EXIT
+
+over() {
+  [ -n "$gw_draining" ] || [ -e "$gw_kill_me" ]
+}
+
+# The volume outlives the container: after a liveness restart the files of the drain before are still there.
+# A hook that is faster than these lines loses its kill file here; its stop signal follows and finds the handler.
+prepare() {
+  [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder") || return 1
+  rm -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat"
+}
+
+# Seconds are slept one by one, in the background: `wait` ends at once when a stop signal comes, and a kill file
+# without a signal (a slow hook behind it) is seen within a second.
+pause() {
+  gw_left=$gw_setting
+  while [ "$gw_left" -gt 0 ] && ! over; do
+    sleep 1 &
+    wait "$!"
+    gw_left=$((gw_left - 1))
+  done
+}
+
+# The run is in the foreground: it keeps stdin, the terminal and its signals, and the shell puts its own handlers off
+# until the run has ended. `exec` in a subshell runs programs only, never a builtin or function of the same name.
+loop() {
+  until over; do
+    (exec "$@") || exit "$?"
+    pause
+  done
+}
+
+# True when process $1 only waits for its children: a shell, or an init such as tini.
+waits_for_children() {
+  for gw_program in /proc/self/exe /bin/sh /bin/bash /bin/busybox; do
+    [ "/proc/$1/exe" -ef "$gw_program" ] && return 0
+  done
+  read -r gw_name <"/proc/$1/comm" || return 1
+  case $gw_name in
+    sh | ash | dash | bash | ksh | mksh | tini | dumb-init | docker-init | catatonit | su | runuser) return 0 ;;
+    *) return 1 ;;
+  esac
+} 2>/dev/null
+
+# A shell starts background processes with INT and QUIT ignored: such a signal, sent before the worker has installed
+# its own handler, would be lost, and the worker would work on until the grace period ends.
+ignores_signal() {
+  while read -r gw_field gw_value; do
+    case $gw_field$gw_value in
+      State:Z*) return 1 ;;
+      SigIgn:*) break ;;
+    esac
+  done <"/proc/$1/status"
+  case $gw_signal$gw_value in
+    INT*[2367abef] | QUIT*[4567cdef]) return 0 ;;
+    *) return 1 ;;
+  esac
+} 2>/dev/null
+
+# Signals process $1, or, where that is a shell or an init, what it waits for: those would die of the signal and leave
+# the worker behind, or (dumb-init) pass it to a whole process group.
+send() {
+  gw_children=
+  if waits_for_children "$1"; then
+    read -r gw_children <"/proc/$1/task/$1/children"
+  fi 2>/dev/null
+  if [ -n "$gw_children" ]; then
+    for gw_child in $gw_children; do
+      send "$gw_child"
+    done
+    return
+  fi
+  while ignores_signal "$1"; do
+    sleep 0.2 2>/dev/null || sleep 1
+  done
+  kill -s "$gw_signal" "$1" 2>/dev/null
+}
+
+# Once only: the second TERM makes RQ, Celery and others drop the message at hand.
+pass_on() {
+  if [ -z "$gw_worker" ] || [ -n "$gw_passed" ]; then
+    return
+  fi
+  gw_passed=1
+  send "$gw_worker"
+}
+
+# In the background, because the shell runs its handlers while it waits, but not while a foreground program runs.
+once() {
+  gw_signal=$gw_setting
+  over && exit 0
+  exec 3<&0
+  (exec "$@" <&3 3<&-) &
+  gw_worker=$!
+  exec 3<&-
+  [ -z "$gw_draining" ] || pass_on
+  gw_code=127
+  while [ -n "$gw_interrupted" ]; do
+    gw_interrupted=
+    wait "$gw_worker"
+    gw_status=$?
+    [ "$gw_status" -eq 127 ] || gw_code=$gw_status
+  done
+  exit "$gw_code"
+}
+
+gw_kill_me=$gw_folder/kill_me
+if ! prepare; then
+  echo "graceful-worker: cannot write to $gw_folder: only the stop signal will end this worker, its sidecars will not wait" >&2
+  gw_kill_me=
+fi
+case $gw_mode in
+  loop) loop "$@" ;;
+  signal) once "$@" ;;
+esac
