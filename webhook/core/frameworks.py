@@ -45,6 +45,7 @@ class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     why: str
     caution: Annotated[str, msgspec.Meta(max_length=90)] = ""
+    note: str = ""
     flags: tuple[Flag, ...] = ()
 
 

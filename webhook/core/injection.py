@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from webhook.core.decision import Decision, Policy, decide
 from webhook.core.patch import Operation, emit
 from webhook.core.pod import JsonObject, Malformed, read_pod
-from webhook.core.reasons import Finding, Kind, Reason
+from webhook.core.reasons import Finding, Kind, Reason, warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,15 @@ class Injection:
         if self.decision.outcome is not Kind.REFUSED:
             return ""
         return f"graceful-worker refuses this pod: {verdict} [{verdict.reason.value}]"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What whoever creates the pod ought to know; also that a pod was left alone for want of something."""
+        said = [warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
+        verdict = self.decision.verdict
+        if self.decision.outcome is Kind.LEFT_ALONE and verdict.reason.kind is Kind.REFUSED:
+            said.append(warning(replace(verdict, detail="Left alone.")))
+        return said
 
 
 def inject(raw: JsonObject, policy: Policy) -> Injection:

@@ -15,6 +15,7 @@ class Kind(Enum):
     PROTECTED = "protected"
     LEFT_ALONE = "left-alone"
     REFUSED = "refused"
+    ERROR = "error"
     CHANGE = "change"
     NOTE = "note"
     WARNING = "warning"
@@ -50,6 +51,13 @@ class Reason(Enum):
     NOT_A_POD = "not-a-pod", Kind.LEFT_ALONE, "Only pods are patched."
     NOT_A_CREATION = "not-a-creation", Kind.LEFT_ALONE, "Pods are patched when they are created only."
 
+    # Requests that get no verdict, only an HTTP error.
+    REVIEW_INVALID = "review-invalid", Kind.ERROR, "The request is no valid AdmissionReview."
+    REVIEW_TOO_LARGE = "review-too-large", Kind.ERROR, "The request body is over the limit."
+    REVIEW_TOO_SLOW = "review-too-slow", Kind.ERROR, "The request body did not arrive in time."
+    REVIEW_NOT_JSON = "review-not-json", Kind.ERROR, "The request body must be of type application/json."
+    DEFECT = "defect", Kind.ERROR, "A defect of graceful-worker; the failurePolicy decides."
+
     POD_MALFORMED = "pod-malformed", Kind.REFUSED, "The pod is not of the shape that Kubernetes documents."
     LABEL_INVALID = "label-invalid", Kind.REFUSED, "The label has a value that means nothing."
     ANNOTATION_UNKNOWN = "annotation-unknown", Kind.REFUSED, "The annotation is not one of graceful-worker's."
@@ -83,6 +91,7 @@ class Reason(Enum):
     MODE_ASKED = "mode-asked", Kind.NOTE, "The mode is the one that the annotation asks for."
     MODE_KNOWN = "mode-known", Kind.NOTE, "The mode is the one that suits the known command."
     MODE_DEFAULT = "mode-default", Kind.NOTE, "The command is unknown: it is taken to handle one message and to exit."
+    FRAMEWORK_NOTE = "framework-note", Kind.NOTE, "Worth knowing of this worker."
     RUN_TO_COMPLETION = (
         "run-to-completion",
         Kind.NOTE,
@@ -115,7 +124,7 @@ class Reason(Enum):
     )
     OWN_LOOP = "own-loop", Kind.WARNING, "the shell string has a loop of its own; unless it ends by itself, remove it"
     NEVER_RETURNS = "never-returns", Kind.WARNING, "this worker never ends by itself, so the loop mode will hang"
-    FRAMEWORK_CAUTION = "framework-caution", Kind.WARNING, "only you can set this:"
+    FRAMEWORK_CAUTION = "framework-caution", Kind.WARNING, "only you can see to this:"
     HOOK_KEPT = "hook-kept", Kind.WARNING, "no kill file: a preStop of this kind cannot be chained:"
     SIDECAR_HOOK_KEPT = "sidecar-hook-kept", Kind.WARNING, "will not wait: a preStop of this kind cannot be chained:"
     MESH_KEPT = "mesh-kept", Kind.WARNING, "Istio stays, as the pod asks; better: annotation"

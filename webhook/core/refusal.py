@@ -9,7 +9,7 @@ from webhook.core.reasons import Finding, Reason
 _LONGEST_QUOTE = 80
 
 
-class Refused(Exception):  # noqa: N818 - a verdict on the pod, not a defect
+class Refused(Exception):
     """The pod is refused: the reason, the container if it is about one, and what to write instead."""
 
     def __init__(self, reason: Reason, container: str = "", detail: str = "") -> None:

@@ -60,6 +60,8 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
         findings.append(Finding(Reason.NEVER_RETURNS, container.name))
     if framework and framework.caution and mode is framework.mode:
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, container.name, framework.caution))
+    if framework and framework.note:
+        findings.append(Finding(Reason.FRAMEWORK_NOTE, container.name, framework.note))
     setting = _signal(container, settings, match) if mode is Mode.SIGNAL else str(settings.loop_delay or 0)
     if match:
         argv, said = _with_flags(argv, match, mode, circumstances, container.name)

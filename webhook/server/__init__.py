@@ -1,0 +1,1 @@
+"""The webhook over HTTPS: reads admission reviews, asks the core, answers."""

@@ -1,0 +1,52 @@
+"""The log: one JSON object a line, on standard output; never a pod, an environment value or a patch."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from typing import Any
+
+import msgspec
+
+LOGGER = "graceful_worker"
+LONGEST_VALUE = 253
+"""Characters of a value that came with a request: the longest name that Kubernetes allows."""
+FIELDS = "fields"
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record as one line of JSON; the `fields` of the record come as keys of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        line |= getattr(record, FIELDS, {})
+        if record.exc_info:
+            # Where it happened, never what it was about: an exception's text may quote the pod.
+            error = record.exc_info[1]
+            line["error"] = type(error).__name__
+            line["stack"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(record.exc_info[2])]
+        return msgspec.json.encode(line).decode()
+
+
+def configure_logs(level: str) -> logging.Logger:
+    """Send this program's log, and uvicorn's, to standard output as JSON."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    for name in (LOGGER, "uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler] if name != "uvicorn.error" else []
+        logger.setLevel(level.upper())
+        logger.propagate = name == "uvicorn.error"
+    return logging.getLogger(LOGGER)
+
+
+def clip(value: str) -> str:
+    """Shorten a value that came with a request."""
+    return value[:LONGEST_VALUE]

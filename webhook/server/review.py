@@ -1,0 +1,129 @@
+"""The AdmissionReview: read from the API server's bytes, answered with the core's decision."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from webhook.core.decision import Decision, Policy
+from webhook.core.injection import Injection, inject
+from webhook.core.pod import JsonObject
+from webhook.core.reasons import Finding, Kind, Reason
+
+API_VERSION = "admission.k8s.io/v1"
+KIND = "AdmissionReview"
+REFUSAL_CODE = 422
+"""The pod is understood, but what it asks for is invalid: the API server passes this code and the message on."""
+
+
+class InvalidReview(ValueError):
+    """The body is no AdmissionReview that can be answered; the message says why."""
+
+
+class GroupKind(msgspec.Struct):
+    """What kind of object is reviewed."""
+
+    kind: str
+    group: str = ""
+    version: str = ""
+
+
+class Request(msgspec.Struct):
+    """The request of a review."""
+
+    uid: str
+    kind: GroupKind
+    operation: str
+    namespace: str = ""
+    dry_run: bool = msgspec.field(default=False, name="dryRun")
+    sub_resource: str = msgspec.field(default="", name="subResource")
+    object: JsonObject | None = None
+
+    @property
+    def generate_name(self) -> str:
+        """The name, or the beginning of it, that the pod's owner gave it."""
+        metadata = (self.object or {}).get("metadata")
+        if not isinstance(metadata, dict):
+            return ""
+        return str(metadata.get("generateName") or metadata.get("name") or "")
+
+
+class Review(msgspec.Struct):
+    """The envelope."""
+
+    api_version: str = msgspec.field(name="apiVersion")
+    kind: str
+    request: Request
+
+
+_DECODER = msgspec.json.Decoder(Review)
+
+
+def read_review(body: bytes) -> Request:
+    """Read an AdmissionReview.
+
+    Raises:
+        InvalidReview: it is not JSON, or not an AdmissionReview of version v1 with a request.
+
+    """
+    try:
+        review = _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidReview(str(error) if body else "The body is empty") from None
+    except RecursionError:
+        raise InvalidReview("The body is nested too deeply") from None
+    if (review.api_version, review.kind) != (API_VERSION, KIND):
+        raise InvalidReview(
+            f"Expected a {KIND} of {API_VERSION}, got a {review.kind[:80]} of {review.api_version[:80]}"
+        )
+    if not review.request.uid:
+        raise InvalidReview("`request.uid` is empty")
+    if reviewed_elsewhere(review.request) is None and review.request.object is None:
+        raise InvalidReview("`request.object` is missing")
+    return review.request
+
+
+def reviewed_elsewhere(request: Request) -> Reason | None:
+    """Return why a request is none of ours; None where it creates a pod."""
+    if request.kind.kind != "Pod" or request.kind.group or request.sub_resource:
+        return Reason.NOT_A_POD
+    if request.operation != "CREATE":
+        return Reason.NOT_A_CREATION
+    return None
+
+
+def review(request: Request, policy: Policy) -> Injection:
+    """Decide on the pod of a request."""
+    elsewhere = reviewed_elsewhere(request)
+    if elsewhere is not None or request.object is None:
+        return Injection(Decision(Kind.LEFT_ALONE, Finding(elsewhere or Reason.NOT_A_POD)), [])
+    return inject(request.object, policy)
+
+
+def answer(request: Request, injection: Injection) -> bytes:
+    """Write the AdmissionReview that carries a decision to the API server."""
+    decision = injection.decision
+    response: dict[str, Any] = {
+        "uid": request.uid,
+        "allowed": decision.outcome is not Kind.REFUSED,
+        "auditAnnotations": _audit_annotations(decision),
+    }
+    if injection.refusal:
+        response["status"] = {"code": REFUSAL_CODE, "reason": "Invalid", "message": injection.refusal}
+    if injection.patch:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(msgspec.json.encode(injection.patch)).decode()
+    warnings = injection.warnings
+    if warnings:
+        response["warnings"] = warnings
+    return msgspec.json.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response})
+
+
+def _audit_annotations(decision: Decision) -> dict[str, str]:
+    annotations = {"outcome": decision.outcome.value, "reason": decision.reason.value}
+    codes = dict.fromkeys(finding.reason.value for finding in decision.findings)
+    if codes:
+        annotations["findings"] = ",".join(codes)
+    return annotations
