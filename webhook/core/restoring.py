@@ -1,17 +1,18 @@
-"""The way back: an injected pod becomes what it was, by the record in its status annotation."""
+"""The way back: the operations by which an injected pod becomes what it was, from the record in its status."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
-from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
-from webhook.core.patch import find_item, item_key
+from webhook.core.annotations import STATUS_ANNOTATION
+from webhook.core.patch import Operation, Path, escape, find_item, item_key
 from webhook.core.pod import JsonObject, read_pod
 from webhook.core.status import read_status
 
 
-def restore(raw: JsonObject) -> bool:
-    """Undo an injection in place; False where the pod, or pod template, bears no record of one.
+def restore(raw: JsonObject) -> list[Operation]:
+    """Return the operations that undo an injection; none where the pod, or pod template, bears no record of one.
 
     What was changed since then in other fields stays. What the record speaks of and is no longer there is left out.
 
@@ -22,60 +23,71 @@ def restore(raw: JsonObject) -> bool:
     """
     status = read_status(read_pod(raw).annotations)
     if status is None:
-        return False
-    raw["metadata"]["annotations"].pop(STATUS_ANNOTATION)
+        return []
+    undoing = _Undoing(raw)
+    undoing.remove(("metadata", "annotations", STATUS_ANNOTATION))
     for named in status.added:
-        _remove(raw, _path(named))
+        undoing.remove(_path(named))
     for named, value in status.before.items():
-        path = _path(named)
-        parent = _find(raw, path[:-1])
-        if isinstance(parent, dict):
-            parent[path[-1]] = value
+        undoing.put_back(_path(named), value)
     for named, was in sorted(status.created.items(), key=lambda item: -item[0].count("/")):
-        _remove_empty(raw, _path(named), was)
-    return True
+        undoing.remove_hollow(_path(named), was)
+    return undoing.operations
 
 
-def bears_mark(raw: JsonObject) -> bool:
-    """Tell whether the label says that this pod is injected."""
-    return bool(read_pod(raw).labels.get(INJECTED_LABEL))
+class _Undoing:
+    """Undoes step by step on a copy, because each operation's indexes are those that the ones before it left."""
 
+    def __init__(self, raw: JsonObject) -> None:
+        self.operations: list[Operation] = []
+        self._pod = deepcopy(raw)
 
-def _path(named: str) -> tuple[str, ...]:
-    return tuple(token.replace("~1", "/").replace("~0", "~") for token in named.split("/")[1:])
+    def remove(self, path: Path) -> None:
+        parent, key, at = self._locate(path)
+        if key is not None:
+            del parent[key]
+            self.operations.append({"op": "remove", "path": at})
 
+    def put_back(self, path: Path, value: Any) -> None:
+        parent, key, at = self._locate(path)
+        if not isinstance(parent, dict):
+            return
+        parent[path[-1]] = value
+        self.operations.append({"op": "add" if key is None else "replace", "path": at, "value": value})
 
-def _find(node: Any, path: tuple[str, ...]) -> Any:
-    for depth, token in enumerate(path):
-        if isinstance(node, dict):
-            node = node.get(token)
-        elif isinstance(node, list):
-            index = find_item(node, item_key(path[:depth]), token)
-            node = None if index is None else node[index]
+    def remove_hollow(self, path: Path, was: str) -> None:
+        """Remove an object that was made for what has just been removed, unless something else has come into it."""
+        parent, key, _ = self._locate(path)
+        if key is None or not _hollow(parent[key]):
+            return
+        if was == "null":
+            self.put_back(path, None)
         else:
-            return None
-    return node
+            self.remove(path)
+
+    def _locate(self, path: Path) -> tuple[Any, str | int | None, str]:
+        """Return the parent of a path, the key in it (None where nothing is there), and the JSON Pointer."""
+        parent: Any = self._pod
+        at = ""
+        for depth, token in enumerate(path, start=1):
+            key: str | int | None
+            if isinstance(parent, dict):
+                key = token if token in parent else None
+            elif isinstance(parent, list):
+                key = find_item(parent, item_key(path[: depth - 1]), token)
+            else:
+                return None, None, at
+            at += f"/{escape(token if key is None else str(key))}"
+            if depth == len(path):
+                return parent, key, at
+            if key is None:
+                return None, None, at
+            parent = parent[key]
+        return None, None, at
 
 
-def _remove(raw: JsonObject, path: tuple[str, ...]) -> None:
-    parent = _find(raw, path[:-1])
-    if isinstance(parent, dict):
-        parent.pop(path[-1], None)
-    elif isinstance(parent, list):
-        index = find_item(parent, item_key(path[:-1]), path[-1])
-        if index is not None:
-            del parent[index]
-
-
-def _remove_empty(raw: JsonObject, path: tuple[str, ...], was: str) -> None:
-    """Remove an object that was made for what has just been removed, unless something else has come into it."""
-    parent = _find(raw, path[:-1])
-    if not isinstance(parent, dict) or not _hollow(parent.get(path[-1])):
-        return
-    if was == "null":
-        parent[path[-1]] = None
-    else:
-        parent.pop(path[-1], None)
+def _path(named: str) -> Path:
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in named.split("/")[1:])
 
 
 def _hollow(value: Any) -> bool:

@@ -27,7 +27,7 @@ def keep_from_expansion(text: str) -> str:
 
     https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/
     """
-    return _EXPANDED.sub("$$$$", text)
+    return _EXPANDED.sub("$$", text)
 
 
 # The kubelet expands commands (ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go), but no hooks

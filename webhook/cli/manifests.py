@@ -1,0 +1,152 @@
+"""Manifests: which documents a file holds, and where in them pods and pod templates are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import jsonpatch
+
+from webhook.cli.yaml_text import InvalidYaml, YamlText
+from webhook.core.patch import Operation, escape
+from webhook.core.pod import JsonObject
+
+STANDARD_INPUT = "-"
+# Where a pod template is, in order of preference; CronJob, all workloads (and custom ones like them), PodTemplate.
+_TEMPLATES = (("spec", "jobTemplate", "spec", "template"), ("spec", "template"), ("template",))
+
+
+class Unreadable(ValueError):
+    """A file cannot be read; the message says which, where and why."""
+
+
+class Text(Protocol):
+    """A text of one or more documents that can be edited by JSON Patch operations."""
+
+    @property
+    def documents(self) -> list[Any]:
+        """The documents as plain data."""
+
+    @property
+    def text(self) -> str:
+        """The text with all edits."""
+
+    def apply(self, document: int, operations: Sequence[Operation]) -> None:
+        """Edit a document, given by its index."""
+
+
+class JsonText:
+    """A text of one JSON document, written back with the indentation that it came with."""
+
+    def __init__(self, text: str) -> None:
+        self.documents: list[Any] = [json.loads(text)]
+        self._original = text
+        self._changed = False
+
+    def apply(self, document: int, operations: Sequence[Operation]) -> None:
+        """Apply operations to the document."""
+        self.documents[document] = jsonpatch.apply_patch(self.documents[document], list(operations))
+        self._changed = self._changed or bool(operations)
+
+    @property
+    def text(self) -> str:
+        """The text: the original one where nothing has changed."""
+        if not self._changed:
+            return self._original
+        second = self._original.lstrip().partition("\n")[2]
+        indent = len(second) - len(second.lstrip(" ")) or None
+        return json.dumps(self.documents[0], indent=indent, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A pod, or a pod template: in which document, at which JSON Pointer, of which object."""
+
+    document: int
+    pointer: str
+    pod: JsonObject
+    kind: str
+    name: str
+
+    @property
+    def title(self) -> str:
+        """Name the place for a reader."""
+        return f"document {self.document + 1}, {self.kind}{self.name and f' {self.name}'}"
+
+    def absolute(self, operations: Sequence[Operation]) -> list[Operation]:
+        """Make operations on the template into operations on its document."""
+        return [{**operation, "path": self.pointer + operation["path"]} for operation in operations]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A file, its text, and the templates in it."""
+
+    path: str
+    text: Text
+
+    @property
+    def templates(self) -> Iterator[Template]:
+        """All pods and pod templates, in order."""
+        for index, document in enumerate(self.text.documents):
+            yield from _templates(document, index, "")
+
+
+def read_manifest(path: str) -> Manifest:
+    """Read a manifest from a file, or from standard input where the path is `-`.
+
+    Raises:
+        Unreadable: there is no such file, or it is neither YAML nor JSON.
+
+    """
+    try:
+        text = sys.stdin.read() if path == STANDARD_INPUT else Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{path}: not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from None
+    return Manifest(path, _parse(path, text))
+
+
+def _parse(path: str, text: str) -> Text:
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return JsonText(text)
+        except (ValueError, RecursionError):
+            pass  # YAML has such a flow style too, and its errors say more.
+    try:
+        return YamlText(text)
+    except InvalidYaml as error:
+        raise Unreadable(f"{path}: {error}") from None
+
+
+def _templates(document: Any, index: int, pointer: str) -> Iterator[Template]:
+    if not isinstance(document, dict):
+        return
+    kind = str(document.get("kind") or "object")
+    items = document.get("items")
+    if kind.endswith("List") and isinstance(items, list):
+        for position, item in enumerate(items):
+            yield from _templates(item, index, f"{pointer}/items/{position}")
+        return
+    metadata = document.get("metadata")
+    name = str(metadata.get("name") or metadata.get("generateName") or "") if isinstance(metadata, dict) else ""
+    if kind == "Pod":
+        yield Template(index, pointer, document, kind, name)
+        return
+    for path in _TEMPLATES:
+        template = _at(document, path)
+        spec = template.get("spec") if isinstance(template, dict) else None
+        if isinstance(template, dict) and isinstance(spec, dict) and "containers" in spec:
+            yield Template(index, pointer + "".join(f"/{escape(key)}" for key in path), template, kind, name)
+            return
+
+
+def _at(document: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
