@@ -75,21 +75,23 @@ def is_ours(command: Sequence[str] | None) -> bool:
     return command is not None and len(command) >= _HOOK_ARGUMENTS and command[1] == "-c" and command[3] == MARKER
 
 
-def is_wrapped(command: Sequence[str] | None, args: Sequence[str] | None) -> bool:
-    """Tell whether the wrapper is in a command line: at its beginning, or behind what another webhook put there."""
-    argv = [*(command or ()), *(args or ())]
-    return any(
-        word == MARKER and argv[position - 2] == "-c"
-        for position, word in enumerate(argv[: -(_WRAPPER_ARGUMENTS - _SCRIPT_ARGUMENTS)])
-        if position >= _SCRIPT_ARGUMENTS - 1
-    )
-
-
 def wrapped_argv(command: Sequence[str] | None, args: Sequence[str] | None) -> list[str] | None:
-    """Return what the wrapper runs, where the wrapper begins the command; None where it does not."""
-    if command and is_ours(command) and len(command) == _WRAPPER_ARGUMENTS:
-        return list(args or ())
+    """Return what the wrapper runs, whatever another webhook has put before it; None where there is no wrapper."""
+    argv = [*(command or ()), *(args or ())]
+    for start in range(len(argv) - _WRAPPER_ARGUMENTS + 1):
+        if is_ours(argv[start : start + _WRAPPER_ARGUMENTS]):
+            return argv[start + _WRAPPER_ARGUMENTS :]
     return None
+
+
+def is_wrapped(command: Sequence[str] | None, args: Sequence[str] | None) -> bool:
+    """Tell whether the wrapper is in a command line."""
+    return wrapped_argv(command, args) is not None
+
+
+def begins_with_wrapper(command: Sequence[str] | None) -> bool:
+    """Tell whether a container's command is the wrapper as wrap() has put it there, and nothing else."""
+    return is_ours(command) and len(command or ()) == _WRAPPER_ARGUMENTS
 
 
 def chained_hook(command: Sequence[str]) -> list[str]:

@@ -1,0 +1,63 @@
+# Everything starts here: `make demo`, `make serve`, `make test`, `make lint`.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LOCAL := .local
+
+.PHONY: demo serve test lint format lock install clean help
+
+help:  ## Show the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+install: $(INSTALLED)  ## Make the virtual environment with the locked dependencies.
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: apt-get install python3 python3-venv, or PYTHON=/path/to/python3 make"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked dependencies into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(INSTALLED)  ## Watch a pod being protected, and a termination in mid-message.
+	@$(BIN)/python -m demo
+
+serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw-away certificate.
+	@$(BIN)/graceful-worker certs $(LOCAL)/certs >/dev/null
+	@echo "The webhook is about to listen on https://127.0.0.1:8443. To try it, in another terminal:"
+	@echo
+	@echo "  curl --cacert $(LOCAL)/certs/ca.crt -H 'Content-Type: application/json' \\"
+	@echo "    --data @examples/review.json https://127.0.0.1:8443/mutate"
+	@echo
+	@exec $(BIN)/graceful-worker serve --host 127.0.0.1 --port 8443 \
+		--tls-cert $(LOCAL)/certs/tls.crt --tls-key $(LOCAL)/certs/tls.key
+
+test: $(INSTALLED)  ## Run all tests, with coverage.
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+lint: $(INSTALLED)  ## Check style, types and shell scripts.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/shellcheck --shell=sh webhook/shell/*.sh
+	$(BIN)/shellcheck .ci/run
+
+format: $(INSTALLED)  ## Format the code.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(INSTALLED)  ## Renew requirements/*.txt from pyproject.toml; needs uv.
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade --output-file requirements/run.txt
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --upgrade --output-file requirements/dev.txt
+
+clean:  ## Remove everything that the other targets made.
+	rm -rf $(VENV) $(LOCAL) .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

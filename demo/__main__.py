@@ -1,0 +1,192 @@
+"""The demo itself: what it shows, in order; it takes about half a minute and stops everything that it starts."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import LiteralScalarString
+
+from certs.throwaway import LOCAL_HOSTS, issue
+from demo.client import Webhook, pod_of
+from demo.local_pod import LocalPod
+from webhook.cli.explanation import explain
+from webhook.cli.manifests import Template
+from webhook.core.decision import Policy
+from webhook.core.injection import inject
+from webhook.core.pod import JsonObject
+from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
+
+ROOT = Path(__file__).parent.parent
+SYMFONY = ROOT / "demo" / "symfony" / "bin" / "console"
+SYMFONY_PACKAGES = Path("/usr/share/php/Symfony/Component/Messenger/autoload.php")
+SCRIPTS = {
+    WORKER_SCRIPT: "webhook/shell/worker.sh",
+    WORKER_HOOK_SCRIPT: "webhook/shell/worker-prestop.sh",
+    SIDECAR_HOOK_SCRIPT: "webhook/shell/sidecar-prestop.sh",
+}
+COLOURS = {"worker": "yellow", "sidecar": "cyan", "kubelet": "magenta"}
+
+
+def main() -> None:
+    """Run the demo."""
+    with tempfile.TemporaryDirectory(prefix="graceful-worker-demo-") as folder, running_webhook(Path(folder)) as webhook:
+        show_patch(webhook)
+        show_termination(webhook, Path(folder))
+        show_symfony(webhook, Path(folder))
+    click.secho("\nEverything that the demo started has been stopped.", dim=True)
+
+
+def headline(text: str) -> None:
+    """Say what comes next."""
+    click.secho(f"\n━━ {text} ", bold=True, nl=False)
+    click.secho("━" * max(100 - len(text), 3), bold=True)
+
+
+@contextmanager
+def running_webhook(folder: Path) -> Iterator[Webhook]:
+    """Run the webhook as it is shipped, with a certificate of its own, on a port that is free."""
+    headline("The webhook starts: HTTPS on loopback, with a throw-away CA and certificate")
+    pair = folder / "certs"
+    issue(LOCAL_HOSTS).write(pair)
+    log = (folder / "webhook.log").open("w+")
+    command = [sys.executable, "-m", "webhook", "serve", "--host", "127.0.0.1", "--port", "0", "--drain", "0"]
+    command += ["--tls-cert", str(pair / "tls.crt"), "--tls-key", str(pair / "tls.key")]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
+    try:
+        webhook = Webhook(address(process, folder / "webhook.log"), pair / "ca.crt")
+        click.echo(f"{webhook.url}/readyz says {webhook.get('/readyz').decode()}")
+        yield webhook
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+def address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Wait until the webhook's log says where it listens."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        for word in log.read_text().split():
+            if word.startswith("https://"):
+                return word
+        time.sleep(0.05)
+    raise SystemExit(f"The webhook did not start:\n{log.read_text()}")
+
+
+def show_patch(webhook: Webhook) -> None:
+    """Send the Symfony Messenger example, and show what the pod becomes, and why."""
+    headline("A pod of examples/symfony-messenger.yaml is created: what the webhook makes of it")
+    pod = pod_of(YAML(typ="safe").load(ROOT / "examples" / "symfony-messenger.yaml"))
+    patched, warnings = webhook.admit(pod)
+    before, after = as_yaml(pod), as_yaml(patched)
+    for line in difflib.unified_diff(before, after, "the pod as it was", "the pod as it is created", n=2):
+        colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
+        click.secho(line, fg=colour, bold=line.startswith(("+++", "---")))
+    for text in warnings:
+        click.secho(f"Warning: {text}", fg="yellow")
+    headline("Why: the same as `graceful-worker explain -f examples/symfony-messenger.yaml`")
+    template = Template(0, "", pod, "Pod", "messenger-…")
+    click.echo("\n".join(explain("examples/symfony-messenger.yaml", template, inject(pod, Policy()))))
+
+
+def as_yaml(pod: JsonObject) -> list[str]:
+    """Write a pod as lines of YAML, with the scripts' names in place of their texts."""
+    stream = io.StringIO()
+    yaml = YAML()
+    yaml.width = 10_000
+    yaml.dump(readable(pod), stream)
+    return stream.getvalue().splitlines()
+
+
+def readable(value: Any) -> Any:
+    """Put names in place of scripts, and the status in lines of its own."""
+    if isinstance(value, dict):
+        return {key: readable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [readable(item) for item in value]
+    if value in SCRIPTS:
+        return f"«{SCRIPTS[value]}: {value.count(chr(10))} lines»"
+    if isinstance(value, str) and value.startswith("{"):
+        return LiteralScalarString(value.replace(',"', ',\n"') + "\n")
+    return value
+
+
+def show_termination(webhook: Webhook, folder: Path) -> None:
+    """Run a small worker with a sidecar, unprotected and protected, and delete the pod in mid-message."""
+    pod = {
+        "metadata": {"generateName": "demo-", "labels": {"graceful-worker": "enabled"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 30,
+            "containers": [
+                {"name": "worker", "image": "demo", "command": [sys.executable, str(ROOT / "demo" / "worker.py")]},
+                {"name": "sidecar", "image": "demo", "command": [sys.executable, str(ROOT / "demo" / "sidecar.py")]},
+            ],
+        },
+    }
+    headline("The unprotected pod is deleted in mid-message: the message is lost")
+    run_and_delete(pod, folder / "unprotected", seconds=1.5)
+    headline("The protected pod is deleted in mid-message: it ends, the loop stops, the sidecar leaves last")
+    patched, _ = webhook.admit(pod)
+    run_and_delete(patched, folder / "protected", seconds=4.5)
+
+
+def show_symfony(webhook: Webhook, folder: Path) -> None:
+    """Do the same with Symfony Messenger itself, where PHP and its packages are installed."""
+    php = shutil.which("php")
+    headline("Symfony Messenger itself")
+    if php is None or not SYMFONY_PACKAGES.exists():
+        click.echo("Left out: to see it, apt-get install php-cli php-symfony-messenger php-symfony-console")
+        return
+    queue = folder / "queue"
+    queue.mkdir()
+    environment = {**os.environ, "QUEUE_DIRECTORY": str(queue)}
+    subprocess.run([php, str(SYMFONY), "demo:send", "3", "3"], env=environment, check=True)
+    pod = {
+        "metadata": {"generateName": "symfony-", "labels": {"graceful-worker": "enabled"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 30,
+            "containers": [
+                {"name": "worker", "image": "demo", "command": [php, str(SYMFONY), "messenger:consume", "async"]},
+                {"name": "sidecar", "image": "demo", "command": [sys.executable, str(ROOT / "demo" / "sidecar.py")]},
+            ],
+        },
+    }
+    patched, _ = webhook.admit(pod)
+    run_and_delete(patched, folder / "symfony", seconds=4.5, environment=environment)
+    left = len(list(queue.glob("*.json")))
+    click.echo(f"{left} of 3 messages still wait in the queue for another pod; none was cut off.")
+
+
+def run_and_delete(pod: JsonObject, volume: Path, seconds: float, environment: dict[str, str] | None = None) -> None:
+    """Run a pod, delete it after some seconds, and say what happens when."""
+    volume.mkdir()
+    begin = time.monotonic()
+
+    def say(name: str, line: str) -> None:
+        click.echo(f"{time.monotonic() - begin:6.2f} s  {click.style(f'{name:8}', fg=COLOURS[name])}  {line}")
+
+    local = LocalPod(pod, volume, say, environment)
+    try:
+        local.start()
+        time.sleep(seconds)
+        say("kubelet", "the pod is deleted")
+        local.delete()
+        say("kubelet", "the pod is gone")
+    finally:
+        local.kill()
+
+
+main()

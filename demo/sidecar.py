@@ -1,0 +1,17 @@
+"""A sidecar that serves until it gets a TERM."""
+
+import signal
+import sys
+from types import FrameType
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """Say goodbye."""
+    print("sidecar leaves", flush=True)
+    sys.exit(0)
+
+
+signal.signal(signal.SIGTERM, leave)
+print("sidecar serves", flush=True)
+while True:
+    signal.pause()
