@@ -31,7 +31,11 @@ from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKE
 
 ROOT = Path(__file__).parent.parent
 SYMFONY = ROOT / "demo" / "symfony" / "bin" / "console"
-SYMFONY_PACKAGES = Path("/usr/share/php/Symfony/Component/Messenger/autoload.php")
+SYMFONY_PACKAGES = ("php-cli", "php-symfony-messenger", "php-symfony-console", "php-symfony-event-dispatcher")
+SYMFONY_FILES = [
+    Path(f"/usr/share/php/Symfony/Component/{component}/autoload.php")
+    for component in ("Messenger", "Console", "EventDispatcher")
+]
 SCRIPTS = {
     WORKER_SCRIPT: "webhook/shell/worker.sh",
     WORKER_HOOK_SCRIPT: "webhook/shell/worker-prestop.sh",
@@ -42,7 +46,10 @@ COLOURS = {"worker": "yellow", "sidecar": "cyan", "kubelet": "magenta"}
 
 def main() -> None:
     """Run the demo."""
-    with tempfile.TemporaryDirectory(prefix="graceful-worker-demo-") as folder, running_webhook(Path(folder)) as webhook:
+    with (
+        tempfile.TemporaryDirectory(prefix="graceful-worker-demo-") as folder,
+        running_webhook(Path(folder)) as webhook,
+    ):
         show_patch(webhook)
         show_termination(webhook, Path(folder))
         show_symfony(webhook, Path(folder))
@@ -147,8 +154,8 @@ def show_symfony(webhook: Webhook, folder: Path) -> None:
     """Do the same with Symfony Messenger itself, where PHP and its packages are installed."""
     php = shutil.which("php")
     headline("Symfony Messenger itself")
-    if php is None or not SYMFONY_PACKAGES.exists():
-        click.echo("Left out: to see it, apt-get install php-cli php-symfony-messenger php-symfony-console")
+    if php is None or not all(file.exists() for file in SYMFONY_FILES):
+        click.echo(f"Left out, because PHP or Symfony is missing: apt-get install {' '.join(SYMFONY_PACKAGES)}")
         return
     queue = folder / "queue"
     queue.mkdir()
@@ -166,8 +173,8 @@ def show_symfony(webhook: Webhook, folder: Path) -> None:
     }
     patched, _ = webhook.admit(pod)
     run_and_delete(patched, folder / "symfony", seconds=4.5, environment=environment)
-    left = len(list(queue.glob("*.json")))
-    click.echo(f"{left} of 3 messages still wait in the queue for another pod; none was cut off.")
+    waiting, cut_off = (len(list(queue.glob(f"*.{state}"))) for state in ("json", "taken"))
+    click.echo(f"Of 3 messages, {waiting} still wait in the queue for another pod, and {cut_off} were cut off.")
 
 
 def run_and_delete(pod: JsonObject, volume: Path, seconds: float, environment: dict[str, str] | None = None) -> None:

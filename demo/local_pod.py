@@ -30,7 +30,7 @@ class LocalPod:
         self._say = say
         self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._threads: list[threading.Thread] = []
+        self._readers: dict[str, threading.Thread] = {}
 
     def start(self) -> None:
         """Start every container."""
@@ -47,7 +47,9 @@ class LocalPod:
                 start_new_session=True,
             )
             self._processes[container["name"]] = process
-            self._in_background(self._repeat, container["name"], process)
+            reader = threading.Thread(target=self._repeat, args=(container["name"], process), daemon=True)
+            reader.start()
+            self._readers[container["name"]] = reader
 
     def delete(self) -> None:
         """End the pod: every preStop hook at once, each followed by TERM; KILL at the end of the grace period."""
@@ -59,16 +61,11 @@ class LocalPod:
             ending.start()
         for ending in endings:
             ending.join()
-        for thread in self._threads:
-            thread.join()
 
     def kill(self) -> None:
         """End whatever is left of the processes that were started here."""
         for process in self._processes.values():
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            _kill_group(process)
 
     def _end(self, container: JsonObject, deadline: float) -> None:
         process = self._processes[container["name"]]
@@ -83,14 +80,12 @@ class LocalPod:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        # What the container's end ends on a node: everything else that ran in it.
+        _kill_group(process)
+        self._readers[container["name"]].join()
         code = process.returncode
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         self._say(container["name"], f"container {how}")
-        # What the container's end ends on a node: everything else that ran in it.
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
 
     def _mounted(self, argv: list[str]) -> list[str]:
         return [
@@ -102,7 +97,9 @@ class LocalPod:
         for line in process.stdout or ():
             self._say(name, line.rstrip())
 
-    def _in_background(self, work: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        thread.start()
-        self._threads.append(thread)
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -38,7 +38,8 @@ def entries_for(namespace: str, namespace_label: str | None, pod_label: str | No
     return [
         entry["name"]
         for entry in CONFIGURATION["webhooks"]
-        if matches(entry["namespaceSelector"], namespace_labels) and matches(entry["objectSelector"], labelled(pod_label))
+        if matches(entry["namespaceSelector"], namespace_labels)
+        and matches(entry["objectSelector"], labelled(pod_label))
     ]
 
 
@@ -51,7 +52,8 @@ def test_a_pod_is_sent_once_if_its_namespace_or_itself_is_labelled_and_it_is_not
 
 
 def test_the_configuration_sorts_before_istios() -> None:
-    assert CONFIGURATION["metadata"]["name"] < "istio-revision-tag-default" < "istio-sidecar-injector"
+    for name in ("istio-revision-tag-default", "istio-sidecar-injector"):
+        assert CONFIGURATION["metadata"]["name"] < name
 
 
 @pytest.mark.parametrize("entry", CONFIGURATION["webhooks"], ids=lambda entry: entry["name"])
@@ -61,5 +63,11 @@ def test_an_entry_is_called_again_has_no_side_effects_and_fails_closed_and_fast(
     assert entry["failurePolicy"] == "Fail"
     assert entry["timeoutSeconds"] <= 5
     assert entry["rules"] == [
-        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "Namespaced"}
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["pods"],
+            "scope": "Namespaced",
+        }
     ]

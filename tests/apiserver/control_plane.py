@@ -1,0 +1,131 @@
+"""A real etcd and kube-apiserver on loopback, found by envtest's convention: KUBEBUILDER_ASSETS.
+
+https://book.kubebuilder.io/reference/envtest
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin"))
+BINARIES = [ASSETS / "etcd", ASSETS / "kube-apiserver"]
+TOKEN = "a-token-of-this-test"
+START_SECONDS = 60
+
+
+def missing() -> str:
+    """Say what is missing for a control plane; empty where nothing is."""
+    absent = [str(binary) for binary in BINARIES if not os.access(binary, os.X_OK)]
+    return (
+        f"no {' and no '.join(absent)} (setup-envtest installs them; KUBEBUILDER_ASSETS names the folder)"
+        if absent
+        else ""
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """A running API server and an administrator's client for it."""
+
+    client: httpx.Client
+
+    def create_namespace(self, name: str, labels: dict[str, str]) -> None:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        self.client.post("/api/v1/namespaces", json=body).raise_for_status()
+
+    def create_pod(self, namespace: str, pod: dict[str, object], *, dry_run: bool = False) -> httpx.Response:
+        parameters = {"dryRun": "All"} if dry_run else {}
+        return self.client.post(f"/api/v1/namespaces/{namespace}/pods", json=pod, params=parameters)
+
+
+@contextmanager
+def control_plane(room: Path) -> Iterator[ControlPlane]:
+    """Run etcd and an API server that lets the holder of one token do everything."""
+    client_port, peer_port, port = free_ports(3)
+    key = rsa.generate_private_key(65537, 2048)
+    (room / "accounts.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (room / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
+    etcd = [
+        BINARIES[0],
+        f"--data-dir={room / 'etcd'}",
+        f"--listen-client-urls=http://127.0.0.1:{client_port}",
+        f"--advertise-client-urls=http://127.0.0.1:{client_port}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer_port}",
+        f"--initial-advertise-peer-urls=http://127.0.0.1:{peer_port}",
+        f"--initial-cluster=default=http://127.0.0.1:{peer_port}",
+        "--unsafe-no-fsync=true",
+    ]
+    api_server = [
+        BINARIES[1],
+        f"--etcd-servers=http://127.0.0.1:{client_port}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        "--endpoint-reconciler-type=none",
+        f"--secure-port={port}",
+        f"--cert-dir={room / 'pki'}",
+        f"--token-auth-file={room / 'tokens.csv'}",
+        "--authorization-mode=AlwaysAllow",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={room / 'accounts.key'}",
+        f"--service-account-signing-key-file={room / 'accounts.key'}",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        "--allow-privileged=true",
+        # No controller manager makes default service accounts here.
+        "--disable-admission-plugins=ServiceAccount",
+    ]
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in (etcd, api_server):
+            with (room / f"{Path(command[0]).name}.log").open("wb") as log:
+                processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        with closing(_client(room, port, processes[1])) as client:
+            yield ControlPlane(client)
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            process.wait(30)
+
+
+def _client(room: Path, port: int, api_server: subprocess.Popen[bytes]) -> httpx.Client:
+    """Wait until the API server is ready; it signs its own certificate when it starts."""
+    deadline = time.monotonic() + START_SECONDS
+    certificate = room / "pki" / "apiserver.crt"
+    while time.monotonic() < deadline and api_server.poll() is None:
+        if certificate.exists() and (room / "pki" / "apiserver.key").exists():
+            client = httpx.Client(
+                base_url=f"https://127.0.0.1:{port}",
+                verify=ssl.create_default_context(cafile=str(certificate)),
+                headers={"Authorization": f"Bearer {TOKEN}"},
+                timeout=30,
+            )
+            try:
+                # Pods are admitted against their namespace and its defaults, which the server makes by itself.
+                if client.get("/readyz").status_code == 200 and client.get("/api/v1/namespaces/default").is_success:
+                    return client
+            except httpx.TransportError:
+                pass
+            client.close()
+        time.sleep(0.2)
+    raise AssertionError("the API server did not become ready:\n" + (room / "kube-apiserver.log").read_text()[-3000:])

@@ -1,0 +1,172 @@
+"""The webhook behind a real API server, which is the only judge of a webhook."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from ruamel.yaml import YAML
+
+from certs.throwaway import LOCAL_HOSTS, issue
+from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
+from tests.golden.cases import Case, all_cases
+from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
+from webhook.core.reasons import Kind
+from webhook.core.wrapping import VOLUME
+
+pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.xdist_group("apiserver")]
+
+CONFIGURATION = Path(__file__).parent.parent.parent / "deploy" / "webhook-configuration.yaml"
+APPENDED_NAMESPACE = "appended"
+OTHER_CONFIGURATION = "zz-appends-a-container"
+Pod = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    room = tmp_path_factory.mktemp("cluster")
+    issue(LOCAL_HOSTS).write(room / "certs")
+    certificate, key = str(room / "certs" / "tls.crt"), str(room / "certs" / "tls.key")
+    port, other_port = free_ports(2)
+    ours = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0"]
+    other = [str(Path(__file__).with_name("appending_webhook.py")), str(other_port), certificate, key]
+    with control_plane(room) as plane, (room / "webhooks.log").open("wb") as log:
+        processes = [
+            subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
+            for command in ([*ours, "--tls-cert", certificate, "--tls-key", key], other)
+        ]
+        try:
+            _install(plane, (room / "certs" / "ca.crt").read_bytes(), port, other_port)
+            yield plane
+        finally:
+            for process in processes:
+                process.terminate()
+                process.wait(30)
+
+
+def _install(plane: ControlPlane, ca: bytes, port: int, other_port: int) -> None:
+    """Install the shipped configuration, and that of another webhook, which is called after ours."""
+    bundle = base64.b64encode(ca).decode()
+    configuration = json.loads(json.dumps(YAML(typ="safe").load(CONFIGURATION)))
+    for entry in configuration["webhooks"]:
+        entry["clientConfig"] = {"url": f"https://127.0.0.1:{port}/mutate", "caBundle": bundle}
+    other = {
+        **configuration,
+        "metadata": {"name": OTHER_CONFIGURATION},
+        "webhooks": [
+            {
+                **configuration["webhooks"][0],
+                "clientConfig": {"url": f"https://127.0.0.1:{other_port}/", "caBundle": bundle},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": APPENDED_NAMESPACE}},
+            }
+        ],
+    }
+    for body in (configuration, other):
+        path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+        plane.client.post(path, json=body).raise_for_status()
+    for name, labels in {
+        "plain": {},
+        "workers": {LABEL: LABEL_ENABLED},
+        APPENDED_NAMESPACE: {LABEL: LABEL_ENABLED},
+    }.items():
+        plane.create_namespace(name, labels)
+    _wait_until_called(plane)
+
+
+def _wait_until_called(plane: ControlPlane) -> None:
+    """A configuration takes effect within a second or so."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        responses = [plane.create_pod(name, worker(), dry_run=True) for name in ("workers", APPENDED_NAMESPACE)]
+        if all(response.is_success for response in responses):
+            ours, both = map(stored, responses)
+            if is_injected(ours) and is_injected(both) and len(both["spec"]["containers"]) > 1:
+                return
+        time.sleep(0.2)
+    raise AssertionError([response.text for response in responses])
+
+
+def worker(labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None) -> Pod:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "worker-", "labels": labels or {}, "annotations": annotations or {}},
+        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}]},
+    }
+
+
+def stored(response: httpx.Response) -> Pod:
+    assert response.is_success, response.text
+    pod: Pod = response.json()
+    return pod
+
+
+def is_injected(pod: Pod) -> bool:
+    return pod["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "labels", "injected"),
+    [
+        ("workers", {}, True),
+        ("workers", {LABEL: LABEL_DISABLED}, False),
+        ("plain", {LABEL: LABEL_ENABLED}, True),
+        ("plain", {}, False),
+        ("kube-system", {LABEL: LABEL_ENABLED}, False),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_pod_is_injected_by_its_own_label_or_its_namespaces(
+    cluster: ControlPlane, namespace: str, labels: dict[str, str], injected: bool, dry_run: bool
+) -> None:
+    assert is_injected(stored(cluster.create_pod(namespace, worker(labels), dry_run=dry_run))) is injected
+
+
+def test_what_a_dry_run_shows_is_what_would_be_stored(cluster: ControlPlane) -> None:
+    shown = stored(cluster.create_pod("workers", worker(), dry_run=True))["spec"]
+    assert shown == stored(cluster.create_pod("workers", worker()))["spec"]
+
+
+def test_a_refusal_arrives_as_an_error_that_says_what_to_write(cluster: ControlPlane) -> None:
+    response = cluster.create_pod("workers", worker(annotations={"graceful-worker/grace-period": "one hour"}))
+    assert response.status_code == 422
+    message = response.json()["message"]
+    for part in ("graceful-worker/grace-period", '"one hour"', "1h30m"):
+        assert part in message
+
+
+def test_warnings_arrive(cluster: ControlPlane) -> None:
+    pod = worker()
+    pod["spec"]["containers"][0]["command"] = ["sh", "-c", "php bin/console messenger:consume async"]
+    response = cluster.create_pod("workers", pod)
+    assert "flags-missing: worker: " in response.headers["warning"]
+
+
+def test_a_container_that_another_webhook_adds_later_gets_what_it_lacks(cluster: ControlPlane) -> None:
+    pod = stored(cluster.create_pod(APPENDED_NAMESPACE, worker()))
+    late = next(container for container in pod["spec"]["containers"] if container["name"] == "late")
+    assert VOLUME in [mount["name"] for mount in late["volumeMounts"]]
+    assert late["lifecycle"]["preStop"]["exec"]["command"][3:] == ["graceful-worker", "/graceful-worker/worker"]
+
+
+@pytest.mark.parametrize("case", [case for case in all_cases() if case.expected_pod is not None], ids=str)
+def test_the_api_server_accepts_the_golden_pod_as_it_was_and_as_it_becomes(cluster: ControlPlane, case: Case) -> None:
+    def named(pod: Pod, label: str) -> Pod:
+        metadata = {**(pod.get("metadata") or {}), "generateName": "golden-"}
+        metadata["labels"] = {**(metadata.get("labels") or {}), LABEL: label}
+        return {**pod, "apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+
+    before = cluster.create_pod("plain", named(case.pod, LABEL_DISABLED), dry_run=True)
+    if not before.is_success:
+        pytest.skip(f"not a pod that this API server takes: {before.json()['message']}")
+    after = cluster.create_pod("plain", named(case.injected, LABEL_DISABLED), dry_run=True)
+    assert after.is_success, after.json()["message"]
+    assert case.injection.decision.outcome is Kind.PROTECTED

@@ -1,0 +1,208 @@
+"""The command line on manifests: what it writes, what it says, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from ruamel.yaml import YAML
+
+from webhook import __version__
+from webhook.cli.commands import main
+
+MANIFESTS = Path(__file__).parent / "manifests"
+ALL = ["several.yaml", "list.json", "rollout.yaml"]
+
+
+def run(*arguments: str, standard_input: str | None = None, **environment: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), input=standard_input, env=environment)
+
+
+def on(manifest: str, command: str, *arguments: str) -> Result:
+    return run(command, "-f", str(MANIFESTS / manifest), *arguments)
+
+
+def documents(text: str) -> list[object]:
+    return list(YAML(typ="safe", pure=True).load_all(text))
+
+
+@pytest.mark.parametrize("manifest", ALL)
+def test_uninject_gives_back_what_inject_was_given(manifest: str) -> None:
+    injected = on(manifest, "inject")
+    original = run("uninject", "-f", "-", standard_input=injected.stdout)
+    assert injected.exit_code == original.exit_code == 0
+    assert documents(original.stdout) == documents((MANIFESTS / manifest).read_text()) != documents(injected.stdout)
+
+
+@pytest.mark.parametrize("manifest", ALL)
+def test_inject_changes_nothing_the_second_time(manifest: str) -> None:
+    once = on(manifest, "inject").stdout
+    assert run("inject", "-f", "-", standard_input=once).stdout == once
+
+
+def test_inject_keeps_comments_order_and_untouched_lines() -> None:
+    before = (MANIFESTS / "several.yaml").read_text().splitlines()
+    after = on("several.yaml", "inject").stdout.splitlines()
+    kept = [line for line in before if line in after]
+    assert [line for line in before if "#" in line] == [line for line in after if "#" in line and line in before]
+    assert set(before) - set(kept) == {
+        "      labels: {app: worker, graceful-worker: enabled}",
+        '        command: ["php", "bin/console", "messenger:consume", "async"]',
+        "            command: [python3, report.py]",
+    }
+
+
+def test_inject_writes_nothing_at_all_when_one_pod_is_refused() -> None:
+    result = run("inject", "-f", str(MANIFESTS / "several.yaml"), "-f", str(MANIFESTS / "refused.yaml"))
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_a_refusal_names_file_document_object_annotation_value_and_what_is_accepted() -> None:
+    line = on("refused.yaml", "inject").stderr
+    for part in (
+        "refused.yaml",
+        "document 2",
+        "Deployment worker",
+        "graceful-worker/grace-period",
+        '"one hour"',
+        "1h30m",
+    ):
+        assert part in line
+
+
+def test_inject_of_several_files_separates_them() -> None:
+    result = run("inject", "-f", str(MANIFESTS / "rollout.yaml"), "-f", str(MANIFESTS / "several.yaml"))
+    assert len(documents(result.stdout)) == 4
+
+
+def test_inject_tells_on_standard_error_what_is_left_alone() -> None:
+    result = on("list.json", "inject")
+    assert "Pod web: left alone" in result.stderr
+    assert "[not-a-worker]" in result.stderr
+    assert [bool("graceful-worker" in str(item)) for item in json.loads(result.stdout)["items"]] == [True, False]
+
+
+def test_only_labelled_leaves_other_pods_alone() -> None:
+    result = on("rollout.yaml", "inject", "--only-labelled")
+    assert result.stdout == (MANIFESTS / "rollout.yaml").read_text()
+
+
+def test_the_grace_period_can_be_set_by_option_and_by_environment() -> None:
+    by_option = on("rollout.yaml", "inject", "--grace-period", "2h").stdout
+    by_environment = run("inject", "-f", str(MANIFESTS / "rollout.yaml"), GRACEFUL_WORKER_GRACE_PERIOD="2h").stdout
+    assert "terminationGracePeriodSeconds: 7200" in by_option
+    assert by_option == by_environment
+
+
+def test_a_grace_period_that_is_no_duration_is_a_usage_error() -> None:
+    result = on("rollout.yaml", "inject", "--grace-period", "soon")
+    assert result.exit_code == 2
+    assert "1h30m" in result.stderr
+
+
+@pytest.mark.parametrize(("manifest", "code"), [("several.yaml", 1), ("refused.yaml", 2), ("broken.yaml", 2)])
+def test_diff_ends_with_1_for_changes_and_2_for_errors(manifest: str, code: int) -> None:
+    assert on(manifest, "diff").exit_code == code
+
+
+def test_diff_of_an_injected_manifest_is_empty() -> None:
+    injected = on("several.yaml", "inject").stdout
+    result = run("diff", "-f", "-", standard_input=injected)
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_diff_shows_lines_that_come_and_go() -> None:
+    text = on("several.yaml", "diff").stdout
+    assert '-        command: ["php", "bin/console", "messenger:consume", "async"]' in text
+    assert "+      terminationGracePeriodSeconds: 3600" in text
+
+
+def test_explain_says_for_each_container_what_is_done_and_why() -> None:
+    text = on("several.yaml", "explain").stdout
+    for part in ("document 1, Deployment worker", "container worker", "Symfony Messenger", "--time-limit=60", "3600 s"):
+        assert part in text
+    for part in ("document 3, CronJob nightly", "container report", "[run-to-completion]"):
+        assert part in text
+
+
+def test_explain_says_why_nothing_is_done() -> None:
+    assert "[not-a-worker]" in on("list.json", "explain").stdout
+
+
+def test_explain_of_a_refused_pod_ends_with_1() -> None:
+    result = on("refused.yaml", "explain")
+    assert result.exit_code == 1
+    assert "[annotation-invalid]" in result.stdout
+
+
+def test_a_file_without_pods_passes_through_unchanged() -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+    assert run("inject", "-f", "-", standard_input=text).stdout == text
+
+
+@pytest.mark.parametrize("command", ["inject", "uninject", "explain"])
+def test_a_broken_file_is_an_error_that_says_where(command: str) -> None:
+    result = on("broken.yaml", command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "broken.yaml: " in result.stderr
+    assert "line" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["inject", "uninject", "diff", "explain"])
+def test_a_missing_file_is_an_error_that_names_it(command: str) -> None:
+    result = run(command, "-f", "no-such-file.yaml")
+    assert result.exit_code in (1, 2)
+    assert "no-such-file.yaml: No such file" in result.stderr
+
+
+def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"kind: \xff\xfe")
+    assert "not UTF-8" in run("inject", "-f", str(binary)).stderr
+
+
+def test_uninject_refuses_a_forged_record() -> None:
+    text = (MANIFESTS / "rollout.yaml").read_text()
+    forged = text.replace("    spec:", '    metadata: {annotations: {graceful-worker/status: "nonsense"}}\n    spec:')
+    result = run("uninject", "-f", "-", standard_input=forged)
+    assert result.exit_code == 1
+    assert "graceful-worker/status" in result.stderr
+
+
+def test_certs_writes_a_key_that_only_its_owner_reads(tmp_path: Path) -> None:
+    assert run("certs", "--host", "webhook.example.com", str(tmp_path / "pair")).exit_code == 0
+    assert (tmp_path / "pair" / "tls.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_certs_refuses_a_name_that_is_none(tmp_path: Path) -> None:
+    result = run("certs", "--host", "a b", str(tmp_path))
+    assert result.exit_code == 1
+    assert "neither a DNS name nor an IP address" in result.stderr
+
+
+def test_serve_refuses_a_certificate_without_its_key(tmp_path: Path) -> None:
+    run("certs", str(tmp_path / "a"))
+    run("certs", str(tmp_path / "b"))
+    pair = ["--tls-cert", str(tmp_path / "a" / "tls.crt"), "--tls-key", str(tmp_path / "b" / "tls.key")]
+    result = run("serve", *pair)
+    assert result.exit_code == 1
+    assert "cannot be used" in result.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["inject"], ["uninject"], ["diff"], ["explain"], ["certs"], ["serve"]])
+def test_help_says_what_a_command_does(command: list[str]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
+def test_serve_help_names_the_environment_variables() -> None:
+    text = run("serve", "--help").stdout
+    for name in ("HOST", "PORT", "TLS_CERT", "TLS_KEY", "GRACE_PERIOD", "BODY_LIMIT", "DRAIN", "LOG_LEVEL"):
+        assert f"GRACEFUL_WORKER_{name}" in text
+
+
+def test_version_is_the_packages() -> None:
+    assert __version__ in run("--version").stdout

@@ -1,0 +1,90 @@
+"""The README's generated parts: each is computed from the product, and put between its two markers.
+
+`python -m tests.documentation.readme` writes them anew.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from webhook.core.annotations import ANNOTATIONS, Mode
+from webhook.core.frameworks import TABLE, Framework
+from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
+
+ROOT = Path(__file__).parent.parent.parent
+README = ROOT / "README.md"
+EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
+SCRIPTS = {
+    "worker.sh": WORKER_SCRIPT,
+    "worker-prestop.sh": WORKER_HOOK_SCRIPT,
+    "sidecar-prestop.sh": SIDECAR_HOOK_SCRIPT,
+}
+_PART = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def command_line(*arguments: str) -> str:
+    """Run the command line, and return what it prints."""
+    command = [sys.executable, "-m", "webhook", *arguments]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
+
+
+def annotations() -> str:
+    rows = (f"| `{annotation.key}` | {annotation.accepts} | {annotation.meaning} |" for annotation in ANNOTATIONS)
+    return "\n".join(["| annotation | accepts | meaning |", "|---|---|---|", *rows])
+
+
+def frameworks() -> str:
+    return "\n".join(
+        ["| framework | mode | signal | flags added | why |", "|---|---|---|---|---|", *map(_row, TABLE.framework)]
+    )
+
+
+def _row(framework: Framework) -> str:
+    flags = " ".join(word for flag in framework.flags for word in flag.add)
+    signal = framework.signal if framework.mode is Mode.SIGNAL else ""
+    why = f"{framework.why} {framework.caution}".rstrip()
+    cells = (f"[{framework.title}]({framework.source})", framework.mode.value, signal, flags and f"`{flags}`", why)
+    return f"| {' | '.join(cells)} |"
+
+
+def explain() -> str:
+    example = "examples/celery.yaml"
+    command = f"$ .venv/bin/graceful-worker explain -f {example}"
+    return f"```console\n{command}\n{command_line('explain', '-f', example)}```"
+
+
+def before() -> str:
+    return f"```yaml\n{_template(EXAMPLE.read_text())}```"
+
+
+def after() -> str:
+    text = command_line("inject", "-f", str(EXAMPLE))
+    for name, script in SCRIPTS.items():
+        text = re.sub(_literal_block(script), lambda _, name=name: f"<{name}>\n", text)
+    return f"```yaml\n{_template(text)}```"
+
+
+def _literal_block(script: str) -> str:
+    """Match a script as a literal block of YAML, whatever its indentation."""
+    lines = (rf" *{re.escape(line)}\n" for line in script.splitlines())
+    return r"\|[-+0-9]*\n" + "".join(lines)
+
+
+def _template(text: str) -> str:
+    lines = text.partition("  template:\n")[2].splitlines(keepends=True)
+    return "".join(line.removeprefix("    ") for line in lines)
+
+
+PARTS = {part.__name__: part for part in (annotations, frameworks, explain, before, after)}
+
+
+def generated(text: str) -> str:
+    """Return the README with its generated parts as they ought to be."""
+    return _PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
+
+
+if __name__ == "__main__":
+    README.write_text(generated(README.read_text()))
