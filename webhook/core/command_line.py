@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,11 +12,20 @@ SHELLS = frozenset({"sh", "ash", "dash", "bash", "ksh", "mksh", "zsh"})
 # comes early. The pod is treated as its beginning says.
 LONGEST_SCRIPT = 8192
 
-_VERSION = re.compile(r"[\d.]+$", re.ASCII)
+_VERSION = "0123456789."
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _RESERVED = frozenset({"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "exec", "command"})
 _LOOPS = frozenset({"while", "until", "for"})
-_OPERATORS = "();<>|&\n"
+# The tokens of a shell string. Not by shlex: its comments begin inside words, too, and swallow the end of the line.
+_TOKEN = re.compile(
+    r"""(?P<blank> [ \t\r]+ | \#[^\n]* )
+      | (?P<operator> [();<>|&\n]+ )
+      | (?P<word> (?: [^ \t\r\n();<>|&'"\\] | \\. | '[^']*' | "(?:[^"\\]|\\.)*" )+ )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_QUOTED = re.compile(r"""\\(.)|'([^']*)'|"((?:[^"\\]|\\.)*)\"""", re.DOTALL)
+_ESCAPED_IN_DOUBLE = re.compile(r"""\\([\\"$`])""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,25 @@ def basename(word: str) -> str:
 
 def read_command_line(argv: Sequence[str], launchers: Sequence[Launcher]) -> CommandLine:
     """Find the programs that an argv runs."""
+    return _read(argv, _Launchers(launchers))
+
+
+class _Launchers:
+    """Launchers by name: a hostile shell string asks for thousands of names."""
+
+    def __init__(self, launchers: Sequence[Launcher]) -> None:
+        names = [(name, launcher) for launcher in launchers for name in launcher.names]
+        self._exact = {name: launcher for name, launcher in names if "*" not in name}
+        self._globs = [(name, launcher) for name, launcher in names if "*" in name]
+
+    def find(self, word: str) -> Launcher | None:
+        """Find the launcher that a word runs; a version behind its name is ignored."""
+        name = basename(word)
+        found = self._exact.get(name) or self._exact.get(name.rstrip(_VERSION))
+        return found or next((launcher for known, launcher in self._globs if fnmatchcase(name, known)), None)
+
+
+def _read(argv: Sequence[str], launchers: _Launchers) -> CommandLine:
     start = _behind_launchers(argv, launchers)
     words = argv[start:]
     script = _shell_string(words)
@@ -67,17 +94,18 @@ def read_command_line(argv: Sequence[str], launchers: Sequence[Launcher]) -> Com
     programs: list[Program] = []
     loops = False
     for command in _simple_commands(script):
-        loops = loops or command[0] in _LOOPS
-        inner = read_command_line(_without_prefix(command), launchers)
+        behind = _behind_prefix(command)
+        loops = loops or not _LOOPS.isdisjoint(command[: behind + 1])
+        inner = _read(command[behind:], launchers)
         programs.extend(Program(program.words, None) for program in inner.programs)
         loops = loops or inner.loops
     return CommandLine(tuple(programs), in_shell=True, loops=loops)
 
 
-def _behind_launchers(argv: Sequence[str], launchers: Sequence[Launcher]) -> int:
+def _behind_launchers(argv: Sequence[str], launchers: _Launchers) -> int:
     position = 0
     while position < len(argv):
-        launcher = _launcher(argv[position], launchers)
+        launcher = launchers.find(argv[position])
         if launcher is None:
             return position
         behind = _behind(launcher, argv, position + 1)
@@ -85,15 +113,6 @@ def _behind_launchers(argv: Sequence[str], launchers: Sequence[Launcher]) -> int
             return position
         position = behind
     return position
-
-
-def _launcher(word: str, launchers: Sequence[Launcher]) -> Launcher | None:
-    name = basename(word)
-    bare = _VERSION.sub("", name)
-    for launcher in launchers:
-        if any(fnmatchcase(name, known) or bare == known for known in launcher.names):
-            return launcher
-    return None
 
 
 def _behind(launcher: Launcher, argv: Sequence[str], position: int) -> int | None:
@@ -142,28 +161,30 @@ def _shell_string(words: Sequence[str]) -> str | None:
 
 def _simple_commands(script: str) -> Iterator[list[str]]:
     """Split a shell string at its operators; one that is not well quoted yields what stands before the flaw."""
-    lexer = shlex.shlex(script.replace("\\\n", " "), posix=True, punctuation_chars=_OPERATORS)
-    lexer.whitespace = " \t\r"
-    lexer.whitespace_split = True
+    script = script.replace("\\\n", " ")
+    position = 0
     words: list[str] = []
-    while True:
-        try:
-            word = lexer.get_token()
-        except ValueError:
-            return
-        if word and not all(character in _OPERATORS for character in word):
-            words.append(word)
-            continue
-        if words:
+    while token := _TOKEN.match(script, position):
+        position = token.end()
+        if token["word"]:
+            words.append(_QUOTED.sub(_unquoted, token["word"]))
+        elif token["operator"] and words:
             yield words
             words = []
-        if word is None:
-            return
+    if words:
+        yield words
 
 
-def _without_prefix(command: list[str]) -> list[str]:
-    """Leave out reserved words and assignments before the command itself."""
+def _unquoted(quoted: re.Match[str]) -> str:
+    escaped, single, double = quoted.groups()
+    if double is not None:
+        return _ESCAPED_IN_DOUBLE.sub(r"\1", double)
+    return escaped or single or ""
+
+
+def _behind_prefix(command: list[str]) -> int:
+    """Return the index of the command itself, behind reserved words and assignments."""
     for position, word in enumerate(command):
         if word not in _RESERVED and not _ASSIGNMENT.match(word):
-            return command[position:]
-    return []
+            return position
+    return len(command)

@@ -44,7 +44,7 @@ class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signal: str
     source: str
     why: str
-    caution: Annotated[str, msgspec.Meta(max_length=90)] = ""
+    caution: Annotated[str, msgspec.Meta(max_length=80)] = ""
     note: str = ""
     flags: tuple[Flag, ...] = ()
 
@@ -73,25 +73,43 @@ def load_table() -> Table:
 TABLE = load_table()
 
 
+class _Pattern(msgspec.Struct, frozen=True):
+    """A command of a framework, as words, and the rank of its row in the table."""
+
+    rank: int
+    framework: Framework
+    words: tuple[str, ...]
+
+
+def _patterns_by_name(table: Table) -> dict[str, list[_Pattern]]:
+    """Sort patterns by the name of their program: a hostile shell string runs thousands of commands."""
+    patterns: dict[str, list[_Pattern]] = {}
+    for rank, framework in enumerate(table.framework):
+        for command in framework.commands:
+            words = tuple(command.split())
+            patterns.setdefault(basename(words[0]), []).append(_Pattern(rank, framework, words))
+    return patterns
+
+
+_PATTERNS = _patterns_by_name(TABLE)
+
+
 def find_framework(argv: Sequence[str]) -> tuple[CommandLine, Match | None]:
     """Read an argv, and find the framework whose worker it runs."""
     line = read_command_line(argv, TABLE.launcher)
-    for framework in TABLE.framework:
-        for program in line.programs:
-            for command in framework.commands:
-                behind = _fits(command.split(), program.words)
-                if behind:
-                    return line, Match(framework, program, behind)
-    return line, None
+    rank = len(TABLE.framework)
+    match = None
+    for program in line.programs:
+        for pattern in _PATTERNS.get(basename(program.words[0]), ()):
+            behind = _fits(pattern.words, program.words) if pattern.rank < rank else 0
+            if behind:
+                rank, match = pattern.rank, Match(pattern.framework, program, behind)
+    return line, match
 
 
 def _fits(pattern: Sequence[str], words: Sequence[str]) -> int:
     """Return the index behind the pattern's last word; 0 where the pattern does not fit."""
-    program = words[0]
-    if "/" in pattern[0]:
-        if not f"/{program}".endswith(f"/{pattern[0]}"):
-            return 0
-    elif basename(program) != pattern[0]:
+    if not f"/{words[0]}".endswith(f"/{pattern[0]}"):
         return 0
     behind = 1
     for word in pattern[1:]:

@@ -39,7 +39,7 @@ def item_key(path: Path) -> str:
 
 def find_item(items: list[Any], key: str, value: str) -> int | None:
     """Return the index of the list item with this key; None where there is none."""
-    return next((index for index, item in enumerate(items) if item.get(key) == value), None)
+    return next((i for i, item in enumerate(items) if isinstance(item, dict) and item.get(key) == value), None)
 
 
 class PodPatch:

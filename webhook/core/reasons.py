@@ -120,15 +120,19 @@ class Reason(Enum):
     FLAGS_MISSING = (
         "flags-missing",
         Kind.WARNING,
-        "cannot add flags to a shell string; without them the drain may hang. Add",
+        "the shell string lacks flags, so the drain may fail; add",
     )
     OWN_LOOP = "own-loop", Kind.WARNING, "the shell string has a loop of its own; unless it ends by itself, remove it"
     NEVER_RETURNS = "never-returns", Kind.WARNING, "this worker never ends by itself, so the loop mode will hang"
-    FRAMEWORK_CAUTION = "framework-caution", Kind.WARNING, "only you can see to this:"
-    HOOK_KEPT = "hook-kept", Kind.WARNING, "no kill file: a preStop of this kind cannot be chained:"
+    FRAMEWORK_CAUTION = "framework-caution", Kind.WARNING, "beware:"
+    HOOK_KEPT = (
+        "hook-kept",
+        Kind.WARNING,
+        "no kill file, so only the stop signal ends it and sidecars will not wait: preStop is",
+    )
     SIDECAR_HOOK_KEPT = "sidecar-hook-kept", Kind.WARNING, "will not wait: a preStop of this kind cannot be chained:"
     MESH_KEPT = "mesh-kept", Kind.WARNING, "Istio stays, as the pod asks; better: annotation"
-    PROXY_WITHOUT_SHELL = "proxy-without-shell", Kind.WARNING, "no shell, no hook; use the mesh's own switch"
+    PROXY_WITHOUT_SHELL = "proxy-without-shell", Kind.WARNING, "no shell for a hook; use"
 
 
 @dataclass(frozen=True, slots=True)

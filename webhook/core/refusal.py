@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from webhook.core.reasons import Finding, Reason
 
 _LONGEST_QUOTE = 80
+_LONGEST_LIST = 400
 
 
 class Refused(Exception):
@@ -15,6 +17,12 @@ class Refused(Exception):
     def __init__(self, reason: Reason, container: str = "", detail: str = "") -> None:
         super().__init__(reason.value)
         self.finding = Finding(reason, container, detail)
+
+
+def listed(names: Iterable[str]) -> str:
+    """List names in a sentence, shortened where they are many."""
+    text = ", ".join(names)
+    return text if len(text) <= _LONGEST_LIST else text[:_LONGEST_LIST] + "…"
 
 
 def quoted(value: str) -> str:

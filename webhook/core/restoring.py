@@ -91,5 +91,5 @@ def _path(named: str) -> Path:
 
 
 def _hollow(value: Any) -> bool:
-    """Tell whether nothing but empty objects is left."""
-    return all(map(_hollow, value.values())) if isinstance(value, dict) else not value
+    """Tell whether nothing but empty objects is left; an empty string or a zero is somebody's value."""
+    return all(map(_hollow, value.values())) if isinstance(value, dict) else value == []

@@ -16,7 +16,7 @@ from webhook.core.annotations import (
 from webhook.core.frameworks import find_framework
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Reason
-from webhook.core.refusal import Refused, quoted
+from webhook.core.refusal import Refused, listed, quoted
 from webhook.core.wrapping import is_wrapped
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
@@ -89,7 +89,7 @@ def _named(name: str, by_name: dict[str, Container]) -> Container:
     raise Refused(
         Reason.CONTAINER_UNKNOWN,
         detail=f"annotation {annotation_of('containers')} names {quoted(name)}; "
-        f"the pod's containers are {', '.join(by_name)}",
+        f"the pod's containers are {listed(by_name)}",
     )
 
 

@@ -37,8 +37,13 @@ class Status(msgspec.Struct):
         """Return the pod's grace period, in seconds, before it was raised; None where it was not."""
         if GRACE_POINTER in self.added:
             return default
-        value = self.before.get(GRACE_POINTER)
-        return value if isinstance(value, int) else None
+        if GRACE_POINTER not in self.before:
+            return None
+        value = self.before[GRACE_POINTER]
+        if value is None:
+            return default
+        # Not isinstance(): the record has been in other hands, and True is an int.
+        return value if type(value) is int else None
 
 
 def read_status(annotations: dict[str, str]) -> Status | None:

@@ -11,7 +11,7 @@ from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker
-from webhook.core.wrapping import Wrapped, is_wrapped, wrap, wrapped_argv
+from webhook.core.wrapping import Wrapped, begins_with_wrapper, is_wrapped, wrap, wrapped_argv
 
 EXIT_MARGIN = 10
 """Seconds of the grace period that a worker's own time limit leaves for its exit."""
@@ -62,12 +62,13 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, container.name, framework.caution))
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, container.name, framework.note))
-    setting = _signal(container, settings, match) if mode is Mode.SIGNAL else str(settings.loop_delay or 0)
+    declared = _declared_signal(container)
+    setting = _signal(declared, settings, match) if mode is Mode.SIGNAL else str(settings.loop_delay or 0)
     if match:
         argv, said = _with_flags(argv, match, mode, circumstances, container.name)
         findings += said
     name = framework.name if framework else ""
-    if is_wrapped(container.command, container.args) and wrapped_argv(container.command, container.args) is None:
+    if is_wrapped(container.command, container.args) and not begins_with_wrapper(container.command):
         return WorkerPlan(container.name, mode, name, None, tuple(findings))
     detail = f"{mode.value}, {'signal ' if mode is Mode.SIGNAL else 'seconds between runs: '}{setting}"
     findings.append(Finding(Reason.COMMAND_WRAPPED, container.name, detail))
@@ -112,16 +113,28 @@ def _mode(
     return framework.mode, Finding(Reason.MODE_KNOWN, container.name, f"{framework.mode.value}: {framework.why}")
 
 
-def _signal(container: Container, settings: Settings, match: Match | None) -> str:
-    """Choose the signal to pass on: the annotation's, else the framework's, else what the kubelet would send."""
-    declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
-    if declared and declared not in HEARD_SIGNALS:
+def _declared_signal(container: Container) -> str:
+    """Return the signal that the container says the kubelet is to send it; empty where it says nothing.
+
+    Raises:
+        Refused: the wrapper does not hear it. In the loop mode, too: SIGKILL would follow the preStop hook at once.
+
+    """
+    declared = (container.lifecycle and container.lifecycle.stop_signal) or ""
+    name = declared.removeprefix("SIG")
+    if name and name not in HEARD_SIGNALS:
+        heard = ", ".join(f"SIG{signal}" for signal in HEARD_SIGNALS)
         raise Refused(
             Reason.STOP_SIGNAL_UNHEARD,
             container.name,
-            f"lifecycle.stopSignal is {quoted(declared)}; write one of {', '.join(HEARD_SIGNALS)}, and what the worker "
-            f"is to get as annotation {annotation_of('stop_signal')}",
+            f"lifecycle.stopSignal is {quoted(declared)}; write one of {heard}; what only the worker is to get "
+            f"belongs in annotation {annotation_of('stop_signal')}",
         )
+    return name
+
+
+def _signal(declared: str, settings: Settings, match: Match | None) -> str:
+    """Choose the signal to pass on: the annotation's, else the framework's, else what the kubelet would send."""
     return settings.stop_signal or (match and match.framework.signal) or declared or HEARD_SIGNALS[0]
 
 

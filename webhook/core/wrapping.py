@@ -78,6 +78,8 @@ def is_ours(command: Sequence[str] | None) -> bool:
 def wrapped_argv(command: Sequence[str] | None, args: Sequence[str] | None) -> list[str] | None:
     """Return what the wrapper runs, whatever another webhook has put before it; None where there is no wrapper."""
     argv = [*(command or ()), *(args or ())]
+    if MARKER not in argv:
+        return None
     for start in range(len(argv) - _WRAPPER_ARGUMENTS + 1):
         if is_ours(argv[start : start + _WRAPPER_ARGUMENTS]):
             return argv[start + _WRAPPER_ARGUMENTS :]

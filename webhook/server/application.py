@@ -12,6 +12,7 @@ from time import perf_counter
 import msgspec
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from webhook.core.decision import Policy
 from webhook.core.reasons import Reason
@@ -65,7 +66,7 @@ def create_application(
     clock: Callable[[], float] = perf_counter,
 ) -> FastAPI:
     """Build the application; `clock` counts seconds."""
-    application = FastAPI(title="graceful-worker", openapi_url=None)
+    application = FastAPI(title="graceful-worker", openapi_url=None, redirect_slashes=False)
     metrics = Metrics()
     mutation = Mutation(policy, limits or Limits(), metrics, clock)
     ready = readiness or Readiness()
@@ -161,11 +162,15 @@ class Mutation:
                     body += chunk
                     if len(body) > self._limits.body_bytes:
                         raise too_large
-        except TimeoutError:
+        except (TimeoutError, ClientDisconnect):  # the patience of one of the two is over
             raise Rejected(Reason.REVIEW_TOO_SLOW) from None
         return bytes(body)
 
 
+def error_content(code: str, message: str) -> bytes:
+    """Write the body of an error."""
+    return msgspec.json.encode({"error": {"code": code, "message": message}})
+
+
 def _error_response(status: int, code: str, message: str, headers: dict[str, str]) -> Response:
-    content = msgspec.json.encode({"error": {"code": code, "message": message}})
-    return Response(content, status, headers, media_type=JSON)
+    return Response(error_content(code, message), status, headers, media_type=JSON)

@@ -36,10 +36,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logs(level: str) -> logging.Logger:
-    """Send this program's log, and uvicorn's, to standard output as JSON."""
+    """Send this program's log, and those of uvicorn and asyncio, to standard output as JSON."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
-    for name in (LOGGER, "uvicorn", "uvicorn.error"):
+    for name in (LOGGER, "uvicorn", "uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers = [handler] if name != "uvicorn.error" else []
         logger.setLevel(level.upper())

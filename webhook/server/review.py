@@ -47,7 +47,8 @@ class Request(msgspec.Struct):
         metadata = (self.object or {}).get("metadata")
         if not isinstance(metadata, dict):
             return ""
-        return str(metadata.get("generateName") or metadata.get("name") or "")
+        names = (metadata.get("generateName"), metadata.get("name"))
+        return next((name for name in names if name and isinstance(name, str)), "")
 
 
 class Review(msgspec.Struct):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import uvloop
 
 from webhook.core.decision import Policy
 from webhook.server.application import Limits, Readiness, create_application
 from webhook.server.logs import configure_logs
-
-HEAD_BYTES = 64 * 1024
-"""Bytes of header names and values in one request: an API server sends well under one KiB."""
+from webhook.server.protocol import LimitedProtocol, protocol_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,8 @@ class ServerOptions:
     """How to serve; times are in seconds.
 
     `idle_seconds` is above the 90 s after which Go's HTTP client, and so the API server, drops an idle connection:
-    were it the server that closes first, a request might be on its way already.
+    were it the server that closes first, a request might be on its way already. `head_seconds` also limits the
+    handshake before the first head, and the goodbye after the last answer.
     """
 
     host: str
@@ -40,50 +40,23 @@ class ServerOptions:
     log_level: str = "info"
 
 
-def protocol_class(  # noqa: C901 - one small class, counted with its methods
-    head_seconds: float, readiness: Readiness
-) -> type[HttpToolsProtocol]:
-    """Make uvicorn's protocol drop clients that are slow to send a head, and say goodbye in a drain."""
+class ImpatientLoop(uvloop.Loop):
+    """An event loop whose server drops clients that do not do their part at the begin and the end of TLS.
 
-    class LimitedProtocol(HttpToolsProtocol):
-        _head_timer: asyncio.TimerHandle | None = None
-        _head_bytes = 0
+    Otherwise these have 60 s and 30 s; with the latter, a client that does not listen keeps the process from ending.
+    """
 
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)  # type: ignore[arg-type]
-            self._await_head()
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_timer()
-            super().connection_lost(exc)
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._head_bytes = 0
-            self._await_head()
-
-        def on_header(self, name: bytes, value: bytes) -> None:
-            self._head_bytes += len(name) + len(value)
-            if self._head_bytes > HEAD_BYTES:
-                raise ValueError("header too large")  # the parser turns it into a 400
-            super().on_header(name, value)
-
-        def on_headers_complete(self) -> None:
-            self._stop_timer()
-            super().on_headers_complete()
-            if readiness.draining:
-                self.cycle.keep_alive = False
-
-        def _await_head(self) -> None:
-            self._stop_timer()
-            self._head_timer = self.loop.call_later(head_seconds, self.transport.close)
-
-        def _stop_timer(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-
-    return LimitedProtocol
+    async def create_server(  # type: ignore[override]
+        self, *arguments: Any, **options: Any
+    ) -> asyncio.AbstractServer:
+        """Create a server with these limits, which uvicorn does not set."""
+        options |= {"ssl_handshake_timeout": self._seconds, "ssl_shutdown_timeout": self._seconds}
+        create: Callable[..., Awaitable[asyncio.AbstractServer]] = super().create_server
+        return await create(*arguments, **options)
 
 
 class DrainingServer(uvicorn.Server):
@@ -110,10 +83,18 @@ class DrainingServer(uvicorn.Server):
         """Tell whether the drain is over."""
         now = asyncio.get_running_loop().time()
         if self._readiness.draining:
-            self._deadline = self._deadline or now + self._drain_seconds
+            if self._deadline is None:
+                self._deadline = now + self._drain_seconds
+                self._close_what_is_in_flight()
             if now >= self._deadline:
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    def _close_what_is_in_flight(self) -> None:
+        """Say goodbye with the answers to requests that came before the drain, too."""
+        for connection in self.server_state.connections:
+            if isinstance(connection, LimitedProtocol):
+                connection.close_when_answered()
 
 
 def serve(policy: Policy, options: ServerOptions, announce: Callable[[], Any] = lambda: None) -> None:
@@ -126,7 +107,6 @@ def serve(policy: Policy, options: ServerOptions, announce: Callable[[], Any] = 
         port=options.port,
         ssl_certfile=options.tls_cert,
         ssl_keyfile=options.tls_key,
-        loop="uvloop",
         http=protocol_class(options.head_seconds, readiness),
         ws="none",
         lifespan="off",
@@ -139,4 +119,6 @@ def serve(policy: Policy, options: ServerOptions, announce: Callable[[], Any] = 
         timeout_graceful_shutdown=options.finish_seconds,
     )
     announce()
-    DrainingServer(config, readiness, options.drain_seconds).run()
+    server = DrainingServer(config, readiness, options.drain_seconds)
+    with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
+        runner.run(server.serve())

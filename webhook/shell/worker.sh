@@ -58,24 +58,48 @@ loop() {
   done
 }
 
-# True when process $1 only waits for its children: a shell, or an init such as tini.
-waits_for_children() {
-  for gw_program in /proc/self/exe /bin/sh /bin/bash /bin/busybox; do
-    [ "/proc/$1/exe" -ef "$gw_program" ] && return 0
-  done
-  read -r gw_name <"/proc/$1/comm" || return 1
-  case $gw_name in
-    sh | ash | dash | bash | ksh | mksh | tini | dumb-init | docker-init | catatonit | su | runuser) return 0 ;;
+# True when the signal is in the mask $2 (SigIgn: ignored, SigCgt: caught) of process $1; a zombie's masks are past.
+in_mask() {
+  while read -r gw_field gw_value; do
+    case $gw_field$gw_value in
+      State:Z*) return 1 ;;
+      "$2":*) break ;;
+    esac
+  done <"/proc/$1/status"
+  case $gw_signal$gw_value in
+    HUP*[13579bdf] | INT*[2367abef] | QUIT*[4567cdef]) return 0 ;;
+    USR1*[2367abef]?? | USR2*[89abcdef]?? | TERM*[4567cdef]???) return 0 ;;
     *) return 1 ;;
   esac
 } 2>/dev/null
 
+# True when process $1 only waits for its children: an init such as tini, or a shell. A shell with a handler of its own
+# is a worker; but bash has one for INT whenever it waits.
+waits_for_children() {
+  read -r gw_name <"/proc/$1/comm"
+  case $gw_name in
+    tini | dumb-init | docker-init | catatonit | su | runuser) return 0 ;;
+  esac
+  [ "$gw_signal" = INT ] || ! in_mask "$1" SigCgt || return 1
+  for gw_program in /proc/self/exe /bin/sh /bin/bash /bin/busybox; do
+    [ "/proc/$1/exe" -ef "$gw_program" ] && return 0
+  done
+  case $gw_name in
+    sh | ash | dash | bash | ksh | mksh) return 0 ;;
+    *) return 1 ;;
+  esac
+} 2>/dev/null
+
+# Signals process $1, or, where that only waits, what it waits for: a shell would die of the signal and leave the worker
+# behind, and dumb-init would pass it to a whole process group.
 # A shell starts background processes with INT and QUIT ignored: such a signal, sent before the worker has installed
-# its own handler, would be lost, and the worker would work on until the grace period ends.
+# its own handler, would be lost, and the worker would work on until the grace period ends. So would one that is sent
+# to a process which has just ended, and whose shell has yet to start the worker.
 ignores_signal() {
+  gw_value=
   while read -r gw_field gw_value; do
     case $gw_field$gw_value in
-      State:Z*) return 1 ;;
+      State:Z*) [ "$1" != "$gw_worker" ]; return ;;
       SigIgn:*) break ;;
     esac
   done <"/proc/$1/status"
@@ -83,34 +107,42 @@ ignores_signal() {
     INT*[2367abef] | QUIT*[4567cdef]) return 0 ;;
     *) return 1 ;;
   esac
-} 2>/dev/null
+}
 
 # Signals process $1, or, where that is a shell or an init, what it waits for: those would die of the signal and leave
-# the worker behind, or (dumb-init) pass it to a whole process group.
+# the worker behind, or (dumb-init) pass it to a whole process group. Sets gw_again where it has to be called again.
 send() {
   gw_children=
   if waits_for_children "$1"; then
     read -r gw_children <"/proc/$1/task/$1/children"
-  fi 2>/dev/null
+  fi
   if [ -n "$gw_children" ]; then
     for gw_child in $gw_children; do
       send "$gw_child"
     done
     return
   fi
-  while ignores_signal "$1"; do
-    sleep 0.2 2>/dev/null || sleep 1
-  done
-  kill -s "$gw_signal" "$1" 2>/dev/null
-}
+  case " $gw_passed " in
+    *" $1 "*) return ;;
+  esac
+  if ! ignores_signal "$1" && kill -s "$gw_signal" "$1"; then
+    gw_passed="$gw_passed $1"
+  else
+    gw_again=1
+  fi
+} 2>/dev/null
 
 # Once only: the second TERM makes RQ, Celery and others drop the message at hand.
 pass_on() {
   if [ -z "$gw_worker" ] || [ -n "$gw_passed" ]; then
     return
   fi
-  gw_passed=1
-  send "$gw_worker"
+  gw_passed=to
+  # The worker's process looks here before it becomes the worker: until then it has this shell's handlers.
+  [ -z "$gw_kill_me" ] || true >"$gw_kill_me"
+  while gw_again='' && send "$gw_worker"; [ -n "$gw_again" ] && kill -0 "$gw_worker" 2>/dev/null; do
+    sleep 0.2 2>/dev/null || sleep 1
+  done
 }
 
 # In the background, because the shell runs its handlers while it waits, but not while a foreground program runs.
@@ -118,7 +150,7 @@ once() {
   gw_signal=$gw_setting
   over && exit 0
   exec 3<&0
-  (exec "$@" <&3 3<&-) &
+  (over || exec "$@" <&3 3<&-) &
   gw_worker=$!
   exec 3<&-
   [ -z "$gw_draining" ] || pass_on

@@ -1,0 +1,1 @@
+"""Pods and what becomes of them, as files: README.md says how to add one."""

@@ -1,0 +1,74 @@
+"""Nothing goes without a case: adding a framework, an annotation or a reason without one fails here."""
+
+from __future__ import annotations
+
+from enum import EnumMeta
+
+import pytest
+
+from webhook.core.annotations import ANNOTATIONS, Annotation
+from webhook.core.frameworks import TABLE, Framework, find_framework
+from webhook.core.reasons import Kind, Reason
+
+from .cases import Case, all_cases
+
+CASES = all_cases()
+BY_NAME = {case.name: case for case in CASES}
+OF_THE_SERVER = {Reason.NOT_A_POD, Reason.NOT_A_CREATION}
+
+every_framework = pytest.mark.parametrize("framework", TABLE.framework, ids=lambda framework: framework.name)
+every_annotation = pytest.mark.parametrize("annotation", ANNOTATIONS, ids=lambda annotation: annotation.name)
+
+
+@every_framework
+def test_framework_has_a_case(framework: Framework) -> None:
+    case = BY_NAME[f"frameworks/{framework.name}"]
+    plan = case.injection.decision.plan
+    assert plan is not None
+    assert [(worker.framework, worker.mode) for worker in plan.workers] == [(framework.name, framework.mode)]
+
+
+@every_framework
+def test_commands_of_a_framework_are_not_taken_by_another(framework: Framework) -> None:
+    for command in framework.commands:
+        _, match = find_framework(command.split())
+        assert match is not None, command
+        assert match.framework is framework, command
+
+
+@every_annotation
+def test_annotation_has_cases(annotation: Annotation) -> None:
+    cases = [case for case in CASES if annotation.key in _annotations(case)]
+    protected = {_annotations(case)[annotation.key] for case in cases if _reason(case) is Reason.INJECTED}
+    invalid = [case for case in cases if _reason(case) is Reason.ANNOTATION_INVALID]
+    assert protected, "no case with a good value"
+    assert any(annotation.key in case.injection.refusal for case in invalid), "no case with a bad value"
+
+
+@every_annotation
+def test_values_to_choose_from_have_cases(annotation: Annotation) -> None:
+    if isinstance(annotation.read, EnumMeta):
+        used = {_annotations(case).get(annotation.key) for case in CASES}
+        assert {member.value for member in annotation.read} <= used
+
+
+def test_reasons_have_cases() -> None:
+    shown = {_reason(case) for case in CASES}
+    shown |= {finding.reason for case in CASES for finding in case.injection.decision.findings}
+    expected = {reason for reason in Reason if reason.kind is not Kind.ERROR} - OF_THE_SERVER
+    assert expected - shown == set()
+
+
+def test_no_warning_is_cut_short() -> None:
+    """Not even the longest container name takes the point from a warning: it is the name that is shortened."""
+    cut = [said for case in CASES for said in case.injection.warnings if said.endswith("…")]
+    assert cut == []
+
+
+def _annotations(case: Case) -> dict[str, str]:
+    metadata = case.pod.get("metadata") if isinstance(case.pod, dict) else None
+    return (metadata or {}).get("annotations") or {}
+
+
+def _reason(case: Case) -> Reason:
+    return case.injection.decision.reason

@@ -1,0 +1,1 @@
+"""What must hold for every pod: realistic ones, odd ones, and what is no pod at all."""

@@ -1,0 +1,13 @@
+"""How hard Hypothesis tries: the same examples in every run, unless HYPOTHESIS_PROFILE=thorough asks for new ones."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+_PATIENT = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+settings.register_profile("same", max_examples=150, deadline=None, derandomize=True, suppress_health_check=_PATIENT)
+settings.register_profile("thorough", max_examples=5000, deadline=None, suppress_health_check=_PATIENT)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))

@@ -1,0 +1,1 @@
+"""The protocol in the pod: the shell scripts, run as a pod carries them."""

@@ -1,0 +1,162 @@
+"""Every test of the protocol runs under every shell that is installed, as PID 1 and not as PID 1."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .pods import Pod, Setting, refusal
+
+SHELLS = {
+    "dash": ("dash", "dash"),
+    "busybox": ("busybox", "sh"),
+    "bash": ("bash", "bash"),
+    "bash-as-sh": ("bash", "sh"),
+    "mksh": ("mksh", "mksh"),
+    "yash": ("yash", "yash"),
+}
+"""Names in the tests: the program that is a shell, and the name by which it is called."""
+
+MEASURED = "measured"
+
+
+def find_shell(name: str, links: Path) -> str | None:
+    """Return the path by which a shell is called; None where it is not installed."""
+    program, called = SHELLS[name]
+    path = shutil.which(program)
+    if path is None or program == called:
+        return path
+    link = links / name / called
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(os.path.realpath(path))
+    return str(link)
+
+
+@pytest.fixture(scope="session")
+def links() -> Iterator[Path]:
+    """A folder for shells under other names that every user can enter."""
+    with tempfile.TemporaryDirectory(prefix="shells-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, links: Path) -> str:
+    path = find_shell(request.param, links)
+    if path is None:
+        pytest.skip(f"{SHELLS[request.param][0]} is not installed")
+    return path
+
+
+@pytest.fixture(params=Setting, ids=lambda setting: setting.value)
+def setting(request: pytest.FixtureRequest) -> Setting:
+    reason = refusal(request.param)
+    if reason:
+        pytest.skip(reason)
+    setting: Setting = request.param
+    return setting
+
+
+@pytest.fixture
+def pod(shell: str, setting: Setting) -> Iterator[Pod]:
+    yield from _pod(shell, setting)
+
+
+@pytest.fixture
+def plain_pod(shell: str) -> Iterator[Pod]:
+    """A pod for behaviour to which PID namespaces make no difference."""
+    yield from _pod(shell, Setting.CHILD)
+
+
+def _pod(shell: str, setting: Setting) -> Iterator[Pod]:
+    room = Path(tempfile.mkdtemp(prefix="pod-"))
+    room.chmod(0o755)
+    pod = Pod(shell, setting, room)
+    try:
+        yield pod
+    finally:
+        pod.remove()
+
+
+@pytest.fixture
+def pods(links: Path) -> Iterator[dict[str, Pod]]:
+    """One pod for every shell that is installed, all at once: for behaviour that takes its time."""
+    made: dict[str, Pod] = {}
+    setting = Setting.CHILD if refusal(Setting.INIT) else Setting.INIT
+    try:
+        for name in SHELLS:
+            path = find_shell(name, links)
+            if path is None:
+                continue
+            room = Path(tempfile.mkdtemp(prefix="pod-"))
+            room.chmod(0o755)
+            made[name] = Pod(path, setting, room)
+        yield made
+    finally:
+        for pod in made.values():
+            pod.remove()
+
+
+Measure = Callable[..., None]
+
+
+@pytest.fixture
+def measure(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Measure:
+    """Report a number of milliseconds at the end of the test run; the assertions beside it are loose."""
+    parameters = getattr(getattr(request.node, "callspec", None), "params", {})
+
+    def record(what: str, seconds: float, shell: str | None = None, setting: Setting | None = None) -> None:
+        where = setting or parameters.get("setting")
+        label = f"{what}, {where.value}" if where else what
+        record_property(MEASURED, [label, shell or parameters["shell"], seconds * 1000])
+
+    return record
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: waits for seconds of real time")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread this folder's slow tests over its first half, so that pytest-xdist starts them early and apart."""
+    places = [place for place, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    slow = [items[place] for place in places if items[place].get_closest_marker("slow")]
+    order = [items[place] for place in places if not items[place].get_closest_marker("slow")]
+    for index, item in enumerate(slow):
+        order.insert(index * len(places) // (2 * len(slow)), item)
+    for place, item in zip(places, order, strict=True):
+        items[place] = item
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    table: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == MEASURED and getattr(report, "when", None) == "call":
+                    what, shell, milliseconds = value
+                    table[what][shell].append(milliseconds)
+    if not table:
+        return
+    terminalreporter.section("measured: milliseconds, median (greatest)")
+    shells = [shell for shell in SHELLS if any(shell in row for row in table.values())]
+    width = max(map(len, table))
+    terminalreporter.write_line(" " * width + "".join(f"{shell:>18}" for shell in shells))
+    for what in sorted(table):
+        cells = (_cell(table[what].get(shell, ())) for shell in shells)
+        terminalreporter.write_line(f"{what:<{width}}" + "".join(f"{cell:>18}" for cell in cells))
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    return f"{statistics.median(values):.1f} ({max(values):.1f})"

@@ -1,0 +1,384 @@
+"""Pods without Kubernetes: a volume, and containers that start, run hooks and stop as the kubelet makes them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from webhook.core.wrapping import MOUNT_PATH, sidecar_hook, worker_hook, wrap
+
+from .kubelet import expand_all
+
+WORKERS = Path(__file__).with_name("workers")
+PYTHON = (os.path.realpath(sys.executable), "-I", "-S")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+STOP_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
+LONG = 15.0
+"""Seconds that no step takes, however slow the machine: the end of all patience."""
+
+_T = TypeVar("_T")
+
+
+def until(what: str, condition: Callable[[], _T], within: float = LONG) -> _T:
+    """Wait until a condition holds, and return what it returned."""
+    end = time.monotonic() + within
+    while not (result := condition()):
+        if time.monotonic() > end:
+            pytest.fail(f"not within {within:g} s: {what}")
+        time.sleep(0.004)
+    return result
+
+
+def stays(what: str, condition: Callable[[], object], seconds: float = 0.15) -> None:
+    """Fail if a condition does not hold all the time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert condition(), f"no longer: {what}"
+        time.sleep(0.01)
+
+
+def number(name: str) -> int:
+    return signal.Signals[f"SIG{name}"].value
+
+
+def signal_sets(pid: int) -> dict[str, int]:
+    """Read the signals that a process ignores (SigIgn), catches (SigCgt) and blocks (SigBlk), as bit masks."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    pairs = (line.split(":", 1) for line in lines)
+    return {key: int(value, 16) for key, value in pairs if key.startswith("Sig") and key != "SigQ"}
+
+
+def hears(pid: int, name: str) -> bool:
+    """Tell whether a process has a handler for a signal."""
+    try:
+        return bool(signal_sets(pid)["SigCgt"] >> (number(name) - 1) & 1)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+class Setting(Enum):
+    """Where a container's first process stands: among others, or as the init of a PID namespace of its own."""
+
+    CHILD = "not-pid-1"
+    INIT = "pid-1"
+
+
+def _user_namespace(*options: str) -> tuple[str, ...]:
+    return () if os.geteuid() == 0 else options
+
+
+@functools.cache
+def _unshare() -> tuple[str, ...]:
+    options = ("--pid", "--fork", "--mount-proc", "--kill-child", *_user_namespace("--user", "--map-root-user"))
+    return (shutil.which("unshare") or "unshare", *options, "--")
+
+
+@functools.cache
+def refusal(setting: Setting) -> str | None:
+    """Say why containers cannot have a setting on this machine."""
+    if setting is Setting.CHILD:
+        return None
+    try:
+        tried = subprocess.run([*_unshare(), "true"], check=False, capture_output=True, text=True)
+    except FileNotFoundError:
+        return "unshare is not installed"
+    return f"no PID namespace: {tried.stderr.strip()}" if tried.returncode else None
+
+
+def first_end(*pidfds: int, within: float = LONG) -> int:
+    """Wait until one of the processes has ended; return when that was, in nanoseconds."""
+    poll = select.poll()
+    for pidfd in pidfds:
+        poll.register(pidfd, select.POLLIN)
+    if not poll.poll(within * 1000):
+        pytest.fail(f"not within {within:g} s: end of the process")
+    return time.monotonic_ns()
+
+
+@dataclass
+class Process:
+    """A process that was started, or the init of the namespace that was started with it."""
+
+    popen: subprocess.Popen[bytes]
+    pid: int
+    started: int
+    output: Path
+    errors: Path
+    pidfd: int = field(init=False, default=-1)
+    ended: int = 0
+
+    def __post_init__(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.pidfd = os.pidfd_open(self.pid)
+
+    def signal(self, name: str) -> None:
+        """Signal this process alone, from outside, as the runtime does it."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number(name))
+
+    @property
+    def running(self) -> bool:
+        if self.pidfd < 0:
+            return False
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return not poll.poll(0)
+
+    def wait(self, within: float = LONG) -> int:
+        """Wait for the end and return the exit code; 128 and the signal's number if a signal was the end."""
+        if self.pidfd >= 0:
+            first_end(self.pidfd, within=within)
+        self.ended = self.ended or time.monotonic_ns()
+        code = self.popen.wait(within)
+        return code if code >= 0 else 128 - code
+
+    @property
+    def seconds(self) -> float:
+        """How long the process lived."""
+        return (self.ended - self.started) / 1e9
+
+    @property
+    def stdout(self) -> str:
+        return self.output.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self.errors.read_text()
+
+    def child(self) -> int:
+        """Return the only child, as soon as there is one."""
+        return until("a child", lambda: children(self.pid))[0]
+
+    def remove(self) -> None:
+        """End the process and what is left of its group."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.pidfd >= 0:
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        if self.popen.poll() is None:
+            self.popen.kill()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait(LONG)
+        for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
+            if stream:
+                stream.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+
+@dataclass
+class Journal:
+    """What the workers wrote down: lines of a time in nanoseconds and words."""
+
+    path: Path
+
+    @property
+    def events(self) -> list[tuple[int, str]]:
+        if not self.path.exists():
+            return []
+        lines = [line.split(" ", 1) for line in self.path.read_text().splitlines()]
+        return [(int(when), what) for when, what in lines]
+
+    @property
+    def lines(self) -> list[str]:
+        return [what for _, what in self.events]
+
+    def count(self, prefix: str) -> int:
+        return sum(line.startswith(prefix) for line in self.lines)
+
+    def until(self, prefix: str, times: int = 1, within: float = LONG) -> None:
+        until(f"{times} x {prefix!r} in the journal", lambda: self.count(prefix) >= times, within)
+
+    @property
+    def _hold(self) -> Path:
+        return self.path.with_suffix(".hold")
+
+    def hold(self) -> None:
+        """Keep messages in work from ending."""
+        self._hold.touch()
+
+    def release(self) -> None:
+        self._hold.unlink()
+
+
+@dataclass
+class Pod:
+    """A pod: its volume, its containers and their hooks, under one shell and in one setting."""
+
+    shell: str
+    setting: Setting
+    room: Path
+    processes: list[Process] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.volume = self.room / "volume"
+        self.volume.mkdir()
+        self.volume.chmod(0o777)
+        self.programs = self.room / "programs"
+        self.programs.mkdir()
+        self.environment = {"PATH": f"{self.programs}:{PATH}", "HOME": "/"}
+        self.journal = Journal(self.room / "journal")
+
+    # What the pod is made of
+
+    def folder(self, worker: str = "worker") -> Path:
+        return self.volume / worker
+
+    def kill_me(self, worker: str = "worker") -> Path:
+        return self.folder(worker) / "kill_me"
+
+    def kill_sidecar(self, worker: str = "worker") -> Path:
+        return self.folder(worker) / "kill_sidecar"
+
+    def heartbeat(self, worker: str = "worker") -> Path:
+        return self.folder(worker) / "heartbeat"
+
+    def program(self, name: str, text: str) -> Path:
+        """Put a program where PATH finds it first."""
+        path = self.programs / name
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def sleep_faster(self, factor: int) -> None:
+        """Let all that sleeps under this pod's PATH sleep a fraction of its time."""
+        self.program("sleep", f'#!/bin/sh\nexec {shutil.which("sleep")} "$(awk "BEGIN {{ print $1 / {factor} }}")"\n')
+
+    def sleep_whole_seconds_only(self) -> None:
+        """Put a sleep before the usual one that knows no fractions."""
+        refuse = 'case $1 in *[!0-9]*) echo "sleep: invalid number" >&2; exit 1 ;; esac'
+        self.program("sleep", f'#!/bin/sh\n{refuse}\nexec {shutil.which("sleep")} "$1"\n')
+
+    def worker(self, name: str, *arguments: object) -> list[str]:
+        """Return the argv of a worker program of these tests."""
+        program = str(WORKERS / name)
+        return [*(PYTHON if name.endswith(".py") else ("/bin/sh",)), program, *map(str, arguments)]
+
+    def message(self, code: int = 0) -> list[str]:
+        """Return the argv of a worker that handles one message per run."""
+        return self.worker("message.py", self.journal.path, self.folder(), code)
+
+    def consumer(self, name: str, code: int = 0, late: float = 0) -> list[str]:
+        """Return the argv of a worker that works until a signal comes."""
+        return self.worker("consumer.py", self.journal.path, name, code, late)
+
+    # What the kubelet does to it
+
+    def mounted(self, command: Sequence[str]) -> list[str]:
+        """Return a command of ours whose folder argument points into this pod's volume, as a mount would have it."""
+        shell, option, script, marker, folders, *rest = command
+        return [shell, option, script, marker, folders.replace(MOUNT_PATH, str(self.volume)), *rest]
+
+    def start(
+        self,
+        argv: Sequence[str],
+        mode: str = "loop",
+        setting: str = "0",
+        name: str = "worker",
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        **options: Any,
+    ) -> Process:
+        """Start a container with the wrapper; a prefix stands before the shell and must turn into it by exec."""
+        environment = self.environment if environment is None else environment
+        wrapped = wrap(self.shell, name, mode, setting, argv)
+        command = expand_all([*self.mounted(wrapped.command), *wrapped.args], environment)
+        return self.start_bare([*prefix, *command], environment, **options)
+
+    def signal_mode(self, passed: str, argv: Sequence[str], **options: Any) -> Process:
+        """Start a container in signal mode that passes a signal on."""
+        return self.start(argv, "signal", passed, **options)
+
+    def start_bare(self, argv: Sequence[str], environment: Mapping[str, str] | None = None, **options: Any) -> Process:
+        """Start a container as it is, without the wrapper."""
+        prefix = _unshare() if self.setting is Setting.INIT else ()
+        return self._spawn([*prefix, *argv], environment, init=self.setting is Setting.INIT, **options)
+
+    def exec(self, container: Process, argv: Sequence[str], **options: Any) -> Process:
+        """Run a command inside a running container."""
+        prefix: tuple[str, ...] = ()
+        if self.setting is Setting.INIT:
+            user = _user_namespace("-U", "--preserve-credentials")
+            prefix = (shutil.which("nsenter") or "nsenter", "-t", str(container.pid), "-p", "-m", *user, "--")
+        return self._spawn([*prefix, *argv], **options)
+
+    def pre_stop(self, container: Process, hook: Sequence[str] = (), name: str = "worker", **options: Any) -> Process:
+        """Run the worker's preStop hook inside its container."""
+        return self.exec(container, self.mounted(worker_hook(self.shell, name, hook)), **options)
+
+    def drain(self, container: Process, name: str = "worker") -> None:
+        """Run the worker's preStop hook without a chained one, to its end, which can be the container's."""
+        assert self.pre_stop(container, name=name).wait() == 0 or not container.running
+
+    def sidecar_pre_stop(
+        self, hook: Sequence[str] = (), workers: Sequence[str] = ("worker",), **options: Any
+    ) -> Process:
+        """Run a sidecar's preStop hook; the sidecar's container is not the worker's, and is none here."""
+        prefix = options.pop("prefix", ())
+        return self._spawn([*prefix, *self.mounted(sidecar_hook(self.shell, workers, hook))], **options)
+
+    def _spawn(
+        self, argv: Sequence[str], environment: Mapping[str, str] | None = None, *, init: bool = False, **options: Any
+    ) -> Process:
+        output, errors = (self.room / f"{stream}-{len(self.processes)}" for stream in ("stdout", "stderr"))
+        started = time.monotonic_ns()
+        with output.open("wb") as stdout, errors.open("wb") as stderr:
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr}
+            streams["start_new_session"] = True
+            environment = self.environment if environment is None else environment
+            popen = subprocess.Popen(argv, env=environment, **(streams | options))
+        pid = _init_of(popen) if init else popen.pid
+        process = Process(popen, pid, started, output, errors)
+        self.processes.append(process)
+        return process
+
+    def remove(self) -> None:
+        for process in reversed(self.processes):
+            process.remove()
+        shutil.rmtree(self.room, ignore_errors=True)
+
+
+def has_handlers(pod: Pod, container: Process, worker: str) -> bool:
+    """Tell whether the script's handlers are in place, so that the kernel lets an init have the stop signals."""
+    if Path(pod.shell).name == "mksh":  # catches them from its start, but as an init survives them
+        return pod.folder(worker).exists()
+    return all(hears(container.pid, name) for name in STOP_SIGNALS)
+
+
+def _init_of(unshare: subprocess.Popen[bytes]) -> int:
+    """Return the pid, seen from outside, of the namespace's init as soon as it runs its own program."""
+    program = os.path.realpath(_unshare()[0])
+    end = time.monotonic() + LONG
+    while time.monotonic() < end:
+        for child in children(unshare.pid):
+            try:
+                if os.readlink(f"/proc/{child}/exe") != program:
+                    return child
+            except OSError:
+                return child
+        if unshare.poll() is not None:
+            return unshare.pid
+    pytest.fail("the namespace has no init")

@@ -1,0 +1,11 @@
+"""Writes its arguments down: `arguments.py FILE [ARGUMENT...]`. Fails, so that the loop ends."""
+
+import json
+import os
+import sys
+
+file, *arguments = sys.argv[1:]
+with open(f"{file}.new", "w", encoding="ascii") as stream:
+    json.dump([os.fsencode(argument).decode("latin-1") for argument in arguments], stream)
+os.rename(f"{file}.new", file)
+sys.exit(3)

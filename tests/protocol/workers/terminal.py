@@ -1,0 +1,11 @@
+"""Talks to its terminal: `terminal.py`. Fails, so that the loop ends."""
+
+import os
+import sys
+
+for stream in (0, 1, 2):
+    assert os.isatty(stream), stream
+assert os.tcgetpgrp(0) == os.getpgrp()
+print("name?", flush=True)
+print(f"hello {sys.stdin.readline().strip()}", flush=True)
+sys.exit(3)

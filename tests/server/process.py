@@ -1,0 +1,172 @@
+"""The server as a process: started with options, ended by its pid, its output kept."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .wire import Answer, Connection, get, post
+
+PROGRAM = Path(__file__).with_name("serve.py")
+FLAGS = {
+    "port": "--port",
+    "drain_seconds": "--drain",
+    "log_level": "--log-level",
+    "grace_period": "--grace-period",
+    "body_limit": "--body-limit",
+}
+"""The options that the command line has too."""
+PATIENCE = 30
+LISTENING = re.compile(r"running on https://127\.0\.0\.1:(\d+)")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something is true, with an error if it takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def serve_command(certificate: Path, options: dict[str, Any]) -> list[str]:
+    """Return the command of a server: that of the command line, unless it lacks one of the options."""
+    given = {"host": "127.0.0.1", "tls_cert": str(certificate / "tls.crt"), "tls_key": str(certificate / "tls.key")}
+    if options.keys() <= FLAGS.keys():
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+        flags += [f"{FLAGS[name]}={value}" for name, value in options.items()]
+        return [sys.executable, "-m", "webhook", "serve", *flags]
+    # -P: this folder is not to be on the program's path.
+    return [sys.executable, "-P", str(PROGRAM), json.dumps(given | options)]
+
+
+class Server:
+    """A server process on a port of its own."""
+
+    def __init__(self, room: Path, certificate: Path, options: dict[str, Any]) -> None:
+        self.trust = ssl.create_default_context(cafile=certificate / "ca.crt")
+        self._output = room / "stdout"
+        self._errors = room / "stderr"
+        # At these levels the line that tells the port is not logged.
+        self.port = free_port() if options.get("log_level") in ("warning", "error") else 0
+        command = serve_command(certificate, {"port": self.port, **options})
+        with self._output.open("wb") as output, self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
+
+    def wait_until_ready(self) -> None:
+        wait_for(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, self.output
+        listening = LISTENING.search(self._output.read_text())
+        self.port = int(listening[1]) if listening else self.port
+        try:
+            return self.port != 0 and self.get("/readyz").status == 200
+        except ConnectionError:
+            return False
+
+    def connect(self, hostname: str = "127.0.0.1", trust: ssl.SSLContext | None = None) -> Connection:
+        return Connection(self.port, trust or self.trust, hostname)
+
+    def exchange(self, data: bytes) -> Answer:
+        """Send a request on a connection of its own."""
+        with self.connect() as connection:
+            return connection.exchange(data)
+
+    def get(self, path: str) -> Answer:
+        return self.exchange(get(path))
+
+    def review(self, review: Any) -> Answer:
+        """Send an AdmissionReview; bytes are sent as they are."""
+        return self.exchange(post(review if isinstance(review, bytes) else json.dumps(review).encode()))
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def exit_code(self, seconds: float) -> int:
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """End the process as Ctrl-C does, and look whether all of its output was as it must be."""
+        try:
+            if self.process.poll() is None:
+                self.signal(signal.SIGINT)
+                assert self.exit_code(10) == 0
+        finally:
+            self.kill()
+        assert self._errors.read_text() == ""
+        assert all(line.keys() >= {"time", "level", "message"} for line in self.log())
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text() + self._errors.read_text()
+
+    def log(self) -> list[dict[str, Any]]:
+        """All lines so far, each of which is a JSON object."""
+        lines: list[dict[str, Any]] = [json.loads(line) for line in self._output.read_bytes().splitlines()]
+        return lines
+
+    def log_of(self, uid: str) -> dict[str, Any]:
+        """Return the one line about a review."""
+        (line,) = (line for line in self.log() if line.get("uid") == uid)
+        return line
+
+    @property
+    def resident_kib(self) -> int:
+        """The memory that the process occupies."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        (size,) = re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+        return int(size)
+
+
+class Servers:
+    """Starts server processes, and stops them all."""
+
+    def __init__(self, room: Path, certificate: Path) -> None:
+        self._room = room
+        self._certificate = certificate
+        self._numbers = itertools.count()
+        self._started: list[Server] = []
+
+    def start(self, **options: Any) -> Server:
+        server = self.launch(**options)
+        server.wait_until_ready()
+        return server
+
+    def launch(self, **options: Any) -> Server:
+        """Start a server without waiting until it is ready."""
+        room = self._room / f"server-{next(self._numbers)}"
+        room.mkdir()
+        server = Server(room, self._certificate, options)
+        self._started.append(server)
+        return server
+
+    def stop(self) -> None:
+        try:
+            for server in self._started:
+                server.stop()
+        finally:
+            for server in self._started:
+                with suppress(OSError):
+                    server.kill()

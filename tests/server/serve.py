@@ -1,0 +1,31 @@
+"""Serves as `graceful-worker serve` does, with options that the command line does not have.
+
+Its argument is a JSON object of ServerOptions, in which `limits` are Limits. With `defect`, the core fails on every
+pod, with an exception that quotes the pod.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, NoReturn
+
+from webhook.core.decision import Policy
+from webhook.server import review
+from webhook.server.application import Limits
+from webhook.server.serving import ServerOptions, serve
+
+
+def fail(pod: Any, policy: Policy) -> NoReturn:
+    raise ValueError(f"cannot cope with {json.dumps(pod)}")
+
+
+def main() -> None:
+    options = json.loads(sys.argv[1])
+    if options.pop("defect", False):
+        review.inject = fail
+    limits = Limits(**options.pop("limits", {}))
+    serve(Policy(), ServerOptions(limits=limits, **options))
+
+
+main()

@@ -1,0 +1,306 @@
+"""Whatever is sent, the server answers with a 4xx and a JSON error, and goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from webhook.core.reasons import Reason
+
+from .process import Server, Servers
+from .samples import Review, fresh, read_review, with_pod
+from .wire import JSON, Answer, chunked, get, head, post
+
+GOOD = read_review("symfony-messenger")
+GOOD_BODY = json.dumps(GOOD).encode()
+LIMIT = 4 * 1024 * 1024
+DEEP = 100_000
+
+
+def without(field: str) -> Review:
+    request = {key: value for key, value in GOOD["request"].items() if key != field}
+    return {**GOOD, "request": request}
+
+
+INVALID: dict[str, Any] = {
+    "nothing": b"",
+    "blank": b" \n",
+    "half": GOOD_BODY[: len(GOOD_BODY) // 2],
+    "two": GOOD_BODY + GOOD_BODY,
+    "trailing-comma": GOOD_BODY[:-1] + b",}",
+    "yaml": b"apiVersion: admission.k8s.io/v1\nkind: AdmissionReview\n",
+    "protobuf": b"k8s\x00\n\x1c\n\x02v1",
+    "null": b"null",
+    "array": b"[]",
+    "string": b'"AdmissionReview"',
+    "number": b"1",
+    "nan": b"NaN",
+    "empty-object": {},
+    "old-version": {**GOOD, "apiVersion": "admission.k8s.io/v1beta1"},
+    "other-group": {**GOOD, "apiVersion": "v1"},
+    "no-version": {key: value for key, value in GOOD.items() if key != "apiVersion"},
+    "other-kind": {**GOOD, "kind": "ConversionReview"},
+    "long-kind": {**GOOD, "kind": "x" * 100_000},
+    "kind-of-wrong-type": {**GOOD, "kind": 1},
+    "no-request": {"apiVersion": GOOD["apiVersion"], "kind": GOOD["kind"]},
+    "response-only": {"apiVersion": GOOD["apiVersion"], "kind": GOOD["kind"], "response": {"uid": "x"}},
+    "null-request": {**GOOD, "request": None},
+    "request-of-wrong-type": {**GOOD, "request": []},
+    "no-uid": without("uid"),
+    "empty-uid": fresh(GOOD, uid=""),
+    "null-uid": fresh(GOOD, uid=None),
+    "uid-of-wrong-type": fresh(GOOD, uid=7),
+    "no-object": without("object"),
+    "null-object": fresh(GOOD, object=None),
+    "object-a-string": fresh(GOOD, object="pod"),
+    "object-a-list": fresh(GOOD, object=[]),
+    "no-kind": without("kind"),
+    "kind-a-string": fresh(GOOD, kind="Pod"),
+    "no-operation": without("operation"),
+    "dry-run-a-string": fresh(GOOD, dryRun="false"),
+    "namespace-an-object": fresh(GOOD, namespace={}),
+    "deep-arrays": b'{"request":' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "deep-objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+    "deep-and-open": b"[" * DEEP,
+    "deep-pod": GOOD_BODY.replace(b'"status": {}', b'"status": ' + b"[" * DEEP + b"]" * DEEP),
+    "bad-utf-8": GOOD_BODY.replace(b"messenger:consume", b"messenger:\xff\xfe"),
+    "overlong-utf-8": GOOD_BODY.replace(b"messenger:consume", b"messenger:\xc0\xaf"),
+    "lone-surrogate": GOOD_BODY.replace(b"messenger:consume", b"messenger:\\ud800."),
+    "utf-16": json.dumps(GOOD).encode("utf-16"),
+    "byte-order-mark": b"\xef\xbb\xbf" + GOOD_BODY,
+    "nul-byte": GOOD_BODY.replace(b"messenger:consume", b"messenger:\x00"),
+    "nul-bytes": b"\x00" * 1000,
+    "number-out-of-range": GOOD_BODY.replace(b'"priority": 0', b'"priority": 1e999'),
+    "number-of-10000-digits": GOOD_BODY.replace(b'"priority": 0', b'"priority": ' + b"9" * 10_000),
+}
+
+
+def as_bytes(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+def test_the_changes_to_the_good_body_are_changes() -> None:
+    assert all(as_bytes(body) != GOOD_BODY for body in INVALID.values())
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_a_body_that_is_no_review_gets_400_and_the_connection_serves_on(server: Server, name: str) -> None:
+    with server.connect() as connection:
+        answer = connection.exchange(post(as_bytes(INVALID[name])))
+        assert (answer.status, answer.error) == (400, Reason.REVIEW_INVALID.value)
+        assert len(answer.body) < 500
+        assert connection.exchange(post(GOOD_BODY)).response["allowed"] is True
+
+
+UNHEARD: dict[str, tuple[bytes, int, str]] = {
+    "announced-too-large": (head("POST", "/mutate", {**JSON, "content-length": str(LIMIT + 1)}), 413, "too-large"),
+    "announced-far-too-large": (head("POST", "/mutate", {**JSON, "content-length": "9" * 18}), 413, "too-large"),
+    "sent-too-large": (post(b" " * (LIMIT + 1)), 413, "too-large"),
+    "chunked-too-large": (
+        head("POST", "/mutate", {**JSON, "transfer-encoding": "chunked"}) + chunked(*[b" " * 65536] * 65),
+        413,
+        "too-large",
+    ),
+    "no-content-type": (post(GOOD_BODY, {}), 415, "not-json"),
+    "empty-content-type": (post(GOOD_BODY, {"content-type": ""}), 415, "not-json"),
+    "yaml": (post(GOOD_BODY, {"content-type": "application/yaml"}), 415, "not-json"),
+    "form": (post(GOOD_BODY, {"content-type": "application/x-www-form-urlencoded"}), 415, "not-json"),
+    "json-patch": (post(GOOD_BODY, {"content-type": "application/json-patch+json"}), 415, "not-json"),
+    "a-list-of-types": (post(GOOD_BODY, {"content-type": "application/json, text/plain"}), 415, "not-json"),
+}
+
+
+@pytest.mark.parametrize("name", UNHEARD)
+def test_a_request_whose_body_is_not_read_ends_its_connection(server: Server, name: str) -> None:
+    request, status, code = UNHEARD[name]
+    with server.connect() as connection:
+        answer = connection.exchange(request)
+        assert (answer.status, answer.error) == (status, f"review-{code}")
+        assert answer.closes
+        connection.seconds_until_end()
+    assert server.review(GOOD).status == 200
+
+
+def test_the_operator_can_set_the_limit(servers: Servers) -> None:
+    server = servers.start(body_limit=2048)
+    assert server.review(b" " * 2048).status == 400
+    assert server.review(b" " * 2049).status == 413
+
+
+def test_a_body_of_exactly_the_limit_is_read(server: Server) -> None:
+    body = GOOD_BODY + b" " * (LIMIT - len(GOOD_BODY))
+    assert server.exchange(post(body)).response["allowed"] is True
+
+
+def test_a_chunked_body_is_read(server: Server) -> None:
+    request = head("POST", "/mutate", {**JSON, "transfer-encoding": "chunked"})
+    pieces = (GOOD_BODY[start : start + 100] for start in range(0, len(GOOD_BODY), 100))
+    assert server.exchange(request + chunked(*pieces)).response["allowed"] is True
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON", "application/json ;a=b"],
+)
+def test_json_with_a_parameter_is_accepted(server: Server, content_type: str) -> None:
+    assert server.exchange(post(GOOD_BODY, {"content-type": content_type})).status == 200
+
+
+def test_of_a_key_that_comes_twice_the_last_one_counts(server: Server) -> None:
+    # As in the API server's own decoder.
+    body = GOOD_BODY[:-2] + b', "uid": "last"}}'
+    assert server.review(body).response["uid"] == "last"
+
+
+@pytest.mark.parametrize("number", ["1e300", "-1e300", "9" * 30, "-" + "9" * 30, "1.7976931348623157e308", "1e-999"])
+def test_a_huge_number_does_no_harm(server: Server, number: str) -> None:
+    body = GOOD_BODY.replace(b'"priority": 0', b'"priority": ' + number.encode())
+    assert server.review(body).response["allowed"] is True
+
+
+@pytest.mark.parametrize("number", [-(2**63), -(10**30), -1, 0, 2**63, 10**30])
+def test_a_huge_grace_period_does_no_harm(server: Server, number: int) -> None:
+    pod = deepcopy(GOOD["request"]["object"])
+    pod["spec"]["terminationGracePeriodSeconds"] = number
+    assert server.review(with_pod(GOOD, pod)).response["allowed"] is True
+
+
+SHAPES: dict[str, tuple[tuple[str | int, ...], Any]] = {
+    "spec-a-list": (("spec",), []),
+    "no-spec": (("spec",), None),
+    "containers-a-string": (("spec", "containers"), "worker"),
+    "no-containers": (("spec", "containers"), []),
+    "container-a-string": (("spec", "containers", 0), "worker"),
+    "name-is-a-path": (("spec", "containers", 0, "name"), "../../etc"),
+    "name-has-a-slash": (("spec", "containers", 1, "name"), "a/b"),
+    "name-has-a-line-feed": (("spec", "containers", 0, "name"), "worker\n"),
+    "name-is-empty": (("spec", "containers", 0, "name"), ""),
+    "name-comes-twice": (("spec", "containers", 0, "name"), "nginx"),
+    "command-a-string": (("spec", "containers", 0, "command"), "php bin/console"),
+    "command-of-numbers": (("spec", "containers", 0, "command"), [1]),
+    "label-a-number": (("metadata", "labels", "graceful-worker"), 1),
+    "annotations-a-list": (("metadata", "annotations"), []),
+    "grace-period-a-string": (("spec", "terminationGracePeriodSeconds"), "30"),
+    "volume-without-name": (("spec", "volumes", 0), {}),
+    "mount-without-path": (("spec", "containers", 0, "volumeMounts", 0), {"name": "sockets"}),
+    "metadata-a-string": (("metadata",), "messenger"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_pod_of_a_wrong_shape_is_refused_with_the_place(server: Server, name: str) -> None:
+    path, value = SHAPES[name]
+    pod = deepcopy(GOOD["request"]["object"])
+    put(pod, path, value)
+    response = server.review(with_pod(GOOD, pod)).response
+    assert response["allowed"] is False
+    assert response["auditAnnotations"]["reason"] == Reason.POD_MALFORMED.value
+    last = [str(token) for token in path if isinstance(token, str)][-1]
+    assert last in response["status"]["message"] or "named" in response["status"]["message"]
+
+
+def put(tree: Any, path: tuple[str | int, ...], value: Any) -> None:
+    for token in path[:-1]:
+        tree = tree[token]
+    tree[path[-1]] = value
+
+
+def paths(tree: Any) -> Iterator[tuple[str | int, ...]]:
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        yield (key,)
+        yield from ((key, *path) for path in paths(value))
+
+
+def test_no_field_of_a_review_has_a_value_that_makes_a_defect(server: Server) -> None:
+    junk: tuple[Any, ...] = (None, 0, 10**30, "", "a\0/~", [], {}, [None], [{}], {"name": "x"})
+    with server.connect() as connection:
+        for path in paths(GOOD):
+            review = deepcopy(GOOD)
+            for value in junk:
+                put(review, path, value)
+                assert connection.exchange(post(json.dumps(review).encode())).status in (200, 400), (path, value)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_another_method_gets_405(server: Server, method: str) -> None:
+    answer = server.exchange(head(method, "/mutate"))
+    assert (answer.status, answer.error) == (405, "http")
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_what_is_to_be_got_cannot_be_posted_to(server: Server, path: str) -> None:
+    answer = server.exchange(post(b"{}", path=path))
+    assert (answer.status, answer.error) == (405, "http")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/mutate/", "/mutate/pods", "/Mutate", "//mutate", "/docs", "/redoc", "/openapi.json", "/%2e%2e/etc/passwd"],
+)
+def test_an_unknown_path_gets_404(server: Server, path: str) -> None:
+    answer = server.exchange(post(GOOD_BODY, path=path))
+    assert (answer.status, answer.error) == (404, "http")
+
+
+def test_the_query_that_the_api_server_adds_does_no_harm(server: Server) -> None:
+    assert server.exchange(post(GOOD_BODY, path="/mutate?timeout=10s")).response["allowed"] is True
+
+
+NO_HTTP = {
+    "garbage": b"\x00\x01\x02\r\n\r\n",
+    "http-2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "negative-length": head("POST", "/mutate", {**JSON, "content-length": "-1"}),
+    "length-out-of-range": head("POST", "/mutate", {**JSON, "content-length": "9" * 30}),
+    "length-and-chunked": head("POST", "/mutate", {**JSON, "content-length": "1", "transfer-encoding": "chunked"}),
+    "bad-chunk": head("POST", "/mutate", {**JSON, "transfer-encoding": "chunked"}) + b"zz\r\n",
+    "bytes-in-path": b"GET /\xff\xfe HTTP/1.1\r\n\r\n",
+    "connect": head("CONNECT", "example.com:443"),
+    "head-of-many-lines": b"GET /healthz HTTP/1.1\r\n" + b"x-filler: 0123456789\r\n" * 5000 + b"\r\n",
+    "head-of-a-long-line": b"GET /healthz HTTP/1.1\r\nx-filler: " + b"x" * 70_000 + b"\r\n\r\n",
+    "long-path": get("/" + "x" * 100_000),
+}
+
+
+@pytest.mark.parametrize("name", NO_HTTP)
+def test_what_is_no_http_gets_400_and_ends_its_connection(server: Server, name: str) -> None:
+    with server.connect() as connection:
+        answer = connection.exchange(NO_HTTP[name])
+        assert (answer.status, answer.error) == (400, "http")
+        assert answer.closes
+        connection.seconds_until_end()
+    assert server.review(GOOD).status == 200
+
+
+def test_a_head_of_60_kib_is_read(server: Server) -> None:
+    # Tracing headers and cookies of proxies add up.
+    filler = {f"x-filler-{number}": "x" * 1000 for number in range(58)}
+    assert server.exchange(post(GOOD_BODY, {**JSON, **filler})).status == 200
+
+
+ENDLESS = {
+    "header": b"GET /healthz HTTP/1.1\r\nx-filler: ",
+    "path": b"GET /",
+    "trailer": head("POST", "/mutate", {**JSON, "transfer-encoding": "chunked"}) + b"0\r\nx-filler: ",
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_a_line_that_does_not_end_is_not_hoarded(server: Server, name: str) -> None:
+    before = server.resident_kib
+    with server.connect() as connection:
+        answer: Answer = connection.exchange(ENDLESS[name] + b"x" * 16_000_000)
+        assert answer.status == 400
+    assert server.resident_kib - before < 8 * 1024
+    assert server.get("/healthz").status == 200
+
+
+def test_what_is_no_http_leaves_one_line_in_the_log(server: Server) -> None:
+    before = len(server.log())
+    assert server.exchange(NO_HTTP["head-of-a-long-line"]).status == 400
+    assert len(server.log()) == before + 1

@@ -1,0 +1,198 @@
+"""Connections: those that are kept, those that are slow, and those that never say what they want."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from webhook.core.reasons import Reason
+from webhook.server.application import Limits
+from webhook.server.serving import ServerOptions
+
+from .process import Server, Servers
+from .samples import Review, fresh, read_review, uid_of
+from .wire import JSON, Connection, get, head, post
+
+GOOD_BODY = json.dumps(read_review("symfony-messenger")).encode()
+LIMIT = 0.5
+"""Seconds that the impatient server waits for a head, and for a body."""
+ROOM = 4.0
+"""Seconds within which it must have noticed, even on a busy machine; well below its other limits."""
+
+
+def dribble(connection: Connection, data: bytes, seconds: float) -> None:
+    """Send a byte every now and then until the other side has enough."""
+    with suppress(OSError):
+        for byte in data:
+            connection.send(bytes([byte]))
+            time.sleep(seconds)
+
+
+def test_the_default_limits_suit_the_api_server() -> None:
+    options = ServerOptions("127.0.0.1", 0, "", "")
+    assert options.idle_seconds > 90  # of Go's HTTP client
+    assert options.limits.body_bytes > 3 * 1024 * 1024  # of the API server
+    assert options.head_seconds == 5
+    assert options.limits == Limits(body_seconds=10)
+
+
+def test_a_connection_is_used_again(server: Server, messenger: Review) -> None:
+    with server.connect() as connection:
+        for _ in range(3):
+            review = fresh(messenger)
+            answer = connection.exchange(post(json.dumps(review).encode()))
+            assert answer.response["uid"] == uid_of(review)
+            assert not answer.closes
+
+
+def test_an_idle_connection_outlives_the_limits_for_slow_clients(impatient_server: Server) -> None:
+    with impatient_server.connect() as connection:
+        assert connection.exchange(get("/healthz")).status == 200
+        time.sleep(3 * LIMIT)
+        assert connection.exchange(get("/healthz")).status == 200
+
+
+def test_a_connection_that_is_idle_for_too_long_is_closed(servers: Servers) -> None:
+    with servers.start(idle_seconds=1).connect() as connection:
+        assert connection.exchange(get("/healthz")).status == 200
+        assert 0.5 < connection.seconds_until_end() < 1 + ROOM
+
+
+def test_a_client_that_wants_to_close_is_let_go(server: Server) -> None:
+    with server.connect() as connection:
+        answer = connection.exchange(post(GOOD_BODY, {**JSON, "connection": "close"}))
+        assert answer.closes
+        assert connection.seconds_until_end() < ROOM
+
+
+def test_pipelined_requests_are_answered_in_order(server: Server, messenger: Review) -> None:
+    reviews = [fresh(messenger) for _ in range(5)]
+    with server.connect() as connection:
+        connection.send(b"".join(post(json.dumps(review).encode()) for review in reviews))
+        for review in reviews:
+            assert connection.answer().response["uid"] == uid_of(review)
+
+
+def test_http_1_0_is_answered_and_closed(server: Server) -> None:
+    with server.connect() as connection:
+        request = head("POST", "/mutate", {**JSON, "content-length": str(len(GOOD_BODY))}, version="1.0")
+        answer = connection.exchange(request + GOOD_BODY)
+        assert answer.response["allowed"] is True
+        assert connection.seconds_until_end() < ROOM
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(server: Server) -> None:
+    with server.connect() as connection:
+        headers = {**JSON, "content-length": str(len(GOOD_BODY)), "expect": "100-continue"}
+        assert connection.exchange(head("POST", "/mutate", headers)).status == 100
+        assert connection.exchange(GOOD_BODY).response["allowed"] is True
+
+
+def test_a_client_that_asks_first_with_too_much_is_told_so(server: Server) -> None:
+    with server.connect() as connection:
+        headers = {**JSON, "content-length": "99999999", "expect": "100-continue"}
+        assert connection.exchange(head("POST", "/mutate", headers)).status == 413
+
+
+def test_a_request_may_come_in_pieces(server: Server) -> None:
+    request = post(GOOD_BODY)
+    with server.connect() as connection:
+        for start in range(0, len(request), 50):
+            connection.send(request[start : start + 50])
+        assert connection.answer().response["allowed"] is True
+
+
+def test_a_client_that_sends_nothing_is_dropped(impatient_server: Server) -> None:
+    with impatient_server.connect() as connection:
+        assert LIMIT / 2 < connection.seconds_until_end() < ROOM
+
+
+def test_a_head_that_comes_byte_by_byte_is_dropped(impatient_server: Server) -> None:
+    with impatient_server.connect() as connection:
+        sender = threading.Thread(target=dribble, args=(connection, get("/healthz"), LIMIT / 5))
+        sender.start()
+        assert LIMIT / 2 < connection.seconds_until_end() < ROOM
+        sender.join()
+
+
+def test_the_second_head_of_a_connection_is_limited_too(impatient_server: Server) -> None:
+    with impatient_server.connect() as connection:
+        assert connection.exchange(get("/healthz")).status == 200
+        connection.send(b"GET /healthz HTTP/1.1\r\n")
+        assert LIMIT / 2 < connection.seconds_until_end() < ROOM
+
+
+def test_a_body_that_comes_byte_by_byte_gets_408(impatient_server: Server) -> None:
+    with impatient_server.connect() as connection:
+        connection.send(head("POST", "/mutate", {**JSON, "content-length": "1000"}))
+        sender = threading.Thread(target=dribble, args=(connection, b" " * 1000, LIMIT / 5))
+        sender.start()
+        answer = connection.answer()
+        assert (answer.status, answer.error) == (408, Reason.REVIEW_TOO_SLOW.value)
+        assert answer.closes
+        connection.close()
+        sender.join()
+
+
+def test_a_body_that_never_comes_gets_408(impatient_server: Server) -> None:
+    with impatient_server.connect() as connection:
+        answer = connection.exchange(head("POST", "/mutate", {**JSON, "content-length": "1000"}))
+        assert (answer.status, answer.error) == (408, Reason.REVIEW_TOO_SLOW.value)
+
+
+@pytest.mark.parametrize("rest", [b"\r\n", b"\r\n\r\n"], ids=["line", "lines"])
+def test_empty_lines_do_not_keep_an_idle_connection_open(impatient_server: Server, rest: bytes) -> None:
+    with impatient_server.connect() as connection:
+        assert connection.exchange(get("/healthz")).status == 200
+        connection.send(rest)
+        assert connection.seconds_until_end() < ROOM
+
+
+def test_the_rest_of_a_body_that_nobody_reads_does_not_keep_a_connection_open(impatient_server: Server) -> None:
+    with impatient_server.connect() as connection:
+        assert connection.exchange(head("POST", "/unknown", {"content-length": "1000"})).status == 404
+        connection.send(b" ")
+        assert connection.seconds_until_end() < ROOM
+
+
+def test_a_body_that_nobody_reads_does_not_end_the_connection(server: Server) -> None:
+    with server.connect() as connection:
+        assert connection.exchange(post(b"x" * 100_000, path="/unknown")).status == 404
+        assert connection.exchange(post(GOOD_BODY)).status == 200
+
+
+def test_a_tls_handshake_that_never_comes_is_dropped(impatient_server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", impatient_server.port), timeout=10) as deaf:
+        begin = time.monotonic()
+        assert deaf.recv(1) == b""
+        assert LIMIT / 2 < time.monotonic() - begin < ROOM
+
+
+def test_clients_that_say_nothing_do_not_block_others(server: Server) -> None:
+    with ExitStack() as silent:
+        for _ in range(50):
+            silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            silent.enter_context(server.connect())
+        begin = time.monotonic()
+        assert server.review(GOOD_BODY).response["allowed"] is True
+        assert time.monotonic() - begin < ROOM
+
+
+def test_clients_in_the_middle_of_a_body_do_not_block_others(server: Server) -> None:
+    with ExitStack() as slow:
+        for _ in range(50):
+            connection = slow.enter_context(server.connect())
+            connection.send(head("POST", "/mutate", {**JSON, "content-length": str(len(GOOD_BODY))}) + GOOD_BODY[:99])
+        begin = time.monotonic()
+        assert server.review(GOOD_BODY).response["allowed"] is True
+        assert time.monotonic() - begin < ROOM
+
+
+def test_an_offer_to_speak_another_protocol_is_declined(server: Server) -> None:
+    headers = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    assert server.exchange(head("GET", "/healthz", headers)).status == 200

@@ -1,0 +1,229 @@
+"""What the server says of its work, and what it never says: the pods themselves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from webhook.core.reasons import Kind, Reason
+from webhook.server.logs import LONGEST_VALUE, configure_logs
+
+from .process import Server, Servers, wait_for
+from .samples import Review, fresh, read_review, uid_of, with_pod
+from .wire import JSON, head, post
+
+SECRET = "hunter2-5ecret"
+
+
+def with_secrets(review: Review) -> Review:
+    """Put a secret wherever a pod can have one."""
+    pod = deepcopy(review["request"]["object"])
+    pod["metadata"]["annotations"][f"{SECRET}-key"] = f"{SECRET}-annotation"
+    pod["metadata"]["labels"]["team"] = f"{SECRET}-label"
+    worker = pod["spec"]["containers"][0]
+    worker["env"].append({"name": "PASSWORD", "value": f"{SECRET}-environment"})
+    worker["command"].append(f"--password={SECRET}-command")
+    worker["args"] = [f"{SECRET}-argument"]
+    worker["image"] = f"registry.example.com/{SECRET}-image"
+    worker["lifecycle"] = {"preStop": {"exec": {"command": [f"{SECRET}-hook"]}}}
+    return fresh(with_pod(review, pod))
+
+
+@pytest.fixture(scope="module")
+def talkative(shared_servers: Servers) -> Server:
+    """A server that logs all that it can."""
+    return shared_servers.start(log_level="debug")
+
+
+def test_a_review_is_one_line_of_json_with_what_became_of_it(server: Server, messenger: Review) -> None:
+    review = fresh(messenger)
+    server.review(review)
+    line = server.log_of(uid_of(review))
+    assert line.pop("ms") >= 0
+    assert datetime.now(UTC) - datetime.fromisoformat(line.pop("time")) < timedelta(minutes=1)
+    assert line == {
+        "level": "info",
+        "message": "review",
+        "uid": uid_of(review),
+        "namespace": "shop",
+        "generateName": "messenger-6d5f7c9b8-",
+        "outcome": Kind.PROTECTED.value,
+        "reason": Reason.INJECTED.value,
+        "dryRun": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "reason"),
+    [
+        ("annotation-invalid", Kind.REFUSED, Reason.ANNOTATION_INVALID),
+        ("web-server", Kind.LEFT_ALONE, Reason.NOT_A_WORKER),
+        ("pod-delete", Kind.LEFT_ALONE, Reason.NOT_A_CREATION),
+    ],
+)
+def test_the_line_has_the_outcome_and_the_reason(server: Server, name: str, outcome: Kind, reason: Reason) -> None:
+    review = fresh(read_review(name))
+    server.review(review)
+    line = server.log_of(uid_of(review))
+    assert (line["outcome"], line["reason"]) == (outcome.value, reason.value)
+
+
+def test_the_name_stands_in_for_a_missing_generate_name(server: Server) -> None:
+    review = fresh(read_review("celery-kubectl-dry-run"))
+    server.review(review)
+    assert server.log_of(uid_of(review))["generateName"] == "celery"
+
+
+def test_a_dry_run_is_logged_as_one(server: Server) -> None:
+    review = fresh(read_review("celery-kubectl-dry-run"))
+    server.review(review)
+    assert server.log_of(uid_of(review))["dryRun"] is True
+
+
+def test_a_rejected_request_is_one_warning_with_the_reason(server: Server) -> None:
+    before = len(server.log())
+    server.review(b"{}")
+    (line,) = server.log()[before:]
+    assert line["level"] == "warning"
+    assert (line["outcome"], line["reason"]) == (Kind.ERROR.value, Reason.REVIEW_INVALID.value)
+    assert line["ms"] >= 0
+
+
+def test_values_from_the_request_stay_on_their_line_and_are_cut(server: Server, messenger: Review) -> None:
+    namespace = 'a\n{"level":"info"}\r\u2028' + "x" * 10_000
+    review = fresh(messenger, namespace=namespace)
+    server.review(review)
+    assert server.log_of(uid_of(review))["namespace"] == namespace[:LONGEST_VALUE]
+
+
+@pytest.mark.parametrize("name", ["symfony-messenger", "annotation-invalid", "annotation-unknown", "pod-update"])
+def test_nothing_of_a_pod_is_logged(talkative: Server, name: str) -> None:
+    review = with_secrets(read_review(name))
+    assert talkative.review(review).status == 200
+    assert talkative.log_of(uid_of(review))
+    assert SECRET not in talkative.output
+
+
+def test_nothing_of_a_pod_that_is_left_alone_is_logged(talkative: Server, messenger: Review) -> None:
+    review = with_secrets(messenger)
+    review["request"]["object"]["metadata"]["labels"]["graceful-worker"] = "disabled"
+    assert "patch" not in talkative.review(review).response
+    assert SECRET not in talkative.output
+
+
+def test_nothing_of_a_refused_annotation_is_logged(talkative: Server, messenger: Review) -> None:
+    review = with_secrets(messenger)
+    review["request"]["object"]["metadata"]["annotations"]["graceful-worker/grace-period"] = SECRET
+    assert SECRET in talkative.review(review).response["status"]["message"]
+    assert SECRET not in talkative.output
+
+
+@pytest.mark.parametrize("field", ["uid", "operation", "namespace", "dryRun", "kind"])
+def test_nothing_of_a_malformed_review_is_logged(talkative: Server, messenger: Review, field: str) -> None:
+    review = with_secrets(messenger)
+    review["request"][field] = [SECRET]
+    assert talkative.review(review).status == 400
+    assert SECRET not in talkative.output
+
+
+def test_nothing_of_a_body_that_is_no_json_is_logged(talkative: Server, messenger: Review) -> None:
+    body = json.dumps(with_secrets(messenger)).encode()
+    assert talkative.review(body[:-1]).status == 400
+    assert talkative.exchange(post(body, {"content-type": "text/plain"})).status == 415
+    assert talkative.exchange(post(body, {**JSON, "authorization": SECRET}, path=f"/{SECRET}")).status == 404
+    assert SECRET not in talkative.output
+
+
+def test_nothing_of_a_pod_of_a_wrong_shape_is_logged(talkative: Server, messenger: Review) -> None:
+    review = with_secrets(messenger)
+    review["request"]["object"]["spec"]["containers"][0]["command"] = {SECRET: SECRET}
+    assert talkative.review(review).response["allowed"] is False
+    assert SECRET not in talkative.output
+
+
+@pytest.mark.parametrize("name", ["generateName", "name"])
+def test_a_name_that_is_no_string_is_not_logged(talkative: Server, messenger: Review, name: str) -> None:
+    review = with_secrets(messenger)
+    del review["request"]["object"]["metadata"]["generateName"]
+    review["request"]["object"]["metadata"][name] = {"password": SECRET}
+    assert talkative.review(review).status == 200
+    assert SECRET not in talkative.output
+
+
+def test_a_defect_is_500_with_json_and_without_a_verdict(defective_server: Server, messenger: Review) -> None:
+    answer = defective_server.review(messenger)
+    assert (answer.status, answer.error) == (500, Reason.DEFECT.value)
+    assert "response" not in answer.json
+
+
+def test_a_defect_is_logged_with_its_place_and_without_the_pod(defective_server: Server, messenger: Review) -> None:
+    answer = defective_server.review(with_secrets(messenger))
+    line = next(line for line in defective_server.log() if line["level"] == "error")
+    assert line["error"] == "ValueError"
+    assert any("serve.py" in place for place in line["stack"])
+    assert SECRET not in defective_server.output
+    assert SECRET.encode() not in answer.body
+
+
+def test_the_server_goes_on_after_a_defect(defective_server: Server, messenger: Review) -> None:
+    with defective_server.connect() as connection:
+        assert connection.exchange(post(json.dumps(messenger).encode())).status == 500
+        answer = connection.exchange(post(json.dumps(fresh(messenger, operation="DELETE")).encode()))
+        assert answer.response["allowed"] is True
+
+
+HALVES = {
+    "length": head("POST", "/mutate", {**JSON, "content-length": "100"}) + b"{",
+    "chunked": head("POST", "/mutate", {**JSON, "transfer-encoding": "chunked"}) + b"1\r\n{\r\n",
+}
+
+
+@pytest.mark.parametrize("encoding", HALVES)
+def test_a_client_that_hangs_up_in_the_middle_of_a_body_is_no_defect(server: Server, encoding: str) -> None:
+    before = len(server.log())
+    with server.connect() as connection:
+        connection.send(HALVES[encoding])
+        time.sleep(0.05)
+    wait_for(lambda: len(server.log()) > before)
+    (line,) = server.log()[before:]
+    assert (line["level"], line["reason"]) == ("warning", Reason.REVIEW_TOO_SLOW.value)
+
+
+def test_a_body_that_turns_out_to_be_no_http_is_no_defect(server: Server) -> None:
+    before = len(server.log())
+    assert server.exchange(HALVES["chunked"] + b"no length\r\n").status == 400
+    wait_for(lambda: len(server.log()) > before + 1)
+    assert {line["level"] for line in server.log()[before:]} == {"warning"}
+
+
+def test_the_log_level_is_heeded(servers: Servers, messenger: Review) -> None:
+    server = servers.start(log_level="warning")
+    assert server.review(messenger).status == 200
+    assert server.review(b"").status == 400
+    server.stop()
+    assert [line["level"] for line in server.log()] == ["warning"]
+
+
+@pytest.fixture
+def loggers_as_before() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("graceful_worker", "uvicorn", "uvicorn.error", "asyncio")]
+    before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, logger.handlers, level, logger.propagate in before:
+        logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("loggers_as_before")
+@pytest.mark.parametrize("name", ["graceful_worker", "uvicorn", "uvicorn.error", "asyncio"])
+def test_what_libraries_have_to_say_is_one_line_of_json_too(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logs("info")
+    logging.getLogger(name).warning("two\nlines")
+    output, errors = capfd.readouterr()
+    assert errors == ""
+    assert json.loads(output)["message"] == "two\nlines"

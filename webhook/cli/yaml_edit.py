@@ -1,0 +1,167 @@
+"""A draft turned into text: every line that need not change is copied."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from webhook.cli.yaml_draft import Draft, DraftSequence, Slot, children, data, places
+from webhook.cli.yaml_flow import FlowEditor
+from webhook.cli.yaml_nodes import LINE_END, Collection, Document, Entry, Node, Scalar, comments
+from webhook.cli.yaml_render import MAX_FLOW_WIDTH, Style
+
+_LINE_BREAK = re.compile(r"\r\n?|\n")
+_BLANK_START = re.compile(r"(?:[ \t]*(?:\r\n?|\n))* *")
+
+
+class _Lines:
+    """Collects whole lines; the first one may go on where a line has begun already."""
+
+    def __init__(self, newline: str, *, goes_on: bool) -> None:
+        self._newline = newline
+        self._goes_on = goes_on
+        self._parts: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Add lines, with their indentation."""
+        if self._goes_on:
+            text = _BLANK_START.sub("", text, count=1)
+        if not text:
+            return
+        if self._parts and self._parts[-1][-1] not in "\r\n":
+            self._parts.append(self._newline)
+        self._parts.append(text)
+        self._goes_on = False
+
+    def __str__(self) -> str:
+        return "".join(self._parts)
+
+
+class Editor:
+    """Writes the draft of a document; collections in `rewritten`, by the ids of their nodes, as if they were new."""
+
+    def __init__(self, document: Document, style: Style, rewritten: frozenset[int] = frozenset()) -> None:
+        self._text = document.text
+        self._style = style
+        self._rewritten = rewritten
+        self._flow = FlowEditor(document.text, style, rewritten)
+
+    def write(self, root: Node, slot: Slot) -> str:
+        """Return the text of the whole document."""
+        value = slot.value
+        if isinstance(value, Draft) and value.node is root and self._keeps(value):
+            inside = self._flow.write(value) if value.node.flow else self._block(value, value.node.body)
+            return self._text[: value.node.body] + inside + self._text[value.node.end :]
+        return self._text if value is root else self._new_root(root, data(value))
+
+    def _new_root(self, root: Node, value: Any) -> str:
+        newline = self._style.newline
+        head, tail = self._text[: root.start], self._text[root.end :]
+        rest = LINE_END.match(tail)
+        if rest and not (isinstance(root, Collection) and not root.flow):
+            tail = tail[rest.end() :]
+        else:
+            rest = None
+        whole = Entry(root.start, root.start, root.end, root)
+        stop = root.end + (rest.end() if rest else 0)
+        lines = "".join(f"{comment.group()}{newline}" for comment in comments(self._text, whole, root.start, stop))
+        if isinstance(value, dict | list) and value:
+            lines += self._style.block(value, 0)
+        else:
+            lines = f"{self._style.flow(value)}{newline}{lines}"
+        if head.strip("\ufeff") and head[-1] not in "\r\n":
+            head = head.rstrip(" ") + newline
+        return head + lines + tail
+
+    def _keeps(self, value: Draft) -> bool:
+        """Tell whether a collection can be edited entry by entry."""
+        if id(value.node) in self._rewritten or not value.node.entries:
+            return False
+        return bool(children(value)) or any(place.slot for place in places(value))
+
+    def _block(self, draft: Draft, start: int) -> str:
+        """Return the lines of a collection in block style, from a place in front of its first entry on."""
+        node = draft.node
+        lines = _Lines(self._style.newline, goes_on=self._text[start - 1 : start] not in ("", "\n", "\r"))
+        margin = " " * node.column
+        position = start
+        for place in places(draft):
+            entry, slot = place.entry, place.slot
+            if entry is not None:
+                gap, position = self._text[position : entry.start] or margin, entry.end
+                if slot is not None:
+                    lines.add(gap + self._entry(entry, slot, node.column))
+                else:
+                    lines.add(gap.rstrip(" ") if gap.strip() else "")
+                    lines.add(self._comment_lines(entry, entry.start, node.column))
+                if entry is node.entries[-1]:
+                    lines.add(self._text[position : node.end])
+            elif slot is not None:
+                prefix = self._style.prefix(place.key)
+                lines.add(margin + self._style.entry(prefix, data(slot.value), node.column))
+        return str(lines)
+
+    def _comment_lines(self, entry: Entry, start: int, column: int) -> str:
+        """Return the comments of an entry from a place on, as lines of their own."""
+        found = comments(self._text, entry, start, entry.end)
+        return "".join(f"{' ' * column}{comment.group()}{self._style.newline}" for comment in found)
+
+    def _entry(self, entry: Entry, slot: Slot, column: int) -> str:
+        """Return an entry, with all its lines."""
+        text, node, value = self._text, entry.value, slot.value
+        if value is node or (isinstance(value, Draft) and not (value.node.entries or children(value))):
+            return text[entry.start : entry.end]
+        if not isinstance(value, Draft) or not self._keeps(value):
+            return self._replaced(entry, data(value), column)
+        if not value.node.flow:
+            start = self._line_behind(entry, value.node)
+            return text[entry.start : start] + self._block(value, start)
+        if isinstance(value, DraftSequence) and value.replaced:
+            return self._replaced_list(entry, value, column)
+        return text[entry.start : value.node.body] + self._flow.write(value) + text[value.node.end : entry.end]
+
+    def _replaced_list(self, entry: Entry, value: DraftSequence, column: int) -> str:
+        """Return an entry whose list in flow style has got new items: on one line if they fit, else in block style."""
+        text, node = self._text, value.node
+        items = data(value)
+        before, behind = text[entry.start : node.body], text[node.end : entry.end]
+        is_one_line_now = not _LINE_BREAK.search(text, entry.start, node.end)
+        strings = all(isinstance(item, str) for item in items)
+        new = self._style.flow(items) if strings and is_one_line_now else self._flow.write(value)
+        too_wide = is_one_line_now and column + len(before) + len(new) > MAX_FLOW_WIDTH
+        if too_wide or any(isinstance(item, str) and "\n" in item for item in items):
+            return self._replaced(entry, items, column)
+        return before + new + behind
+
+    def _replaced(self, entry: Entry, value: Any, column: int) -> str:
+        """Return an entry with a new value."""
+        text, node = self._text, entry.value
+        like = node.style if isinstance(node, Scalar) and isinstance(value, str) and node.style in ("'", '"') else None
+        new = self._style.inline(value, like)
+        on_line = self._is_on_line(entry)
+        if new is not None and on_line and not entry.explicit:
+            between = text[entry.after : node.start] or " "
+            return text[entry.start : entry.after] + between + new + text[node.end : entry.end]
+        if entry.explicit:
+            lines = self._comment_lines(entry, entry.start, column)
+            return self._style.entry(self._style.prefix(entry.key), value, column) + lines
+        first, rest = "", entry.after
+        found = comments(text, entry, entry.after, entry.end)
+        if found and (on_line or not _LINE_BREAK.search(text, entry.after, found[0].start())):
+            first, rest = found[0].group(), found[0].end()
+        prefix = text[entry.start : entry.after]
+        return self._style.entry(prefix, value, column, first) + self._comment_lines(entry, rest, column)
+
+    def _is_on_line(self, entry: Entry) -> bool:
+        """Tell whether the value of an entry begins and ends on the line of its key or dash."""
+        node = entry.value
+        if isinstance(node, Collection) and not node.flow:
+            return False
+        if isinstance(node, Scalar) and node.style in ("|", ">"):
+            return False
+        return not _LINE_BREAK.search(self._text, entry.after, node.end)
+
+    def _line_behind(self, entry: Entry, node: Collection) -> int:
+        """Return where the first line begins behind that of a key or dash; the first entry itself if it is on it."""
+        line_break = _LINE_BREAK.search(self._text, node.start if node.start < node.body else entry.after, node.body)
+        return line_break.end() if line_break else node.body

@@ -1,0 +1,178 @@
+"""Changed flow collections turned into text: every item that need not change is copied, with its comments."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from webhook.cli.yaml_draft import Draft, Slot, children, data, places
+from webhook.cli.yaml_nodes import Collection, Entry, Node, Scalar, comments
+from webhook.cli.yaml_render import Style, has_bare_strings
+from webhook.cli.yaml_scalars import is_one_line, single_quoted
+
+_GAP = re.compile(r"(?:\s+|#[^\r\n]*)*")
+_COMMENT_BEHIND = re.compile(r"(?:[ \t]*#[^\r\n]*)?")
+_COMMENT = re.compile(r"#[^\r\n]*")
+_NEW_LINE = re.compile(r"[ \t]*[\r\n]")
+
+
+@dataclass(slots=True)
+class _Item:
+    """An entry: what is in front of it, itself, what is between it and its comma, and the comment behind that."""
+
+    lead: str
+    body: str
+    trail: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEditor:
+    """Writes the flow collections of a text; those in `rewritten`, by the ids of their nodes, as if they were new."""
+
+    text: str
+    style: Style
+    rewritten: frozenset[int] = frozenset()
+
+    def write(self, draft: Draft) -> str:
+        """Return a collection that had entries, brackets included."""
+        node = draft.node
+        bare = has_bare_strings(node)
+        if id(node) in self.rewritten:
+            return self.style.flow(data(draft), bare=bare)
+        if self.text[node.body] not in "[{":  # In a sequence, a single pair needs no brackets.
+            slots = children(draft)
+            if len(slots) == 1 and slots[0].entry is node.entries[0]:
+                return self._entry(slots[0].entry, slots[0], bare=bare)[0]
+            return self.style.flow(data(draft), bare=bare)
+        return self._joined(draft, bare=bare)
+
+    def _joined(self, draft: Draft, *, bare: bool) -> str:
+        node = draft.node
+        start, originals, end, comma = self._items(node)
+        layout = _Layout.of(node, list(originals.values()), self.style.newline)
+        items: list[_Item] = []
+        carried: list[str] = []
+        for place in places(draft):
+            if place.slot is None:
+                carried += self._comments_of(place.entry, originals)
+                continue
+            if place.entry is None:
+                item = _Item(layout.lead(None, is_first=not items), self._new(place.key, place.slot, bare=bare))
+                left: list[str] = []
+            else:
+                item = originals[id(place.entry)]
+                item.lead = layout.lead(item, is_first=not items)
+                item.body, left = self._entry(place.entry, place.slot, bare=bare)
+            item.lead = layout.behind_comments(carried, item.lead)
+            carried = left
+            items.append(item)
+        end = layout.behind_comments(carried, end if items or "#" in end or carried else "")
+        return layout.joined(start, items, end, comma) + self.text[node.end - 1]
+
+    def _items(self, node: Collection) -> tuple[str, dict[int, _Item], str, str]:
+        """Return the beginning of a collection, its items by the ids of their entries, its end, and a comma there."""
+        text, close = self.text, node.end - 1
+        items: dict[int, _Item] = {}
+        opening = _COMMENT_BEHIND.match(text, node.body + 1, close)
+        start = position = opening.end() if opening else node.body + 1
+        comma = ""
+        for entry in node.entries:
+            gap = _GAP.match(text, entry.end, close)
+            stop = gap.end() if gap else entry.end
+            comma = text[stop:close][:1]
+            comment = _COMMENT_BEHIND.match(text, stop + 1 if comma else entry.end, close)
+            behind = comment.group() if comment else ""
+            trail = text[entry.end : stop] if comma else ""
+            items[id(entry)] = _Item(text[position : entry.start], text[entry.start : entry.end], trail, behind)
+            position = comment.end() if comment else stop
+        return text[node.body : start], items, text[position:close], comma
+
+    def _comments_of(self, entry: Entry | None, items: dict[int, _Item]) -> list[str]:
+        """Return the comments of an entry that goes away."""
+        if entry is None:
+            return []
+        item = items[id(entry)]
+        inside = [comment.group() for comment in comments(self.text, entry, entry.start, entry.end)]
+        return [*_COMMENT.findall(item.lead), *inside, *_COMMENT.findall(item.trail), *_COMMENT.findall(item.comment)]
+
+    def _new(self, key: str | None, slot: Slot, *, bare: bool) -> str:
+        value = self.style.flow(data(slot.value), bare=bare)
+        return value if key is None else f"{self.style.flow(key, bare=bare)}: {value}"
+
+    def _entry(self, entry: Entry, slot: Slot, *, bare: bool) -> tuple[str, list[str]]:
+        """Return an entry, and the comments that do not fit into it any more."""
+        text, node, value = self.text, entry.value, slot.value
+        if value is node:
+            return text[entry.start : entry.end], []
+        if isinstance(value, Draft) and value.node is node:
+            if not node.entries and not children(value):
+                return text[entry.start : entry.end], []
+            if node.entries:
+                return text[entry.start : node.body] + self.write(value) + text[node.end : entry.end], []
+        left = [comment.group() for comment in comments(text, entry, entry.after, entry.end)]
+        written = self._value(node, data(value), bare=bare)
+        if entry.key is None:
+            return written, left
+        key = text[entry.start : entry.after]
+        return f"{key if key.endswith(':') else key + ':'}{text[entry.after : node.start] or ' '}{written}", left
+
+    def _value(self, node: Node, value: Any, *, bare: bool) -> str:
+        """Return a new value for a node, with the quotes that it had."""
+        if isinstance(node, Scalar) and isinstance(node.data, str):
+            if node.style == "'" and isinstance(value, str) and is_one_line(value):
+                return single_quoted(value)
+            bare = node.style is None
+        return self.style.flow(value, bare=bare)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What is written in front of the items of a flow collection."""
+
+    first: str
+    others: str
+    line: str
+
+    @classmethod
+    def of(cls, node: Collection, items: list[_Item], newline: str) -> _Layout:
+        first = _without_comments(items[0].lead)
+        alone = first if "\n" in first else " "
+        others = next((item.lead for item in items[1:] if "#" not in item.lead), None)
+        others = _without_comments(items[-1].lead) if others is None and len(items) > 1 else others or alone
+        return cls(first, others, others if "\n" in others else newline + " " * (node.column + 1))
+
+    def lead(self, item: _Item | None, *, is_first: bool) -> str:
+        """Return what is in front of an item; None stands for a new one."""
+        if item is None:
+            return self.first if is_first else self.others
+        if "#" in item.lead or "\n" in item.lead:
+            return item.lead
+        return self.first if is_first else item.lead or self.others
+
+    def behind_comments(self, comments: list[str], text: str) -> str:
+        """Put comments on lines of their own in front of a text."""
+        if not comments:
+            return text
+        return "".join(self.line + comment for comment in comments) + self._on_new_line(text)
+
+    def joined(self, opening: str, items: list[_Item], end: str, comma: str) -> str:
+        """Put items together, with commas between them, and with one at the end where there was one."""
+        text, is_in_comment = opening, "#" in opening
+        for position, item in enumerate(items):
+            lead = self._on_new_line(item.lead) if is_in_comment else item.lead
+            separator = "," if position + 1 < len(items) else comma
+            text += lead + item.body + item.trail + separator + item.comment
+            is_in_comment = bool(item.comment)
+        return text + (self._on_new_line(end) if is_in_comment else end)
+
+    def _on_new_line(self, text: str) -> str:
+        return text if _NEW_LINE.match(text) else self.line + text.lstrip(" \t")
+
+
+def _without_comments(lead: str) -> str:
+    *lines, last = lead.splitlines(keepends=True) or [""]
+    if not lines:
+        return "" if "#" in last else last
+    return ("\r\n" if lines[-1].endswith("\r\n") else "\n") + last

@@ -1,0 +1,141 @@
+"""New values written as YAML in the style of the document that they are put into."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from webhook.cli.yaml_nodes import Collection, Document, Entry, Scalar, nodes
+from webhook.cli.yaml_scalars import double_quoted, fits_literal_block, is_one_line, is_plain, single_quoted
+
+MAX_FLOW_WIDTH = 110
+_DASH = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a document is written: its indentation, its line ends, and the quotes that it prefers."""
+
+    step: int = 2
+    sequence_indent: int = 0
+    newline: str = "\n"
+    quote: str = '"'
+    keeps_blank_lines: bool = True
+
+    def entry(self, prefix: str, value: Any, column: int, comment: str = "") -> str:
+        """Write a key (with its colon) or a dash at a column with a value behind it, as whole lines.
+
+        The first line is not indented; it ends with the comment, if there is any.
+        """
+        comment = comment and f" {comment}"
+        if (inline := self.inline(value)) is not None:
+            return f"{prefix} {inline}{comment}{self.newline}"
+        inner = column + self._indentation(prefix, value)
+        if isinstance(value, str):
+            header = _block_header(value, inner - column)
+            return f"{prefix} {header}{comment}{self.newline}{self._block_lines(value, inner)}"
+        lines = self.block(value, inner)
+        if prefix == _DASH and not comment:
+            return f"{prefix} {lines.lstrip(' ')}"
+        return f"{prefix}{comment}{self.newline}{lines}"
+
+    def block(self, value: dict[str, Any] | list[Any], column: int) -> str:
+        """Write a collection that is not empty as indented lines."""
+        pairs = value.items() if isinstance(value, dict) else ((None, item) for item in value)
+        margin = " " * column
+        return "".join(margin + self.entry(self.prefix(key), item, column) for key, item in pairs)
+
+    def inline(self, value: Any, like: str | None = None) -> str | None:
+        """Write a value on the line of its key; None where it needs lines of its own.
+
+        `like` is the quote that the value had before.
+        """
+        if isinstance(value, str):
+            return None if self._is_block(value) else self._string(value, like)
+        return None if value and isinstance(value, dict | list) else self.flow(value)
+
+    def flow(self, value: Any, *, bare: bool = False) -> str:
+        """Write a value like JSON; `bare` strings and keys have quotes only if they need some."""
+        if isinstance(value, dict):
+            keys = {key: key if bare and is_plain(key, flow=True) else double_quoted(key) for key in value}
+            return "{" + ", ".join(f"{keys[key]}: {self.flow(item, bare=bare)}" for key, item in value.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(self.flow(item, bare=bare) for item in value) + "]"
+        if isinstance(value, str):
+            return value if bare and is_plain(value, flow=True) else double_quoted(value)
+        return _atom(value)
+
+    def prefix(self, key: str | None) -> str:
+        """Write what stands in front of a value: a key with its colon, or a dash."""
+        return _DASH if key is None else f"{self._string(key)}:"
+
+    def _is_block(self, text: str) -> bool:
+        return fits_literal_block(text) and (self.keeps_blank_lines or not text.endswith("\n\n"))
+
+    def _string(self, text: str, like: str | None = None) -> str:
+        if like is None and is_plain(text, flow=False):
+            return text
+        return single_quoted(text) if (like or self.quote) == "'" and is_one_line(text) else double_quoted(text)
+
+    def _indentation(self, prefix: str, value: Any) -> int:
+        if prefix == _DASH:
+            return len("- ")
+        return self.sequence_indent if isinstance(value, list) else self.step
+
+    def _block_lines(self, text: str, column: int) -> str:
+        margin = " " * column
+        lines = text.removesuffix("\n").split("\n")
+        return "".join(f"{margin if line else ''}{line}{self.newline}" for line in lines)
+
+
+def style_of(document: Document) -> Style:
+    """Find out how most of a document is written."""
+    steps: Counter[int] = Counter()
+    sequences: Counter[int] = Counter()
+    quotes: Counter[str] = Counter()
+    for node in nodes(document.root) if document.root else ():
+        if isinstance(node, Scalar):
+            quotes[node.style or ""] += 1
+        elif isinstance(node, Collection) and node.is_mapping:
+            for inner in (entry.value for entry in node.entries):
+                if isinstance(inner, Collection) and not inner.flow:
+                    (steps if inner.is_mapping else sequences)[inner.column - node.column] += 1
+    crlf = document.text.count("\r\n")
+    return Style(
+        step=_most(steps, 2),
+        sequence_indent=_most(sequences, 0),
+        newline="\r\n" if crlf * 2 > document.text.count("\n") else "\n",
+        quote="'" if quotes["'"] > quotes['"'] else '"',
+    )
+
+
+def has_bare_strings(collection: Collection) -> bool:
+    """Tell whether a flow collection is written with strings or keys without quotes."""
+    scalars = (node for entry in collection.entries for node in _scalars(entry))
+    return any(node.style is None and isinstance(node.data, str) for node in scalars)
+
+
+def _scalars(entry: Entry) -> list[Scalar]:
+    return [node for node in (entry.key_node, entry.value) if isinstance(node, Scalar)]
+
+
+def _most(counts: Counter[int], default: int) -> int:
+    """Return the most frequent count, in doubt the smallest."""
+    return min(counts, key=lambda number: (-counts[number], number), default=default)
+
+
+def _block_header(text: str, indentation: int) -> str:
+    # Readers find out the indentation from the first line that is not empty, unless it begins with a blank itself.
+    digit = str(indentation) if text.lstrip("\n")[:1] in " \t" else ""
+    chomping = "-" if not text.endswith("\n") else "+" if text.endswith("\n\n") else ""
+    return f"|{digit}{chomping}"
+
+
+def _atom(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number that JSON knows")
+    return repr(value)
