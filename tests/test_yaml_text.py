@@ -1,6 +1,7 @@
 """The text of a manifest after an edit: right in its data, and as untouched as possible."""
 
 import copy
+import itertools
 import json
 import random
 import re
@@ -56,6 +57,7 @@ class Writer:
         self.rng = rng
         self.comments = 0
         self.anchors = {}
+        self.names = itertools.count()
 
     def chance(self, percent):
         return self.rng.randrange(100) < percent
@@ -86,7 +88,9 @@ class Writer:
                 lines.append(" " * column + "-" + self.behind(item, column, dash=True))
         else:
             rest = dict(value)
-            merged = next((n for n, v in self.anchors.items() if isinstance(v, dict) and v.items() <= rest.items()), None)
+            merged = next(
+                (n for n, v in self.anchors.items() if isinstance(v, dict) and v.items() <= rest.items()), None
+            )
             if merged and self.anchors[merged] and self.chance(60):
                 lines.append(" " * column + f"<<: *{merged}{self.comment()}\n")
                 rest = {k: v for k, v in rest.items() if k not in self.anchors[merged] or self.chance(30)}
@@ -105,7 +109,7 @@ class Writer:
         known = [name for name, old in self.anchors.items() if same(old, value)]
         if known and self.chance(50):
             return f" *{known[-1]}{self.comment()}\n"
-        name = f"a{len(self.anchors)}" if self.chance(15) else None
+        name = f"a{next(self.names)}" if self.chance(15) else None
         text = self.anchored(value, column, f" &{name}" if name else "", dash)
         if name:
             self.anchors[name] = value
@@ -157,8 +161,9 @@ class Writer:
 
 
 STRINGS = st.sampled_from(
-    ["a", "b", "yes", "n", "", "~", "1", "0x1f", "1e3", "a: b", "a #b", "- a", "x\ny", "x\ny\n", " x\n\n", "é", "'", '"', "*a",
-     "2001-01-01", "1:30", "a\r\n", "\t", "x\n\n", "<<", "=", "0o7", "#", "a,b", "{", "[x]", "!a", "|", "a:", "\u2028", "a \nb"]
+    ["a", "b", "é", "yes", "n", "", "~", "1", "0x1f", "1e3", "0o7", "2001-01-01", "1:30", "<<", "=", "a: b", "a #b", "- a",
+     "'", '"', "*a", "#", "a,b", "{", "[x]", "!a", "|", "a:", "\t", "\u2028",
+     "x\ny", "x\ny\n", " x\n\n", "x\n\n", "a\r\n", "a \nb"]
 )  # fmt: skip
 LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, -1e30]) | STRINGS
 KEYS = st.sampled_from(["a", "b", "c", "d", "e", "n", "x/y", "x~z", "1", ""])
@@ -222,3 +227,547 @@ def test_any_edits_of_any_text_give_the_right_data_and_keep_every_comment(value,
     assert same(stream.documents, [data]), text
     assert same(YamlText(stream.text).documents, [data])
     assert sorted(COMMENT.findall(stream.text)) == sorted(COMMENT.findall(text))
+
+
+@settings(max_examples=150, deadline=None)
+@given(COLLECTIONS, RANDOM, DATA)
+def test_what_is_added_to_a_block_and_removed_again_leaves_the_text_as_it_was(value, rng, new):
+    text = written(rng, value)
+    if not text.endswith("\n") or re.search("[|].*[+]", text) or "\n\n" in json.dumps(new).replace("\\n", "\n"):
+        return  # Blank lines at the end of a block scalar may or may not be a part of it.
+    path = rng.choice([path for path in places(value) if path.endswith(("/-", "/new"))] or ["/-"])
+    parent = value
+    for token in path.replace("~1", "/").replace("~0", "~").split("/")[1:-1]:
+        parent = parent[int(token) if isinstance(parent, list) else token]
+    if not parent or "*" in text:
+        return
+    stream = YamlText(text)
+    stream.apply(0, [add(path, new)])
+    stream.apply(0, [remove(path if isinstance(parent, dict) else f"{path[:-1]}{len(parent)}")])
+    assert stream.text == text
+
+
+TEXTS = st.text(
+    st.sampled_from(list("aynofetru01289.:_-+xe'\"\\,[]{}&*!|>%@`=?~<#/$ \t\n\ré\u2028\x85\ufeff\x00\x7f😀"))
+)
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+@settings(max_examples=200, deadline=None)
+@given(text=STRINGS | TEXTS, key=STRINGS | TEXTS, step=st.sampled_from([1, 2, 4]), quote=st.sampled_from("'\""))
+def test_every_string_is_written_such_that_all_versions_of_yaml_read_it_as_that_string(version, text, key, step, quote):
+    style = Style(step=step, quote=quote)
+    value = {key: text, "list": [text, [text], {key: text}], "last": 1}
+    for written_value in (style.block(value, 0), style.flow(value), style.flow(value, bare=True)):
+        reader = YAML(typ="safe", pure=True)
+        reader.version = version
+        assert reader.load(written_value) == value
+        assert YamlText(written_value).documents == [value]
+
+
+DEPLOYMENT = """\
+# A worker.
+apiVersion: apps/v1
+kind: Deployment   # the usual kind
+metadata:
+  name: 'worker'
+  annotations:
+  # none so far
+  labels: {app: worker, "tier": 'x'}
+
+spec:
+  template:
+    spec:
+      # all containers
+      containers:
+      # the worker
+      - name: worker   # its name
+        image: "worker:1"
+        command: ["python", "-m", "worker"]  # what to run
+        args: []
+        env:
+        - name: A
+          value: 'yes'
+
+        # the second one
+        - {name: B, value: "2"}
+      # the sidecar
+      - name: side
+        script: |
+          a
+            b
+          # no comment
+
+      volumes: &volumes
+      - name: x
+        # about x
+    # about the pod
+  # end of spec
+# end of document
+"""
+
+
+def test_edits_all_over_a_manifest_change_only_the_lines_that_have_to():
+    containers = "/spec/template/spec/containers"
+    text = edited(
+        DEPLOYMENT,
+        add("/metadata/annotations", {"a/b": "yes"}),
+        add("/metadata/labels/c", "d"),
+        replace(f"{containers}/0/command", ["/bin/sh", "-c", 'set -e\nexec "$@"\n', "marker"]),
+        add(f"{containers}/0/args", ["python", "-m", "worker"]),
+        add(f"{containers}/0/env/-", {"name": "C", "value": "0x10"}),
+        add(f"{containers}/1/lifecycle", {"preStop": {"exec": {"command": ["a", "b c"]}}}),
+        add("/spec/template/spec/volumes/-", {"name": "z", "emptyDir": {}}),
+        add("/spec/replicas", 3),
+    )
+    assert (
+        text
+        == """\
+# A worker.
+apiVersion: apps/v1
+kind: Deployment   # the usual kind
+metadata:
+  name: 'worker'
+  annotations:
+    a/b: "yes"
+  # none so far
+  labels: {app: worker, "tier": 'x', c: d}
+
+spec:
+  template:
+    spec:
+      # all containers
+      containers:
+      # the worker
+      - name: worker   # its name
+        image: "worker:1"
+        command: # what to run
+        - /bin/sh
+        - -c
+        - |
+          set -e
+          exec "$@"
+        - marker
+        args:
+        - python
+        - -m
+        - worker
+        env:
+        - name: A
+          value: 'yes'
+
+        # the second one
+        - {name: B, value: "2"}
+        - name: C
+          value: "0x10"
+      # the sidecar
+      - name: side
+        script: |
+          a
+            b
+          # no comment
+        lifecycle:
+          preStop:
+            exec:
+              command:
+              - a
+              - b c
+
+      volumes: &volumes
+      - name: x
+        # about x
+      - name: z
+        emptyDir: {}
+    # about the pod
+  # end of spec
+  replicas: 3
+# end of document
+"""
+    )
+
+
+def test_what_was_added_all_over_a_manifest_can_be_removed_without_a_trace():
+    stream = YamlText(DEPLOYMENT)
+    containers = "/spec/template/spec/containers"
+    stream.apply(0, [add(f"{containers}/0", {"name": "new"}), add(f"{containers}/1/lifecycle", {"a": ["b"]})])
+    stream.apply(0, [add("/spec/template/spec/volumes/0", {"name": "y"}), add("/status", {})])
+    stream.apply(0, [remove("/status"), remove(f"{containers}/1/lifecycle"), remove(f"{containers}/0")])
+    stream.apply(0, [remove("/spec/template/spec/volumes/0")])
+    assert stream.text == DEPLOYMENT
+
+
+def test_no_operation_changes_nothing():
+    assert edited(DEPLOYMENT) == DEPLOYMENT
+
+
+def test_replacing_a_value_by_an_equal_one_changes_nothing():
+    data = YamlText(DEPLOYMENT).documents[0]
+    assert edited(DEPLOYMENT, replace("/spec", data["spec"]), replace("/kind", "Deployment")) == DEPLOYMENT
+
+
+def test_replacing_a_collection_keeps_what_is_in_both():
+    text = after("a: # A\n  b: 1 # B\n  c: 2 # C\n  d: [x, y]\n", replace("/a", {"b": 1, "c": 3, "e": 4}))
+    assert text == "a: # A\n  b: 1 # B\n  c: 3 # C\n  e: 4\n"
+
+
+def test_replacing_a_list_keeps_the_items_that_are_in_both():
+    text = after("- a # 1\n- b # 2\n- c # 3\n", replace("", ["a", "x", "z", "c"]))
+    assert text == "- a # 1\n- x # 2\n- z\n- c # 3\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a:\n- x\nb: 1\n", "a:\n- x\nb: 1\nnew:\n- 1\n- k:\n  - 2\n"),
+        ("a:\n  - x\nb: 1\n", "a:\n  - x\nb: 1\nnew:\n  - 1\n  - k:\n      - 2\n"),
+        ("a:\n    b: 1\n", "a:\n    b: 1\nnew:\n- 1\n- k:\n  - 2\n"),
+        ("a:\n- x\nb:\n  - x\nc:\n  - x\n", "a:\n- x\nb:\n  - x\nc:\n  - x\nnew:\n  - 1\n  - k:\n      - 2\n"),
+    ],
+)
+def test_new_lists_are_indented_as_most_lists_of_the_document_are(text, expected):
+    assert edited(text, add("/new", [1, {"k": [2]}])) == expected
+
+
+def test_new_mappings_are_indented_as_most_mappings_of_the_document_are():
+    text = after("a:\n    b:\n        c: 1\n", add("/a/d", {"e": {"f": "x\ny"}}))
+    assert (
+        text
+        == "a:\n    b:\n        c: 1\n    d:\n        e:\n            f: |-\n                x\n                y\n"
+    )
+
+
+def test_new_strings_have_the_quotes_that_the_document_prefers():
+    assert after("a: 'x'\n", add("/b", "1")) == "a: 'x'\nb: '1'\n"
+    assert after("a: x\n", add("/b", "1")) == 'a: x\nb: "1"\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "written_value"),
+    [
+        ('"x"', "y z", '"y z"'),
+        ("'x'", "it's", "'it''s'"),
+        ("x", "y z", "y z"),
+        ("x", "true", '"true"'),
+        ("x", 3, "3"),
+        ('"x"', None, "null"),
+        ("x", {}, "{}"),
+        ("{a: b}", [], "[]"),
+        ("*b", "z", "z"),
+        ("!!str 1", "2", '"2"'),
+    ],
+)
+def test_a_scalar_is_replaced_in_its_place_with_the_quotes_it_had(old, new, written_value):
+    text = f"b: &b 1\na:   {old}  # comment\nc: d\n"
+    assert edited(text, replace("/a", new)) == f"b: &b 1\na:   {written_value}  # comment\nc: d\n"
+
+
+@pytest.mark.parametrize("null", ["", " ~", " null", "   "])
+def test_a_null_value_is_replaced_behind_its_key(null):
+    assert edited(f"a:{null} # c\nb: 1\n", replace("/a", {"x": 1})) == "a: # c\n  x: 1\nb: 1\n"
+    assert edited(f"- a:{null}\n  b: 1\n", replace("/0/a", "x")).splitlines()[0].split() == ["-", "a:", "x"]
+
+
+def test_a_null_item_is_replaced_behind_its_dash():
+    assert after("-\n- # c\n- ~\n", replace("/0", 1), replace("/1", 2), replace("/2", [3])) == "- 1\n- 2 # c\n- - 3\n"
+
+
+def test_keys_are_added_to_empty_collections_in_block_style_save_inside_flow_style():
+    assert after("a: {} # c\nb: []\n", add("/a/x", 1), add("/b/-", "y z")) == "a: # c\n  x: 1\nb:\n- y z\n"
+    assert after("a: {b: {}, c: []}\n", add("/a/b/x", "z"), add("/a/c/-", 1)) == "a: {b: {x: z}, c: [1]}\n"
+
+
+def test_a_collection_of_which_nothing_is_left_is_empty():
+    assert after("a:\n  b: 1 # c\n  # d\ne:\n- x\n", remove("/a/b"), remove("/e/0")) == "a: {}\n# c\n# d\ne: []\n"
+    assert after("a: {b: 1}\nc: [x]\n", remove("/a/b"), remove("/c/0")) == "a: {}\nc: []\n"
+
+
+def test_a_new_key_comes_behind_comments_that_belong_to_its_mapping_and_before_others():
+    text = "a:\n  b: 1\n    # deeper\n\n  # same\n # less\n# none\nc: 1\n"
+    expected = "a:\n  b: 1\n    # deeper\n\n  # same\n  x: 1\n # less\n# none\nc: 1\n"
+    assert edited(text, add("/a/x", 1)) == expected
+
+
+def test_a_new_item_comes_before_a_comment_at_the_column_of_dashes_that_are_not_indented():
+    assert after("a:\n- x\n  # of x\n# of b\nb: 1\n", add("/a/-", "z")) == "a:\n- x\n  # of x\n- z\n# of b\nb: 1\n"
+
+
+def test_a_new_item_comes_before_the_comments_of_the_next_one():
+    text = "a:\n# first\n- x\n\n# second\n- y\n"
+    assert edited(text, add("/a/0", 0), add("/a/2", 1)) == "a:\n- 0\n# first\n- x\n- 1\n\n# second\n- y\n"
+
+
+def test_compact_collections_are_edited_in_their_columns():
+    text = "- - a\n  - b: 1 # c\n    d: 2\n-   e: 3\n"
+    operations = [remove("/0/1/b"), add("/0/1/x", [1]), add("/0/0", "new"), add("/1/f", {"g": 4})]
+    assert edited(text, *operations) == (
+        "- - new\n  - a\n  - # c\n    d: 2\n    x:\n    - 1\n-   e: 3\n    f:\n      g: 4\n"
+    )
+
+
+def test_removed_entries_leave_their_comments():
+    text = "# 1\na: x # 2\n# 3\nb: # 4\n  # 5\n  - y # 6\nc: z\n"
+    assert edited(text, remove("/a"), remove("/b")) == "# 1\n# 2\n# 3\n# 4\n# 5\n# 6\nc: z\n"
+
+
+@pytest.mark.parametrize("header", ["|", ">", "|-", ">-", "|2-"])
+def test_a_key_behind_a_block_scalar_comes_before_the_blank_lines(header):
+    text = f"a:\n  b: {header}\n    x\n\n\nc: 1\n"
+    assert edited(text, add("/a/d", 1)) == f"a:\n  b: {header}\n    x\n  d: 1\n\n\nc: 1\n"
+
+
+def test_a_key_behind_a_block_scalar_that_keeps_its_blank_lines_comes_behind_them():
+    assert after("a:\n  b: |+\n    x\n\n\nc: 1\n", add("/a/d", 1)) == "a:\n  b: |+\n    x\n\n\n  d: 1\nc: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "lines"),
+    [
+        ("x\ny\n", "|\n  x\n  y\n"),
+        ("x\ny", "|-\n  x\n  y\n"),
+        ("x\n\ny\n\n", "|+\n  x\n\n  y\n\n"),
+        (" x\ny\n", "|2\n   x\n  y\n"),
+        ("\n\tx\n", "|2\n\n  \tx\n"),
+        ("# x\n", "|\n  # x\n"),
+        ("x \ny\n", '"x \\ny\\n"\n'),
+        ("x\r\ny\n", '"x\\r\\ny\\n"\n'),
+        ("x\n\x07", '"x\\n\\u0007"\n'),
+        ("\n", '"\\n"\n'),
+        ("\n\n", '"\\n\\n"\n'),
+        ("x\n  ", '"x\\n  "\n'),
+    ],
+)
+def test_texts_of_several_lines_become_literal_blocks_if_these_can_hold_them(value, lines):
+    assert edited("a: 1\n", add("/b", value)) == f"a: 1\nb: {lines}"
+    assert edited("- a: 1\n", add("/0/b", value), add("/0/c", 1)).endswith("  c: 1\n")
+
+
+AMBIGUOUS = (
+    "yes No ON off y N true null ~ 1 -1 +1 1_0 0x1 0o7 017 08 0b1 1.5 .5 1e3 1:30 1:30:20 2001-01-01 .inf .NaN << = -"
+)
+
+
+@pytest.mark.parametrize(
+    "value", [*AMBIGUOUS.split(), "", " a", "a ", "a: b", "a #b", "- a", "#a", "*a", "&a", "!a", "@a", "a:"]
+)
+def test_strings_that_may_be_read_as_something_else_are_quoted(value):
+    assert edited("a: 1\n", add("/b", value)) == f'a: 1\nb: "{value}"\n'
+    assert edited("a: [b]\n", add("/a/-", value)) == f'a: [b, "{value}"]\n'
+
+
+@pytest.mark.parametrize(
+    "value", ["a", "a b", "--queue=a,b", "-c", "$(A)", "/bin/sh", "1.2.3", "a#b", "http://a:80/", "é", "yesno"]
+)
+def test_other_strings_are_not_quoted(value):
+    assert edited("a: 1\n", add("/b", value)) == f"a: 1\nb: {value}\n"
+
+
+def test_a_list_in_flow_style_stays_one_if_it_fits_on_a_line():
+    text = "a: [x]  # c\n"
+    assert edited(text, replace("/a", ["sh", "-c"])) == 'a: ["sh", "-c"]  # c\n'
+    assert edited(text, replace("/a", ["x" * 103])) == f'a: ["{"x" * 103}"]  # c\n'
+    assert edited(text, replace("/a", ["x" * 104])) == f"a: # c\n- {'x' * 104}\n"
+    assert edited(text, replace("/a", ["x\ny\n"])) == "a: # c\n- |\n  x\n  y\n"
+
+
+def test_items_are_added_to_flow_collections_in_their_style():
+    assert after('a: ["x", "y"]\n', add("/a/-", "z"), add("/a/0", "w")) == 'a: ["w", "x", "y", "z"]\n'
+    assert after("a: [ x, y ]\n", add("/a/1", "z"), remove("/a/0")) == "a: [ z, y ]\n"
+    assert after("a: [x,]\n", add("/a/-", {"b": "c"})) == "a: [x, {b: c},]\n"
+    assert after("a: {x: 1,v: }\n", replace("/a/v", 2), add("/a/z", [])) == "a: {x: 1,v: 2,z: []}\n"
+    assert after("a: [b: 1, c]\n", replace("/a/0/b", 2), add("/a/0/d", 3)) == "a: [{b: 2, d: 3}, c]\n"
+    assert after("a: {b, c: 1}\n", replace("/a/b", 2)) == "a: {b: 2, c: 1}\n"
+
+
+@pytest.mark.parametrize("comma", ["", ","])
+def test_flow_collections_of_several_lines_keep_their_lines_and_comments(comma):
+    text = f"a: [ # 0\n  x, # 1\n  # 2\n  'y'{comma} # 3\n  # 4\n]\n"
+    assert edited(text, add("/a/-", "z")) == f"a: [ # 0\n  x, # 1\n  # 2\n  'y', # 3\n  z{comma}\n  # 4\n]\n"
+    assert edited(text, replace("/a/1", "z")) == text.replace("y", "z")
+    assert edited(text, remove("/a/0")) == f"a: [ # 0\n  # 1\n  # 2\n  'y'{comma} # 3\n  # 4\n]\n"
+    everything_removed = edited(text, remove("/a/0"), remove("/a/0"))
+    assert re.findall("# .", everything_removed) == re.findall("# .", text)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_line_ends_stay_what_they_are(newline):
+    text = "a: 1\nb:\n  c: 2 # d\n".replace("\n", newline)
+    expected = "a: 1\nb:\n  c: 2 # d\n  e: |\n    x\n    y\n  f:\n  - 1\n"
+    assert edited(text, add("/b/e", "x\ny\n"), add("/b/f", [1])) == expected.replace("\n", newline)
+
+
+def test_a_text_without_a_line_end_at_its_end_stays_one():
+    assert edited("a: 1", add("/b", 2)) == "a: 1\nb: 2"
+    assert edited("a: 1\nb: 2", remove("/b")) == "a: 1"
+    assert edited("a: 1", add("/b", "x\ny\n")) == "a: 1\nb: |\n  x\n  y\n"
+    assert edited("a: 1 # c\nb: |\n  x\n  y", add("/c", 1)) == "a: 1 # c\nb: |-\n  x\n  y\nc: 1"
+
+
+def test_markers_directives_and_a_byte_order_mark_stay():
+    text = "\ufeff# head\n%YAML 1.1\n--- # first\na: 1\n...\n# between\n---\n# none\n---\nb: 2\n...\n# end\n"
+    assert YamlText(text).documents == [{"a": 1}, None, {"b": 2}]
+    assert edited(text, add("/c", 3), document=2) == text.replace("b: 2\n", "b: 2\nc: 3\n")
+    assert edited(text, add("/c", 3), document=0) == text.replace("a: 1\n", "a: 1\nc: 3\n")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "\ufeff"])
+def test_a_text_without_documents_has_none(text):
+    assert YamlText(text).documents == []
+    assert YamlText(text).text == text
+
+
+def test_documents_may_be_replaced_as_a_whole():
+    assert edited("---\n# c\n", add("", {"a": 1})) == "---\n# c\na: 1\n"
+    assert edited("--- # c\na: 1 # d\n...\n", replace("", "x")) == '--- # c\n"x"\n# d\n...\n'
+    assert edited("--- {a: 1} # c\n", replace("", {"a": 2})) == "--- {a: 2} # c\n"
+    assert edited("--- x # c\n", replace("", ["y"])) == "---\n# c\n- y\n"
+    assert edited("# c\na: 1\n# d\n", remove("/a")) == "# c\n{}\n# d\n"
+
+
+def test_tabs_may_stand_where_kubernetes_allows_them():
+    assert edited("a:\tb\t# c\nd: [\t1,\n\t2 ]\n", replace("/a", "x"), add("/d/-", 3)).startswith(
+        "a:\tx\t# c\nd: [\t1,"
+    )
+
+
+ALIASES = "base: &base # b\n  x: 1\n  list: [1, 2]\nother: *base # o\nmerged:\n  <<: *base\n  # m\n  z: 3\n"
+
+
+def test_an_alias_is_written_out_where_an_edit_is_inside_of_it():
+    expected = ALIASES.replace("other: *base # o\n", "other: # o\n  x: 5\n  list:\n  - 1\n  - 2\n")
+    assert edited(ALIASES, replace("/other/x", 5)) == expected
+
+
+def test_a_merged_key_is_put_above_by_one_of_the_mapping_itself():
+    assert edited(ALIASES, replace("/merged/x", 5)) == ALIASES + "  x: 5\n"
+    assert edited(ALIASES, add("/merged/list/-", 3)) == ALIASES + "  list:\n  - 1\n  - 2\n  - 3\n"
+
+
+def test_a_merge_key_is_written_out_where_one_of_its_keys_is_removed():
+    assert edited(ALIASES, remove("/merged/x")) == ALIASES.replace("  <<: *base\n", "  list:\n  - 1\n  - 2\n")
+
+
+def test_aliases_of_what_is_edited_keep_the_values_from_before():
+    expected = (
+        "base: &base # b\n  x: 5\n  list: [1, 2]\nother: # o\n  x: 1\n  list:\n  - 1\n  - 2\n"
+        "merged:\n  x: 1\n  list:\n  - 1\n  - 2\n  # m\n  z: 3\n"
+    )
+    assert edited(ALIASES, replace("/base/x", 5)) == expected
+    assert edited(ALIASES, remove("/base")).startswith("# b\nother: # o\n  x: 1\n")
+
+
+def test_aliases_stay_where_their_values_do_not_change():
+    assert edited(ALIASES, add("/merged/w", 2), add("/new", 1)) == ALIASES + "  w: 2\nnew: 1\n"
+
+
+def test_aliased_keys_are_written_out_where_their_anchor_goes_away():
+    assert edited("a: &k x # 1\n*k : 2 # 2\n", remove("/a")) == "# 1\n# 2\nx: 2\n"
+
+
+def test_keys_behind_question_marks_are_written_in_the_short_form_where_they_change():
+    assert edited("? a # 1\n: b # 2\n? c\n", replace("/a", "x"), add("/d", 1)) == "a: x\n# 1\n# 2\n? c\nd: 1\n"
+
+
+def test_documents_are_what_kubernetes_reads():
+    text = (
+        "a: yes\nb: 0o17\nc: 017\nd: 1_000\ne: 2001-01-01\nf: 1:30\ng: !!str 1\nh: ~\ni: 1e3\nj: 08\nk: 'no'\nl: 0x1F\n"
+    )
+    (data,) = YamlText(text).documents
+    assert same(data, {"a": True, "b": 15, "c": 15, "d": 1000, "e": "2001-01-01", "f": "1:30", "g": "1", "h": None,
+                       "i": 1000.0, "j": 8.0, "k": "no", "l": 31})  # fmt: skip
+
+
+def test_every_alias_has_a_copy_of_its_own():
+    (data,) = YamlText(ALIASES).documents
+    data["other"]["list"].append(3)
+    assert data["base"]["list"] == data["merged"]["list"] == [1, 2]
+
+
+def test_the_first_of_several_merged_mappings_counts():
+    assert YamlText("- &a {x: 1}\n- &b {x: 2, w: 3}\n- {<<: [*a, *b], z: 4}\n").documents[0][2] == {
+        "x": 1,
+        "w": 3,
+        "z": 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: [\n", "line 2, column 1: "),
+        ("---\na: 1\n---\na: 1\nb: 2\na: 3\n", "line 6, column 1: the key 'a' stands in this mapping twice"),
+        ("a:\n  1: 2\n", "line 2, column 3: this key is not a string"),
+        ("{[a]: 2}\n", "line 1, column 2: this key is not a string"),
+        ("a: *b\n", "line 1, column 4: there is no anchor 'b'"),
+        ("a: &a [*a]\n", "line 1, column 8: the alias 'a' stands inside of what it repeats"),
+        ("a: \x07\n", "line 1, column 4: the character #x0007 is not allowed"),
+        ("a: .inf\n", "line 1, column 4: .inf is no number that JSON knows"),
+        ("a: !!int b\n", "line 1, column 4: 'b' is not of the type int"),
+        ('a: "\\U99999999"\n', "not YAML"),
+        ("a: 1\n<<: x\n", "line 2, column 1: a merge key needs a mapping"),
+        ("a: 1\n<<: {a: 2}\n", "line 2, column 1: the merge key gives 'a' again"),
+        ("a: 1\n  b: 2\n", "line 2, column 4: "),
+        ("\ta: 1\n", "line 1, column 1: "),
+        ("%YAML 9.1\n---\na\n", "line 1, column 1: "),
+    ],
+)
+def test_a_text_that_kubernetes_would_not_read_is_refused_with_its_place(text, problem):
+    with pytest.raises(InvalidYaml, match=re.escape(problem)):
+        YamlText(text)
+
+
+LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'ha'] * 9)}]\n" for n in range(12))
+
+
+@pytest.mark.parametrize("text", [LAUGHS, "[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 100_000])
+def test_texts_that_grow_or_nest_without_end_are_refused_quickly(text):
+    begin = time.perf_counter()
+    with pytest.raises(InvalidYaml, match=r"aliases repeat more than|nested more than"):
+        YamlText(text)
+    assert time.perf_counter() - begin < 3
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 195 + "]" * 195, "- " * 195 + "a\n", "".join(" " * n + "k:\n" for n in range(195))]
+)
+def test_deep_nesting_below_the_limit_can_be_edited(text):
+    data = YamlText(text).documents[0]
+    path = ""
+    while data:
+        path, data = (f"{path}/0", data[0]) if isinstance(data, list) else (f"{path}/k", data["k"])
+        if isinstance(data, str):
+            break
+    assert "new" in edited(text, replace(path, "new"))
+
+
+@pytest.mark.parametrize(
+    ("operation", "error"),
+    [
+        (remove("/b"), jsonpatch.JsonPatchConflict),
+        (add("/l/5", 1), jsonpatch.JsonPatchConflict),
+        (add("a", 1), jsonpatch.JsonPointerException),
+        ({"op": "move", "from": "/a", "path": "/b"}, ValueError),
+        (remove(""), ValueError),
+        (add("/b", float("nan")), ValueError),
+    ],
+)
+def test_an_operation_that_cannot_be_applied_is_an_error_and_changes_nothing(operation, error):
+    stream = YamlText("a: 1\nl: []\n")
+    with pytest.raises(error):
+        stream.apply(0, [add("/c", 1), operation])
+    assert stream.text == "a: 1\nl: []\n"
+
+
+def test_the_operations_are_left_as_they_were_given():
+    operations = [add("/a", {"b": {}}), add("/a/b/c", 1)]
+    assert edited("x: 1\n", *operations) == "x: 1\na:\n  b:\n    c: 1\n"
+    assert operations == [add("/a", {"b": {}}), add("/a/b/c", 1)]
+
+
+def test_edits_of_one_document_of_a_large_stream_are_quick():
+    text = "---\n" + DEPLOYMENT
+    stream = YamlText(text * 150)
+    begin = time.perf_counter()
+    for document in range(0, 150, 10):
+        stream.apply(document, [add("/spec/replicas", 3)])
+    assert time.perf_counter() - begin < 3
+    assert stream.text.count("replicas: 3") == 15

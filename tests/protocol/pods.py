@@ -33,13 +33,13 @@ LONG = 15.0
 _T = TypeVar("_T")
 
 
-def until(what: str, condition: Callable[[], _T], within: float = LONG) -> _T:
+def until(what: str, condition: Callable[[], _T], within: float = LONG, poll: float = 0.004) -> _T:
     """Wait until a condition holds, and return what it returned."""
     end = time.monotonic() + within
     while not (result := condition()):
         if time.monotonic() > end:
             pytest.fail(f"not within {within:g} s: {what}")
-        time.sleep(0.004)
+        time.sleep(poll)
     return result
 
 

@@ -9,13 +9,14 @@ import signal
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from webhook.core.annotations import HEARD_SIGNALS, PASSED_SIGNALS
 
 from .conftest import Measure
-from .pods import Pod, Process, children, first_end, number, stays
+from .pods import Pod, Process, children, first_end, number, stays, until
 
 
 def ready(pod: Pod, name: str, code: int = 0) -> Process:
@@ -270,14 +271,21 @@ def test_the_worker_gets_the_signal_beside_a_helper_that_ignores_it(pod: Pod, na
     assert heard(pod) == [f"heard {name}"]
 
 
+def until_the_worker_has_a_process(container: Process, go: Path) -> None:
+    rm = container.child()
+    go.touch()
+    until("the worker's process", lambda: set(children(container.pid)) - {rm}, poll=0)
+
+
 def test_a_stop_signal_at_the_moment_of_the_workers_start_is_not_lost(pod: Pod) -> None:
+    go = pod.room / "go"
+    rm = shutil.which("rm")
+    pod.program("rm", f'#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.01; done\n{rm} {go}\nexec {rm} "$@"\n')
     pod.folder().mkdir()
     ends = set()
-    for _ in range(20):
+    for _ in range(15):
         container = pod.signal_mode("TERM", ["sleep", "600"])
-        seen: set[int] = set()
-        while len(seen) < 2 and container.running:  # rm, and the worker
-            seen.update(children(container.pid))
+        until_the_worker_has_a_process(container, go)
         container.signal("TERM")
         ends.add(container.wait(5))
     assert ends <= {0, 128 + number("TERM")}

@@ -207,6 +207,16 @@ def test_sigint_lets_requests_in_flight_finish(servers: Servers) -> None:
     assert server.exit_code(SOON) == 0
 
 
+def test_another_signal_breaks_off_requests_in_flight(servers: Servers) -> None:
+    server = servers.start(drain_seconds=0)
+    with server.connect() as connection:
+        send_half(connection)
+        server.signal(signal.SIGTERM)
+        wait_for(lambda: not is_listening(server))
+        server.signal(signal.SIGTERM)
+        assert server.exit_code(SOON) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_clients_that_do_not_listen_do_not_hold_up_the_end(servers: Servers, number: signal.Signals) -> None:
     # They keep their connections open, and never answer when TLS says that it ends.

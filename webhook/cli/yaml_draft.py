@@ -165,6 +165,13 @@ def data(value: Any) -> Any:
     return value
 
 
+def write_out_open_block(root: Slot, end: int) -> None:
+    """Make a block scalar that ends with the text, but not with a line, a new value."""
+    for slot in slots(root):
+        if isinstance(slot.value, Scalar) and slot.value.style in ("|", ">") and slot.value.end == end:
+            slot.value = slot.value.data
+
+
 def expand_merge(mapping: DraftMapping) -> None:
     """Give a mapping the keys of its merge key as its own."""
     if mapping.expanded is None and mapping.node.merge is not None:

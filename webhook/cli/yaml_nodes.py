@@ -372,7 +372,7 @@ class _Composer:
         key_node = self._node(event)
         key = _target(key_node)
         if not isinstance(key, Scalar) or not isinstance(key.data, str):
-            raise self._error(event, "this key is not a string")
+            raise self._error(event, "this key is not a string: put it into quotes if it is meant to be one")
         after = self._skip(key_node.end)
         after = after + 1 if self._text[after : after + 1] == ":" else key_node.end
         value = self._node(next(self._events))

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonpatch
 
-from webhook.cli.yaml_draft import DocumentDraft, Draft, Slot, children, is_changed, same
+from webhook.cli.yaml_draft import DocumentDraft, Draft, Slot, children, is_changed, same, write_out_open_block
 from webhook.cli.yaml_edit import Editor
 from webhook.cli.yaml_nodes import Document, InvalidYaml, plain, read_document, split_documents
 from webhook.cli.yaml_render import Style, style_of
@@ -73,7 +73,7 @@ def _edited(document: Document, operations: Sequence[Mapping[str, Any]]) -> Docu
     for operation in operations:
         draft.apply(operation)
     draft.settle()
-    for style, rewritten in _attempts(draft.root, style_of(document)):
+    for style, rewritten in _attempts(draft.root, document):
         text = Editor(document, style, rewritten).write(root, draft.root)
         if (edited := _read_back(document.text, text, wanted)) is not None:
             return edited
@@ -83,7 +83,7 @@ def _edited(document: Document, operations: Sequence[Mapping[str, Any]]) -> Docu
 def _read_back(before: str, text: str, wanted: Any) -> Document | None:
     """Return the edited text as a document, if it says what was meant."""
     candidates = [text]
-    if before[-1:] not in ("\n", "\r") and text.endswith("\n"):
+    if not _ends_with_line(before) and text.endswith("\n"):
         # A text without a line end at its end stays one, unless it is part of a value.
         candidates.insert(0, text.removesuffix("\n").removesuffix("\r"))
     for candidate in candidates:
@@ -96,14 +96,22 @@ def _read_back(before: str, text: str, wanted: Any) -> Document | None:
     return None
 
 
-def _attempts(root: Slot, style: Style) -> Iterator[tuple[Style, frozenset[int]]]:
+def _ends_with_line(text: str) -> bool:
+    return text.endswith(("\n", "\r"))
+
+
+def _attempts(root: Slot, document: Document) -> Iterator[tuple[Style, frozenset[int]]]:
     """Yield how to write, and the collections to rewrite: none, then ever larger ones around the changes.
 
     Text that is edited can mean something else where it is written in a way that was not thought of here.
     """
+    style = style_of(document)
     yield style, frozenset()
-    # A block that keeps the blank lines at its end takes those for its own that stand behind it in the text.
+    # A block that keeps the blank lines at its end takes those for its own that stand behind it in the text, and one
+    # that was the end of a text without a line end there gets one.
     style = replace(style, keeps_blank_lines=False)
+    if not _ends_with_line(document.text):
+        write_out_open_block(root, len(document.text))
     yield style, frozenset()
     paths = list(_changed_paths(root))
     for level in range(1, max(map(len, paths), default=0) + 1):

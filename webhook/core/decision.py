@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from webhook.core.annotations import (
@@ -147,18 +147,19 @@ def _protect(pod: Pod, policy: Policy, settings: Settings, workers: list[Worker]
     circumstances = Circumstances(pod.spec.restart_policy or "Always", grace)
     plans = tuple(plan_worker(worker, settings, circumstances) for worker in workers)
     check_asked_for(settings, workers, plans)
-    names = [plan.name for plan in plans]
+    # In order, and looked up quickly: a dict serves as an ordered set.
+    names = dict.fromkeys(plan.name for plan in plans)
     hooks: dict[str, list[str]] = {}
     for worker, worker_plan in zip(workers, plans, strict=True):
         findings += worker_plan.findings
-        findings += _add_hook(hooks, worker.container, settings.shell, names, is_worker=True)
+        findings += _add_hook(hooks, worker.container, settings.shell, (), is_worker=True)
     sidecars = [container for container in pod.spec.containers if container.name not in names]
     for container in sidecars:
-        findings += _sidecar(hooks, container, settings, names)
+        findings += _sidecar(hooks, container, settings, tuple(names))
     for container in _native_sidecars(pod):
         findings.append(Finding(Reason.SIDECAR_NATIVE, container.name))
-    mounted = [*names, *(c.name for c in sidecars if settings.sidecars is not Sidecars.IGNORE)]
-    _check_volume(pod, mounted, names)
+    mounted = names if settings.sidecars is Sidecars.IGNORE else names | dict.fromkeys(c.name for c in sidecars)
+    _check_volume(pod, mounted.keys(), names.keys())
     findings.append(Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}"))
     mesh = plan_mesh(pod, settings)
     findings += mesh.findings
@@ -206,7 +207,7 @@ def _native_sidecars(pod: Pod) -> list[Container]:
 
 
 def _sidecar(
-    hooks: dict[str, list[str]], container: Container, settings: Settings, workers: list[str]
+    hooks: dict[str, list[str]], container: Container, settings: Settings, workers: Sequence[str]
 ) -> list[Finding]:
     if settings.sidecars is Sidecars.IGNORE:
         return [Finding(Reason.SIDECAR_IGNORED, container.name)]
@@ -218,7 +219,7 @@ def _sidecar(
 
 
 def _add_hook(
-    hooks: dict[str, list[str]], container: Container, shell: str, workers: list[str], *, is_worker: bool
+    hooks: dict[str, list[str]], container: Container, shell: str, workers: Sequence[str], *, is_worker: bool
 ) -> list[Finding]:
     """Put our preStop hook before the one that is there, where that can be chained."""
     there = container.lifecycle and container.lifecycle.pre_stop
@@ -239,7 +240,7 @@ def _unchainable(handler: Handler) -> str:
     return next((name for name, action in kinds.items() if action is not None), "")
 
 
-def _check_volume(pod: Pod, mounted: list[str], workers: list[str]) -> None:
+def _check_volume(pod: Pod, mounted: Set[str], workers: Set[str]) -> None:
     for volume in pod.spec.volumes or ():
         if volume.name == VOLUME and not isinstance(volume.empty_dir, dict):
             raise Refused(

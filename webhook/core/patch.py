@@ -52,6 +52,8 @@ class PodPatch:
         self._recorded = {*status.before, *status.added}
         # Objects that an operation of this very patch makes: what else belongs into them is put in there.
         self._made: dict[Path, Any] = {}
+        # Where the items of a list are, by their names: a pod with thousands of containers must not take seconds.
+        self._positions: dict[Path, dict[str, int]] = {}
 
     def set(self, path: Path, value: Any) -> None:
         """Make the field at a path have a value; objects on the way are made where they are missing."""
@@ -88,7 +90,7 @@ class PodPatch:
             if here in self._made:
                 _fill(self._made[here], path[depth:], content)
                 return None, at
-            child, name = _child(node, token)
+            child, name = self._child(node, path[: depth - 1], token)
             at += f"/{name}"
             if child is None:
                 self._made[here] = _nested(path[depth:], content)
@@ -97,6 +99,15 @@ class PodPatch:
                 return None, at
             node = child
         return node, at
+
+    def _child(self, node: Any, path: Path, token: str) -> tuple[Any, str]:
+        """Return a field of an object, or the item of a list that has this name, and its part of the JSON Pointer."""
+        if isinstance(node, dict):
+            return node.get(token), escape(token)
+        if path not in self._positions:
+            self._positions[path] = {item["name"]: index for index, item in enumerate(node)}
+        index = self._positions[path][token]
+        return node[index], str(index)
 
     def _operate(self, operation: str, at: str, value: Any) -> None:
         self.operations.append({"op": operation, "path": at, "value": value})
@@ -112,16 +123,6 @@ class PodPatch:
         if named not in self._recorded:
             self._recorded.add(named)
             self._status.before[named] = value
-
-
-def _child(node: Any, token: str) -> tuple[Any, str]:
-    """Return a field of an object, or the item of a list that has this name, and its part of the JSON Pointer."""
-    if isinstance(node, dict):
-        return node.get(token), escape(token)
-    index = find_item(node, "name", token)
-    if index is None:
-        raise LookupError(token)
-    return node[index], str(index)
 
 
 def _nested(path: Path, content: Any) -> Any:

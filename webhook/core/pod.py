@@ -131,8 +131,9 @@ def read_pod(raw: JsonObject) -> Pod:
         pod = msgspec.convert(raw, Pod)
     except msgspec.ValidationError as error:
         raise Malformed(str(error).replace("`$.", "`")) from None
-    names = [container.name for container in (*pod.spec.containers, *(pod.spec.init_containers or ()))]
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise Malformed(f"Two containers are named {repeated!r}")
+    names: set[str] = set()
+    for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
+        if container.name in names:
+            raise Malformed(f"Two containers are named {container.name!r}")
+        names.add(container.name)
     return pod

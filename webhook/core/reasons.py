@@ -64,6 +64,7 @@ class Reason(Enum):
     ANNOTATION_INVALID = "annotation-invalid", Kind.REFUSED, "The annotation's value cannot be read."
     ANNOTATION_CONFLICT = "annotation-conflict", Kind.REFUSED, "The annotation contradicts the rest of the pod."
     CONTAINER_UNKNOWN = "container-unknown", Kind.REFUSED, "The annotation names a container that the pod lacks."
+    TOO_MANY_WORKERS = "too-many-workers", Kind.REFUSED, "The pod has more worker containers than can be waited for."
     VOLUME_CONFLICT = "volume-conflict", Kind.REFUSED, "The volume's name or mount path is taken by something else."
     STOP_SIGNAL_UNHEARD = (
         "stop-signal-unheard",

@@ -26,6 +26,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def quoted(value: str) -> str:
-    """Quote a value from a manifest on one line, shortened where it is long."""
-    text = json.dumps(value, ensure_ascii=False)
+    """Quote a value from a manifest on one line of printable characters, shortened where it is long."""
+    text = json.dumps(value[: _LONGEST_QUOTE + 1], ensure_ascii=False)
+    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + '…"'

@@ -19,6 +19,8 @@ from webhook.core.reasons import Reason
 from webhook.core.refusal import Refused, listed, quoted
 from webhook.core.wrapping import is_wrapped
 
+MOST_WORKERS = 50
+"""Each sidecar's hook names every worker, so the patch grows with the product of the two."""
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 MIRROR = "kubernetes.io/config.mirror"
 OS_LABEL = "kubernetes.io/os"
@@ -61,13 +63,25 @@ def is_labelled(pod: Pod) -> bool:
 
 
 def find_workers(pod: Pod, settings: Settings) -> list[Worker]:
+    """Find the worker containers.
+
+    Raises:
+        Refused: a named container is not among the pod's regular containers, or the workers are too many.
+
+    """
+    workers = _find_workers(pod, settings)
+    if len(workers) > MOST_WORKERS:
+        raise Refused(
+            Reason.TOO_MANY_WORKERS,
+            detail=f"{len(workers)} of them; name at most {MOST_WORKERS} in annotation {annotation_of('containers')}",
+        )
+    return workers
+
+
+def _find_workers(pod: Pod, settings: Settings) -> list[Worker]:
     """Find the worker containers: the named, else those with a known command, else the default one, else the first.
 
     All containers with a known command are workers: as a sidecar, the second one would be cut off in mid-message.
-
-    Raises:
-        Refused: a named container is not among the pod's regular containers.
-
     """
     containers = pod.spec.containers
     if settings.containers:

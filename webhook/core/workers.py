@@ -70,7 +70,7 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     name = framework.name if framework else ""
     if is_wrapped(container.command, container.args) and not begins_with_wrapper(container.command):
         return WorkerPlan(container.name, mode, name, None, tuple(findings))
-    detail = f"{mode.value}, {'signal ' if mode is Mode.SIGNAL else 'seconds between runs: '}{setting}"
+    detail = f"signal {setting}" if mode is Mode.SIGNAL else f"loop, {setting} s between runs"
     findings.append(Finding(Reason.COMMAND_WRAPPED, container.name, detail))
     wrapped = wrap(settings.shell, container.name, mode.value, setting, argv)
     return WorkerPlan(container.name, mode, name, wrapped, tuple(findings))
@@ -102,7 +102,7 @@ def _mode(
                 Reason.ANNOTATION_CONFLICT,
                 container.name,
                 f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but the pod's restartPolicy is "
-                f"{circumstances.restart_policy}: it is to run to completion; write signal, or leave it out",
+                f"{quoted(circumstances.restart_policy)}: it is to run to completion; write signal, or leave it out",
             )
         return Mode.SIGNAL, Finding(Reason.RUN_TO_COMPLETION, container.name)
     if asked is not Mode.AUTO:

@@ -97,7 +97,7 @@ class DrainingServer(uvicorn.Server):
                 connection.close_when_answered()
 
 
-def serve(policy: Policy, options: ServerOptions, announce: Callable[[], Any] = lambda: None) -> None:
+def serve(policy: Policy, options: ServerOptions) -> None:
     """Serve until a signal ends it."""
     configure_logs(options.log_level)
     readiness = Readiness()
@@ -118,7 +118,6 @@ def serve(policy: Policy, options: ServerOptions, announce: Callable[[], Any] = 
         timeout_keep_alive=options.idle_seconds,
         timeout_graceful_shutdown=options.finish_seconds,
     )
-    announce()
     server = DrainingServer(config, readiness, options.drain_seconds)
     with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
         runner.run(server.serve())

@@ -1,0 +1,167 @@
+"""Command lines: read without fail and at once, taken apart and put together again."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.core.command_line import SHELLS
+from webhook.core.frameworks import TABLE, find_framework
+from webhook.core.wrapping import (
+    SIDECAR_HOOK_SCRIPT,
+    WORKER_HOOK_SCRIPT,
+    WORKER_SCRIPT,
+    chained_hook,
+    is_wrapped,
+    keep_from_expansion,
+    sidecar_hook,
+    worker_hook,
+    wrap,
+    wrapped_argv,
+)
+
+from .pods import argvs, plain_argvs
+
+SIZE = 100_000
+SHARE_OF_A_SECOND = 0.05
+
+_SCRIPT_PIECES = st.sampled_from(
+    [*"'\"\\$`();<>|&# \n\t{}=!*~", "&&", "$(", "while ", "do ", "exec ", "sh -c ", "celery ", "worker", "A=1 ", "é"]
+)
+scripts = st.lists(_SCRIPT_PIECES, max_size=30).map("".join)
+words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+
+
+@given(st.lists(st.text(), max_size=6) | argvs | scripts.map(lambda script: ["sh", "-c", script]))
+def test_any_argv_is_read(argv: list[str]) -> None:
+    line, match = find_framework(argv)
+    assert all(program.words for program in line.programs)
+    if match is not None and match.program.start is not None:
+        assert argv[match.program.start :] == match.program.words
+        assert 0 < match.behind <= len(match.program.words)
+
+
+HOSTILE: dict[str, Callable[[], list[str]]] = {
+    **{
+        f"shell string of {piece!r}": lambda piece=piece: ["sh", "-c", (piece * SIZE)[:SIZE]]  # type: ignore[misc]
+        for piece in ["'", '"', "\\", "(", ")", "'\"", '"\\', "$(", "`", "#", "a;", ";\n", "env ", "A=1 ", "sh -c a;"]
+    },
+    "long word": lambda: ["a" * SIZE],
+    "long version": lambda: ["python" + "1." * (SIZE // 2) + "x"],
+    "long path": lambda: ["/" * SIZE],
+    "long path to an entrypoint": lambda: ["a/" * (SIZE // 2) + "docker-entrypoint.s"],
+    "many words": lambda: ["celery", *["-A"] * SIZE],
+    "many quotes": lambda: ["sh", "-c", *["'"] * SIZE],
+    "many assignments": lambda: ["env", *["A=1"] * (SIZE // 10)],
+    "many launchers": lambda: ["env"] * (SIZE // 10),
+}
+
+
+@pytest.mark.parametrize("argv", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_command_lines_are_read_at_once(argv: Callable[[], list[str]]) -> None:
+    hostile = argv()
+    # The time of this process, and the best of some: others may be using the machine.
+    assert min(_seconds(hostile) for _ in range(5)) < SHARE_OF_A_SECOND
+
+
+def _seconds(argv: list[str]) -> float:
+    started = time.process_time()
+    find_framework(argv)
+    return time.process_time() - started
+
+
+@given(st.sampled_from(sorted(SHELLS)), st.lists(words, min_size=1, max_size=4).filter(lambda command: command[0]))
+def test_quoted_words_are_read_as_the_shell_reads_them(shell: str, command: list[str]) -> None:
+    known = ["celery", *command, "worker"]
+    for script in (
+        shlex.join(known),
+        f"cd /app && {shlex.join(known)}",
+        f"X=1 exec {shlex.join(known)} # it's",
+        f"# it's\n{shlex.join(known)}",
+        f"(\n{shlex.join(known)}\n) >/dev/null 2>&1",
+    ):
+        line, match = find_framework([shell, "-c", script])
+        assert line.in_shell
+        assert match is not None
+        assert match.program.words == known
+        assert match.program.start is None
+
+
+@given(argvs)
+def test_command_behind_launchers_is_the_same_command(argv: list[str]) -> None:
+    _, match = find_framework(argv)
+    for launcher in (["tini", "-g", "--"], ["env", "-u", "X", "Y=1"], ["gosu", "app"], ["/docker-entrypoint.sh"]):
+        _, behind = find_framework([*launcher, *argv])
+        assert (behind and behind.framework) == (match and match.framework)
+
+
+@given(argvs, plain_argvs | st.just(["/vault/vault-env"]), st.integers(0, 20))
+def test_wrapped_argv_is_found_again(argv: list[str], tool: list[str], split: int) -> None:
+    wrapped = wrap("/bin/sh", "worker", "loop", "0", argv)
+    whole = [*tool, *wrapped.command, *wrapped.args]
+    assert wrapped_argv(wrapped.command, wrapped.args) == argv
+    assert wrapped_argv(whole[:split], whole[split:]) == argv
+    assert not is_wrapped(argv, tool)
+
+
+@given(st.lists(st.text(), max_size=5), st.lists(st.sampled_from(["worker", "a"]), min_size=1, unique=True))
+def test_chained_hook_is_found_again(hook: list[str], workers: list[str]) -> None:
+    assert chained_hook(worker_hook("/bin/sh", "worker", hook)) == hook
+    assert chained_hook(sidecar_hook("/bin/sh", workers, hook)) == hook
+
+
+def expand(text: str, variables: dict[str, str]) -> str:
+    """Expand as the kubelet does: third_party/forked/golang/expansion in Kubernetes."""
+    expanded = ""
+    while text:
+        operator, following = text[:1], text[1:2]
+        closed = text.find(")", 2)
+        if operator != "$" or not following:
+            expanded, text = expanded + operator, text[1:]
+        elif following == "$":
+            expanded, text = expanded + "$", text[2:]
+        elif following == "(" and closed >= 0:
+            name = text[2:closed]
+            expanded, text = expanded + variables.get(name, f"$({name})"), text[closed + 1 :]
+        else:
+            expanded, text = expanded + text[:2], text[2:]
+    return expanded
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("$(A)", "1"),
+        ("$(B)$(A)", "$(B)1"),
+        ("$$(A)", "$(A)"),
+        ("$$$(A)", "$1"),
+        ("$A $ $", "$A $ $"),
+        ("$(A", "$(A"),
+        ("$x$(A)", "$x1"),
+        ("$()", "$()"),
+    ],
+)
+def test_reference_expands_as_documented(text: str, expanded: str) -> None:
+    assert expand(text, {"A": "1"}) == expanded
+
+
+@given(st.lists(st.sampled_from([*"$()A x\n", "$$", "$(", "$(A)"]), max_size=20).map("".join))
+def test_kept_text_survives_the_expansion(text: str) -> None:
+    assert expand(keep_from_expansion(text), {"A": "1", "": "2", "x": "3"}) == text
+
+
+def test_scripts_survive_the_expansion() -> None:
+    """In commands scripts are expanded, in hooks they are not; outside of ASCII the kubelet's expansion is faulty."""
+    assert keep_from_expansion(expand(WORKER_SCRIPT, {})) == WORKER_SCRIPT
+    assert all(script.isascii() for script in (WORKER_SCRIPT, WORKER_HOOK_SCRIPT, SIDECAR_HOOK_SCRIPT))
+    assert all("$$(" not in script for script in (WORKER_HOOK_SCRIPT, SIDECAR_HOOK_SCRIPT))
+
+
+def test_no_launcher_is_a_worker() -> None:
+    names = {name for launcher in TABLE.launcher for name in launcher.names}
+    assert names.isdisjoint(command.split()[0] for framework in TABLE.framework for command in framework.commands)

@@ -1,0 +1,98 @@
+"""What is no pod, or only nearly one, gets an answer, too: nothing that comes in raises anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import jsonpatch
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.core.annotations import STATUS_ANNOTATION
+from webhook.core.decision import Policy
+from webhook.core.injection import inject
+from webhook.core.pod import JsonObject, Malformed
+from webhook.core.reasons import Kind, Reason
+from webhook.core.refusal import Refused
+from webhook.core.restoring import restore
+
+from .pods import json, odd_keys, pods
+
+_POINTERS = st.lists(
+    st.sampled_from(["spec", "containers", "worker", "command", "args", "metadata", "volumes", "0", "-"]) | odd_keys,
+    max_size=5,
+).map(lambda tokens: "".join(f"/{token}" for token in tokens))
+
+
+@given(json | st.fixed_dictionaries({"spec": json}, optional={"metadata": json}))
+def test_any_json_is_answered(value: Any) -> None:
+    injection = inject(value, Policy())
+    assert injection.decision.reason is Reason.POD_MALFORMED
+    assert injection.patch == []
+
+
+@given(st.data(), pods(bad=True), json)
+def test_pod_with_something_wrong_in_it_is_answered(data: st.DataObject, pod: JsonObject, value: Any) -> None:
+    wrong = {"pod": deepcopy(pod)}
+    parent, key = data.draw(st.sampled_from(list(_places(wrong))))
+    parent[key] = value
+    injection = inject(wrong["pod"], Policy())
+    assert len(injection.refusal) < 2000
+    after = jsonpatch.apply_patch(wrong["pod"], injection.patch)
+    if injection.patch:
+        assert jsonpatch.apply_patch(after, restore(after)) == wrong["pod"]
+
+
+@given(
+    pods(),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "version": st.just("0") | json,
+            "workers": st.just({"worker": {"mode": "loop"}}) | json,
+            "before": st.dictionaries(_POINTERS | st.just("/spec/terminationGracePeriodSeconds"), json, max_size=3),
+            "added": st.lists(_POINTERS, max_size=3),
+            "created": st.dictionaries(_POINTERS, st.sampled_from(["absent", "null", ""]), max_size=3),
+        },
+    ),
+)
+def test_record_that_somebody_else_wrote_is_answered(pod: JsonObject, record: Any) -> None:
+    pod["metadata"] = {"annotations": {STATUS_ANNOTATION: msgspec.json.encode(record).decode()}}
+    injection = inject(pod, Policy())
+    after = jsonpatch.apply_patch(pod, injection.patch)
+    if injection.decision.outcome is Kind.PROTECTED:
+        assert inject(after, Policy()).patch == []
+    for either in (pod, after):
+        _restored(either)
+
+
+@given(st.text())
+def test_record_that_is_no_record_is_refused(text: str) -> None:
+    pod = {"metadata": {"annotations": {STATUS_ANNOTATION: text}}, "spec": {"containers": [{"name": "worker"}]}}
+    assert inject(pod, Policy()).decision.reason is Reason.ANNOTATION_INVALID
+    _restored(pod)
+
+
+@given(json)
+def test_anything_can_be_asked_to_be_undone(value: Any) -> None:
+    _restored(value)
+
+
+def _restored(pod: Any) -> None:
+    """Undo what can be undone: it may be refused, but in no other way fail, and the patch applies."""
+    try:
+        operations = restore(pod)
+    except (Malformed, Refused):
+        return
+    jsonpatch.apply_patch(pod, operations)
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every place inside a value: what it is in, and the key or index there."""
+    if isinstance(value, (dict, list)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield value, key
+            yield from _places(item)
