@@ -9,12 +9,14 @@ import time
 from textwrap import dedent
 
 import jsonpatch
+import jsonpointer
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from webhook.cli.yaml_render import Style
+from webhook.cli.yaml_edit import Editor
+from webhook.cli.yaml_render import Bare, Style
 from webhook.cli.yaml_text import InvalidYaml, YamlText
 
 
@@ -139,7 +141,7 @@ class Writer:
         if value is None:
             return self.rng.choice(("~", "null"))
         if isinstance(value, str):
-            plain = value.isalpha() and Style().flow(value, bare=True) == value
+            plain = value.isalpha() and Style().flow(value, Bare(strings=True)) == value
             single = "'" + value.replace("'", "''") + "'" if value.isprintable() else json.dumps(value)
             return self.rng.choice((json.dumps(value), single, *([value] * plain)))
         return json.dumps(value)
@@ -161,8 +163,8 @@ class Writer:
 
 
 STRINGS = st.sampled_from(
-    ["a", "b", "é", "yes", "n", "", "~", "1", "0x1f", "1e3", "0o7", "2001-01-01", "1:30", "<<", "=", "a: b", "a #b", "- a",
-     "'", '"', "*a", "#", "a,b", "{", "[x]", "!a", "|", "a:", "\t", "\u2028",
+    ["a", "b", "é", "yes", "n", "", "~", "1", "0x1f", "1e3", "0o7", "2001-01-01", "1:30", "<<", "=", "a: b", "- a",
+     "a #b", "'", '"', "*a", "#", "a,b", "{", "[x]", "!a", "|", "a:", "\t", "\u2028",
      "x\ny", "x\ny\n", " x\n\n", "x\n\n", "a\r\n", "a \nb"]
 )  # fmt: skip
 LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, -1e30]) | STRINGS
@@ -211,7 +213,7 @@ def random_operation(rng, data, new):
     return rng.choice((add(path, new), replace(path, new), remove(path)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(COLLECTIONS, RANDOM, st.lists(DATA, min_size=1, max_size=4))
 def test_any_edits_of_any_text_give_the_right_data_and_keep_every_comment(value, rng, news):
     text = written(rng, value)
@@ -229,22 +231,47 @@ def test_any_edits_of_any_text_give_the_right_data_and_keep_every_comment(value,
     assert sorted(COMMENT.findall(stream.text)) == sorted(COMMENT.findall(text))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(COLLECTIONS, RANDOM, DATA)
-def test_what_is_added_to_a_block_and_removed_again_leaves_the_text_as_it_was(value, rng, new):
+def test_adding_to_a_collection_leaves_all_lines_as_they_were_and_removing_it_again_the_whole_text(value, rng, new):
     text = written(rng, value)
-    if not text.endswith("\n") or re.search("[|].*[+]", text) or "\n\n" in json.dumps(new).replace("\\n", "\n"):
-        return  # Blank lines at the end of a block scalar may or may not be a part of it.
+    # Blank lines behind a block scalar may or may not be a part of it, and an anchor may have to be written out.
+    assume(text.endswith("\n") and "\\n\\n" not in json.dumps(new) and not re.search(r"[|].*[+]|[*]", text))
     path = rng.choice([path for path in places(value) if path.endswith(("/-", "/new"))] or ["/-"])
-    parent = value
-    for token in path.replace("~1", "/").replace("~0", "~").split("/")[1:-1]:
-        parent = parent[int(token) if isinstance(parent, list) else token]
-    if not parent or "*" in text:
-        return
+    parent = jsonpointer.resolve_pointer(value, path.rpartition("/")[0])
+    assume(parent)
     stream = YamlText(text)
     stream.apply(0, [add(path, new)])
+    if not re.search(r"[\[{]", text):
+        lines = iter(stream.text.splitlines())
+        assert all(line in lines for line in text.splitlines())
     stream.apply(0, [remove(path if isinstance(parent, dict) else f"{path[:-1]}{len(parent)}")])
     assert stream.text == text
+
+
+@settings(max_examples=100, deadline=None)
+@given(COLLECTIONS, RANDOM, DATA)
+def test_the_data_is_right_even_if_an_edit_would_have_meant_something_else(value, rng, new):
+    class Careless(Editor):
+        def write(self, root, slot):
+            return super().write(root, slot) if self._rewritten else "- not what was meant"
+
+    text = written(rng, value)
+    operation = random_operation(rng, value, new)
+    assume(not same(jsonpatch.apply_patch(value, [operation]), value))
+    stream = YamlText(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("webhook.cli.yaml_text.Editor", Careless)
+        stream.apply(0, [operation])
+    assert same(stream.documents, [jsonpatch.apply_patch(value, [operation])])
+
+
+def test_a_change_that_cannot_be_written_is_an_error(monkeypatch):
+    monkeypatch.setattr(Editor, "write", lambda *_: "a: [")
+    stream = YamlText("a: 1\n")
+    with pytest.raises(ValueError, match="cannot be written"):
+        stream.apply(0, [add("/b", 1)])
+    assert stream.text == "a: 1\n"
 
 
 TEXTS = st.text(
@@ -258,7 +285,7 @@ TEXTS = st.text(
 def test_every_string_is_written_such_that_all_versions_of_yaml_read_it_as_that_string(version, text, key, step, quote):
     style = Style(step=step, quote=quote)
     value = {key: text, "list": [text, [text], {key: text}], "last": 1}
-    for written_value in (style.block(value, 0), style.flow(value), style.flow(value, bare=True)):
+    for written_value in (style.block(value, 0), style.flow(value), style.flow(value, Bare(keys=True, strings=True))):
         reader = YAML(typ="safe", pure=True)
         reader.version = version
         assert reader.load(written_value) == value
@@ -504,6 +531,14 @@ def test_compact_collections_are_edited_in_their_columns():
     )
 
 
+@pytest.mark.parametrize("behind", ["    # deeper\n- w\n", "\n\n- w\n", "   "])
+@pytest.mark.parametrize("value", ["x\ny\n", "x\ny", "x\n\n"])
+def test_a_new_text_of_several_lines_does_not_take_in_what_stands_behind_it(value, behind):
+    text = f"- v\n{behind}"
+    assert edited(text, add("/1" if "w" in behind else "/-", value)).endswith(behind)
+    assert edited(text, add("/0", {"k": [value]})).endswith(text)
+
+
 def test_removed_entries_leave_their_comments():
     text = "# 1\na: x # 2\n# 3\nb: # 4\n  # 5\n  - y # 6\nc: z\n"
     assert edited(text, remove("/a"), remove("/b")) == "# 1\n# 2\n# 3\n# 4\n# 5\n# 6\nc: z\n"
@@ -572,8 +607,9 @@ def test_a_list_in_flow_style_stays_one_if_it_fits_on_a_line():
 def test_items_are_added_to_flow_collections_in_their_style():
     assert after('a: ["x", "y"]\n', add("/a/-", "z"), add("/a/0", "w")) == 'a: ["w", "x", "y", "z"]\n'
     assert after("a: [ x, y ]\n", add("/a/1", "z"), remove("/a/0")) == "a: [ z, y ]\n"
+    assert after('a: {b: "c"}\n', add("/a/d", "e"), add("/a/f", {"g": 1})) == 'a: {b: "c", d: "e", f: {g: 1}}\n'
     assert after("a: [x,]\n", add("/a/-", {"b": "c"})) == "a: [x, {b: c},]\n"
-    assert after("a: {x: 1,v: }\n", replace("/a/v", 2), add("/a/z", [])) == "a: {x: 1,v: 2,z: []}\n"
+    assert after("a: {x: 1,v: }\n", replace("/a/v", 2), add("/a/z", [])) == "a: {x: 1,v: 2, z: [] }\n"
     assert after("a: [b: 1, c]\n", replace("/a/0/b", 2), add("/a/0/d", 3)) == "a: [{b: 2, d: 3}, c]\n"
     assert after("a: {b, c: 1}\n", replace("/a/b", 2)) == "a: {b: 2, c: 1}\n"
 
@@ -617,9 +653,11 @@ def test_a_text_without_documents_has_none(text):
 
 def test_documents_may_be_replaced_as_a_whole():
     assert edited("---\n# c\n", add("", {"a": 1})) == "---\n# c\na: 1\n"
-    assert edited("--- # c\na: 1 # d\n...\n", replace("", "x")) == '--- # c\n"x"\n# d\n...\n'
+    assert edited("--- # c\na: 1 # d\n...\n", replace("", "x")) == '--- # c\n# d\n"x"\n...\n'
     assert edited("--- {a: 1} # c\n", replace("", {"a": 2})) == "--- {a: 2} # c\n"
-    assert edited("--- x # c\n", replace("", ["y"])) == "---\n# c\n- y\n"
+    assert edited("--- w # c\n", replace("", 2)) == "--- 2 # c\n"
+    assert edited("  a: 1\n", replace("", 2)) == "2\n"
+    assert edited("--- x # c\n", replace("", ["z"])) == "---\n# c\n- z\n"
     assert edited("# c\na: 1\n# d\n", remove("/a")) == "# c\n{}\n# d\n"
 
 
@@ -748,6 +786,8 @@ def test_deep_nesting_below_the_limit_can_be_edited(text):
         ({"op": "move", "from": "/a", "path": "/b"}, ValueError),
         (remove(""), ValueError),
         (add("/b", float("nan")), ValueError),
+        (add("/b", {1: 2}), ValueError),
+        (add("/b", {2}), ValueError),
     ],
 )
 def test_an_operation_that_cannot_be_applied_is_an_error_and_changes_nothing(operation, error):

@@ -211,9 +211,17 @@ def pods(draw: st.DrawFn, *, odd: bool = True, bad: bool = False) -> JsonObject:
     asked = (metadata.get("annotations") or {}) if not bad else {}
     if PREFIX + "containers" in asked:
         asked[PREFIX + "containers"] = ",".join(chosen[: draw(st.integers(1, regular))])
+    pod = head | {"metadata": metadata, "spec": spec}
     if odd and draw(st.integers(0, 9)) == 9:
-        return {"metadata": None, "spec": spec} if draw(st.booleans()) else {"spec": spec}
-    return head | {"metadata": metadata, "spec": spec}
+        pod = {"metadata": None, "spec": spec} if draw(st.booleans()) else {"spec": spec}
+    return _unshared(pod)
+
+
+def _unshared(value: Any) -> Any:
+    """Copy a value so that no object is in it twice, as in what is read from JSON."""
+    if isinstance(value, dict):
+        return {key: _unshared(item) for key, item in value.items()}
+    return [_unshared(item) for item in value] if isinstance(value, list) else value
 
 
 policies = st.builds(Policy, grace_period=st.sampled_from([1, 600, 3600]), only_labelled=st.just(False))

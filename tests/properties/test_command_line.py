@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from collections.abc import Callable
 
@@ -28,7 +29,8 @@ from webhook.core.wrapping import (
 from .pods import argvs, plain_argvs
 
 SIZE = 100_000
-SHARE_OF_A_SECOND = 0.05
+AT_ONCE = 0.05 if sys.gettrace() is None else 0.5
+"""Seconds; whoever measures coverage must be more patient."""
 
 _SCRIPT_PIECES = st.sampled_from(
     [*"'\"\\$`();<>|&# \n\t{}=!*~", "&&", "$(", "while ", "do ", "exec ", "sh -c ", "celery ", "worker", "A=1 ", "é"]
@@ -66,7 +68,7 @@ HOSTILE: dict[str, Callable[[], list[str]]] = {
 def test_hostile_command_lines_are_read_at_once(argv: Callable[[], list[str]]) -> None:
     hostile = argv()
     # The time of this process, and the best of some: others may be using the machine.
-    assert min(_seconds(hostile) for _ in range(5)) < SHARE_OF_A_SECOND
+    assert min(_seconds(hostile) for _ in range(5)) < AT_ONCE
 
 
 def _seconds(argv: list[str]) -> float:

@@ -22,7 +22,8 @@ from webhook.core.restoring import restore
 from .pods import json, odd_keys, pods
 
 _POINTERS = st.lists(
-    st.sampled_from(["spec", "containers", "worker", "command", "args", "metadata", "volumes", "0", "-"]) | odd_keys,
+    st.sampled_from(["spec", "containers", "worker", "command", "args", "metadata", "name", "volumes", "0", "-"])
+    | odd_keys,
     max_size=5,
 ).map(lambda tokens: "".join(f"/{token}" for token in tokens))
 

@@ -27,8 +27,9 @@ def text(name: str) -> str:
 def checked(script: str) -> str:
     if shellcheck is None:
         pytest.skip("shellcheck is not installed")
-    options = ("--norc", "--shell=sh", "--enable=all", "--exclude=SC2250,SC2292,SC2310,SC2312")
-    return subprocess.run([shellcheck, *options, "-"], input=script, capture_output=True, text=True, check=False).stdout
+    return subprocess.run(
+        [shellcheck, "--norc", "--shell=sh", "-"], input=script, capture_output=True, text=True, check=False
+    ).stdout
 
 
 @scripts
@@ -47,7 +48,7 @@ def test_every_variable_has_the_prefix(name: str) -> None:
     names = re.findall(r"(?:^|[\s;(\"'])([A-Za-z_]\w*)=", code)
     names += re.findall(r"\$\{?([A-Za-z_]\w*)", code)
     names += re.findall(r"\bfor (\w+) in", code)
-    names += [name for names in re.findall(r"\bread -r ([\w ]+)", code) for name in names.split()]
+    names += [name for names in re.findall(r"\bread -r((?: [a-z_]+)+)", code) for name in names.split()]
     assert names
     assert [name for name in names if not name.startswith("gw_")] == []
 

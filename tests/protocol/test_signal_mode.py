@@ -16,7 +16,7 @@ import pytest
 from webhook.core.annotations import HEARD_SIGNALS, PASSED_SIGNALS
 
 from .conftest import Measure
-from .pods import Pod, Process, children, first_end, number, stays, until
+from .pods import WORKERS, Pod, Process, children, first_end, number, stays, until
 
 
 def ready(pod: Pod, name: str, code: int = 0) -> Process:
@@ -158,6 +158,14 @@ def behind_bash_that_stays(pod: Pod, worker: str) -> list[str]:
     return [_need("bash"), "-c", f"true; {worker}; exit $?"]
 
 
+def behind_bash_with_an_exit_trap(pod: Pod, worker: str) -> list[str]:
+    return [_need("bash"), "-c", f"trap true EXIT; {worker}; exit $?"]
+
+
+def behind_mksh(pod: Pod, worker: str) -> list[str]:
+    return [_need("mksh"), "-c", f"true; {worker}; exit $?"]
+
+
 def behind_busybox(pod: Pod, worker: str) -> list[str]:
     return [_need("busybox"), "sh", "-c", f"true; {worker}; exit $?"]
 
@@ -206,6 +214,8 @@ BEHIND = (
     behind_dash,
     behind_bash,
     behind_bash_that_stays,
+    behind_bash_with_an_exit_trap,
+    behind_mksh,
     behind_busybox,
     behind_a_script_with_exec,
     behind_a_script_without_exec,
@@ -234,6 +244,18 @@ def test_the_worker_behind_a_shell_or_an_init_gets_the_signal_and_ends_before_it
     assert pod.journal.lines[-1] == "end"
 
 
+@pytest.mark.parametrize("name", ["TERM", "HUP", "USR1", "USR2"])
+@pytest.mark.parametrize("inner", ["dash", "bash", "busybox sh"])
+def test_a_shell_with_a_handler_of_its_own_is_the_worker(pod: Pod, inner: str, name: str) -> None:
+    _need(inner.split(maxsplit=1)[0])
+    argv = [*inner.split(), str(WORKERS / "handler.sh"), str(pod.journal.path), name]
+    container = pod.signal_mode(name, argv)
+    pod.journal.until("ready")
+    container.signal("TERM")
+    assert container.wait(5) == 7
+    assert heard(pod) == [f"heard {name}"]
+
+
 @pytest.mark.parametrize("name", ["TERM", "INT", "QUIT"])
 @pytest.mark.parametrize("between", ["dash", "bash", "busybox sh"])
 def test_a_signal_while_a_shell_prepares_the_worker_is_not_lost(pod: Pod, between: str, name: str) -> None:
@@ -251,7 +273,8 @@ def test_a_signal_while_a_shell_prepares_the_worker_is_not_lost(pod: Pod, betwee
 
 @pytest.mark.parametrize("name", ["INT", "QUIT"])
 def test_a_signal_while_a_program_prepares_the_worker_is_not_lost(pod: Pod, name: str) -> None:
-    script = f"echo 0 preparing >>{pod.journal.path}; sleep 0.5 && {shlex.join(pod.consumer(name, 7))}; exit $?"
+    prepare = pod.program("prepare", f"#!/bin/sh\necho 0 preparing >>{pod.journal.path}\nexec sleep 0.5\n")
+    script = f"{prepare} && {shlex.join(pod.consumer(name, 7))}; exit $?"
     container = pod.signal_mode(name, ["/bin/sh", "-c", script])
     pod.journal.until("preparing")
     container.signal("TERM")

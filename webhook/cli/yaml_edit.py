@@ -7,9 +7,10 @@ from typing import Any
 
 from webhook.cli.yaml_draft import Draft, DraftSequence, Slot, children, data, places
 from webhook.cli.yaml_flow import FlowEditor
-from webhook.cli.yaml_nodes import LINE_END, Collection, Document, Entry, Node, Scalar, comments
+from webhook.cli.yaml_nodes import Collection, Document, Entry, Node, Scalar, comments
 from webhook.cli.yaml_render import MAX_FLOW_WIDTH, Style
 
+_LINE_END = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n)?")
 _LINE_BREAK = re.compile(r"\r\n?|\n")
 _BLANK_START = re.compile(r"(?:[ \t]*(?:\r\n?|\n))* *")
 
@@ -55,23 +56,21 @@ class Editor:
         return self._text if value is root else self._new_root(root, data(value))
 
     def _new_root(self, root: Node, value: Any) -> str:
-        newline = self._style.newline
-        head, tail = self._text[: root.start], self._text[root.end :]
-        rest = LINE_END.match(tail)
-        if rest and not (isinstance(root, Collection) and not root.flow):
-            tail = tail[rest.end() :]
-        else:
-            rest = None
+        """Return the text with a root that has nothing in common with the old one."""
+        text, newline = self._text, self._style.newline
+        is_block = bool(value) and isinstance(value, dict | list)
         whole = Entry(root.start, root.start, root.end, root)
-        stop = root.end + (rest.end() if rest else 0)
-        lines = "".join(f"{comment.group()}{newline}" for comment in comments(self._text, whole, root.start, stop))
-        if isinstance(value, dict | list) and value:
-            lines += self._style.block(value, 0)
-        else:
-            lines = f"{self._style.flow(value)}{newline}{lines}"
+        if not is_block and root.start < root.end and self._is_on_line(whole):
+            return text[: root.start] + self._style.flow(value) + text[root.end :]
+        if not isinstance(root, Collection) or root.flow:  # A comment behind it goes along.
+            rest = _LINE_END.match(text, root.end)
+            whole.end = rest.end() if rest else root.end
+        lines = self._comment_lines(whole, root.start, 0)
+        lines += self._style.block(value, 0) if is_block else self._style.flow(value) + newline
+        head = text[: root.start].rstrip(" ")
         if head.strip("\ufeff") and head[-1] not in "\r\n":
-            head = head.rstrip(" ") + newline
-        return head + lines + tail
+            head += newline
+        return head + lines + text[whole.end :]
 
     def _keeps(self, value: Draft) -> bool:
         """Tell whether a collection can be edited entry by entry."""

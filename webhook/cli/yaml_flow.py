@@ -8,7 +8,7 @@ from typing import Any
 
 from webhook.cli.yaml_draft import Draft, Slot, children, data, places
 from webhook.cli.yaml_nodes import Collection, Entry, Node, Scalar, comments
-from webhook.cli.yaml_render import Style, has_bare_strings
+from webhook.cli.yaml_render import Bare, Style, bare_in
 from webhook.cli.yaml_scalars import is_one_line, single_quoted
 
 _GAP = re.compile(r"(?:\s+|#[^\r\n]*)*")
@@ -38,17 +38,17 @@ class FlowEditor:
     def write(self, draft: Draft) -> str:
         """Return a collection that had entries, brackets included."""
         node = draft.node
-        bare = has_bare_strings(node)
+        bare = bare_in(node)
         if id(node) in self.rewritten:
-            return self.style.flow(data(draft), bare=bare)
+            return self.style.flow(data(draft), bare)
         if self.text[node.body] not in "[{":  # In a sequence, a single pair needs no brackets.
             slots = children(draft)
             if len(slots) == 1 and slots[0].entry is node.entries[0]:
-                return self._entry(slots[0].entry, slots[0], bare=bare)[0]
-            return self.style.flow(data(draft), bare=bare)
-        return self._joined(draft, bare=bare)
+                return self._entry(slots[0].entry, slots[0], bare)[0]
+            return self.style.flow(data(draft), bare)
+        return self._joined(draft, bare)
 
-    def _joined(self, draft: Draft, *, bare: bool) -> str:
+    def _joined(self, draft: Draft, bare: Bare) -> str:
         node = draft.node
         start, originals, end, comma = self._items(node)
         layout = _Layout.of(node, list(originals.values()), self.style.newline)
@@ -59,12 +59,13 @@ class FlowEditor:
                 carried += self._comments_of(place.entry, originals)
                 continue
             if place.entry is None:
-                item = _Item(layout.lead(None, is_first=not items), self._new(place.key, place.slot, bare=bare))
+                item = _Item(layout.lead(is_first=not items), self._new(place.key, place.slot, bare))
                 left: list[str] = []
             else:
                 item = originals[id(place.entry)]
-                item.lead = layout.lead(item, is_first=not items)
-                item.body, left = self._entry(place.entry, place.slot, bare=bare)
+                if (place.entry is node.entries[0]) != (not items):
+                    item.lead = layout.moved(item.lead, is_first=not items)
+                item.body, left = self._entry(place.entry, place.slot, bare)
             item.lead = layout.behind_comments(carried, item.lead)
             carried = left
             items.append(item)
@@ -97,11 +98,11 @@ class FlowEditor:
         inside = [comment.group() for comment in comments(self.text, entry, entry.start, entry.end)]
         return [*_COMMENT.findall(item.lead), *inside, *_COMMENT.findall(item.trail), *_COMMENT.findall(item.comment)]
 
-    def _new(self, key: str | None, slot: Slot, *, bare: bool) -> str:
-        value = self.style.flow(data(slot.value), bare=bare)
-        return value if key is None else f"{self.style.flow(key, bare=bare)}: {value}"
+    def _new(self, key: str | None, slot: Slot, bare: Bare) -> str:
+        value = data(slot.value)
+        return self.style.flow(value, bare) if key is None else self.style.flow_pair(key, value, bare)
 
-    def _entry(self, entry: Entry, slot: Slot, *, bare: bool) -> tuple[str, list[str]]:
+    def _entry(self, entry: Entry, slot: Slot, bare: Bare) -> tuple[str, list[str]]:
         """Return an entry, and the comments that do not fit into it any more."""
         text, node, value = self.text, entry.value, slot.value
         if value is node:
@@ -112,19 +113,19 @@ class FlowEditor:
             if node.entries:
                 return text[entry.start : node.body] + self.write(value) + text[node.end : entry.end], []
         left = [comment.group() for comment in comments(text, entry, entry.after, entry.end)]
-        written = self._value(node, data(value), bare=bare)
+        written = self._value(node, data(value), bare)
         if entry.key is None:
             return written, left
         key = text[entry.start : entry.after]
         return f"{key if key.endswith(':') else key + ':'}{text[entry.after : node.start] or ' '}{written}", left
 
-    def _value(self, node: Node, value: Any, *, bare: bool) -> str:
+    def _value(self, node: Node, value: Any, bare: Bare) -> str:
         """Return a new value for a node, with the quotes that it had."""
         if isinstance(node, Scalar) and isinstance(node.data, str):
             if node.style == "'" and isinstance(value, str) and is_one_line(value):
                 return single_quoted(value)
-            bare = node.style is None
-        return self.style.flow(value, bare=bare)
+            bare = Bare(bare.keys, node.style is None)
+        return self.style.flow(value, bare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +144,13 @@ class _Layout:
         others = _without_comments(items[-1].lead) if others is None and len(items) > 1 else others or alone
         return cls(first, others, others if "\n" in others else newline + " " * (node.column + 1))
 
-    def lead(self, item: _Item | None, *, is_first: bool) -> str:
-        """Return what is in front of an item; None stands for a new one."""
-        if item is None:
-            return self.first if is_first else self.others
-        if "#" in item.lead or "\n" in item.lead:
-            return item.lead
-        return self.first if is_first else item.lead or self.others
+    def lead(self, *, is_first: bool) -> str:
+        """Return what is in front of a new item."""
+        return self.first if is_first else self.others
+
+    def moved(self, lead: str, *, is_first: bool) -> str:
+        """Return what is in front of an item that has become the first one, or is so no more."""
+        return lead if "#" in lead or "\n" in lead else self.lead(is_first=is_first)
 
     def behind_comments(self, comments: list[str], text: str) -> str:
         """Put comments on lines of their own in front of a text."""

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from webhook.cli.yaml_nodes import Collection, Document, Entry, Scalar, nodes
+from webhook.cli.yaml_nodes import Collection, Document, Node, Scalar, nodes
 from webhook.cli.yaml_scalars import double_quoted, fits_literal_block, is_one_line, is_plain, single_quoted
 
 MAX_FLOW_WIDTH = 110
 _DASH = "-"
+
+
+class Bare(NamedTuple):
+    """Which texts in a flow collection have quotes only if they need some."""
+
+    keys: bool = False
+    strings: bool = False
+
+
+_QUOTED = Bare()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +33,7 @@ class Style:
     sequence_indent: int = 0
     newline: str = "\n"
     quote: str = '"'
+    blocks: bool = True
     keeps_blank_lines: bool = True
 
     def entry(self, prefix: str, value: Any, column: int, comment: str = "") -> str:
@@ -56,23 +68,24 @@ class Style:
             return None if self._is_block(value) else self._string(value, like)
         return None if value and isinstance(value, dict | list) else self.flow(value)
 
-    def flow(self, value: Any, *, bare: bool = False) -> str:
-        """Write a value like JSON; `bare` strings and keys have quotes only if they need some."""
+    def flow(self, value: Any, bare: Bare = _QUOTED) -> str:
+        """Write a value like JSON."""
         if isinstance(value, dict):
-            keys = {key: key if bare and is_plain(key, flow=True) else double_quoted(key) for key in value}
-            return "{" + ", ".join(f"{keys[key]}: {self.flow(item, bare=bare)}" for key, item in value.items()) + "}"
+            return "{" + ", ".join(self.flow_pair(key, item, bare) for key, item in value.items()) + "}"
         if isinstance(value, list):
-            return "[" + ", ".join(self.flow(item, bare=bare) for item in value) + "]"
-        if isinstance(value, str):
-            return value if bare and is_plain(value, flow=True) else double_quoted(value)
-        return _atom(value)
+            return "[" + ", ".join(self.flow(item, bare) for item in value) + "]"
+        return _flow_string(value, bare=bare.strings) if isinstance(value, str) else _atom(value)
+
+    def flow_pair(self, key: str, value: Any, bare: Bare) -> str:
+        """Write a key with its value."""
+        return f"{_flow_string(key, bare=bare.keys)}: {self.flow(value, bare)}"
 
     def prefix(self, key: str | None) -> str:
         """Write what stands in front of a value: a key with its colon, or a dash."""
         return _DASH if key is None else f"{self._string(key)}:"
 
     def _is_block(self, text: str) -> bool:
-        return fits_literal_block(text) and (self.keeps_blank_lines or not text.endswith("\n\n"))
+        return self.blocks and fits_literal_block(text) and (self.keeps_blank_lines or not text.endswith("\n\n"))
 
     def _string(self, text: str, like: str | None = None) -> str:
         if like is None and is_plain(text, flow=False):
@@ -111,14 +124,19 @@ def style_of(document: Document) -> Style:
     )
 
 
-def has_bare_strings(collection: Collection) -> bool:
-    """Tell whether a flow collection is written with strings or keys without quotes."""
-    scalars = (node for entry in collection.entries for node in _scalars(entry))
-    return any(node.style is None and isinstance(node.data, str) for node in scalars)
+def bare_in(collection: Collection) -> Bare:
+    """Find out which texts in a flow collection are written without quotes; in doubt, keys and strings are alike."""
+    keys = _styles(entry.key_node for entry in collection.entries)
+    strings = _styles(entry.value for entry in collection.entries)
+    return Bare(None in (keys or strings), None in (strings or keys))
 
 
-def _scalars(entry: Entry) -> list[Scalar]:
-    return [node for node in (entry.key_node, entry.value) if isinstance(node, Scalar)]
+def _styles(group: Iterable[Node | None]) -> set[str | None]:
+    return {node.style for node in group if isinstance(node, Scalar) and isinstance(node.data, str)}
+
+
+def _flow_string(text: str, *, bare: bool) -> str:
+    return text if bare and is_plain(text, flow=True) else double_quoted(text)
 
 
 def _most(counts: Counter[int], default: int) -> int:

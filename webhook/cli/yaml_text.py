@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -11,7 +12,8 @@ import jsonpatch
 
 from webhook.cli.yaml_draft import DocumentDraft, Draft, Slot, children, is_changed, same, write_out_open_block
 from webhook.cli.yaml_edit import Editor
-from webhook.cli.yaml_nodes import Document, InvalidYaml, plain, read_document, split_documents
+from webhook.cli.yaml_nodes import Document, Node, plain
+from webhook.cli.yaml_read import InvalidYaml, read_document, split_documents
 from webhook.cli.yaml_render import Style, style_of
 
 __all__ = ["InvalidYaml", "YamlText"]
@@ -59,15 +61,14 @@ class YamlText:
         for operation in operations:
             if operation["op"] not in _OPERATIONS or (operation["op"], operation["path"]) == ("remove", ""):
                 raise ValueError(f"{operation['op']} {operation['path']!r} cannot be applied to YAML text")
-        indexes = [index for index, part in enumerate(self._parts) if part.root is not None]
-        index = indexes[document]
-        self._parts[index] = _edited(self._parts[index], operations)
+            if not _is_json(operation.get("value")):
+                raise ValueError(f"the value for {operation['path']!r} is not JSON")
+        roots = [(index, part.root) for index, part in enumerate(self._parts) if part.root is not None]
+        index, root = roots[document]
+        self._parts[index] = _edited(self._parts[index], root, operations)
 
 
-def _edited(document: Document, operations: Sequence[Mapping[str, Any]]) -> Document:
-    root = document.root
-    if root is None:
-        raise ValueError("there is nothing to apply operations to")
+def _edited(document: Document, root: Node, operations: Sequence[Mapping[str, Any]]) -> Document:
     wanted = jsonpatch.apply_patch(plain(root), deepcopy(list(operations)), in_place=True)
     draft = DocumentDraft(root)
     for operation in operations:
@@ -78,6 +79,13 @@ def _edited(document: Document, operations: Sequence[Mapping[str, Any]]) -> Docu
         if (edited := _read_back(document.text, text, wanted)) is not None:
             return edited
     raise ValueError("the new values cannot be written as YAML")
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        return same(json.loads(json.dumps(value)), value)
+    except TypeError:
+        return False
 
 
 def _read_back(before: str, text: str, wanted: Any) -> Document | None:
@@ -112,6 +120,9 @@ def _attempts(root: Slot, document: Document) -> Iterator[tuple[Style, frozenset
     style = replace(style, keeps_blank_lines=False)
     if not _ends_with_line(document.text):
         write_out_open_block(root, len(document.text))
+    yield style, frozenset()
+    # Comments and blanks behind a block can be taken for its content as well, if they are indented like it.
+    style = replace(style, blocks=False)
     yield style, frozenset()
     paths = list(_changed_paths(root))
     for level in range(1, max(map(len, paths), default=0) + 1):

@@ -15,15 +15,16 @@ gw_created=$?
 
 # Sidecars must notice when this container is killed while it drains (SIGKILL, out of memory): then nobody writes
 # kill_sidecar, and this process, which dies with the container, stops beating. No standard streams: the runtime would
-# wait for them to close before it calls the hook finished.
+# wait for them to close before it calls the hook finished (mksh and yash keep copies of what is redirected from outside).
 (
+  exec </dev/null >/dev/null 2>&1
   gw_beat=1
   while [ ! -e "$gw_folder/kill_sidecar" ]; do
     echo "$gw_beat" >"$gw_folder/heartbeat"
     gw_beat=$((1 - gw_beat))
     sleep 5 || exit
   done
-) </dev/null >/dev/null 2>&1 &
+) &
 
 [ "$#" -eq 0 ] && exit "$gw_created"
 exec "$@"

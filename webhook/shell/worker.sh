@@ -58,29 +58,38 @@ loop() {
   done
 }
 
-# True when the signal is in the mask $2 (SigIgn: ignored, SigCgt: caught) of process $1; a zombie's masks are past.
+# True when the signal is in the mask $2 (SigIgn: ignored, SigCgt: caught) of process $1.
 in_mask() {
+  gw_state='' gw_mask=''
   while read -r gw_field gw_value; do
-    case $gw_field$gw_value in
-      State:Z*) return 1 ;;
-      "$2":*) break ;;
+    case $gw_field in
+      State:) gw_state=$gw_value ;;
+      "$2:") gw_mask=$gw_value && break ;;
     esac
   done <"/proc/$1/status"
-  case $gw_signal$gw_value in
+  case $gw_signal$gw_mask in
     HUP*[13579bdf] | INT*[2367abef] | QUIT*[4567cdef]) return 0 ;;
     USR1*[2367abef]?? | USR2*[89abcdef]?? | TERM*[4567cdef]???) return 0 ;;
     *) return 1 ;;
   esac
-} 2>/dev/null
+}
 
-# True when process $1 only waits for its children: an init such as tini, or a shell. A shell with a handler of its own
-# is a worker; but bash has one for INT whenever it waits.
+# True when a shell has a handler of its own: then it is a worker. But bash has one for INT whenever it waits, and mksh,
+# or bash with an EXIT trap, has them for all deadly signals, ALRM among them.
+has_handler() {
+  [ "$gw_signal" != INT ] && in_mask "$1" SigCgt || return 1
+  case $gw_mask in
+    *[2367abef]???) return 1 ;;
+  esac
+}
+
+# True when process $1 only waits for its children: an init such as tini, or a shell.
 waits_for_children() {
   read -r gw_name <"/proc/$1/comm"
   case $gw_name in
     tini | dumb-init | docker-init | catatonit | su | runuser) return 0 ;;
   esac
-  [ "$gw_signal" = INT ] || ! in_mask "$1" SigCgt || return 1
+  ! has_handler "$1" || return 1
   for gw_program in /proc/self/exe /bin/sh /bin/bash /bin/busybox; do
     [ "/proc/$1/exe" -ef "$gw_program" ] && return 0
   done
@@ -88,29 +97,22 @@ waits_for_children() {
     sh | ash | dash | bash | ksh | mksh) return 0 ;;
     *) return 1 ;;
   esac
-} 2>/dev/null
-
-# Signals process $1, or, where that only waits, what it waits for: a shell would die of the signal and leave the worker
-# behind, and dumb-init would pass it to a whole process group.
-# A shell starts background processes with INT and QUIT ignored: such a signal, sent before the worker has installed
-# its own handler, would be lost, and the worker would work on until the grace period ends. So would one that is sent
-# to a process which has just ended, and whose shell has yet to start the worker.
-ignores_signal() {
-  gw_value=
-  while read -r gw_field gw_value; do
-    case $gw_field$gw_value in
-      State:Z*) [ "$1" != "$gw_worker" ]; return ;;
-      SigIgn:*) break ;;
-    esac
-  done <"/proc/$1/status"
-  case $gw_signal$gw_value in
-    INT*[2367abef] | QUIT*[4567cdef]) return 0 ;;
-    *) return 1 ;;
-  esac
 }
 
-# Signals process $1, or, where that is a shell or an init, what it waits for: those would die of the signal and leave
-# the worker behind, or (dumb-init) pass it to a whole process group. Sets gw_again where it has to be called again.
+# True when a signal to process $1 would be lost, and the worker would work on until the grace period ends: a shell
+# starts background processes with INT and QUIT ignored, which is so until the worker has installed its own handler;
+# and the shell of a process that has just ended may have yet to start the worker.
+is_deaf() {
+  if in_mask "$1" SigIgn; then
+    case $gw_signal in
+      INT | QUIT) return 0 ;;
+    esac
+  fi
+  [ "$gw_state" = "Z (zombie)" ] && [ "$1" != "$gw_worker" ]
+}
+
+# Signals process $1, or, where that only waits, what it waits for: a shell would die of the signal and leave the worker
+# behind, and dumb-init would pass it to a whole process group. Sets gw_again where there is somebody left to signal.
 send() {
   gw_children=
   if waits_for_children "$1"; then
@@ -125,12 +127,12 @@ send() {
   case " $gw_passed " in
     *" $1 "*) return ;;
   esac
-  if ! ignores_signal "$1" && kill -s "$gw_signal" "$1"; then
+  if ! is_deaf "$1" && kill -s "$gw_signal" "$1"; then
     gw_passed="$gw_passed $1"
   else
     gw_again=1
   fi
-} 2>/dev/null
+}
 
 # Once only: the second TERM makes RQ, Celery and others drop the message at hand.
 pass_on() {
@@ -138,12 +140,15 @@ pass_on() {
     return
   fi
   gw_passed=to
-  # The worker's process looks here before it becomes the worker: until then it has this shell's handlers.
+  # The worker's process looks for this file before it becomes the worker: until then it has the handlers of this shell.
   [ -z "$gw_kill_me" ] || true >"$gw_kill_me"
-  while gw_again='' && send "$gw_worker"; [ -n "$gw_again" ] && kill -0 "$gw_worker" 2>/dev/null; do
-    sleep 0.2 2>/dev/null || sleep 1
+  gw_again=1
+  while [ -n "$gw_again" ] && kill -0 "$gw_worker"; do
+    gw_again=
+    send "$gw_worker"
+    [ -z "$gw_again" ] || sleep 0.1 || sleep 1
   done
-}
+} 2>/dev/null
 
 # In the background, because the shell runs its handlers while it waits, but not while a foreground program runs.
 once() {
