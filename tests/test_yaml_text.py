@@ -15,9 +15,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from webhook.cli.yaml_edit import Editor
-from webhook.cli.yaml_render import Bare, Style
-from webhook.cli.yaml_text import InvalidYaml, YamlText
+from webhook.yaml_text.edit import Editor
+from webhook.yaml_text.render import Bare, Style
+from webhook.yaml_text.stream import InvalidYaml, YamlText
 
 
 def add(path, value):
@@ -261,7 +261,7 @@ def test_the_data_is_right_even_if_an_edit_would_have_meant_something_else(value
     assume(not same(jsonpatch.apply_patch(value, [operation]), value))
     stream = YamlText(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("webhook.cli.yaml_text.Editor", Careless)
+        patch.setattr("webhook.yaml_text.stream.Editor", Careless)
         stream.apply(0, [operation])
     assert same(stream.documents, [jsonpatch.apply_patch(value, [operation])])
 
@@ -653,7 +653,7 @@ def test_a_text_without_documents_has_none(text):
 
 def test_documents_may_be_replaced_as_a_whole():
     assert edited("---\n# c\n", add("", {"a": 1})) == "---\n# c\na: 1\n"
-    assert edited("--- # c\na: 1 # d\n...\n", replace("", "x")) == '--- # c\n# d\n"x"\n...\n'
+    assert edited("--- # c\na: 1 # d\n...\n", replace("", "x")) == '--- # c\n"x"\n# d\n...\n'
     assert edited("--- {a: 1} # c\n", replace("", {"a": 2})) == "--- {a: 2} # c\n"
     assert edited("--- w # c\n", replace("", 2)) == "--- 2 # c\n"
     assert edited("  a: 1\n", replace("", 2)) == "2\n"

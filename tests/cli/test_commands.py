@@ -54,6 +54,14 @@ def test_inject_keeps_comments_order_and_untouched_lines() -> None:
     }
 
 
+def test_inject_keeps_line_ends(tmp_path: Path) -> None:
+    manifest = tmp_path / "windows.yaml"
+    manifest.write_bytes((MANIFESTS / "rollout.yaml").read_bytes().replace(b"\n", b"\r\n"))
+    lines = run("inject", "-f", str(manifest)).stdout_bytes.splitlines(keepends=True)
+    assert len(lines) > 20
+    assert [line for line in lines if not line.endswith(b"\r\n")] == []
+
+
 def test_inject_writes_nothing_at_all_when_one_pod_is_refused() -> None:
     result = run("inject", "-f", str(MANIFESTS / "several.yaml"), "-f", str(MANIFESTS / "refused.yaml"))
     assert (result.exit_code, result.stdout) == (1, "")

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import jsonpatch
 
-from webhook.cli.yaml_text import InvalidYaml, YamlText
 from webhook.core.patch import Operation, escape
 from webhook.core.pod import JsonObject
+from webhook.yaml_text.stream import InvalidYaml, YamlText
 
 STANDARD_INPUT = "-"
 # Where a pod template is, in order of preference; CronJob, all workloads (and custom ones like them), PodTemplate.
@@ -104,7 +104,9 @@ def read_manifest(path: str) -> Manifest:
 
     """
     try:
-        text = sys.stdin.read() if path == STANDARD_INPUT else Path(path).read_text(encoding="utf-8")
+        # As bytes, so that line ends stay what they are.
+        content = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
+        text = content.decode()
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -10,11 +10,11 @@ from typing import Any
 
 import jsonpatch
 
-from webhook.cli.yaml_draft import DocumentDraft, Draft, Slot, children, is_changed, same, write_out_open_block
-from webhook.cli.yaml_edit import Editor
-from webhook.cli.yaml_nodes import Document, Node, plain
-from webhook.cli.yaml_read import InvalidYaml, read_document, split_documents
-from webhook.cli.yaml_render import Style, style_of
+from webhook.yaml_text.draft import DocumentDraft, Draft, Slot, children, is_changed, same, write_out_open_block
+from webhook.yaml_text.edit import Editor
+from webhook.yaml_text.nodes import Document, Node, plain
+from webhook.yaml_text.read import InvalidYaml, read_document, split_documents
+from webhook.yaml_text.render import Style, style_of
 
 __all__ = ["InvalidYaml", "YamlText"]
 

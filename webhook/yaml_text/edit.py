@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from webhook.cli.yaml_draft import Draft, DraftSequence, Slot, children, data, places
-from webhook.cli.yaml_flow import FlowEditor
-from webhook.cli.yaml_nodes import Collection, Document, Entry, Node, Scalar, comments
-from webhook.cli.yaml_render import MAX_FLOW_WIDTH, Style
+from webhook.yaml_text.draft import Draft, DraftSequence, Slot, children, data, places
+from webhook.yaml_text.flow import FlowEditor
+from webhook.yaml_text.nodes import Collection, Document, Entry, Node, Scalar, comments
+from webhook.yaml_text.render import MAX_FLOW_WIDTH, Style
 
 _LINE_END = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n)?")
 _LINE_BREAK = re.compile(r"\r\n?|\n")
@@ -66,7 +66,7 @@ class Editor:
             rest = _LINE_END.match(text, root.end)
             whole.end = rest.end() if rest else root.end
         lines = self._comment_lines(whole, root.start, 0)
-        lines += self._style.block(value, 0) if is_block else self._style.flow(value) + newline
+        lines = lines + self._style.block(value, 0) if is_block else self._style.flow(value) + newline + lines
         head = text[: root.start].rstrip(" ")
         if head.strip("\ufeff") and head[-1] not in "\r\n":
             head += newline

@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.cli.yaml_nodes import (
+from webhook.yaml_text.nodes import (
     Alias,
     Collection,
     Entry,
