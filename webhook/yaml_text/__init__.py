@@ -1,5 +1,5 @@
 """YAML edited as text: JSON Patch operations change only the lines that have to change.
 
-`stream` is the way in; `read` and `nodes` turn text into nodes with positions, `draft` applies operations to these, `edit`,
-`flow`, `render` and `scalars` write the difference as text.
+`stream` is the way in; `read` and `nodes` turn text into nodes with positions, `draft` applies operations to these, and
+`edit`, `flow`, `render` and `scalars` write the difference as text.
 """
