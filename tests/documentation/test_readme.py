@@ -63,7 +63,7 @@ def test_an_example_is_valid_and_protected(example: Path, version: str) -> None:
     manifest = YAML(typ="safe").load(example)
     kubernetes_validate.validate(manifest, version, strict=True)
     if "spec" in manifest:
-        injection = inject(manifest["spec"]["template"], Policy())
+        injection = inject(manifest["spec"].get("template", manifest), Policy())
         assert injection.decision.outcome is Kind.PROTECTED
 
 

@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 
 from webhook.core.decision import Policy
 from webhook.server import review
-from webhook.server.application import Limits
-from webhook.server.serving import ServerOptions, serve
+from webhook.server.options import Limits
+from webhook.server.options import ServerOptions
+from webhook.server.serving import serve
 
 
 def fail(pod: Any, policy: Policy) -> NoReturn:

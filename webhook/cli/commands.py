@@ -19,6 +19,7 @@ from webhook.core.pod import Malformed
 from webhook.core.reasons import Kind
 from webhook.core.refusal import Refused
 from webhook.core.restoring import restore
+from webhook.server.options import DRAIN_SECONDS, Limits, ServerOptions
 
 ENVIRONMENT_PREFIX = "GRACEFUL_WORKER_"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -183,9 +184,14 @@ def certs_command(hosts: tuple[str, ...], folder: Path) -> None:
 @setting("--tls-key", required=True, type=click.Path(exists=True, dir_okay=False), help="The certificate's key, PEM.")
 @grace_period_setting
 @setting(
-    "--body-limit", type=click.IntRange(min=1024), default=4 * 1024 * 1024, help="Bytes of the largest request body."
+    "--body-limit",
+    type=click.IntRange(min=1024),
+    default=Limits().body_bytes,
+    help="Bytes of the largest request body.",
 )
-@setting("--drain", type=click.FloatRange(0, 600), default=5.0, help="Seconds to go on serving after SIGTERM.")
+@setting(
+    "--drain", type=click.FloatRange(0, 600), default=DRAIN_SECONDS, help="Seconds to go on serving after SIGTERM."
+)
 @setting(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="What is logged."
 )
@@ -195,8 +201,7 @@ def serve_command(
     """Serve the webhook over HTTPS: POST /mutate, and /healthz, /readyz, /metrics."""
     import ssl  # noqa: PLC0415 - only serving needs these, and they cost half a second
 
-    from webhook.server.application import Limits  # noqa: PLC0415
-    from webhook.server.serving import ServerOptions, serve  # noqa: PLC0415
+    from webhook.server.serving import serve  # noqa: PLC0415
 
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(tls_cert, tls_key)

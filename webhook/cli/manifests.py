@@ -16,8 +16,14 @@ from webhook.core.pod import JsonObject
 from webhook.yaml_text.stream import InvalidYaml, YamlText
 
 STANDARD_INPUT = "-"
-# Where a pod template is, in order of preference; CronJob, all workloads (and custom ones like them), PodTemplate.
-_TEMPLATES = (("spec", "jobTemplate", "spec", "template"), ("spec", "template"), ("template",))
+# Where a pod template is, in order of preference: CronJob, KEDA's ScaledJob, all workloads (and custom ones like them),
+# PodTemplate.
+_TEMPLATES = (
+    ("spec", "jobTemplate", "spec", "template"),
+    ("spec", "jobTargetRef", "template"),
+    ("spec", "template"),
+    ("template",),
+)
 
 
 class Unreadable(ValueError):
@@ -58,7 +64,7 @@ class JsonText:
         if not self._changed:
             return self._original
         second = self._original.lstrip().partition("\n")[2]
-        indent = len(second) - len(second.lstrip(" ")) or None
+        indent = second[: len(second) - len(second.lstrip(" \t"))] or None
         return json.dumps(self.documents[0], indent=indent, ensure_ascii=False) + "\n"
 
 

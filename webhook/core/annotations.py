@@ -58,6 +58,7 @@ class Evict(Enum):
 
 
 INJECTED_SHELL = "injected"
+DEFAULT_SHELL = "/bin/sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,9 @@ class Settings:
     grace_period: int | None = None
     stop_signal: str | None = None
     loop_delay: int | None = None
-    istio: Istio = Istio.OPT_OUT
+    istio: Istio | None = None
     sidecars: Sidecars = Sidecars.HOOK
-    shell: str = "/bin/sh"
+    shell: str = DEFAULT_SHELL
     evict: Evict = Evict.ALLOW
 
 
@@ -205,14 +206,14 @@ ANNOTATIONS = (
     ),
     Annotation(
         "sidecars",
-        "hook, native or ignore",
+        "hook or ignore (native: not supported yet)",
         "What makes sidecars outlive the worker: a preStop hook (hook), the kubelet (native), nothing (ignore).",
         Sidecars,
     ),
     Annotation(
         "shell",
-        "the absolute path of a POSIX shell in the image, such as /bin/bash, or injected",
-        "The shell that runs the wrapper and the hooks.",
+        "the absolute path of a POSIX shell, such as /bin/bash (injected: not supported yet)",
+        "The shell in the worker's image that runs the wrapper and the hook; sidecars use /bin/sh.",
         _shell,
     ),
     Annotation(

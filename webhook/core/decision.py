@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from webhook.core.annotations import (
     ANNOTATIONS,
+    DEFAULT_SHELL,
     INJECTED_SHELL,
     Evict,
     Settings,
@@ -215,7 +216,7 @@ def _sidecar(
     proxy = shell_less_proxy(container)
     if proxy:
         return [role, Finding(Reason.PROXY_WITHOUT_SHELL, container.name, proxy.switch)]
-    return [role, *_add_hook(hooks, container, settings.shell, workers, is_worker=False)]
+    return [role, *_add_hook(hooks, container, DEFAULT_SHELL, workers, is_worker=False)]
 
 
 def _add_hook(

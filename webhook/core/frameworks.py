@@ -14,24 +14,33 @@ from webhook.core.command_line import CommandLine, Launcher, Program, basename, 
 
 
 class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A flag that a worker needs in a mode: its spellings, and the words to add where it is missing."""
+    """A flag that a worker needs in a mode: its spellings, the words to add where it is missing, its highest value."""
 
     mode: Mode
     names: tuple[str, ...]
     add: tuple[str, ...]
     source: str
+    most: int = 0
 
     def given_in(self, words: Sequence[str]) -> bool:
         """Tell whether a command line has the flag, as `--flag`, `--flag=value` or `-fVALUE`."""
-        return any(self._is(word) for word in words)
+        return self._value(words) is not None
 
-    def _is(self, word: str) -> bool:
-        if word in self.names:
-            return True
-        return any(
-            word.startswith(f"{name}=") or (len(name) == 2 and name[0] == "-" and word.startswith(name))
-            for name in self.names
-        )
+    def value_in(self, words: Sequence[str]) -> int:
+        """Return the flag's number in a command line; 0 where it has none."""
+        value = self._value(words) or ""
+        return int(value) if value.isdecimal() and len(value) < 20 else 0
+
+    def _value(self, words: Sequence[str]) -> str | None:
+        for position, word in enumerate(words):
+            for name in self.names:
+                if word == name:
+                    return words[position + 1] if position + 1 < len(words) else ""
+                if word.startswith(f"{name}="):
+                    return word.removeprefix(f"{name}=")
+                if len(name) == 2 and word.startswith(name):
+                    return word.removeprefix(name)
+        return None
 
 
 class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from webhook.core.annotations import Istio, Settings, annotation_of
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Finding, Reason
+from webhook.core.refusal import Refused
 
 # Istio reads the label first; releases before 1.10 know the annotation only, so both are set.
 # https://istio.io/latest/docs/reference/config/annotations/
@@ -20,6 +21,7 @@ class Proxy:
     """A proxy container whose image has no shell, and the switch by which its mesh makes it a native sidecar."""
 
     container: str
+    """The container's name; empty: any."""
     image: str
     """A part of the image's name that tells it has no shell; empty: none of this proxy's images has one."""
     switch: str
@@ -28,6 +30,8 @@ class Proxy:
 PROXIES = (
     Proxy("linkerd-proxy", "", "config.linkerd.io/proxy-enable-native-sidecar"),
     Proxy("istio-proxy", "distroless", ISTIO_NATIVE),
+    # By convention an image with this word in its name has no shell.
+    Proxy("", "distroless", "a native sidecar"),
 )
 
 
@@ -41,13 +45,24 @@ class MeshPlan:
 
 
 def plan_mesh(pod: Pod, settings: Settings) -> MeshPlan:
-    """Decide what becomes of Istio's sidecar."""
+    """Decide what becomes of Istio's sidecar.
+
+    Raises:
+        Refused: the pod asks for it and against it.
+
+    """
+    asked = pod.labels.get(ISTIO_INJECT, pod.annotations.get(ISTIO_INJECT, "")).lower() in _YES
+    if asked and settings.istio is Istio.OPT_OUT:
+        raise Refused(
+            Reason.ANNOTATION_CONFLICT,
+            detail=f"annotation {annotation_of('istio')} is {Istio.OPT_OUT.value}, but {ISTIO_INJECT} asks for Istio; "
+            "remove one of the two",
+        )
     if settings.istio is Istio.KEEP:
         if ISTIO_NATIVE in pod.annotations:
             return MeshPlan({}, {}, ())
         return MeshPlan({}, {ISTIO_NATIVE: "true"}, (Finding(Reason.MESH_NATIVE),))
-    asked = pod.labels.get(ISTIO_INJECT, pod.annotations.get(ISTIO_INJECT, ""))
-    if asked.lower() in _YES:
+    if asked:
         detail = f"{annotation_of('istio')}: {Istio.KEEP.value}"
         return MeshPlan({}, {}, (Finding(Reason.MESH_KEPT, detail=detail),))
     opt_out = {ISTIO_INJECT: "false"}
@@ -57,6 +72,6 @@ def plan_mesh(pod: Pod, settings: Settings) -> MeshPlan:
 def shell_less_proxy(container: Container) -> Proxy | None:
     """Return the proxy that a container is, if it is one whose image has no shell."""
     for proxy in PROXIES:
-        if container.name == proxy.container and proxy.image in (container.image or ""):
+        if proxy.container in ("", container.name) and proxy.image in (container.image or ""):
             return proxy
     return None

@@ -130,10 +130,21 @@ def read_pod(raw: JsonObject) -> Pod:
     try:
         pod = msgspec.convert(raw, Pod)
     except msgspec.ValidationError as error:
-        raise Malformed(str(error).replace("`$.", "`")) from None
+        raise Malformed(_unquoted(raw) or str(error).replace("`$.", "`")) from None
     names: set[str] = set()
     for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
         if container.name in names:
             raise Malformed(f"Two containers are named {container.name!r}")
         names.add(container.name)
     return pod
+
+
+def _unquoted(raw: Any) -> str:
+    """Say which label or annotation is no string: in YAML, numbers and booleans need quotes there."""
+    metadata = raw.get("metadata") if isinstance(raw, dict) else None
+    for field in ("labels", "annotations"):
+        values = metadata.get(field) if isinstance(metadata, dict) else None
+        for key, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, (bool, int, float)):
+                return f"metadata.{field}: {key} is a number or a boolean; write its value in quotes"
+    return ""

@@ -91,7 +91,6 @@ class Reason(Enum):
     )
     MODE_ASKED = "mode-asked", Kind.NOTE, "The mode is the one that the annotation asks for."
     MODE_KNOWN = "mode-known", Kind.NOTE, "The mode is the one that suits the known command."
-    MODE_DEFAULT = "mode-default", Kind.NOTE, "The command is unknown: it is taken to handle one message and to exit."
     FRAMEWORK_NOTE = "framework-note", Kind.NOTE, "Worth knowing of this worker."
     RUN_TO_COMPLETION = (
         "run-to-completion",
@@ -123,6 +122,8 @@ class Reason(Enum):
         Kind.WARNING,
         "the shell string lacks flags, so the drain may fail; add",
     )
+    MODE_DEFAULT = "mode-default", Kind.WARNING, "unknown command, so it is looped; if it never exits, set"
+    FLAG_TOO_HIGH = "flag-too-high", Kind.WARNING, "delays the drain; lower"
     OWN_LOOP = "own-loop", Kind.WARNING, "the shell string has a loop of its own; unless it ends by itself, remove it"
     NEVER_RETURNS = "never-returns", Kind.WARNING, "this worker never ends by itself, so the loop mode will hang"
     FRAMEWORK_CAUTION = "framework-caution", Kind.WARNING, "beware:"
@@ -145,8 +146,10 @@ class Finding:
     detail: str = ""
 
     def __str__(self) -> str:
-        """Say it in one line: `container NAME: sentence (detail)`."""
+        """Say it in one line: `container NAME: sentence (detail)`; a warning's sentence ends with the detail."""
         where = f"container {self.container}: " if self.container else ""
+        if self.reason.kind is Kind.WARNING:
+            return f"{where}{self.reason.sentence} {self.detail}".rstrip()
         return f"{where}{self.reason.sentence}{self.detail and f' ({self.detail})'}"
 
 

@@ -108,7 +108,7 @@ def _mode(
     if asked is not Mode.AUTO:
         return asked, Finding(Reason.MODE_ASKED, container.name, asked.value)
     if match is None:
-        return Mode.LOOP, Finding(Reason.MODE_DEFAULT, container.name, Mode.LOOP.value)
+        return Mode.LOOP, Finding(Reason.MODE_DEFAULT, container.name, f"{annotation_of('mode')}: {Mode.SIGNAL.value}")
     framework = match.framework
     return framework.mode, Finding(Reason.MODE_KNOWN, container.name, f"{framework.mode.value}: {framework.why}")
 
@@ -143,6 +143,11 @@ def _with_flags(
 ) -> tuple[list[str], list[Finding]]:
     """Insert the flags that the mode needs behind the worker's last known word, so that no `--` swallows them."""
     room = max(circumstances.grace - EXIT_MARGIN, 1)
+    findings = [
+        Finding(Reason.FLAG_TOO_HIGH, container, f"{flag.names[0]}={given} to {flag.most}")
+        for flag in match.framework.flags
+        if flag.mode is mode and flag.most and (given := flag.value_in(match.program.words)) > flag.most
+    ]
     missing = [
         word.format(grace_seconds=room, grace_milliseconds=room * 1000)
         for flag in match.framework.flags
@@ -150,12 +155,12 @@ def _with_flags(
         for word in flag.add
     ]
     if not missing:
-        return argv, []
+        return argv, findings
     detail = " ".join(missing)
     if match.program.start is None:
-        return argv, [Finding(Reason.FLAGS_MISSING, container, detail)]
+        return argv, [*findings, Finding(Reason.FLAGS_MISSING, container, detail)]
     behind = match.program.start + match.behind
-    return [*argv[:behind], *missing, *argv[behind:]], [Finding(Reason.FLAGS_ADDED, container, detail)]
+    return [*argv[:behind], *missing, *argv[behind:]], [*findings, Finding(Reason.FLAGS_ADDED, container, detail)]
 
 
 def check_asked_for(settings: Settings, workers: Iterable[Worker], plans: Iterable[WorkerPlan]) -> None:

@@ -19,6 +19,7 @@ from webhook.core.reasons import Reason
 from webhook.server import review as admission
 from webhook.server.logs import FIELDS, LOGGER, clip
 from webhook.server.metrics import CONTENT_TYPE, Metrics
+from webhook.server.options import Limits
 
 JSON = "application/json"
 _ERRORS = {
@@ -30,17 +31,6 @@ _ERRORS = {
 }
 # The rest of such a body is not read, so the connection cannot be used again.
 _UNREAD = frozenset({Reason.REVIEW_TOO_LARGE, Reason.REVIEW_TOO_SLOW, Reason.REVIEW_NOT_JSON})
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a request may cost: bytes of its body, and seconds until that has arrived.
-
-    The API server sends at most 3 MiB (its own limit for a request), in an envelope that adds a little.
-    """
-
-    body_bytes: int = 4 * 1024 * 1024
-    body_seconds: float = 10.0
 
 
 @dataclass(slots=True)

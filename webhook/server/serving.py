@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -14,30 +13,10 @@ import uvicorn
 import uvloop
 
 from webhook.core.decision import Policy
-from webhook.server.application import Limits, Readiness, create_application
+from webhook.server.application import Readiness, create_application
 from webhook.server.logs import configure_logs
+from webhook.server.options import ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """How to serve; times are in seconds.
-
-    `idle_seconds` is above the 90 s after which Go's HTTP client, and so the API server, drops an idle connection:
-    were it the server that closes first, a request might be on its way already. `head_seconds` also limits the
-    handshake before the first head, and the goodbye after the last answer.
-    """
-
-    host: str
-    port: int
-    tls_cert: str
-    tls_key: str
-    limits: Limits = field(default_factory=Limits)
-    head_seconds: float = 5.0
-    idle_seconds: int = 120
-    drain_seconds: float = 5.0
-    finish_seconds: int = 30
-    log_level: str = "info"
 
 
 class ImpatientLoop(uvloop.Loop):

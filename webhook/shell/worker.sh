@@ -24,6 +24,8 @@ gw_passed=
 # First of all: PID 1 of a container ignores every signal that it has no handler for, so a stop signal that came
 # before this line would be lost. Handlers, never `trap ''`: the worker would inherit an ignored signal.
 trap 'gw_draining=1 gw_interrupted=1; pass_on' TERM INT QUIT HUP
+# Some images are stopped by these (Apache's by WINCH); but they have other meanings too, so the kill file must be there.
+trap 'gw_interrupted=1; [ ! -e "$gw_kill_me" ] || pass_on' WINCH USR1 USR2
 # Whatever ends this shell (short of SIGKILL), the sidecars may go.
 trap 'true >"$gw_folder/kill_sidecar"' EXIT
 
@@ -87,7 +89,7 @@ has_handler() {
 waits_for_children() {
   read -r gw_name <"/proc/$1/comm"
   case $gw_name in
-    tini | dumb-init | docker-init | catatonit | su | runuser) return 0 ;;
+    tini | dumb-init | docker-init | catatonit | su | runuser | timeout) return 0 ;;
   esac
   ! has_handler "$1" || return 1
   for gw_program in /proc/self/exe /bin/sh /bin/bash /bin/busybox; do
@@ -104,7 +106,7 @@ waits_for_children() {
 # and the shell of a process that has just ended may have yet to start the worker.
 is_deaf() {
   if in_mask "$1" SigIgn; then
-    case $gw_signal in
+    case $gw_kind in
       INT | QUIT) return 0 ;;
     esac
   fi
@@ -112,29 +114,45 @@ is_deaf() {
 }
 
 # Signals process $1, or, where that only waits, what it waits for: a shell would die of the signal and leave the worker
-# behind, and dumb-init would pass it to a whole process group. Sets gw_again where there is somebody left to signal.
+# behind, and dumb-init or timeout would pass it to a whole process group. A shell that waits for nothing but a sleep has
+# no worker to leave behind, and ends by TERM. Sets gw_again where somebody may be left to signal.
 send() {
-  gw_children=
+  gw_kind=$gw_signal
   if waits_for_children "$1"; then
+    gw_kind=TERM gw_children='' gw_busy=''
     read -r gw_children <"/proc/$1/task/$1/children"
-  fi
-  if [ -n "$gw_children" ]; then
     for gw_child in $gw_children; do
-      send "$gw_child"
+      read -r gw_name <"/proc/$gw_child/comm"
+      [ "$gw_name" = sleep ] || gw_busy="$gw_busy $gw_child"
     done
-    return
+    if [ -n "$gw_busy" ]; then
+      for gw_child in $gw_busy; do
+        send "$gw_child"
+      done
+      gw_again=1
+      return
+    fi
   fi
   case " $gw_passed " in
     *" $1 "*) return ;;
   esac
-  if ! is_deaf "$1" && kill -s "$gw_signal" "$1"; then
+  if ! is_deaf "$1" && kill -s "$gw_kind" "$1"; then
     gw_passed="$gw_passed $1"
   else
     gw_again=1
   fi
 }
 
-# Once only: the second TERM makes RQ, Celery and others drop the message at hand.
+# A shell may start its worker only now: behind a migration, or when its broker answers at last.
+keep_passing_on() {
+  while [ -n "$gw_again" ] && kill -0 "$gw_worker"; do
+    sleep 0.2 || sleep 1
+    gw_again=
+    send "$gw_worker"
+  done
+} 2>/dev/null
+
+# Once to each process: the second TERM makes RQ, Celery and others drop the message at hand.
 pass_on() {
   if [ -z "$gw_worker" ] || [ -n "$gw_passed" ]; then
     return
@@ -142,12 +160,10 @@ pass_on() {
   gw_passed=to
   # The worker's process looks for this file before it becomes the worker: until then it has the handlers of this shell.
   [ -z "$gw_kill_me" ] || true >"$gw_kill_me"
-  gw_again=1
-  while [ -n "$gw_again" ] && kill -0 "$gw_worker"; do
-    gw_again=
-    send "$gw_worker"
-    [ -z "$gw_again" ] || sleep 0.1 || sleep 1
-  done
+  gw_again=
+  send "$gw_worker"
+  # In the background, so that the end of the worker is noticed at once.
+  [ -z "$gw_again" ] || keep_passing_on &
 } 2>/dev/null
 
 # In the background, because the shell runs its handlers while it waits, but not while a foreground program runs.

@@ -1,0 +1,40 @@
+"""What an operator can set of the server, and its defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+DRAIN_SECONDS = 5.0
+"""How long the server goes on serving after SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request may cost: bytes of its body, and seconds until that has arrived.
+
+    The API server sends at most 3 MiB (its own limit for a request), in an envelope that adds a little.
+    """
+
+    body_bytes: int = 4 * 1024 * 1024
+    body_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How to serve; times are in seconds.
+
+    `idle_seconds` is above the 90 s after which Go's HTTP client, and so the API server, drops an idle connection:
+    were it the server that closes first, a request might be on its way already. `head_seconds` also limits the
+    handshake before the first head, and the goodbye after the last answer.
+    """
+
+    host: str
+    port: int
+    tls_cert: str
+    tls_key: str
+    limits: Limits = field(default_factory=Limits)
+    head_seconds: float = 5.0
+    idle_seconds: int = 120
+    drain_seconds: float = DRAIN_SECONDS
+    finish_seconds: int = 30
+    log_level: str = "info"
