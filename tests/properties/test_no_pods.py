@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import jsonpatch
+import jsonpointer
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
+from webhook.core.patch import pointer
 from webhook.core.pod import JsonObject, Malformed
 from webhook.core.reasons import Kind, Reason
 from webhook.core.refusal import Refused
@@ -75,6 +77,18 @@ def test_record_that_is_no_record_is_refused(text: str) -> None:
     pod = {"metadata": {"annotations": {STATUS_ANNOTATION: text}}, "spec": {"containers": [{"name": "worker"}]}}
     assert inject(pod, Policy()).decision.reason is Reason.ANNOTATION_INVALID
     _restored(pod)
+
+
+@given(st.lists(odd_keys, min_size=1, max_size=4), json)
+def test_odd_keys_are_found_again(path: list[str], value: Any) -> None:
+    record = {"before": {pointer(("metadata", *path)): value}}
+    odd: Any = {path[-1]: "something else"}
+    for key in reversed(path[:-1]):
+        odd = {key: odd}
+    annotations = {STATUS_ANNOTATION: msgspec.json.encode(record).decode()}
+    pod = {"metadata": odd | {"annotations": annotations}, "spec": {"containers": [{"name": "worker"}]}}
+    after = jsonpatch.apply_patch(pod, restore(pod))
+    assert jsonpointer.resolve_pointer(after, pointer(("metadata", *path))) == value
 
 
 @given(json)

@@ -50,11 +50,11 @@ def links() -> Iterator[Path]:
 
 
 @pytest.fixture(params=SHELLS)
-def shell(request: pytest.FixtureRequest, links: Path) -> str:
-    path = find_shell(request.param, links)
-    if path is None:
-        pytest.skip(f"{SHELLS[request.param][0]} is not installed")
-    return path
+def shell(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if shutil.which(SHELLS[name][0]) is None:
+        pytest.skip(f"{SHELLS[name][0]} is not installed")
+    return name
 
 
 @pytest.fixture(params=Setting, ids=lambda setting: setting.value)
@@ -67,57 +67,49 @@ def setting(request: pytest.FixtureRequest) -> Setting:
 
 
 @pytest.fixture
-def pod(shell: str, setting: Setting) -> Iterator[Pod]:
-    yield from _pod(shell, setting)
+def pod(shell: str, setting: Setting, links: Path) -> Iterator[Pod]:
+    """One pod after the other, for every shell and setting."""
+    pod = make_pod(shell, setting, links)
+    yield pod
+    pod.remove()
 
 
 @pytest.fixture
-def plain_pod(shell: str) -> Iterator[Pod]:
-    """A pod for behaviour to which PID namespaces make no difference."""
-    yield from _pod(shell, Setting.CHILD)
+def plain_pod(shell: str, links: Path) -> Iterator[Pod]:
+    """One pod for every shell, for behaviour to which PID namespaces make no difference."""
+    pod = make_pod(shell, Setting.CHILD, links)
+    yield pod
+    pod.remove()
 
 
-def _pod(shell: str, setting: Setting) -> Iterator[Pod]:
-    room = Path(tempfile.mkdtemp(prefix="pod-"))
-    room.chmod(0o755)
-    pod = Pod(shell, setting, room)
-    try:
-        yield pod
-    finally:
+@pytest.fixture
+def pods(links: Path) -> Iterator[list[Pod]]:
+    """All pods at once, for behaviour that takes its time: one for every shell and setting that this machine has."""
+    shells = [shell for shell, (program, _) in SHELLS.items() if shutil.which(program)]
+    settings = [setting for setting in Setting if not refusal(setting)]
+    pods = [make_pod(shell, setting, links) for shell in shells for setting in settings]
+    yield pods
+    for pod in pods:
         pod.remove()
 
 
-@pytest.fixture
-def pods(links: Path) -> Iterator[dict[str, Pod]]:
-    """One pod for every shell that is installed, all at once: for behaviour that takes its time."""
-    made: dict[str, Pod] = {}
-    setting = Setting.CHILD if refusal(Setting.INIT) else Setting.INIT
-    try:
-        for name in SHELLS:
-            path = find_shell(name, links)
-            if path is None:
-                continue
-            room = Path(tempfile.mkdtemp(prefix="pod-"))
-            room.chmod(0o755)
-            made[name] = Pod(path, setting, room)
-        yield made
-    finally:
-        for pod in made.values():
-            pod.remove()
+def make_pod(shell: str, setting: Setting, links: Path) -> Pod:
+    path = find_shell(shell, links)
+    assert path
+    room = Path(tempfile.mkdtemp(prefix="pod-"))
+    room.chmod(0o755)
+    return Pod(shell, path, setting, room)
 
 
-Measure = Callable[..., None]
+Measure = Callable[[str, float, Pod], None]
 
 
 @pytest.fixture
-def measure(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Measure:
+def measure(record_property: Callable[[str, object], None]) -> Measure:
     """Report a number of milliseconds at the end of the test run; the assertions beside it are loose."""
-    parameters = getattr(getattr(request.node, "callspec", None), "params", {})
 
-    def record(what: str, seconds: float, shell: str | None = None, setting: Setting | None = None) -> None:
-        where = setting or parameters.get("setting")
-        label = f"{what}, {where.value}" if where else what
-        record_property(MEASURED, [label, shell or parameters["shell"], seconds * 1000])
+    def record(what: str, seconds: float, pod: Pod) -> None:
+        record_property(MEASURED, [f"{what}, {pod.setting.value}", pod.name, seconds * 1000])
 
     return record
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -227,6 +230,7 @@ class Journal:
 class Pod:
     """A pod: its volume, its containers and their hooks, under one shell and in one setting."""
 
+    name: str
     shell: str
     setting: Setting
     room: Path
@@ -264,8 +268,9 @@ class Pod:
         return path
 
     def sleep_faster(self, factor: int) -> None:
-        """Let all that sleeps under this pod's PATH sleep a fraction of its time."""
-        self.program("sleep", f'#!/bin/sh\nexec {shutil.which("sleep")} "$(awk "BEGIN {{ print $1 / {factor} }}")"\n')
+        """Let the scripts' sleeps take a fraction of their time."""
+        cases = "".join(f"  {time}) set -- {time / factor} ;;\n" for time in (0.1, 0.2, 1, 5))
+        self.program("sleep", f'#!/bin/sh\ncase $1 in\n{cases}esac\nexec {shutil.which("sleep")} "$1"\n')
 
     def sleep_whole_seconds_only(self) -> None:
         """Put a sleep before the usual one that knows no fractions."""
@@ -330,8 +335,9 @@ class Pod:
         return self.exec(container, self.mounted(worker_hook(self.shell, name, hook)), **options)
 
     def drain(self, container: Process, name: str = "worker") -> None:
-        """Run the worker's preStop hook without a chained one, to its end, which can be the container's."""
-        assert self.pre_stop(container, name=name).wait() == 0 or not container.running
+        """Run the worker's preStop hook without a chained one, to its end or the container's."""
+        if self.pre_stop(container, name=name).wait():
+            container.wait()
 
     def sidecar_pre_stop(
         self, hook: Sequence[str] = (), workers: Sequence[str] = ("worker",), **options: Any
@@ -363,7 +369,7 @@ class Pod:
 
 def has_handlers(pod: Pod, container: Process, worker: str) -> bool:
     """Tell whether the script's handlers are in place, so that the kernel lets an init have the stop signals."""
-    if Path(pod.shell).name == "mksh":  # catches them from its start, but as an init survives them
+    if pod.name == "mksh":  # catches them from its start, but as an init survives them
         return pod.folder(worker).exists()
     return all(hears(container.pid, name) for name in STOP_SIGNALS)
 
@@ -382,3 +388,38 @@ def _init_of(unshare: subprocess.Popen[bytes]) -> int:
         if unshare.poll() is not None:
             return unshare.pid
     pytest.fail("the namespace has no init")
+
+
+def in_all_pods(test: Callable[..., None]) -> Callable[..., None]:
+    """Make a test of one pod a test of all pods at once: one that waits, or that would be there many times over."""
+    signature = inspect.signature(test)
+    parameters = [item.replace(name="pods") if name == "pod" else item for name, item in signature.parameters.items()]
+
+    def run(pods: list[Pod], **arguments: Any) -> None:
+        failures = []
+
+        def attempt(pod: Pod) -> None:
+            try:
+                test(pod=pod, **arguments)
+            except BaseException as failure:
+                failures.append((pod, failure))
+
+        threads = [threading.Thread(target=attempt, args=(pod,)) for pod in pods]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        skipped = [failure for _, failure in failures if isinstance(failure, pytest.skip.Exception)]
+        if failures and len(skipped) == len(failures) == len(pods):
+            raise skipped[0]
+        told = [
+            f"{pod.name}, {pod.setting.value}:\n{''.join(traceback.format_exception(failure))}"
+            for pod, failure in failures
+            if failure not in skipped
+        ]
+        if told:
+            pytest.fail("\n".join(told), pytrace=False)
+
+    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run

@@ -12,7 +12,7 @@ import pytest
 
 from webhook.core.wrapping import worker_hook
 
-from .pods import Pod, Process, children, number, stays, until
+from .pods import Pod, Process, children, in_all_pods, number, stays, until
 
 MODES = (("loop", "0"), ("signal", "TERM"))
 BY_MODE = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode[0])
@@ -120,12 +120,14 @@ WAYS_OUT = (
 
 
 @pytest.mark.parametrize("way_out", WAYS_OUT, ids=lambda way_out: way_out.__name__)
+@in_all_pods
 def test_the_sidecars_are_let_go_on_every_way_out(pod: Pod, way_out: WayOut) -> None:
     way_out(pod).wait()
     assert pod.kill_sidecar().exists()
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT"])
+@in_all_pods
 def test_the_sidecars_are_not_let_go_while_a_message_is_in_work(pod: Pod, name: str) -> None:
     pod.journal.hold()
     container = pod.start(pod.message())
@@ -185,6 +187,7 @@ def writing(pod: Pod) -> list[str]:
 
 
 @TROUBLES
+@in_all_pods
 def test_the_worker_works_and_ends_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
     container = pod.start(writing(pod), prefix=trouble(pod))
     pod.journal.until("begin", 3)
@@ -193,6 +196,7 @@ def test_the_worker_works_and_ends_without_a_usable_volume(pod: Pod, trouble: Tr
 
 
 @TROUBLES
+@in_all_pods
 def test_a_volume_that_is_of_no_use_is_told_on_stderr(pod: Pod, trouble: Trouble) -> None:
     container = pod.start(writing(pod), prefix=trouble(pod))
     pod.journal.until("begin")
@@ -202,6 +206,7 @@ def test_a_volume_that_is_of_no_use_is_told_on_stderr(pod: Pod, trouble: Trouble
 
 
 @TROUBLES
+@in_all_pods
 def test_the_worker_is_signalled_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
     container = pod.signal_mode("USR1", ["sleep", "600"], prefix=trouble(pod))
     sleeps = ("sleep", "busybox")
@@ -218,6 +223,7 @@ def _comm(container: Process) -> str:
 
 
 @TROUBLES
+@in_all_pods
 def test_a_failing_run_is_seen_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
     assert pod.start(["/bin/sh", "-c", "exit 4"], prefix=trouble(pod)).wait() == 4
 
@@ -247,6 +253,7 @@ def test_files_of_a_worker_with_a_strict_umask_are_seen_by_every_user(pod: Pod) 
 
 @as_root
 @pytest.mark.parametrize("umask", [0o022, 0o077])
+@in_all_pods
 def test_a_sidecar_of_another_user_waits_for_the_worker(pod: Pod, umask: int) -> None:
     pod.sleep_faster(10)
     pod.journal.hold()

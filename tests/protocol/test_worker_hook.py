@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from .conftest import Measure
-from .pods import Pod, Process, Setting, stays, until
+from .pods import Pod, Process, Setting, in_all_pods, stays, until
 from .test_arguments import HARD, arrived
 
 
@@ -34,8 +34,12 @@ def beats(pod: Pod) -> str:
 def until_it_beats(pod: Pod, times: int = 2) -> None:
     """Wait until the heartbeat has changed some times."""
     for _ in range(times):
-        before = beats(pod)
-        until("a heartbeat", lambda before=before: beats(pod) not in {"", before})
+        old = {"", beats(pod)}
+        until("a heartbeat", functools.partial(_changed, pod, old))
+
+
+def _changed(pod: Pod, old: set[str]) -> bool:
+    return beats(pod) not in old
 
 
 def group_lives(process: Process) -> bool:
@@ -59,8 +63,9 @@ def test_the_kill_file_is_there_before_the_chained_hook_starts(pod: Pod, working
 
 
 @pytest.mark.parametrize("code", [0, 1, 7])
-def test_the_chained_hooks_exit_code_is_the_hooks(pod: Pod, working: Process, code: int) -> None:
-    assert pod.pre_stop(working, ["/bin/sh", "-c", f"exit {code}"]).wait() == code
+@in_all_pods
+def test_the_chained_hooks_exit_code_is_the_hooks(pod: Pod, code: int) -> None:
+    assert pod.pre_stop(begun(pod), ["/bin/sh", "-c", f"exit {code}"]).wait() == code
 
 
 def test_the_chained_hooks_output_is_the_hooks(pod: Pod, working: Process) -> None:
@@ -70,10 +75,12 @@ def test_the_chained_hooks_output_is_the_hooks(pod: Pod, working: Process) -> No
 
 
 @pytest.mark.parametrize("chained", [("/bin/sh", "-c", "exit 1"), ("/no/such/program",), ("/",)])
-def test_a_failing_chained_hook_leaves_the_kill_file(pod: Pod, working: Process, chained: tuple[str, ...]) -> None:
-    assert pod.pre_stop(working, chained).wait() != 0
+@in_all_pods
+def test_a_failing_chained_hook_leaves_the_kill_file(pod: Pod, chained: tuple[str, ...]) -> None:
+    container = begun(pod)
+    assert pod.pre_stop(container, chained).wait() != 0
     pod.journal.release()
-    assert working.wait() == 0
+    assert container.wait() == 0
     assert pod.journal.lines == ["begin", "end"]
 
 
@@ -87,7 +94,7 @@ def test_the_loop_ends_while_a_chained_hook_takes_ten_minutes(pod: Pod, working:
 
 
 def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod, working: Process) -> None:
-    if Path(pod.shell).name == "yash":  # drops what the locale cannot read
+    if pod.name == "yash":  # drops what the locale cannot read
         pod.environment["LC_ALL"] = "C.UTF-8"
     words = [*HARD, "$$", "$(PATH)"]
     file = pod.room / "arguments"
@@ -100,7 +107,7 @@ def test_the_hook_returns_at_once_and_leaves_no_pipe_open(pod: Pod, working: Pro
     hook = pod.pre_stop(working, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     output = hook.popen.communicate(timeout=5)
     seconds = time.monotonic() - start
-    measure("worker's preStop hook without a chained one", seconds)
+    measure("worker's preStop hook without a chained one", seconds, pod)
     assert seconds < 1
     assert (hook.wait(), output) == (0, (b"", b""))
 
@@ -110,30 +117,34 @@ def test_the_hook_with_a_chained_one_leaves_no_pipe_open(pod: Pod, working: Proc
     assert hook.popen.communicate(timeout=5) == (b"done\n", b"")
 
 
+@in_all_pods
 def test_the_heart_beats_on_after_the_hook_has_returned(pod: Pod) -> None:
-    pod.sleep_faster(10)
+    pod.sleep_faster(5)
     container = begun(pod)
     assert pod.pre_stop(container).wait() == 0
     until_it_beats(pod, 3)
 
 
+@in_all_pods
 def test_the_heart_beats_while_the_chained_hook_is_at_work(pod: Pod) -> None:
-    pod.sleep_faster(10)
+    pod.sleep_faster(5)
     container = begun(pod)
     hook = pod.pre_stop(container, ["/bin/sleep", "600"])
     until_it_beats(pod, 3)
     assert hook.running
 
 
+@in_all_pods
 def test_the_heart_beats_after_the_chained_hook_has_failed(pod: Pod) -> None:
-    pod.sleep_faster(10)
+    pod.sleep_faster(5)
     container = begun(pod)
     assert pod.pre_stop(container, ["/bin/sh", "-c", "exit 1"]).wait() == 1
     until_it_beats(pod, 3)
 
 
+@in_all_pods
 def test_the_heart_stops_with_the_worker(pod: Pod) -> None:
-    pod.sleep_faster(10)
+    pod.sleep_faster(5)
     container = begun(pod)
     hook = pod.pre_stop(container)
     assert hook.wait() == 0
@@ -143,16 +154,18 @@ def test_the_heart_stops_with_the_worker(pod: Pod) -> None:
     until("nothing left of the hook", lambda: not group_lives(hook), within=5)
 
 
-@pytest.mark.parametrize("setting", [Setting.INIT], indirect=True, ids=["pid-1"])
+@in_all_pods
 def test_the_heart_stops_when_the_container_is_killed(pod: Pod) -> None:
-    pod.sleep_faster(10)
+    if pod.setting is Setting.CHILD:
+        pytest.skip("it is the end of the namespace that ends the heart")
+    pod.sleep_faster(5)
     container = begun(pod)
     pod.drain(container)
     until_it_beats(pod)
     container.signal("KILL")
     container.wait()
     last = pod.heartbeat().read_text()
-    stays("silence", lambda: pod.heartbeat().read_text() == last, 1.5)
+    stays("silence", lambda: pod.heartbeat().read_text() == last, 2.5)
 
 
 def test_the_hook_that_runs_twice_is_no_worse_than_once(pod: Pod, working: Process) -> None:

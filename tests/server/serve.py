@@ -12,8 +12,7 @@ from typing import Any, NoReturn
 
 from webhook.core.decision import Policy
 from webhook.server import review
-from webhook.server.options import Limits
-from webhook.server.options import ServerOptions
+from webhook.server.options import Limits, ServerOptions
 from webhook.server.serving import serve
 
 

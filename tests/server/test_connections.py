@@ -11,8 +11,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from webhook.core.reasons import Reason
-from webhook.server.options import Limits
-from webhook.server.options import ServerOptions
+from webhook.server.options import Limits, ServerOptions
 
 from .process import Server, Servers
 from .samples import Review, fresh, read_review, uid_of
