@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _PATIENT = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
-settings.register_profile("same", max_examples=150, deadline=None, derandomize=True, suppress_health_check=_PATIENT)
+# Explaining a failure takes minutes, and the examples here explain themselves.
+_PHASES = [Phase.explicit, Phase.generate, Phase.shrink]
+
+settings.register_profile(
+    "same", max_examples=150, deadline=None, derandomize=True, phases=_PHASES, suppress_health_check=_PATIENT
+)
 settings.register_profile("thorough", max_examples=5000, deadline=None, suppress_health_check=_PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION, Settings, Sidecars, read_settings
+from webhook.core.annotations import DEFAULT_SHELL, INJECTED_LABEL, STATUS_ANNOTATION, Settings, Sidecars, read_settings
 from webhook.core.decision import EVICTION_ANNOTATIONS, Policy
 from webhook.core.frameworks import TABLE
 from webhook.core.meshes import ISTIO_INJECT, ISTIO_NATIVE, PROXIES
@@ -99,14 +99,16 @@ def check_hook(old: JsonObject, new: JsonObject, settings: Settings, workers: li
     command = new["lifecycle"]["preStop"]["exec"]["command"]
     script = WORKER_HOOK_SCRIPT if is_worker else SIDECAR_HOOK_SCRIPT
     folders = [new["name"]] if is_worker else workers
-    assert command[:4] == [settings.shell, "-c", script, VOLUME]
+    shell = settings.shell if is_worker else DEFAULT_SHELL
+    assert command[:4] == [shell, "-c", script, VOLUME]
     assert sorted(command[4].split(" ")) == sorted(f"{MOUNT_PATH}/{name}" for name in folders)
     assert command[5:] == ((before.get("exec") or {}).get("command") or [])
 
 
 def is_shell_less(container: JsonObject) -> bool:
     return any(
-        container["name"] == proxy.container and proxy.image in (container.get("image") or "") for proxy in PROXIES
+        proxy.container in ("", container["name"]) and proxy.image in (container.get("image") or "")
+        for proxy in PROXIES
     )
 
 

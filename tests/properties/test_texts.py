@@ -92,6 +92,17 @@ def test_refusal_of_a_pod_of_many_containers_is_short() -> None:
     assert len(injection.refusal) < LONGEST_REFUSAL
 
 
+@given(st.text() | st.just("x" * 300_000), st.booleans() | st.integers())
+def test_labels_that_are_no_strings_are_named(key: str, value: object) -> None:
+    pod = pod_with({})
+    pod["metadata"]["labels"] = {key: value}
+    injection = inject(pod, Policy())
+    assert injection.decision.reason is Reason.POD_MALFORMED
+    assert "metadata.labels" in injection.refusal
+    assert injection.refusal.isprintable()
+    assert len(injection.refusal) < LONGEST_REFUSAL
+
+
 @given(
     st.sampled_from([reason for reason in Reason if reason.kind in (Kind.WARNING, Kind.REFUSED)]),
     st.sampled_from(["", "worker", LONGEST_NAME]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import statistics
 import tempfile
 from collections import defaultdict
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from .pods import Pod, Setting, refusal
+from .pods import STOP_SIGNALS, Pod, Setting, refusal
 
 SHELLS = {
     "dash": ("dash", "dash"),
@@ -39,6 +40,18 @@ def find_shell(name: str, links: Path) -> str | None:
     if not link.is_symlink():
         link.symlink_to(os.path.realpath(path))
     return str(link)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_stop_signals() -> Iterator[None]:
+    """Hear the stop signals, as a container does: a test run in the background ignores some, and so would the pods."""
+    ignored = [signal.Signals[f"SIG{name}"] for name in STOP_SIGNALS]
+    ignored = [number for number in ignored if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session")

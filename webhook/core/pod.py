@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from webhook.core.refusal import quoted
+
 JsonObject = dict[str, Any]
 
 # A name that Kubernetes would not accept must not become part of a path in the pod.
@@ -146,5 +148,5 @@ def _unquoted(raw: Any) -> str:
         values = metadata.get(field) if isinstance(metadata, dict) else None
         for key, value in values.items() if isinstance(values, dict) else ():
             if isinstance(value, (bool, int, float)):
-                return f"metadata.{field}: {key} is a number or a boolean; write its value in quotes"
+                return f"metadata.{field}: {quoted(str(key))[1:-1]} is a number or a boolean; write its value in quotes"
     return ""
