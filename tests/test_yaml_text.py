@@ -758,10 +758,10 @@ LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'ha'] * 9)}]\
 
 @pytest.mark.parametrize("text", [LAUGHS, "[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 100_000])
 def test_texts_that_grow_or_nest_without_end_are_refused_quickly(text):
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(InvalidYaml, match=r"aliases repeat more than|nested more than"):
         YamlText(text)
-    assert time.perf_counter() - begin < 3
+    assert time.process_time() - begin < 8
 
 
 @pytest.mark.parametrize(

@@ -5,28 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import statistics
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from .pods import STOP_SIGNALS, Pod, Setting, refusal
-
-SHELLS = {
-    "dash": ("dash", "dash"),
-    "busybox": ("busybox", "sh"),
-    "bash": ("bash", "bash"),
-    "bash-as-sh": ("bash", "sh"),
-    "mksh": ("mksh", "mksh"),
-    "yash": ("yash", "yash"),
-}
-"""Names in the tests: the program that is a shell, and the name by which it is called."""
-
-MEASURED = "measured"
+from . import measurements
+from .measurements import MEASURED, Measure
+from .pods import SHELLS, STOP_SIGNALS, Pod, Setting, refusal
 
 
 def find_shell(name: str, links: Path) -> str | None:
@@ -114,9 +101,6 @@ def make_pod(shell: str, setting: Setting, links: Path) -> Pod:
     return Pod(shell, path, setting, room)
 
 
-Measure = Callable[[str, float, Pod], None]
-
-
 @pytest.fixture
 def measure(record_property: Callable[[str, object], None]) -> Measure:
     """Report a number of milliseconds at the end of the test run; the assertions beside it are loose."""
@@ -129,6 +113,8 @@ def measure(record_property: Callable[[str, object], None]) -> Measure:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: waits for seconds of real time")
+    if not config.pluginmanager.is_registered(measurements):
+        config.pluginmanager.register(measurements)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -140,28 +126,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         order.insert(index * len(places) // (2 * len(slow)), item)
     for place, item in zip(places, order, strict=True):
         items[place] = item
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    table: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            for name, value in getattr(report, "user_properties", ()):
-                if name == MEASURED and getattr(report, "when", None) == "call":
-                    what, shell, milliseconds = value
-                    table[what][shell].append(milliseconds)
-    if not table:
-        return
-    terminalreporter.section("measured: milliseconds, median (greatest)")
-    shells = [shell for shell in SHELLS if any(shell in row for row in table.values())]
-    width = max(map(len, table))
-    terminalreporter.write_line(" " * width + "".join(f"{shell:>18}" for shell in shells))
-    for what in sorted(table):
-        cells = (_cell(table[what].get(shell, ())) for shell in shells)
-        terminalreporter.write_line(f"{what:<{width}}" + "".join(f"{cell:>18}" for cell in cells))
-
-
-def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    return f"{statistics.median(values):.1f} ({max(values):.1f})"

@@ -30,6 +30,15 @@ WORKERS = Path(__file__).with_name("workers")
 PYTHON = (os.path.realpath(sys.executable), "-I", "-S")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 STOP_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
+SHELLS = {
+    "dash": ("dash", "dash"),
+    "busybox": ("busybox", "sh"),
+    "bash": ("bash", "bash"),
+    "bash-as-sh": ("bash", "sh"),
+    "mksh": ("mksh", "mksh"),
+    "yash": ("yash", "yash"),
+}
+"""Names in the tests: the program that is a shell, and the name by which it is called."""
 LONG = 15.0
 """Seconds that no step takes, however slow the machine: the end of all patience."""
 

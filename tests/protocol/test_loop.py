@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from .conftest import Measure
+from .measurements import Measure
 from .pods import LONG, STOP_SIGNALS, Pod, Process, Setting, first_end, has_handlers, in_all_pods, number, stays, until
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Measure
+from .measurements import Measure
 from .pods import Pod, Process, Setting, in_all_pods, stays, until
 from .test_arguments import HARD, arrived
 
@@ -119,7 +119,7 @@ def test_a_sidecar_waits_for_one_worker_when_the_other_one_was_killed(pod: Pod) 
     sidecar = pod.sidecar_pre_stop(workers=("killed", "alive"))
     stays("the sidecar waits", lambda: alive.beat() and sidecar.running, 5.5)
     write(pod.kill_sidecar("alive"))
-    assert sidecar.wait(5) == 0
+    assert sidecar.wait(12) == 0
 
 
 @in_all_pods

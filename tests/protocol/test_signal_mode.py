@@ -15,7 +15,7 @@ import pytest
 
 from webhook.core.annotations import HEARD_SIGNALS, PASSED_SIGNALS
 
-from .conftest import Measure
+from .measurements import Measure
 from .pods import WORKERS, Pod, Process, children, first_end, in_all_pods, number, stays, until
 
 
@@ -127,6 +127,15 @@ def test_a_signal_before_the_worker_has_its_handler_is_not_lost(pod: Pod, name: 
     pod.journal.until("start")
     container.signal("TERM")
     assert_heard_or_not_started(pod, container, name)
+
+
+@in_all_pods
+def test_a_signal_before_the_handler_is_not_lost_where_sleep_knows_whole_seconds_only(pod: Pod) -> None:
+    pod.sleep_whole_seconds_only()
+    container = pod.signal_mode("QUIT", pod.consumer("QUIT", 7, late=1))
+    pod.journal.until("start")
+    container.signal("TERM")
+    assert_heard_or_not_started(pod, container, "QUIT")
 
 
 @pytest.mark.parametrize("name", ["INT", "QUIT"])

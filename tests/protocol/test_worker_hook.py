@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from .conftest import Measure
+from .measurements import Measure
 from .pods import Pod, Process, Setting, in_all_pods, stays, until
 from .test_arguments import HARD, arrived
 
