@@ -15,7 +15,9 @@ from webhook.core.pod import JsonObject
 from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 text = st.text(max_size=12)
-scalars = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False) | text
+scalars = (
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False, allow_infinity=False) | text
+)
 json = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3), max_leaves=6
 )

@@ -48,6 +48,15 @@ def test_any_argv_is_read(argv: list[str]) -> None:
         assert 0 < match.behind <= len(match.program.words)
 
 
+@given(st.sampled_from(["9" * 5000, "٣", "²", "-1", "1e9", "0x1", "$(LIMIT)", ""]) | st.text(max_size=5))
+def test_any_value_of_a_flag_is_read(value: str) -> None:
+    for framework in TABLE.framework:
+        for flag in framework.flags:
+            for words in ([flag.names[0], value], [f"{flag.names[0]}={value}"]):
+                assert flag.given_in(words)
+                assert flag.value_in(words) >= 0
+
+
 HOSTILE: dict[str, Callable[[], list[str]]] = {
     **{
         f"shell string of {piece!r}": lambda piece=piece: ["sh", "-c", (piece * SIZE)[:SIZE]]  # type: ignore[misc]

@@ -43,6 +43,8 @@ LONG = 15.0
 """Seconds that no step takes, however slow the machine: the end of all patience."""
 
 _T = TypeVar("_T")
+_NO_FORK = threading.Lock()
+"""Held while a program is written: a process that is forked meanwhile has it open, and nobody can execute it."""
 
 
 def until(what: str, condition: Callable[[], _T], within: float = LONG, poll: float = 0.004) -> _T:
@@ -130,19 +132,24 @@ def first_end(*pidfds: int, within: float = LONG) -> int:
 
 @dataclass
 class Process:
-    """A process that was started, or the init of the namespace that was started with it."""
+    """A process that was started, or the init of the namespace that was started with it.
+
+    The started process stays a zombie until `remove`, so that its number, and that of its group, are nobody else's.
+    """
 
     popen: subprocess.Popen[bytes]
     pid: int
     started: int
     output: Path
     errors: Path
-    pidfd: int = field(init=False, default=-1)
     ended: int = 0
 
     def __post_init__(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.pidfd = os.pidfd_open(self.pid)
+        self.leader = os.pidfd_open(self.popen.pid)
+        self.pidfd = self.leader
+        if self.pid != self.popen.pid:
+            with contextlib.suppress(ProcessLookupError):
+                self.pidfd = os.pidfd_open(self.pid)
 
     def signal(self, name: str) -> None:
         """Signal this process alone, from outside, as the runtime does it."""
@@ -151,19 +158,47 @@ class Process:
 
     @property
     def running(self) -> bool:
-        if self.pidfd < 0:
-            return False
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
         return not poll.poll(0)
 
     def wait(self, within: float = LONG) -> int:
         """Wait for the end and return the exit code; 128 and the signal's number if a signal was the end."""
-        if self.pidfd >= 0:
-            first_end(self.pidfd, within=within)
-        self.ended = self.ended or time.monotonic_ns()
-        code = self.popen.wait(within)
-        return code if code >= 0 else 128 - code
+        end = first_end(self.pidfd, within=within)
+        self.ended = self.ended or end
+        first_end(self.leader)
+        result = os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOWAIT)
+        assert result
+        return result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
+
+    def read_to_end(self, within: float) -> tuple[bytes, bytes]:
+        """Read the pipes of standard output and error until nobody has them open."""
+        texts = []
+        end = time.monotonic() + within
+        for stream in (self.popen.stdout, self.popen.stderr):
+            assert stream
+            text = b""
+            poll = select.poll()
+            poll.register(stream, select.POLLIN)
+            while poll.poll(max(0, end - time.monotonic()) * 1000):
+                part = os.read(stream.fileno(), 4096)
+                text += part
+                if not part:
+                    break
+            else:
+                pytest.fail(f"not within {within:g} s: end of the output after {text!r}")
+            texts.append(text)
+        return texts[0], texts[1]
+
+    def left_over(self) -> list[int]:
+        """Return what runs on of the started process's group."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+                if int(group) == self.popen.pid and state != "Z":
+                    found.append(int(stat.parent.name))
+        return found
 
     @property
     def seconds(self) -> float:
@@ -184,20 +219,19 @@ class Process:
 
     def remove(self) -> None:
         """End the process and what is left of its group."""
-        with contextlib.suppress(ProcessLookupError):
-            if self.pidfd >= 0:
-                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        if self.popen.poll() is None:
-            self.popen.kill()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
+        if self.popen.returncode is not None:
+            return
+        self.signal("KILL")
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError):
+                kill(self.popen.pid, signal.SIGKILL)
+        first_end(self.pidfd)
         self.popen.wait(LONG)
         for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             if stream:
                 stream.close()
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
+        for pidfd in {self.pidfd, self.leader}:
+            os.close(pidfd)
 
 
 @dataclass
@@ -272,7 +306,8 @@ class Pod:
     def program(self, name: str, text: str) -> Path:
         """Put a program where PATH finds it first."""
         path = self.programs / name
-        path.write_text(text)
+        with _NO_FORK:
+            path.write_text(text)
         path.chmod(0o755)
         return path
 
@@ -364,7 +399,8 @@ class Pod:
             streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr}
             streams["start_new_session"] = True
             environment = self.environment if environment is None else environment
-            popen = subprocess.Popen(argv, env=environment, **(streams | options))
+            with _NO_FORK:
+                popen = subprocess.Popen(argv, env=environment, **(streams | options))
         pid = _init_of(popen) if init else popen.pid
         process = Process(popen, pid, started, output, errors)
         self.processes.append(process)
@@ -394,7 +430,7 @@ def _init_of(unshare: subprocess.Popen[bytes]) -> int:
                     return child
             except OSError:
                 return child
-        if unshare.poll() is not None:
+        if os.waitid(os.P_PID, unshare.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
             return unshare.pid
     pytest.fail("the namespace has no init")
 

@@ -200,7 +200,7 @@ def test_the_hook_is_silent_and_leaves_no_pipe_open(pod: Pod) -> None:
     pod.sleep_faster(5)
     write(pod.kill_me())
     hook = pod.sidecar_pre_stop(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert hook.popen.communicate(timeout=12) == (b"", b"")
+    assert hook.read_to_end(12) == (b"", b"")
 
 
 @in_all_pods

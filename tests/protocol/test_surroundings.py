@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -105,8 +106,12 @@ def test_signals_have_the_dispositions_of_the_container_in_loop_mode(pod: Pod) -
 
 def test_signals_but_int_and_quit_have_the_dispositions_of_the_container_in_signal_mode(pod: Pod) -> None:
     bare, wrapped = with_and_without(pod, SIGNALS, MODES[1])
-    background = f"{1 << number('INT') - 1 | 1 << number('QUIT') - 1:016x}"
-    assert wrapped.replace(background, "0" * 16) == bare
+    background = 1 << number("INT") - 1 | 1 << number("QUIT") - 1
+
+    def but_int_and_quit(masks: str) -> str:
+        return re.sub(r"\b[0-9a-f]{16}\b", lambda mask: f"{int(mask[0], 16) & ~background:016x}", masks)
+
+    assert but_int_and_quit(wrapped) == but_int_and_quit(bare)
 
 
 @BY_MODE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import subprocess
 import time
 
@@ -40,15 +39,6 @@ def until_it_beats(pod: Pod, times: int = 2) -> None:
 
 def _changed(pod: Pod, old: set[str]) -> bool:
     return beats(pod) not in old
-
-
-def group_lives(process: Process) -> bool:
-    """Tell whether something of a hook still runs, where it has no namespace to end with."""
-    try:
-        os.killpg(process.popen.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_the_hook_ends_the_loop_after_the_run(pod: Pod, working: Process) -> None:
@@ -104,8 +94,8 @@ def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod, working:
 
 def test_the_hook_returns_at_once_and_leaves_no_pipe_open(pod: Pod, working: Process, measure: Measure) -> None:
     start = time.monotonic()
-    hook = pod.pre_stop(working, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    output = hook.popen.communicate(timeout=5)
+    hook = pod.pre_stop(working, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output = hook.read_to_end(5)
     seconds = time.monotonic() - start
     measure("worker's preStop hook without a chained one", seconds, pod)
     assert seconds < 1
@@ -114,7 +104,7 @@ def test_the_hook_returns_at_once_and_leaves_no_pipe_open(pod: Pod, working: Pro
 
 def test_the_hook_with_a_chained_one_leaves_no_pipe_open(pod: Pod, working: Process) -> None:
     hook = pod.pre_stop(working, ["echo", "done"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert hook.popen.communicate(timeout=5) == (b"done\n", b"")
+    assert hook.read_to_end(5) == (b"done\n", b"")
 
 
 @in_all_pods
@@ -151,7 +141,7 @@ def test_the_heart_stops_with_the_worker(pod: Pod) -> None:
     until_it_beats(pod)
     pod.journal.release()
     assert container.wait() == 0
-    until("nothing left of the hook", lambda: not group_lives(hook), within=5)
+    until("nothing left of the hook", lambda: not hook.left_over(), within=5)
 
 
 @in_all_pods

@@ -18,14 +18,14 @@ _RESERVED = frozenset({"if", "then", "else", "elif", "do", "while", "until", "!"
 _LOOPS = frozenset({"while", "until", "for"})
 # The tokens of a shell string. Not by shlex: its comments begin inside words, too, and swallow the end of the line.
 _TOKEN = re.compile(
-    r"""(?P<blank> [ \t\r]+ | \#[^\n]* )
+    r"""(?P<blank> (?: [ \t\r] | \\\n )+ | \#[^\n]* )
       | (?P<operator> [();<>|&\n]+ )
       | (?P<word> (?: [^ \t\r\n();<>|&'"\\] | \\. | '[^']*' | "(?:[^"\\]|\\.)*" )+ )
     """,
     re.VERBOSE | re.DOTALL,
 )
 _QUOTED = re.compile(r"""\\(.)|'([^']*)'|"((?:[^"\\]|\\.)*)\"""", re.DOTALL)
-_ESCAPED_IN_DOUBLE = re.compile(r"""\\([\\"$`])""")
+_ESCAPED_IN_DOUBLE = re.compile(r"""\\(?:\n|([\\"$`]))""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,6 @@ def _shell_string(words: Sequence[str]) -> str | None:
 
 def _simple_commands(script: str) -> Iterator[list[str]]:
     """Split a shell string at its operators; one that is not well quoted yields what stands before the flaw."""
-    script = script.replace("\\\n", " ")
     position = 0
     words: list[str] = []
     while token := _TOKEN.match(script, position):
@@ -179,7 +178,7 @@ def _unquoted(quoted: re.Match[str]) -> str:
     escaped, single, double = quoted.groups()
     if double is not None:
         return _ESCAPED_IN_DOUBLE.sub(r"\1", double)
-    return escaped or single or ""
+    return (escaped or "").replace("\n", "") or single or ""
 
 
 def _behind_prefix(command: list[str]) -> int:
