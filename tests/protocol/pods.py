@@ -24,7 +24,7 @@ import pytest
 
 from webhook.core.wrapping import MOUNT_PATH, sidecar_hook, worker_hook, wrap
 
-from .kubelet import expand_all
+from tests.node.expansion import expand_all
 
 WORKERS = Path(__file__).with_name("workers")
 PYTHON = (os.path.realpath(sys.executable), "-I", "-S")

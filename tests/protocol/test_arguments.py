@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT, keep_from_expansion
 
-from .kubelet import expand, expand_all
+from tests.node.expansion import expand, expand_all
 from .pods import Pod
 
 MODES = (("loop", "0"), ("signal", "TERM"))

@@ -1,0 +1,379 @@
+"""The kubelet's part: starts a pod's containers, watches, restarts and ends them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.node.runtime import Container, ContainerSpec, Image, NotStarted
+from tests.node.specification import Json, PodSpecification, hook_of, is_native_sidecar, stop_signal
+
+BACK_OFF = 10.0
+"""Seconds before the second restart; each one after it waits twice as long, up to MAX_BACK_OFF."""
+MAX_BACK_OFF = 300.0
+BACK_OFF_RESET = 600.0
+"""Seconds of running after which the next restart is as the first one.
+
+https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
+"""
+MINIMUM_GRACE = 2.0
+"""Seconds that a container has after its hook, however long that took: minimumGracePeriodInSeconds of the kubelet."""
+FOR_EVER = 1e6
+
+
+@dataclass
+class Event:
+    """Something that happened to a pod, with the time in nanoseconds of the monotonic clock."""
+
+    when: int
+    container: str
+    what: str
+
+
+@dataclass
+class ContainerState:
+    """A container of a pod over all its restarts."""
+
+    spec: Json
+    restarts: int = 0
+    failures: int = 0
+    """Restarts that count for the next back-off."""
+    instance: Container | None = None
+    exit_codes: list[int] = field(default_factory=list)
+    ended: int = 0
+    """When the last instance ended, in nanoseconds; 0 while one runs."""
+    hooks_running: int = 0
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["name"])
+
+    @property
+    def running(self) -> Container | None:
+        """The instance, if it runs."""
+        return self.instance if self.instance is not None and self.instance.running else None
+
+
+class RunningPod:
+    """A pod on the node, from its start until it is gone."""
+
+    def __init__(self, specification: PodSpecification, room: Path, back_off: float) -> None:
+        self.name = specification.name
+        self.pod = specification.pod
+        self.events: list[Event] = []
+        self.hooks_fail = False
+        """Whether the runtime fails to run hooks: the kubelet reports FailedPreStopHook and goes on."""
+        self._specification = specification
+        self._room = room
+        self._back_off = back_off
+        self._states = {spec["name"]: ContainerState(spec) for spec in specification.spec["containers"]}
+        self._sidecars = {
+            spec["name"]: ContainerState(spec)
+            for spec in specification.spec.get("initContainers") or ()
+            if is_native_sidecar(spec)
+        }
+        self._pid_namespace = ""
+        self._pause: Container | None = None
+        self._lock = threading.RLock()
+        self._threads: list[threading.Thread] = []
+        self.started = threading.Event()
+        self.terminating = threading.Event()
+        self.gone = threading.Event()
+        self.deleted_at = 0
+        self.gone_at = 0
+        self._spawn(self._run)
+
+    # What can be seen of it
+
+    def state(self, container: str) -> ContainerState:
+        return self._states.get(container) or self._sidecars[container]
+
+    @property
+    def ready(self) -> bool:
+        """Whether all containers run and nobody has deleted the pod: no readiness probes here."""
+        return not self.terminating.is_set() and self.started.is_set() and all(s.running for s in self._states.values())
+
+    # What can be done to it
+
+    def delete(self, grace: float | None = None) -> None:
+        """Begin to end the pod; a grace period in seconds overrides the pod's own, as an eviction may."""
+        with self._lock:
+            if self.terminating.is_set():
+                return
+            self.deleted_at = time.monotonic_ns()
+            self._note("", "deleted")
+            self.terminating.set()
+        self._spawn(self._terminate, self._specification.grace if grace is None else grace)
+
+    def terminate_again(self) -> None:
+        """End the pod anew, hooks and stop signals, as a kubelet does that was restarted meanwhile."""
+        self._note("", "kubelet restarted")
+        grace = self._specification.grace - (time.monotonic_ns() - self.deleted_at) / 1e9
+        for state in self._states.values():
+            if state.running:
+                self._spawn(self._end_container, state, grace)
+
+    def fail_liveness(self, container: str) -> None:
+        """Let a container's liveness probe have failed."""
+        state = self.state(container)
+        probe = state.spec["livenessProbe"]
+        self._note(container, "liveness probe failed")
+        grace = probe.get("terminationGracePeriodSeconds", self._specification.grace)
+        self._spawn(self._end_container, state, grace)
+
+    def run_out_of_memory(self, container: str) -> None:
+        """Kill all processes of a container."""
+        running = self.state(container).running
+        self._note(container, "out of memory")
+        if running:
+            running.kill()
+
+    def exec(self, container: str, argv: Sequence[str], seconds: float = 10) -> int | None:
+        """Run a command in a container: `kubectl exec`."""
+        running = self.state(container).running
+        return running.exec(argv, seconds) if running else None
+
+    def remove(self) -> None:
+        """End the pod at once, whatever it does, and forget its files."""
+        self.terminating.set()
+        with self._lock:
+            instances = [s.instance for s in (*self._states.values(), *self._sidecars.values()) if s.instance]
+            instances += [self._pause] if self._pause else []
+        for instance in instances:
+            instance.kill()
+        for thread in self._threads:
+            thread.join(30)
+        for instance in instances:
+            instance.remove()
+        shutil.rmtree(self._room, ignore_errors=True)
+
+    # Start
+
+    def _run(self) -> None:
+        self._specification.make_volumes()
+        if self._specification.shares_processes:
+            self._pause = self._start_pause()
+            self._pid_namespace = f"/proc/{self._pause.pid}/ns/pid"
+        for spec in self._specification.spec.get("initContainers") or ():
+            if spec["name"] in self._sidecars:
+                self._spawn(self._keep_running, self._sidecars[spec["name"]])
+                _until(lambda state=self._sidecars[spec["name"]]: state.running or self.terminating.is_set())
+            elif not self._run_to_success(spec):
+                return
+        for state in self._states.values():
+            self._spawn(self._keep_running, state)
+        _until(lambda: all(state.instance for state in self._states.values()) or self.terminating.is_set())
+        self.started.set()
+
+    def _start_pause(self) -> Container:
+        """Start the process that a shared PID namespace begins with; it reaps what others leave behind."""
+        room = self._room / "pause"
+        room.mkdir()
+        reap = "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"
+        return Container(room, ContainerSpec(["/bin/sh", "-c", reap], {"PATH": "/usr/bin:/bin"}, ()))
+
+    def _run_to_success(self, spec: Json) -> bool:
+        """Run an init container until it succeeds."""
+        state = ContainerState(spec)
+        while not self.terminating.is_set():
+            instance = self._start(state)
+            if instance is None:
+                return False
+            instance.wait()
+            if instance.exit_code == 0:
+                return True
+            self._wait_before_restart(state, instance)
+        return False
+
+    def _keep_running(self, state: ContainerState) -> None:
+        """Run a container and, as the restart policy says, run it again."""
+        policy = state.spec.get("restartPolicy") or self._specification.spec.get("restartPolicy", "Always")
+        while True:
+            instance = self._start(state)
+            if instance is None:
+                return
+            instance.wait()
+            assert instance.exit_code is not None
+            state.exit_codes.append(instance.exit_code)
+            state.ended = instance.ended
+            self._note(state.name, f"ended with exit code {instance.exit_code}", instance.ended)
+            if policy == "Never" or (policy == "OnFailure" and instance.exit_code == 0):
+                return
+            # A hook that still runs belongs to the instance that has ended; the kubelet's worker is busy with it.
+            _until(lambda: not state.hooks_running)
+            self._wait_before_restart(state, instance)
+            with self._lock:
+                if self.terminating.is_set():
+                    return
+                state.restarts += 1
+                state.ended = 0
+
+    def _start(self, state: ContainerState) -> Container | None:
+        with self._lock:
+            if self.terminating.is_set():
+                return None
+            room = self._room / f"{state.name}-{state.restarts}"
+            room.mkdir()
+            spec = self._specification.container(state.spec, self._pid_namespace)
+            try:
+                state.instance = Container(room, spec)
+            except NotStarted as reason:
+                self._note(state.name, f"not started: {reason}")
+                raise
+            self._note(state.name, "started", state.instance.started)
+            return state.instance
+
+    def _wait_before_restart(self, state: ContainerState, instance: Container) -> None:
+        """Back off: the first restart is at once, the second after 10 s, then twice as long each time."""
+        if (instance.ended - instance.started) / 1e9 > BACK_OFF_RESET:
+            state.failures = 0
+        if state.failures:
+            seconds = min(self._back_off * 2 ** (state.failures - 1), MAX_BACK_OFF)
+            self._note(state.name, f"back-off {seconds:g} s")
+            self.terminating.wait(seconds)
+        state.failures += 1
+
+    # End
+
+    def _terminate(self, grace: float) -> None:
+        """End all containers at once, native sidecars after the others, in the reverse of their order."""
+        with self._lock:  # a container that is being started is there before it is ended
+            states = list(self._states.values())
+        begin = time.monotonic()
+        threads = [self._spawn(self._end_container, state, grace) for state in states]
+        sidecars = list(reversed(self._sidecars.values()))
+        before = [state.running for state in states]
+        for state in sidecars:
+            threads.append(self._spawn(self._end_container, state, grace, list(before)))
+            before.append(state.running)
+        for thread in threads:
+            thread.join()
+        _until(
+            lambda: not any(state.running for state in (*states, *sidecars)), grace - (time.monotonic() - begin) + 30
+        )
+        if self._pause:
+            self._pause.kill()
+            self._pause.wait()
+        self.gone_at = time.monotonic_ns()
+        self._note("", "gone")
+        self.gone.set()
+
+    def _end_container(self, state: ContainerState, grace: float, before: Sequence[Container | None] = ()) -> None:
+        """End one instance: hook, turn, stop signal, SIGKILL at the end of the grace period.
+
+        killContainer() in https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/kuberuntime_container.go
+        """
+        instance = state.running
+        if instance is None:
+            return
+        begin = time.monotonic()
+        with self._lock:
+            state.hooks_running += 1
+        try:
+            self._run_hook(state, instance, grace)
+        finally:
+            with self._lock:
+                state.hooks_running -= 1
+        for other in before:
+            if other is not None:
+                other.wait(max(0, grace - (time.monotonic() - begin)))
+        left = max(grace - (time.monotonic() - begin), MINIMUM_GRACE)
+        if not instance.running:
+            return
+        self._note(state.name, "stop signal")
+        instance.signal(stop_signal(state.spec))
+        if not instance.wait(left):
+            self._note(state.name, "killed: the grace period is over")
+            instance.kill()
+            instance.wait()
+
+    def _run_hook(self, state: ContainerState, instance: Container, grace: float) -> None:
+        hook = hook_of(state.spec)
+        if hook is None or grace <= 0:
+            return
+        if "sleep" in hook:
+            instance.wait(min(hook["sleep"]["seconds"], grace))
+            return
+        if "exec" not in hook:
+            raise NotImplementedError(f"this node runs exec and sleep hooks only, not {hook}")
+        self._note(state.name, "hook begins")
+        code = 126 if self.hooks_fail else instance.exec(hook["exec"]["command"], grace)
+        self._note(state.name, f"hook ends with {'time-out' if code is None else f'exit code {code}'}")
+
+    # The rest
+
+    def _note(self, container: str, what: str, when: int | None = None) -> None:
+        self.events.append(Event(when or time.monotonic_ns(), container, what))
+
+    def _spawn(self, target: Callable[..., None], *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+
+class LivenessProbe:
+    """Runs a container's exec liveness probe as its specification says, and ends the container when it fails."""
+
+    def __init__(self, pod: RunningPod, container: str) -> None:
+        self._pod = pod
+        self._state = pod.state(container)
+        self._probe = self._state.spec["livenessProbe"]
+
+    def run(self) -> None:
+        """Probe until the pod is being ended: https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/."""
+        period, threshold = self._probe.get("periodSeconds", 10), self._probe.get("failureThreshold", 3)
+        failures, seen = 0, None
+        while not self._pod.terminating.wait(period):
+            instance = self._state.running
+            if instance is None:
+                continue
+            failures = failures if instance is seen else 0
+            seen = instance
+            code = instance.exec(self._probe["exec"]["command"], self._probe.get("timeoutSeconds", 1))
+            failures = 0 if code == 0 else failures + 1
+            if failures == threshold:
+                self._pod.fail_liveness(self._state.name)
+
+
+class Node:
+    """Runs pods, and ends all of them when it is closed."""
+
+    def __init__(
+        self, room: Path, image: Image, services: Mapping[str, str] | None = None, back_off: float = BACK_OFF
+    ) -> None:
+        self.pods: list[RunningPod] = []
+        self._room = room
+        self._image = image
+        self._services = services or {}
+        self._back_off = back_off
+
+    def run(self, pod: Json) -> RunningPod:
+        """Start a pod."""
+        room = self._room / pod["metadata"]["name"]
+        room.mkdir(parents=True)
+        specification = PodSpecification(pod, self._image, self._services, room / "volumes")
+        running = RunningPod(specification, room, self._back_off)
+        self.pods.append(running)
+        for spec in pod["spec"]["containers"]:
+            if "exec" in (spec.get("livenessProbe") or {}):
+                threading.Thread(target=LivenessProbe(running, spec["name"]).run, daemon=True).start()
+        return running
+
+    def close(self) -> None:
+        """End every pod at once."""
+        threads = [threading.Thread(target=pod.remove) for pod in self.pods]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def _until(condition: Callable[[], object], seconds: float = FOR_EVER) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.002)

@@ -1,0 +1,281 @@
+"""The container runtime: OCI bundles, run by crun."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+# What containerd gives a container that asks for nothing.
+# https://github.com/containerd/containerd/blob/main/pkg/oci/spec.go, defaultUnixCaps()
+CAPABILITIES = [
+    f"CAP_{name}"
+    for name in (
+        *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID"),
+        *("SETUID", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
+    )
+]
+START_SECONDS = 60
+# crun refuses cgroups of version 1 beside version 2; a mount namespace with version 2 alone contents it.
+_VERSION_2_ALONE = ("unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh")
+
+
+class NotStarted(Exception):
+    """The runtime could not start a container; the message is its own."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or folder of the node, and where it is in the container."""
+
+    source: Path
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Image:
+    """What an image brings: mounts above this machine's own programs, environment, working directory."""
+
+    mounts: tuple[Mount, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = "/"
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """What the kubelet asks the runtime for; `pid_namespace` is the path of a shared one."""
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    mounts: Sequence[Mount]
+    working_directory: str = "/"
+    hostname: str = "pod"
+    user: int = 0
+    group: int = 0
+    groups: Sequence[int] = ()
+    capabilities: Sequence[str] = tuple(CAPABILITIES)
+    read_only_root: bool = False
+    no_new_privileges: bool = False
+    pid_namespace: str = ""
+
+
+@cache
+def refusal() -> str:
+    """Say why containers cannot run on this machine; empty where they can."""
+    if shutil.which("crun") is None:
+        return "crun is not installed"
+    if os.geteuid() != 0:
+        return "containers with several users need root"
+    tried = subprocess.run([*_crun(), "list"], check=False, capture_output=True, text=True)
+    return f"crun: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+@cache
+def _crun() -> tuple[str, ...]:
+    alone = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    return (*(() if alone else _VERSION_2_ALONE), "crun", "--cgroup-manager=cgroupfs")
+
+
+class Container:
+    """A running container: its first process, seen from the node."""
+
+    def __init__(self, room: Path, spec: ContainerSpec) -> None:
+        """Start a container whose files are in `room`.
+
+        Raises:
+            NotStarted: the runtime says no.
+
+        """
+        self._room = room
+        self._spec = spec
+        self._id = f"{room.parent.name}-{room.name}-{os.getpid()}-{time.monotonic_ns()}"
+        self._cgroup = f"graceful-worker/{self._id}"
+        _write_bundle(room, spec, self._cgroup)
+        self.log = room / "log"
+        pid_file = room / "pid"
+        command = [*_crun(), "run", "--bundle", str(room), "--pid-file", str(pid_file), self._id]
+        with self.log.open("wb") as log:
+            self._crun_run = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self._pidfd = self._open(pid_file)
+        self.started = time.monotonic_ns()
+        self.ended = 0
+        self.exit_code: int | None = None
+        self._over = threading.Event()
+        threading.Thread(target=self._reap, daemon=True).start()
+
+    def _open(self, pid_file: Path) -> int | None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            over = self._crun_run.poll() is not None
+            text = pid_file.read_text() if pid_file.exists() else ""
+            if text:
+                self.pid = int(text)
+                with suppress(ProcessLookupError):
+                    return os.pidfd_open(self.pid)
+                return None
+            if over:
+                break
+            time.sleep(0.001)
+        self._crun_run.kill()
+        self._crun_run.wait()
+        raise NotStarted(self.log.read_text(errors="replace").strip())
+
+    def _reap(self) -> None:
+        if self._pidfd is not None:
+            poll = select.poll()
+            poll.register(self._pidfd, select.POLLIN)
+            poll.poll()
+            self.ended = time.monotonic_ns()
+        # In a PID namespace that the pod shares, nothing but the runtime ends the other processes of a container.
+        self._kill_cgroup()
+        self.exit_code = self._crun_run.wait()
+        self.ended = self.ended or time.monotonic_ns()
+        self._over.set()
+
+    @property
+    def running(self) -> bool:
+        """Whether the first process has not ended yet."""
+        return not self._over.is_set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end; tell whether it came."""
+        return self._over.wait(seconds)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal the first process, as the runtime does it: from outside its namespaces."""
+        if self._pidfd is not None and self.running:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def kill(self) -> None:
+        """End all processes of the container at once, as running out of memory does."""
+        self._kill_cgroup()
+        self.signal(signal.SIGKILL)
+
+    def exec(self, argv: Sequence[str], seconds: float) -> int | None:
+        """Run a command in the container until it has ended and nobody holds its output open any more.
+
+        Returns its exit code, or None where it has been given up after some seconds; it is killed then.
+        The kubelet's ExecSync waits for the end of the streams as well, so a hook that leaves a child behind may hang.
+        """
+        read, write = os.pipe()
+        process_file = self._room / f"exec-{time.monotonic_ns()}.json"
+        process_file.write_text(json.dumps({**_process(self._spec), "args": list(argv)}))
+        command = [*_crun(), "exec", "--process", str(process_file), self._id]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write, stderr=write)
+        os.close(write)
+        deadline = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(read, select.POLLIN)
+        try:
+            while poll.poll(max(0, deadline - time.monotonic()) * 1000):
+                if not os.read(read, 65536):
+                    return process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            os.close(read)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        return None
+
+    def _kill_cgroup(self) -> None:
+        """Write cgroup.kill, which reaches processes that are being forked at the moment, too."""
+        with suppress(OSError):
+            (_cgroup_mount() / self._cgroup / "cgroup.kill").write_text("1")
+
+    def remove(self) -> None:
+        """End the container, however it is."""
+        self.kill()
+        self.wait()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+
+@cache
+def _cgroup_mount() -> Path:
+    """Return where cgroups of version 2 are mounted: alone, or beside those of version 1."""
+    alone, beside = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")
+    return beside if beside.is_dir() else alone
+
+
+def _write_bundle(room: Path, spec: ContainerSpec, cgroup: str) -> None:
+    """Write config.json and the root file system: https://github.com/opencontainers/runtime-spec/blob/main/config.md."""
+    mounts = [*_KERNEL_MOUNTS, *map(_bind, (*_machine(), *spec.mounts))]
+    root = room / "rootfs"
+    (root / "tmp").mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    for name in _LINKS:
+        (root / name).symlink_to(f"usr/{name}")
+    config: dict[str, Any] = {
+        "ociVersion": "1.0.0",
+        "hostname": spec.hostname,
+        "root": {"path": str(root), "readonly": spec.read_only_root},
+        "process": _process(spec),
+        "mounts": mounts,
+        "linux": {
+            "cgroupsPath": f"/{cgroup}",
+            "namespaces": [
+                {"type": "pid"} | ({"path": spec.pid_namespace} if spec.pid_namespace else {}),
+                *({"type": kind} for kind in ("mount", "ipc", "uts")),
+            ],
+        },
+    }
+    (room / "config.json").write_text(json.dumps(config))
+
+
+def _process(spec: ContainerSpec) -> dict[str, Any]:
+    """Return the process of a container; what is executed in it later has the same user, environment and rights."""
+    capabilities = list(spec.capabilities)
+    # As containerd does it: a user other than root has them in its bounding set only.
+    held = capabilities if spec.user == 0 else []
+    return {
+        "args": list(spec.argv),
+        "env": [f"{name}={value}" for name, value in spec.environment.items()],
+        "cwd": spec.working_directory,
+        "user": {"uid": spec.user, "gid": spec.group, "additionalGids": list(spec.groups)},
+        "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
+        "noNewPrivileges": spec.no_new_privileges,
+    }
+
+
+_KERNEL_MOUNTS = [
+    {"destination": "/proc", "type": "proc", "source": "proc"},
+    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]},
+    {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "ptmxmode=0666"]},
+    {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "nodev", "mode=1777"]},
+]
+_LINKS = [name for name in ("bin", "sbin", "lib", "lib64") if Path("/", name).is_symlink()]
+_FOLDERS = ["usr", "etc", "var/lib", *(name for name in ("bin", "sbin", "lib", "lib64") if name not in _LINKS)]
+
+
+@cache
+def _machine() -> tuple[Mount, ...]:
+    """Return this machine's programs, and the interpreter's folder where it is installed elsewhere."""
+    folders = [Path("/", name) for name in _FOLDERS if Path("/", name).is_dir()]
+    python = Path(sys.base_prefix)
+    if not any(python.is_relative_to(folder) for folder in folders):
+        folders.append(python)
+    return tuple(Mount(folder, str(folder), read_only=True) for folder in folders)
+
+
+def _bind(mount: Mount) -> dict[str, Any]:
+    options = ["rbind", "rprivate", "ro" if mount.read_only else "rw"]
+    return {"destination": mount.target, "type": "bind", "source": str(mount.source), "options": options}

@@ -1,0 +1,83 @@
+"""The ledger: one line when a job starts, one when it ends; and its balance once a scenario is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a job wrote: when (nanoseconds of the monotonic clock), `start`, `end` or `crash`, which job, which pod."""
+
+    when: int
+    event: str
+    job: str
+    pod: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A file that jobs append to, each line by one write."""
+
+    path: Path
+
+    def lines(self) -> list[Line]:
+        if not self.path.exists():
+            return []
+        whole, _, _ = self.path.read_text().rpartition("\n")
+        fields = (line.split() for line in whole.splitlines())
+        return [Line(int(when), event, job, pod) for when, event, job, pod in fields]
+
+    def count(self, event: str) -> int:
+        return sum(line.event == event for line in self.lines())
+
+    def in_hand(self, pod: str) -> set[str]:
+        """Return the jobs that a pod has started and not ended."""
+        started: set[str] = set()
+        for line in self.lines():
+            if line.pod == pod:
+                (started.add if line.event == "start" else started.discard)(line.job)
+        return started
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What became of the jobs that were sent."""
+
+    sent: int
+    ended: int
+    lost: list[str]
+    """Started, and never ended: killed in mid-message. Whether the framework hands them out again an hour later is its
+    own affair; then the work is done twice."""
+    repeated: list[str]
+    """Ended more than once."""
+    missing: list[str]
+    """Never started, though workers were idle at the end: taken from the queue by a worker that was killed."""
+    crashed: list[str]
+    """Ended their worker by themselves, as the scenario wanted it."""
+    victims: list[str]
+    """In the hand of a worker that the scenario itself killed."""
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.repeated or self.missing)
+
+
+def balance(lines: Sequence[Line], sent: Collection[str], victims: Collection[str]) -> Balance:
+    """Count what was lost and repeated."""
+    ends = Counter(line.job for line in lines if line.event == "end")
+    crashed = {line.job for line in lines if line.event == "crash"}
+    started = {line.job for line in lines if line.event == "start"}
+    unfinished = started - ends.keys() - crashed
+    return Balance(
+        sent=len(sent),
+        ended=len(ends),
+        lost=sorted(unfinished - set(victims)),
+        repeated=sorted(job for job, times in ends.items() if times > 1),
+        missing=sorted(set(sent) - started),
+        crashed=sorted(crashed),
+        victims=sorted(unfinished & set(victims)),
+    )

@@ -1,0 +1,75 @@
+"""Runs cells of the matrix, several at once, each in a process of its own, against one running webhook."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from certs.throwaway import LOCAL_HOSTS, issue
+from demo.client import Webhook
+from tests.node import runtime
+from tests.proof import broker
+from tests.proof.cell import Cell
+from tests.proof.results import Result, result_of
+from tests.proof.scenarios import scenario
+from tests.proof.workers import load_worker
+from tests.server.process import Servers
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell to run, by its names."""
+
+    worker: str
+    scenario: str
+    protected: bool
+
+
+def refusal() -> str:
+    """Say why the matrix cannot run on this machine; empty where it can."""
+    return runtime.refusal() or broker.refusal()
+
+
+@contextmanager
+def running_webhook() -> Iterator[Webhook]:
+    """Run the webhook as it is shipped, with a certificate of its own."""
+    with tempfile.TemporaryDirectory(prefix="proof-webhook-") as name:
+        room = Path(name)
+        issue(LOCAL_HOSTS).write(room / "certs")
+        servers = Servers(room, room / "certs")
+        try:
+            server = servers.start(drain_seconds=0)
+            yield Webhook(f"https://127.0.0.1:{server.port}", room / "certs" / "ca.crt")
+        finally:
+            servers.stop()
+
+
+def run_cell(task: Task, webhook: Webhook) -> Result:
+    """Run one cell; what goes wrong in it becomes part of its result."""
+    with tempfile.TemporaryDirectory(prefix="proof-", ignore_cleanup_errors=True) as name:
+        # Every user of the containers must be able to enter.
+        Path(name).chmod(0o755)
+        plan = scenario(task.scenario)
+        cell = Cell(load_worker(task.worker), webhook, Path(name) / "cell", protected=task.protected)
+        error = ""
+        try:
+            plan.run(cell)
+        except (TimeoutError, AssertionError) as failure:
+            error = "".join(traceback.format_exception_only(failure)).strip()
+        try:
+            return result_of(cell, plan, error)
+        finally:
+            cell.close()
+
+
+def run(tasks: Iterable[Task], webhook: Webhook, at_once: int) -> Iterator[Result]:
+    """Run cells, and yield their results as they come."""
+    with ProcessPoolExecutor(at_once) as pool:
+        futures = [pool.submit(run_cell, task, webhook) for task in tasks]
+        for future in as_completed(futures):
+            yield future.result()

@@ -1,0 +1,144 @@
+"""What a cell came to: its balance, its times, and where these break a bound."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tests.node.kubelet import Event, RunningPod
+from tests.proof.cell import LONG, Cell
+from tests.proof.ledger import Balance, Line, balance
+from tests.proof.scenarios import Scenario
+
+LOOP_BOUND = 0.1
+"""Seconds from the last message's end to the worker's, in loop mode."""
+EXIT_BOUND = 10.0
+"""Seconds that a framework may take to exit by itself, beyond its last message."""
+
+
+@dataclass(frozen=True)
+class PodRecord:
+    """When things happened to a pod; nanoseconds, 0 where they did not."""
+
+    name: str
+    started: int
+    deleted: int
+    worker_ended: int
+    sidecar_ended: int
+    killed: bool
+    """Whether the grace period ran out."""
+    events: list[Event]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A cell's result; times are in seconds, the largest of all pods, None where there is nothing to measure."""
+
+    worker: str
+    scenario: str
+    protected: bool
+    mode: str
+    balance: Balance
+    drain: float | None
+    """From the deletion to the worker's end."""
+    after_message: float | None
+    """From the end of the last message to the worker's end, where one was in hand at the deletion."""
+    sidecar: float | None
+    """From the worker's end to the sidecar's; negative where the sidecar left first."""
+    restart: float | None
+    """From a failed liveness probe to the container's end."""
+    exit_codes: list[int]
+    error: str
+    pods: list[PodRecord]
+    lines: list[Line]
+    broken: list[str] = field(default_factory=list)
+    """The bounds that a protected pod broke."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def result_of(cell: Cell, scenario: Scenario, error: str = "") -> Result:
+    """Work out a cell's result once its scenario is over."""
+    lines = cell.ledger.lines()
+    pods = [_record(pod) for pod in cell.deployment.pods]
+    deleted = [pod for pod in pods if pod.deleted and pod.worker_ended]
+    workers = cell.status().get("workers", {})
+    result = Result(
+        worker=cell.worker.name,
+        scenario=scenario.name,
+        protected=cell.protected,
+        mode=next(iter(workers.values()))["mode"] if workers else "",
+        balance=balance(lines, cell.sent, cell.victims),
+        drain=_largest([max(0, pod.worker_ended - pod.deleted) for pod in deleted]),
+        after_message=_largest([after for pod in deleted if (after := _after_message(pod, lines)) is not None]),
+        sidecar=_largest([pod.sidecar_ended - max(pod.worker_ended, pod.deleted) for pod in deleted]),
+        restart=_largest([seconds for pod in cell.deployment.pods for seconds in _restarts(pod)]),
+        exit_codes=[code for pod in cell.deployment.pods for code in pod.state("worker").exit_codes],
+        error=error,
+        pods=pods,
+        lines=lines,
+    )
+    result.broken.extend(_broken(result, scenario, cell.worker.idle_seconds) if cell.protected else [])
+    return result
+
+
+def _record(pod: RunningPod) -> PodRecord:
+    worker, sidecar = pod.state("worker"), pod.state("sidecar")
+    return PodRecord(
+        name=pod.name,
+        started=next((event.when for event in pod.events if event.what == "started"), 0),
+        deleted=pod.deleted_at,
+        worker_ended=worker.ended,
+        sidecar_ended=sidecar.ended,
+        killed=any(event.what.startswith("killed") for event in pod.events),
+        events=list(pod.events),
+    )
+
+
+def _after_message(pod: PodRecord, lines: list[Line]) -> int | None:
+    ends = [line.when for line in lines if line.pod == pod.name and line.event == "end"]
+    if not ends or max(ends) < pod.deleted:
+        return None
+    return pod.worker_ended - max(ends)
+
+
+def _restarts(pod: RunningPod) -> list[int]:
+    """Return how long each container took that failed its liveness probe, in nanoseconds."""
+    taken = []
+    for failed in pod.events:
+        if failed.what == "liveness probe failed":
+            ends = [e.when for e in pod.events if e.container == failed.container and e.what.startswith("ended")]
+            taken += [end - failed.when for end in ends if end > failed.when][:1]
+    return taken
+
+
+def _largest(nanoseconds: list[int]) -> float | None:
+    return round(max(nanoseconds) / 1e9, 4) if nanoseconds else None
+
+
+def _broken(result: Result, scenario: Scenario, idle_seconds: float) -> list[str]:
+    """Name the bounds that a protected pod broke."""
+    broken = [result.error] if result.error else []
+    count = result.balance
+    broken += [
+        f"{len(jobs)} {what}: {' '.join(jobs[:5])}"
+        for what, jobs in (("lost", count.lost), ("repeated", count.repeated), ("missing", count.missing))
+        if jobs
+    ]
+    longest = idle_seconds + 1 if scenario.idle and result.mode == "loop" else LONG + EXIT_BOUND
+    after_message = result.after_message if result.mode == "loop" else None
+    bounds = {
+        "the worker's end after the last message": (after_message, LOOP_BOUND),
+        "the worker's end after the deletion": (result.drain, longest),
+        "the sidecar's end after the worker's": (result.sidecar, scenario.sidecar_bound),
+        "the container's end after its liveness failure": (result.restart, scenario.restart_bound),
+    }
+    for what, (seconds, bound) in bounds.items():
+        if seconds is not None and bound is not None and seconds > bound:
+            broken.append(f"{what}: {seconds:.3f} s, at most {bound:g} s")
+    if result.sidecar is not None and result.sidecar < 0:
+        broken.append(f"the sidecar left {-result.sidecar:.3f} s before the worker")
+    broken += [f"{pod.name} was killed at the end of its grace period" for pod in result.pods if pod.killed]
+    broken += [f"{pod.name} did not end" for pod in result.pods if pod.deleted and not pod.worker_ended]
+    return broken

@@ -1,0 +1,252 @@
+"""The scenarios: every way in which Kubernetes ends a pod or a container of it, each a function of a cell.
+
+To add one, write its function here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.proof.cell import LONG, Cell
+
+AUTOSCALER_GRACE = 20
+"""Seconds to which an eviction cuts the grace period; stands for the cluster autoscaler's 600 s."""
+SHORT = 2.0
+"""Seconds of a message that fits into the unpatched pod's grace period."""
+DRAIN_FOLDER = "/drain"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario, and what is special about what it asks of a protected pod; bounds are in seconds."""
+
+    run: Callable[[Cell], None]
+    idle: bool = False
+    """No message is in hand at the deletion: the drain takes what an idle run takes."""
+    sidecar_bound: float = 1.0
+    """From the worker's end to the sidecar's."""
+    restart_bound: float | None = None
+    """From the failed liveness probe to the container's end."""
+
+    @property
+    def name(self) -> str:
+        return self.run.__name__.replace("_", "-")
+
+    @property
+    def title(self) -> str:
+        """What happens, for the tables: the first line of the function's description."""
+        return (self.run.__doc__ or "").split("\n")[0].rstrip(".")
+
+
+def rollout(cell: Cell) -> None:
+    """Rollout of a Deployment of 8 pods."""
+    cell.start(replicas=8)
+    cell.send(2 * 8 * cell.worker.slots, LONG)
+    cell.until_hands_are_full()
+    cell.deployment.roll_out()
+    cell.until_all_are_done()
+
+
+def scale_down(cell: Cell) -> None:
+    """Scale-down from 4 pods to 1."""
+    cell.start(replicas=4)
+    cell.send(2 * 4 * cell.worker.slots, LONG)
+    cell.until_hands_are_full()
+    cell.deployment.scale(1)
+    cell.until_all_are_done()
+
+
+def deletion(cell: Cell) -> None:
+    """Deletion in mid-message."""
+    cell.start()
+    _delete_in_mid_message(cell)
+    cell.until_all_are_done()
+
+
+def idle(cell: Cell) -> None:
+    """Deletion while idle."""
+    cell.start()
+    cell.send(cell.worker.slots, 0.2)
+    cell.until_all_are_done()
+    time.sleep(1)
+    cell.delete(cell.pod, replace=False)
+    cell.until("the pod is gone", cell.pod.gone.is_set)
+
+
+def young(cell: Cell) -> None:
+    """Deletion in the first 200 ms of the container's life, with messages waiting."""
+    cell.start(replicas=0)
+    cell.send(2 * cell.worker.slots, SHORT)
+    for delay in (0.02, 0.08, 0.14, 0.2):
+        pod = cell.deployment.create()
+        cell.until("the container starts", lambda pod=pod: pod.state("worker").instance)
+        time.sleep(delay)
+        cell.delete(pod, replace=False)
+    cell.deployment.create()
+    cell.until_all_are_done()
+
+
+def eviction(cell: Cell) -> None:
+    """Eviction that cuts the grace period short."""
+    cell.start()
+    _delete_in_mid_message(cell, min(AUTOSCALER_GRACE, cell.pod.pod["spec"]["terminationGracePeriodSeconds"]))
+    cell.until_all_are_done()
+
+
+def worker_liveness(cell: Cell) -> None:
+    """Liveness failure of the worker in mid-message, then normal work again."""
+    cell.container("worker")["livenessProbe"]["periodSeconds"] = 1
+    cell.start()
+    cell.send(cell.worker.slots, SHORT)
+    cell.until_hands_are_full()
+    cell.hang("worker")
+    cell.until("the worker's container is restarted", lambda: cell.pod.state("worker").restarts)
+    cell.send(cell.worker.slots, 0.5)
+    cell.until_all_are_done()
+
+
+def sidecar_liveness(cell: Cell) -> None:
+    """Liveness failure of the sidecar while the worker works."""
+    cell.container("sidecar")["livenessProbe"]["periodSeconds"] = 1
+    cell.start()
+    cell.send(cell.worker.slots, LONG)
+    cell.until_hands_are_full()
+    cell.hang("sidecar")
+    cell.until("the sidecar is restarted", lambda: cell.pod.state("sidecar").restarts)
+    cell.send(cell.worker.slots, 0.5)
+    cell.until_all_are_done()
+
+
+def out_of_memory(cell: Cell) -> None:
+    """SIGKILL of the worker while draining."""
+    cell.start()
+    _delete_in_mid_message(cell)
+    time.sleep(1)
+    cell.run_out_of_memory(cell.pod)
+    cell.until("the pod is gone", cell.pod.gone.is_set)
+    cell.until_all_are_done()
+
+
+def hook_not_run(cell: Cell) -> None:
+    """The runtime fails to run any preStop hook."""
+    cell.start()
+    cell.pod.hooks_fail = True
+    _delete_in_mid_message(cell)
+    cell.until_all_are_done()
+
+
+def own_hook_fails(cell: Cell) -> None:
+    """The worker's own preStop hook fails."""
+    cell.container("worker")["lifecycle"] = {"preStop": {"exec": {"command": ["/bin/false"]}}}
+    cell.start()
+    _delete_in_mid_message(cell)
+    cell.until_all_are_done()
+
+
+def second_term(cell: Cell) -> None:
+    """A second SIGTERM, from a kubelet that was restarted."""
+    cell.start()
+    _delete_in_mid_message(cell)
+    time.sleep(1)
+    cell.pod.terminate_again()
+    cell.until_all_are_done()
+
+
+def crashes(cell: Cell) -> None:
+    """A worker that crashes on every message, deleted then."""
+    cell.start()
+    cell.send(3, 0.3, crash=True)
+    cell.until("a message crashes", lambda: cell.ledger.count("crash"))
+    time.sleep(3)
+    cell.delete(cell.pod, replace=False)
+    cell.until("the pod is gone", cell.pod.gone.is_set)
+
+
+def broker_gone(cell: Cell) -> None:
+    """The broker is gone for 1.5 s during the drain."""
+    cell.start()
+    _delete_in_mid_message(cell)
+    time.sleep(0.3)
+    cell.broker.kill()
+    time.sleep(1.5)
+    cell.broker.start()
+    cell.until_all_are_done()
+
+
+def by_hand(cell: Cell) -> None:
+    """A pod that follows the article by hand."""
+    worker, sidecar = cell.container("worker"), cell.container("sidecar")
+    run = " ".join(cell.worker.command)
+    loop = f"while [ ! -f {DRAIN_FOLDER}/kill_me ]; do {run}; done; touch {DRAIN_FOLDER}/kill_sidecar"
+    worker["command"] = ["/bin/sh", "-c", loop]
+    worker["lifecycle"] = {"preStop": {"exec": {"command": ["touch", f"{DRAIN_FOLDER}/kill_me"]}}}
+    wait = f"until [ -f {DRAIN_FOLDER}/kill_sidecar ]; do sleep 0.2; done"
+    sidecar["lifecycle"] = {"preStop": {"exec": {"command": ["/bin/sh", "-c", wait]}}}
+    for container in (worker, sidecar):
+        container.setdefault("volumeMounts", []).append({"name": "drain", "mountPath": DRAIN_FOLDER})
+    cell.template["spec"]["volumes"].append({"name": "drain", "emptyDir": {}})
+    cell.template["spec"]["terminationGracePeriodSeconds"] = 20
+    cell.start()
+    _delete_in_mid_message(cell)
+    cell.until_all_are_done()
+
+
+def shared_processes(cell: Cell) -> None:
+    """Deletion in mid-message, with a PID namespace that the containers share."""
+    cell.template["spec"]["shareProcessNamespace"] = True
+    cell.start()
+    _delete_in_mid_message(cell)
+    cell.until_all_are_done()
+
+
+def restricted(cell: Cell) -> None:
+    """Deletion in mid-message, with read-only roots, no capabilities and two users."""
+    for name, user in (("worker", 1000), ("sidecar", 2000)):
+        container = cell.container(name)
+        container["securityContext"] = {
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        container.setdefault("volumeMounts", []).append({"name": f"tmp-{name}", "mountPath": "/tmp"})
+        cell.template["spec"]["volumes"].append({"name": f"tmp-{name}", "emptyDir": {}})
+    cell.start()
+    _delete_in_mid_message(cell)
+    cell.until_all_are_done()
+
+
+def _delete_in_mid_message(cell: Cell, grace: float | None = None) -> None:
+    """Fill the hands of the first pod, let as many messages wait, and delete it."""
+    cell.send(2 * cell.worker.slots, LONG)
+    cell.until_hands_are_full()
+    cell.delete(cell.pod, grace)
+
+
+SCENARIOS = [
+    Scenario(rollout),
+    Scenario(scale_down),
+    Scenario(deletion),
+    Scenario(idle, idle=True),
+    Scenario(young, idle=True),
+    Scenario(eviction),
+    Scenario(worker_liveness),
+    Scenario(sidecar_liveness, restart_bound=5),
+    Scenario(out_of_memory, sidecar_bound=30),
+    Scenario(hook_not_run),
+    Scenario(own_hook_fails),
+    Scenario(second_term),
+    Scenario(crashes, idle=True),
+    Scenario(broker_gone),
+    Scenario(by_hand),
+    Scenario(shared_processes),
+    Scenario(restricted),
+]
+
+
+def scenario(name: str) -> Scenario:
+    """Return a scenario by its name."""
+    return next(scenario for scenario in SCENARIOS if scenario.name == name)

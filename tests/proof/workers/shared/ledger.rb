@@ -1,0 +1,31 @@
+# frozen_string_literal: true
+
+# The job that every worker of the proof does, and the ledger that it leaves its lines in.
+module Ledger
+  NAP = 0.05
+
+  module_function
+
+  # Works until a deadline: a signal cuts a sleep short, never the job.
+  def handle(job, seconds, crash)
+    record('start', job)
+    deadline = monotonic + (seconds * 1_000_000_000).round
+    while (left = (deadline - monotonic) / 1e9).positive?
+      sleep [left, NAP].min
+    end
+    return record('end', job) unless crash
+
+    record('crash', job)
+    Process.exit!(70) # as a segfault would: no exception, no exit handler
+  end
+
+  # One line in one write, so that lines of several processes never mix.
+  def record(event, job)
+    line = "#{monotonic} #{event} #{job} #{ENV.fetch('HOSTNAME')}\n"
+    File.open(ENV.fetch('LEDGER'), File::WRONLY | File::APPEND | File::CREAT) { |ledger| ledger.syswrite(line) }
+  end
+
+  def monotonic
+    Process.clock_gettime(Process::CLOCK_MONOTONIC, :nanosecond)
+  end
+end
