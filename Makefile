@@ -7,7 +7,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCAL := .local
 
-.PHONY: demo serve test lint format lock install clean help
+PROOF := $(LOCAL)/proof
+PROOF_INSTALLED := $(PROOF)/.installed
+BULLMQ := tests/proof/workers/bullmq
+
+.PHONY: demo serve test lint format lock install proof proof-workers e2e-cluster clean help
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,11 +40,30 @@ serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw
 	@exec $(BIN)/graceful-worker serve --host 127.0.0.1 --port 8443 \
 		--tls-cert $(LOCAL)/certs/tls.crt --tls-key $(LOCAL)/certs/tls.key
 
-test: $(INSTALLED)  ## Run all tests, with coverage.
+test: $(INSTALLED) $(PROOF_INSTALLED)  ## Run all tests, with coverage.
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+proof-workers: $(PROOF_INSTALLED)  ## Install the frameworks whose workers the proof runs; Debian's packages are named in CONTRIBUTING.md.
+
+$(PROOF_INSTALLED): requirements/proof.txt $(BULLMQ)/package-lock.json | $(INSTALLED)
+	@echo "Installing the workers of the proof into $(PROOF) ..."
+	@test -x $(PROOF)/python/bin/python || $(BIN)/python -m venv $(PROOF)/python
+	@$(PROOF)/python/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/proof.txt
+	@cp $(BULLMQ)/package.json $(BULLMQ)/package-lock.json $(PROOF)
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(PROOF); \
+		else echo "npm is not installed: BullMQ is left out."; fi
+	@touch $@
+
+proof: $(INSTALLED) $(PROOF_INSTALLED)  ## Run the whole matrix of workers and disruptions; write docs/proof.md and its picture.
+	$(BIN)/python -m tests.proof --rounds 3 --results $(PROOF)/results.json
+	$(BIN)/python -m tests.proof.report $(PROOF)/results.json
+	$(PROOF)/python/bin/python -m tests.proof.timeline $(PROOF)/results.json docs/rollout.svg
+
+e2e-cluster: $(INSTALLED)  ## Roll out Deployments in the cluster of KUBECONFIG; see CONTRIBUTING.md.
+	$(BIN)/python -m pytest -n 0 tests/cluster
 
 lint: $(INSTALLED)  ## Check style, types and shell scripts.
 	$(BIN)/ruff check
@@ -58,6 +81,9 @@ lock: $(INSTALLED)  ## Renew requirements/*.txt from pyproject.toml; needs uv.
 		--upgrade --output-file requirements/run.txt
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --upgrade --output-file requirements/dev.txt
+	uv pip compile --group proof --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade --output-file requirements/proof.txt
+	cd $(BULLMQ) && npm install --package-lock-only --omit-lockfile-registry-resolved
 
 clean:  ## Remove everything that the other targets made.
 	rm -rf $(VENV) $(LOCAL) .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

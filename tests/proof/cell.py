@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -83,8 +82,8 @@ class Cell:
         arguments = [f"{job}:{seconds:g}{':crash' if crash else ''}" for job in jobs]
         self._run_once([*self.worker.send, *arguments])
 
-    def _run_once(self, argv: list[str]) -> str:
-        """Run a command in the worker's image, as a Job would; return what it prints."""
+    def _run_once(self, argv: list[str]) -> None:
+        """Run a command in the worker's image, as a Job would."""
         pod = {"metadata": {"name": f"job-{next(self._numbers)}"}, "spec": self.template["spec"]}
         specification = PodSpecification(pod, self.worker.image, self._services, self.room / "none")
         command = {**self.container("worker"), "command": argv, "args": []}
@@ -93,10 +92,8 @@ class Cell:
         folder.mkdir()
         container = Container(folder, specification.container(command))
         assert container.wait(PATIENCE), f"{argv} takes more than {PATIENCE:g} s"
-        output = container.log.read_text()
-        assert container.exit_code == 0, f"{argv}: {output}"
+        assert container.exit_code == 0, f"{argv}: {container.log.read_text()}"
         container.remove()
-        return output
 
     # Waiting
 
@@ -159,10 +156,6 @@ class Cell:
 
     # The end
 
-    def version(self) -> str:
-        """Return the framework's version."""
-        return self._run_once(self.worker.version).strip()
-
     def close(self) -> None:
         """End everything that was started."""
         self.node.close()
@@ -175,8 +168,3 @@ class Cell:
                 status: Json = json.loads(pod.pod["metadata"]["annotations"]["graceful-worker/status"])
                 return status
         return {}
-
-
-def crun_version() -> str:
-    """Return the runtime's version."""
-    return subprocess.run(["crun", "--version"], check=True, capture_output=True, text=True).stdout.split("\n")[0]

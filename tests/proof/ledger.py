@@ -55,11 +55,11 @@ class Balance:
     repeated: list[str]
     """Ended more than once."""
     missing: list[str]
-    """Never started, though workers were idle at the end: taken from the queue by a worker that was killed."""
+    """Never started, though workers were idle at the end: fetched by a worker that was killed then."""
     crashed: list[str]
     """Ended their worker by themselves, as the scenario wanted it."""
     victims: list[str]
-    """In the hand of a worker that the scenario itself killed."""
+    """In the hand of a worker that the scenario itself killed, or fetched ahead by it."""
 
     @property
     def clean(self) -> bool:
@@ -72,12 +72,13 @@ def balance(lines: Sequence[Line], sent: Collection[str], victims: Collection[st
     crashed = {line.job for line in lines if line.event == "crash"}
     started = {line.job for line in lines if line.event == "start"}
     unfinished = started - ends.keys() - crashed
+    unstarted = sorted(set(sent) - started)
     return Balance(
         sent=len(sent),
         ended=len(ends),
         lost=sorted(unfinished - set(victims)),
         repeated=sorted(job for job, times in ends.items() if times > 1),
-        missing=sorted(set(sent) - started),
+        missing=[] if victims else unstarted,
         crashed=sorted(crashed),
-        victims=sorted(unfinished & set(victims)),
+        victims=sorted(unfinished & set(victims)) + (unstarted if victims else []),
     )

@@ -313,7 +313,7 @@ class Pod:
 
     def sleep_faster(self, factor: int) -> None:
         """Let the scripts' sleeps take a fraction of their time."""
-        cases = "".join(f"  {time}) set -- {time / factor} ;;\n" for time in (0.1, 0.2, 1, 5))
+        cases = "".join(f"  {time}) set -- {time / factor} ;;\n" for time in (0.1, 0.2, 1, 4.3, 5))
         self.program("sleep", f'#!/bin/sh\ncase $1 in\n{cases}esac\nexec {shutil.which("sleep")} "$1"\n')
 
     def sleep_whole_seconds_only(self) -> None:

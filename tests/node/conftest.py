@@ -1,0 +1,60 @@
+"""A node for every test, and short ways to write pods for it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node.kubelet import Node, RunningPod
+from tests.node.runtime import Image, refusal
+from tests.node.specification import Json
+
+IMAGE = Image(environment={"PATH": "/usr/local/bin:/usr/bin:/bin"})
+BACK_OFF = 0.4
+"""Seconds, in place of the kubelet's 10."""
+
+Shell = Callable[..., Json]
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    if refusal():
+        pytest.skip(refusal())
+    with tempfile.TemporaryDirectory(prefix="node-") as room:
+        Path(room).chmod(0o755)
+        node = Node(Path(room), IMAGE, {"REDIS_SERVICE_HOST": "10.0.0.1"}, BACK_OFF)
+        yield node
+        node.close()
+
+
+def shell(script: str, name: str = "main", **fields: object) -> Json:
+    """Return a container that runs a shell script, with the pod's volume at /shared."""
+    mounts = [{"name": "shared", "mountPath": "/shared"}]
+    return {"name": name, "command": ["/bin/sh", "-c", script], "volumeMounts": mounts, **fields}
+
+
+def pod(*containers: Json, grace: int = 10, **spec: object) -> Json:
+    """Return a pod as the API server has stored it."""
+    volumes = [{"name": "shared", "emptyDir": {}}]
+    fields = {"containers": list(containers), "volumes": volumes, "terminationGracePeriodSeconds": grace, **spec}
+    return {"metadata": {"name": "pod-1"}, "spec": fields}
+
+
+def hook(script: str) -> Json:
+    """Return a preStop hook that runs a shell script."""
+    return {"preStop": {"exec": {"command": ["/bin/sh", "-c", script]}}}
+
+
+def output(running: RunningPod, container: str = "main") -> str:
+    """Return what the container's last instance has printed."""
+    instance = running.state(container).instance
+    assert instance
+    return instance.log.read_text()
+
+
+def when(running: RunningPod, what: str, container: str = "main") -> float:
+    """Return when something first happened to a container, in seconds."""
+    return next(e.when for e in running.events if e.container == container and e.what.startswith(what)) / 1e9

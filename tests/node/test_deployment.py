@@ -1,0 +1,56 @@
+"""Rolling update and scale-down, as the Deployment controller does them."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from tests.node.conftest import shell
+from tests.node.deployment import Deployment
+from tests.node.kubelet import Node
+
+
+def deployment(node: Node, replicas: int) -> Deployment:
+    spec = {"containers": [shell("exec sleep 60")], "volumes": [{"name": "shared", "emptyDir": {}}]}
+    spec["terminationGracePeriodSeconds"] = 2
+    template = {"metadata": {}, "spec": spec}
+    manifest = {"metadata": {"name": "web"}, "spec": {"replicas": replicas, "template": template}}
+    made = Deployment(node, lambda pod: pod, manifest)
+    made.start()
+    return made
+
+
+def test_a_rolling_update_keeps_three_quarters_of_the_pods_and_makes_a_quarter_more(node: Node) -> None:
+    web = deployment(node, 8)
+    seen: list[tuple[int, int]] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            alive = [pod for pod in list(web.pods) if not pod.terminating.is_set()]
+            seen.append((sum(pod.ready for pod in alive), len(alive)))
+            time.sleep(0.005)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    old = web.roll_out()
+    over.set()
+    watcher.join()
+    assert len(old) == 8
+    assert all(pod.deleted_at for pod in old)
+    assert min(ready for ready, _ in seen) >= 6
+    assert max(alive for _, alive in seen) <= 10
+
+
+def test_a_scale_down_deletes_the_surplus(node: Node) -> None:
+    web = deployment(node, 3)
+    assert len(web.scale(1)) == 2
+    assert sum(not pod.terminating.is_set() for pod in web.pods) == 1
+
+
+def test_every_pod_passes_the_admission(node: Node) -> None:
+    admitted = []
+    spec = {"containers": [shell("exec sleep 60")], "volumes": [{"name": "shared", "emptyDir": {}}]}
+    manifest = {"metadata": {"name": "web"}, "spec": {"replicas": 2, "template": {"metadata": {}, "spec": spec}}}
+    Deployment(node, lambda pod: admitted.append(pod) or pod, manifest).start()
+    assert len(admitted) == 2

@@ -1,0 +1,172 @@
+"""docs/proof.md, written from the results of the matrix: `python -m tests.proof.report RESULTS`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tests.proof.cell import LONG
+from tests.proof.results import EXIT_BOUND, LOOP_BOUND
+from tests.proof.scenarios import SCENARIOS, Scenario
+from tests.proof.versions import versions
+from tests.proof.workers import Worker, all_workers
+from webhook import __version__
+
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "proof.md"
+Results = list[dict[str, Any]]
+
+
+def write(results: Results) -> str:
+    """Return the document."""
+    workers = [worker for worker in all_workers() if any(r["worker"] == worker.name for r in results)]
+    protected = [r for r in results if r["protected"]]
+    unpatched = [r for r in results if not r["protected"]]
+    cells = len({(r["worker"], r["scenario"]) for r in protected})
+    rounds = len(protected) // cells
+    broken = [r for r in protected if r["broken"]]
+    parts = [
+        "# Proof: no message is lost or repeated",
+        _INTRODUCTION.format(workers=len(workers), scenarios=len(SCENARIOS), rounds=rounds, grace=4, long=f"{LONG:g}"),
+        "## Summary",
+        "<!-- begin: summary -->\n" + _summary(workers, unpatched, protected) + "\n<!-- end -->",
+        _verdict(broken, cells, rounds),
+        "![A rollout, unpatched and patched](rollout.svg)",
+        "## Every cell",
+        _EVERY_CELL.format(loop=f"{LOOP_BOUND * 1000:g}", exit=f"{EXIT_BOUND:g}"),
+        *(_of_worker(worker, unpatched, protected) for worker in workers),
+        "## What is counted, and how",
+        _DEFINITIONS,
+        "## Versions",
+        _versions(workers),
+        "## Run it again",
+        _AGAIN,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRODUCTION = """\
+{workers} workers of real frameworks, each with the command line that its own documentation recommends, are run in
+{scenarios} scenarios: every way in which Kubernetes ends a pod. Each pod is sent through the running webhook over
+HTTPS, and run as the kubelet does it, in containers of crun (`tests/node`). Every job writes a line into a ledger when
+it starts and when it ends. The same is done with the pod as it was written, unpatched.
+
+The unpatched pod's grace period of {grace} s stands for the usual 30 s, the messages of {long} s for those that take
+longer than that. The patched cells were run {rounds} times; the tables give the sum of all losses and the longest of
+all times."""
+
+_EVERY_CELL = """\
+*lost*, *repeated* and *missing* of the unpatched → the patched pod; seconds (patched) from the deletion to the worker's
+end, from its last message's end to the worker's end, from the worker's end to the sidecar's, and from a failed liveness
+probe to the container's end. Bounds: the worker ends within {loop} ms after its last message in loop mode (in signal
+mode the framework takes its own time, at most {exit} s); the sidecar within 1 s after the worker, 30 s after one that
+was killed; a sidecar's own restart takes at most 5 s; an idle worker in loop mode leaves within its time limit and 1 s.
+Nobody waits for the end of the grace period."""
+
+_DEFINITIONS = """\
+- **lost**: a job that started and never ended while the scenario was watched. Some frameworks hand such a job out
+  again, an hour later or by hand; the work is then done twice.
+- **repeated**: a job that ended more than once.
+- **missing**: a job that never started though workers were idle at the end: fetched by a worker that was killed then.
+- Jobs in the hand of a worker that the scenario itself kills (SIGKILL), or fetched ahead by it, are lost by that kill,
+  patched or not, and not counted: nothing in a pod can help them. Nor are jobs that crash their worker on purpose.
+- The node is not a kubelet: it starts and ends containers faster, because it has no reaction time of its own. What it
+  leaves out stands in `tests/node/__init__.py`. `make e2e-cluster` runs rollouts in a real cluster."""
+
+_AGAIN = """\
+As root on Debian 12 or Ubuntu 24.04, with the packages that `tests/proof/debian-packages.txt` names installed:
+
+```console
+$ make proof
+```
+
+It takes about an hour on two cores and writes this file and the picture anew. A part of it:
+
+```console
+$ .venv/bin/python -m tests.proof --worker celery --scenario rollout
+```"""
+
+
+def _summary(workers: list[Worker], unpatched: Results, protected: Results) -> str:
+    """Return a row for each scenario: who loses what without the webhook, and what the webhook leaves of that."""
+    rows = []
+    for scenario in SCENARIOS:
+        before, after = (_of(results, scenario) for results in (unpatched, protected))
+        losers = [w.title for w in workers if sum(map(_damage, (r for r in before if r["worker"] == w.name)))]
+        who = "all" if len(losers) == len(workers) else ", ".join(losers) or "none"
+        rows.append(
+            [scenario.title, _sum(before, _damage), who, _sum(after, _damage), _longest(after, lambda r: r["sidecar"])]
+        )
+    total = ["**all**", f"**{_sum(unpatched, _damage)}**", "", f"**{_sum(protected, _damage)}**", ""]
+    head = [
+        "scenario",
+        "messages lost or repeated, unpatched",
+        "by the workers of",
+        "with graceful-worker",
+        "sidecar leaves after the worker, s",
+    ]
+    return _table(head, [*rows, total])
+
+
+def _damage(result: dict[str, Any]) -> int:
+    balance = result["balance"]
+    return len(balance["lost"]) + len(balance["repeated"]) + len(balance["missing"])
+
+
+def _of(results: Results, scenario: Scenario) -> Results:
+    return [r for r in results if r["scenario"] == scenario.name]
+
+
+def _sum(results: Iterable[dict[str, Any]], number: Callable[[dict[str, Any]], int]) -> str:
+    return str(sum(map(number, results)))
+
+
+def _count(results: Results, kind: str) -> str:
+    return _sum(results, lambda r: len(r["balance"][kind]))
+
+
+def _longest(results: Results, number: Callable[[dict[str, Any]], float | None]) -> str:
+    numbers = [value for r in results if (value := number(r)) is not None]
+    return f"{max(numbers):.2f}" if numbers else ""
+
+
+def _verdict(broken: Results, cells: int, rounds: int) -> str:
+    if not broken:
+        return f"{cells} patched cells, {rounds} rounds: 0 lost, 0 repeated, 0 missing, and every bound was kept."
+    lines = [f"- {r['worker']}, {r['scenario']}: {'; '.join(r['broken'])}" for r in broken]
+    return "\n".join([f"Of {cells} patched cells in {rounds} rounds, {len(broken)} broke a bound:", "", *lines])
+
+
+def _of_worker(worker: Worker, unpatched: Results, protected: Results) -> str:
+    mine = [r for r in protected if r["worker"] == worker.name]
+    mode = mine[0]["mode"]
+    rows = []
+    for scenario in SCENARIOS:
+        before = _of([r for r in unpatched if r["worker"] == worker.name], scenario)
+        after = _of(mine, scenario)
+        counts = [f"{_count(before, kind)} → {_count(after, kind)}" for kind in ("lost", "repeated", "missing")]
+        times = [_longest(after, lambda r, k=kind: r[k]) for kind in ("drain", "after_message", "sidecar", "restart")]
+        rows.append([scenario.title, *counts, *times])
+    head = ["scenario", "lost", "repeated", "missing", "deletion → end", "message → end", "→ sidecar", "restart"]
+    command = f"`{' '.join(worker.command)}` ([documentation]({worker.documentation})), {mode} mode"
+    return f"### {worker.title}\n\n{command}\n\n{_table(head, rows)}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _versions(workers: list[Worker]) -> str:
+    lines = [f"- graceful-worker {__version__}", *(f"- {line}" for line in versions(workers))]
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}"
+    return "\n".join([*lines, f"- {machine}", f"- {datetime.datetime.now(tz=datetime.UTC):%d %B %Y}"])
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(write(json.loads(Path(sys.argv[1]).read_text())))

@@ -1,0 +1,34 @@
+"""The versions of everything that the proof runs."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.node.runtime import Container, ContainerSpec
+from tests.proof.workers import Worker
+
+SECONDS = 60
+
+
+def versions(workers: Sequence[Worker]) -> list[str]:
+    """Return a line for each framework, the runtime, the broker and the shell."""
+    lines = [_first_line(["crun", "--version"]), _first_line(["redis-server", "--version"])]
+    return [*map(_framework, workers), *lines]
+
+
+def _framework(worker: Worker) -> str:
+    """Ask a framework for its version, in its own image."""
+    with tempfile.TemporaryDirectory(prefix="version-") as room:
+        environment = {**worker.image.environment, **worker.environment}
+        spec = ContainerSpec(worker.version, environment, worker.image.mounts, worker.image.working_directory)
+        container = Container(Path(room), spec)
+        assert container.wait(SECONDS)
+        container.remove()
+        return container.log.read_text().strip().splitlines()[0]
+
+
+def _first_line(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]

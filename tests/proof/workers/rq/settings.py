@@ -1,0 +1,3 @@
+import os
+
+REDIS_URL = os.environ["REDIS_URL"]
