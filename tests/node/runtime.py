@@ -174,9 +174,10 @@ class Container:
         The kubelet's ExecSync waits for the end of the streams as well, so a hook that leaves a child behind may hang.
         """
         read, write = os.pipe()
-        process_file = self._room / f"exec-{time.monotonic_ns()}.json"
+        name = f"exec-{time.monotonic_ns()}"
+        process_file, pid_file = self._room / f"{name}.json", self._room / f"{name}.pid"
         process_file.write_text(json.dumps({**_process(self._spec), "args": list(argv)}))
-        command = [*_crun(), "exec", "--process", str(process_file), self._id]
+        command = [*_crun(), "exec", "--process", str(process_file), "--pid-file", str(pid_file), self._id]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write, stderr=write)
         os.close(write)
         deadline = time.monotonic() + seconds
@@ -191,7 +192,9 @@ class Container:
         finally:
             os.close(read)
             if process.poll() is None:
-                process.kill()
+                # Not crun: somebody has to reap what it runs, or the container's namespace could not end.
+                with suppress(OSError, ValueError):
+                    os.kill(int(pid_file.read_text()), signal.SIGKILL)
                 process.wait()
         return None
 

@@ -76,9 +76,10 @@ class Cell:
         return self.deployment.pods[0]
 
     def send(self, count: int, seconds: float, *, crash: bool = False) -> None:
-        """Put jobs into the queue."""
+        """Put jobs into the queue; those that are to crash their worker are victims of the scenario."""
         jobs = [f"j{next(self._numbers)}" for _ in range(count)]
         self.sent += jobs
+        self.victims |= set(jobs) if crash else set()
         arguments = [f"{job}:{seconds:g}{':crash' if crash else ''}" for job in jobs]
         self._run_once([*self.worker.send, *arguments])
 
@@ -86,7 +87,7 @@ class Cell:
         """Run a command in the worker's image, as a Job would."""
         pod = {"metadata": {"name": f"job-{next(self._numbers)}"}, "spec": self.template["spec"]}
         specification = PodSpecification(pod, self.worker.image, self._services, self.room / "none")
-        command = {**self.container("worker"), "command": argv, "args": []}
+        command = {**self.container("worker"), "command": argv, "args": [], "securityContext": {}}
         command["volumeMounts"] = [mount for mount in command["volumeMounts"] if mount["name"] == "ledger"]
         folder = self.room / specification.name
         folder.mkdir()
@@ -127,7 +128,7 @@ class Cell:
     def until_all_are_done(self) -> None:
         """Wait until every job and every deleted pod has ended, or nothing happens for longer than a job takes."""
         changed, seen = time.monotonic(), (-1, -1)
-        while time.monotonic() - changed < LONG + 4:
+        while time.monotonic() - changed < LONG + 4 + (self.worker.idle_seconds if self.protected else 0):
             lines = self.ledger.lines()
             done = {line.job for line in lines if line.event != "start"} | self.victims
             ending = [pod for pod in self.deployment.pods if pod.deleted_at and not pod.gone.is_set()]

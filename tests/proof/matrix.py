@@ -70,8 +70,10 @@ def run_cell(task: Task, webhook: Webhook) -> Result:
 
 
 def run(tasks: Iterable[Task], webhook: Webhook, at_once: int) -> Iterator[Result]:
-    """Run cells, and yield their results as they come."""
-    with ProcessPoolExecutor(at_once) as pool:
-        futures = [pool.submit(run_cell, task, webhook) for task in tasks]
-        for future in as_completed(futures):
-            yield future.result()
+    """Run cells, some at once, the large ones alone; yield their results as they come."""
+    tasks = list(tasks)
+    for alone, processes in ((True, 1), (False, at_once)):
+        with ProcessPoolExecutor(processes) as pool:
+            futures = [pool.submit(run_cell, task, webhook) for task in tasks if scenario(task.scenario).alone is alone]
+            for future in as_completed(futures):
+                yield future.result()

@@ -16,6 +16,8 @@ AUTOSCALER_GRACE = 20
 SHORT = 2.0
 """Seconds of a message that fits into the unpatched pod's grace period."""
 DRAIN_FOLDER = "/drain"
+CRASH_CODE = 70
+"""The exit code with which a job crashes its process."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Scenario:
     """No message is in hand at the deletion: the drain takes what an idle run takes."""
     sidecar_bound: float | None = 1.0
     """From the worker's end to the sidecar's; None where the sidecar may leave first."""
+    alone: bool = False
+    """So many containers that other cells beside it would change the times."""
     restart_bound: float | None = None
     """From the failed liveness probe to the container's end."""
 
@@ -97,6 +101,7 @@ def eviction(cell: Cell) -> None:
 
 def worker_liveness(cell: Cell) -> None:
     """Liveness failure of the worker in mid-message, then normal work again."""
+    cell.template["spec"]["terminationGracePeriodSeconds"] = 10  # Dramatiq takes 3 s to exit
     cell.container("worker")["livenessProbe"]["periodSeconds"] = 1
     cell.start()
     cell.send(cell.worker.slots, SHORT)
@@ -109,6 +114,7 @@ def worker_liveness(cell: Cell) -> None:
 
 def sidecar_liveness(cell: Cell) -> None:
     """Liveness failure of the sidecar while the worker works."""
+    cell.template["spec"]["terminationGracePeriodSeconds"] = 10  # longer than the sidecar's patience, as the usual 30 s
     cell.container("sidecar")["livenessProbe"]["periodSeconds"] = 1
     cell.start()
     cell.send(cell.worker.slots, LONG)
@@ -163,6 +169,8 @@ def crashes(cell: Cell) -> None:
     cell.send(3, 0.3, crash=True)
     cell.until("a message crashes", lambda: cell.ledger.count("crash"))
     time.sleep(3)
+    # A framework may survive its job; where it does not, CrashLoopBackOff must show the job's exit code.
+    assert set(cell.pod.state("worker").exit_codes) <= {CRASH_CODE}
     cell.delete(cell.pod, replace=False)
     cell.until("the pod is gone", cell.pod.gone.is_set)
 
@@ -181,7 +189,7 @@ def broker_gone(cell: Cell) -> None:
 def by_hand(cell: Cell) -> None:
     """A pod that follows the article by hand."""
     worker, sidecar = cell.container("worker"), cell.container("sidecar")
-    run = " ".join(cell.worker.command)
+    run = " ".join(cell.worker.by_hand or cell.worker.command)
     loop = f"while [ ! -f {DRAIN_FOLDER}/kill_me ]; do {run}; done; touch {DRAIN_FOLDER}/kill_sidecar"
     worker["command"] = ["/bin/sh", "-c", loop]
     worker["lifecycle"] = {"preStop": {"exec": {"command": ["touch", f"{DRAIN_FOLDER}/kill_me"]}}}
@@ -230,7 +238,7 @@ def _delete_in_mid_message(cell: Cell, grace: float | None = None) -> None:
 
 
 SCENARIOS = [
-    Scenario(rollout),
+    Scenario(rollout, alone=True),
     Scenario(scale_down),
     Scenario(deletion),
     Scenario(idle, idle=True),

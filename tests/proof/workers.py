@@ -38,6 +38,8 @@ class Worker:
     send: list[str]
     version: list[str]
     idle_seconds: float = 0
+    by_hand: list[str] = field(default_factory=list)
+    """The command inside the loop that the article writes by hand, where that is another one."""
     annotations: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 

@@ -17,7 +17,7 @@ else
   gw_nap=1 gw_per_second=1 gw_limit=3
 fi
 gw_patience=$((5 * gw_per_second))
-# Naps take longer on a busy node (25 of them up to 6 s, measured), so a process keeps the time. No standard streams:
+# Naps take longer on a busy node (25 of them 5.3 s instead of 5.0, measured), so a process keeps the time. No standard streams:
 # the runtime would wait for them to close before it calls the hook finished.
 (
   exec </dev/null >/dev/null 2>&1
