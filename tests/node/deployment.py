@@ -28,7 +28,7 @@ class Deployment:
         self._node = node
         self._admit = admission
         self._name = manifest["metadata"]["name"]
-        self._replicas = manifest["spec"]["replicas"]
+        self._replicas: int = manifest["spec"]["replicas"]
         self._template = manifest["spec"]["template"]
         self._revision = 1
         self._old: set[int] = set()

@@ -93,6 +93,29 @@ class RunningPod:
         return self._states.get(container) or self._sidecars[container]
 
     @property
+    def grace(self) -> int:
+        """The grace period in seconds."""
+        return self._specification.grace
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.terminating.is_set()
+
+    @property
+    def is_gone(self) -> bool:
+        return self.gone.is_set()
+
+    def has_started(self, container: str) -> bool:
+        return self.state(container).instance is not None
+
+    def restarts(self, container: str) -> int:
+        return self.state(container).restarts
+
+    def exit_codes(self, container: str) -> list[int]:
+        """Return how the instances of a container ended so far."""
+        return list(self.state(container).exit_codes)
+
+    @property
     def ready(self) -> bool:
         """Whether all containers run and nobody has deleted the pod: no readiness probes here."""
         return not self.terminating.is_set() and self.started.is_set() and all(s.running for s in self._states.values())
@@ -160,14 +183,18 @@ class RunningPod:
             self._pid_namespace = f"/proc/{self._pause.pid}/ns/pid"
         for spec in self._specification.spec.get("initContainers") or ():
             if spec["name"] in self._sidecars:
-                self._spawn(self._keep_running, self._sidecars[spec["name"]])
-                _until(lambda state=self._sidecars[spec["name"]]: state.running or self.terminating.is_set())
+                self._start_sidecar(self._sidecars[spec["name"]])
             elif not self._run_to_success(spec):
                 return
         for state in self._states.values():
             self._spawn(self._keep_running, state)
         _until(lambda: all(state.instance for state in self._states.values()) or self.terminating.is_set())
         self.started.set()
+
+    def _start_sidecar(self, state: ContainerState) -> None:
+        """Start a native sidecar; what follows it waits until it runs."""
+        self._spawn(self._keep_running, state)
+        _until(lambda: state.running or self.terminating.is_set())
 
     def _start_pause(self) -> Container:
         """Start the process that a shared PID namespace begins with; it reaps what others leave behind."""

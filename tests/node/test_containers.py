@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.node.conftest import output, pod, shell
 from tests.node.kubelet import Node
 from tests.protocol.pods import until
@@ -14,7 +16,7 @@ def ran(node: Node, manifest: dict[str, object], container: str = "main") -> str
     return output(running, container)
 
 
-def once(script: str, **fields: object) -> dict[str, object]:
+def once(script: str, **fields: Any) -> dict[str, object]:
     return pod(shell(script, **fields), restartPolicy="Never")
 
 

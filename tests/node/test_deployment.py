@@ -5,19 +5,21 @@ from __future__ import annotations
 import threading
 import time
 
-from tests.node.conftest import shell
+from tests.node.conftest import pod, shell
 from tests.node.deployment import Deployment
 from tests.node.kubelet import Node
+from tests.node.specification import Json
 
 
 def deployment(node: Node, replicas: int) -> Deployment:
-    spec = {"containers": [shell("exec sleep 60")], "volumes": [{"name": "shared", "emptyDir": {}}]}
-    spec["terminationGracePeriodSeconds"] = 2
-    template = {"metadata": {}, "spec": spec}
-    manifest = {"metadata": {"name": "web"}, "spec": {"replicas": replicas, "template": template}}
-    made = Deployment(node, lambda pod: pod, manifest)
+    made = Deployment(node, lambda pod: pod, manifest(replicas))
     made.start()
     return made
+
+
+def manifest(replicas: int) -> Json:
+    template = {"metadata": {}, "spec": pod(shell("exec sleep 60"), grace=2)["spec"]}
+    return {"metadata": {"name": "web"}, "spec": {"replicas": replicas, "template": template}}
 
 
 def test_a_rolling_update_keeps_three_quarters_of_the_pods_and_makes_a_quarter_more(node: Node) -> None:
@@ -49,8 +51,11 @@ def test_a_scale_down_deletes_the_surplus(node: Node) -> None:
 
 
 def test_every_pod_passes_the_admission(node: Node) -> None:
-    admitted = []
-    spec = {"containers": [shell("exec sleep 60")], "volumes": [{"name": "shared", "emptyDir": {}}]}
-    manifest = {"metadata": {"name": "web"}, "spec": {"replicas": 2, "template": {"metadata": {}, "spec": spec}}}
-    Deployment(node, lambda pod: admitted.append(pod) or pod, manifest).start()
+    admitted: list[Json] = []
+
+    def admit(created: Json) -> Json:
+        admitted.append(created)
+        return created
+
+    Deployment(node, admit, manifest(2)).start()
     assert len(admitted) == 2

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -20,14 +19,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A file that jobs append to, each line by one write."""
+    """A file that jobs append to, each line by one write; `read` returns its text."""
 
-    path: Path
+    read: Callable[[], str]
 
     def lines(self) -> list[Line]:
-        if not self.path.exists():
-            return []
-        whole, _, _ = self.path.read_text().rpartition("\n")
+        whole, _, _ = self.read().rpartition("\n")
         fields = (line.split() for line in whole.splitlines())
         return [Line(int(when), event, job, pod) for when, event, job, pod in fields]
 

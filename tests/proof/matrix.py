@@ -14,7 +14,7 @@ from certs.throwaway import LOCAL_HOSTS, issue
 from demo.client import Webhook
 from tests.node import runtime
 from tests.proof import broker
-from tests.proof.cell import Cell
+from tests.proof.local import LocalCell
 from tests.proof.results import Result, result_of
 from tests.proof.scenarios import scenario
 from tests.proof.workers import load_worker
@@ -57,7 +57,7 @@ def run_cell(task: Task, webhook: Webhook) -> Result:
         # Every user of the containers must be able to enter.
         Path(name).chmod(0o755)
         plan = scenario(task.scenario)
-        cell = Cell(load_worker(task.worker), webhook, Path(name) / "cell", protected=task.protected)
+        cell = LocalCell(load_worker(task.worker), webhook, Path(name) / "cell", protected=task.protected)
         error = ""
         try:
             plan.run(cell)

@@ -99,9 +99,7 @@ def _summary(workers: list[Worker], unpatched: Results, protected: Results) -> s
         before, after = (_of(results, scenario) for results in (unpatched, protected))
         losers = [w.title for w in workers if sum(map(_damage, (r for r in before if r["worker"] == w.name)))]
         who = "all" if len(losers) == len(workers) else ", ".join(losers) or "none"
-        rows.append(
-            [scenario.title, _sum(before, _damage), who, _sum(after, _damage), _longest(after, lambda r: r["sidecar"])]
-        )
+        rows.append([scenario.title, _sum(before, _damage), who, _sum(after, _damage), _longest(after, "sidecar")])
     total = ["**all**", f"**{_sum(unpatched, _damage)}**", "", f"**{_sum(protected, _damage)}**", ""]
     head = [
         "scenario",
@@ -130,8 +128,8 @@ def _count(results: Results, kind: str) -> str:
     return _sum(results, lambda r: len(r["balance"][kind]))
 
 
-def _longest(results: Results, number: Callable[[dict[str, Any]], float | None]) -> str:
-    numbers = [value for r in results if (value := number(r)) is not None]
+def _longest(results: Results, time: str) -> str:
+    numbers = [r[time] for r in results if r[time] is not None]
     return f"{max(numbers):.2f}" if numbers else ""
 
 
@@ -150,7 +148,7 @@ def _of_worker(worker: Worker, unpatched: Results, protected: Results) -> str:
         before = _of([r for r in unpatched if r["worker"] == worker.name], scenario)
         after = _of(mine, scenario)
         counts = [f"{_count(before, kind)} → {_count(after, kind)}" for kind in ("lost", "repeated", "missing")]
-        times = [_longest(after, lambda r, k=kind: r[k]) for kind in ("drain", "after_message", "sidecar", "restart")]
+        times = [_longest(after, kind) for kind in ("drain", "after_message", "sidecar", "restart")]
         rows.append([scenario.title, *counts, *times])
     head = ["scenario", "lost", "repeated", "missing", "deletion → end", "message → end", "→ sidecar", "restart"]
     command = f"`{' '.join(worker.command)}` ([documentation]({worker.documentation})), {mode} mode"

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tests.node.kubelet import Event, RunningPod
-from tests.proof.cell import LONG, Cell
+from tests.proof.cell import LONG
 from tests.proof.ledger import Balance, Line, balance
+from tests.proof.local import LocalCell
 from tests.proof.scenarios import Scenario
 
 LOOP_BOUND = 0.1
@@ -58,7 +59,7 @@ class Result:
         return asdict(self)
 
 
-def result_of(cell: Cell, scenario: Scenario, error: str = "", patience: float = 1) -> Result:
+def result_of(cell: LocalCell, scenario: Scenario, error: str = "", patience: float = 1) -> Result:
     """Work out a cell's result once its scenario is over; bounds are multiplied by `patience` on a busy machine."""
     lines = cell.ledger.lines()
     pods = [_record(pod) for pod in cell.deployment.pods]
@@ -74,7 +75,7 @@ def result_of(cell: Cell, scenario: Scenario, error: str = "", patience: float =
         after_message=_largest([after for pod in deleted if (after := _after_message(pod, lines)) is not None]),
         sidecar=_largest([pod.sidecar_ended - max(pod.worker_ended, pod.deleted) for pod in deleted]),
         restart=_largest([seconds for pod in cell.deployment.pods for seconds in _restarts(pod)]),
-        exit_codes=[code for pod in cell.deployment.pods for code in pod.state("worker").exit_codes],
+        exit_codes=[code for pod in cell.deployment.pods for code in pod.exit_codes("worker")],
         error=error,
         pods=pods,
         lines=lines,

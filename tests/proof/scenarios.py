@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.proof.cell import LONG, Cell
+from tests.proof.cell import LONG, Cell, Pod
 
 AUTOSCALER_GRACE = 20
 """Seconds to which an eviction cuts the grace period; stands for the cluster autoscaler's 600 s."""
@@ -49,7 +49,7 @@ def rollout(cell: Cell) -> None:
     cell.start(replicas=8)
     cell.send(2 * 8 * cell.worker.slots, LONG)
     cell.until_hands_are_full()
-    cell.deployment.roll_out()
+    cell.roll_out()
     cell.until_all_are_done()
 
 
@@ -58,7 +58,7 @@ def scale_down(cell: Cell) -> None:
     cell.start(replicas=4)
     cell.send(2 * 4 * cell.worker.slots, LONG)
     cell.until_hands_are_full()
-    cell.deployment.scale(1)
+    cell.scale(1)
     cell.until_all_are_done()
 
 
@@ -76,26 +76,29 @@ def idle(cell: Cell) -> None:
     cell.until_all_are_done()
     time.sleep(1)
     cell.delete(cell.pod, replace=False)
-    cell.until("the pod is gone", cell.pod.gone.is_set)
+    cell.until("the pod is gone", lambda: cell.pod.is_gone)
 
 
 def young(cell: Cell) -> None:
     """Deletion in the first 200 ms of the container's life, with messages waiting."""
     cell.start(replicas=0)
     cell.send(2 * cell.worker.slots, SHORT)
-    for delay in (0.02, 0.08, 0.14, 0.2):
-        pod = cell.deployment.create()
-        cell.until("the container starts", lambda pod=pod: pod.state("worker").instance)
-        time.sleep(delay)
-        cell.delete(pod, replace=False)
-    cell.deployment.create()
+    for age in (0.02, 0.08, 0.14, 0.2):
+        _delete_at_age(cell, cell.create(), age)
+    cell.create()
     cell.until_all_are_done()
+
+
+def _delete_at_age(cell: Cell, pod: Pod, seconds: float) -> None:
+    cell.until("the container starts", lambda: pod.has_started("worker"))
+    time.sleep(seconds)
+    cell.delete(pod, replace=False)
 
 
 def eviction(cell: Cell) -> None:
     """Eviction that cuts the grace period short."""
     cell.start()
-    _delete_in_mid_message(cell, min(AUTOSCALER_GRACE, cell.pod.pod["spec"]["terminationGracePeriodSeconds"]))
+    _delete_in_mid_message(cell, min(AUTOSCALER_GRACE, cell.pod.grace))
     cell.until_all_are_done()
 
 
@@ -107,7 +110,7 @@ def worker_liveness(cell: Cell) -> None:
     cell.send(cell.worker.slots, SHORT)
     cell.until_hands_are_full()
     cell.hang("worker")
-    cell.until("the worker's container is restarted", lambda: cell.pod.state("worker").restarts)
+    cell.until("the worker's container is restarted", lambda: cell.pod.restarts("worker"))
     cell.send(cell.worker.slots, 0.5)
     cell.until_all_are_done()
 
@@ -120,7 +123,7 @@ def sidecar_liveness(cell: Cell) -> None:
     cell.send(cell.worker.slots, LONG)
     cell.until_hands_are_full()
     cell.hang("sidecar")
-    cell.until("the sidecar is restarted", lambda: cell.pod.state("sidecar").restarts)
+    cell.until("the sidecar is restarted", lambda: cell.pod.restarts("sidecar"))
     cell.send(cell.worker.slots, 0.5)
     cell.until_all_are_done()
 
@@ -131,7 +134,7 @@ def out_of_memory(cell: Cell) -> None:
     _delete_in_mid_message(cell)
     time.sleep(1)
     cell.run_out_of_memory(cell.pod)
-    cell.until("the pod is gone", cell.pod.gone.is_set)
+    cell.until("the pod is gone", lambda: cell.pod.is_gone)
     cell.until_all_are_done()
 
 
@@ -141,7 +144,7 @@ def hook_not_run(cell: Cell) -> None:
     So nothing holds the sidecar, which leaves at the stop signal.
     """
     cell.start()
-    cell.pod.hooks_fail = True
+    cell.break_hooks(cell.pod)
     _delete_in_mid_message(cell)
     cell.until_all_are_done()
 
@@ -159,7 +162,7 @@ def second_term(cell: Cell) -> None:
     cell.start()
     _delete_in_mid_message(cell)
     time.sleep(1)
-    cell.pod.terminate_again()
+    cell.restart_kubelet(cell.pod)
     cell.until_all_are_done()
 
 
@@ -170,9 +173,9 @@ def crashes(cell: Cell) -> None:
     cell.until("a message crashes", lambda: cell.ledger.count("crash"))
     time.sleep(3)
     # A framework may survive its job; where it does not, CrashLoopBackOff must show the job's exit code.
-    assert set(cell.pod.state("worker").exit_codes) <= {CRASH_CODE}
+    assert set(cell.pod.exit_codes("worker")) <= {CRASH_CODE}
     cell.delete(cell.pod, replace=False)
-    cell.until("the pod is gone", cell.pod.gone.is_set)
+    cell.until("the pod is gone", lambda: cell.pod.is_gone)
 
 
 def broker_gone(cell: Cell) -> None:
@@ -180,9 +183,9 @@ def broker_gone(cell: Cell) -> None:
     cell.start()
     _delete_in_mid_message(cell)
     time.sleep(0.3)
-    cell.broker.kill()
+    cell.take_broker_away()
     time.sleep(1.5)
-    cell.broker.start()
+    cell.bring_broker_back()
     cell.until_all_are_done()
 
 

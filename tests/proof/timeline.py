@@ -55,7 +55,7 @@ def _is_shown(result: Result, protected: bool) -> bool:
 
 def _begin(result: Result) -> int:
     """Return when the first pod was deleted."""
-    return min(pod["deleted"] for pod in result["pods"] if pod["deleted"])
+    return min(int(pod["deleted"]) for pod in result["pods"] if pod["deleted"])
 
 
 def _seconds(when: int, begin: int) -> float:

@@ -22,9 +22,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from webhook.core.wrapping import MOUNT_PATH, sidecar_hook, worker_hook, wrap
-
 from tests.node.expansion import expand_all
+from webhook.core.wrapping import MOUNT_PATH, sidecar_hook, worker_hook, wrap
 
 WORKERS = Path(__file__).with_name("workers")
 PYTHON = (os.path.realpath(sys.executable), "-I", "-S")

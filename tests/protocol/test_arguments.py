@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.node.expansion import expand, expand_all
 from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT, keep_from_expansion
 
-from tests.node.expansion import expand, expand_all
 from .pods import Pod
 
 MODES = (("loop", "0"), ("signal", "TERM"))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from webhook.core.annotations import HEARD_SIGNALS, Mode, Settings, annotation_of
+from webhook.core.command_line import CommandLine
 from webhook.core.frameworks import Match, find_framework
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
@@ -13,6 +14,8 @@ from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker
 from webhook.core.wrapping import Wrapped, begins_with_wrapper, is_wrapped, wrap, wrapped_argv
 
+OWN_LOOP_DELAY = 1
+"""Seconds between runs of a shell string that loops by itself."""
 EXIT_MARGIN = 10
 """Seconds of the grace period that a worker's own time limit leaves for its exit."""
 
@@ -63,7 +66,7 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, container.name, framework.note))
     declared = _declared_signal(container)
-    setting = _signal(declared, settings, match) if mode is Mode.SIGNAL else str(settings.loop_delay or 0)
+    setting = _signal(declared, settings, match) if mode is Mode.SIGNAL else _delay(settings, line)
     if match:
         argv, said = _with_flags(argv, match, mode, circumstances, container.name)
         findings += said
@@ -136,6 +139,17 @@ def _declared_signal(container: Container) -> str:
 def _signal(declared: str, settings: Settings, match: Match | None) -> str:
     """Choose the signal to pass on: the annotation's, else the framework's, else what the kubelet would send."""
     return settings.stop_signal or (match and match.framework.signal) or declared or HEARD_SIGNALS[0]
+
+
+def _delay(settings: Settings, line: CommandLine) -> str:
+    """Choose the seconds between runs: none, unless they are asked for, or the shell string has a loop of its own.
+
+    Such a loop may have a kill file of its own. After a liveness restart it is still there, as nobody but us removes
+    his, and then every run ends at once, without a word: the wrapper would take all of a core.
+    """
+    if settings.loop_delay is not None:
+        return str(settings.loop_delay)
+    return str(OWN_LOOP_DELAY if line.loops else 0)
 
 
 def _with_flags(

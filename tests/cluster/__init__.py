@@ -1,0 +1,13 @@
+"""The scenarios of the proof in a real cluster: `make e2e-cluster`.
+
+KUBECONFIG     the cluster, which must be able to run pods with a hostPath volume
+E2E_BROKER     an image with redis-server, such as redis:7
+E2E_WORKERS    workers of tests/proof/workers and an image for each that has the framework's programs on its PATH,
+               such as "plain=python:3.13 celery=registry.example.com/celery:5"
+E2E_SCENARIOS  only these scenarios; all that need no access to the node, by default
+E2E_WEBHOOK    "installed": the webhook is installed in the cluster; by default the tests run it on 127.0.0.1, which the
+               API server must be able to reach
+
+Every pod runs on one node, because the ledger is a file there. All images must be available already. Everything is
+made in namespaces of its own, and removed afterwards.
+"""

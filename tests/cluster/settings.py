@@ -1,0 +1,43 @@
+"""What the environment says of the cluster: see the package's description."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from tests.proof.scenarios import SCENARIOS
+
+ON_THE_NODE = ("out-of-memory", "hook-not-run", "second-term")
+"""Scenarios that disturb the runtime or the kubelet itself, which needs access to the node."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The images and scenarios to run; empty where the environment says nothing."""
+
+    broker: str
+    workers: dict[str, str]
+    scenarios: list[str]
+    webhook_is_installed: bool
+
+    @property
+    def refusal(self) -> str:
+        """Say what is missing; empty where nothing is."""
+        if not os.environ.get("KUBECONFIG"):
+            return "no cluster: KUBECONFIG is not set"
+        if not self.broker or not self.workers:
+            return "no images: set E2E_BROKER and E2E_WORKERS"
+        return ""
+
+
+def read_settings() -> Settings:
+    """Read the environment."""
+    pairs = (word.partition("=") for word in os.environ.get("E2E_WORKERS", "").split())
+    wanted = os.environ.get("E2E_SCENARIOS", "").split()
+    known = [scenario.name for scenario in SCENARIOS if scenario.name not in ON_THE_NODE]
+    return Settings(
+        broker=os.environ.get("E2E_BROKER", ""),
+        workers={name: image for name, _, image in pairs},
+        scenarios=[name for name in known if name in wanted or not wanted],
+        webhook_is_installed=os.environ.get("E2E_WEBHOOK") == "installed",
+    )
