@@ -42,7 +42,7 @@ serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw
 
 test: $(INSTALLED) $(PROOF_INSTALLED)  ## Run all tests, with coverage.
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage run -m pytest -n auto --dist loadgroup
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
@@ -61,6 +61,7 @@ proof: $(INSTALLED) $(PROOF_INSTALLED)  ## Run the whole matrix of workers and d
 	$(BIN)/python -m tests.proof --rounds 3 --results $(PROOF)/results.json
 	$(BIN)/python -m tests.proof.report $(PROOF)/results.json
 	$(PROOF)/python/bin/python -m tests.proof.timeline $(PROOF)/results.json docs/rollout.svg
+	$(BIN)/python -m tests.documentation.readme
 
 e2e-cluster: $(INSTALLED)  ## Roll out Deployments in the cluster of KUBECONFIG; see CONTRIBUTING.md.
 	$(BIN)/python -m pytest -n 0 tests/cluster
@@ -70,7 +71,7 @@ lint: $(INSTALLED)  ## Check style, types and shell scripts.
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/shellcheck --shell=sh webhook/shell/*.sh
-	$(BIN)/shellcheck .ci/run
+	$(BIN)/shellcheck .ci/run tests/proof/workers/shared/sidecar.sh
 
 format: $(INSTALLED)  ## Format the code.
 	$(BIN)/ruff check --fix

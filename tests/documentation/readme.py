@@ -16,6 +16,7 @@ from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKE
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
+PROOF = ROOT / "docs" / "proof.md"
 EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
     "worker.sh": WORKER_SCRIPT,
@@ -78,7 +79,12 @@ def _template(text: str) -> str:
     return "".join(line.removeprefix("    ") for line in lines)
 
 
-PARTS = {part.__name__: part for part in (annotations, frameworks, explain, before, after)}
+def proof() -> str:
+    """Return the summary of docs/proof.md, which `make proof` writes."""
+    return PROOF.read_text().partition("<!-- begin: summary -->\n")[2].partition("\n<!-- end -->")[0]
+
+
+PARTS = {part.__name__: part for part in (annotations, frameworks, explain, proof, before, after)}
 
 
 def generated(text: str) -> str:

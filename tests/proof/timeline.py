@@ -70,6 +70,8 @@ def _draw_rollout(axis: Axes, result: Result) -> None:
         _bar(axis, row, _seconds(pod["started"], begin), _seconds(end or last, begin), POD, 0.9)
         for start, length, ended in _messages(result["lines"], pod, begin):
             _bar(axis, row, start, start + length, ENDED if ended else LOST, 0.5)
+            if not ended:
+                axis.plot(start + length, row, "X", color=LOST, markeredgecolor="white", markersize=10, zorder=3)
         if pod["deleted"]:
             axis.plot(_seconds(pod["deleted"], begin), row - 0.42, "v", color=DELETED, markersize=5)
             axis.plot(_seconds(end, begin), row, "|", color=DELETED, markersize=13, markeredgewidth=1.6)
