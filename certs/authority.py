@@ -1,0 +1,179 @@
+"""Certificate authorities and the server certificates that they sign."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+COMMON_NAME = "graceful-worker CA"
+
+
+class Unusable(ValueError):
+    """A certificate, a key, or both together cannot be used; the message says what to do about it."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A server's certificate and its key, both in PEM."""
+
+    certificate: bytes
+    key: bytes
+
+    @cached_property
+    def parsed(self) -> x509.Certificate:
+        """The certificate, or the first one of a chain."""
+        return x509.load_pem_x509_certificates(self.certificate)[0]
+
+    @property
+    def ends(self) -> datetime.datetime:
+        """When the certificate expires."""
+        return self.parsed.not_valid_after_utc
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA's certificate and its key, both in PEM."""
+
+    certificate: bytes
+    key: bytes
+
+    @classmethod
+    def create(cls, begin: datetime.datetime, end: datetime.datetime, common_name: str = COMMON_NAME) -> Authority:
+        """Make a new CA on the curve P-256."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        certificate = (
+            _builder(name, name, key.public_key(), key.public_key())
+            .not_valid_before(begin)
+            .not_valid_after(end)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+    @cached_property
+    def parsed(self) -> x509.Certificate:
+        """The CA's certificate."""
+        return x509.load_pem_x509_certificate(self.certificate)
+
+    @property
+    def ends(self) -> datetime.datetime:
+        """When the CA expires."""
+        return self.parsed.not_valid_after_utc
+
+    def check(self) -> None:
+        """Make sure that this is a CA, and the key is its own.
+
+        Raises:
+            Unusable: it is not.
+
+        """
+        try:
+            certificate = self.parsed
+            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+            own = self._key.public_key() == certificate.public_key()
+        except (ValueError, TypeError, x509.ExtensionNotFound) as error:
+            raise Unusable(f"no CA certificate with a key on an elliptic curve: {error}") from None
+        if not constraints.ca:
+            raise Unusable("the certificate is not that of a CA")
+        if not own:
+            raise Unusable("the key is not that of the CA's certificate")
+
+    def issue(self, hosts: Sequence[str], begin: datetime.datetime, end: datetime.datetime) -> Leaf:
+        """Issue a server certificate for DNS names and IP addresses; it never outlives its CA.
+
+        Raises:
+            ValueError: there is no host, or one is neither a DNS name nor an IP address.
+
+        """
+        if not hosts:
+            raise ValueError("a certificate needs at least one host")
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "graceful-worker")])
+        signer = self._key
+        certificate = (
+            _builder(subject, self.parsed.subject, key.public_key(), signer.public_key())
+            .not_valid_before(begin)
+            .not_valid_after(min(end, self.parsed.not_valid_after_utc))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([_alternative_name(host) for host in hosts]), critical=False)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .sign(signer, hashes.SHA256())
+        )
+        return Leaf(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+    @property
+    def _key(self) -> ec.EllipticCurvePrivateKey:
+        key = serialization.load_pem_private_key(self.key, password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise Unusable("the CA's key is on no elliptic curve")
+        return key
+
+
+def read_bundle(pem: bytes) -> list[x509.Certificate]:
+    """Read the certificates of a bundle; one that cannot be read has none."""
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        return []
+
+
+def write_bundle(certificates: Iterable[x509.Certificate]) -> bytes:
+    """Write certificates as one PEM text, each of them once."""
+    return b"".join(dict.fromkeys(c.public_bytes(serialization.Encoding.PEM) for c in certificates))
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    issuer_key: ec.EllipticCurvePublicKey,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder(subject_name=subject, issuer_name=issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        # CAs all have one name: by this, a client finds the right one among several in a bundle.
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _alternative_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if not host or any(character.isspace() or character == "/" for character in host):
+        raise ValueError(f"{host!r} is neither a DNS name nor an IP address")
+    return x509.DNSName(host)

@@ -1,0 +1,169 @@
+"""The cluster's part of the rotation: the Secret and the live configuration, read, changed and watched.
+
+By lightkube: made for this, asynchronous, 40 ms and 5 MB more than the server without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
+from httpx2 import HTTPError
+from lightkube import ApiError, AsyncClient
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.admissionregistration_v1 import MutatingWebhookConfiguration
+from lightkube.resources.core_v1 import Secret
+from lightkube.types import OnErrorAction, OnErrorResult, PatchType
+
+from certs.authority import Unusable, write_bundle
+from certs.rotation import Vault
+from certs.secret import ROTATE_ANNOTATION, TYPE, from_data, to_data, trusted_in
+
+FIELD_MANAGER = "graceful-worker"
+CONFLICT = 409
+NOT_FOUND = 404
+UNPROCESSABLE = 422
+"""What a JSON Patch gets whose `test` has failed."""
+
+
+class Changed(Exception):
+    """Somebody else has changed the object since it was read: read it again."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What to look after."""
+
+    namespace: str
+    secret: str
+    configuration: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read in the cluster; the versions are the API server's."""
+
+    bundles: Sequence[frozenset[x509.Certificate]]
+    configuration_version: str
+    vault: Vault | None
+    requested: str
+    secret: Secret | None
+    trouble: str = ""
+    """What is wrong with the Secret, where it is unusable."""
+
+
+class Cluster:
+    """Reads and changes the one Secret and the one configuration."""
+
+    def __init__(self, client: AsyncClient, names: Names) -> None:
+        self._client = client
+        self._names = names
+        self.changed = asyncio.Event()
+        """Set when a watch tells of a change."""
+
+    async def read(self) -> Reading:
+        """Read the bundles first and the vault after them: see rule 1 in `certs.rotation`.
+
+        Raises:
+            ApiError, HTTPError: the API server cannot be reached, or does not let us.
+
+        """
+        bundles, version = await self._read_configuration()
+        try:
+            secret = await self._client.get(Secret, self._names.secret, namespace=self._names.namespace)
+        except ApiError as error:
+            if error.status.code != NOT_FOUND:
+                raise
+            return Reading(bundles, version, None, "", None)
+        annotations = (secret.metadata and secret.metadata.annotations) or {}
+        data = {key: base64.b64decode(text) for key, text in (secret.data or {}).items()}
+        try:
+            return Reading(bundles, version, from_data(data), annotations.get(ROTATE_ANNOTATION, ""), secret)
+        except Unusable as unusable:
+            return Reading(bundles, version, None, "", secret, str(unusable))
+
+    async def _read_configuration(self) -> tuple[list[frozenset[x509.Certificate]], str]:
+        try:
+            configuration = await self._client.get(MutatingWebhookConfiguration, self._names.configuration)
+        except ApiError as error:
+            if error.status.code != NOT_FOUND:
+                raise
+            return [], ""
+        texts = [entry.clientConfig.caBundle or "" for entry in configuration.webhooks or ()]
+        version = configuration.metadata and configuration.metadata.resourceVersion
+        return [trusted_in(base64.b64decode(text)) for text in texts], version or ""
+
+    async def write(self, vault: Vault, reading: Reading) -> None:
+        """Put a vault into the Secret, in the version that was read.
+
+        Raises:
+            Changed: it has another version by now.
+
+        """
+        data = {key: base64.b64encode(value).decode() for key, value in to_data(vault).items()}
+        try:
+            if reading.secret is None:
+                metadata = ObjectMeta(name=self._names.secret, namespace=self._names.namespace)
+                await self._client.create(Secret(metadata=metadata, type=TYPE, data=data))
+            else:
+                reading.secret.data = data
+                await self._client.replace(reading.secret)
+        except ApiError as error:
+            raise _changed(error) from None
+
+    async def publish(self, certificates: frozenset[x509.Certificate], reading: Reading) -> None:
+        """Put CAs into the bundle of every entry, in the version of the configuration that was read.
+
+        Nothing but the bundles is touched: whoever applies the rest of the configuration finds it as it was.
+
+        Raises:
+            Changed: it has another version by now.
+
+        """
+        bundle = base64.b64encode(write_bundle(sorted(certificates, key=lambda c: c.not_valid_after_utc))).decode()
+        version = {"op": "test", "path": "/metadata/resourceVersion", "value": reading.configuration_version}
+        bundles = [
+            {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle}
+            for index in range(len(reading.bundles))
+        ]
+        patch: Any = [version, *bundles]
+        try:
+            await self._client.patch(
+                MutatingWebhookConfiguration,
+                self._names.configuration,
+                patch,
+                patch_type=PatchType.JSON,
+                field_manager=FIELD_MANAGER,
+            )
+        except ApiError as error:
+            raise _changed(error) from None
+
+    async def watch(self) -> None:
+        """Set `changed` whenever the Secret or the configuration changes, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(Secret, self._names.secret, self._names.namespace))
+            group.create_task(self._watch(MutatingWebhookConfiguration, self._names.configuration, None))
+
+    async def _watch(self, resource: Any, name: str, namespace: str | None) -> None:
+        while True:
+            with suppress(ApiError, HTTPError):
+                async for _ in self._client.watch(
+                    resource, namespace=namespace, fields={"metadata.name": name}, on_error=_stop
+                ):
+                    self.changed.set()
+            # The connection has ended: what has changed meanwhile is unknown.
+            self.changed.set()
+            await asyncio.sleep(1)
+
+
+def _stop(error: Exception, count: int) -> OnErrorResult:
+    return OnErrorResult(OnErrorAction.STOP)
+
+
+def _changed(error: ApiError) -> Exception:
+    return Changed() if error.status.code in (CONFLICT, UNPROCESSABLE) else error

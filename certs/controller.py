@@ -1,0 +1,168 @@
+"""The loop of one replica: looks, takes the step that the rotation says, and looks again."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from httpx2 import HTTPError
+from lightkube import ApiError
+
+from certs.authority import Unusable
+from certs.cluster import Changed, Cluster, Reading
+from certs.events import Events
+from certs.rotation import BEGIN, Publish, Sight, Sign, Step, Terms, Vault, Wait, Write, is_served_well, next_step
+from certs.serving import ServedCertificate
+
+LOGGER = "graceful_worker"
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds to wait after a failure: twice as long each time."""
+BREATH = 0.05
+"""Seconds between two steps, so that a replica that fights somebody else for a bundle does not take all of a core."""
+
+
+def wall_clock() -> datetime.datetime:
+    """Return the time."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The names in a leaf; the API server calls the first one."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def of_service(cls, service: str, namespace: str, domain: str) -> Hosts:
+        """Return the names of a Service."""
+        full = f"{service}.{namespace}.svc"
+        return cls((full, service, f"{service}.{namespace}", f"{full}.{domain}"))
+
+
+class Controller:
+    """Keeps one replica's certificate such that the API server accepts it."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        served: ServedCertificate,
+        hosts: Hosts,
+        events: Events,
+        terms: Terms | None = None,
+        clock: Callable[[], datetime.datetime] = wall_clock,
+    ) -> None:
+        self._cluster = cluster
+        self._served = served
+        self._hosts = hosts
+        self._events = events
+        self._terms = terms or Terms()
+        self._clock = clock
+        self._log = logging.getLogger(LOGGER)
+        self._signed = False
+        self._known: Vault | None = None
+        self._seen: object = None
+        self._since = time.monotonic()
+        self._sight: Sight | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the API server accepts the certificate, as far as this replica has seen, and at this time."""
+        if self._sight is None or not self._signed:
+            return False
+        sight = self._sight
+        return is_served_well(
+            Sight(self._clock(), sight.bundles, None, "", None, 0, self._served.leaf, self._hosts.names[0])
+        )
+
+    async def run(self) -> None:
+        """Look after the certificate until cancelled."""
+        watch = asyncio.create_task(self._cluster.watch())
+        pause = FIRST_PAUSE
+        try:
+            while True:
+                try:
+                    await self._rest(await self.step())
+                    pause = FIRST_PAUSE
+                except Changed:
+                    await asyncio.sleep(BREATH)
+                except (ApiError, HTTPError, Unusable, OSError) as error:
+                    self._events.failures += 1
+                    self._log.error("the certificates cannot be looked after: %s", _told(error))
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+    async def step(self) -> Step:
+        """Look, and take one step.
+
+        Raises:
+            Changed: somebody else was faster.
+            ApiError, HTTPError: the API server cannot be reached, or does not let us.
+
+        """
+        self._cluster.changed.clear()
+        # Before the vault is read: a leaf that is signed by what has been read is not to live longer from there on.
+        now = self._clock()
+        reading = await self._cluster.read()
+        sight = self._look(now, reading)
+        step = next_step(sight, self._terms)
+        if isinstance(step, Write):
+            await self._write(step, reading)
+        elif isinstance(step, Publish):
+            await self._cluster.publish(step.certificates, reading)
+            self._events.healings += 1
+            self._log.warning("every bundle holds the CA again: one did not, or has just become known")
+        elif isinstance(step, Sign):
+            self._sign(step, sight)
+        return step
+
+    def _look(self, now: datetime.datetime, reading: Reading) -> Sight:
+        seen = (reading.vault, tuple(reading.bundles))
+        if seen != self._seen:
+            self._seen, self._since = seen, time.monotonic()
+        leaf = self._served.leaf if self._signed else None
+        elapsed = time.monotonic() - self._since
+        host = self._hosts.names[0]
+        sight = Sight(now, reading.bundles, reading.vault, reading.requested, self._known, elapsed, leaf, host)
+        self._sight = sight
+        if reading.trouble:
+            self._log.error("the Secret of the CA is made anew: %s", reading.trouble)
+        if reading.vault is not None:
+            self._known = reading.vault
+            self._events.ca_ends = reading.vault.current.ends if reading.vault.current else None
+        return sight
+
+    async def _write(self, step: Write, reading: Reading) -> None:
+        await self._cluster.write(step.vault, reading)
+        self._log.info("the vault has changed: %s", step.why)
+        promoted = step.vault.current != (reading.vault and reading.vault.current)
+        self._events.rotations += bool(promoted and reading.vault and reading.vault.current)
+
+    def _sign(self, step: Sign, sight: Sight) -> None:
+        leaf = step.authority.issue(self._hosts.names, BEGIN, step.end)
+        self._served.exchange(leaf, tuple(sight.bundles[0]), self._hosts.names[0])
+        self._signed = True
+        self._events.leaf_ends = leaf.ends
+        self._log.info("a new certificate is served, valid until %s", leaf.ends.isoformat())
+
+    async def _rest(self, step: Step) -> None:
+        if not isinstance(step, Wait):
+            await asyncio.sleep(BREATH)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._cluster.changed.wait(), step.seconds)
+
+
+def _told(error: Exception) -> str:
+    """Say what went wrong: the API server's own words, which name no key."""
+    if isinstance(error, ApiError):
+        return f"{error.status.message} ({error.status.code})"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,20 @@
+"""What has happened to the certificates, for whoever counts it."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+
+@dataclass
+class Events:
+    """Counts since the start, and when what is in use ends."""
+
+    rotations: int = 0
+    """CAs that took another one's place."""
+    healings: int = 0
+    """Bundles that were put right."""
+    failures: int = 0
+    """Looks or steps that failed."""
+    leaf_ends: datetime.datetime | None = None
+    ca_ends: datetime.datetime | None = None

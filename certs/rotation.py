@@ -1,0 +1,216 @@
+"""The rotation of the CA as a state machine: what one replica does next, given what it sees. No I/O, no clock.
+
+Every replica runs it; there is no leader. What they share is the Secret (`Vault`) and the bundles of the live
+configuration; each changes them only in the version that it has read. A CA goes through these states in the vault:
+
+    next      belongs into the bundles; signs nothing yet
+    current   signs the leaves
+    previous  signs no more; stays in the bundles until no leaf of it can be left
+
+There is never a gap, because of these rules:
+
+1. The bundles hold all CAs of the vault. A replica reads the bundles first and the vault after that, and a CA is in the
+   vault before it is in a bundle: so whoever acts on an old view finds that the bundles have changed since.
+2. `next` becomes `current` only by a replica that has seen it in all bundles for a while: API servers learn of a change
+   by a watch, and not all at once.
+3. A replica signs with `current` only while it sees that CA in all bundles.
+4. `previous` is dropped only by a replica that has seen the vault unchanged for longer than a leaf lives.
+5. A CA of ours that is in a bundle but not in the vault (a Secret that was lost, or restored from a backup) may have
+   leaves: it becomes `previous` instead of being thrown out.
+
+Wall clocks jump. Rules 2 and 4 count on a clock that only goes on; certificates begin long ago, so that none is in the
+future for whoever checks it; and a leaf is dated by its CA where the replica's own clock is behind.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from certs.authority import COMMON_NAME, Authority, Leaf
+from certs.verification import refusal
+
+BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+"""Since when our certificates are valid: before anybody's clock."""
+LONGEST_WAIT = 60.0
+"""Seconds after which a replica looks anew though it was told of no change: the watch may have missed it."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How long things last."""
+
+    ca_validity: datetime.timedelta = datetime.timedelta(days=365)
+    leaf_validity: datetime.timedelta = datetime.timedelta(hours=24)
+    propagation: float = 5.0
+    """Seconds until every API server has learned of a changed bundle."""
+
+    @property
+    def retirement(self) -> float:
+        """Seconds until no leaf of a CA that signs no more can be left."""
+        return self.leaf_validity.total_seconds() + self.propagation
+
+    def create(self, now: datetime.datetime) -> Authority:
+        """Make a new CA."""
+        return Authority.create(BEGIN, now + self.ca_validity)
+
+    def is_due(self, authority: Authority, now: datetime.datetime) -> bool:
+        """Tell whether a CA needs a successor: in the last third of its life."""
+        return authority.ends - now < self.ca_validity / 3
+
+    def leaf_end(self, authority: Authority, now: datetime.datetime) -> datetime.datetime:
+        """Return when a leaf ends that is signed now; a clock that is behind the CA's own beginning is wrong."""
+        created = authority.ends - self.ca_validity
+        return min(max(now, created) + self.leaf_validity, authority.ends)
+
+
+@dataclass(frozen=True)
+class Vault:
+    """What the Secret holds; `current` is None until the first CA has been published."""
+
+    current: Authority | None = None
+    next: Authority | None = None
+    previous: tuple[x509.Certificate, ...] = ()
+    rotated: str = ""
+    """The request for a rotation that was carried out last."""
+
+    @property
+    def trusted(self) -> frozenset[x509.Certificate]:
+        """The CAs that belong into every bundle."""
+        return frozenset([*(authority.parsed for authority in (self.current, self.next) if authority), *self.previous])
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a replica sees and has."""
+
+    now: datetime.datetime
+    bundles: Sequence[frozenset[x509.Certificate]]
+    """The live bundle of every entry of the configuration; none where that is not installed."""
+    vault: Vault | None
+    """None where the Secret is absent, empty or unusable."""
+    requested: str
+    """The request for a rotation that stands in the Secret; empty where there is none."""
+    known: Vault | None
+    """The vault that this replica saw before."""
+    elapsed: float
+    """Seconds since this replica saw vault or bundles change."""
+    leaf: Leaf | None
+    """What it serves."""
+    host: str
+    """The name by which the API server calls it."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """Put a vault into the Secret, in the version that was read."""
+
+    vault: Vault
+    why: str
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Put these CAs into every bundle, in the version that was read."""
+
+    certificates: frozenset[x509.Certificate]
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Sign a leaf of one's own that ends at a time, and serve it."""
+
+    authority: Authority
+    end: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Do nothing for some seconds, unless something changes."""
+
+    seconds: float
+
+
+Step = Write | Publish | Sign | Wait
+
+
+def next_step(sight: Sight, terms: Terms) -> Step:
+    """Decide what to do next."""
+    vault = sight.vault
+    if vault is None:
+        return _found(sight, terms)
+    strays = tuple(_strays(sight, vault))
+    if strays:
+        return Write(replace(vault, previous=(*vault.previous, *strays)), "a bundle holds a CA of ours that was lost")
+    if any(bundle != vault.trusted for bundle in sight.bundles):
+        return Publish(vault.trusted)
+    if not sight.bundles:
+        return Wait(LONGEST_WAIT)
+    return _signed(sight, vault, terms) or _advance(sight, vault, terms)
+
+
+def is_served_well(sight: Sight) -> bool:
+    """Tell whether the API server accepts the leaf: every live bundle verifies it."""
+    leaf = sight.leaf
+    return (
+        leaf is not None
+        and bool(sight.bundles)
+        and not any(refusal(leaf, tuple(bundle), sight.host, sight.now) for bundle in sight.bundles)
+    )
+
+
+def _found(sight: Sight, terms: Terms) -> Write:
+    """Fill an empty Secret: with what was there before, else with a new CA beside those that are trusted already."""
+    if sight.known is not None:
+        return Write(sight.known, "the Secret was lost")
+    return Write(Vault(next=terms.create(sight.now), previous=tuple(_all(sight.bundles))), "there was no CA")
+
+
+def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
+    """Find CAs of ours that are live but not in the vault, and were not dropped from it by rule 4."""
+    dropped = frozenset(sight.known.previous if sight.known else ())
+    for certificate in _all(sight.bundles):
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        if certificate not in vault.trusted | dropped and any(name.value == COMMON_NAME for name in names):
+            yield certificate
+
+
+def _signed(sight: Sight, vault: Vault, terms: Terms) -> Step | None:
+    """Decide whether to sign a leaf; all bundles hold all of the vault here."""
+    if vault.current is None or vault.current.ends <= sight.now:
+        return None
+    sign = Sign(vault.current, terms.leaf_end(vault.current, sight.now))
+    if sight.leaf is None or not is_served_well(sight):
+        return sign
+    if refusal(sight.leaf, [vault.current.parsed], sight.host, sight.now):
+        # It is of another CA, but trusted still: there is time until all API servers know the new one.
+        return sign if sight.elapsed >= terms.propagation else Wait(terms.propagation - sight.elapsed)
+    is_due = sight.leaf.ends - sight.now < terms.leaf_validity / 2
+    return sign if is_due and sign.end > sight.leaf.ends else None
+
+
+def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
+    """Take the rotation one step on, once its time has come."""
+    current = vault.current
+    if vault.next is not None:
+        if sight.elapsed < terms.propagation:
+            return Wait(terms.propagation - sight.elapsed)
+        retired = (*((current.parsed,) if current else ()), *vault.previous)
+        return Write(replace(vault, current=vault.next, next=None, previous=retired), "the next CA is in every bundle")
+    asked_for = sight.requested not in ("", vault.rotated)
+    if current is None or asked_for or terms.is_due(current, sight.now):
+        why = "a rotation was asked for" if asked_for else "the CA comes of age"
+        return Write(replace(vault, next=terms.create(sight.now), rotated=sight.requested), why)
+    if not vault.previous:
+        return Wait(LONGEST_WAIT)
+    if sight.elapsed < terms.retirement:
+        return Wait(min(terms.retirement - sight.elapsed, LONGEST_WAIT))
+    return Write(replace(vault, previous=()), "no leaf of the previous CA is left")
+
+
+def _all(bundles: Iterable[frozenset[x509.Certificate]]) -> frozenset[x509.Certificate]:
+    return frozenset().union(*bundles)

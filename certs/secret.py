@@ -1,0 +1,56 @@
+"""The Secret that keeps the CAs, as bytes: what stands under which key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cryptography import x509
+
+from certs.authority import Authority, Unusable, read_bundle, write_bundle
+from certs.rotation import Vault
+
+TYPE = "kubernetes.io/tls"
+"""tls.crt and tls.key are the CA that signs, where people and tools look for them; this type asks for both keys."""
+ROTATE_ANNOTATION = "graceful-worker/rotate"
+"""On the Secret: a value that was not there before asks for a rotation."""
+
+
+def to_data(vault: Vault) -> dict[str, bytes]:
+    """Return the data of the Secret."""
+    data = {
+        "tls.crt": vault.current.certificate if vault.current else b"",
+        "tls.key": vault.current.key if vault.current else b"",
+        "previous.crt": write_bundle(vault.previous),
+        "rotated": vault.rotated.encode(),
+    }
+    if vault.next:
+        data |= {"next.crt": vault.next.certificate, "next.key": vault.next.key}
+    return data
+
+
+def from_data(data: Mapping[str, bytes]) -> Vault:
+    """Read the data of the Secret.
+
+    Raises:
+        Unusable: it holds no CA that can be used.
+
+    """
+    current, following = (_authority(data, name) for name in ("tls", "next"))
+    if current is None and following is None:
+        raise Unusable("the Secret holds no CA")
+    previous = read_bundle(data.get("previous.crt", b""))
+    return Vault(current, following, tuple(previous), data.get("rotated", b"").decode(errors="replace"))
+
+
+def _authority(data: Mapping[str, bytes], name: str) -> Authority | None:
+    certificate, key = data.get(f"{name}.crt", b""), data.get(f"{name}.key", b"")
+    if not certificate and not key:
+        return None
+    authority = Authority(certificate, key)
+    authority.check()
+    return authority
+
+
+def trusted_in(bundle: bytes) -> frozenset[x509.Certificate]:
+    """Return the CAs of a bundle of the configuration."""
+    return frozenset(read_bundle(bundle))

@@ -1,0 +1,99 @@
+"""The rotation of the CA, as a search over what replicas do and what goes wrong, in whatever order."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.certs.world import START, TERMS, settled
+
+REPLICAS = st.integers(0, 2)
+WORK = st.tuples(st.just("act"), REPLICAS)
+TOGETHER = st.tuples(st.just("work"), st.integers(1, 15))
+TIME = st.tuples(st.just("advance"), st.sampled_from([0.1, 1.0, 2.4, 5.0, 60.0, 6 * 3600.0]))
+TROUBLE = st.one_of(
+    st.tuples(st.just("crash"), REPLICAS),
+    st.tuples(st.just("delete_secret")),
+    st.tuples(st.just("restore_secret"), st.integers(0, 5)),
+    st.tuples(st.just("spoil_bundle"), st.booleans()),
+    st.tuples(st.just("ask_for_rotation")),
+    st.tuples(st.just("jump"), REPLICAS, st.sampled_from([-400, -2, 2, 40, 400, 4000])),
+)
+# Mostly work, so that rotations come far enough to be disturbed in all of their states.
+HISTORIES = st.lists(st.one_of(WORK, WORK, WORK, TOGETHER, TIME, TROUBLE, TROUBLE), max_size=60)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(HISTORIES)
+def test_no_served_leaf_ever_fails_and_all_ends_well(history: list[tuple[Any, ...]]) -> None:
+    world = settled()
+    for name, *arguments in history:
+        getattr(world, name)(*arguments)
+    world.settle()
+    assert [world.is_settled(index) for index in range(3)] == [True] * 3
+
+
+def test_an_empty_cluster_comes_to_one_ca_that_all_replicas_share() -> None:
+    world = settled()
+    assert world.vault is not None
+    assert world.vault.current is not None
+    assert world.bundles == (frozenset([world.vault.current.parsed]),) * 2
+    assert all(replica.leaf for replica in world.replicas)
+
+
+def test_a_ca_is_replaced_in_the_last_third_of_its_life_and_dropped_in_the_end() -> None:
+    world = settled()
+    assert world.vault is not None
+    before = world.vault.current
+    while world.vault is not None and world.vault.current == before:
+        assert world.now - START < TERMS.ca_validity
+        world.advance(3600.0)
+        for index in range(3):
+            for _ in range(9):
+                world.act(index)
+    assert world.now - START > TERMS.ca_validity * 0.6
+    world.settle()
+    assert world.vault.previous == ()
+
+
+@pytest.mark.parametrize("asked", [1, 5])
+def test_a_rotation_that_is_asked_for_is_carried_out_once(asked: int) -> None:
+    world = settled()
+    for _ in range(asked):
+        world.ask_for_rotation()
+    world.settle()
+    assert world.vault is not None
+    after = world.vault.current
+    world.settle()
+    assert world.vault.current == after
+
+
+def test_a_cluster_that_was_off_for_years_recovers() -> None:
+    world = settled()
+    for index in range(3):
+        world.crash(index)
+    world.seconds += datetime.timedelta(days=2000).total_seconds()
+    world.settle()
+    assert [world.is_settled(index) for index in range(3)] == [True] * 3
+
+
+def test_a_secret_restored_from_before_a_rotation_leaves_no_gap() -> None:
+    world = settled()
+    before = world.vault
+    world.ask_for_rotation()
+    world.settle()
+    world.restore_secret(world.backups.index(before))
+    world.work(60)
+    assert [world.is_settled(index) for index in range(3)] == [True] * 3
+
+
+def test_a_secret_that_was_lost_is_written_again_as_it_was() -> None:
+    world = settled()
+    before = world.vault
+    world.delete_secret()
+    world.settle()
+    assert world.vault == before

@@ -1,0 +1,200 @@
+"""A cluster in which replicas rotate their CA, one small step at a time, in whatever order, while things go wrong."""
+
+from __future__ import annotations
+
+import datetime
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+
+from cryptography import x509
+
+from certs.authority import Authority, Leaf
+from certs.rotation import BEGIN, Publish, Sight, Sign, Terms, Vault, Wait, Write, is_served_well, next_step
+from certs.verification import refusal
+
+HOST = "graceful-worker.graceful-worker.svc"
+TERMS = Terms(datetime.timedelta(days=90), datetime.timedelta(hours=24), 5.0)
+LAG = TERMS.propagation / 2
+"""Seconds by which an API server may be behind with what it knows of the configuration."""
+ENTRIES = 2
+START = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
+Bundle = frozenset[x509.Certificate]
+
+
+@dataclass
+class Replica:
+    """A replica: what it remembers, and how far it is with its look at the cluster."""
+
+    known: Vault | None = None
+    seen: object = None
+    since: float = 0.0
+    leaf: Leaf | None = None
+    offset: datetime.timedelta = datetime.timedelta()
+    began: datetime.datetime | None = None
+    bundles: tuple[Bundle, ...] | None = None
+    configuration_version: int = 0
+    sight: Sight | None = None
+    secret_version: int = 0
+
+
+@dataclass
+class World:
+    """The Secret, the configuration, the time, and three replicas."""
+
+    vault: Vault | None = None
+    secret_version: int = 0
+    requested: str = ""
+    bundles: tuple[Bundle, ...] = (frozenset(),) * ENTRIES
+    configuration_version: int = 1
+    seconds: float = 0.0
+    replicas: list[Replica] = field(default_factory=lambda: [Replica() for _ in range(3)])
+    past: list[tuple[float, tuple[Bundle, ...]]] = field(default_factory=list)
+    """Until when which bundles were live."""
+    disturbed: bool = False
+    """Whether somebody else has put the bundles wrong; then it is not the replicas' fault that leaves fail."""
+    backups: list[Vault | None] = field(default_factory=list)
+
+    @property
+    def now(self) -> datetime.datetime:
+        return START + datetime.timedelta(seconds=self.seconds)
+
+    # What a replica does, in three steps between which anything may happen
+
+    def act(self, index: int) -> None:
+        replica = self.replicas[index]
+        if replica.bundles is None:
+            replica.began = self.now + replica.offset
+            replica.bundles, replica.configuration_version = self.bundles, self.configuration_version
+        elif replica.sight is None:
+            self._read_vault(replica)
+        else:
+            sight, replica.sight, replica.bundles = replica.sight, None, None
+            self._take_step(replica, sight)
+        self.check()
+
+    def _read_vault(self, replica: Replica) -> None:
+        assert replica.bundles is not None
+        assert replica.began is not None
+        replica.secret_version = self.secret_version
+        seen = (self.vault, replica.bundles)
+        if seen != replica.seen:
+            replica.seen, replica.since = seen, self.seconds
+        elapsed = self.seconds - replica.since
+        replica.sight = Sight(
+            replica.began, replica.bundles, self.vault, self.requested, replica.known, elapsed, replica.leaf, HOST
+        )
+        replica.known = self.vault or replica.known
+
+    def _take_step(self, replica: Replica, sight: Sight) -> None:
+        step = next_step(sight, TERMS)
+        if isinstance(step, Write):
+            if self.secret_version == replica.secret_version:
+                self._store(step.vault)
+        elif isinstance(step, Publish):
+            if self.configuration_version == replica.configuration_version:
+                self._set_bundles((step.certificates,) * ENTRIES)
+                # What somebody else has put there, API servers may still have: not the replicas' fault either.
+                self.past = [] if self.disturbed else self.past
+                self.disturbed = False
+        elif isinstance(step, Sign):
+            replica.leaf = step.authority.issue([HOST], BEGIN, step.end)
+        else:
+            assert isinstance(step, Wait)
+            assert step.seconds > 0
+
+    def _store(self, vault: Vault | None) -> None:
+        self.backups.append(self.vault)
+        self.vault, self.secret_version = vault, self.secret_version + 1
+
+    def _set_bundles(self, bundles: tuple[Bundle, ...]) -> None:
+        self.past.append((self.seconds, self.bundles))
+        self.bundles, self.configuration_version = bundles, self.configuration_version + 1
+
+    def work(self, seconds: int) -> None:
+        """Let everybody look once a second."""
+        for _ in range(seconds):
+            self.advance(1.0)
+            for index in range(len(self.replicas)):
+                for _ in range(3):
+                    self.act(index)
+
+    # What goes wrong
+
+    def crash(self, index: int) -> None:
+        self.replicas[index] = Replica(offset=self.replicas[index].offset)
+
+    def delete_secret(self) -> None:
+        self._store(None)
+
+    def restore_secret(self, which: int) -> None:
+        if self.backups:
+            self._store(self.backups[which % len(self.backups)])
+
+    def spoil_bundle(self, foreign: bool) -> None:
+        spoilt = frozenset([FOREIGN.parsed]) if foreign else frozenset[x509.Certificate]()
+        self._set_bundles((spoilt, *self.bundles[1:]))
+        self.disturbed = True
+
+    def ask_for_rotation(self) -> None:
+        self.requested = f"{self.seconds}"
+
+    def jump(self, index: int, days: int) -> None:
+        self.replicas[index].offset = datetime.timedelta(days=days)
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.check()
+
+    # What must hold
+
+    def check(self) -> None:
+        """No replica that takes itself for ready fails against a bundle that an API server may have at this time."""
+        if self.disturbed:
+            return
+        live = [self.bundles] + [bundles for until, bundles in self.past if until > self.seconds - LAG]
+        for replica in self.replicas:
+            leaf = replica.leaf
+            if leaf is None or leaf.ends <= self.now:
+                continue
+            for bundle in (bundle for bundles in live for bundle in bundles):
+                assert is_of(leaf, bundle)
+
+    def settle(self) -> None:
+        """Let everybody work undisturbed until nothing is left to be done."""
+        for replica in self.replicas:
+            replica.offset = datetime.timedelta()
+        for pause in (0.0, 1.0, TERMS.propagation, 60.0, 3600.0, TERMS.retirement, 1.0, TERMS.propagation, 3600.0):
+            for _ in range(4):
+                self.seconds += pause / 4
+                for index in range(len(self.replicas)):
+                    for _ in range(6):
+                        self.act(index)
+
+    def is_settled(self, index: int) -> bool:
+        replica = self.replicas[index]
+        sight = Sight(self.now, self.bundles, self.vault, "", None, 0, replica.leaf, HOST)
+        vault = self.vault
+        return vault is not None and is_served_well(sight) and vault.next is None and vault.current is not None
+
+
+@lru_cache(maxsize=10_000)
+def is_of(leaf: Leaf, bundle: Bundle) -> bool:
+    """Tell whether a leaf that has not expired is verified by a bundle."""
+    return not refusal(leaf, tuple(bundle), HOST, leaf.ends - datetime.timedelta(seconds=1))
+
+
+FOREIGN = Authority.create(BEGIN, START + datetime.timedelta(days=9000), "somebody else's CA")
+
+
+def settled() -> World:
+    """Return a world in which all is well."""
+    return deepcopy(_settled())
+
+
+@cache
+def _settled() -> World:
+    world = World()
+    world.settle()
+    world.past.clear()
+    return world
