@@ -31,7 +31,7 @@ demo: $(INSTALLED)  ## Watch a pod being protected, and a termination in mid-mes
 	@$(BIN)/python -m demo
 
 serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw-away certificate.
-	@$(BIN)/graceful-worker certs $(LOCAL)/certs >/dev/null
+	@$(BIN)/graceful-worker certs issue $(LOCAL)/certs >/dev/null
 	@echo "The webhook is about to listen on https://127.0.0.1:8443. To try it, in another terminal:"
 	@echo
 	@echo "  curl --cacert $(LOCAL)/certs/ca.crt -H 'Content-Type: application/json' \\"
@@ -48,10 +48,11 @@ test: $(INSTALLED) $(PROOF_INSTALLED)  ## Run all tests, with coverage.
 
 proof-workers: $(PROOF_INSTALLED)  ## Install the frameworks whose workers the proof runs; Debian's packages are named in CONTRIBUTING.md.
 
-$(PROOF_INSTALLED): requirements/proof.txt $(BULLMQ)/package-lock.json | $(INSTALLED)
+$(PROOF_INSTALLED): requirements/proof.txt requirements/proof-arq.txt $(BULLMQ)/package-lock.json | $(INSTALLED)
 	@echo "Installing the workers of the proof into $(PROOF) ..."
-	@test -x $(PROOF)/python/bin/python || $(BIN)/python -m venv $(PROOF)/python
+	@for name in python arq; do test -x $(PROOF)/$$name/bin/python || $(BIN)/python -m venv $(PROOF)/$$name || exit 1; done
 	@$(PROOF)/python/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/proof.txt
+	@$(PROOF)/arq/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/proof-arq.txt
 	@cp $(BULLMQ)/package.json $(BULLMQ)/package-lock.json $(PROOF)
 	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(PROOF); \
 		else echo "npm is not installed: BullMQ is left out."; fi
@@ -84,6 +85,8 @@ lock: $(INSTALLED)  ## Renew requirements/*.txt from pyproject.toml; needs uv.
 		--no-header --upgrade --output-file requirements/dev.txt
 	uv pip compile --group proof --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --output-file requirements/proof.txt
+	uv pip compile --group proof-arq --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade --output-file requirements/proof-arq.txt
 	cd $(BULLMQ) && npm install --package-lock-only --omit-lockfile-registry-resolved
 
 clean:  ## Remove everything that the other targets made.

@@ -6,18 +6,18 @@ import asyncio
 import datetime
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from httpx2 import HTTPError
 from lightkube import ApiError
 
 from certs.authority import Unusable
 from certs.cluster import Changed, Cluster, Reading
-from certs.events import Events
-from certs.rotation import BEGIN, Publish, Sight, Sign, Step, Terms, Vault, Wait, Write, is_served_well, next_step
+from certs.events import Events, wall_clock
+from certs.rotation import BEGIN, Publish, Sight, Sign, Step, Vault, Wait, Write, is_served_well, next_step
 from certs.serving import ServedCertificate
+from certs.terms import Terms
 
 LOGGER = "graceful_worker"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -26,22 +26,10 @@ BREATH = 0.05
 """Seconds between two steps, so that a replica that fights somebody else for a bundle does not take all of a core."""
 
 
-def wall_clock() -> datetime.datetime:
-    """Return the time."""
-    return datetime.datetime.now(datetime.UTC)
-
-
-@dataclass(frozen=True)
-class Hosts:
-    """The names in a leaf; the API server calls the first one."""
-
-    names: tuple[str, ...]
-
-    @classmethod
-    def of_service(cls, service: str, namespace: str, domain: str) -> Hosts:
-        """Return the names of a Service."""
-        full = f"{service}.{namespace}.svc"
-        return cls((full, service, f"{service}.{namespace}", f"{full}.{domain}"))
+def hosts_of(service: str, namespace: str, domain: str) -> tuple[str, ...]:
+    """Return the names of a Service; the API server calls the first one."""
+    full = f"{service}.{namespace}.svc"
+    return full, service, f"{service}.{namespace}", f"{full}.{domain}"
 
 
 class Controller:
@@ -51,7 +39,7 @@ class Controller:
         self,
         cluster: Cluster,
         served: ServedCertificate,
-        hosts: Hosts,
+        hosts: Sequence[str],
         events: Events,
         terms: Terms | None = None,
         clock: Callable[[], datetime.datetime] = wall_clock,
@@ -75,9 +63,7 @@ class Controller:
         if self._sight is None or not self._signed:
             return False
         sight = self._sight
-        return is_served_well(
-            Sight(self._clock(), sight.bundles, None, "", None, 0, self._served.leaf, self._hosts.names[0])
-        )
+        return is_served_well(Sight(self._clock(), sight.bundles, None, "", None, 0, self._served.leaf, self._hosts[0]))
 
     async def run(self) -> None:
         """Look after the certificate until cancelled."""
@@ -130,7 +116,7 @@ class Controller:
             self._seen, self._since = seen, time.monotonic()
         leaf = self._served.leaf if self._signed else None
         elapsed = time.monotonic() - self._since
-        host = self._hosts.names[0]
+        host = self._hosts[0]
         sight = Sight(now, reading.bundles, reading.vault, reading.requested, self._known, elapsed, leaf, host)
         self._sight = sight
         if reading.trouble:
@@ -147,8 +133,8 @@ class Controller:
         self._events.rotations += bool(promoted and reading.vault and reading.vault.current)
 
     def _sign(self, step: Sign, sight: Sight) -> None:
-        leaf = step.authority.issue(self._hosts.names, BEGIN, step.end)
-        self._served.exchange(leaf, tuple(sight.bundles[0]), self._hosts.names[0])
+        leaf = step.authority.issue(self._hosts, BEGIN, step.end)
+        self._served.exchange(leaf, tuple(sight.bundles[0]), self._hosts[0])
         self._signed = True
         self._events.leaf_ends = leaf.ends
         self._log.info("a new certificate is served, valid until %s", leaf.ends.isoformat())

@@ -6,6 +6,11 @@ import datetime
 from dataclasses import dataclass
 
 
+def wall_clock() -> datetime.datetime:
+    """Return the time."""
+    return datetime.datetime.now(datetime.UTC)
+
+
 @dataclass
 class Events:
     """Counts since the start, and when what is in use ends."""

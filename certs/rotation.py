@@ -32,40 +32,13 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from certs.authority import COMMON_NAME, Authority, Leaf
+from certs.terms import Terms
 from certs.verification import refusal
 
 BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 """Since when our certificates are valid: before anybody's clock."""
 LONGEST_WAIT = 60.0
 """Seconds after which a replica looks anew though it was told of no change: the watch may have missed it."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """How long things last."""
-
-    ca_validity: datetime.timedelta = datetime.timedelta(days=365)
-    leaf_validity: datetime.timedelta = datetime.timedelta(hours=24)
-    propagation: float = 5.0
-    """Seconds until every API server has learned of a changed bundle."""
-
-    @property
-    def retirement(self) -> float:
-        """Seconds until no leaf of a CA that signs no more can be left."""
-        return self.leaf_validity.total_seconds() + self.propagation
-
-    def create(self, now: datetime.datetime) -> Authority:
-        """Make a new CA."""
-        return Authority.create(BEGIN, now + self.ca_validity)
-
-    def is_due(self, authority: Authority, now: datetime.datetime) -> bool:
-        """Tell whether a CA needs a successor: in the last third of its life."""
-        return authority.ends - now < self.ca_validity / 3
-
-    def leaf_end(self, authority: Authority, now: datetime.datetime) -> datetime.datetime:
-        """Return when a leaf ends that is signed now; a clock that is behind the CA's own beginning is wrong."""
-        created = authority.ends - self.ca_validity
-        return min(max(now, created) + self.leaf_validity, authority.ends)
 
 
 @dataclass(frozen=True)
@@ -167,7 +140,7 @@ def _found(sight: Sight, terms: Terms) -> Write:
     """Fill an empty Secret: with what was there before, else with a new CA beside those that are trusted already."""
     if sight.known is not None:
         return Write(sight.known, "the Secret was lost")
-    return Write(Vault(next=terms.create(sight.now), previous=tuple(_all(sight.bundles))), "there was no CA")
+    return Write(Vault(next=_create(sight, terms), previous=tuple(_all(sight.bundles))), "there was no CA")
 
 
 def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
@@ -183,7 +156,7 @@ def _signed(sight: Sight, vault: Vault, terms: Terms) -> Step | None:
     """Decide whether to sign a leaf; all bundles hold all of the vault here."""
     if vault.current is None or vault.current.ends <= sight.now:
         return None
-    sign = Sign(vault.current, terms.leaf_end(vault.current, sight.now))
+    sign = Sign(vault.current, _leaf_end(vault.current, sight.now, terms))
     if sight.leaf is None or not is_served_well(sight):
         return sign
     if refusal(sight.leaf, [vault.current.parsed], sight.host, sight.now):
@@ -202,9 +175,9 @@ def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
         retired = (*((current.parsed,) if current else ()), *vault.previous)
         return Write(replace(vault, current=vault.next, next=None, previous=retired), "the next CA is in every bundle")
     asked_for = sight.requested not in ("", vault.rotated)
-    if current is None or asked_for or terms.is_due(current, sight.now):
+    if current is None or asked_for or _is_due(current, sight.now, terms):
         why = "a rotation was asked for" if asked_for else "the CA comes of age"
-        return Write(replace(vault, next=terms.create(sight.now), rotated=sight.requested), why)
+        return Write(replace(vault, next=_create(sight, terms), rotated=sight.requested), why)
     if not vault.previous:
         return Wait(LONGEST_WAIT)
     if sight.elapsed < terms.retirement:
@@ -214,3 +187,18 @@ def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
 
 def _all(bundles: Iterable[frozenset[x509.Certificate]]) -> frozenset[x509.Certificate]:
     return frozenset().union(*bundles)
+
+
+def _create(sight: Sight, terms: Terms) -> Authority:
+    return Authority.create(BEGIN, sight.now + terms.ca_validity)
+
+
+def _is_due(authority: Authority, now: datetime.datetime, terms: Terms) -> bool:
+    """Tell whether a CA needs a successor: in the last third of its life."""
+    return authority.ends - now < terms.ca_validity / 3
+
+
+def _leaf_end(authority: Authority, now: datetime.datetime, terms: Terms) -> datetime.datetime:
+    """Return when a leaf ends that is signed now; a clock that is behind the CA's own beginning is wrong."""
+    created = authority.ends - terms.ca_validity
+    return min(max(now, created) + terms.leaf_validity, authority.ends)

@@ -10,7 +10,8 @@ from functools import cache, lru_cache
 from cryptography import x509
 
 from certs.authority import Authority, Leaf
-from certs.rotation import BEGIN, Publish, Sight, Sign, Terms, Vault, Wait, Write, is_served_well, next_step
+from certs.rotation import BEGIN, Publish, Sight, Sign, Vault, Wait, Write, is_served_well, next_step
+from certs.terms import Terms
 from certs.verification import refusal
 
 HOST = "graceful-worker.graceful-worker.svc"

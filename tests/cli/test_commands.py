@@ -179,27 +179,69 @@ def test_uninject_refuses_a_forged_record() -> None:
     assert "graceful-worker/status" in result.stderr
 
 
-def test_certs_writes_a_key_that_only_its_owner_reads(tmp_path: Path) -> None:
-    assert run("certs", "--host", "webhook.example.com", str(tmp_path / "pair")).exit_code == 0
+def test_certs_issue_writes_a_key_that_only_its_owner_reads(tmp_path: Path) -> None:
+    assert run("certs", "issue", "--host", "webhook.example.com", str(tmp_path / "pair")).exit_code == 0
     assert (tmp_path / "pair" / "tls.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_certs_refuses_a_name_that_is_none(tmp_path: Path) -> None:
-    result = run("certs", "--host", "a b", str(tmp_path))
+def test_certs_issue_refuses_a_name_that_is_none(tmp_path: Path) -> None:
+    result = run("certs", "issue", "--host", "a b", str(tmp_path))
     assert result.exit_code == 1
     assert "neither a DNS name nor an IP address" in result.stderr
 
 
+def test_certs_show_says_for_whom_by_whom_and_until_when(tmp_path: Path) -> None:
+    run("certs", "issue", "--host", "webhook.example.com", str(tmp_path))
+    text = run("certs", "show", str(tmp_path / "tls.crt")).stdout
+    for part in ("CN=graceful-worker\n", "signed by CN=graceful-worker throw-away CA", "for       webhook.example.com"):
+        assert part in text
+
+
+def test_certs_show_refuses_what_is_no_certificate(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("nonsense")
+    result = run("certs", "show", str(tmp_path / "file"))
+    assert result.exit_code == 1
+    assert "holds no certificate" in result.stderr
+
+
+def checked(tmp_path: Path, host: str, ca: str = "a", key: str = "a") -> Result:
+    for folder in ("a", "b"):
+        run("certs", "issue", "--host", "webhook.shop.svc", str(tmp_path / folder))
+    files = {"--cert": "a/tls.crt", "--key": f"{key}/tls.key", "--ca": f"{ca}/ca.crt"}
+    words = [word for flag, file in files.items() for word in (flag, str(tmp_path / file))]
+    return run("certs", "check", *words, "--host", host)
+
+
+def test_certs_check_accepts_what_the_api_server_accepts(tmp_path: Path) -> None:
+    assert "accepts it for webhook.shop.svc" in checked(tmp_path, "webhook.shop.svc").stdout
+
+
+@pytest.mark.parametrize(
+    ("host", "ca", "key"), [("other.svc", "a", "a"), ("webhook.shop.svc", "b", "a"), ("webhook.shop.svc", "a", "b")]
+)
+def test_certs_check_refuses_another_host_ca_or_key(tmp_path: Path, host: str, ca: str, key: str) -> None:
+    assert checked(tmp_path, host, ca, key).exit_code == 1
+
+
 def test_serve_refuses_a_certificate_without_its_key(tmp_path: Path) -> None:
-    run("certs", str(tmp_path / "a"))
-    run("certs", str(tmp_path / "b"))
+    run("certs", "issue", str(tmp_path / "a"))
+    run("certs", "issue", str(tmp_path / "b"))
     pair = ["--tls-cert", str(tmp_path / "a" / "tls.crt"), "--tls-key", str(tmp_path / "b" / "tls.key")]
     result = run("serve", *pair)
     assert result.exit_code == 1
     assert "cannot be used" in result.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["inject"], ["uninject"], ["diff"], ["explain"], ["certs"], ["serve"]])
+@pytest.mark.parametrize("options", [[], ["--tls-cert", __file__]])
+def test_serve_says_what_to_give_where_there_is_no_certificate(options: list[str]) -> None:
+    result = run("serve", *options)
+    assert result.exit_code == 1
+    assert "--tls-key" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["inject"], ["uninject"], ["diff"], ["explain"], ["certs"], ["certs", "check"], ["serve"]]
+)
 def test_help_says_what_a_command_does(command: list[str]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -208,7 +250,18 @@ def test_help_says_what_a_command_does(command: list[str]) -> None:
 
 def test_serve_help_names_the_environment_variables() -> None:
     text = run("serve", "--help").stdout
-    for name in ("HOST", "PORT", "TLS_CERT", "TLS_KEY", "GRACE_PERIOD", "BODY_LIMIT", "DRAIN", "LOG_LEVEL"):
+    for name in (
+        "HOST",
+        "PORT",
+        "TLS_CERT",
+        "TLS_KEY",
+        "NAMESPACE",
+        "CA_SECRET",
+        "GRACE_PERIOD",
+        "BODY_LIMIT",
+        "DRAIN",
+        "LOG_LEVEL",
+    ):
         assert f"GRACEFUL_WORKER_{name}" in text
 
 

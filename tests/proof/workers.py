@@ -19,7 +19,7 @@ FOLDER = Path(__file__).with_name("workers")
 SHARED = FOLDER / "shared"
 MANIFEST = Path(__file__).with_name("deployment.yaml")
 INSTALLED = Path(__file__).parent.parent.parent / ".local" / "proof"
-"""Where `make proof-workers` puts the frameworks: `python` (a virtual environment) and `node_modules`."""
+"""Where `make proof-workers` puts the frameworks: `python` and `arq` (virtual environments), `node_modules`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Worker:
             # The programs of a virtual environment name its path.
             Mount(INSTALLED, str(INSTALLED), read_only=True),
         ]
-        path = f"{INSTALLED}/python/bin:{Path(sys.base_prefix, 'bin')}:/usr/local/bin:/usr/bin:/bin"
+        path = f"{INSTALLED}/python/bin:{INSTALLED}/arq/bin:{Path(sys.base_prefix, 'bin')}:/usr/local/bin:/usr/bin:/bin"
         environment = {"PATH": path, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
         return Image(tuple(mounts), environment, "/app")
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from webhook.core.decision import Policy
 from webhook.server import review
-from webhook.server.options import Limits, ServerOptions
+from webhook.server.options import Files, Limits, ServerOptions
 from webhook.server.serving import serve
 
 
@@ -25,7 +26,8 @@ def main() -> None:
     if options.pop("defect", False):
         review.inject = fail
     limits = Limits(**options.pop("limits", {}))
-    serve(Policy(), ServerOptions(limits=limits, **options))
+    tls = Files(Path(options.pop("tls_cert")), Path(options.pop("tls_key")))
+    serve(Policy(), ServerOptions(limits=limits, tls=tls, **options))
 
 
 main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from certs.terms import Terms
 from webhook import __version__
+from webhook.cli.certificates import certs
 from webhook.cli.explanation import difference, explain
 from webhook.cli.manifests import Manifest, Unreadable, read_manifest
 from webhook.core.annotations import LONGEST_DURATION, duration
@@ -19,7 +22,7 @@ from webhook.core.pod import Malformed
 from webhook.core.reasons import Kind
 from webhook.core.refusal import Refused
 from webhook.core.restoring import restore
-from webhook.server.options import DRAIN_SECONDS, Limits, ServerOptions
+from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, ServerOptions
 
 ENVIRONMENT_PREFIX = "GRACEFUL_WORKER_"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -157,31 +160,27 @@ def explain_command(filenames: tuple[str, ...], only_labelled: bool, grace_perio
     sys.exit(1 if refused else 0)
 
 
-@main.command("certs")
-@click.option(
-    "--host",
-    "hosts",
-    multiple=True,
-    metavar="NAME",
-    help="DNS name or IP address of the server; may be given several times.  [default: this machine]",
-)
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def certs_command(hosts: tuple[str, ...], folder: Path) -> None:
-    """Write a throw-away CA and server certificate, valid for a week, to FOLDER: ca.crt, tls.crt, tls.key."""
-    from certs.throwaway import LOCAL_HOSTS, issue  # noqa: PLC0415 - manifests need no cryptography
-
-    try:
-        issue(hosts or LOCAL_HOSTS).write(folder)
-    except (ValueError, OSError) as error:
-        _fail(str(error))
-    click.echo(f"{folder / 'ca.crt'}\n{folder / 'tls.crt'}\n{folder / 'tls.key'}")
+main.add_command(certs)
 
 
 @main.command("serve")
 @setting("--host", default="0.0.0.0", help="Address to listen on.")  # noqa: S104 - a pod has to
 @setting("--port", type=click.IntRange(0, 65535), default=8443, help="Port to listen on.")
-@setting("--tls-cert", required=True, type=click.Path(exists=True, dir_okay=False), help="Certificate chain, PEM.")
-@setting("--tls-key", required=True, type=click.Path(exists=True, dir_okay=False), help="The certificate's key, PEM.")
+@setting("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate chain, PEM.")
+@setting("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM.")
+@setting("--namespace", help="Namespace of the webhook; without --tls-cert it keeps a CA of its own there.")
+@setting("--service", default="graceful-worker", help="Service by which the API server calls.")
+@setting("--ca-secret", default="graceful-worker-ca", help="Secret that keeps the CA.")
+@setting("--configuration", default="graceful-worker", help="MutatingWebhookConfiguration to keep the CA bundle of.")
+@setting("--cluster-domain", default="cluster.local", help="Domain of the cluster's Services.")
+@setting("--ca-days", type=click.IntRange(1, 3650), default=365, help="Days that a CA is valid.")
+@setting("--certificate-validity", type=Duration(), default="24h", help="How long a certificate is valid.")
+@setting(
+    "--propagation",
+    type=Duration(),
+    default="5s",
+    help="How long API servers take to learn of a changed bundle, at most.",
+)
 @grace_period_setting
 @setting(
     "--body-limit",
@@ -196,21 +195,54 @@ def certs_command(hosts: tuple[str, ...], folder: Path) -> None:
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="What is logged."
 )
 def serve_command(
-    host: str, port: int, tls_cert: str, tls_key: str, grace_period: int, body_limit: int, drain: float, log_level: str
+    host: str,
+    port: int,
+    grace_period: int,
+    body_limit: int,
+    drain: float,
+    log_level: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    **cluster: Any,
 ) -> None:
-    """Serve the webhook over HTTPS: POST /mutate, and /healthz, /readyz, /metrics."""
-    import ssl  # noqa: PLC0415 - only serving needs these, and they cost half a second
+    """Serve the webhook over HTTPS: POST /mutate, and /healthz, /readyz, /metrics.
 
+    The certificate is that of --tls-cert and --tls-key, which is read anew when it changes; without these, the webhook
+    keeps a CA of its own in the cluster.
+    """
+    from certs.authority import Unusable  # noqa: PLC0415 - only serving needs these, and they cost half a second
     from webhook.server.serving import serve  # noqa: PLC0415
 
+    tls = _tls(tls_cert, tls_key, **cluster)
+    options = ServerOptions(host, port, tls, Limits(body_bytes=body_limit), drain_seconds=drain, log_level=log_level)
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(tls_cert, tls_key)
-    except (ssl.SSLError, OSError) as error:
-        _fail(f"the certificate {tls_cert} and the key {tls_key} cannot be used: {error}")
-    options = ServerOptions(
-        host, port, tls_cert, tls_key, Limits(body_bytes=body_limit), drain_seconds=drain, log_level=log_level
+        serve(Policy(grace_period), options)
+    except Unusable as unusable:
+        _fail(str(unusable))
+
+
+def _tls(
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    namespace: str | None,
+    service: str,
+    ca_secret: str,
+    configuration: str,
+    cluster_domain: str,
+    ca_days: int,
+    certificate_validity: int,
+    propagation: int,
+) -> Files | Cluster:
+    if tls_cert and tls_key:
+        return Files(tls_cert, tls_key)
+    if tls_cert or tls_key:
+        _fail("--tls-cert and --tls-key belong together: give both, or neither to have a CA kept in the cluster")
+    if not namespace:
+        _fail("give --tls-cert and --tls-key, or --namespace to have a CA kept in the cluster")
+    terms = Terms(
+        datetime.timedelta(days=ca_days), datetime.timedelta(seconds=certificate_validity), float(propagation)
     )
-    serve(Policy(grace_period), options)
+    return Cluster(namespace, service, ca_secret, configuration, cluster_domain, terms)
 
 
 def _read(filenames: Iterable[str], exit_code: int = 1) -> list[Manifest]:

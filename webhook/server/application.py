@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.core.reasons import Reason
 from webhook.server import review as admission
@@ -35,9 +36,10 @@ _UNREAD = frozenset({Reason.REVIEW_TOO_LARGE, Reason.REVIEW_TOO_SLOW, Reason.REV
 
 @dataclass(slots=True)
 class Readiness:
-    """Whether the server takes new requests: false while it drains."""
+    """Whether the server takes new requests: not while it drains, nor without a certificate that is accepted."""
 
     draining: bool = field(default=False)
+    certificate_is_accepted: Callable[[], bool] = field(default=lambda: True)
 
 
 class Rejected(Exception):  # an HTTP error for the client, not a defect
@@ -54,10 +56,11 @@ def create_application(
     limits: Limits | None = None,
     readiness: Readiness | None = None,
     clock: Callable[[], float] = perf_counter,
+    events: Events | None = None,
 ) -> FastAPI:
-    """Build the application; `clock` counts seconds."""
+    """Build the application; `clock` counts seconds, `events` are those of the certificates."""
     application = FastAPI(title="graceful-worker", openapi_url=None, redirect_slashes=False)
-    metrics = Metrics()
+    metrics = Metrics(events or Events())
     mutation = Mutation(policy, limits or Limits(), metrics, clock)
     ready = readiness or Readiness()
     application.add_api_route("/mutate", mutation.mutate, methods=["POST"], response_model=None)
@@ -70,6 +73,8 @@ def create_application(
     async def readyz() -> Response:
         if ready.draining:
             return Response(b'{"status":"draining"}', HTTPStatus.SERVICE_UNAVAILABLE, media_type=JSON)
+        if not ready.certificate_is_accepted():
+            return Response(b'{"status":"no certificate"}', HTTPStatus.SERVICE_UNAVAILABLE, media_type=JSON)
         return Response(b'{"status":"ok"}', media_type=JSON)
 
     @application.get("/metrics")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from certs.events import Events
 from webhook import __version__
 from webhook.core.reasons import Kind, Reason
 
@@ -18,11 +22,34 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
+class CertificateCollector(Collector):
+    """Shows what has happened to the certificates, as it stands when it is asked for."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics; a certificate that there is not has no expiry."""
+        events = self._events
+        for name, what, ends in (("leaf", "served certificate", events.leaf_ends), ("ca", "CA", events.ca_ends)):
+            gauge = GaugeMetricFamily(f"graceful_worker_{name}_expiry_timestamp_seconds", f"When the {what} expires.")
+            if ends is not None:
+                gauge.add_metric([], ends.timestamp())
+            yield gauge
+        for name, what, count in (
+            ("ca_rotations", "CAs that took another one's place, by this replica.", events.rotations),
+            ("bundle_healings", "Times that this replica put the configuration's bundles right.", events.healings),
+            ("certificate_failures", "Failed attempts to look after the certificates.", events.failures),
+        ):
+            yield CounterMetricFamily(f"graceful_worker_{name}", what, value=count)
+
+
 class Metrics:
     """The metrics of one server; no label takes its values from a request, so their number stays bounded."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: Events) -> None:
         self._registry = CollectorRegistry()
+        self._registry.register(CertificateCollector(events))
         labels = ("outcome", "reason", "dry_run")
         self._reviews = Counter(
             "graceful_worker_reviews", "Admission reviews answered.", labels, registry=self._registry

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from certs.terms import Terms
 
 DRAIN_SECONDS = 5.0
 """How long the server goes on serving after SIGTERM."""
@@ -20,6 +23,26 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """A certificate chain and its key in files, PEM."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where in the cluster the webhook keeps a CA of its own, who is called by it, and how long things last."""
+
+    namespace: str
+    service: str = "graceful-worker"
+    secret: str = "graceful-worker-ca"  # noqa: S105 - a name
+    configuration: str = "graceful-worker"
+    domain: str = "cluster.local"
+    terms: Terms = field(default_factory=Terms)
+
+
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """How to serve; times are in seconds.
 
@@ -30,8 +53,7 @@ class ServerOptions:
 
     host: str
     port: int
-    tls_cert: str
-    tls_key: str
+    tls: Files | Cluster
     limits: Limits = field(default_factory=Limits)
     head_seconds: float = 5.0
     idle_seconds: int = 120

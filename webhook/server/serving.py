@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.server.application import Readiness, create_application
+from webhook.server.certificates import make_certificate
 from webhook.server.logs import configure_logs
 from webhook.server.options import ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
@@ -77,15 +80,26 @@ class DrainingServer(uvicorn.Server):
 
 
 def serve(policy: Policy, options: ServerOptions) -> None:
-    """Serve until a signal ends it."""
+    """Serve until a signal ends it.
+
+    Raises:
+        Unusable: the certificate cannot be used.
+
+    """
     configure_logs(options.log_level)
-    readiness = Readiness()
+    with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
+        runner.run(_serve(policy, options))
+
+
+async def _serve(policy: Policy, options: ServerOptions) -> None:
+    events = Events()
+    served, source = await make_certificate(options.tls, events)
+    readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
     config = uvicorn.Config(
-        create_application(policy, options.limits, readiness),
+        create_application(policy, options.limits, readiness, events=events),
         host=options.host,
         port=options.port,
-        ssl_certfile=options.tls_cert,
-        ssl_keyfile=options.tls_key,
+        ssl_context_factory=lambda *_: served.context,
         http=protocol_class(options.head_seconds, readiness),
         ws="none",
         lifespan="off",
@@ -97,6 +111,10 @@ def serve(policy: Policy, options: ServerOptions) -> None:
         timeout_keep_alive=options.idle_seconds,
         timeout_graceful_shutdown=options.finish_seconds,
     )
-    server = DrainingServer(config, readiness, options.drain_seconds)
-    with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
-        runner.run(server.serve())
+    care = asyncio.create_task(source.run())
+    try:
+        await DrainingServer(config, readiness, options.drain_seconds).serve()
+    finally:
+        care.cancel()
+        with suppress(asyncio.CancelledError):
+            await care

@@ -1,0 +1,182 @@
+"""A certificate that is exchanged while it is served: only for new connections, and only for one that works."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from certs.authority import Authority, Leaf, Unusable
+from certs.events import Events
+from certs.files import FileCertificate, read_leaf
+from certs.rotation import BEGIN
+from certs.serving import ServedCertificate
+from certs.throwaway import issue
+
+LATER = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+HOST = "webhook.shop.svc"
+Scene = Callable[[int], Awaitable[None]]
+
+
+def authority() -> Authority:
+    return Authority.create(BEGIN, LATER)
+
+
+def leaf(of: Authority | None = None) -> Leaf:
+    return (of or authority()).issue([HOST], BEGIN, LATER)
+
+
+def rsa_leaf() -> Leaf:
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, BEGIN, LATER).sign(key, hashes.SHA256())
+    ).public_bytes(serialization.Encoding.PEM)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Leaf(certificate, pem)
+
+
+def serve(served: ServedCertificate, scene: Scene) -> None:
+    """Serve with a certificate while a scene is played."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            writer.write(data)
+        writer.close()
+
+    async def play() -> None:
+        server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=served.context)
+        async with server:
+            await scene(server.sockets[0].getsockname()[1])
+
+    asyncio.run(play())
+
+
+def anybody() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+async def shown(port: int, server_name: str | None = HOST) -> bytes:
+    """Return the certificate that a new connection is shown."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=anybody(), server_hostname=server_name or "")
+    certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return bytes(certificate)
+
+
+def der(of: Leaf) -> bytes:
+    return of.parsed.public_bytes(serialization.Encoding.DER)
+
+
+@pytest.mark.parametrize("server_name", [HOST, None])
+@pytest.mark.parametrize("other", [leaf, rsa_leaf], ids=["same-type", "other-type"])
+def test_a_new_connection_gets_the_new_certificate(other: Callable[[], Leaf], server_name: str | None) -> None:
+    first, second = leaf(), other()
+    served = ServedCertificate(first)
+
+    async def scene(port: int) -> None:
+        assert await shown(port, server_name) == der(first)
+        served.exchange(second)
+        assert await shown(port, server_name) == der(second)
+
+    serve(served, scene)
+
+
+def test_an_open_connection_is_not_disturbed() -> None:
+    served = ServedCertificate(leaf())
+
+    async def scene(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=anybody(), server_hostname=HOST)
+        served.exchange(leaf())
+        writer.write(b"still here")
+        assert await reader.read(100) == b"still here"
+        writer.close()
+
+    serve(served, scene)
+
+
+def mismatch() -> Leaf:
+    return Leaf(leaf().certificate, leaf().key)
+
+
+def encrypted() -> Leaf:
+    key = serialization.load_pem_private_key(leaf().key, None)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"secret")
+    )
+    return Leaf(leaf().certificate, pem)
+
+
+@pytest.mark.parametrize("bad", [mismatch, encrypted, lambda: Leaf(b"nonsense", b"nonsense")])
+def test_what_cannot_be_served_leaves_the_old_certificate_in_place(bad: Callable[[], Leaf]) -> None:
+    first = leaf()
+    served = ServedCertificate(first)
+
+    async def scene(port: int) -> None:
+        with pytest.raises(Unusable):
+            served.exchange(bad())
+        assert await shown(port) == der(first)
+
+    serve(served, scene)
+
+
+def test_a_certificate_that_the_bundle_does_not_verify_is_not_served() -> None:
+    served = ServedCertificate(leaf())
+    with pytest.raises(Unusable, match="refuses"):
+        served.exchange(leaf(), [authority().parsed], HOST)
+
+
+def test_a_certificate_for_another_host_is_not_served() -> None:
+    ca = authority()
+    served = ServedCertificate(leaf())
+    with pytest.raises(Unusable, match="refuses"):
+        served.exchange(leaf(ca), [ca.parsed], "other.shop.svc")
+
+
+def test_a_certificate_that_the_bundle_verifies_is_served() -> None:
+    ca = authority()
+    served, fresh = ServedCertificate(leaf()), leaf(ca)
+    served.exchange(fresh, [authority().parsed, ca.parsed], HOST)
+    assert served.leaf == fresh
+
+
+def from_files(folder: Path) -> tuple[FileCertificate, ServedCertificate, Events]:
+    issue([HOST]).write(folder)
+    served, events = ServedCertificate(read_leaf(folder / "tls.crt", folder / "tls.key")), Events()
+    return FileCertificate(served, folder / "tls.crt", folder / "tls.key", events), served, events
+
+
+def test_files_that_change_are_served(tmp_path: Path) -> None:
+    source, served, events = from_files(tmp_path)
+    pair = issue([HOST])
+    pair.write(tmp_path)
+    source.look()
+    assert served.leaf.certificate == pair.certificate
+    assert events.leaf_ends == served.leaf.ends
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", leaf().certificate])
+def test_files_that_do_not_fit_together_are_refused_once_and_the_old_pair_is_served(
+    tmp_path: Path, content: bytes
+) -> None:
+    source, served, events = from_files(tmp_path)
+    before = served.leaf
+    (tmp_path / "tls.crt").write_bytes(content)
+    source.look()
+    assert served.leaf == before
+    assert events.failures == 1
+
+
+def test_an_expired_certificate_is_not_ready(tmp_path: Path) -> None:
+    _, served, events = from_files(tmp_path)
+    at_the_end = FileCertificate(served, tmp_path / "tls.crt", tmp_path / "tls.key", events, lambda: served.leaf.ends)
+    assert not at_the_end.is_ready

@@ -1,0 +1,59 @@
+"""The overlay for cert-manager; its kinds have no schema here, so they are looked at one by one.
+
+https://cert-manager.io/docs/reference/api-docs/
+"""
+
+from __future__ import annotations
+
+from tests.deploy.rendered import NAME, Manifest, installed, of_kind, only
+
+
+def certificates() -> dict[str, Manifest]:
+    return {c["metadata"]["name"]: c["spec"] for c in of_kind(installed("cert-manager"), "Certificate")}
+
+
+def test_the_bundle_is_that_of_the_servers_certificate() -> None:
+    annotations = only(installed("cert-manager"), "MutatingWebhookConfiguration")["metadata"]["annotations"]
+    namespace, _, name = annotations["cert-manager.io/inject-ca-from"].partition("/")
+    assert namespace == NAME
+    assert certificates()[name]["dnsNames"] == [f"{NAME}.{NAME}.svc"]
+
+
+def test_the_certificate_is_signed_by_a_ca_that_keeps_its_key() -> None:
+    manifests = installed("cert-manager")
+    issuers = {issuer["metadata"]["name"]: issuer["spec"] for issuer in of_kind(manifests, "Issuer")}
+    specs = certificates()
+    server = specs.pop(NAME)
+    (authority,) = specs.values()
+    assert issuers[server["issuerRef"]["name"]] == {"ca": {"secretName": authority["secretName"]}}
+    assert issuers[authority["issuerRef"]["name"]] == {"selfSigned": {}}
+    assert authority["isCA"]
+    assert authority["privateKey"]["rotationPolicy"] == "Never"
+
+
+def test_the_fields_are_those_that_the_kinds_have() -> None:
+    fields = {"secretName", "duration", "privateKey", "issuerRef"}
+    assert set(certificates()[NAME]) == fields | {"renewBefore", "dnsNames", "usages"}
+    for spec in certificates().values():
+        assert spec.keys() >= fields
+        assert set(spec["privateKey"]) == {"algorithm", "size", "rotationPolicy"}
+        assert (spec["issuerRef"]["group"], spec["issuerRef"]["kind"]) == ("cert-manager.io", "Issuer")
+
+
+def test_the_replicas_serve_the_certificate_from_the_mounted_secret() -> None:
+    pod = only(installed("cert-manager"), "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (mount,) = container["volumeMounts"]
+    (volume,) = pod["volumes"]
+    assert volume["name"] == mount["name"]
+    assert volume["secret"]["secretName"] == certificates()[NAME]["secretName"]
+    assert "subPath" not in mount
+    values = {variable["name"]: variable.get("value") for variable in container["env"]}
+    paths = [f"{mount['mountPath']}/{item['path']}" for item in volume["secret"]["items"]]
+    assert [values["GRACEFUL_WORKER_TLS_CERT"], values["GRACEFUL_WORKER_TLS_KEY"]] == paths
+
+
+def test_the_api_server_is_not_talked_to() -> None:
+    manifests = installed("cert-manager")
+    assert only(manifests, "NetworkPolicy")["spec"]["egress"] == []
+    assert not only(manifests, "Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"]

@@ -1,0 +1,90 @@
+"""The image's recipe, as far as it can be read: nobody here can build it."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.metadata import requires
+
+from packaging.requirements import Requirement
+
+from tests.deploy.rendered import ROOT, installed, only
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+BUILD_BACKEND = "hatchling"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return instructions and their arguments; continued lines are joined, comments left out."""
+    lines = [line for line in DOCKERFILE.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n", " ", "\n".join(lines))
+    return [
+        (word, rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line.strip())
+    ]
+
+
+def arguments(word: str) -> list[str]:
+    return [rest for instruction, rest in instructions() if instruction == word]
+
+
+def test_every_instruction_is_one_that_dockerfiles_have() -> None:
+    known = {"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+    assert {word for word, _ in instructions()} <= known
+
+
+def test_all_stages_begin_with_the_same_base_by_tag_and_if_asked_by_digest() -> None:
+    bases = {base.partition(" ")[0] for base in arguments("FROM")}
+    assert len(arguments("FROM")) == 2
+    (base,) = bases
+    assert re.fullmatch(r"python:3\.\d+-slim\$\{PYTHON_DIGEST\}", base)
+    assert instructions()[0] == ("ARG", 'PYTHON_DIGEST=""')
+
+
+def test_everything_that_is_installed_is_locked_by_hash() -> None:
+    installs = re.findall(r"pip (?:--python \S+ )?install (.+?)(?= && |$)", "\n".join(arguments("RUN")), re.MULTILINE)
+    assert len(installs) == 3
+    assert all("--require-hashes" in options or "--no-deps --no-index" in options for options in installs)
+
+
+def test_what_builds_the_wheel_is_in_the_lock_with_all_that_it_needs() -> None:
+    (pattern,) = re.findall(r"sed -n '/\^\\\((.+?)\\\)==", DOCKERFILE)
+    taken = set(pattern.split(r"\|"))
+    needed = {
+        requirement.name
+        for requirement in map(Requirement, requires(BUILD_BACKEND) or ())
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": "3.13", "extra": ""})
+    }
+    assert taken == needed | {BUILD_BACKEND}
+    lock = (ROOT / "requirements" / "dev.txt").read_text()
+    for name in taken:
+        assert re.search(rf"^{name}==.+\n(    --hash=.+\n)+    # via", lock, re.MULTILINE), name
+
+
+def test_all_that_is_copied_exists_and_is_not_ignored() -> None:
+    sources = [source for line in arguments("COPY") if not line.startswith("--from") for source in line.split()[:-1]]
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert sorted(sources) == sorted(allowed)
+    assert all((ROOT / source).exists() for source in sources)
+
+
+def test_the_user_is_the_one_of_the_deployment_and_not_root() -> None:
+    context = only(installed("default"), "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    (user,) = arguments("USER")
+    assert user == f"{context['runAsUser']}:{context['runAsGroup']}"
+    assert context["runAsUser"] != 0
+
+
+def test_the_program_is_the_first_process_and_gets_the_signals() -> None:
+    (entrypoint,), (command,) = arguments("ENTRYPOINT"), arguments("CMD")
+    assert json.loads(entrypoint) == ["/venv/bin/graceful-worker"]
+    (container,) = only(installed("default"), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert json.loads(command) == container["args"]
+    assert "command" not in container
+
+
+def test_the_health_check_asks_the_served_port_with_a_program_of_the_image() -> None:
+    (check,) = arguments("HEALTHCHECK")
+    program, option, code = json.loads(check.partition("CMD ")[2])
+    assert (program, option) == ("/venv/bin/python", "-c")
+    assert "https://127.0.0.1:8443/healthz" in code
+    compile(code, "HEALTHCHECK", "exec")

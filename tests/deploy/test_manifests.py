@@ -1,0 +1,165 @@
+"""The rendered manifests: valid for every supported Kubernetes, in a safe order, and each overlay only what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+
+from tests.deploy.rendered import (
+    COMPONENTS,
+    DEPLOY,
+    INSTALLATIONS,
+    NAME,
+    OVERLAYS,
+    every_installation,
+    installed,
+    of_kind,
+    only,
+    render,
+)
+from tests.golden.schemas import RELEASES
+
+POLICY_OVERLAYS = ("validating-policy", "validating-policy-deny")
+OLDEST_WITH_POLICIES = "1.30.0"
+"""https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/: v1 since then."""
+CUSTOM = {"cert-manager.io/v1", "monitoring.coreos.com/v1"}
+"""API groups that are no part of Kubernetes; other tests look at the shape of their objects."""
+CLUSTER_SCOPED = {
+    "Namespace",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "MutatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
+RULES_ON_PODS = ("ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "MutatingWebhookConfiguration")
+
+
+@cache
+def fault(manifest: str, release: str) -> str:
+    """Say what the strict schema finds wrong; unknown fields are wrong, too. Most manifests are in all overlays."""
+    try:
+        kubernetes_validate.validate(json.loads(manifest), release, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return f"{error.json_path}: {error.message}"
+    return ""
+
+
+@every_installation
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_manifest_is_valid(installation: str, release: str) -> None:
+    if installation in POLICY_OVERLAYS and release == RELEASES[0]:
+        release = OLDEST_WITH_POLICIES
+    faults = {
+        f"{manifest['kind']} {manifest['metadata']['name']}": fault(json.dumps(manifest), release)
+        for manifest in installed(installation)
+        if manifest["apiVersion"] not in CUSTOM
+    }
+    assert {name: text for name, text in faults.items() if text} == {}
+
+
+@every_installation
+def test_every_object_is_in_the_namespace_or_in_none_and_bears_the_name_as_label(installation: str) -> None:
+    for manifest in installed(installation):
+        assert manifest["metadata"].get("namespace") == (None if manifest["kind"] in CLUSTER_SCOPED else NAME)
+        assert manifest["metadata"]["labels"]["app.kubernetes.io/name"] == NAME
+
+
+@every_installation
+def test_what_decides_on_pods_is_deleted_before_what_answers(installation: str) -> None:
+    """kubectl deletes in the order of the manifests: cmd/delete visits them as they come.
+
+    https://github.com/kubernetes/kubectl/blob/master/pkg/cmd/delete/delete.go
+    """
+    kinds = [manifest["kind"] for manifest in installed(installation)]
+    rules = [kind for kind in RULES_ON_PODS if kind in kinds]
+    assert kinds[: len(rules) + 1] == [*rules, "Namespace"]
+
+
+@every_installation
+def test_the_namespace_is_restricted_and_not_one_of_workers(installation: str) -> None:
+    labels = only(installed(installation), "Namespace")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert NAME not in labels
+
+
+@every_installation
+def test_the_configuration_is_shipped_without_a_bundle_and_asks_the_service(installation: str) -> None:
+    manifests = installed(installation)
+    service = only(manifests, "Service")
+    expected = {"name": service["metadata"]["name"], "namespace": NAME, "path": "/mutate", "port": 443}
+    assert service["spec"]["ports"][0]["port"] == expected["port"]
+    for entry in only(manifests, "MutatingWebhookConfiguration")["webhooks"]:
+        assert entry["clientConfig"] == {"service": expected}
+
+
+@every_installation
+def test_the_image_is_named_without_a_registry(installation: str) -> None:
+    (container,) = only(installed(installation), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert re.fullmatch(rf"{NAME}:\d+\.\d+\.\d+", container["image"])
+
+
+def test_no_secret_is_shipped() -> None:
+    for installation in INSTALLATIONS:
+        assert of_kind(installed(installation), "Secret") == []
+
+
+def test_each_component_has_an_overlay_of_its_name() -> None:
+    assert set(COMPONENTS) <= set(OVERLAYS)
+
+
+def test_all_components_can_be_combined(tmp_path: Path) -> None:
+    def relative(folder: Path) -> str:
+        return os.path.relpath(folder, tmp_path.resolve())
+
+    kustomization = {
+        "resources": [relative(DEPLOY / "base")],
+        "components": [relative(DEPLOY / "components" / name) for name in COMPONENTS],
+    }
+    # JSON is YAML.
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(kustomization))
+    kinds = {manifest["kind"] for manifest in render(tmp_path.resolve())}
+    assert {"ServiceMonitor", "Certificate", "ValidatingAdmissionPolicy", "Deployment"} <= kinds
+
+
+def test_fail_open_changes_the_failure_policy_and_nothing_else() -> None:
+    default, changed = installed("default"), installed("fail-open")
+    for entry in only(default, "MutatingWebhookConfiguration")["webhooks"]:
+        assert entry["failurePolicy"] == "Fail"
+        entry["failurePolicy"] = "Ignore"
+    assert changed == default
+
+
+@pytest.mark.parametrize("overlay", ["monitoring", *POLICY_OVERLAYS])
+def test_an_overlay_adds_and_changes_nothing(overlay: str) -> None:
+    default = installed("default")
+    assert [manifest for manifest in installed(overlay) if manifest in default] == default
+
+
+def test_high_availability_is_three_replicas_on_three_nodes_and_nothing_else() -> None:
+    default, changed = installed("default"), installed("high-availability")
+    spec = only(default, "Deployment")["spec"]
+    spec["replicas"] = 3
+    (by_node,) = (
+        constraint
+        for constraint in spec["template"]["spec"]["topologySpreadConstraints"]
+        if constraint["topologyKey"] == "kubernetes.io/hostname"
+    )
+    by_node["whenUnsatisfiable"] = "DoNotSchedule"
+    assert changed == default
+
+
+@pytest.mark.parametrize(
+    ("overlay", "actions"), [("validating-policy", ["Warn", "Audit"]), ("validating-policy-deny", ["Deny"])]
+)
+def test_the_policy_warns_or_refuses(overlay: str, actions: list[str]) -> None:
+    manifests = installed(overlay)
+    binding = only(manifests, "ValidatingAdmissionPolicyBinding")["spec"]
+    assert binding["policyName"] == only(manifests, "ValidatingAdmissionPolicy")["metadata"]["name"]
+    assert binding["validationActions"] == actions

@@ -1,0 +1,59 @@
+"""What the program may do in the cluster, exactly."""
+
+from __future__ import annotations
+
+from tests.deploy.rendered import NAME, every_installation, installed, of_kind, only
+
+SECRET = "graceful-worker-ca"
+Right = tuple[str, str, str, str]
+"""Kind of the role, resource, name of the object (`*` is any), verb."""
+EXPECTED: set[Right] = {
+    ("Role", "secrets", "*", "create"),
+    *(("Role", "secrets", SECRET, verb) for verb in ("get", "list", "watch", "update")),
+    *(
+        ("ClusterRole", "mutatingwebhookconfigurations.admissionregistration.k8s.io", NAME, verb)
+        for verb in ("get", "list", "watch", "patch")
+    ),
+}
+
+
+def rights(installation: str) -> set[Right]:
+    manifests = installed(installation)
+    return {
+        (role["kind"], f"{resource}.{group}".rstrip("."), name, verb)
+        for role in of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", ["*"])
+        for verb in rule["verbs"]
+    }
+
+
+@every_installation
+def test_the_rights_are_these_and_no_others(installation: str) -> None:
+    assert rights(installation) == (set() if installation == "cert-manager" else EXPECTED)
+
+
+@every_installation
+def test_the_roles_are_bound_to_the_service_account_of_the_deployment_alone(installation: str) -> None:
+    manifests = installed(installation)
+    account = only(manifests, "ServiceAccount")["metadata"]["name"]
+    assert only(manifests, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == account
+    bindings = of_kind(manifests, "RoleBinding") + of_kind(manifests, "ClusterRoleBinding")
+    for binding in bindings:
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": NAME}]
+    roles = of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
+    assert {(b["roleRef"]["kind"], b["roleRef"]["name"]) for b in bindings} == {
+        (role["kind"], role["metadata"]["name"]) for role in roles
+    }
+
+
+def test_the_configuration_that_may_be_patched_is_the_shipped_one() -> None:
+    assert only(installed("default"), "MutatingWebhookConfiguration")["metadata"]["name"] == NAME
+
+
+def test_a_token_is_mounted_only_where_it_is_asked_for() -> None:
+    manifests = installed("default")
+    assert only(manifests, "ServiceAccount")["automountServiceAccountToken"] is False
+    assert only(manifests, "Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"] is True

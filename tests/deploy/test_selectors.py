@@ -1,0 +1,101 @@
+"""The shipped selectors, evaluated as the API server evaluates them: who is sent to the webhook, and how often."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from tests.deploy.rendered import Manifest, every_installation, installed, only
+from webhook.core.annotations import LABEL
+
+LABELS = (None, "enabled", "disabled", "true")
+NAMESPACES = ("shop", "kube-system", "graceful-worker")
+every_place = pytest.mark.parametrize(
+    ("namespace", "namespace_label", "pod_label"), [*product(NAMESPACES, LABELS, LABELS)]
+)
+
+
+def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements"""
+    assert set(selector) <= {"matchExpressions"}
+    for requirement in selector.get("matchExpressions", ()):
+        value = labels.get(requirement["key"])
+        if requirement["operator"] == "In" and value not in requirement["values"]:
+            return False
+        if requirement["operator"] == "NotIn" and value in requirement["values"]:
+            return False
+        assert requirement["operator"] in ("In", "NotIn")
+    return True
+
+
+def labelled(value: str | None) -> dict[str, str]:
+    return {} if value is None else {LABEL: value}
+
+
+def configuration(installation: str = "default") -> Manifest:
+    return only(installed(installation), "MutatingWebhookConfiguration")
+
+
+def is_selected(selectors: dict[str, Any], namespace: str, namespace_label: str | None, pod_label: str | None) -> bool:
+    namespace_labels = {"kubernetes.io/metadata.name": namespace, **labelled(namespace_label)}
+    return matches(selectors["namespaceSelector"], namespace_labels) and matches(
+        selectors["objectSelector"], labelled(pod_label)
+    )
+
+
+@every_installation
+@every_place
+def test_a_pod_is_sent_once_if_its_namespace_or_itself_is_labelled_and_it_is_not_opted_out(
+    installation: str, namespace: str, namespace_label: str | None, pod_label: str | None
+) -> None:
+    sent = [
+        entry["name"]
+        for entry in configuration(installation)["webhooks"]
+        if is_selected(entry, namespace, namespace_label, pod_label)
+    ]
+    if namespace != "shop" or pod_label == "disabled" or "enabled" not in (namespace_label, pod_label):
+        assert sent == []
+    elif namespace_label == "enabled":
+        assert sent == ["namespace.label.graceful-worker"]
+    else:
+        assert sent == ["pod.label.graceful-worker"]
+
+
+@pytest.mark.parametrize("installation", ["validating-policy", "validating-policy-deny"])
+@every_place
+def test_the_validating_policy_looks_at_the_labelled_pods_that_are_sent_to_the_webhook(
+    installation: str, namespace: str, namespace_label: str | None, pod_label: str | None
+) -> None:
+    constraints = only(installed(installation), "ValidatingAdmissionPolicy")["spec"]["matchConstraints"]
+    looked_at = is_selected(constraints, namespace, namespace_label, pod_label)
+    assert looked_at is (namespace == "shop" and pod_label == "enabled")
+
+
+def test_the_validating_policy_looks_at_the_same_requests_as_the_webhook() -> None:
+    constraints = only(installed("validating-policy"), "ValidatingAdmissionPolicy")["spec"]["matchConstraints"]
+    assert [constraints["resourceRules"]] * 2 == [entry["rules"] for entry in configuration()["webhooks"]]
+
+
+def test_the_configuration_sorts_before_istios() -> None:
+    for name in ("istio-revision-tag-default", "istio-sidecar-injector"):
+        assert configuration()["metadata"]["name"] < name
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_an_entry_is_called_again_has_no_side_effects_and_fails_closed_and_fast(position: int) -> None:
+    entry = configuration()["webhooks"][position]
+    assert entry["reinvocationPolicy"] == "IfNeeded"
+    assert entry["sideEffects"] == "None"
+    assert entry["failurePolicy"] == "Fail"
+    assert entry["timeoutSeconds"] <= 5
+    assert entry["rules"] == [
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["pods"],
+            "scope": "Namespaced",
+        }
+    ]

@@ -1,0 +1,80 @@
+"""`graceful-worker certs`: issues, shows and checks certificates, for people who manage their own."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group("certs")
+def certs() -> None:
+    """Issue, show and check certificates, for people who manage their own."""
+
+
+@certs.command("issue")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="DNS name or IP address of the server; may be given several times.  [default: this machine]",
+)
+@click.option("--days", type=click.IntRange(1, 3650), default=7, show_default=True, help="Days that it is valid.")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def issue_command(hosts: tuple[str, ...], days: int, folder: Path) -> None:
+    """Write a server certificate and its CA, whose key is forgotten, to FOLDER: ca.crt, tls.crt, tls.key."""
+    from certs.throwaway import LOCAL_HOSTS, issue  # noqa: PLC0415 - manifests need no cryptography
+
+    try:
+        issue(hosts or LOCAL_HOSTS, validity=datetime.timedelta(days=days)).write(folder)
+    except (ValueError, OSError) as error:
+        _fail(str(error))
+    click.echo(f"{folder / 'ca.crt'}\n{folder / 'tls.crt'}\n{folder / 'tls.key'}")
+
+
+@certs.command("show")
+@click.argument("file", type=EXISTING)
+def show_command(file: Path) -> None:
+    """Show the certificates in FILE: for whom, by whom, until when."""
+    from certs.description import describe  # noqa: PLC0415
+
+    try:
+        click.echo("\n".join(describe(file.read_bytes())))
+    except ValueError as error:
+        _fail(f"{file} holds no certificate: {error}")
+
+
+@certs.command("check")
+@click.option("--cert", required=True, type=EXISTING, help="Certificate chain, PEM.")
+@click.option("--key", required=True, type=EXISTING, help="Its key, PEM.")
+@click.option("--ca", required=True, type=EXISTING, help="The CAs that the API server trusts: the caBundle, PEM.")
+@click.option("--host", required=True, help="The name that the API server calls: SERVICE.NAMESPACE.svc")
+def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
+    """Check whether the API server would accept a certificate; the exit code is 1 where it would not."""
+    from certs.authority import Unusable, read_bundle  # noqa: PLC0415
+    from certs.events import wall_clock  # noqa: PLC0415
+    from certs.files import read_leaf  # noqa: PLC0415
+    from certs.serving import ServedCertificate  # noqa: PLC0415
+    from certs.verification import refusal  # noqa: PLC0415
+
+    try:
+        leaf = read_leaf(cert, key)
+        bundle = read_bundle(ca.read_bytes())
+        ServedCertificate(leaf).exchange(leaf, bundle, host)
+    except Unusable as unusable:
+        _fail(str(unusable))
+    reason = refusal(leaf, bundle, host, wall_clock())
+    if reason:
+        _fail(f"the API server would refuse the certificate {cert}: {reason}")
+    click.echo(f"The API server accepts it for {host}, until {leaf.ends:%Y-%m-%d %H:%M} UTC.")
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)

@@ -1,0 +1,50 @@
+"""Where the server's certificate comes from: files, or a CA of its own in the cluster."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from certs.authority import Leaf
+from certs.events import Events
+from certs.files import FileCertificate, read_leaf
+from certs.serving import ServedCertificate
+from certs.throwaway import issue
+from webhook.server.options import Cluster, Files
+
+
+class CertificateSource(Protocol):
+    """Looks after the certificate that is served."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the API server accepts the certificate."""
+
+    async def run(self) -> None:
+        """Look after it until cancelled."""
+
+
+async def make_certificate(tls: Files | Cluster, events: Events) -> tuple[ServedCertificate, CertificateSource]:
+    """Return the certificate to begin with, and what exchanges it.
+
+    Raises:
+        Unusable: the files hold no pair that can be used.
+
+    """
+    if isinstance(tls, Files):
+        served = ServedCertificate(read_leaf(tls.certificate, tls.key))
+        return served, FileCertificate(served, tls.certificate, tls.key, events)
+    # Until the first one is signed, one that nobody trusts: probes are answered, and the API server is not.
+    placeholder = issue(["localhost"])
+    served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
+    return served, await _in_cluster(tls, served, events)
+
+
+async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -> CertificateSource:
+    from lightkube import AsyncClient  # noqa: PLC0415 - files need no client for the cluster
+
+    from certs import cluster  # noqa: PLC0415
+    from certs.controller import Controller, hosts_of  # noqa: PLC0415
+
+    names = cluster.Names(tls.namespace, tls.secret, tls.configuration)
+    hosts = hosts_of(tls.service, tls.namespace, tls.domain)
+    return Controller(cluster.Cluster(AsyncClient(), names), served, hosts, events, tls.terms)
