@@ -8,6 +8,8 @@ ARG PYTHON_DIGEST=""
 
 FROM python:3.13-slim${PYTHON_DIGEST} AS build
 ARG SOURCE_DATE_EPOCH=1577836800
+# A mirror, where there is one. Whatever it serves, the hashes decide.
+ARG PIP_INDEX_URL
 # A fixed seed: the order of sets goes into compiled files.
 ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
     PYTHONHASHSEED=0 \

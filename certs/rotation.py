@@ -37,6 +37,8 @@ from certs.verification import refusal
 
 BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 """Since when our certificates are valid: before anybody's clock."""
+MOST_PREVIOUS = 5
+"""CAs that may wait for their end in the bundles: rotations that are asked for faster than that have to wait, too."""
 LONGEST_WAIT = 60.0
 """Seconds after which a replica looks anew though it was told of no change: the watch may have missed it."""
 
@@ -144,8 +146,12 @@ def _found(sight: Sight, terms: Terms) -> Write:
 
 
 def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
-    """Find CAs of ours that are live but not in the vault, and were not dropped from it by rule 4."""
-    dropped = frozenset(sight.known.previous if sight.known else ())
+    """Find CAs of ours that are live but not in the vault, and were not dropped from it by rule 4.
+
+    Dropping leaves the current CA alone; where that has changed, too, the Secret is an old one that was restored.
+    """
+    known = sight.known
+    dropped = frozenset(known.previous if known and known.current == vault.current else ())
     for certificate in _all(sight.bundles):
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         if certificate not in vault.trusted | dropped and any(name.value == COMMON_NAME for name in names):
@@ -175,7 +181,8 @@ def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
         retired = (*((current.parsed,) if current else ()), *vault.previous)
         return Write(replace(vault, current=vault.next, next=None, previous=retired), "the next CA is in every bundle")
     asked_for = sight.requested not in ("", vault.rotated)
-    if current is None or asked_for or _is_due(current, sight.now, terms):
+    may_rotate = len(vault.previous) < MOST_PREVIOUS
+    if current is None or (may_rotate and (asked_for or _is_due(current, sight.now, terms))):
         why = "a rotation was asked for" if asked_for else "the CA comes of age"
         return Write(replace(vault, next=_create(sight, terms), rotated=sight.requested), why)
     if not vault.previous:

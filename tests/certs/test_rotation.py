@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from certs.rotation import MOST_PREVIOUS
 from tests.certs.world import START, TERMS, settled
 
 REPLICAS = st.integers(0, 2)
@@ -49,7 +50,7 @@ def test_a_ca_is_replaced_in_the_last_third_of_its_life_and_dropped_in_the_end()
     world = settled()
     assert world.vault is not None
     before = world.vault.current
-    while world.vault is not None and world.vault.current == before:
+    while world.vault.current == before:
         assert world.now - START < TERMS.ca_validity
         world.advance(3600.0)
         for index in range(3):
@@ -70,6 +71,16 @@ def test_a_rotation_that_is_asked_for_is_carried_out_once(asked: int) -> None:
     after = world.vault.current
     world.settle()
     assert world.vault.current == after
+
+
+def test_bundles_do_not_grow_without_end_however_many_rotations_are_asked_for() -> None:
+    world = settled()
+    largest = 0
+    for _ in range(40):
+        world.ask_for_rotation()
+        world.work(12)
+        largest = max(largest, len(world.bundles[0]))
+    assert largest == MOST_PREVIOUS + 1
 
 
 def test_a_cluster_that_was_off_for_years_recovers() -> None:

@@ -11,7 +11,7 @@ from tests.deploy.rendered import Manifest, every_installation, installed, only
 from webhook.cli.commands import ENVIRONMENT_PREFIX, serve_command
 from webhook.server.options import ServerOptions
 
-DEFAULTS = {field.name: field.default for field in fields(ServerOptions)}
+DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(ServerOptions)}
 
 
 def deployment(installation: str = "default") -> Manifest:
@@ -131,6 +131,13 @@ def test_every_variable_is_a_setting_of_the_program(installation: str) -> None:
     assert [name for name in names if name not in known] == []
     assert len(set(names)) == len(names)
     assert all(name.startswith(ENVIRONMENT_PREFIX) for name in names)
+
+
+@every_installation
+def test_the_kubelet_sets_no_variables_of_the_service_over_the_settings(installation: str) -> None:
+    service = only(installed(installation), "Service")["metadata"]["name"].upper().replace("-", "_")
+    assert f"{service}_PORT" in {parameter.envvar for parameter in serve_command.params}
+    assert pod(installation)["enableServiceLinks"] is False
 
 
 @every_installation

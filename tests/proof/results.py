@@ -127,7 +127,7 @@ def _broken(result: Result, scenario: Scenario, idle_seconds: float, patience: f
         for what, jobs in (("lost", count.lost), ("repeated", count.repeated), ("missing", count.missing))
         if jobs
     ]
-    longest = idle_seconds + 1 if scenario.idle and result.mode == "loop" else LONG + EXIT_BOUND
+    longest = idle_seconds + 1 + scenario.start_up if scenario.idle and result.mode == "loop" else LONG + EXIT_BOUND
     after_message = result.after_message if result.mode == "loop" else None
     bounds = {
         "the worker's end after the last message": (after_message, LOOP_BOUND),

@@ -27,6 +27,8 @@ class Scenario:
     run: Callable[[Cell], None]
     idle: bool = False
     """No message is in hand at the deletion: the drain takes what an idle run takes."""
+    start_up: float = 0
+    """What the framework's own start takes of the drain, at most."""
     sidecar_bound: float | None = 1.0
     """From the worker's end to the sidecar's; None where the sidecar may leave first."""
     alone: bool = False
@@ -245,7 +247,7 @@ SCENARIOS = [
     Scenario(scale_down),
     Scenario(deletion),
     Scenario(idle, idle=True),
-    Scenario(young, idle=True),
+    Scenario(young, idle=True, start_up=1),
     Scenario(eviction),
     Scenario(worker_liveness),
     Scenario(sidecar_liveness, restart_bound=5),

@@ -49,6 +49,24 @@ def test_every_stop_signal_becomes_the_workers_signal(pod: Pod, stop: str) -> No
     assert heard(pod) == ["heard USR1"]
 
 
+@in_all_pods
+def test_a_worker_that_is_fetching_a_message_gets_the_signal_when_it_has_a_child_for_it(pod: Pod) -> None:
+    container = pod.signal_mode("TERM+child", pod.worker("fetcher.py", pod.journal.path, 0.4))
+    pod.journal.until("fetching")
+    container.signal("TERM")
+    assert container.wait() == 0
+    assert pod.journal.lines == ["fetching", "working", "heard", "end"]
+
+
+@in_all_pods
+def test_a_worker_that_fetches_nothing_gets_the_signal_a_second_later(pod: Pod) -> None:
+    container = pod.signal_mode("TERM+child", pod.worker("fetcher.py", pod.journal.path, -1))
+    pod.journal.until("fetching")
+    container.signal("TERM")
+    assert container.wait() == 0
+    assert pod.journal.lines == ["fetching", "dropped"]
+
+
 @pytest.mark.parametrize("name", ["TERM", "QUIT"])
 @in_all_pods
 def test_further_stop_signals_do_not_reach_the_worker(pod: Pod, name: str) -> None:

@@ -173,6 +173,12 @@ main.add_command(certs)
 @setting("--ca-secret", default="graceful-worker-ca", help="Secret that keeps the CA.")
 @setting("--configuration", default="graceful-worker", help="MutatingWebhookConfiguration to keep the CA bundle of.")
 @setting("--cluster-domain", default="cluster.local", help="Domain of the cluster's Services.")
+@setting(
+    "--extra-host",
+    "extra_hosts",
+    multiple=True,
+    help="DNS name or IP address to have in the certificate, too: for a configuration that calls by url.",
+)
 @setting("--ca-days", type=click.IntRange(1, 3650), default=365, help="Days that a CA is valid.")
 @setting("--certificate-validity", type=Duration(), default="24h", help="How long a certificate is valid.")
 @setting(
@@ -229,6 +235,7 @@ def _tls(
     ca_secret: str,
     configuration: str,
     cluster_domain: str,
+    extra_hosts: tuple[str, ...],
     ca_days: int,
     certificate_validity: int,
     propagation: int,
@@ -242,7 +249,7 @@ def _tls(
     terms = Terms(
         datetime.timedelta(days=ca_days), datetime.timedelta(seconds=certificate_validity), float(propagation)
     )
-    return Cluster(namespace, service, ca_secret, configuration, cluster_domain, terms)
+    return Cluster(namespace, service, ca_secret, configuration, cluster_domain, extra_hosts, terms)
 
 
 def _read(filenames: Iterable[str], exit_code: int = 1) -> list[Manifest]:

@@ -53,6 +53,7 @@ class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signal: str
     source: str
     why: str
+    awaits_child: bool = False
     caution: Annotated[str, msgspec.Meta(max_length=80)] = ""
     note: str = ""
     flags: tuple[Flag, ...] = ()

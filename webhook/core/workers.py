@@ -12,7 +12,7 @@ from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker
-from webhook.core.wrapping import Wrapped, begins_with_wrapper, is_wrapped, wrap, wrapped_argv
+from webhook.core.wrapping import AWAITS_CHILD, Wrapped, begins_with_wrapper, is_wrapped, wrap, wrapped_argv
 
 OWN_LOOP_DELAY = 1
 """Seconds between runs of a shell string that loops by itself."""
@@ -73,7 +73,7 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     name = framework.name if framework else ""
     if is_wrapped(container.command, container.args) and not begins_with_wrapper(container.command):
         return WorkerPlan(container.name, mode, name, None, tuple(findings))
-    detail = f"signal {setting}" if mode is Mode.SIGNAL else f"loop, {setting} s between runs"
+    detail = _signal_told(setting) if mode is Mode.SIGNAL else f"loop, {setting} s between runs"
     findings.append(Finding(Reason.COMMAND_WRAPPED, container.name, detail))
     wrapped = wrap(settings.shell, container.name, mode.value, setting, argv)
     return WorkerPlan(container.name, mode, name, wrapped, tuple(findings))
@@ -138,7 +138,14 @@ def _declared_signal(container: Container) -> str:
 
 def _signal(declared: str, settings: Settings, match: Match | None) -> str:
     """Choose the signal to pass on: the annotation's, else the framework's, else what the kubelet would send."""
-    return settings.stop_signal or (match and match.framework.signal) or declared or HEARD_SIGNALS[0]
+    if settings.stop_signal is None and match:
+        return match.framework.signal + (AWAITS_CHILD if match.framework.awaits_child else "")
+    return settings.stop_signal or declared or HEARD_SIGNALS[0]
+
+
+def _signal_told(setting: str) -> str:
+    name = setting.removesuffix(AWAITS_CHILD)
+    return f"signal {name}" if name == setting else f"signal {name}, while a job runs or after a second without one"
 
 
 def _delay(settings: Settings, line: CommandLine) -> str:

@@ -36,6 +36,9 @@ WORKER_SCRIPT = keep_from_expansion(_script("worker.sh"))
 WORKER_HOOK_SCRIPT = _script("worker-prestop.sh")
 SIDECAR_HOOK_SCRIPT = _script("sidecar-prestop.sh")
 
+AWAITS_CHILD = "+child"
+"""Behind a signal's name: the wrapper sends it once the worker has a child, or a second later."""
+
 _SCRIPT_ARGUMENTS = 4  # shell, -c, script, marker
 _WRAPPER_ARGUMENTS = _SCRIPT_ARGUMENTS + 3  # folder, mode, setting
 _HOOK_ARGUMENTS = _SCRIPT_ARGUMENTS + 1  # folder or folders

@@ -46,5 +46,5 @@ async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -
     from certs.controller import Controller, hosts_of  # noqa: PLC0415
 
     names = cluster.Names(tls.namespace, tls.secret, tls.configuration)
-    hosts = hosts_of(tls.service, tls.namespace, tls.domain)
+    hosts = (*hosts_of(tls.service, tls.namespace, tls.domain), *tls.extra_hosts)
     return Controller(cluster.Cluster(AsyncClient(), names), served, hosts, events, tls.terms)

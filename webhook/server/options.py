@@ -39,6 +39,7 @@ class Cluster:
     secret: str = "graceful-worker-ca"  # noqa: S105 - a name
     configuration: str = "graceful-worker"
     domain: str = "cluster.local"
+    extra_hosts: tuple[str, ...] = ()
     terms: Terms = field(default_factory=Terms)
 
 

@@ -2,11 +2,12 @@
 # Runs the worker until the pod is drained, and never cuts a message short.
 #
 #   sh -c THIS graceful-worker FOLDER loop   SECONDS COMMAND [ARGUMENT...]
-#   sh -c THIS graceful-worker FOLDER signal NAME    COMMAND [ARGUMENT...]
+#   sh -c THIS graceful-worker FOLDER signal NAME[+child] COMMAND [ARGUMENT...]
 #
 # FOLDER   this container's folder in the shared volume
 # loop     runs COMMAND again and again, SECONDS apart, until the kill file exists or a stop signal came
-# signal   runs COMMAND once and passes it the signal NAME, once, when a stop signal comes
+# signal   runs COMMAND once and passes it the signal NAME, once, when a stop signal comes; with +child, as soon as it
+#          has a child, or a second later
 #
 # Needs mkdir, rm and sleep in the image. Comments are left out of the copy that a pod carries. Every variable begins
 # with gw_: assigning to one that came with the environment would change what the worker sees.
@@ -113,6 +114,19 @@ is_deaf() {
   [ "$gw_state" = "Z (zombie)" ] && [ "$1" != "$gw_worker" ]
 }
 
+# A worker that forks a child for each message may drop the one that it is just fetching when the signal comes. One that
+# has a child is past that; one that gets none for a second has nothing to fetch.
+await_child() {
+  gw_looks=20
+  while [ "$gw_looks" -gt 0 ] && kill -0 "$1"; do
+    gw_forked=
+    read -r gw_forked <"/proc/$1/task/$1/children"
+    [ -z "$gw_forked" ] || return 0
+    gw_looks=$((gw_looks - 1))
+    sleep 0.05 || { sleep 1 && gw_looks=0; }
+  done
+}
+
 # Signals process $1, or, where that only waits, what it waits for: a shell would die of the signal and leave the worker
 # behind, and dumb-init or timeout would pass it to a whole process group. A shell that waits for nothing but a sleep has
 # no worker to leave behind, and ends by TERM. Sets gw_again where somebody may be left to signal.
@@ -136,6 +150,7 @@ send() {
   case " $gw_passed " in
     *" $1 "*) return ;;
   esac
+  [ -z "$gw_await" ] || await_child "$1"
   if ! is_deaf "$1" && kill -s "$gw_kind" "$1"; then
     gw_passed="$gw_passed $1"
   else
@@ -168,7 +183,8 @@ pass_on() {
 
 # In the background, because the shell runs its handlers while it waits, but not while a foreground program runs.
 once() {
-  gw_signal=$gw_setting
+  gw_signal=${gw_setting%+child}
+  gw_await=${gw_setting#"$gw_signal"}
   over && exit 0
   exec 3<&0
   (over || exec "$@" <&3 3<&-) &

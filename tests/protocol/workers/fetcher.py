@@ -1,0 +1,39 @@
+"""Forks a child for its message, and drops the one it is fetching when TERM comes: `fetcher.py JOURNAL SECONDS`.
+
+Fetches for SECONDS, for ever if they are negative. As RQ's worker does it.
+"""
+
+import os
+import signal
+import sys
+import time
+
+journal, seconds = sys.argv[1], float(sys.argv[2])
+child = 0
+
+
+def write(what):
+    line = f"{time.monotonic_ns()} {what}\n".encode()
+    file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.write(file, line)
+    os.close(file)
+
+
+def stop(_number, _frame):
+    write("heard" if child else "dropped")
+    if not child:
+        os._exit(0)
+
+
+signal.signal(signal.SIGTERM, stop)
+write("fetching")
+end = time.monotonic() + seconds
+while seconds < 0 or time.monotonic() < end:
+    time.sleep(0.01)
+child = os.fork()
+if not child:
+    time.sleep(0.3)
+    os._exit(0)
+write("working")
+os.waitpid(child, 0)
+write("end")
