@@ -48,6 +48,8 @@ class ControlPlane:
     """A running API server and an administrator's client for it."""
 
     client: httpx.Client
+    ca: Path
+    """The certificate by which clients verify the server."""
 
     def create_namespace(self, name: str, labels: dict[str, str]) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
@@ -101,7 +103,7 @@ def control_plane(room: Path) -> Iterator[ControlPlane]:
             with (room / f"{Path(command[0]).name}.log").open("wb") as log:
                 processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
         with closing(_client(room, port, processes[1])) as client:
-            yield ControlPlane(client)
+            yield ControlPlane(client, room / "pki" / "apiserver.crt")
     finally:
         for process in reversed(processes):
             process.terminate()

@@ -24,7 +24,7 @@ from webhook.core.wrapping import VOLUME
 
 pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.xdist_group("apiserver")]
 
-CONFIGURATION = Path(__file__).parent.parent.parent / "deploy" / "webhook-configuration.yaml"
+CONFIGURATION = Path(__file__).parent.parent.parent / "deploy" / "base" / "webhook-configuration.yaml"
 APPENDED_NAMESPACE = "appended"
 OTHER_CONFIGURATION = "zz-appends-a-container"
 Pod = dict[str, Any]

@@ -25,7 +25,7 @@ from tests.proof.scenarios import scenario
 from tests.proof.workers import FOLDER, load_worker
 
 SETTINGS = read_settings()
-CONFIGURATION = FOLDER.parent.parent.parent / "deploy" / "webhook-configuration.yaml"
+CONFIGURATION = FOLDER.parent.parent.parent / "deploy" / "base" / "webhook-configuration.yaml"
 NAME = "graceful-worker-e2e"
 
 pytestmark = pytest.mark.skipif(bool(SETTINGS.refusal), reason=SETTINGS.refusal)

@@ -98,8 +98,9 @@ def _summary(workers: list[Worker], unpatched: Results, protected: Results) -> s
     for scenario in SCENARIOS:
         before, after = (_of(results, scenario) for results in (unpatched, protected))
         losers = [w.title for w in workers if sum(map(_damage, (r for r in before if r["worker"] == w.name)))]
+        held = _longest(after, "sidecar") if scenario.sidecar_bound else "not held"
         who = "all" if len(losers) == len(workers) else ", ".join(losers) or "none"
-        rows.append([scenario.title, _sum(before, _damage), who, _sum(after, _damage), _longest(after, "sidecar")])
+        rows.append([scenario.title, _sum(before, _damage), who, _sum(after, _damage), held])
     total = ["**all**", f"**{_sum(unpatched, _damage)}**", "", f"**{_sum(protected, _damage)}**", ""]
     head = [
         "scenario",

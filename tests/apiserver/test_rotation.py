@@ -1,0 +1,174 @@
+"""Three replicas keep their CA in a real API server: it is rotated and healed, and no pod is created unpatched."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.apiserver.control_plane import ControlPlane, control_plane, missing
+from tests.apiserver.replicas import NAMESPACE, Replicas, replicas
+from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.xdist_group("apiserver"),
+    pytest.mark.timeout(1200),
+]
+
+ROTATIONS = int(os.environ.get("ROTATIONS", "5"))
+"""How often the CA is rotated under load; `make test-apiserver` says 100."""
+CONFIGURATION = Path(__file__).parent.parent.parent / "deploy" / "base" / "webhook-configuration.yaml"
+CONFIGURATION_PATH = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+SECRET_PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+MERGE = {"Content-Type": "application/merge-patch+json"}
+FOREIGN = base64.b64encode(b"nonsense").decode()
+
+
+@dataclass
+class Cluster:
+    """The API server, and the replicas that it calls."""
+
+    plane: ControlPlane
+    replicas: Replicas
+
+    def secret(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self.plane.client.get(f"{SECRET_PATH}/graceful-worker-ca").raise_for_status().json()
+        return answer
+
+    def current_ca(self) -> str:
+        return str(self.secret()["data"]["tls.crt"])
+
+    def bundles(self) -> list[str]:
+        found = self.plane.client.get(f"{CONFIGURATION_PATH}/graceful-worker").raise_for_status().json()
+        return [entry["clientConfig"].get("caBundle", "") for entry in found["webhooks"]]
+
+    def set_bundle(self, bundle: str | None) -> None:
+        path = "/webhooks/0/clientConfig/caBundle"
+        patch = [{"op": "replace", "path": path, "value": bundle}] if bundle else [{"op": "remove", "path": path}]
+        headers = {"Content-Type": "application/json-patch+json"}
+        url = f"{CONFIGURATION_PATH}/graceful-worker"
+        self.plane.client.patch(url, content=json.dumps(patch), headers=headers).raise_for_status()
+
+    def ask_for_rotation(self, value: str) -> None:
+        body = json.dumps({"metadata": {"annotations": {"graceful-worker/rotate": value}}})
+        url = f"{SECRET_PATH}/graceful-worker-ca"
+        self.plane.client.patch(url, content=body, headers=MERGE).raise_for_status()
+
+    def create(self) -> str:
+        """Create a pod without storing it; say what went wrong, empty where nothing did."""
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"generateName": "worker-"},
+            "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}]},
+        }
+        answer = self.plane.create_pod("workers", pod, dry_run=True)
+        if not answer.is_success:
+            return answer.text
+        return "" if answer.json()["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true" else "not patched"
+
+
+@dataclass
+class Stream:
+    """Pods that are created all the time."""
+
+    cluster: Cluster
+    created: int = 0
+    failures: list[str] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Stream:
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        while not self._over.wait(0.02):
+            failure = self.cluster.create()
+            self.created += 1
+            self.failures += [failure] if failure else []
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def until(condition: Any, seconds: float = 30) -> float:
+    """Wait until something is true; return how long it took, in seconds."""
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < seconds
+        time.sleep(0.05)
+    return time.monotonic() - begin
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    room = tmp_path_factory.mktemp("rotation")
+    with control_plane(room) as plane:
+        plane.create_namespace(NAMESPACE, {})
+        plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
+        with replicas(plane, room, 3) as group:
+            configuration = json.loads(json.dumps(YAML(typ="safe").load(CONFIGURATION)))
+            for entry in configuration["webhooks"]:
+                entry["clientConfig"] = {"url": f"https://127.0.0.1:{group.port}/mutate"}
+            plane.client.post(CONFIGURATION_PATH, json=configuration).raise_for_status()
+            group.wait_until_ready(3)
+            cluster = Cluster(plane, group)
+            until(lambda: not cluster.create())
+            yield cluster
+
+
+def test_replicas_that_start_at_once_share_one_ca(cluster: Cluster) -> None:
+    assert len(set(cluster.bundles())) == 1
+    assert cluster.secret()["type"] == "kubernetes.io/tls"
+
+
+@pytest.mark.parametrize("bundle", [None, FOREIGN])
+def test_a_bundle_that_somebody_empties_or_alters_is_healed_within_seconds(
+    cluster: Cluster, bundle: str | None
+) -> None:
+    before = set(cluster.bundles())
+    cluster.set_bundle(bundle)
+    assert until(lambda: set(cluster.bundles()) == before) < 5
+    until(lambda: not cluster.create())
+
+
+def test_a_deleted_secret_is_made_again_with_the_same_ca(cluster: Cluster) -> None:
+    before = cluster.current_ca()
+    with Stream(cluster) as stream:
+        cluster.plane.client.delete(f"{SECRET_PATH}/graceful-worker-ca").raise_for_status()
+        until(lambda: cluster.plane.client.get(f"{SECRET_PATH}/graceful-worker-ca").is_success)
+        time.sleep(2)
+    assert cluster.current_ca() == before
+    assert stream.failures == []
+
+
+def test_rotations_fail_no_creation(cluster: Cluster) -> None:
+    with Stream(cluster) as stream:
+        for number in range(ROTATIONS):
+            before = cluster.current_ca()
+            cluster.ask_for_rotation(str(number))
+            until(lambda before=before: cluster.current_ca() != before, 60)
+    assert stream.failures == []
+    assert stream.created > ROTATIONS
+
+
+def test_a_rolling_restart_of_the_replicas_fails_no_creation(cluster: Cluster) -> None:
+    with Stream(cluster) as stream:
+        for replica in list(cluster.replicas.running):
+            cluster.replicas.start()
+            cluster.replicas.wait_until_ready(4)
+            cluster.replicas.stop(replica)
+    assert stream.failures == []
+    assert stream.created > 0
