@@ -55,12 +55,14 @@ class Balance:
     """Never started, though workers were idle at the end: fetched by a worker that was killed then."""
     crashed: list[str]
     """Ended their worker by themselves, as the scenario wanted it."""
+    interrupted: list[str]
+    """Attempts (job and pod) that started and came to no end, even if another pod has handled the job since."""
     victims: list[str]
     """In the hand of a worker that the scenario itself killed, or fetched ahead by it."""
 
     @property
     def clean(self) -> bool:
-        return not (self.lost or self.repeated or self.missing)
+        return not (self.lost or self.repeated or self.missing or self.interrupted)
 
 
 def balance(lines: Sequence[Line], sent: Collection[str], victims: Collection[str]) -> Balance:
@@ -77,5 +79,14 @@ def balance(lines: Sequence[Line], sent: Collection[str], victims: Collection[st
         repeated=sorted(job for job, times in ends.items() if times > 1),
         missing=[] if victims else unstarted,
         crashed=sorted(crashed),
+        interrupted=[name for name in _interrupted(lines) if name.split("@")[0] not in victims],
         victims=sorted(unfinished & set(victims)) + (unstarted if victims else []),
     )
+
+
+def _interrupted(lines: Sequence[Line]) -> list[str]:
+    """Find the attempts that came to no end, as JOB@POD."""
+    open_attempts = Counter[str]()
+    for line in lines:
+        open_attempts[f"{line.job}@{line.pod}"] += 1 if line.event == "start" else -1
+    return sorted(name for name, count in open_attempts.items() if count > 0)

@@ -51,10 +51,10 @@ def write(results: Results) -> str:
 
 
 _INTRODUCTION = """\
-{workers} workers of real frameworks, each with the command line that its own documentation recommends, are run in
-{scenarios} scenarios: every way in which Kubernetes ends a pod. Each pod is sent through the running webhook over
-HTTPS, and run as the kubelet does it, in containers of crun (`tests/node`). Every job writes a line into a ledger when
-it starts and when it ends. The same is done with the pod as it was written, unpatched.
+{workers} workers, of real frameworks but for one, each with the command line that its own documentation recommends, are
+run in {scenarios} scenarios of how Kubernetes ends a pod. Each pod is sent through the running webhook over HTTPS, and
+run as the kubelet does it, in containers of crun (`tests/node`). Every job writes a line into a ledger when it starts
+and when it ends. The same is done with the pod as it was written, unpatched.
 
 The unpatched pod's grace period of {grace} s stands for the usual 30 s, the messages of {long} s for those that take
 longer than that. The patched cells were run {rounds} times; the tables give the sum of all losses and the longest of
@@ -65,7 +65,8 @@ _EVERY_CELL = """\
 end, from its last message's end to the worker's end, from the worker's end to the sidecar's, and from a failed liveness
 probe to the container's end. Bounds: the worker ends within {loop} ms after its last message in loop mode (in signal
 mode the framework takes its own time, at most {exit} s); the sidecar within 1 s after the worker, 30 s after one that
-was killed; a sidecar's own restart takes at most 5 s; an idle worker in loop mode leaves within its time limit and 1 s.
+was killed; a sidecar's own restart takes at most 5 s; an idle worker in loop mode leaves within its time limit and 1 s
+(and 1 s for its own start, where it has just started).
 Nobody waits for the end of the grace period."""
 
 _DEFINITIONS = """\
@@ -73,6 +74,8 @@ _DEFINITIONS = """\
   again, an hour later or by hand; the work is then done twice.
 - **repeated**: a job that ended more than once.
 - **missing**: a job that never started though workers were idle at the end: fetched by a worker that was killed then.
+- A job that a worker started and did not end counts against the patched pod, even if another worker has handled it
+  since.
 - Jobs in the hand of a worker that the scenario itself kills (SIGKILL), or fetched ahead by it, are lost by that kill,
   patched or not, and not counted: nothing in a pod can help them. Nor are jobs that crash their worker on purpose.
 - The node is not a kubelet: it starts and ends containers faster, because it has no reaction time of its own. What it

@@ -122,11 +122,9 @@ def _broken(result: Result, scenario: Scenario, idle_seconds: float, patience: f
     """Name the bounds that a protected pod broke."""
     broken = [result.error] if result.error else []
     count = result.balance
-    broken += [
-        f"{len(jobs)} {what}: {' '.join(jobs[:5])}"
-        for what, jobs in (("lost", count.lost), ("repeated", count.repeated), ("missing", count.missing))
-        if jobs
-    ]
+    kinds = ("lost", "repeated", "missing", "interrupted")
+    counts = {kind: getattr(count, kind) for kind in kinds}
+    broken += [f"{len(jobs)} {kind}: {' '.join(jobs[:5])}" for kind, jobs in counts.items() if jobs]
     longest = idle_seconds + 1 + scenario.start_up if scenario.idle and result.mode == "loop" else LONG + EXIT_BOUND
     after_message = result.after_message if result.mode == "loop" else None
     bounds = {
@@ -138,8 +136,24 @@ def _broken(result: Result, scenario: Scenario, idle_seconds: float, patience: f
     for what, (seconds, bound) in bounds.items():
         if seconds is not None and bound is not None and seconds > bound * patience:
             broken.append(f"{what}: {seconds:.3f} s, at most {bound:g} s")
-    if scenario.sidecar_bound and result.sidecar is not None and result.sidecar < 0:
-        broken.append(f"the sidecar left {-result.sidecar:.3f} s before the worker")
+    for pod in result.pods:
+        broken += _broken_of_pod(pod, result, scenario)
     broken += [f"{pod.name} was killed at the end of its grace period" for pod in result.pods if pod.killed]
     broken += [f"{pod.name} did not end" for pod in result.pods if pod.deleted and not pod.worker_ended]
+    return broken
+
+
+def _broken_of_pod(pod: PodRecord, result: Result, scenario: Scenario) -> list[str]:
+    """Name what a single pod did wrong: a maximum over all pods would hide it."""
+    broken = []
+    if scenario.sidecar_bound and pod.deleted and pod.sidecar_ended < pod.worker_ended:
+        broken.append(f"{pod.name}: the sidecar left before the worker, or did not end")
+    hook = next((e.when for e in pod.events if e.container == "worker" and e.what.startswith("hook ends")), 0)
+    late = [line.job for line in result.lines if line.pod == pod.name and line.event == "start" and line.when > hook]
+    restarted = scenario.restart_bound is not None or any(e.what == "liveness probe failed" for e in pod.events)
+    if result.mode == "loop" and hook and pod.deleted and late and not restarted:
+        first = min(line.when for line in result.lines if line.job in late and line.pod == pod.name)
+        # A run that began before the kill file may still fetch its one message.
+        if len(late) > 1:
+            broken.append(f"{pod.name}: {len(late)} messages began after the kill file, {(first - hook) / 1e9:.2f} s")
     return broken

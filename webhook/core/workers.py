@@ -138,9 +138,8 @@ def _declared_signal(container: Container) -> str:
 
 def _signal(declared: str, settings: Settings, match: Match | None) -> str:
     """Choose the signal to pass on: the annotation's, else the framework's, else what the kubelet would send."""
-    if settings.stop_signal is None and match:
-        return match.framework.signal + (AWAITS_CHILD if match.framework.awaits_child else "")
-    return settings.stop_signal or declared or HEARD_SIGNALS[0]
+    name = settings.stop_signal or (match and match.framework.signal) or declared or HEARD_SIGNALS[0]
+    return name + (AWAITS_CHILD if match and match.framework.awaits_child else "")
 
 
 def _signal_told(setting: str) -> str:

@@ -14,7 +14,7 @@ shift
 if sleep 0.2 2>/dev/null; then
   gw_nap=0.2 gw_per_second=5 gw_limit=4.3
 else
-  gw_nap=1 gw_per_second=1 gw_limit=3
+  gw_nap=1 gw_per_second=1 gw_limit=4
 fi
 gw_patience=$((5 * gw_per_second))
 # Naps take longer on a busy node (25 of them 5.3 s instead of 5.0, measured), so a process keeps the time. No standard streams:
@@ -56,5 +56,6 @@ while look; [ -n "$gw_working" ]; do
   sleep "$gw_nap"
 done
 
+kill "$gw_timer" 2>/dev/null
 [ "$#" -eq 0 ] && exit 0
 exec "$@"

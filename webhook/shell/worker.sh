@@ -115,13 +115,15 @@ is_deaf() {
 }
 
 # A worker that forks a child for each message may drop the one that it is just fetching when the signal comes. One that
-# has a child is past that; one that gets none for a second has nothing to fetch.
+# has a child is past that; one that gets none for a second most likely has nothing to fetch.
 await_child() {
   gw_looks=20
   while [ "$gw_looks" -gt 0 ] && kill -0 "$1"; do
     gw_forked=
     read -r gw_forked <"/proc/$1/task/$1/children"
     [ -z "$gw_forked" ] || return 0
+    in_mask "$1" SigIgn
+    [ "$gw_state" != "Z (zombie)" ] || return 0
     gw_looks=$((gw_looks - 1))
     sleep 0.05 || { sleep 1 && gw_looks=0; }
   done
