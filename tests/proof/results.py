@@ -13,6 +13,8 @@ from tests.proof.scenarios import Scenario
 
 LOOP_BOUND = 0.1
 """Seconds from the last message's end to the worker's, in loop mode."""
+LAST_ACT = 20_000_000
+"""Nanoseconds: kill_sidecar is the wrapper's last act, so a sidecar may be gone a moment before its process."""
 EXIT_BOUND = 10.0
 """Seconds that a framework may take to exit by itself, beyond its last message."""
 
@@ -146,7 +148,7 @@ def _broken(result: Result, scenario: Scenario, idle_seconds: float, patience: f
 def _broken_of_pod(pod: PodRecord, result: Result, scenario: Scenario) -> list[str]:
     """Name what a single pod did wrong: a maximum over all pods would hide it."""
     broken = []
-    if scenario.sidecar_bound and pod.deleted and pod.sidecar_ended < pod.worker_ended:
+    if scenario.sidecar_bound and pod.deleted and pod.sidecar_ended < pod.worker_ended - LAST_ACT:
         broken.append(f"{pod.name}: the sidecar left before the worker, or did not end")
     hook = next((e.when for e in pod.events if e.container == "worker" and e.what.startswith("hook ends")), 0)
     late = [line.job for line in result.lines if line.pod == pod.name and line.event == "start" and line.when > hook]
