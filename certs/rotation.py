@@ -39,6 +39,7 @@ BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 """Since when our certificates are valid: before anybody's clock."""
 MOST_PREVIOUS = 5
 """CAs that may wait for their end in the bundles: rotations that are asked for faster than that have to wait, too."""
+SHORTEST_WAIT = 1.0
 LONGEST_WAIT = 60.0
 """Seconds after which a replica looks anew though it was told of no change: the watch may have missed it."""
 
@@ -125,7 +126,8 @@ def next_step(sight: Sight, terms: Terms) -> Step:
         return Publish(vault.trusted)
     if not sight.bundles:
         return Wait(LONGEST_WAIT)
-    return _signed(sight, vault, terms) or _advance(sight, vault, terms)
+    step = _signed(sight, vault, terms) or _advance(sight, vault, terms)
+    return Wait(min(step.seconds, _until_due(sight, terms))) if isinstance(step, Wait) else step
 
 
 def is_served_well(sight: Sight) -> bool:
@@ -170,6 +172,13 @@ def _signed(sight: Sight, vault: Vault, terms: Terms) -> Step | None:
         return sign if sight.elapsed >= terms.propagation else Wait(terms.propagation - sight.elapsed)
     is_due = sight.leaf.ends - sight.now < terms.leaf_validity / 2
     return sign if is_due and sign.end > sight.leaf.ends else None
+
+
+def _until_due(sight: Sight, terms: Terms) -> float:
+    """Return the seconds until the leaf is to be signed anew; one cut short by its CA is looked at often."""
+    if sight.leaf is None:
+        return LONGEST_WAIT
+    return max((sight.leaf.ends - sight.now - terms.leaf_validity / 2).total_seconds(), SHORTEST_WAIT)
 
 
 def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:

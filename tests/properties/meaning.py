@@ -12,7 +12,14 @@ from webhook.core.decision import EVICTION_ANNOTATIONS, Policy
 from webhook.core.frameworks import TABLE
 from webhook.core.meshes import ISTIO_INJECT, ISTIO_NATIVE, PROXIES
 from webhook.core.pod import JsonObject
-from webhook.core.wrapping import MOUNT_PATH, SIDECAR_HOOK_SCRIPT, VOLUME, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
+from webhook.core.wrapping import (
+    AWAITS_CHILD,
+    MOUNT_PATH,
+    SIDECAR_HOOK_SCRIPT,
+    VOLUME,
+    WORKER_HOOK_SCRIPT,
+    WORKER_SCRIPT,
+)
 
 OURS = {ISTIO_INJECT, ISTIO_NATIVE, INJECTED_LABEL, STATUS_ANNOTATION, *EVICTION_ANNOTATIONS}
 KEPT_HOOKS = ("httpGet", "tcpSocket", "sleep")
@@ -59,9 +66,11 @@ def check_worker(old: JsonObject, new: JsonObject, settings: Settings, status: J
     assert (shell, dash_c, script, marker) == (settings.shell, "-c", WORKER_SCRIPT, VOLUME)
     assert (folder, mode) == (f"{MOUNT_PATH}/{new['name']}", status["mode"])
     if mode == "loop":
-        assert setting == str(settings.loop_delay or 0)
+        # A shell string with a loop of its own gets a second between runs.
+        assert setting in (("0", "1") if settings.loop_delay is None else (str(settings.loop_delay),))
     else:
-        assert setting == (settings.stop_signal or setting)
+        name = setting.removesuffix(AWAITS_CHILD)
+        assert name == (settings.stop_signal or name)
     argv = [*(old.get("command") or settings.command or ()), *(old.get("args") or ())]
     assert new["args"] in _with_flags(argv, status.get("framework"), mode, grace)
 

@@ -7,11 +7,12 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
 from webhook.core.reasons import Reason
-from webhook.server.options import Limits, ServerOptions
+from webhook.server.options import Files, Limits, ServerOptions
 
 from .process import Server, Servers
 from .samples import Review, fresh, read_review, uid_of
@@ -33,7 +34,7 @@ def dribble(connection: Connection, data: bytes, seconds: float) -> None:
 
 
 def test_the_default_limits_suit_the_api_server() -> None:
-    options = ServerOptions("127.0.0.1", 0, "", "")
+    options = ServerOptions("127.0.0.1", 0, Files(Path("tls.crt"), Path("tls.key")))
     assert options.idle_seconds > 90  # of Go's HTTP client
     assert options.limits.body_bytes > 3 * 1024 * 1024  # of the API server
     assert options.head_seconds == 5
