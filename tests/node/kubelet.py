@@ -84,7 +84,6 @@ class RunningPod:
         self.terminating = threading.Event()
         self.gone = threading.Event()
         self.deleted_at = 0
-        self.gone_at = 0
         self._spawn(self._run)
 
     # What can be seen of it
@@ -285,7 +284,6 @@ class RunningPod:
         if self._pause:
             self._pause.kill()
             self._pause.wait()
-        self.gone_at = time.monotonic_ns()
         self._note("", "gone")
         self.gone.set()
 

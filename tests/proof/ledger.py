@@ -60,10 +60,6 @@ class Balance:
     victims: list[str]
     """In the hand of a worker that the scenario itself killed, or fetched ahead by it."""
 
-    @property
-    def clean(self) -> bool:
-        return not (self.lost or self.repeated or self.missing or self.interrupted)
-
 
 def balance(lines: Sequence[Line], sent: Collection[str], victims: Collection[str]) -> Balance:
     """Count what was lost and repeated."""

@@ -79,7 +79,7 @@ _DEFINITIONS = """\
 - Jobs in the hand of a worker that the scenario itself kills (SIGKILL), or fetched ahead by it, are lost by that kill,
   patched or not, and not counted: nothing in a pod can help them. Nor are jobs that crash their worker on purpose.
 - The node is not a kubelet: it starts and ends containers faster, because it has no reaction time of its own. What it
-  leaves out stands in `tests/node/__init__.py`. `make e2e-cluster` runs rollouts in a real cluster."""
+  leaves out stands in `tests/node/__init__.py`. `make e2e-cluster` runs the scenarios in a real cluster."""
 
 _AGAIN = """\
 As root on Debian 12 or Ubuntu 24.04, with the packages that `tests/proof/debian-packages.txt` names installed:
@@ -88,7 +88,7 @@ As root on Debian 12 or Ubuntu 24.04, with the packages that `tests/proof/debian
 $ make proof
 ```
 
-It takes about an hour on two cores and writes this file and the picture anew. A part of it:
+It takes about 40 minutes on two cores and writes this file and the picture anew. A part of it:
 
 ```console
 $ .venv/bin/python -m tests.proof --worker celery --scenario rollout

@@ -151,11 +151,10 @@ def _broken_of_pod(pod: PodRecord, result: Result, scenario: Scenario) -> list[s
     if scenario.sidecar_bound and pod.deleted and pod.sidecar_ended < pod.worker_ended - LAST_ACT:
         broken.append(f"{pod.name}: the sidecar left before the worker, or did not end")
     hook = next((e.when for e in pod.events if e.container == "worker" and e.what.startswith("hook ends")), 0)
-    late = [line.job for line in result.lines if line.pod == pod.name and line.event == "start" and line.when > hook]
-    restarted = scenario.restart_bound is not None or any(e.what == "liveness probe failed" for e in pod.events)
-    if result.mode == "loop" and hook and pod.deleted and late and not restarted:
-        first = min(line.when for line in result.lines if line.job in late and line.pod == pod.name)
-        # A run that began before the kill file may still fetch its one message.
-        if len(late) > 1:
-            broken.append(f"{pod.name}: {len(late)} messages began after the kill file, {(first - hook) / 1e9:.2f} s")
+    late = [line.when for line in result.lines if line.pod == pod.name and line.event == "start" and line.when > hook]
+    restarted = any(event.what == "liveness probe failed" for event in pod.events)
+    # A run that began before the kill file may still fetch its one message.
+    if result.mode == "loop" and hook and pod.deleted and not restarted and len(late) > 1:
+        after = (min(late) - hook) / 1e9
+        broken.append(f"{pod.name}: {len(late)} messages began after the kill file, {after:.2f} s")
     return broken

@@ -106,26 +106,24 @@ def eviction(cell: Cell) -> None:
 
 def worker_liveness(cell: Cell) -> None:
     """Liveness failure of the worker in mid-message, then normal work again."""
-    cell.template["spec"]["terminationGracePeriodSeconds"] = 10  # Dramatiq takes 3 s to exit
-    cell.container("worker")["livenessProbe"]["periodSeconds"] = 1
-    cell.start()
-    cell.send(cell.worker.slots, SHORT)
-    cell.until_hands_are_full()
-    cell.hang("worker")
-    cell.until("the worker's container is restarted", lambda: cell.pod.restarts("worker"))
-    cell.send(cell.worker.slots, 0.5)
-    cell.until_all_are_done()
+    _fail_liveness(cell, "worker", SHORT)
 
 
 def sidecar_liveness(cell: Cell) -> None:
     """Liveness failure of the sidecar while the worker works."""
-    cell.template["spec"]["terminationGracePeriodSeconds"] = 10  # longer than the sidecar's patience, as the usual 30 s
-    cell.container("sidecar")["livenessProbe"]["periodSeconds"] = 1
+    _fail_liveness(cell, "sidecar", LONG)
+
+
+def _fail_liveness(cell: Cell, container: str, seconds: float) -> None:
+    """Let a container hang while messages of some seconds are in hand, and send more once it has been restarted."""
+    # Longer than Dramatiq's exit (3 s) and a sidecar's patience (5 s), as the usual 30 s are.
+    cell.template["spec"]["terminationGracePeriodSeconds"] = 10
+    cell.container(container)["livenessProbe"]["periodSeconds"] = 1
     cell.start()
-    cell.send(cell.worker.slots, LONG)
+    cell.send(cell.worker.slots, seconds)
     cell.until_hands_are_full()
-    cell.hang("sidecar")
-    cell.until("the sidecar is restarted", lambda: cell.pod.restarts("sidecar"))
+    cell.hang(container)
+    cell.until(f"the {container} is restarted", lambda: cell.pod.restarts(container))
     cell.send(cell.worker.slots, 0.5)
     cell.until_all_are_done()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from pathlib import Path
-from typing import NoReturn
 
 import click
+
+from webhook.cli.failure import fail
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -34,7 +34,7 @@ def issue_command(hosts: tuple[str, ...], days: int, folder: Path) -> None:
     try:
         issue(hosts or LOCAL_HOSTS, validity=datetime.timedelta(days=days)).write(folder)
     except (ValueError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     click.echo(f"{folder / 'ca.crt'}\n{folder / 'tls.crt'}\n{folder / 'tls.key'}")
 
 
@@ -47,7 +47,7 @@ def show_command(file: Path) -> None:
     try:
         click.echo("\n".join(describe(file.read_bytes())))
     except ValueError as error:
-        _fail(f"{file} holds no certificate: {error}")
+        fail(f"{file} holds no certificate: {error}")
 
 
 @certs.command("check")
@@ -68,13 +68,8 @@ def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
         bundle = read_bundle(ca.read_bytes())
         ServedCertificate(leaf).exchange(leaf, bundle, host)
     except Unusable as unusable:
-        _fail(str(unusable))
+        fail(str(unusable))
     reason = refusal(leaf, bundle, host, wall_clock())
     if reason:
-        _fail(f"the API server would refuse the certificate {cert}: {reason}")
+        fail(f"the API server would refuse the certificate {cert}: {reason}")
     click.echo(f"The API server accepts it for {host}, until {leaf.ends:%Y-%m-%d %H:%M} UTC.")
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(1)

@@ -6,7 +6,7 @@ import datetime
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -14,6 +14,7 @@ from certs.terms import Terms
 from webhook import __version__
 from webhook.cli.certificates import certs
 from webhook.cli.explanation import difference, explain
+from webhook.cli.failure import fail
 from webhook.cli.manifests import Manifest, Unreadable, read_manifest
 from webhook.core.annotations import LONGEST_DURATION, duration
 from webhook.core.decision import Policy
@@ -115,9 +116,9 @@ def uninject_command(filenames: tuple[str, ...]) -> None:
             try:
                 operations = restore(template.pod)
             except Refused as refused:
-                _fail(f"{manifest.path}, {template.title}: {refused.finding}")
+                fail(f"{manifest.path}, {template.title}: {refused.finding}")
             except Malformed as malformed:
-                _fail(f"{manifest.path}, {template.title}: {malformed}")
+                fail(f"{manifest.path}, {template.title}: {malformed}")
             manifest.text.apply(template.document, template.absolute(operations))
     _write(manifests)
 
@@ -224,7 +225,7 @@ def serve_command(
     try:
         serve(Policy(grace_period), options)
     except Unusable as unusable:
-        _fail(str(unusable))
+        fail(str(unusable))
 
 
 def _tls(
@@ -243,9 +244,9 @@ def _tls(
     if tls_cert and tls_key:
         return Files(tls_cert, tls_key)
     if tls_cert or tls_key:
-        _fail("--tls-cert and --tls-key belong together: give both, or neither to have a CA kept in the cluster")
+        fail("--tls-cert and --tls-key belong together: give both, or neither to have a CA kept in the cluster")
     if not namespace:
-        _fail("give --tls-cert and --tls-key, or --namespace to have a CA kept in the cluster")
+        fail("give --tls-cert and --tls-key, or --namespace to have a CA kept in the cluster")
     terms = Terms(
         datetime.timedelta(days=ca_days), datetime.timedelta(seconds=certificate_validity), float(propagation)
     )
@@ -256,7 +257,7 @@ def _read(filenames: Iterable[str], exit_code: int = 1) -> list[Manifest]:
     try:
         return [read_manifest(filename) for filename in filenames]
     except Unreadable as unreadable:
-        _fail(str(unreadable), exit_code)
+        fail(str(unreadable), exit_code)
 
 
 def _inject_all(manifests: Iterable[Manifest], policy: Policy, exit_code: int = 1) -> None:
@@ -272,7 +273,7 @@ def _inject_all(manifests: Iterable[Manifest], policy: Policy, exit_code: int = 
             _tell(place, injection)
             manifest.text.apply(template.document, template.absolute(injection.patch))
     if refusals:
-        _fail("\n".join(refusals), exit_code)
+        fail("\n".join(refusals), exit_code)
 
 
 def _tell(place: str, injection: Injection) -> None:
@@ -290,8 +291,3 @@ def _write(manifests: Iterable[Manifest]) -> None:
         if position and not text.startswith("---"):
             click.echo("---")
         click.echo(text, nl=not text.endswith("\n"))
-
-
-def _fail(message: str, exit_code: int = 1) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(exit_code)

@@ -1,0 +1,14 @@
+"""How a command ends that cannot do what was asked of it."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+
+def fail(message: str, exit_code: int = 1) -> NoReturn:
+    """Say why on standard error, and exit."""
+    click.echo(message, err=True)
+    sys.exit(exit_code)
