@@ -41,3 +41,12 @@ def read_settings() -> Settings:
         scenarios=[name for name in known if name in wanted or not wanted],
         webhook_is_installed=os.environ.get("E2E_WEBHOOK") == "installed",
     )
+
+
+def read_install_refusal() -> str:
+    """Say why the installation is not tried; empty where it is."""
+    if not os.environ.get("KUBECONFIG"):
+        return "no cluster: KUBECONFIG is not set"
+    if os.environ.get("E2E_INSTALL") != "yes":
+        return "the installation in the cluster is left as it is: E2E_INSTALL is not yes"
+    return ""

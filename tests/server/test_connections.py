@@ -107,9 +107,15 @@ def test_a_request_may_come_in_pieces(server: Server) -> None:
         assert connection.answer().response["allowed"] is True
 
 
-def test_a_client_that_sends_nothing_is_dropped(impatient_server: Server) -> None:
+def test_a_connection_opened_ahead_is_kept_for_the_request_to_come(impatient_server: Server) -> None:
     with impatient_server.connect() as connection:
-        assert LIMIT / 2 < connection.seconds_until_end() < ROOM
+        time.sleep(3 * LIMIT)
+        assert connection.exchange(get("/healthz")).status == 200
+
+
+def test_a_client_that_never_sends_anything_is_dropped_like_an_idle_one(servers: Servers) -> None:
+    with servers.start(idle_seconds=1).connect() as connection:
+        assert 0.5 < connection.seconds_until_end() < 1 + ROOM
 
 
 def test_a_head_that_comes_byte_by_byte_is_dropped(impatient_server: Server) -> None:

@@ -16,7 +16,7 @@ TOO_LARGE = "The head of the request is over the limit."
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """A connection that drops clients that are slow to send a head, or send one without end."""
+    """A connection that drops clients that are slow to send a head that they began, or send one without end."""
 
     head_seconds: float
     readiness: Readiness
@@ -25,9 +25,14 @@ class LimitedProtocol(HttpToolsProtocol):
     _hoarded_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Await the first request."""
+        """Await the first request, as long as the next one is awaited.
+
+        Go's client opens a connection for a request that another one takes in the end, and keeps the new one for later:
+        closed early, it might be with that later request on its way, which the client would report as `EOF`.
+        https://github.com/golang/go/blob/master/src/net/http/transport.go (dialConnFor)
+        """
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._await_head(self.head_seconds)
+        self._await_head(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

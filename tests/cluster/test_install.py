@@ -1,0 +1,211 @@
+"""The whole installation in a real cluster: `kubectl apply -k deploy/`, what must hold after it, and its end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.settings import read_install_refusal
+from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
+
+REFUSAL = read_install_refusal()
+pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.timeout(600)]
+
+DEPLOY = Path(__file__).parent.parent.parent / "deploy"
+NAMESPACE = "graceful-worker"
+WORKERS = "graceful-worker-e2e-install"
+UNPROTECTED = "nothing protected it"
+"""What the validating policy says."""
+
+
+def kubectl(*arguments: str, stdin: str = "") -> str:
+    done = subprocess.run(["kubectl", *arguments], input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def rolled_out() -> None:
+    kubectl("-n", NAMESPACE, "rollout", "status", "deployment", "graceful-worker", "--timeout=180s")
+
+
+def create(labels: dict[str, str] | None = None) -> tuple[str, bool]:
+    """Create a pod without storing it; return what went wrong or was warned of, and whether it is protected."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "worker-", "namespace": WORKERS, "labels": labels or {}},
+        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}]},
+    }
+    command = ["kubectl", "create", "--dry-run=server", "-o", "json", "-f", "-"]
+    done = subprocess.run(command, input=json.dumps(pod), capture_output=True, text=True, check=False)
+    if done.returncode:
+        return done.stderr, False
+    stored: dict[str, Any] = json.loads(done.stdout)
+    return done.stderr, stored["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true"
+
+
+@dataclass
+class Stream:
+    """Pods that are created all the time."""
+
+    created: int = 0
+    failures: list[str] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Stream:
+        self._threads = [threading.Thread(target=self._run) for _ in range(2)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            trouble, protected = create()
+            self.created += 1
+            if not protected:
+                self.failures.append(trouble or "not patched")
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def bundles() -> list[str]:
+    output = kubectl(
+        "get", "mutatingwebhookconfiguration", "graceful-worker", "-o", "jsonpath={.webhooks[*].clientConfig.caBundle}"
+    )
+    return output.split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installation() -> Iterator[None]:
+    """Install it with the one command, and take it away at the end."""
+    assert kubectl("get", "namespace", NAMESPACE, "--ignore-not-found") == "", "graceful-worker is installed already"
+    kubectl("apply", "-k", str(DEPLOY))
+    try:
+        rolled_out()
+        namespace = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": WORKERS, "labels": {LABEL: LABEL_ENABLED}},
+        }
+        kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
+        yield
+    finally:
+        kubectl("delete", "namespace", WORKERS, "--ignore-not-found", "--wait=false")
+        kubectl("delete", "-k", str(DEPLOY / "overlays" / "validating-policy-deny"), "--ignore-not-found")
+
+
+def test_a_labelled_pod_is_protected_with_no_other_step() -> None:
+    assert create() == ("", True)
+
+
+def test_applying_it_again_changes_nothing() -> None:
+    before = bundles()
+    kubectl("diff", "-k", str(DEPLOY))
+    kubectl("apply", "-k", str(DEPLOY))
+    assert bundles() == before
+
+
+def test_a_server_side_apply_takes_over_and_leaves_the_bundle_alone() -> None:
+    before = bundles()
+    kubectl("apply", "--server-side", "-k", str(DEPLOY))
+    kubectl("apply", "-k", str(DEPLOY))
+    assert bundles() == before
+
+
+def test_a_bundle_that_is_emptied_is_healed() -> None:
+    before = bundles()
+    patch = '[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]'
+    kubectl("patch", "mutatingwebhookconfiguration", "graceful-worker", "--type=json", "-p", patch)
+    until(lambda: bundles() == before, 10)
+
+
+def test_a_rotation_that_is_asked_for_fails_no_creation() -> None:
+    before = bundles()
+    with Stream() as stream:
+        annotation = f"graceful-worker/rotate={time.time_ns()}"
+        kubectl("-n", NAMESPACE, "annotate", "secret", "graceful-worker-ca", "--overwrite", annotation)
+        until(lambda: bundles() != before)
+        time.sleep(15)
+    assert stream.failures == []
+    assert stream.created > 0
+
+
+def test_a_rolling_update_of_the_webhook_fails_no_creation() -> None:
+    with Stream() as stream:
+        kubectl("-n", NAMESPACE, "rollout", "restart", "deployment", "graceful-worker")
+        rolled_out()
+        until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == 2, 90)
+    assert stream.failures == []
+    assert stream.created > 0
+
+
+def test_while_it_is_down_labelled_pods_are_refused_and_others_are_created() -> None:
+    scale(0)
+    trouble, _ = create()
+    assert "failed calling webhook" in trouble
+    assert create({LABEL: "disabled"}) == ("", False)
+    scale(2)
+    until(lambda: create() == ("", True))
+
+
+def test_while_it_is_down_under_fail_open_pods_are_created_unprotected() -> None:
+    kubectl("apply", "-k", str(DEPLOY / "overlays" / "fail-open"))
+    scale(0)
+    until(lambda: create() == ("", False), 10)
+    kubectl("apply", "-k", str(DEPLOY))
+    scale(2)
+    until(lambda: create() == ("", True))
+
+
+def test_the_policy_refuses_a_labelled_pod_that_came_through_unprotected() -> None:
+    kubectl("apply", "-k", str(DEPLOY / "overlays" / "validating-policy-deny"))
+    until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
+    kubectl("delete", "mutatingwebhookconfiguration", "graceful-worker")
+    until(lambda: UNPROTECTED in create({LABEL: LABEL_ENABLED})[0], 30)
+    kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "graceful-worker")
+    kubectl("apply", "-k", str(DEPLOY))
+    until(lambda: create() == ("", True))
+
+
+def test_its_end_leaves_nothing_behind_and_no_pod_is_refused_on_the_way() -> None:
+    troubles: list[str] = []
+    over = threading.Event()
+
+    def create_all_the_time() -> None:
+        while not over.is_set():
+            troubles.append(create()[0])
+
+    thread = threading.Thread(target=create_all_the_time)
+    thread.start()
+    kubectl("delete", "-k", str(DEPLOY))
+    over.set()
+    thread.join()
+    assert {trouble for trouble in troubles if trouble} == set()
+    kinds = "mutatingwebhookconfigurations,clusterroles,clusterrolebindings,namespaces"
+    left = kubectl("get", kinds, "-o", "name").split()
+    assert [name for name in left if name.endswith("/graceful-worker")] == []
+
+
+def scale(replicas: int) -> None:
+    kubectl("-n", NAMESPACE, "scale", "deployment", "graceful-worker", f"--replicas={replicas}")
+    until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == replicas, 90)
+    if replicas:
+        rolled_out()
