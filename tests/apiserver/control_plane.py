@@ -88,7 +88,7 @@ def control_plane(room: Path) -> Iterator[ControlPlane]:
         f"--secure-port={port}",
         f"--cert-dir={room / 'pki'}",
         f"--token-auth-file={room / 'tokens.csv'}",
-        "--authorization-mode=AlwaysAllow",
+        "--authorization-mode=RBAC",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={room / 'accounts.key'}",
         f"--service-account-signing-key-file={room / 'accounts.key'}",

@@ -16,27 +16,14 @@ from pathlib import Path
 
 import httpx
 
-from tests.apiserver.control_plane import TOKEN, ControlPlane, free_ports
+from tests.apiserver.control_plane import ControlPlane, free_ports
+from tests.apiserver.installation import NAMESPACE, service_account_token, write_kubeconfig
 
-NAMESPACE = "graceful-worker"
-LEAF_SECONDS = 3
+LEAF_SECONDS = 6
 PROPAGATION_SECONDS = 1
 LOOK_SECONDS = 0.1
-
-
-def write_kubeconfig(plane: ControlPlane, room: Path) -> Path:
-    """Write the administrator's configuration for a client."""
-    file = room / "kubeconfig"
-    file.write_text(
-        f"""apiVersion: v1
-kind: Config
-clusters: [{{name: test, cluster: {{server: "{plane.client.base_url}", certificate-authority: {plane.ca} }}}}]
-users: [{{name: test, user: {{token: {TOKEN}}}}}]
-contexts: [{{name: test, context: {{cluster: test, user: test}}}}]
-current-context: test
-"""
-    )
-    return file
+FAILED_LOOKS = 2
+"""After how many of them a replica gets no connections any more, as in deploy/base."""
 
 
 @dataclass
@@ -46,15 +33,20 @@ class Replica:
     port: int
     process: subprocess.Popen[bytes]
     log: Path
-    ready: bool = False
+    failed_looks: int = FAILED_LOOKS
+
+    @property
+    def ready(self) -> bool:
+        return self.failed_looks < FAILED_LOOKS
 
     def look(self) -> None:
         """See whether it is ready, as the kubelet does: without verifying its certificate."""
         try:
-            answer = httpx.get(f"https://127.0.0.1:{self.port}/readyz", verify=False, timeout=2)
-            self.ready = answer.status_code == 200
+            answer = httpx.get(f"https://127.0.0.1:{self.port}/readyz", verify=False, timeout=3)
+            well = answer.status_code == 200
         except httpx.HTTPError:
-            self.ready = False
+            well = False
+        self.failed_looks = 0 if well else self.failed_looks + 1
 
 
 @dataclass
@@ -65,6 +57,8 @@ class Replicas:
     kubeconfig: Path
     port: int = field(default_factory=lambda: free_ports(1)[0])
     running: list[Replica] = field(default_factory=list)
+    turned_away: int = 0
+    """Connections for which no replica was ready."""
     _over: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> Replica:
@@ -119,6 +113,7 @@ class Replicas:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ready = [replica for replica in self.running if replica.ready]
+        self.turned_away += not ready
         if ready:
             with suppress(OSError):
                 to = await asyncio.open_connection("127.0.0.1", random.choice(ready).port)
@@ -136,8 +131,8 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextmanager
 def replicas(plane: ControlPlane, room: Path, count: int) -> Iterator[Replicas]:
-    """Run replicas and their Service."""
-    group = Replicas(room, write_kubeconfig(plane, room))
+    """Run replicas, with the rights that deploy/ gives them, and their Service."""
+    group = Replicas(room, write_kubeconfig(plane, room / "replica.kubeconfig", service_account_token(plane)))
     threads = [threading.Thread(target=target) for target in (group.watch, group.balance)]
     for thread in threads:
         thread.start()

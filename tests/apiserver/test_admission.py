@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import subprocess
 import sys
 import time
@@ -13,18 +12,21 @@ from typing import Any
 
 import httpx
 import pytest
-from ruamel.yaml import YAML
 
 from certs.throwaway import LOCAL_HOSTS, issue
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
+from tests.apiserver.installation import CONFIGURATIONS, apply, call_at, configuration, kubectl_missing
 from tests.golden.cases import Case, all_cases
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.reasons import Kind
 from webhook.core.wrapping import VOLUME
 
-pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.xdist_group("apiserver")]
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.skipif(bool(kubectl_missing()), reason=kubectl_missing()),
+    pytest.mark.xdist_group("apiserver"),
+]
 
-CONFIGURATION = Path(__file__).parent.parent.parent / "deploy" / "base" / "webhook-configuration.yaml"
 APPENDED_NAMESPACE = "appended"
 OTHER_CONFIGURATION = "zz-appends-a-container"
 Pod = dict[str, Any]
@@ -44,7 +46,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
             for command in ([*ours, "--tls-cert", certificate, "--tls-key", key], other)
         ]
         try:
-            _install(plane, (room / "certs" / "ca.crt").read_bytes(), port, other_port)
+            bundle = base64.b64encode((room / "certs" / "ca.crt").read_bytes()).decode()
+            apply(plane, room)
+            call_at(plane, f"https://127.0.0.1:{port}/mutate", bundle)
+            _append_later(plane, f"https://127.0.0.1:{other_port}/", bundle)
+            _wait_until_called(plane)
             yield plane
         finally:
             for process in processes:
@@ -52,33 +58,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
                 process.wait(30)
 
 
-def _install(plane: ControlPlane, ca: bytes, port: int, other_port: int) -> None:
-    """Install the shipped configuration, and that of another webhook, which is called after ours."""
-    bundle = base64.b64encode(ca).decode()
-    configuration = json.loads(json.dumps(YAML(typ="safe").load(CONFIGURATION)))
-    for entry in configuration["webhooks"]:
-        entry["clientConfig"] = {"url": f"https://127.0.0.1:{port}/mutate", "caBundle": bundle}
-    other = {
-        **configuration,
-        "metadata": {"name": OTHER_CONFIGURATION},
-        "webhooks": [
-            {
-                **configuration["webhooks"][0],
-                "clientConfig": {"url": f"https://127.0.0.1:{other_port}/", "caBundle": bundle},
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": APPENDED_NAMESPACE}},
-            }
-        ],
+def _append_later(plane: ControlPlane, url: str, bundle: str) -> None:
+    """Install another webhook, which is called after ours."""
+    entry = {
+        **configuration(plane)["webhooks"][0],
+        "clientConfig": {"url": url, "caBundle": bundle},
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": APPENDED_NAMESPACE}},
     }
-    for body in (configuration, other):
-        path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-        plane.client.post(path, json=body).raise_for_status()
-    for name, labels in {
-        "plain": {},
-        "workers": {LABEL: LABEL_ENABLED},
-        APPENDED_NAMESPACE: {LABEL: LABEL_ENABLED},
-    }.items():
-        plane.create_namespace(name, labels)
-    _wait_until_called(plane)
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
+    other = {**kind, "metadata": {"name": OTHER_CONFIGURATION}, "webhooks": [entry]}
+    plane.client.post(CONFIGURATIONS, json=other).raise_for_status()
+    plane.create_namespace("plain", {})
+    plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
+    plane.create_namespace(APPENDED_NAMESPACE, {LABEL: LABEL_ENABLED})
 
 
 def _wait_until_called(plane: ControlPlane) -> None:

@@ -1,0 +1,73 @@
+"""`deploy/` in the API server of the tests, where the webhook is called at an address, not by a Service."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.apiserver.control_plane import ASSETS, TOKEN, ControlPlane
+
+DEPLOY = Path(__file__).parent.parent.parent / "deploy"
+NAMESPACE = "graceful-worker"
+SERVICE_ACCOUNT = "graceful-worker"
+CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+CONFIGURATION = f"{CONFIGURATIONS}/graceful-worker"
+JSON_PATCH = {"Content-Type": "application/json-patch+json"}
+
+
+def kubectl_missing() -> str:
+    """Say that there is no kubectl; empty where there is one."""
+    return "" if _kubectl() else f"no {ASSETS / 'kubectl'}, and none on the PATH"
+
+
+def _kubectl() -> str | None:
+    return shutil.which(ASSETS / "kubectl") or shutil.which("kubectl")
+
+
+def write_kubeconfig(plane: ControlPlane, file: Path, token: str = TOKEN) -> Path:
+    """Write a client's configuration, the administrator's by default."""
+    file.write_text(
+        f"""apiVersion: v1
+kind: Config
+clusters: [{{name: test, cluster: {{server: "{plane.client.base_url}", certificate-authority: {plane.ca} }}}}]
+users: [{{name: test, user: {{token: {token}}}}}]
+contexts: [{{name: test, context: {{cluster: test, user: test}}}}]
+current-context: test
+"""
+    )
+    return file
+
+
+def service_account_token(plane: ControlPlane) -> str:
+    """Return a token with the rights that deploy/ gives the webhook, and no others."""
+    url = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{SERVICE_ACCOUNT}/token"
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}
+    return str(plane.client.post(url, json=body).raise_for_status().json()["status"]["token"])
+
+
+def apply(plane: ControlPlane, room: Path, folder: str = ".") -> None:
+    """Apply deploy/ or an overlay of it, as the user does."""
+    environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, room / "admin.kubeconfig"))}
+    command = [_kubectl() or "kubectl", "apply", "-k", str(DEPLOY / folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def call_at(plane: ControlPlane, url: str, bundle: str = "") -> None:
+    """Let the API server call the webhook at an address; the bundle, in base64, is left to the webhook by default."""
+    client = {"url": url, **({"caBundle": bundle} if bundle else {})}
+    patch = [
+        {"op": "replace", "path": f"/webhooks/{index}/clientConfig", "value": client}
+        for index, _ in enumerate(configuration(plane)["webhooks"])
+    ]
+    plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
+
+
+def configuration(plane: ControlPlane) -> dict[str, Any]:
+    """Return the live configuration."""
+    answer: dict[str, Any] = plane.client.get(CONFIGURATION).raise_for_status().json()
+    return answer

@@ -1,0 +1,134 @@
+"""What the API server does while no replica answers, and what the validating policy says of pods that come through."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
+from tests.apiserver.installation import CONFIGURATION, apply, call_at, kubectl_missing
+from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.skipif(bool(kubectl_missing()), reason=kubectl_missing()),
+    pytest.mark.xdist_group("apiserver"),
+]
+
+UNPROTECTED = "nothing protected it"
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("outage")
+
+
+@pytest.fixture(scope="module")
+def plane(room: Path) -> Iterator[ControlPlane]:
+    with control_plane(room) as plane:
+        plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
+        plane.create_namespace("plain", {})
+        yield plane
+
+
+def create(plane: ControlPlane, namespace: str, label: str = "") -> httpx.Response:
+    pod: dict[str, object] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "worker-", "labels": {LABEL: label} if label else {}},
+        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}]},
+    }
+    return plane.create_pod(namespace, pod, dry_run=True)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def install(plane: ControlPlane, room: Path, folder: str) -> None:
+    """Install anew: what another test made of the configuration cannot be applied over."""
+    plane.client.delete(CONFIGURATION)
+    apply(plane, room, folder)
+
+
+def install_without_replicas(plane: ControlPlane, room: Path, folder: str) -> None:
+    install(plane, room, folder)
+    call_at(plane, f"https://127.0.0.1:{free_ports(1)[0]}/mutate")
+
+
+def test_by_default_a_labelled_pod_is_refused_and_the_error_names_the_webhook(plane: ControlPlane, room: Path) -> None:
+    install_without_replicas(plane, room, ".")
+    until(lambda: not create(plane, "workers").is_success)
+    for namespace, label, entry in (("workers", "", "namespace.label"), ("plain", LABEL_ENABLED, "pod.label")):
+        answer = create(plane, namespace, label)
+        assert answer.status_code == 500
+        assert f'failed calling webhook "{entry}.graceful-worker"' in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "label"), [("plain", ""), ("workers", LABEL_DISABLED), ("kube-system", LABEL_ENABLED)]
+)
+def test_by_default_all_other_pods_are_created(plane: ControlPlane, room: Path, namespace: str, label: str) -> None:
+    install_without_replicas(plane, room, ".")
+    until(lambda: not create(plane, "workers").is_success)
+    assert create(plane, namespace, label).is_success
+
+
+def test_its_own_replicas_can_always_be_created(plane: ControlPlane, room: Path) -> None:
+    install_without_replicas(plane, room, ".")
+    until(lambda: not create(plane, "workers").is_success)
+    path = "/apis/apps/v1/namespaces/graceful-worker/deployments/graceful-worker"
+    template = plane.client.get(path).raise_for_status().json()["spec"]["template"]
+    metadata = {**template["metadata"], "generateName": "replica-"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    answer = plane.create_pod("graceful-worker", pod, dry_run=True)
+    assert answer.is_success, answer.text
+
+
+def test_with_fail_open_a_labelled_pod_is_created_as_it_is(plane: ControlPlane, room: Path) -> None:
+    install_without_replicas(plane, room, "overlays/fail-open")
+    until(lambda: create(plane, "workers").is_success)
+    assert INJECTED_LABEL not in create(plane, "plain", LABEL_ENABLED).json()["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(("overlay", "status"), [("validating-policy", 201), ("validating-policy-deny", 422)])
+def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
+    plane: ControlPlane, room: Path, overlay: str, status: int
+) -> None:
+    install(plane, room, f"overlays/{overlay}")
+    plane.client.delete(CONFIGURATION).raise_for_status()
+
+    def told() -> str:
+        answer = create(plane, "plain", LABEL_ENABLED)
+        return answer.headers.get("warning", "") + answer.text
+
+    until(lambda: UNPROTECTED in told() and create(plane, "plain", LABEL_ENABLED).status_code == status)
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {"metadata": {"annotations": {"graceful-worker/status": json.dumps({})}}},
+        {"spec": {"os": {"name": "windows"}}},
+    ],
+    ids=["protected", "windows"],
+)
+def test_the_policy_has_nothing_against_a_pod_that_is_protected_or_never_touched(
+    plane: ControlPlane, room: Path, pod: dict[str, dict[str, object]]
+) -> None:
+    install(plane, room, "overlays/validating-policy-deny")
+    plane.client.delete(CONFIGURATION).raise_for_status()
+    until(lambda: UNPROTECTED in create(plane, "plain", LABEL_ENABLED).text)
+    metadata = {"generateName": "worker-", "labels": {LABEL: LABEL_ENABLED}, **pod.get("metadata", {})}
+    spec = {"containers": [{"name": "worker", "image": "shop:1"}], **pod.get("spec", {})}
+    kind: dict[str, object] = {"apiVersion": "v1", "kind": "Pod"}
+    answer = plane.create_pod("plain", {**kind, "metadata": metadata, "spec": spec}, dry_run=True)
+    assert answer.is_success, answer.text
