@@ -18,13 +18,10 @@ ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-COPY requirements/run.txt requirements/dev.txt requirements/
-# What builds the wheel comes from the lock, too. Were one of its dependencies not named here, pip would refuse.
+COPY requirements/run.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /venv \
  && pip --python /venv/bin/python install --only-binary=:all: --require-hashes --requirement requirements/run.txt \
- && sed -n '/^\(hatchling\|packaging\|pathspec\|pluggy\|tomlkit\|trove-classifiers\)==/,/^    # via/p' requirements/dev.txt \
-      >/tmp/build.txt \
- && pip install --only-binary=:all: --require-hashes --requirement /tmp/build.txt
+ && pip install --only-binary=:all: --require-hashes --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY webhook webhook
 COPY certs certs

@@ -87,6 +87,8 @@ lock: $(INSTALLED)  ## Renew requirements/*.txt from pyproject.toml; needs uv.
 		--upgrade --output-file requirements/run.txt
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --upgrade --output-file requirements/dev.txt
+	uv pip compile --group build --constraint requirements/dev.txt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --output-file requirements/build.txt
 	uv pip compile --group proof --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --output-file requirements/proof.txt
 	uv pip compile --group proof-arq --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

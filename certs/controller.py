@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from cryptography import x509
 from httpx2 import HTTPError
 from lightkube import ApiError
 
@@ -56,6 +57,7 @@ class Controller:
         self._seen: object = None
         self._since = time.monotonic()
         self._sight: Sight | None = None
+        self._published: frozenset[x509.Certificate] = frozenset()
 
     @property
     def is_ready(self) -> bool:
@@ -104,8 +106,7 @@ class Controller:
             await self._write(step, reading)
         elif isinstance(step, Publish):
             await self._cluster.publish(step.certificates, reading)
-            self._events.healings += 1
-            self._log.warning("every bundle holds the CA again: one did not, or has just become known")
+            self._tell_of(step)
         elif isinstance(step, Sign):
             self._sign(step, sight)
         return step
@@ -117,6 +118,8 @@ class Controller:
         leaf = self._served.leaf if self._signed else None
         elapsed = time.monotonic() - self._since
         host = self._hosts[0]
+        if reading.vault is not None and all(bundle == reading.vault.trusted for bundle in reading.bundles):
+            self._published = reading.vault.trusted
         sight = Sight(now, reading.bundles, reading.vault, reading.requested, self._known, elapsed, leaf, host)
         self._sight = sight
         if reading.trouble:
@@ -131,6 +134,14 @@ class Controller:
         self._log.info("the vault has changed: %s", step.why)
         promoted = step.vault.current != (reading.vault and reading.vault.current)
         self._events.rotations += bool(promoted and reading.vault and reading.vault.current)
+
+    def _tell_of(self, step: Publish) -> None:
+        if step.certificates != self._published:
+            self._log.info("every bundle holds the CAs of the vault now")
+            return
+        # They were there before, so somebody else took them away.
+        self._events.healings += 1
+        self._log.warning("every bundle holds the CAs again: somebody had changed one")
 
     def _sign(self, step: Sign, sight: Sight) -> None:
         leaf = step.authority.issue(self._hosts, BEGIN, step.end)

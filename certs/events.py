@@ -18,7 +18,7 @@ class Events:
     rotations: int = 0
     """CAs that took another one's place."""
     healings: int = 0
-    """Bundles that were put right."""
+    """Bundles that somebody else had changed, and that were put right."""
     failures: int = 0
     """Looks or steps that failed."""
     leaf_ends: datetime.datetime | None = None

@@ -82,6 +82,12 @@ class Replicas:
             assert time.monotonic() < deadline, f"not ready within {seconds:g} s:\n{logs}"
             time.sleep(0.1)
 
+    def count(self, metric: str) -> float:
+        """Return the sum of a metric without labels over all replicas."""
+        texts = [httpx.get(f"https://127.0.0.1:{r.port}/metrics", verify=False).text for r in self.running]
+        lines = (line.split() for text in texts for line in text.splitlines())
+        return sum(float(words[1]) for words in lines if words[0] == metric)
+
     def stop(self, replica: Replica) -> None:
         """End a replica as the kubelet does, and wait until it has drained."""
         replica.process.terminate()

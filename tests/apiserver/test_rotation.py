@@ -37,6 +37,7 @@ ROTATIONS = int(os.environ.get("ROTATIONS", "5"))
 """How often the CA is rotated under load; `make test-apiserver` says 100."""
 SECRET_PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 MERGE = {"Content-Type": "application/merge-patch+json"}
+HEALINGS = "graceful_worker_bundle_healings_total"
 FOREIGN = base64.b64encode(b"nonsense").decode()
 
 
@@ -141,13 +142,18 @@ def test_replicas_that_start_at_once_share_one_ca(cluster: Cluster) -> None:
     assert cluster.secret()["type"] == "kubernetes.io/tls"
 
 
+def test_a_first_installation_is_no_healing(cluster: Cluster) -> None:
+    assert cluster.replicas.count(HEALINGS) == 0
+
+
 @pytest.mark.parametrize("bundle", [None, FOREIGN])
 def test_a_bundle_that_somebody_empties_or_alters_is_healed_within_seconds(
     cluster: Cluster, bundle: str | None
 ) -> None:
-    before = set(cluster.bundles())
+    before, healings = set(cluster.bundles()), cluster.replicas.count(HEALINGS)
     cluster.set_bundle(bundle)
     assert until(lambda: set(cluster.bundles()) == before) < 5
+    until(lambda: cluster.replicas.count(HEALINGS) == healings + 1)
     until(lambda: not cluster.create())
 
 

@@ -38,7 +38,7 @@ class CertificateCollector(Collector):
             yield gauge
         for name, what, count in (
             ("ca_rotations", "CAs that took another one's place, by this replica.", events.rotations),
-            ("bundle_healings", "Times that this replica put the configuration's bundles right.", events.healings),
+            ("bundle_healings", "Bundles that others had changed and this replica put right.", events.healings),
             ("certificate_failures", "Failed attempts to look after the certificates.", events.failures),
         ):
             yield CounterMetricFamily(f"graceful_worker_{name}", what, value=count)
@@ -61,6 +61,8 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+        # There from the start, so that an alert sees the first one: `increase` needs a value before it.
+        self._reviews.labels(Reason.DEFECT.kind.value, Reason.DEFECT.value, "false")
         Info("graceful_worker_build", "The running version.", registry=self._registry).info(
             {"version": __version__, "python": platform.python_version()}
         )

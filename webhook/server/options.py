@@ -48,8 +48,8 @@ class ServerOptions:
     """How to serve; times are in seconds.
 
     `idle_seconds` is above the 90 s after which Go's HTTP client, and so the API server, drops an idle connection:
-    were it the server that closes first, a request might be on its way already. `head_seconds` begin with a head's first
-    byte; they also limit the handshake before that, and the goodbye after the last answer.
+    were it the server that closes first, a request might be on its way already. `head_seconds` begin with a head's
+    first byte; they also limit the handshake before that, and the goodbye after the last answer.
     """
 
     host: str
