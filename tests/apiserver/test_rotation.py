@@ -23,7 +23,7 @@ from tests.apiserver.installation import (
     configuration,
     kubectl_missing,
 )
-from tests.apiserver.replicas import Replicas, replicas
+from tests.apiserver.replicas import LEAF_SECONDS, PROPAGATION_SECONDS, Replicas, replicas
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
 
 pytestmark = [
@@ -67,6 +67,11 @@ class Cluster:
         body = json.dumps({"metadata": {"annotations": {"graceful-worker/rotate": value}}})
         url = f"{SECRET_PATH}/graceful-worker-ca"
         self.plane.client.patch(url, content=body, headers=MERGE).raise_for_status()
+
+    def forget_previous_cas(self) -> None:
+        patch = json.dumps([{"op": "remove", "path": "/data/previous.crt"}])
+        url = f"{SECRET_PATH}/graceful-worker-ca"
+        self.plane.client.patch(url, content=patch, headers=JSON_PATCH).raise_for_status()
 
     def create(self) -> str:
         """Create a pod without storing it; say what went wrong, empty where nothing did."""
@@ -173,6 +178,20 @@ def test_rotations_fail_no_creation(cluster: Cluster) -> None:
             before = cluster.current_ca()
             cluster.ask_for_rotation(str(number))
             until(lambda before=before: cluster.current_ca() != before, 60)
+    stream.assert_unbroken()
+
+
+def test_an_old_ca_that_is_taken_out_of_the_secret_is_trusted_no_more(cluster: Cluster) -> None:
+    with Stream(cluster) as stream:
+        before = cluster.current_ca()
+        cluster.ask_for_rotation("its key was seen by somebody")
+        until(lambda: cluster.current_ca() != before, 60)
+        time.sleep(3 * PROPAGATION_SECONDS)
+        cluster.forget_previous_cas()
+        only = cluster.secret()["data"]["tls.crt"]
+        until(lambda: set(cluster.bundles()) == {only}, LEAF_SECONDS / 2)
+        time.sleep(1)
+    assert set(cluster.bundles()) == {only}
     stream.assert_unbroken()
 
 
