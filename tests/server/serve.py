@@ -18,13 +18,13 @@ from webhook.server.serving import serve
 
 
 def fail(pod: Any, policy: Policy) -> NoReturn:
-    raise ValueError(f"cannot cope with {json.dumps(pod)}")
+    raise ValueError(f"cannot cope with {pod!r}")
 
 
 def main() -> None:
     options = json.loads(sys.argv[1])
     if options.pop("defect", False):
-        review.inject = fail
+        review.inject_pod = fail
     limits = Limits(**options.pop("limits", {}))
     tls = Files(Path(options.pop("tls_cert")), Path(options.pop("tls_key")))
     serve(Policy(), ServerOptions(limits=limits, tls=tls, **options))

@@ -74,8 +74,8 @@ INVALID: dict[str, Any] = {
     "byte-order-mark": b"\xef\xbb\xbf" + GOOD_BODY,
     "nul-byte": GOOD_BODY.replace(b"messenger:consume", b"messenger:\x00"),
     "nul-bytes": b"\x00" * 1000,
-    "number-out-of-range": GOOD_BODY.replace(b'"priority": 0', b'"priority": 1e999'),
-    "number-of-10000-digits": GOOD_BODY.replace(b'"priority": 0', b'"priority": ' + b"9" * 10_000),
+    "number-out-of-range": GOOD_BODY.replace(b'"uid": "', b'"uid": 1e999, "uid": "'),
+    "number-of-10000-digits": GOOD_BODY.replace(b'"uid": "', b'"uid": ' + b"9" * 10_000 + b', "uid": "', 1),
 }
 
 
@@ -156,8 +156,8 @@ def test_of_a_key_that_comes_twice_the_last_one_counts(server: Server) -> None:
     assert server.review(body).response["uid"] == "last"
 
 
-@pytest.mark.parametrize("number", ["1e300", "-1e300", "9" * 30, "-" + "9" * 30, "1.7976931348623157e308", "1e-999"])
-def test_a_huge_number_does_no_harm(server: Server, number: str) -> None:
+@pytest.mark.parametrize("number", ["1e300", "-1e300", "9" * 30, "1e999", "9" * 10_000, "1e-999"], ids=lambda n: n[:9])
+def test_a_huge_number_in_a_field_that_nobody_reads_does_no_harm(server: Server, number: str) -> None:
     body = GOOD_BODY.replace(b'"priority": 0', b'"priority": ' + number.encode())
     assert server.review(body).response["allowed"] is True
 

@@ -61,8 +61,7 @@ INJECTED_SHELL = "injected"
 DEFAULT_SHELL = "/bin/sh"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """What a pod's annotations ask for; None where they ask for nothing. Durations are in seconds."""
 
     mode: Mode = Mode.AUTO

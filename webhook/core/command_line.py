@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import msgspec
+
 SHELLS = frozenset({"sh", "ash", "dash", "bash", "ksh", "mksh", "zsh"})
 # A shell string longer than this is not read to its end: reading takes about 1 µs a character, and a worker's command
 # comes early. The pod is treated as its beginning says.
@@ -43,16 +45,14 @@ class Launcher:
     module: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(msgspec.Struct, frozen=True):
     """A program and its arguments; `start` is its index in the argv, None where it stands in a shell string."""
 
     words: Sequence[str]
     start: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLine:
+class CommandLine(msgspec.Struct, frozen=True):
     """The programs that an argv runs, and what is known of the shell string that they stand in, if any."""
 
     programs: tuple[Program, ...]
@@ -65,12 +65,7 @@ def basename(word: str) -> str:
     return word.rpartition("/")[2]
 
 
-def read_command_line(argv: Sequence[str], launchers: Sequence[Launcher]) -> CommandLine:
-    """Find the programs that an argv runs."""
-    return _read(argv, _Launchers(launchers))
-
-
-class _Launchers:
+class Launchers:
     """Launchers by name: a hostile shell string asks for thousands of names."""
 
     def __init__(self, launchers: Sequence[Launcher]) -> None:
@@ -85,7 +80,8 @@ class _Launchers:
         return found or next((launcher for known, launcher in self._globs if fnmatchcase(name, known)), None)
 
 
-def _read(argv: Sequence[str], launchers: _Launchers) -> CommandLine:
+def read_command_line(argv: Sequence[str], launchers: Launchers) -> CommandLine:
+    """Find the programs that an argv runs."""
     start = _behind_launchers(argv, launchers)
     words = argv[start:]
     script = _shell_string(words)
@@ -96,13 +92,13 @@ def _read(argv: Sequence[str], launchers: _Launchers) -> CommandLine:
     for command in _simple_commands(script):
         behind = _behind_prefix(command)
         loops = loops or not _LOOPS.isdisjoint(command[: behind + 1])
-        inner = _read(command[behind:], launchers)
+        inner = read_command_line(command[behind:], launchers)
         programs.extend(Program(program.words, None) for program in inner.programs)
         loops = loops or inner.loops
     return CommandLine(tuple(programs), in_shell=True, loops=loops)
 
 
-def _behind_launchers(argv: Sequence[str], launchers: _Launchers) -> int:
+def _behind_launchers(argv: Sequence[str], launchers: Launchers) -> int:
     position = 0
     while position < len(argv):
         launcher = launchers.find(argv[position])

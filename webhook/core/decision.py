@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+
+import msgspec
+from msgspec import UnsetType
 
 from webhook.core.annotations import (
     ANNOTATIONS,
@@ -17,7 +19,7 @@ from webhook.core.annotations import (
     read_settings,
 )
 from webhook.core.meshes import plan_mesh, shell_less_proxy
-from webhook.core.pod import Container, Handler, Pod
+from webhook.core.pod import Container, Handler, Pod, is_native_sidecar
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker, find_workers, is_labelled, is_plainly_no_worker, never_touched
@@ -37,26 +39,27 @@ _SOFT = frozenset({Reason.COMMAND_UNKNOWN, Reason.SHELL_UNSUPPORTED, Reason.SIDE
 """Refusals for what graceful-worker cannot do: they hit only pods that ask for it by their own label."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """What the operator sets: the grace period, in seconds, and whether pods without the label are workers."""
 
     grace_period: int = 3600
     only_labelled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeGrace:
+class ProbeGrace(msgspec.Struct, frozen=True):
     """A probe that keeps the pod's old grace period, in seconds."""
 
     container_list: str
+    index: int
+    """The container's place in its list."""
     container: str
     probe: str
+    there: int | UnsetType | None
+    """What the probe has, which is no other grace period."""
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Everything that a protected pod has; what of it the pod lacks becomes the patch."""
 
     workers: tuple[WorkerPlan, ...]
@@ -71,8 +74,7 @@ class Plan:
     """What the pod says of an earlier injection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What becomes of a pod; `plan` is None where nothing does."""
 
     outcome: Kind
@@ -157,8 +159,9 @@ def _protect(pod: Pod, policy: Policy, settings: Settings, workers: list[Worker]
     sidecars = [container for container in pod.spec.containers if container.name not in names]
     for container in sidecars:
         findings += _sidecar(hooks, container, settings, tuple(names))
-    for container in _native_sidecars(pod):
-        findings.append(Finding(Reason.SIDECAR_NATIVE, container.name))
+    for container in pod.spec.init_containers or ():
+        if is_native_sidecar(container):
+            findings.append(Finding(Reason.SIDECAR_NATIVE, container.name))
     mounted = names if settings.sidecars is Sidecars.IGNORE else names | dict.fromkeys(c.name for c in sidecars)
     _check_volume(pod, mounted.keys(), names.keys())
     findings.append(Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}"))
@@ -178,7 +181,7 @@ def _grace(
     pod: Pod, policy: Policy, settings: Settings, status: Status | None
 ) -> tuple[int, tuple[ProbeGrace, ...], list[Finding]]:
     """Raise the grace period, never lower it, and let probes keep the one that the pod had at first."""
-    current = DEFAULT_GRACE if pod.spec.grace is None else pod.spec.grace
+    current = pod.spec.grace if isinstance(pod.spec.grace, int) else DEFAULT_GRACE
     wanted = settings.grace_period or policy.grace_period
     grace = max(current, wanted)
     at_first = status.grace_before(DEFAULT_GRACE) if status else None
@@ -193,18 +196,17 @@ def _grace(
 
 
 def _probes(pod: Pod, seconds: int) -> Iterator[ProbeGrace]:
-    for container_list, containers in (
-        ("containers", pod.spec.containers),
-        ("initContainers", _native_sidecars(pod)),
-    ):
-        for container in containers:
-            for name, probe in (("livenessProbe", container.liveness), ("startupProbe", container.startup)):
-                if probe is not None and probe.grace in (None, seconds):
-                    yield ProbeGrace(container_list, container.name, name, seconds)
+    for index, container in enumerate(pod.spec.containers):
+        yield from _probes_of(container, "containers", index, seconds)
+    for index, container in enumerate(pod.spec.init_containers or ()):
+        if is_native_sidecar(container):
+            yield from _probes_of(container, "initContainers", index, seconds)
 
 
-def _native_sidecars(pod: Pod) -> list[Container]:
-    return [container for container in pod.spec.init_containers or () if container.restart_policy == "Always"]
+def _probes_of(container: Container, container_list: str, index: int, seconds: int) -> Iterator[ProbeGrace]:
+    for name, probe in (("livenessProbe", container.liveness), ("startupProbe", container.startup)):
+        if probe is not None and (not isinstance(probe.grace, int) or probe.grace == seconds):
+            yield ProbeGrace(container_list, index, container.name, name, probe.grace, seconds)
 
 
 def _sidecar(

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from webhook.core.annotations import Mode
-from webhook.core.command_line import CommandLine, Launcher, Program, basename, read_command_line
+from webhook.core.command_line import CommandLine, Launcher, Launchers, Program, basename, read_command_line
 
 
 class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,11 +102,12 @@ def _patterns_by_name(table: Table) -> dict[str, list[_Pattern]]:
 
 
 _PATTERNS = _patterns_by_name(TABLE)
+_LAUNCHERS = Launchers(TABLE.launcher)
 
 
 def find_framework(argv: Sequence[str]) -> tuple[CommandLine, Match | None]:
     """Read an argv, and find the framework whose worker it runs."""
-    line = read_command_line(argv, TABLE.launcher)
+    line = read_command_line(argv, _LAUNCHERS)
     rank = len(TABLE.framework)
     match = None
     for program in line.programs:

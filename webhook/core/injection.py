@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from webhook.core.decision import Decision, Policy, decide
 from webhook.core.patch import Operation, emit
-from webhook.core.pod import JsonObject, Malformed, read_pod
+from webhook.core.pod import JsonObject, Malformed, Pod, check_names, read_pod
 from webhook.core.reasons import Finding, Kind, Reason, warning
 
 
-@dataclass(frozen=True, slots=True)
-class Injection:
+class Injection(msgspec.Struct, frozen=True):
     """A decision, and the operations that carry it out."""
 
     decision: Decision
@@ -40,12 +40,25 @@ def inject(raw: JsonObject, policy: Policy) -> Injection:
     try:
         pod = read_pod(raw)
     except Malformed as malformed:
-        return Injection(Decision(Kind.REFUSED, Finding(Reason.POD_MALFORMED, detail=str(malformed))), [])
+        return _refused(malformed)
+    return inject_pod(pod, policy)
+
+
+def inject_pod(pod: Pod, policy: Policy) -> Injection:
+    """Decide on a pod that has been read."""
+    try:
+        check_names(pod)
+    except Malformed as malformed:
+        return _refused(malformed)
     decision = decide(pod, policy)
     if decision.plan is None:
         return Injection(decision, [])
-    patch = emit(raw, decision.plan)
+    patch = emit(pod, decision.plan)
     if patch:
         return Injection(decision, patch)
     said = tuple(finding for finding in decision.findings if finding.reason.kind is not Kind.CHANGE)
     return Injection(replace(decision, verdict=Finding(Reason.UNCHANGED), findings=said), [])
+
+
+def _refused(malformed: Malformed) -> Injection:
+    return Injection(Decision(Kind.REFUSED, Finding(Reason.POD_MALFORMED, detail=str(malformed))), [])

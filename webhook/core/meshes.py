@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from webhook.core.annotations import Istio, Settings, annotation_of
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Finding, Reason
@@ -35,8 +37,7 @@ PROXIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MeshPlan:
+class MeshPlan(msgspec.Struct, frozen=True):
     """Labels and annotations to set, and what to say about it."""
 
     labels: dict[str, str]

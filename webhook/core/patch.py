@@ -1,19 +1,23 @@
-"""The patch: what a plan has and the pod lacks, as minimal JSON Patch operations on the raw object (RFC 6902)."""
+"""The patch: what a plan has and the pod lacks, as minimal JSON Patch operations (RFC 6902).
+
+Each field is named twice: by the pointer that the API server follows (list items by their index), and by the one that
+the pod's record keeps (list items by their name), which holds when another webhook has moved them.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
 from webhook.core.decision import Plan
-from webhook.core.pod import JsonObject
-from webhook.core.status import Status, WorkerStatus
+from webhook.core.pod import NOTHING, Container, JsonObject, Pod, Volume
+from webhook.core.status import GRACE_POINTER, Status, WorkerStatus
 from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 Operation = dict[str, Any]
-Path = tuple[str, ...]
 
 # In memory: the cluster autoscaler takes any other emptyDir for local data and keeps the node for it, and a full disk
 # must not keep the kill file from being written.
@@ -27,155 +31,154 @@ def escape(token: str) -> str:
     return token.replace("~", "~0").replace("/", "~1")
 
 
-def pointer(path: Path) -> str:
-    """Write a path as a JSON Pointer."""
-    return "".join(f"/{escape(token)}" for token in path)
-
-
-def item_key(path: Path) -> str:
-    """Return the key by which the items of a list are told apart."""
-    return "mountPath" if path[-1] == "volumeMounts" else "name"
-
-
-def find_item(items: list[Any], key: str, value: str) -> int | None:
-    """Return the index of the list item with this key; None where there is none."""
-    return next((i for i, item in enumerate(items) if isinstance(item, dict) and item.get(key) == value), None)
+_ESCAPED_MOUNT_PATH = escape(MOUNT_PATH)
 
 
 class PodPatch:
-    """Collects the operations that make fields of a raw pod have values, and records what was there before."""
+    """Collects the operations that make fields of a pod have values, and records what was there before."""
 
-    def __init__(self, raw: JsonObject, status: Status) -> None:
+    def __init__(self, status: Status) -> None:
         self.operations: list[Operation] = []
-        self._raw = raw
         self._status = status
         self._recorded = {*status.before, *status.added}
-        # Objects that an operation of this very patch makes: what else belongs into them is put in there.
-        self._made: dict[Path, Any] = {}
-        # Where the items of a list are, by their names: a pod with thousands of containers must not take seconds.
-        self._positions: dict[Path, dict[str, int]] = {}
 
-    def set(self, path: Path, value: Any) -> None:
-        """Make the field at a path have a value; objects on the way are made where they are missing."""
-        *above, key = path
-        parent, at = self.reach(tuple(above), {key: value})
-        if parent is None or key not in parent:
-            self._record_added(path)
-        elif parent[key] == value:
-            return
-        else:
-            self._record_before(path, parent[key])
-        if parent is not None:
-            self._operate("replace" if key in parent else "add", f"{at}/{escape(key)}", value)
+    def set(self, at: str, named: str, there: Any, value: Any) -> None:
+        """Make a field have a value; `there` is what it has, UNSET where it is missing from its object."""
+        if there is UNSET:
+            self.add(at, named, value)
+        elif there != value:
+            if named not in self._recorded:
+                self._recorded.add(named)
+                self._status.before[named] = there
+            self.operations.append({"op": "replace", "path": at, "value": value})
 
-    def append(self, path: Path, item: JsonObject) -> None:
-        """Make the list at a path contain an item; one that has its key already counts as that item."""
-        key = item_key(path)
-        items, at = self.reach(path, [item])
-        if items is not None:
-            if find_item(items, key, item[key]) is not None:
-                return
-            self._operate("add", f"{at}/-", item)
-        self._record_added((*path, item[key]))
+    def add(self, at: str, named: str, value: Any) -> None:
+        """Make a field, or the item of a list, that is missing."""
+        self.operations.append({"op": "add", "path": at, "value": value})
+        self.record_added(named)
 
-    def reach(self, path: Path, content: Any) -> tuple[Any, str]:
-        """Walk to the object or list at a path, and return it with its JSON Pointer.
+    def make(self, at: str, named: str, there: Any, content: Any) -> None:
+        """Make an object or a list that is missing (`there` is UNSET) or null."""
+        self.operations.append({"op": "add", "path": at, "value": content})
+        self._status.created.setdefault(named, "absent" if there is UNSET else "null")
 
-        Where it is missing, it is made with `content`, and None is returned in its place.
-        """
-        node: Any = self._raw
-        at = ""
-        for depth, token in enumerate(path, start=1):
-            here = path[:depth]
-            if here in self._made:
-                _fill(self._made[here], path[depth:], content)
-                return None, at
-            child, name = self._child(node, path[: depth - 1], token)
-            at += f"/{name}"
-            if child is None:
-                self._made[here] = _nested(path[depth:], content)
-                self._operate("add", at, self._made[here])
-                self._status.created.setdefault(pointer(here), "null" if token in node else "absent")
-                return None, at
-            node = child
-        return node, at
-
-    def _child(self, node: Any, path: Path, token: str) -> tuple[Any, str]:
-        """Return a field of an object, or the item of a list that has this name, and its part of the JSON Pointer."""
-        if isinstance(node, dict):
-            return node.get(token), escape(token)
-        if path not in self._positions:
-            self._positions[path] = {item["name"]: index for index, item in enumerate(node)}
-        index = self._positions[path][token]
-        return node[index], str(index)
-
-    def _operate(self, operation: str, at: str, value: Any) -> None:
-        self.operations.append({"op": operation, "path": at, "value": value})
-
-    def _record_added(self, path: Path) -> None:
-        named = pointer(path)
+    def record_added(self, named: str) -> None:
+        """Record a field, or an item, that was not there."""
         if named not in self._recorded:
             self._recorded.add(named)
             self._status.added.append(named)
 
-    def _record_before(self, path: Path, value: Any) -> None:
-        named = pointer(path)
-        if named not in self._recorded:
-            self._recorded.add(named)
-            self._status.before[named] = value
 
+class MetadataPatch:
+    """The part of a patch that sets labels and annotations, in objects that may have to be made first."""
 
-def _nested(path: Path, content: Any) -> Any:
-    for token in reversed(path):
-        content = {token: content}
-    return content
+    def __init__(self, patch: PodPatch, pod: Pod) -> None:
+        metadata = pod.metadata or NOTHING
+        self._patch = patch
+        self._metadata = pod.metadata
+        self._there = {"labels": metadata.labels, "annotations": metadata.annotations}
+        self._made: dict[str, dict[str, str]] = {}
 
-
-def _fill(made: Any, path: Path, content: Any) -> None:
-    for depth, token in enumerate(path, start=1):
-        if token not in made:
-            made[token] = _nested(path[depth:], content)
+    def set(self, field: str, key: str, value: str) -> None:
+        """Make a label, or an annotation, have a value."""
+        at = f"/metadata/{field}/{escape(key)}"
+        texts = self._there[field]
+        if isinstance(texts, dict):
+            self._patch.set(at, at, texts.get(key, UNSET), value)
             return
-        made = made[token]
-    if isinstance(made, list):
-        made.extend(content)
-    else:
-        made.update(content)
+        self.make(field)
+        self._made[field][key] = value
+        self._patch.record_added(at)
+
+    def make(self, field: str) -> None:
+        """Make the object that holds the labels, or the annotations, where it is missing."""
+        there = self._there[field]
+        if isinstance(there, dict) or field in self._made:
+            return
+        texts = self._made[field] = {}
+        if self._metadata:
+            self._patch.make(f"/metadata/{field}", f"/metadata/{field}", there, texts)
+        elif len(self._made) == 1:
+            # What else comes into it is put in there: the operation holds this very object.
+            self._new = {field: texts}
+            self._patch.make("/metadata", "/metadata", self._metadata, self._new)
+        else:
+            self._new[field] = texts
 
 
-def emit(raw: JsonObject, plan: Plan) -> list[Operation]:
+def emit(pod: Pod, plan: Plan) -> list[Operation]:
     """Return the operations that give a pod what it lacks of a plan; none where it lacks nothing."""
     old = plan.status or Status()
     workers = {worker.name: WorkerStatus(worker.mode.value, worker.framework) for worker in plan.workers}
     status = Status(
         workers=old.workers | workers, before=dict(old.before), added=list(old.added), created=dict(old.created)
     )
-    patch = PodPatch(raw, status)
-    _emit_spec(patch, plan)
+    patch = PodPatch(status)
+    _emit_spec(patch, pod, plan)
+    metadata = MetadataPatch(patch, pod)
     for key, value in plan.labels.items():
-        patch.set(("metadata", "labels", key), value)
+        metadata.set("labels", key, value)
     for key, value in plan.annotations.items():
-        patch.set(("metadata", "annotations", key), value)
+        metadata.set("annotations", key, value)
     if not patch.operations and plan.status is not None:
         return []
-    patch.set(("metadata", "labels", INJECTED_LABEL), "true")
+    metadata.set("labels", INJECTED_LABEL, "true")
     # The status stands for everything above, so the object that holds it is made and recorded first.
-    patch.reach(("metadata", "annotations"), {})
-    patch.set(("metadata", "annotations", STATUS_ANNOTATION), msgspec.json.encode(status).decode())
+    metadata.make("annotations")
+    metadata.set("annotations", STATUS_ANNOTATION, msgspec.json.encode(status).decode())
     return patch.operations
 
 
-def _emit_spec(patch: PodPatch, plan: Plan) -> None:
-    patch.append(("spec", "volumes"), SHARED_VOLUME)
+def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
+    spec = pod.spec
+    containers = {container.name: (index, container) for index, container in enumerate(spec.containers)}
+    _emit_volume(patch, spec.volumes)
     for name in plan.mounted:
-        patch.append(("spec", "containers", name, "volumeMounts"), SHARED_MOUNT)
+        index, container = containers[name]
+        _emit_mount(patch, f"/spec/containers/{index}", f"/spec/containers/{name}", container)
     for worker in plan.workers:
         if worker.wrapped:
-            patch.set(("spec", "containers", worker.name, "command"), worker.wrapped.command)
-            patch.set(("spec", "containers", worker.name, "args"), worker.wrapped.args)
+            index, container = containers[worker.name]
+            at, named = f"/spec/containers/{index}", f"/spec/containers/{worker.name}"
+            patch.set(f"{at}/command", f"{named}/command", container.command, worker.wrapped.command)
+            patch.set(f"{at}/args", f"{named}/args", container.args, worker.wrapped.args)
     for name, command in plan.hooks.items():
-        patch.set(("spec", "containers", name, "lifecycle", "preStop", "exec", "command"), command)
-    patch.set(("spec", "terminationGracePeriodSeconds"), plan.grace)
+        index, container = containers[name]
+        _emit_hook(patch, f"/spec/containers/{index}", f"/spec/containers/{name}", container, command)
+    patch.set(GRACE_POINTER, GRACE_POINTER, spec.grace, plan.grace)
     for probe in plan.probes:
-        path = ("spec", probe.container_list, probe.container, probe.probe, "terminationGracePeriodSeconds")
-        patch.set(path, probe.seconds)
+        field = f"{probe.probe}/terminationGracePeriodSeconds"
+        at, named = (f"/spec/{probe.container_list}/{which}/{field}" for which in (probe.index, probe.container))
+        patch.set(at, named, probe.there, probe.seconds)
+
+
+def _emit_volume(patch: PodPatch, volumes: list[Volume] | UnsetType | None) -> None:
+    at = "/spec/volumes"
+    if not isinstance(volumes, list):
+        patch.make(at, at, volumes, [SHARED_VOLUME])
+        patch.record_added(f"{at}/{VOLUME}")
+    elif all(volume.name != VOLUME for volume in volumes):
+        patch.add(f"{at}/-", f"{at}/{VOLUME}", SHARED_VOLUME)
+
+
+def _emit_mount(patch: PodPatch, at: str, named: str, container: Container) -> None:
+    mounts = container.mounts
+    if not isinstance(mounts, list):
+        patch.make(f"{at}/volumeMounts", f"{named}/volumeMounts", mounts, [SHARED_MOUNT])
+        patch.record_added(f"{named}/volumeMounts/{_ESCAPED_MOUNT_PATH}")
+    elif all(mount.mount_path != MOUNT_PATH for mount in mounts):
+        patch.add(f"{at}/volumeMounts/-", f"{named}/volumeMounts/{_ESCAPED_MOUNT_PATH}", SHARED_MOUNT)
+
+
+def _emit_hook(patch: PodPatch, at: str, named: str, container: Container, command: list[str]) -> None:
+    """Set lifecycle.preStop.exec.command, and make of the objects on the way what is missing."""
+    field = "/lifecycle"
+    there: Any = container.lifecycle
+    content: JsonObject = {"preStop": {"exec": {"command": command}}}
+    for attribute, key in (("pre_stop", "preStop"), ("exec", "exec"), ("command", "command")):
+        if not there:
+            patch.make(at + field, named + field, there, content)
+            patch.record_added(f"{named}/lifecycle/preStop/exec/command")
+            return
+        there, content, field = getattr(there, attribute), content[key], f"{field}/{key}"
+    patch.set(at + field, named + field, there, command)

@@ -1,4 +1,7 @@
-"""The fields of a pod that decisions read, typed and validated; all other fields stay unread and untouched."""
+"""The fields of a pod that decisions and patches read, typed and validated; all other fields stay unread and untouched.
+
+Where a patch may write, UNSET tells a field that is not there from one that is null. Both are false.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ JsonObject = dict[str, Any]
 
 # A name that Kubernetes would not accept must not become part of a path in the pod.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")]
-Argv = list[str] | None
+Argv = list[str] | UnsetType | None
+Texts = dict[str, str] | UnsetType | None
 
 
 class Malformed(ValueError):
@@ -23,13 +27,13 @@ class Malformed(ValueError):
 class Exec(msgspec.Struct):
     """An exec handler."""
 
-    command: Argv = None
+    command: Argv = UNSET
 
 
 class Handler(msgspec.Struct):
     """A lifecycle handler or the action of a probe: which of the kinds it is."""
 
-    exec: Exec | None = None
+    exec: Exec | UnsetType | None = UNSET
     http_get: JsonObject | None = msgspec.field(default=None, name="httpGet")
     tcp_socket: JsonObject | None = msgspec.field(default=None, name="tcpSocket")
     sleep: JsonObject | None = None
@@ -39,13 +43,13 @@ class Probe(Handler):
     """A probe; its grace period, in seconds, is the pod's where it has none."""
 
     grpc: JsonObject | None = None
-    grace: int | None = msgspec.field(default=None, name="terminationGracePeriodSeconds")
+    grace: int | UnsetType | None = msgspec.field(default=UNSET, name="terminationGracePeriodSeconds")
 
 
 class Lifecycle(msgspec.Struct):
     """What runs at a container's start and end, and the signal that ends it (Kubernetes 1.33 and later)."""
 
-    pre_stop: Handler | None = msgspec.field(default=None, name="preStop")
+    pre_stop: Handler | UnsetType | None = msgspec.field(default=UNSET, name="preStop")
     stop_signal: str | None = msgspec.field(default=None, name="stopSignal")
 
 
@@ -62,15 +66,25 @@ class Container(msgspec.Struct):
 
     name: Name
     image: str | None = None
-    command: Argv = None
-    args: Argv = None
+    command: Argv = UNSET
+    args: Argv = UNSET
     ports: list[JsonObject] | None = None
-    lifecycle: Lifecycle | None = None
+    lifecycle: Lifecycle | UnsetType | None = UNSET
     liveness: Probe | None = msgspec.field(default=None, name="livenessProbe")
     readiness: Probe | None = msgspec.field(default=None, name="readinessProbe")
     startup: Probe | None = msgspec.field(default=None, name="startupProbe")
-    mounts: list[VolumeMount] | None = msgspec.field(default=None, name="volumeMounts")
+    mounts: list[VolumeMount] | UnsetType | None = msgspec.field(default=UNSET, name="volumeMounts")
     restart_policy: str | None = msgspec.field(default=None, name="restartPolicy")
+
+    @property
+    def argv(self) -> list[str]:
+        """The command line, as far as the manifest gives it."""
+        return [*(self.command or ()), *(self.args or ())]
+
+
+def is_native_sidecar(container: Container) -> bool:
+    """Tell whether an init container is one that the kubelet keeps running, and ends after the regular ones."""
+    return container.restart_policy == "Always"
 
 
 class Volume(msgspec.Struct):
@@ -91,35 +105,40 @@ class Spec(msgspec.Struct):
 
     containers: Annotated[list[Container], msgspec.Meta(min_length=1)]
     init_containers: list[Container] | None = msgspec.field(default=None, name="initContainers")
-    volumes: list[Volume] | None = None
-    grace: int | None = msgspec.field(default=None, name="terminationGracePeriodSeconds")
+    volumes: list[Volume] | UnsetType | None = UNSET
+    grace: int | UnsetType | None = msgspec.field(default=UNSET, name="terminationGracePeriodSeconds")
     restart_policy: str | None = msgspec.field(default=None, name="restartPolicy")
     os: OperatingSystem | None = None
     node_selector: dict[str, str] | None = msgspec.field(default=None, name="nodeSelector")
 
 
 class Metadata(msgspec.Struct):
-    """A pod's labels and annotations."""
+    """A pod's labels and annotations, and the name, or the beginning of it, that its owner gave it."""
 
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
+    labels: Texts = UNSET
+    annotations: Texts = UNSET
+    name: Any = None
+    generate_name: Any = msgspec.field(default=None, name="generateName")
+
+
+NOTHING = Metadata()
 
 
 class Pod(msgspec.Struct):
     """A pod, or the template of one."""
 
     spec: Spec
-    metadata: Metadata | None = None
+    metadata: Metadata | UnsetType | None = UNSET
 
     @property
     def labels(self) -> dict[str, str]:
         """The labels; empty where there are none."""
-        return (self.metadata and self.metadata.labels) or {}
+        return (self.metadata or NOTHING).labels or {}
 
     @property
     def annotations(self) -> dict[str, str]:
         """The annotations; empty where there are none."""
-        return (self.metadata and self.metadata.annotations) or {}
+        return (self.metadata or NOTHING).annotations or {}
 
 
 def read_pod(raw: JsonObject) -> Pod:
@@ -130,15 +149,23 @@ def read_pod(raw: JsonObject) -> Pod:
 
     """
     try:
-        pod = msgspec.convert(raw, Pod)
+        return msgspec.convert(raw, Pod)
     except msgspec.ValidationError as error:
         raise Malformed(_unquoted(raw) or str(error).replace("`$.", "`")) from None
-    names: set[str] = set()
-    for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
-        if container.name in names:
-            raise Malformed(f"Two containers are named {container.name!r}")
-        names.add(container.name)
-    return pod
+
+
+def check_names(pod: Pod) -> None:
+    """Check that no two containers have one name: by it, the worker's folder and the fields of the patch are found.
+
+    Raises:
+        Malformed: two have.
+
+    """
+    names = [container.name for container in pod.spec.containers]
+    names += [container.name for container in pod.spec.init_containers or ()]
+    if len(set(names)) < len(names):
+        twice = next(name for position, name in enumerate(names) if name in names[:position])
+        raise Malformed(f"Two containers are named {twice!r}")
 
 
 def _unquoted(raw: Any) -> str:

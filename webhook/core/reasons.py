@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 WARNING_LENGTH = 120
 """Characters of a warning at most: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response."""
@@ -137,8 +138,7 @@ class Reason(Enum):
     PROXY_WITHOUT_SHELL = "proxy-without-shell", Kind.WARNING, "no shell for a hook; use"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One thing to say about a pod: the reason, where it applies, and the particulars."""
 
     reason: Reason

@@ -6,9 +6,11 @@ from copy import deepcopy
 from typing import Any
 
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.patch import Operation, Path, escape, find_item, item_key
-from webhook.core.pod import JsonObject, read_pod
+from webhook.core.patch import Operation, escape
+from webhook.core.pod import JsonObject, check_names, read_pod
 from webhook.core.status import read_status
+
+Path = tuple[str, ...]
 
 
 def restore(raw: JsonObject) -> list[Operation]:
@@ -21,7 +23,9 @@ def restore(raw: JsonObject) -> list[Operation]:
         Refused: the record is not what graceful-worker writes.
 
     """
-    status = read_status(read_pod(raw).annotations)
+    pod = read_pod(raw)
+    check_names(pod)
+    status = read_status(pod.annotations)
     if status is None:
         return []
     undoing = _Undoing(raw)
@@ -74,7 +78,7 @@ class _Undoing:
             if isinstance(parent, dict):
                 key = token if token in parent else None
             elif isinstance(parent, list):
-                key = find_item(parent, item_key(path[: depth - 1]), token)
+                key = _find_item(parent, _item_key(path[: depth - 1]), token)
             else:
                 return None, None, at
             at += f"/{escape(token if key is None else str(key))}"
@@ -93,3 +97,12 @@ def _path(named: str) -> Path:
 def _hollow(value: Any) -> bool:
     """Tell whether nothing but empty objects is left; an empty string or a zero is somebody's value."""
     return all(map(_hollow, value.values())) if isinstance(value, dict) else value == []
+
+
+def _item_key(path: Path) -> str:
+    """Return the key by which the items of a list are told apart."""
+    return "mountPath" if path[-1] == "volumeMounts" else "name"
+
+
+def _find_item(items: list[Any], key: str, value: str) -> int | None:
+    return next((i for i, item in enumerate(items) if isinstance(item, dict) and item.get(key) == value), None)

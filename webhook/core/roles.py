@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from webhook.core.annotations import (
     LABEL,
@@ -26,8 +26,7 @@ MIRROR = "kubernetes.io/config.mirror"
 OS_LABEL = "kubernetes.io/os"
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True):
     """A worker container, and why it is one."""
 
     container: Container
@@ -108,9 +107,10 @@ def _named(name: str, by_name: dict[str, Container]) -> Container:
 
 
 def _known(container: Container) -> Reason | None:
-    if is_wrapped(container.command, container.args):
+    argv = container.argv
+    if is_wrapped(argv):
         return Reason.WORKER_WRAPPED
-    _, match = find_framework([*(container.command or ()), *(container.args or ())])
+    _, match = find_framework(argv)
     return Reason.WORKER_KNOWN if match else None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from webhook.core.annotations import HEARD_SIGNALS, Mode, Settings, annotation_of
 from webhook.core.command_line import CommandLine
@@ -20,8 +21,7 @@ EXIT_MARGIN = 10
 """Seconds of the grace period that a worker's own time limit leaves for its exit."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerPlan:
+class WorkerPlan(msgspec.Struct, frozen=True):
     """What a worker container becomes; `wrapped` is None where the wrapper stands behind another webhook's command."""
 
     name: str
@@ -31,8 +31,7 @@ class WorkerPlan:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(msgspec.Struct, frozen=True):
     """What of the pod bears on its workers: its restart policy, and its grace period, in seconds, once raised."""
 
     restart_policy: str
@@ -71,7 +70,7 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
         argv, said = _with_flags(argv, match, mode, circumstances, container.name)
         findings += said
     name = framework.name if framework else ""
-    if is_wrapped(container.command, container.args) and not begins_with_wrapper(container.command):
+    if is_wrapped(container.argv) and not begins_with_wrapper(container.command or ()):
         return WorkerPlan(container.name, mode, name, None, tuple(findings))
     detail = _signal_told(setting) if mode is Mode.SIGNAL else f"loop, {setting} s between runs"
     findings.append(Finding(Reason.COMMAND_WRAPPED, container.name, detail))
@@ -79,9 +78,9 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     return WorkerPlan(container.name, mode, name, wrapped, tuple(findings))
 
 
-def _argv(container: Container, settings: Settings) -> list[str]:
+def _argv(container: Container, settings: Settings) -> Sequence[str]:
     """Return what the container runs, by the kubelet's rule: `command`, else what the image says, then `args`."""
-    wrapped = wrapped_argv(container.command, container.args)
+    wrapped = wrapped_argv(container.argv)
     if wrapped is not None:
         return wrapped
     command: Sequence[str] | None = container.command or settings.command
@@ -159,8 +158,8 @@ def _delay(settings: Settings, line: CommandLine) -> str:
 
 
 def _with_flags(
-    argv: list[str], match: Match, mode: Mode, circumstances: Circumstances, container: str
-) -> tuple[list[str], list[Finding]]:
+    argv: Sequence[str], match: Match, mode: Mode, circumstances: Circumstances, container: str
+) -> tuple[Sequence[str], list[Finding]]:
     """Insert the flags that the mode needs behind the worker's last known word, so that no `--` swallows them."""
     room = max(circumstances.grace - EXIT_MARGIN, 1)
     findings = [
@@ -200,7 +199,7 @@ def check_asked_for(settings: Settings, workers: Iterable[Worker], plans: Iterab
 
 
 def _has_own_command(container: Container) -> bool:
-    return bool(container.command) and not is_wrapped(container.command, container.args)
+    return bool(container.command) and not is_wrapped(container.argv)
 
 
 def _useless(field: str, why: str) -> Refused:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
+
+import msgspec
 
 MOUNT_PATH = "/graceful-worker"
 VOLUME = "graceful-worker"
@@ -44,8 +45,7 @@ _WRAPPER_ARGUMENTS = _SCRIPT_ARGUMENTS + 3  # folder, mode, setting
 _HOOK_ARGUMENTS = _SCRIPT_ARGUMENTS + 1  # folder or folders
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapped:
+class Wrapped(msgspec.Struct, frozen=True):
     """A container's command and args with the wrapper."""
 
     command: list[str]
@@ -73,14 +73,13 @@ def sidecar_hook(shell: str, workers: Sequence[str], hook: Sequence[str]) -> lis
     return [shell, "-c", SIDECAR_HOOK_SCRIPT, MARKER, " ".join(map(folder, workers)), *hook]
 
 
-def is_ours(command: Sequence[str] | None) -> bool:
+def is_ours(command: Sequence[str]) -> bool:
     """Tell whether a command begins with one of our scripts."""
-    return command is not None and len(command) >= _HOOK_ARGUMENTS and command[1] == "-c" and command[3] == MARKER
+    return len(command) >= _HOOK_ARGUMENTS and command[1] == "-c" and command[3] == MARKER
 
 
-def wrapped_argv(command: Sequence[str] | None, args: Sequence[str] | None) -> list[str] | None:
+def wrapped_argv(argv: Sequence[str]) -> Sequence[str] | None:
     """Return what the wrapper runs, whatever another webhook has put before it; None where there is no wrapper."""
-    argv = [*(command or ()), *(args or ())]
     if MARKER not in argv:
         return None
     for start in range(len(argv) - _WRAPPER_ARGUMENTS + 1):
@@ -89,14 +88,14 @@ def wrapped_argv(command: Sequence[str] | None, args: Sequence[str] | None) -> l
     return None
 
 
-def is_wrapped(command: Sequence[str] | None, args: Sequence[str] | None) -> bool:
+def is_wrapped(argv: Sequence[str]) -> bool:
     """Tell whether the wrapper is in a command line."""
-    return wrapped_argv(command, args) is not None
+    return wrapped_argv(argv) is not None
 
 
-def begins_with_wrapper(command: Sequence[str] | None) -> bool:
+def begins_with_wrapper(command: Sequence[str]) -> bool:
     """Tell whether a container's command is the wrapper as wrap() has put it there, and nothing else."""
-    return is_ours(command) and len(command or ()) == _WRAPPER_ARGUMENTS
+    return is_ours(command) and len(command) == _WRAPPER_ARGUMENTS
 
 
 def chained_hook(command: Sequence[str]) -> list[str]:

@@ -124,7 +124,7 @@ class Mutation:
         fields = {
             "uid": clip(request.uid),
             "namespace": clip(request.namespace),
-            "generateName": clip(request.generate_name),
+            "generateName": clip(request.pod_name),
             "outcome": decision.outcome.value,
             "reason": decision.reason.value,
             "dryRun": request.dry_run,

