@@ -1,0 +1,43 @@
+"""The pure path of a review, again and again, for a tool that counts: `python -m benchmarks.core_path WHAT N`.
+
+WHAT is `reviews`, or `yardstick`: work of the same kind that is not ours, which tells how fast the interpreter is.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from collections.abc import Callable
+
+from benchmarks.reviews import encoded, reviews
+from webhook.core.decision import Policy
+from webhook.server.review import answer, read_review, review
+
+POLICY = Policy()
+
+
+def core(body: bytes) -> bytes:
+    """Answer one review."""
+    request = read_review(body)
+    return answer(request, review(request, POLICY))
+
+
+def yardstick(body: bytes) -> object:
+    """Read the same review and copy it with the standard library: C and Python code, in parts like ours."""
+    return copy.deepcopy(json.loads(body))
+
+
+WORK: dict[str, Callable[[bytes], object]] = {"reviews": core, "yardstick": yardstick}
+
+
+def main(what: str, count: int) -> None:
+    """Do it; every other program's part of the run is the same, whatever the count."""
+    bodies = [encoded(one) for one in reviews()]
+    work = WORK[what]
+    for number in range(count):
+        work(bodies[number % len(bodies)])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

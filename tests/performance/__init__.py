@@ -1,0 +1,1 @@
+"""That the webhook stays as fast as it is: by counts, never by the clock."""
