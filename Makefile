@@ -11,7 +11,10 @@ PROOF := $(LOCAL)/proof
 PROOF_INSTALLED := $(PROOF)/.installed
 BULLMQ := tests/proof/workers/bullmq
 
-.PHONY: demo serve test lint format lock install proof proof-workers test-apiserver e2e-cluster clean help
+BENCH := $(LOCAL)/bench
+BENCH_INSTALLED := $(BENCH)/.installed
+
+.PHONY: demo serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -71,6 +74,19 @@ test-apiserver: $(INSTALLED)  ## Run the tests behind a real API server; see CON
 e2e-cluster: $(INSTALLED)  ## Roll out Deployments in the cluster of KUBECONFIG; see CONTRIBUTING.md.
 	$(BIN)/python -m pytest -n 0 tests/cluster
 
+$(BENCH_INSTALLED): requirements/bench.txt | $(INSTALLED)
+	@echo "Installing the servers to compare with into $(BENCH) ..."
+	@test -x $(BENCH)/venv/bin/python || $(BIN)/python -m venv $(BENCH)/venv
+	@$(BENCH)/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# QUICK=1: a minute or two, which shows that all works; the document is left beside the results.
+bench: DOCUMENTS := $(if $(QUICK),$(BENCH),docs)
+bench: $(INSTALLED) $(BENCH_INSTALLED)  ## Measure the webhook beside others; write docs/performance.md and its picture.
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) --results $(BENCH)/results.json
+	$(BIN)/python -m benchmarks.report $(BENCH)/results.json $(DOCUMENTS)/performance.md performance.svg
+	$(BENCH)/venv/bin/python -m benchmarks.plot $(BENCH)/results.json $(DOCUMENTS)/performance.svg
+
 lint: $(INSTALLED)  ## Check style, types and shell scripts.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -93,6 +109,8 @@ lock: $(INSTALLED)  ## Renew requirements/*.txt from pyproject.toml; needs uv.
 		--upgrade --output-file requirements/proof.txt
 	uv pip compile --group proof-arq --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --output-file requirements/proof-arq.txt
+	uv pip compile --group bench --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade --output-file requirements/bench.txt
 	cd $(BULLMQ) && npm install --package-lock-only --omit-lockfile-registry-resolved
 
 clean:  ## Remove everything that the other targets made.

@@ -1,0 +1,45 @@
+"""Where the microseconds of one request go; `python -m benchmarks.breakdown FILE` keeps that for a later comparison."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.drive import drive, write_bodies
+from benchmarks.effort import FULL, Effort
+from benchmarks.machine import commit
+from benchmarks.places import BENCH, PYTHON, ROOT, SERVER_CORE, Certificate, make_certificate
+from benchmarks.servers import contender, running
+
+REST = "HTTP, event loop, kernel"
+"""What is left of the whole when all that can be measured by itself is taken away."""
+BEFORE = Path(__file__).with_name("profile-before.json")
+
+
+def break_down(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+    """Measure the server's processor time for a request, and the stages that it consists of."""
+    with running(contender("graceful_worker"), certificate) as server:
+        drive(server, 8, 1)
+        whole = drive(server, 8, effort.seconds)
+    file, log = BENCH / "stages.json", BENCH / "stages.log"
+    command = ["taskset", "--cpu-list", str(SERVER_CORE), str(PYTHON / "python")]
+    command += ["-m", "benchmarks.stages", str(file), str(effort.stage_repeats)]
+    with log.open("wb") as output:
+        subprocess.run(command, cwd=ROOT, check=True, stdout=output)
+    log.unlink()
+    stages: dict[str, float] = json.loads(file.read_text())
+    stages[REST] = whole.processor_microseconds - sum(stages.values())
+    return {
+        "commit": commit(),
+        "whole": whole.processor_microseconds,
+        "kernel": whole.processor_microseconds * whole.kernel_share,
+        "stages": stages,
+    }
+
+
+if __name__ == "__main__":
+    write_bodies()
+    Path(sys.argv[1]).write_text(json.dumps(break_down(make_certificate(), FULL), indent=2) + "\n")

@@ -1,0 +1,31 @@
+"""How long the garbage collector stops the webhook while it serves."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.drive import drive
+from benchmarks.effort import Effort
+from benchmarks.places import BENCH, Certificate
+from benchmarks.servers import contender, running
+
+FILE = BENCH / "pauses.json"
+
+
+def measure_pauses(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+    """Serve with the collector watched; only what happens under load counts, not the imports before it."""
+    ours = contender("graceful_worker")
+    recorded = ("{python}/python", "-m", "benchmarks.recorded", str(FILE), *ours.command[1:])
+    with running(replace(ours, command=recorded), certificate) as server:
+        begin = time.time()
+        measured = drive(server, 8, 2 * effort.seconds)
+        end = time.time()
+    pauses = [(generation, ms) for when, generation, ms in json.loads(FILE.read_text()) if begin <= when <= end]
+    generations: dict[str, Any] = {}
+    for generation in (0, 1, 2):
+        times = [ms for number, ms in pauses if number == generation]
+        generations[str(generation)] = {"count": len(times), "longest": max(times, default=0.0), "sum": sum(times)}
+    return {"requests": measured.requests, "seconds": measured.seconds, "generations": generations}

@@ -1,0 +1,248 @@
+"""docs/performance.md, written from the results of a run: `python -m benchmarks.report RESULTS DOCUMENT PICTURE`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from benchmarks.breakdown import BEFORE
+from benchmarks.figures import BARE, OURS, TUTORIAL, Goal, Results, goals, middle, runs
+from benchmarks.tables import number, table
+
+HERE = Path(__file__).parent
+CONNECTIONS = (1, 8, 32)
+
+_INTRODUCTION = """\
+What one replica does on one core, beside others on the same core. Each server is started in turn, its answers to
+{count} different AdmissionReviews are verified (the uid, the patch, what the patch makes of the pod), and then it is
+driven from the other core: TLS 1.3, HTTP/1.1 with keep-alive, reviews of 11.7 KB of a pod with three containers. The
+tables show the median of {rounds} runs of {seconds} s by {driver}. The webhook runs as it is shipped: the command of
+the image, with its log (a line for each review) in a file. Everything goes over loopback."""
+
+_PEERS = """\
+`CPU` is the processor time of the server for one request, with that in the kernel; `memory` is what all its processes
+occupy; `start` is from the start of the process to its first answer. The bare ASGI server and nginx read the request
+and always say the same: no server of their kind can be faster."""
+
+_ELSEWHERE = """\
+Measured elsewhere, on a machine of this kind and under the same conditions; not run here:"""
+
+_BREAKDOWN = """\
+Processor time for one request at 8 connections, in microseconds. The first four rows are the core, each step called by
+itself with the {count} reviews; *framework* is the application around it, with routing, log and metrics; *TLS* is the
+part of OpenSSL; the last row is what is left of the whole. Before: commit {before}. After: commit {after}."""
+
+_AGAIN = """\
+On Debian 12, with `apt-get install $(cat benchmarks/debian-packages.txt)`:
+
+```console
+$ make bench
+```
+
+It took {minutes} minutes here; it needs two cores on which nothing else runs, and writes this file and its picture.
+`make bench QUICK=1` takes a minute or two and shows that everything works; its document goes to `.local/bench/`. Parts
+of it, and any other webhook by its command line and port:
+
+```console
+$ .venv/bin/python -m benchmarks --only comparison \\
+    --webhook mine 9443 "/path/to/webhook --port 9443 --cert {{certificate}} --key {{key}}"
+$ .venv/bin/python -m benchmarks.report .local/bench/results.json docs/performance.md performance.svg
+```
+
+`make test` runs the check of the instruction counts, where valgrind is installed, and no test of time."""
+
+
+def write(results: Results, picture: str) -> str:
+    """Return the document; parts that were not run are left out."""
+    parts = [
+        "# Performance",
+        _quick(results),
+        *_of_comparison(results, picture),
+        *_of_goals(goals(results)),
+        *_of_breakdown(results),
+        *_of_weight(results),
+        *_of_the_rest(results),
+        "## What was tried",
+        (HERE / "tried.md").read_text(encoding="utf-8").strip(),
+        "## Machine and versions",
+        _machine(results),
+        "## Run it again",
+        _AGAIN.format(minutes=number(results["seconds"] / 60)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _quick(results: Results) -> str:
+    return "**A quick run: it shows that all works, and its numbers say nothing.**" if results["quick"] else ""
+
+
+def _of_comparison(results: Results, picture: str) -> list[str]:
+    if "comparison" not in results:
+        return []
+    every = results["comparison"]["runs"]
+    introduction = _INTRODUCTION.format(
+        count=every[0]["verified"],
+        rounds=1 + max(run["round"] for run in every),
+        seconds=number(middle(every, "seconds")),
+        driver=results["machine"]["driver"],
+    )
+    elsewhere = tomllib.loads((HERE / "elsewhere.toml").read_text(encoding="utf-8"))["webhook"]
+    return [
+        introduction,
+        f"![Requests per second of each server]({picture})",
+        "## Beside others",
+        _PEERS,
+        _peers(results),
+        _descriptions(results),
+        _failures(every),
+        _ELSEWHERE,
+        table(
+            ["server", *(f"{n} connection{'s' * (n > 1)}: requests/s" for n in CONNECTIONS), "p99 at 1, 8, 32, ms"],
+            [
+                [f"{row['title']} ({row['language']})", *map(number, row["per_second"]), _joined(row["p99"])]
+                for row in elsewhere
+            ],
+        ),
+    ]
+
+
+def _peers(results: Results) -> str:
+    head = ["server", "connections", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs", "memory MiB", "start ms"]
+    head += ["× tutorial", "× bare ASGI"]
+    rows = []
+    for who in results["comparison"]["contenders"]:
+        for connections in CONNECTIONS:
+            mine = runs(results, who["name"], connections)
+            title = f"**{who['title']}**" if who["name"] == OURS else who["title"]
+            keys = ("per_second", "p50", "p99", "p999", "processor_microseconds", "resident")
+            cells = [title, str(connections), *(number(middle(mine, key)) for key in keys)]
+            ratios = [_ratio(results, mine, other, connections) for other in (TUTORIAL, BARE)]
+            rows.append([*cells, number(middle(mine, "start") * 1000), *ratios])
+    return table(head, rows)
+
+
+def _ratio(results: Results, mine: list[dict[str, Any]], other: str, connections: int) -> str:
+    theirs = runs(results, other, connections)
+    return number(middle(mine, "per_second") / middle(theirs, "per_second")) if theirs else ""
+
+
+def _descriptions(results: Results) -> str:
+    said = results["versions"]
+    who = results["comparison"]["contenders"]
+    return "\n".join(f"- {one['title']}: {one['what']} ({said.get(one['name']) or 'no version known'})" for one in who)
+
+
+def _failures(every: list[dict[str, Any]]) -> str:
+    failed = sum(run["failures"] for run in every)
+    requests = sum(run["requests"] for run in every)
+    tls = ", ".join(sorted({run["tls"] for run in every}))
+    return f"{requests} requests, all over {tls}; {failed} failed."
+
+
+def _of_goals(reached: list[Goal]) -> list[str]:
+    rows = [
+        [
+            goal.what,
+            f"{'≤' if goal.is_most else '≥'} {number(goal.bound)}",
+            number(goal.reached),
+            "yes" if goal.is_met else "**no**",
+        ]
+        for goal in reached
+    ]
+    return ["## Goals", table(["", "goal", "reached", "met"], rows)] if rows else []
+
+
+def _of_breakdown(results: Results) -> list[str]:
+    after = results.get("breakdown")
+    if not after:
+        return []
+    before = json.loads(BEFORE.read_text(encoding="utf-8"))
+    rows = [
+        [stage, number(before["stages"].get(stage, 0)), number(after["stages"].get(stage, 0))]
+        for stage in dict.fromkeys([*before["stages"], *after["stages"]])
+    ]
+    rows.append(["**whole request**", f"**{number(before['whole'])}**", f"**{number(after['whole'])}**"])
+    rows.append(["of which in the kernel", number(before["kernel"]), number(after["kernel"])])
+    text = _BREAKDOWN.format(count=64, before=before["commit"], after=after["commit"])
+    return ["## Where the microseconds go", text, table(["stage", "before, µs", "after, µs"], rows)]
+
+
+def _of_weight(results: Results) -> list[str]:
+    weight = results.get("weight")
+    if not weight:
+        return []
+    rows = [
+        [
+            str(row["containers"]),
+            number(row["bytes"] / 1000),
+            *(number(row[key]) for key in ("p50", "p99", "processor")),
+        ]
+        for row in [*weight["containers"], *weight["sizes"], weight["largest"]]
+    ]
+    alone, beside = weight["alone"], weight["beside"]
+    return [
+        "## Larger pods",
+        "One connection, one review after the other.",
+        table(["containers", "review, KB", "p50 ms", "p99 ms", "CPU ms"], rows),
+        f"Small reviews over 8 connections have a p99 of {number(alone['p99'])} ms alone, and of "
+        f"{number(beside['p99'])} ms while {weight['large_sent']} of the largest are sent between them in "
+        f"{number(beside['seconds'])} s.",
+    ]
+
+
+def _of_the_rest(results: Results) -> list[str]:
+    said = []
+    if startup := results.get("startup"):
+        imports = ", ".join(f"{name} {number(ms)}" for name, ms in startup["imports"].items())
+        starts = f"{number(min(startup['seconds']) * 1000)} to {number(max(startup['seconds']) * 1000)} ms"
+        said.append(
+            f"- **Start**: {starts} in {len(startup['seconds'])} starts. Imports, in ms of their own: {imports}."
+        )
+    if soaked := results.get("soak"):
+        first, last = soaked["resident"][0][1], soaked["resident"][-1][1]
+        line = f"{soaked['requests']} requests in {number(soaked['seconds'])} s, {soaked['failures']} failed: "
+        said.append(f"- **Memory**: {line}{number(first)} MiB before, {number(last)} MiB after.")
+    if bursts := results.get("burst"):
+        lasts = ", ".join(number(burst["last"]) for burst in bursts)
+        answered = ", ".join(str(burst["answered"]) for burst in bursts)
+        said.append(
+            f"- **500 new TLS connections at once**, a pod each: {answered} answered, the last after {lasts} s."
+        )
+    if pauses := results.get("pauses"):
+        rows = ", ".join(
+            f"{g['count']} of generation {n} (longest {number(g['longest'])} ms)"
+            for n, g in pauses["generations"].items()
+        )
+        said.append(f"- **Garbage collections** in {pauses['requests']} requests: {rows}.")
+    if wrapper := results.get("wrapper"):
+        rows = ", ".join(f"{shell} {number(ms['wrapped'] - ms['bare'])} ms" for shell, ms in wrapper["shells"].items())
+        said.append(f"- **The wrapper** adds to each message, against a bare `while` in the same shell: {rows}.")
+        waits = ", ".join(
+            f"{mode} mode {number(m['processor'])} ms and {m['wake_ups']} wake-ups in {number(m['seconds'])} s"
+            for mode, m in wrapper["waiting"].items()
+        )
+        said.append(f"- **The wrapper while it waits** for a message: {waits}.")
+    if counted := results.get("instructions"):
+        said.append(
+            f"- **Instructions** for a review, on the pure path: {counted['reviews']}, "
+            f"{number(counted['ratio'])} times the yardstick's; more than {number(counted['limit'])} fails a test "
+            "(`benchmarks/instructions.py`)."
+        )
+    return ["## Start, memory, bursts, pauses, the wrapper", "\n".join(said)] if said else []
+
+
+def _machine(results: Results) -> str:
+    rows = [[what, str(value)] for what, value in results["machine"].items()]
+    return table(["", ""], rows)
+
+
+def _joined(numbers: list[float]) -> str:
+    return ", ".join(map(number, numbers))
+
+
+if __name__ == "__main__":
+    source, document, drawing = sys.argv[1:]
+    Path(document).write_text(write(json.loads(Path(source).read_text()), drawing), encoding="utf-8")

@@ -1,0 +1,183 @@
+"""The servers to compare: each is a file in `contenders/`, or a command line; here they are started and ended."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.places import BENCH, BENCH_PYTHON, CLIENT_CORE, CONTENDERS, PYTHON, ROOT, SERVER_CORE, Certificate
+
+PATIENCE = 20.0
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What a file in `contenders/` says of a server.
+
+    `answer` is what its answers are verified for: that the pod is protected (protects), no more than that it is
+    allowed (static), or, of a webhook that is not known here, that the patch applies (any). `needs` is a program
+    without which it is left out; `files` have placeholders, like `command`; `stop` is the signal that ends it at
+    once; `versions` are the packages that it stands on, `version` is a command that prints one.
+    """
+
+    name: str
+    title: str
+    what: str
+    role: str
+    command: tuple[str, ...]
+    answer: str
+    path: str = "/mutate"
+    ready: str = ""
+    stop: str = "TERM"
+    needs: str = ""
+    port: int = 0
+    files: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
+
+    @property
+    def program(self) -> str | None:
+        """The path of the needed program; None where it is not installed."""
+        return shutil.which(self.needs, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it can be started here."""
+        return not self.needs or self.program is not None
+
+
+def contender(name: str) -> Contender:
+    """Read a contender's file."""
+    row: dict[str, Any] = tomllib.loads((CONTENDERS / f"{name}.toml").read_text(encoding="utf-8"))
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Contender(name=name, **fields)
+
+
+def contenders() -> list[Contender]:
+    """Return all that can be started here, ours first, the floors last."""
+    known = [contender(path.stem) for path in CONTENDERS.glob("*.toml")]
+    order = ["ours", "peer", "floor"]
+    return sorted((one for one in known if one.is_installed), key=lambda one: (order.index(one.role), one.name))
+
+
+def given(name: str, port: str, command: Sequence[str]) -> Contender:
+    """Return a contender that the command line names: any webhook that listens with TLS on a port of 127.0.0.1."""
+    return Contender(name, name, "given on the command line", "peer", tuple(command), "any", port=int(port))
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that runs."""
+
+    contender: Contender
+    process: subprocess.Popen[bytes]
+    port: int
+    trust: ssl.SSLContext
+    room: Path
+    start_seconds: float
+    """From the start of the process until a request was answered."""
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; others may descend from it."""
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        """Where it awaits reviews."""
+        return f"https://127.0.0.1:{self.port}{self.contender.path}"
+
+    def connect(self) -> ssl.SSLSocket:
+        """Open a connection and verify the server's certificate."""
+        return connect(self.port, self.trust)
+
+
+def connect(port: int, trust: ssl.SSLContext) -> ssl.SSLSocket:
+    """Open a TLS connection."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    try:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return trust.wrap_socket(plain, server_hostname="127.0.0.1")
+    except BaseException:
+        plain.close()
+        raise
+
+
+@contextmanager
+def running(who: Contender, certificate: Certificate, core: int | None = SERVER_CORE) -> Iterator[Running]:
+    """Run a server on one core; its output goes to a file that is removed in the end."""
+    room = BENCH / "rooms" / f"{who.name}-{next(_numbers)}"
+    shutil.rmtree(room, ignore_errors=True)
+    room.mkdir(parents=True)
+    port = who.port or _free_port()
+    values: dict[str, Any] = {
+        "python": PYTHON, "bench": BENCH_PYTHON, "contenders": CONTENDERS, "needs": who.program, "room": room,
+        "port": port, "certificate": certificate.chain, "key": certificate.key,
+    }  # fmt: skip
+    for file in who.files:
+        (room / file).write_text((CONTENDERS / file).read_text(encoding="utf-8").format_map(values), encoding="utf-8")
+    command = ["taskset", "--cpu-list", str(core), *(word.format_map(values) for word in who.command)]
+    trust = ssl.create_default_context(cafile=certificate.ca)
+    with (room / "output").open("wb") as output:
+        begin = time.monotonic()
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        _wait_until_ready(who, process, port, trust, room)
+        yield Running(who, process, port, trust, room, time.monotonic() - begin)
+    finally:
+        _end(process, who.stop)
+        shutil.rmtree(room)
+
+
+def on_client_core(*command: str) -> list[str]:
+    """Return a command that runs a client beside the server, not on its core."""
+    return ["taskset", "--cpu-list", str(CLIENT_CORE), *command]
+
+
+def _wait_until_ready(
+    who: Contender, process: subprocess.Popen[bytes], port: int, trust: ssl.SSLContext, room: Path
+) -> None:
+    path = who.ready or who.path
+    request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode()
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"{who.title} does not serve:\n{(room / 'output').read_text()}")
+        try:
+            with connect(port, trust) as connection:
+                connection.sendall(request)
+                status = connection.recv(64)
+        except (ConnectionError, ssl.SSLError):
+            time.sleep(0.005)
+            continue
+        # Where there is no page for it, any answer shows that requests are answered.
+        if status.startswith(b"HTTP/1.1 200") or (status and not who.ready):
+            return
+
+
+def _end(process: subprocess.Popen[bytes], stop: str) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.Signals[f"SIG{stop}"])
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,26 @@
+"""Whether memory stays flat: a million requests to one process, with its size after every slice of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.drive import drive
+from benchmarks.effort import Effort
+from benchmarks.places import Certificate
+from benchmarks.processes import resident_mib
+from benchmarks.servers import contender, running
+
+SLICE = 10
+
+
+def soak(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+    """Send requests until there are enough of them, or the time is over; the result says how many there were."""
+    with running(contender("graceful_worker"), certificate) as server:
+        series = [(0, resident_mib(server.pid))]
+        seconds, failures = 0.0, 0
+        while series[-1][0] < effort.soak_requests and seconds < effort.soak_seconds:
+            measured = drive(server, 8, min(SLICE, effort.soak_seconds))
+            seconds += measured.seconds
+            failures += measured.failures
+            series.append((series[-1][0] + measured.requests, measured.resident))
+    return {"requests": series[-1][0], "seconds": seconds, "failures": failures, "resident": series}

@@ -1,0 +1,144 @@
+"""What each step from a request's bytes to its answer's costs inside the process: `python -m benchmarks.stages FILE N`.
+
+A program of its own, so that its log goes where the server's goes, and nothing else is in its memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.exchange import request as whole_request
+from benchmarks.places import BENCH, Certificate
+from benchmarks.reviews import encoded, reviews
+from webhook.core.decision import Policy, decide
+from webhook.core.injection import inject
+from webhook.core.patch import emit
+from webhook.core.pod import read_pod
+from webhook.server.application import create_application
+from webhook.server.logs import configure_logs
+from webhook.server.review import answer, read_review
+
+POLICY = Policy()
+SCOPE = {
+    "type": "http",
+    "asgi": {"version": "3.0"},
+    "http_version": "1.1",
+    "method": "POST",
+    "scheme": "https",
+    "path": "/mutate",
+    "raw_path": b"/mutate",
+    "query_string": b"timeout=5s",
+    "root_path": "",
+    "client": ("127.0.0.1", 40000),
+    "server": ("127.0.0.1", 8443),
+}
+
+
+def microseconds(work: Callable[[Any], object], inputs: Sequence[Any], repeats: int) -> float:
+    """Return the processor time of a step for one of the inputs: the median of some passes over all of them."""
+    passes = []
+    for _ in range(repeats):
+        begin = time.process_time_ns()
+        for item in inputs:
+            work(item)
+        passes.append((time.process_time_ns() - begin) / len(inputs) / 1000)
+    return median(passes)
+
+
+def core_stages(bodies: list[bytes], repeats: int) -> dict[str, float]:
+    """Measure the steps of the core, each with what the one before it gave."""
+    requests = [read_review(body) for body in bodies]
+    raws = [request.object for request in requests if request.object is not None]
+    pods = [read_pod(raw) for raw in raws]
+    plans = [decide(pod, POLICY).plan for pod in pods]
+    planned = [(raw, plan) for raw, plan in zip(raws, plans, strict=True) if plan is not None]
+    answered = [(request, inject(raw, POLICY)) for request, raw in zip(requests, raws, strict=True)]
+    return {
+        "parse": microseconds(lambda body: read_pod(read_review(body).object or {}), bodies, repeats),
+        "decide": microseconds(lambda pod: decide(pod, POLICY), pods, repeats),
+        "emit": microseconds(lambda pair: emit(*pair), planned, repeats),
+        "encode": microseconds(lambda pair: answer(*pair), answered, repeats),
+    }
+
+
+def application_microseconds(bodies: list[bytes], repeats: int) -> float:
+    """Measure the whole application, its log and metrics included, called as an HTTP server calls it."""
+    application = create_application(POLICY)
+    loop = asyncio.new_event_loop()
+
+    async def send(message: dict[str, Any]) -> None:
+        if message.get("status", 200) != 200:
+            raise SystemExit(f"the application answers with {message}")
+
+    def call(body: bytes) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        loop.run_until_complete(application({**SCOPE, "headers": headers}, receive, send))  # type: ignore[arg-type]
+
+    # An empty round through the loop is not the application's.
+    async def nothing(_: bytes) -> None:
+        pass
+
+    empty = microseconds(lambda body: loop.run_until_complete(nothing(body)), bodies, repeats)
+    return microseconds(call, bodies, repeats) - empty
+
+
+def tls_microseconds(bodies: list[bytes], repeats: int) -> float:
+    """Measure OpenSSL's part at the server: a request decrypted, an answer encrypted; no handshake, no socket."""
+    certificate = Certificate(BENCH / "certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    trust = ssl.create_default_context(cafile=certificate.ca)
+    client = trust.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+    for side in (client, server, client, server):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    requests = [whole_request(body) for body in bodies]
+    injections = [(request, inject(request.object or {}, POLICY)) for request in map(read_review, bodies)]
+    answers = [answer(*pair) for pair in injections]
+    passes = []
+    for _ in range(repeats):
+        for data in requests:
+            client.write(data)
+        begin = time.process_time_ns()
+        for data, content in zip(requests, answers, strict=True):
+            left = len(data)
+            while left > 0:
+                left -= len(server.read(left))
+            server.write(content)
+        sealed = to_client.read()
+        passes.append((time.process_time_ns() - begin) / len(bodies) / 1000)
+        to_client.write(sealed)
+        left = sum(map(len, answers))
+        while left > 0:
+            left -= len(client.read(left))
+    return median(passes)
+
+
+def main(file: Path, repeats: int) -> None:
+    """Measure everything and write it down."""
+    configure_logs("info")
+    bodies = [encoded(review) for review in reviews()]
+    stages = core_stages(bodies, repeats)
+    stages["framework"] = application_microseconds(bodies, repeats) - sum(stages.values())
+    stages["TLS"] = tls_microseconds(bodies, repeats)
+    file.write_text(json.dumps(stages))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,88 @@
+"""How the cost grows with the pod: more containers, more bytes, and what a very large pod does to all others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict
+from statistics import median, quantiles
+from typing import Any
+
+from benchmarks.drive import drive
+from benchmarks.effort import Effort
+from benchmarks.exchange import exchange, request
+from benchmarks.places import Certificate
+from benchmarks.processes import usage
+from benchmarks.reviews import encoded, heavy
+from benchmarks.servers import Running, contender, running
+
+KB = 1000
+LARGEST = 1500 * KB
+CONTAINERS = (1, 3, 10, 50)
+"""At 100 KB each, so that only their number differs."""
+SIZES = (12 * KB, 50 * KB, 100 * KB, 500 * KB, LARGEST)
+"""Of a pod with three containers, so that only the bytes differ."""
+PAUSE = 0.1
+"""Seconds between two of the largest reviews that are sent beside others."""
+
+
+def measure_weight(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+    """Return the cost of reviews of many weights, and the latency of small ones with and without large ones between."""
+    with running(contender("graceful_worker"), certificate) as server:
+        containers = [_cost(server, number, 100 * KB, effort.heavy_requests) for number in CONTAINERS]
+        sizes = [_cost(server, 3, size, effort.heavy_requests) for size in SIZES]
+        both = _cost(server, 50, LARGEST, effort.heavy_requests)
+        alone = asdict(drive(server, 8, effort.seconds))
+        sent, beside = _beside_large_ones(server, effort)
+    return {
+        "containers": containers,
+        "sizes": sizes,
+        "largest": both,
+        "alone": alone,
+        "beside": beside,
+        "large_sent": sent,
+    }
+
+
+def _cost(server: Running, containers: int, size: int, count: int) -> dict[str, Any]:
+    """Send one review again and again over one connection."""
+    body = encoded(heavy(containers, size))
+    data = request(body)
+    times = []
+    with server.connect() as connection:
+        exchange(connection, data)
+        before = usage(server.pid)
+        for _ in range(count):
+            begin = time.perf_counter()
+            exchange(connection, data)
+            times.append((time.perf_counter() - begin) * 1000)
+        used = usage(server.pid).since(before)
+    return {
+        "containers": containers,
+        "bytes": len(body),
+        "p50": median(times),
+        "p99": quantiles(times, n=100)[98],
+        "processor": used.processor / count * 1000,
+    }
+
+
+def _beside_large_ones(server: Running, effort: Effort) -> tuple[int, dict[str, Any]]:
+    data = request(encoded(heavy(50, LARGEST)))
+    over = threading.Event()
+    sent = 0
+
+    def send() -> None:
+        nonlocal sent
+        with server.connect() as connection:
+            while not over.wait(PAUSE):
+                exchange(connection, data)
+                sent += 1
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        beside = asdict(drive(server, 8, effort.seconds))
+    finally:
+        over.set()
+        sender.join()
+    return sent, beside

@@ -1,0 +1,90 @@
+"""What the shell wrapper adds to each message, against a bare `while`, and what it uses while it waits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.effort import Effort
+from benchmarks.places import BENCH, SERVER_CORE
+from benchmarks.processes import usage
+from webhook.core.wrapping import MARKER, WORKER_SCRIPT
+
+SECONDS = 2.0
+WATCHED = 3.0
+SHELLS = ("dash", "bash", "busybox")
+MESSAGE = ("dash", "-c", 'echo >>"$0"')
+"""One message: a process that starts, leaves a byte behind, and exits."""
+SCRIPT = WORKER_SCRIPT.replace("$$", "$")
+"""As the kubelet hands it to the shell, which has undone its own expansion."""
+BARE = 'while [ ! -e "$0" ]; do "$@" || exit; done'
+
+
+def measure_wrapper(effort: Effort) -> dict[str, Any]:
+    """Run both loops in turn, in every shell that is installed; then watch the wrapper wait for a long message."""
+    shells = {}
+    for shell in filter(shutil.which, SHELLS):
+        command = [shell, "sh", "-c"] if shell == "busybox" else [shell, "-c"]
+        bare, wrapped = [], []
+        for _ in range(effort.wrapper_rounds):
+            bare.append(_milliseconds_per_message([*command, BARE, "{folder}/kill_me"]))
+            wrapped.append(_milliseconds_per_message([*command, SCRIPT, MARKER, "{folder}", "loop", "0"]))
+        shells[shell] = {"bare": median(bare), "wrapped": median(wrapped)}
+    waiting = {mode: _while_waiting(mode, setting) for mode, setting in (("loop", "0"), ("signal", "TERM"))}
+    return {"shells": shells, "waiting": waiting}
+
+
+def _milliseconds_per_message(loop: list[str]) -> float:
+    """Run a loop on one core for a while, end it by its kill file, and count the messages."""
+    folder = _folder()
+    count = folder / "count"
+    command = [word.replace("{folder}", str(folder)) for word in loop]
+    process = subprocess.Popen(["taskset", "--cpu-list", str(SERVER_CORE), *command, *MESSAGE, str(count)])
+    try:
+        # Counted from the first message on: what comes before it is no message's time.
+        while not count.exists():
+            if process.poll() is not None:
+                raise SystemExit(f"the loop has ended before its first message: {command}")
+            time.sleep(0.001)
+        begin, before = time.monotonic(), count.stat().st_size
+        time.sleep(SECONDS)
+        messages, seconds = count.stat().st_size - before, time.monotonic() - begin
+    finally:
+        (folder / "kill_me").touch()
+        process.wait(10)
+    return seconds / messages * 1000
+
+
+def _while_waiting(mode: str, setting: str) -> dict[str, float]:
+    """Return the processor time of the wrapper's own process, in milliseconds, and its wake-ups, in some seconds."""
+    folder = _folder()
+    command = ["dash", "-c", SCRIPT, MARKER, str(folder), mode, setting, "sleep", "600"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # where it says that its worker was terminated
+    try:
+        time.sleep(0.5)
+        before = usage(process.pid)
+        time.sleep(WATCHED)
+        used = usage(process.pid).since(before)
+    finally:
+        (folder / "kill_me").touch()
+        for child in _children(process.pid):
+            os.kill(child, signal.SIGTERM)
+        process.wait(10)
+    return {"seconds": WATCHED, "processor": used.processor * 1000, "wake_ups": used.waits}
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _folder() -> Path:
+    folder = BENCH / "volume"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
