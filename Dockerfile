@@ -32,6 +32,11 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && find /venv -newermt "@${SOURCE_DATE_EPOCH}" -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
 FROM python:3.13-slim${PYTHON_DIGEST}
+ARG SOURCE_DATE_EPOCH=1577836800
+# The base comes without its compiled files. Compiling at every start would take longer than all the rest of it.
+RUN PYTHONHASHSEED=0 python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+      -x '/(ensurepip|idlelib|pydoc_data|site-packages|tkinter|turtledemo)/' /usr/local/lib/python3.* \
+ && find /usr/local/lib/python3.* \( -type d -o -name '*.pyc' \) -exec touch --date="@${SOURCE_DATE_EPOCH}" {} +
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1

@@ -46,6 +46,12 @@ def test_everything_that_is_installed_is_locked_by_hash() -> None:
     assert all("--require-hashes" in options or "--no-deps --no-index" in options for options in installs)
 
 
+def test_the_package_and_the_standard_library_are_compiled_and_depend_on_no_time() -> None:
+    compilations = re.findall(r"-m compileall (.+?)(?= && |$)", "\n".join(arguments("RUN")), re.MULTILINE)
+    assert [options.rpartition(" ")[2] for options in compilations] == ["/venv/lib", "/usr/local/lib/python3.*"]
+    assert all("-j 1 --invalidation-mode unchecked-hash" in options for options in compilations)
+
+
 def test_what_builds_the_wheel_is_in_the_lock_with_all_that_it_needs() -> None:
     needed = {
         requirement.name
