@@ -6,7 +6,8 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from webhook.server.application import JSON, Readiness, error_content
+from webhook.server.application import Readiness
+from webhook.server.errors import JSON, error_content
 
 HEAD_BYTES = 64 * 1024
 """Bytes of header names and values in one request: an API server sends well under one KiB."""

@@ -1,0 +1,133 @@
+"""The route that answers admission reviews, as plain ASGI: its limits, and the record of each in log and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from time import perf_counter
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from webhook.core.decision import Policy
+from webhook.core.reasons import Kind, Reason
+from webhook.server import review as admission
+from webhook.server.errors import JSON, error_response
+from webhook.server.logs import FIELDS, LOGGER, ReviewLog, clip
+from webhook.server.metrics import Metrics
+from webhook.server.options import Limits
+
+PATH = "/mutate"
+_JSON = JSON.encode()
+_ERRORS = {
+    Reason.REVIEW_INVALID: HTTPStatus.BAD_REQUEST,
+    Reason.REVIEW_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Reason.REVIEW_TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
+    Reason.REVIEW_NOT_JSON: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    Reason.DEFECT: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+# The rest of such a body is not read, so the connection cannot be used again.
+_UNREAD = frozenset({Reason.REVIEW_TOO_LARGE, Reason.REVIEW_TOO_SLOW, Reason.REVIEW_NOT_JSON})
+
+
+class Rejected(Exception):  # an HTTP error for the client, not a defect
+    """The request gets no verdict; the reason says which HTTP error it gets."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.detail = detail
+
+
+class Mutation:
+    """Answers admission reviews."""
+
+    def __init__(
+        self, policy: Policy, limits: Limits, metrics: Metrics, clock: Callable[[], float] = perf_counter
+    ) -> None:
+        self._policy = policy
+        self._limits = limits
+        self._metrics = metrics
+        self._clock = clock
+        self._log = logging.getLogger(LOGGER)
+        self._reviews = ReviewLog()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one review, or reject what is none."""
+        started = self._clock()
+        try:
+            body = await self._body(scope, receive)
+            started = self._clock()
+            content = self._review(body, started)
+        except Rejected as rejected:
+            await self._reject(rejected, started)(scope, receive, send)
+            return
+        except Exception:
+            self._log.exception("a defect: this review gets no answer")
+            await self._reject(Rejected(Reason.DEFECT), started)(scope, receive, send)
+            return
+        headers = [(b"content-length", b"%d" % len(content)), (b"content-type", _JSON)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    def _review(self, body: bytes, started: float) -> bytes:
+        try:
+            request = admission.read_review(body)
+        except admission.InvalidReview as invalid:
+            raise Rejected(Reason.REVIEW_INVALID, str(invalid)) from None
+        injection = admission.review(request, self._policy)
+        content = admission.answer(request, injection)
+        self._record(request, injection.decision.outcome, injection.decision.reason, self._clock() - started)
+        return content
+
+    def _record(self, request: admission.Request, outcome: Kind, reason: Reason, seconds: float) -> None:
+        self._metrics.observe(outcome, reason, dry_run=request.dry_run, seconds=seconds)
+        self._reviews.write(
+            clip(request.uid),
+            clip(request.namespace),
+            clip(request.pod_name),
+            outcome.value,
+            reason.value,
+            request.dry_run,
+            round(seconds * 1000, 3),
+        )
+
+    def _reject(self, rejected: Rejected, started: float) -> Response:
+        reason = rejected.reason
+        seconds = self._clock() - started
+        self._metrics.observe(reason.kind, reason, dry_run=False, seconds=seconds)
+        fields = {"outcome": reason.kind.value, "reason": reason.value, "ms": round(seconds * 1000, 3)}
+        self._log.warning("rejected", extra={FIELDS: fields})
+        headers = {"connection": "close"} if reason in _UNREAD else {}
+        message = f"{reason.sentence} {rejected.detail}".rstrip()
+        return error_response(_ERRORS[reason], reason.value, message, headers)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        headers = dict(scope["headers"])
+        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != _JSON:
+            raise Rejected(Reason.REVIEW_NOT_JSON)
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._limits.body_bytes:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                return await self._read(receive)
+        except TimeoutError:
+            raise Rejected(Reason.REVIEW_TOO_SLOW) from None
+
+    async def _read(self, receive: Receive) -> bytes:
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        while message["type"] == "http.request" and len(body) <= self._limits.body_bytes:
+            if not message.get("more_body"):
+                return body
+            message = await receive()
+            body += message.get("body", b"")
+        if message["type"] != "http.request":  # the client's patience is over
+            raise Rejected(Reason.REVIEW_TOO_SLOW)
+        raise self._too_large()
+
+    def _too_large(self) -> Rejected:
+        return Rejected(Reason.REVIEW_TOO_LARGE, f"The limit is {self._limits.body_bytes} bytes.")
