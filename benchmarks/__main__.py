@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def main() -> None:
     certificate = make_certificate()
     write_bodies()
     effort = QUICK if arguments.quick else FULL
-    who = contenders() + [given(name, port, command.split()) for name, port, command in arguments.webhook]
+    who = contenders() + [given(name, port, shlex.split(command)) for name, port, command in arguments.webhook]
     parts: dict[str, Callable[[], Any]] = {
         "comparison": lambda: compare(certificate, effort, who),
         "breakdown": lambda: break_down(certificate, effort),

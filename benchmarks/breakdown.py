@@ -34,6 +34,7 @@ def break_down(certificate: Certificate, effort: Effort) -> dict[str, Any]:
     stages[REST] = whole.processor_microseconds - sum(stages.values())
     return {
         "commit": commit(),
+        "per_second": whole.per_second,
         "whole": whole.processor_microseconds,
         "kernel": whole.processor_microseconds * whole.kernel_share,
         "stages": stages,

@@ -166,6 +166,7 @@ def _of_breakdown(results: Results) -> list[str]:
     ]
     rows.append(["**whole request**", f"**{number(before['whole'])}**", f"**{number(after['whole'])}**"])
     rows.append(["of which in the kernel", number(before["kernel"]), number(after["kernel"])])
+    rows.append(["requests/s", number(before["per_second"]), number(after["per_second"])])
     text = _BREAKDOWN.format(count=64, before=before["commit"], after=after["commit"])
     return ["## Where the microseconds go", text, table(["stage", "before, µs", "after, µs"], rows)]
 

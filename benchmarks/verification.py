@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import ssl
 from typing import Any
 
 import jsonpatch
@@ -18,7 +19,7 @@ LEAST_GRACE = 1800
 
 
 class Wrong(Exception):
-    """A server's answer is not what it must be."""
+    """An answer is not what it must be."""
 
 
 def verify(server: Running, reviews: list[Review]) -> str:
@@ -31,59 +32,78 @@ def verify(server: Running, reviews: list[Review]) -> str:
     with server.connect() as connection:
         for review in reviews:
             response = response_of(exchange(connection, request(encoded(review), server.contender.path)))
-            try:
-                _check(server.contender.answer, review, response)
-            except AssertionError as wrong:
-                raise Wrong(f"{server.contender.title}: {wrong}") from None
+            check(server.contender.answer, review, response)
             if server.contender.role == "ours":
                 _check_again(connection, review, response)
         return connection.version() or ""
 
 
-def _check(answer: str, review: Review, response: dict[str, Any]) -> None:
+def check(answer: str, review: Review, response: dict[str, Any]) -> None:
+    """Verify one answer, as far as it is to be right (`Contender.answer`).
+
+    Raises:
+        Wrong: it is not.
+
+    """
     _expect(response["allowed"] is True, "the pod is not allowed")
     if answer == "static":
         return
     _expect(response["uid"] == review["request"]["uid"], "the uid is not that of the request")
     pod = patched(review, response)
     if answer == "protects":
-        _check_protected(review["request"]["object"], pod)
+        _check_pod(review["request"]["object"], pod)
+        for before, after in zip(
+            review["request"]["object"]["spec"]["containers"], pod["spec"]["containers"], strict=True
+        ):
+            _check_container(before, after)
+        _check_worker(review["request"]["object"]["spec"]["containers"][0], pod["spec"]["containers"][0])
 
 
-def _check_protected(before: dict[str, Any], after: dict[str, Any]) -> None:
+def patched(review: Review, response: dict[str, Any]) -> dict[str, Any]:
+    """Return the pod of a review as the patch makes it.
+
+    Raises:
+        Wrong: the patch does not apply.
+
+    """
+    operations = json.loads(base64.b64decode(response.get("patch", "W10="), validate=True))
+    try:
+        pod: dict[str, Any] = jsonpatch.apply_patch(review["request"]["object"], operations)
+    except jsonpatch.JsonPatchException as error:
+        raise Wrong(f"the patch does not apply: {type(error).__name__}") from None
+    return pod
+
+
+def _check_pod(before: dict[str, Any], after: dict[str, Any]) -> None:
     """Look for what a protected pod has, however it is done, and for what must still be there."""
-    spec = after["spec"]
+    spec, volumes = after["spec"], before["spec"]["volumes"]
     _expect(spec["terminationGracePeriodSeconds"] >= LEAST_GRACE, "the grace period is not raised")
     _expect(after["metadata"]["labels"].get("sidecar.istio.io/inject") == "false", "Istio is not opted out of")
-    old_volumes = before["spec"]["volumes"]
-    _expect(all(volume in spec["volumes"] for volume in old_volumes), "a volume is lost")
-    (shared,) = (volume["name"] for volume in spec["volumes"] if volume not in old_volumes)
-    for old, new in zip(before["spec"]["containers"], spec["containers"], strict=True):
-        _expect("exec" in new["lifecycle"]["preStop"], "a container has no preStop hook")
-        _expect(any(mount["name"] == shared for mount in new["volumeMounts"]), "a container does not share the volume")
-        _expect(all(mount in new["volumeMounts"] for mount in old["volumeMounts"]), "a mount is lost")
-        _expect(all(new[key] == old[key] for key in ("name", "image", "env", "resources")), "a field was changed")
-    old, new = before["spec"]["containers"][0], spec["containers"][0]
-    argv, wrapped = old["command"] + old["args"], new["command"] + new["args"]
+    _expect(all(volume in spec["volumes"] for volume in volumes), "a volume is lost")
+    _expect(len(spec["volumes"]) == len(volumes) + 1, "there is no shared volume")
+
+
+def _check_container(before: dict[str, Any], after: dict[str, Any]) -> None:
+    mounts = before["volumeMounts"]
+    _expect("exec" in after.get("lifecycle", {}).get("preStop", {}), "a container has no preStop hook")
+    _expect(all(mount in after["volumeMounts"] for mount in mounts), "a mount is lost")
+    _expect(len(after["volumeMounts"]) == len(mounts) + 1, "a container does not share the volume")
+    _expect(all(after.get(key) == before[key] for key in ("name", "image", "env", "resources")), "a field was changed")
+
+
+def _check_worker(before: dict[str, Any], after: dict[str, Any]) -> None:
+    argv, wrapped = (container["command"] + container["args"] for container in (before, after))
     _expect(wrapped[0].endswith("sh") and all(word in wrapped for word in argv), "the worker is not wrapped")
 
 
-def _check_again(connection: Any, review: Review, response: dict[str, Any]) -> None:
+def _check_again(connection: ssl.SSLSocket, review: Review, response: dict[str, Any]) -> None:
     """Ours leaves alone what it has protected."""
     again = copy.deepcopy(review)
     again["request"]["object"] = patched(review, response)
     second = response_of(exchange(connection, request(encoded(again))))
-    if not second["allowed"] or "patch" in second:
-        raise Wrong("the patched pod is patched again")
-
-
-def patched(review: Review, response: dict[str, Any]) -> dict[str, Any]:
-    """Return the pod of a review as the patch makes it."""
-    operations = json.loads(base64.b64decode(response.get("patch", "W10="), validate=True))
-    pod: dict[str, Any] = jsonpatch.apply_patch(review["request"]["object"], operations)
-    return pod
+    _expect(second["allowed"] and "patch" not in second, "the patched pod is patched again")
 
 
 def _expect(condition: bool, otherwise: str) -> None:
     if not condition:
-        raise AssertionError(otherwise)
+        raise Wrong(otherwise)

@@ -17,14 +17,14 @@ from kopf._cogs.structs.references import Insights, Resource
 from kopf._core.engines.admission import serve_admission_request
 from kopf._core.engines.indexing import OperatorIndexers
 from kopf._core.reactor.inventory import ResourceMemories
-from tutorial import protect  # type: ignore[import-not-found] # it lies in the same folder
+from protection import protect
 
 PODS = Resource(
     group="", version="v1", plural="pods", kind="Pod", namespaced=True, preferred=True, verbs=frozenset({"patch"})
 )
 
 
-@kopf.on.mutate("pods", operation="CREATE")  # type: ignore[untyped-decorator]
+@kopf.on.mutate("pods", operation="CREATE")
 def mutate(body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
     """Protect a pod: kopf turns the changed fields into the JSON Patch."""
     pod = protect(kopf_copy(body))

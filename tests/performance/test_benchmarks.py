@@ -1,0 +1,74 @@
+"""What the benchmarks send, and that they notice a wrong answer."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from typing import Any
+
+import jsonpatch
+import pytest
+
+from benchmarks import verification
+from benchmarks.contenders.protection import protect
+from benchmarks.figures import goals
+from benchmarks.reviews import Review, encoded, heavy, reviews
+from benchmarks.tables import number
+
+
+@pytest.fixture
+def review() -> Review:
+    return reviews(1)[0]
+
+
+@pytest.fixture
+def answer(review: Review) -> dict[str, Any]:
+    pod = review["request"]["object"]
+    operations = jsonpatch.make_patch(pod, protect(copy.deepcopy(pod))).to_string()
+    return {"uid": review["request"]["uid"], "allowed": True, "patch": base64.b64encode(operations.encode()).decode()}
+
+
+def test_the_reviews_differ_and_are_the_same_in_every_run() -> None:
+    bodies = [encoded(review) for review in reviews()]
+    assert len(set(bodies)) == 64
+    assert all(11_000 < len(body) < 12_000 for body in bodies)
+    assert bodies == [encoded(review) for review in reviews()]
+
+
+@pytest.mark.parametrize(("containers", "size"), [(1, 10_000), (3, 100_000), (50, 1_500_000)])
+def test_a_review_has_the_weight_that_was_asked_for(containers: int, size: int) -> None:
+    review = heavy(containers, size)
+    assert len(review["request"]["object"]["spec"]["containers"]) == containers
+    assert size <= len(encoded(review)) < size + 200
+
+
+def test_a_right_answer_is_right(review: Review, answer: dict[str, Any]) -> None:
+    verification.check("protects", review, answer)
+
+
+@pytest.mark.parametrize("change", [{"uid": "another"}, {"allowed": False}, {"patch": "W10="}])
+def test_a_wrong_answer_is_noticed(review: Review, answer: dict[str, Any], change: dict[str, Any]) -> None:
+    with pytest.raises(verification.Wrong):
+        verification.check("protects", review, answer | change)
+
+
+def test_a_patch_that_loses_something_is_noticed(review: Review, answer: dict[str, Any]) -> None:
+    operations = json.loads(base64.b64decode(answer["patch"]))
+    operations.append({"op": "remove", "path": "/spec/containers/1/env"})
+    patch = base64.b64encode(json.dumps(operations).encode()).decode()
+    with pytest.raises(verification.Wrong):
+        verification.check("protects", review, answer | {"patch": patch})
+
+
+def test_goals_without_a_figure_are_left_out() -> None:
+    startup = {"seconds": [0.5, 0.8, 0.6], "imports": {}}
+    (goal,) = goals({"startup": startup})
+    assert (goal.reached, goal.is_met) == (600, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (1234.5, "1234"), (12.34, "12.3"), (10, "10"), (1.5, "1.5"), (0.0123, "0.012")]
+)
+def test_a_number_has_three_digits_that_count(value: float, text: str) -> None:
+    assert number(value) == text
