@@ -49,7 +49,7 @@ def draw(results: Results, picture: Path) -> None:
         label.set_fontweight("bold" if bar.role == "ours" else "normal")
     figure.suptitle(
         f"One core, {SHOWN} TLS connections, reviews of 11.7 KB\n"
-        "green: this webhook; blue: others (pale: measured elsewhere); grey: read nothing, always say the same",
+        "green: this webhook; blue: others (pale: measured elsewhere); grey: always the same answer",
         fontsize=10,
     )
     figure.savefig(picture, metadata={"Date": None} if picture.suffix == ".svg" else None, dpi=110)

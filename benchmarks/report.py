@@ -28,7 +28,7 @@ occupy; `start` is from the start of the process to its first answer. The bare A
 and always say the same: no server of their kind can be faster."""
 
 _ELSEWHERE = """\
-Measured elsewhere, on a machine of this kind and under the same conditions; not run here:"""
+Measured elsewhere, on a machine of this kind; not run here:"""
 
 _BREAKDOWN = """\
 Processor time for one request at 8 connections, in microseconds. The first four rows are the core, each step called by
