@@ -245,7 +245,7 @@ def _unchainable(handler: Handler) -> str:
 
 def _check_volume(pod: Pod, mounted: Set[str], workers: Set[str]) -> None:
     for volume in pod.spec.volumes or ():
-        if volume.name == VOLUME and not isinstance(volume.empty_dir, dict):
+        if volume.is_shared and not isinstance(volume.empty_dir, dict):
             raise Refused(
                 Reason.VOLUME_CONFLICT, detail=f"volume {VOLUME} is no emptyDir; give your volume another name"
             )
@@ -253,7 +253,7 @@ def _check_volume(pod: Pod, mounted: Set[str], workers: Set[str]) -> None:
         if container.name not in mounted:
             continue
         for mount in container.mounts or ():
-            if mount.mount_path.rstrip("/") != MOUNT_PATH:
+            if not mount.is_shared:
                 continue
             if mount.name != VOLUME or (mount.read_only and container.name in workers):
                 raise Refused(

@@ -157,7 +157,7 @@ def _emit_volume(patch: PodPatch, volumes: list[Volume] | UnsetType | None) -> N
     if not isinstance(volumes, list):
         patch.make(at, at, volumes, [SHARED_VOLUME])
         patch.record_added(f"{at}/{VOLUME}")
-    elif all(volume.name != VOLUME for volume in volumes):
+    elif not any(volume.is_shared for volume in volumes):
         patch.add(f"{at}/-", f"{at}/{VOLUME}", SHARED_VOLUME)
 
 
@@ -166,7 +166,7 @@ def _emit_mount(patch: PodPatch, at: str, named: str, container: Container) -> N
     if not isinstance(mounts, list):
         patch.make(f"{at}/volumeMounts", f"{named}/volumeMounts", mounts, [SHARED_MOUNT])
         patch.record_added(f"{named}/volumeMounts/{_ESCAPED_MOUNT_PATH}")
-    elif all(mount.mount_path != MOUNT_PATH for mount in mounts):
+    elif not any(mount.is_shared for mount in mounts):
         patch.add(f"{at}/volumeMounts/-", f"{named}/volumeMounts/{_ESCAPED_MOUNT_PATH}", SHARED_MOUNT)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from webhook.core.refusal import quoted
+from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 JsonObject = dict[str, Any]
 
@@ -60,6 +61,11 @@ class VolumeMount(msgspec.Struct):
     mount_path: str = msgspec.field(name="mountPath")
     read_only: bool | None = msgspec.field(default=None, name="readOnly")
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it appears where the shared volume does."""
+        return self.mount_path.rstrip("/") == MOUNT_PATH
+
 
 class Container(msgspec.Struct):
     """A container; `restart_policy` is set on native sidecars only."""
@@ -92,6 +98,11 @@ class Volume(msgspec.Struct):
 
     name: str
     empty_dir: JsonObject | UnsetType | None = msgspec.field(default=UNSET, name="emptyDir")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it has the shared volume's name."""
+        return self.name == VOLUME
 
 
 class OperatingSystem(msgspec.Struct):
@@ -166,6 +177,17 @@ def check_names(pod: Pod) -> None:
     if len(set(names)) < len(names):
         twice = next(name for position, name in enumerate(names) if name in names[:position])
         raise Malformed(f"Two containers are named {twice!r}")
+
+
+def drop_other_volumes(pod: Pod) -> None:
+    """Leave out the volumes and mounts that nobody looks at: the names of some differ from pod to pod."""
+    if pod.spec.volumes:
+        pod.spec.volumes = [volume for volume in pod.spec.volumes if volume.is_shared]
+    for container in pod.spec.containers:
+        if container.mounts:
+            container.mounts = [mount for mount in container.mounts if mount.is_shared]
+    for container in pod.spec.init_containers or ():
+        container.mounts = None
 
 
 def _unquoted(raw: Any) -> str:

@@ -12,12 +12,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from webhook.core.decision import Policy
-from webhook.core.reasons import Kind, Reason
+from webhook.core.reasons import Reason
 from webhook.server import review as admission
 from webhook.server.errors import JSON, error_response
 from webhook.server.logs import FIELDS, LOGGER, ReviewLog, clip
 from webhook.server.metrics import Metrics
 from webhook.server.options import Limits
+from webhook.server.verdicts import Verdicts
 
 PATH = "/mutate"
 _JSON = JSON.encode()
@@ -47,7 +48,7 @@ class Mutation:
     def __init__(
         self, policy: Policy, limits: Limits, metrics: Metrics, clock: Callable[[], float] = perf_counter
     ) -> None:
-        self._policy = policy
+        self._verdicts = Verdicts(policy)
         self._limits = limits
         self._metrics = metrics
         self._clock = clock
@@ -77,12 +78,13 @@ class Mutation:
             request = admission.read_review(body)
         except admission.InvalidReview as invalid:
             raise Rejected(Reason.REVIEW_INVALID, str(invalid)) from None
-        injection = admission.review(request, self._policy)
-        content = admission.answer(request, injection)
-        self._record(request, injection.decision.outcome, injection.decision.reason, self._clock() - started)
+        verdict = self._verdicts.on(request)
+        content = admission.answer(request, verdict)
+        self._record(request, verdict, self._clock() - started)
         return content
 
-    def _record(self, request: admission.Request, outcome: Kind, reason: Reason, seconds: float) -> None:
+    def _record(self, request: admission.Request, verdict: admission.Verdict, seconds: float) -> None:
+        outcome, reason = verdict.outcome, verdict.reason
         self._metrics.observe(outcome, reason, dry_run=request.dry_run, seconds=seconds)
         self._reviews.write(
             clip(request.uid),

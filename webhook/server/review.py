@@ -137,20 +137,26 @@ def reviewed_elsewhere(request: Request) -> Reason | None:
     return None
 
 
-def review(request: Request, policy: Policy) -> Injection:
+class Verdict(msgspec.Struct, frozen=True):
+    """What becomes of a pod, and all of the response that says so but for the request's uid, as JSON."""
+
+    outcome: Kind
+    reason: Reason
+    response: bytes
+
+
+def review(request: Request, policy: Policy) -> Verdict:
     """Decide on the pod of a request."""
     elsewhere = reviewed_elsewhere(request)
-    if elsewhere is not None:
-        return Injection(Decision(Kind.LEFT_ALONE, Finding(elsewhere)), [])
     pod = request.object
-    return inject_pod(pod, policy) if isinstance(pod, Pod) else inject(pod, policy)
+    if elsewhere is not None:
+        return _verdict(Injection(Decision(Kind.LEFT_ALONE, Finding(elsewhere)), []))
+    return _verdict(inject_pod(pod, policy) if isinstance(pod, Pod) else inject(pod, policy))
 
 
-def answer(request: Request, injection: Injection) -> bytes:
-    """Write the AdmissionReview that carries a decision to the API server."""
+def _verdict(injection: Injection) -> Verdict:
     decision = injection.decision
     response: dict[str, Any] = {
-        "uid": request.uid,
         "allowed": decision.outcome is not Kind.REFUSED,
         "auditAnnotations": _audit_annotations(decision),
     }
@@ -162,7 +168,16 @@ def answer(request: Request, injection: Injection) -> bytes:
     warnings = injection.warnings
     if warnings:
         response["warnings"] = warnings
-    return msgspec.json.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response})
+    return Verdict(decision.outcome, decision.reason, msgspec.json.encode(response))
+
+
+_BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSION.encode(), KIND.encode())
+
+
+def answer(request: Request, verdict: Verdict) -> bytes:
+    """Write the AdmissionReview that carries a verdict to the API server."""
+    # The uid goes in front of the response's other fields.
+    return b"%s%s,%s}" % (_BEFORE_UID, msgspec.json.encode(request.uid), verdict.response[1:])
 
 
 def _audit_annotations(decision: Decision) -> dict[str, str]:

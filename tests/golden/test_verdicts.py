@@ -1,0 +1,80 @@
+"""Verdicts that are remembered are those that would be reached anew, for every golden pod and its twins."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from webhook.core.decision import Policy
+from webhook.server.review import Request, read_review, review
+from webhook.server.verdicts import LARGEST, MOST, Verdicts
+
+from .cases import Case, all_cases
+
+CASES = [case for case in all_cases() if isinstance(case.pod, dict)]
+KNOWING_ALL = Verdicts(Policy())
+"""One for all cases, so that a pod which is taken for another one gets a wrong verdict here."""
+
+
+def request_of(pod: Any, operation: str = "CREATE") -> Request:
+    kind = {"group": "", "version": "v1", "kind": "Pod"}
+    request = {"uid": "1", "kind": kind, "operation": operation, "object": pod}
+    return read_review(
+        json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
+    )
+
+
+def twin(pod: Any, number: int) -> Any:
+    """Return a pod of the same template: its own name, and its own volume for the account's token."""
+    pod = deepcopy(pod)
+    if not isinstance(pod, dict) or not isinstance(pod.get("metadata"), dict | None) or "spec" not in pod:
+        return pod
+    name = f"kube-api-access-{number}"
+    pod["metadata"] = {**(pod.get("metadata") or {}), "name": f"pod-{number}", "generateName": "pod-"}
+    volumes = pod["spec"].get("volumes")
+    pod["spec"]["volumes"] = [*(volumes or ()), {"name": name, "projected": {}}]
+    for container in pod["spec"]["containers"]:
+        mount = {"name": name, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+        container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]
+    return pod
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(case: Case, time: str) -> None:
+    assert KNOWING_ALL.on(request_of(case.pod)) == review(request_of(case.pod), Policy())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.expected_pod is not None], ids=str)
+def test_a_twin_of_a_pod_gets_the_verdict_that_it_would_get_by_itself(case: Case) -> None:
+    verdicts = Verdicts(Policy())
+    verdicts.on(request_of(twin(case.pod, 1)))
+    other = twin(case.pod, 2)
+    assert verdicts.on(request_of(other)) == review(request_of(other), Policy())
+
+
+def test_a_pod_that_is_not_created_is_not_taken_for_one_that_is() -> None:
+    verdicts = Verdicts(Policy())
+    pod = {"spec": {"containers": [{"name": "worker", "command": ["celery", "worker"]}]}}
+    verdicts.on(request_of(pod))
+    assert verdicts.on(request_of(pod, "UPDATE")) == review(request_of(pod, "UPDATE"), Policy())
+
+
+def test_what_is_remembered_is_bounded_in_number() -> None:
+    verdicts = Verdicts(Policy())
+    for number in range(MOST + 10):
+        verdicts.on(
+            request_of({"spec": {"containers": [{"name": f"worker-{number}", "command": ["celery", "worker"]}]}})
+        )
+    assert len(verdicts) == MOST
+
+
+def test_a_large_pod_is_not_remembered() -> None:
+    verdicts = Verdicts(Policy())
+    pod = {"spec": {"containers": [{"name": "worker", "command": ["celery", "worker", "x" * LARGEST]}]}}
+    for _ in range(2):
+        assert verdicts.on(request_of(pod)) == review(request_of(pod), Policy())
+    assert len(verdicts) == 0
