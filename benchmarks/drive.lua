@@ -1,8 +1,43 @@
 -- wrk sends the reviews of a folder in turn, and prints what it measured as JSON.
 --
---   wrk ... -s drive.lua URL -- FOLDER COUNT
+--   wrk ... -s drive.lua URL -- FOLDER COUNT [fresh]
+--
+-- No two requests are the same: each has a uid of its own, and its pod a token volume of its own, because the API server
+-- names both anew for every pod. So nothing is gained by keeping answers. With `fresh`, each pod has an annotation of its
+-- own, too, as if each came from another template: nothing is gained by keeping decisions.
 
-local requests, count, turn = {}, 0, 0
+local marks = {
+  { before = '"request":{"uid":"', skip = 24, width = 12 },
+  { before = "kube-api-access-", skip = 0, width = 5 },
+}
+local fresh = { before = '"checksum/configuration":"', skip = 0, width = 12 }
+local templates, count, number = {}, 0, 0
+
+-- Cuts a request into what stays the same and, at every second place, the width of what changes.
+local function cut(text)
+  local places = {}
+  for _, mark in ipairs(marks) do
+    local from = 1
+    while true do
+      local _, last = text:find(mark.before, from, true)
+      if not last then
+        break
+      end
+      from = last + mark.skip + 1
+      places[#places + 1] = { at = from, width = mark.width }
+    end
+  end
+  table.sort(places, function(one, other) return one.at < other.at end)
+  local parts, widths, from = {}, {}, 1
+  for _, place in ipairs(places) do
+    parts[#parts + 1] = text:sub(from, place.at - 1)
+    parts[#parts + 1] = ""
+    widths[#parts] = place.width
+    from = place.at + place.width
+  end
+  parts[#parts + 1] = text:sub(from)
+  return { parts = parts, widths = widths }
+end
 
 function init(arguments)
   wrk.method = "POST"
@@ -10,17 +45,25 @@ function init(arguments)
   wrk.headers["accept"] = "application/json, */*"
   wrk.headers["user-agent"] = "kube-apiserver-admission"
   count = tonumber(arguments[2])
-  for number = 0, count - 1 do
-    local file = assert(io.open(string.format("%s/%d.json", arguments[1], number), "rb"))
+  if arguments[3] == "fresh" then
+    marks[#marks + 1] = fresh
+  end
+  for place = 0, count - 1 do
+    local file = assert(io.open(string.format("%s/%d.json", arguments[1], place), "rb"))
     wrk.body = file:read("*a")
     file:close()
-    requests[number] = wrk.format()
+    templates[place] = cut(wrk.format())
   end
 end
 
 function request()
-  turn = (turn + 1) % count
-  return requests[turn]
+  number = number + 1
+  local template = templates[number % count]
+  local name = string.format("%012x", number)
+  for place, width in pairs(template.widths) do
+    template.parts[place] = name:sub(-width)
+  end
+  return table.concat(template.parts)
 end
 
 function done(summary, latency, per_thread)

@@ -73,10 +73,13 @@ def driver() -> str:
     raise NoDriver("wrk is needed: apt-get install wrk")
 
 
-def drive(server: Running, connections: int, seconds: float) -> Measured:
-    """Send reviews for some seconds over connections that stay open, one request at a time on each."""
+def drive(server: Running, connections: int, seconds: float, *, fresh: bool = False) -> Measured:
+    """Send reviews for some seconds over connections that stay open, one request at a time on each.
+
+    Each pod is like one of 64 others, as in a rollout; with `fresh`, which needs wrk, each comes from another template.
+    """
     before = usage(server.pid)
-    driven = {"wrk": _wrk, "oha": _oha}[driver()](server.url, connections, seconds)
+    driven = {"wrk": _wrk, "oha": _oha}[driver()](server.url, connections, seconds, fresh)
     used = usage(server.pid).since(before)
     return Measured(
         connections,
@@ -94,9 +97,9 @@ def drive(server: Running, connections: int, seconds: float) -> Measured:
     )
 
 
-def _wrk(url: str, connections: int, seconds: float) -> _Driven:
+def _wrk(url: str, connections: int, seconds: float, fresh: bool) -> _Driven:
     options = ["--threads=1", f"--connections={connections}", f"--duration={max(1, round(seconds))}s", "--timeout=5s"]
-    bodies = [str(BODIES), str(len(reviews()))]
+    bodies = [str(BODIES), str(len(reviews())), *(["fresh"] if fresh else [])]
     output = _output("wrk", *options, f"--script={SCRIPT}", url, "--", *bodies)
     (line,) = (line for line in output.splitlines() if line.startswith("RESULT "))
     result = json.loads(line.removeprefix("RESULT "))
@@ -104,7 +107,9 @@ def _wrk(url: str, connections: int, seconds: float) -> _Driven:
     return _Driven(result["requests"], result["microseconds"] / 1e6, p50, p99, p999, longest, result["failures"])
 
 
-def _oha(url: str, connections: int, seconds: float) -> _Driven:
+def _oha(url: str, connections: int, seconds: float, fresh: bool) -> _Driven:
+    if fresh:
+        raise NoDriver("wrk is needed for reviews that were never seen before: apt-get install wrk")
     options = ["-c", str(connections), "-z", f"{seconds:g}s", "-m", "POST", "-T", "application/json", "--insecure"]
     options += ["-Z", str(BODIES / "lines"), "--no-tui", "--output-format", "json"]
     result = json.loads(_output("oha", *options, url))

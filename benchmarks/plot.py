@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+
+from benchmarks.tables import number
 
 ELSEWHERE = Path(__file__).with_name("elsewhere.toml")
 COLOURS = {"ours": "#2e8b57", "peer": "#4c72b0", "elsewhere": "#b3c3e0", "floor": "#b8bec6"}
@@ -42,8 +45,8 @@ def draw(results: Results, picture: Path) -> None:
     bars = sorted([*_measured(results), *_elsewhere()], key=lambda bar: bar.per_second)
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "performance", "font.family": "sans-serif"})
     figure, axes = plt.subplots(1, 2, figsize=(11, 0.5 * len(bars) + 1.6), sharey=True, layout="constrained")
-    _draw_column(axes[0], bars, "per_second", "requests per second (log scale): more is better", "{:,.0f}")
-    _draw_column(axes[1], bars, "p99", "p99 latency in ms (log scale): less is better", "{:.2g}")
+    _draw_column(axes[0], bars, "per_second", "requests per second (log scale): more is better", "{:,.0f}".format)
+    _draw_column(axes[1], bars, "p99", "p99 latency in ms (log scale): less is better", number)
     axes[0].set_yticks(range(len(bars)), [bar.title for bar in bars])
     for label, bar in zip(axes[0].get_yticklabels(), bars, strict=True):
         label.set_fontweight("bold" if bar.role == "ours" else "normal")
@@ -70,13 +73,13 @@ def _elsewhere() -> list[Bar]:
     return [Bar(r["title"], "elsewhere", r["per_second"][SHOWN_ELSEWHERE], r["p99"][SHOWN_ELSEWHERE]) for r in rows]
 
 
-def _draw_column(axis: Axes, bars: list[Bar], key: str, label: str, form: str) -> None:
+def _draw_column(axis: Axes, bars: list[Bar], key: str, label: str, form: Callable[[float], str]) -> None:
     values = [getattr(bar, key) for bar in bars]
     axis.set_xscale("log")
     axis.set_xlim(min(*values, GOALS[key]) / 3, max(*values, GOALS[key]) * 3)
     axis.barh(range(len(bars)), values, color=[COLOURS[bar.role] for bar in bars], height=0.65)
     for row, value in enumerate(values):
-        axis.text(value * 1.12, row, form.format(value), va="center", fontsize=9, bbox=PAPER)
+        axis.text(value * 1.12, row, form(value), va="center", fontsize=9, bbox=PAPER)
     axis.axvline(GOALS[key], color=GOAL, linewidth=1, linestyle="--", zorder=0)
     axis.text(GOALS[key], len(bars) - 0.45, "goal", color=GOAL, fontsize=9, ha="center", va="bottom")
     axis.set_xlabel(label)

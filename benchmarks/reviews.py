@@ -11,7 +11,7 @@ from typing import Any
 
 TEMPLATE = Path(__file__).with_name("review.json")
 COUNT = 64
-"""Different reviews: enough that nothing is gained from having seen one before, few enough to fit into any cache."""
+"""Different reviews, as if from so many templates; drive.lua makes each request of them unlike all others."""
 COMMANDS = (
     ["php", "bin/console", "messenger:consume", "async", "--memory-limit=256M", "-vv"],
     ["php", "artisan", "queue:work", "redis", "--queue=orders", "--tries=3"],
