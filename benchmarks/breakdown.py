@@ -20,10 +20,14 @@ BEFORE = Path(__file__).with_name("profile-before.json")
 
 
 def break_down(certificate: Certificate, effort: Effort) -> dict[str, Any]:
-    """Measure the server's processor time for a request, and the stages that it consists of."""
+    """Measure the server's processor time for a pod of a template that it never saw, and the stages of that.
+
+    `alike` is the whole for a pod that is like an earlier one.
+    """
     with running(contender("graceful_worker"), certificate) as server:
         drive(server, 8, 1)
-        whole = drive(server, 8, effort.seconds)
+        alike = drive(server, 8, effort.seconds)
+        whole = drive(server, 8, effort.seconds, fresh=True)
     file, log = BENCH / "stages.json", BENCH / "stages.log"
     command = ["taskset", "--cpu-list", str(SERVER_CORE), str(PYTHON / "python")]
     command += ["-m", "benchmarks.stages", str(file), str(effort.stage_repeats)]
@@ -35,6 +39,7 @@ def break_down(certificate: Certificate, effort: Effort) -> dict[str, Any]:
     return {
         "commit": commit(),
         "per_second": whole.per_second,
+        "alike": alike.processor_microseconds,
         "whole": whole.processor_microseconds,
         "kernel": whole.processor_microseconds * whole.kernel_share,
         "stages": stages,
