@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -113,13 +112,6 @@ class Mutation:
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > self._limits.body_bytes:
             raise self._too_large()
-        try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                return await self._read(receive)
-        except TimeoutError:
-            raise Rejected(Reason.REVIEW_TOO_SLOW) from None
-
-    async def _read(self, receive: Receive) -> bytes:
         message = await receive()
         body: bytes = message.get("body", b"")
         while message["type"] == "http.request" and len(body) <= self._limits.body_bytes:
@@ -127,7 +119,7 @@ class Mutation:
                 return body
             message = await receive()
             body += message.get("body", b"")
-        if message["type"] != "http.request":  # the client's patience is over
+        if message["type"] != "http.request":  # the patience of one of the two is over
             raise Rejected(Reason.REVIEW_TOO_SLOW)
         raise self._too_large()
 

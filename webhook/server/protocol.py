@@ -1,13 +1,17 @@
-"""uvicorn's HTTP protocol, with limits for what comes before a request's body, and with a goodbye in a drain."""
+"""uvicorn's HTTP protocol, with limits for requests that do not arrive, and with a goodbye in a drain."""
 
 from __future__ import annotations
 
 import asyncio
+from enum import Enum
+from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from webhook.core.reasons import Reason
 from webhook.server.application import Readiness
 from webhook.server.errors import JSON, error_content
+from webhook.server.options import ServerOptions
 
 HEAD_BYTES = 64 * 1024
 """Bytes of header names and values in one request: an API server sends well under one KiB."""
@@ -16,14 +20,30 @@ LAST_SECONDS = 1.0
 TOO_LARGE = "The head of the request is over the limit."
 
 
+class Phase(Enum):
+    """What a connection waits for."""
+
+    REQUEST = "the first byte of its first request"
+    HEAD = "the rest of a head"
+    BODY = "the rest of a body"
+    ANSWER = "us"
+    NOTHING = "no request has begun, but something came: an empty line, the rest of a body that nobody reads"
+
+
 class LimitedProtocol(HttpToolsProtocol):
-    """A connection that drops clients that are slow to send a head that they began, or send one without end."""
+    """A connection that drops clients that are slow with a request that they began, or send a head without end.
+
+    A request that is read in one piece, as most are, costs no timer. Between requests, uvicorn's own timer runs.
+    """
 
     head_seconds: float
+    body_seconds: float
     readiness: Readiness
-    _head_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _hoarded_bytes = 0
+    _phase: Phase | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _in_head = False
+    _arrived = 0
+    """Bytes of the head, or since the last piece of a body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Await the first request, as long as the next one is awaited.
@@ -33,7 +53,7 @@ class LimitedProtocol(HttpToolsProtocol):
         https://github.com/golang/go/blob/master/src/net/http/transport.go (dialConnFor)
         """
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._await_head(self.timeout_keep_alive)
+        self._enter(Phase.REQUEST)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -41,52 +61,49 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, unless that leads nowhere."""
-        self._hoarded_bytes += len(data)
+        """Parse what has come, and limit the time for the rest."""
+        self._arrived += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._hoarded_bytes > HEAD_BYTES:
+        if self._arrived > HEAD_BYTES:
             # The parser keeps a line until it is complete, and tells of it only then.
             self.logger.warning(TOO_LARGE)
             self.send_400_response(TOO_LARGE)
-        elif self._head_timer is None and self.cycle.response_complete:
-            # No request: an empty line, or the rest of a body that nobody reads. But uvicorn's own timer for idle
-            # connections ends with whatever comes.
-            self._await_head(self.head_seconds)
+            return
+        phase = self._current_phase()
+        if phase is not self._phase:
+            self._enter(phase)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._head_bytes = self._hoarded_bytes = 0
-        self._await_head(self.head_seconds)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or the trailer of a chunked body."""
-        self._hoarded_bytes = 0
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > HEAD_BYTES:
-            raise ValueError(TOO_LARGE)  # the parser turns it into a 400
-        super().on_header(name, value)
+        self._in_head = True
+        self._phase = None
 
     def on_headers_complete(self) -> None:
-        """Answer the request."""
-        self._stop_timer()
+        """Answer the request.
+
+        Raises:
+            ValueError: the head is too large; the parser turns it into a 400.
+
+        """
+        self._in_head = False
+        if self._arrived > HEAD_BYTES and sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
+            raise ValueError(TOO_LARGE)
+        self._arrived = 0
         super().on_headers_complete()
         if self.readiness.draining:
             self.close_when_answered()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
-        self._hoarded_bytes = 0
+        self._arrived = 0
         super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, as JSON like all errors."""
-        content = error_content("http", msg)
-        head = f"content-type: {JSON}\r\ncontent-length: {len(content)}\r\nconnection: close\r\n\r\n"
-        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head.encode() + content)
-        self.transport.close()
+        self._send_error(HTTPStatus.BAD_REQUEST, error_content("http", msg))
 
     def close_when_answered(self) -> None:
         """Let the answer to the request in flight, if there is one, be the last."""
@@ -98,26 +115,59 @@ class LimitedProtocol(HttpToolsProtocol):
 
         A client takes it for a failure if a new connection ends without an answer; an idle one it just opens anew.
         """
-        if self._head_timer is None:
+        if self._timer is None or self._phase is Phase.BODY:
             super().shutdown()
         else:
-            self._await_head(min(LAST_SECONDS, self.head_seconds))
+            self._close_after(min(LAST_SECONDS, self.head_seconds))
 
-    def _await_head(self, seconds: float) -> None:
+    def _current_phase(self) -> Phase:
+        if self._in_head:
+            return Phase.HEAD
+        if self.cycle is None:
+            return Phase.REQUEST
+        if self.cycle.response_complete:
+            # uvicorn's timer has ended with whatever came.
+            return Phase.NOTHING
+        return Phase.BODY if self.cycle.more_body else Phase.ANSWER
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        if phase is Phase.ANSWER:
+            self._stop_timer()
+        elif phase is Phase.BODY:
+            self._stop_timer()
+            self._timer = self.loop.call_later(self.body_seconds, self._give_up)
+        else:
+            self._close_after(self.timeout_keep_alive if phase is Phase.REQUEST else self.head_seconds)
+
+    def _give_up(self) -> None:
+        """Answer a request whose body does not arrive; the application learns of it as of a client that has gone."""
+        reason = Reason.REVIEW_TOO_SLOW
+        self._send_error(HTTPStatus.REQUEST_TIMEOUT, error_content(reason.value, reason.sentence))
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
+    def _send_error(self, status: HTTPStatus, content: bytes) -> None:
+        head = f"content-type: {JSON}\r\ncontent-length: {len(content)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}".encode() + content)
+        self.transport.close()
+
+    def _close_after(self, seconds: float) -> None:
         self._stop_timer()
-        self._head_timer = self.loop.call_later(seconds, self.transport.close)
+        self._timer = self.loop.call_later(seconds, self.transport.close)
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
-def protocol_class(seconds: float, state: Readiness) -> type[LimitedProtocol]:
+def protocol_class(options: ServerOptions, state: Readiness) -> type[LimitedProtocol]:
     """Return the protocol with these settings: uvicorn makes each connection's object itself."""
 
     class Protocol(LimitedProtocol):
-        head_seconds = seconds
+        head_seconds = options.head_seconds
+        body_seconds = options.limits.body_seconds
         readiness = state
 
     return Protocol
