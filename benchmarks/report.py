@@ -202,7 +202,7 @@ def _of_weight(results: Results) -> list[str]:
     alone, beside = weight["alone"], weight["beside"]
     return [
         "## Larger pods",
-        "One connection, one review after the other.",
+        "One connection, one review after the other, each of a template of its own.",
         table(["containers", "review, KB", "p50 ms", "p99 ms", "CPU ms"], rows),
         f"Small reviews over 8 connections have a p99 of {number(alone['p99'])} ms alone, and of "
         f"{number(beside['p99'])} ms while {weight['large_sent']} of the largest are sent between them in "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ COMMANDS = (
 """What the workers run: known frameworks of both modes, and a program that nobody knows."""
 
 Review = dict[str, Any]
+_CHECKSUM = re.compile(rb'("checksum/configuration":").{6}')
 
 
 def reviews(count: int = COUNT) -> list[Review]:
@@ -34,6 +36,11 @@ def reviews(count: int = COUNT) -> list[Review]:
 def encoded(review: Review) -> bytes:
     """Write a review as the API server does: compact, and with a line's end."""
     return json.dumps(review, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def unlike(body: bytes, number: int) -> bytes:
+    """Return a review as if of another template, for each number: nothing that was remembered is of use."""
+    return _CHECKSUM.sub(b"\\g<1>%06x" % number, body, count=1)
 
 
 def heavy(containers: int, size: int = 0) -> Review:

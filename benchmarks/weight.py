@@ -13,7 +13,7 @@ from benchmarks.effort import Effort
 from benchmarks.exchange import exchange, request
 from benchmarks.places import Certificate
 from benchmarks.processes import usage
-from benchmarks.reviews import encoded, heavy
+from benchmarks.reviews import encoded, heavy, unlike
 from benchmarks.servers import Running, contender, running
 
 KB = 1000
@@ -45,14 +45,14 @@ def measure_weight(certificate: Certificate, effort: Effort) -> dict[str, Any]:
 
 
 def _cost(server: Running, containers: int, size: int, count: int) -> dict[str, Any]:
-    """Send one review again and again over one connection."""
+    """Send reviews of one weight, each of a template of its own, over one connection."""
     body = encoded(heavy(containers, size))
-    data = request(body)
+    messages = [request(unlike(body, number)) for number in range(count)]
     times = []
     with server.connect() as connection:
-        exchange(connection, data)
+        exchange(connection, request(body))
         before = usage(server.pid)
-        for _ in range(count):
+        for data in messages:
             begin = time.perf_counter()
             exchange(connection, data)
             times.append((time.perf_counter() - begin) * 1000)
@@ -67,7 +67,7 @@ def _cost(server: Running, containers: int, size: int, count: int) -> dict[str, 
 
 
 def _beside_large_ones(server: Running, effort: Effort) -> tuple[int, dict[str, Any]]:
-    data = request(encoded(heavy(50, LARGEST)))
+    body = encoded(heavy(50, LARGEST))
     over = threading.Event()
     sent = 0
 
@@ -75,7 +75,7 @@ def _beside_large_ones(server: Running, effort: Effort) -> tuple[int, dict[str, 
         nonlocal sent
         with server.connect() as connection:
             while not over.wait(PAUSE):
-                exchange(connection, data)
+                exchange(connection, request(unlike(body, sent)))
                 sent += 1
 
     sender = threading.Thread(target=send)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks import verification
 from benchmarks.contenders.protection import protect
 from benchmarks.figures import goals
-from benchmarks.reviews import Review, encoded, heavy, reviews
+from benchmarks.reviews import Review, encoded, heavy, reviews, unlike
 from benchmarks.tables import number
 
 
@@ -41,6 +41,15 @@ def test_a_review_has_the_weight_that_was_asked_for(containers: int, size: int) 
     review = heavy(containers, size)
     assert len(review["request"]["object"]["spec"]["containers"]) == containers
     assert size <= len(encoded(review)) < size + 200
+
+
+def test_unlike_reviews_differ_in_what_is_decided_on_alone(review: Review) -> None:
+    first, second = (unlike(encoded(review), number) for number in (1, 2))
+    assert first != second
+    assert len(first) == len(second) == len(encoded(review))
+    pods = [json.loads(body)["request"]["object"] for body in (first, second)]
+    assert pods[0]["metadata"]["annotations"] != pods[1]["metadata"]["annotations"]
+    assert pods[0]["spec"] == pods[1]["spec"]
 
 
 def test_a_right_answer_is_right(review: Review, answer: dict[str, Any]) -> None:
