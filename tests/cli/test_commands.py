@@ -240,7 +240,8 @@ def test_serve_says_what_to_give_where_there_is_no_certificate(options: list[str
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["inject"], ["uninject"], ["diff"], ["explain"], ["certs"], ["certs", "check"], ["serve"]]
+    "command",
+    [[], ["inject"], ["uninject"], ["diff"], ["explain"], ["certs"], ["certs", "check"], ["serve"], ["status"]],
 )
 def test_help_says_what_a_command_does(command: list[str]) -> None:
     result = run(*command, "--help")
@@ -263,6 +264,13 @@ def test_serve_help_names_the_environment_variables() -> None:
         "LOG_LEVEL",
     ):
         assert f"GRACEFUL_WORKER_{name}" in text
+
+
+def test_status_help_names_rights_that_only_read() -> None:
+    rights = run("status", "--help").stdout.partition("The rights that this needs")[2].splitlines()[1:]
+    assert len(rights) == 5
+    assert {right.split()[0] for right in rights} == {"get", "list"}
+    assert [right for right in rights if "secret" in right] == []
 
 
 def test_version_is_the_packages() -> None:

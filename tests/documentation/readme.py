@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.inspection.cases import Case
 from webhook.core.annotations import ANNOTATIONS, Mode
 from webhook.core.frameworks import TABLE, Framework
 from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
@@ -57,6 +58,12 @@ def explain() -> str:
     return f"```console\n{command}\n{command_line('explain', '-f', example)}```"
 
 
+def status() -> str:
+    """Return what is printed about a cluster of the tests, without the table and the exit code."""
+    printed = Case("label-came-late").printed.partition("\n\n")[0]
+    return f"```console\n$ .venv/bin/graceful-worker status\n{printed}\n```"
+
+
 def before() -> str:
     return f"```yaml\n{_template(EXAMPLE.read_text())}```"
 
@@ -84,7 +91,7 @@ def proof() -> str:
     return PROOF.read_text().partition("<!-- begin: summary -->\n")[2].partition("\n<!-- end -->")[0]
 
 
-PARTS = {part.__name__: part for part in (annotations, frameworks, explain, proof, before, after)}
+PARTS = {part.__name__: part for part in (annotations, frameworks, explain, status, proof, before, after)}
 
 
 def generated(text: str) -> str:

@@ -16,6 +16,7 @@ from webhook.cli.certificates import certs
 from webhook.cli.explanation import difference, explain
 from webhook.cli.failure import fail
 from webhook.cli.manifests import Manifest, Unreadable, read_manifest
+from webhook.cli.status import status
 from webhook.core.annotations import LONGEST_DURATION, duration
 from webhook.core.decision import Policy
 from webhook.core.injection import Injection, inject
@@ -81,15 +82,17 @@ only_labelled_option = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="graceful-worker")
 def main() -> None:
-    r"""Let queue workers on Kubernetes finish their message before their pod ends.
+    """Let queue workers on Kubernetes finish their message before their pod ends.
 
     As a webhook (serve), pods labelled graceful-worker=enabled are patched as they are created. On manifests (inject,
     uninject, diff, explain), the same is done to files, for people who keep the result in Git.
+    Of a cluster, status says whether protection works there.
 
     \b
+      graceful-worker status                       whether it works, and if not, what to do
       graceful-worker explain  -f deploy.yaml      what would be done, and why
       graceful-worker inject   -f deploy.yaml | kubectl apply -f -
-    """
+    """  # noqa: D301 - by this character click keeps the lines
 
 
 @main.command("inject")
@@ -162,6 +165,7 @@ def explain_command(filenames: tuple[str, ...], only_labelled: bool, grace_perio
 
 
 main.add_command(certs)
+main.add_command(status)
 
 
 @main.command("serve")

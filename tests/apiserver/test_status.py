@@ -1,0 +1,180 @@
+"""`graceful-worker status` against a real API server, the judge of selectors, pages, rights and metadata-only lists."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonpatch
+import pytest
+
+from certs.throwaway import issue
+from tests.apiserver.control_plane import ControlPlane, control_plane, missing
+from tests.apiserver.installation import (
+    CONFIGURATION,
+    JSON_PATCH,
+    NAMESPACE,
+    apply,
+    configuration,
+    kubectl_missing,
+    write_kubeconfig,
+)
+from webhook.core.annotations import LABEL, LABEL_ENABLED
+from webhook.core.decision import Policy
+from webhook.core.injection import inject
+from webhook.inspection.questions import RIGHTS
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.skipif(bool(kubectl_missing()), reason=kubectl_missing()),
+    pytest.mark.xdist_group("apiserver"),
+]
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+PROTECTED = ("emails-0", "emails-1", "emails-2")
+
+
+def pod(name: str, **labels: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}]},
+    }
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Pods are created first: nobody answers for the Service here, so later no labelled one could be."""
+    room = tmp_path_factory.mktemp("status")
+    with control_plane(room) as plane:
+        plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
+        plane.create_namespace("shop", {})
+        for name in PROTECTED:
+            raw = pod(name)
+            plane.create_pod("workers", jsonpatch.apply_patch(raw, inject(raw, Policy()).patch)).raise_for_status()
+        plane.create_pod("workers", pod("late")).raise_for_status()
+        plane.create_pod("workers", pod("aside", **{LABEL: "disabled"})).raise_for_status()
+        plane.create_pod("shop", pod("labelled", **{LABEL: LABEL_ENABLED})).raise_for_status()
+        plane.create_pod("shop", pod("typo", **{LABEL: "yes"})).raise_for_status()
+        plane.create_pod("shop", pod("other")).raise_for_status()
+        yield plane
+
+
+def status(plane: ControlPlane, room: Path, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
+    file = room / "status.kubeconfig"
+    write_kubeconfig(plane, file, token) if token else write_kubeconfig(plane, file)
+    environment = {**os.environ, "KUBECONFIG": str(file)}
+    command = [sys.executable, "-m", "webhook", "status", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def make_ready(plane: ControlPlane) -> None:
+    """Do what controllers, the kubelet and the webhook do, none of which are here."""
+    bundle = base64.b64encode(
+        issue(["graceful-worker.graceful-worker.svc"], validity=datetime.timedelta(days=365)).ca
+    ).decode()
+    patch = [
+        {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle}
+        for index, _ in enumerate(configuration(plane)["webhooks"])
+    ]
+    plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
+    ready = {"status": {"replicas": 2, "readyReplicas": 2}}
+    url = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/graceful-worker/status"
+    plane.client.patch(url, content=json.dumps(ready), headers=MERGE).raise_for_status()
+    endpoints = {
+        "metadata": {"name": "graceful-worker-1", "labels": {"kubernetes.io/service-name": "graceful-worker"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [f"10.9.0.{number}"], "conditions": {"ready": True}} for number in (1, 2)],
+    }
+    url = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
+    plane.client.post(url, json=endpoints).raise_for_status()
+
+
+def account(plane: ControlPlane, name: str, rights: tuple[str, ...]) -> str:
+    """Return the token of an account that has some rights."""
+    rules = []
+    for right in rights:
+        verb, _, kind = right.partition(" (")[0].partition(" ")
+        resource, _, group = kind.partition(".")
+        rules.append({"apiGroups": [group], "resources": [resource], "verbs": [verb]})
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    metadata = {"metadata": {"name": name}}
+    plane.client.post("/api/v1/namespaces/default/serviceaccounts", json=metadata).raise_for_status()
+    plane.client.post(f"{rbac}/clusterroles", json={**metadata, "rules": rules}).raise_for_status()
+    binding = {
+        **metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
+    }
+    plane.client.post(f"{rbac}/clusterrolebindings", json=binding).raise_for_status()
+    url = f"/api/v1/namespaces/default/serviceaccounts/{name}/token"
+    return str(plane.client.post(url, json={"spec": {}}).raise_for_status().json()["status"]["token"])
+
+
+def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path) -> None:
+    bare = status(plane, tmp_path)
+    assert bare.returncode == 1
+    assert "There is no MutatingWebhookConfiguration graceful-worker" in bare.stdout
+
+    apply(plane, tmp_path)
+    down = status(plane, tmp_path)
+    assert down.returncode == 1
+    assert down.stdout.startswith("test: Labelled pods cannot be created")
+    for part in ("There is no caBundle (all entries)", "0 of 2 ready", "leads to nobody"):
+        assert part in down.stdout
+
+    make_ready(plane)
+    flawed = status(plane, tmp_path, "--pods", "-o", "json")
+    assert flawed.returncode == 1
+    said = json.loads(flawed.stdout)
+    assert said["verdict"] == "flawed"
+    assert {f"{each['namespace']}/{each['name']}": (each["state"], each["reason"]) for each in said["pods"]} == {
+        **{f"workers/{name}": ("protected", "") for name in PROTECTED},
+        "workers/late": ("unprotected", ""),
+        "shop/labelled": ("unprotected", ""),
+        "shop/typo": ("mislabelled", "label-invalid"),
+    }
+    _in_pages(plane, tmp_path)
+    _by_rights(plane, tmp_path)
+
+    for namespace, name in (("workers", "late"), ("shop", "labelled"), ("shop", "typo")):
+        url = f"/api/v1/namespaces/{namespace}/pods/{name}?gracePeriodSeconds=0"
+        plane.client.delete(url).raise_for_status()
+    well = status(plane, tmp_path, "--pods")
+    assert well.returncode == 0, well.stdout
+    assert well.stdout.startswith("test: Protection works.\n")
+    assert "worker=signal" in well.stdout
+
+
+def _in_pages(plane: ControlPlane, room: Path) -> None:
+    """Ask for one object at a time."""
+    code = "from webhook.inspection import cluster; cluster.PAGE = 1; from webhook.cli.commands import main; main()"
+    environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, room / "pages.kubeconfig"))}
+    command = [sys.executable, "-c", code, "status", "--pods"]
+    paged = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert paged.stdout == status(plane, room, "--pods").stdout
+
+
+def _by_rights(plane: ControlPlane, room: Path) -> None:
+    everything = status(plane, room, "--pods").stdout
+    enough = status(plane, room, "--pods", token=account(plane, "enough", RIGHTS))
+    assert enough.stdout == everything
+
+    none = status(plane, room, token=account(plane, "none", ()))
+    assert none.returncode == 2
+    assert none.stdout.count("Not seen: you may not ") == len(RIGHTS)
+
+    pods = tuple(right for right in RIGHTS if "pods" not in right)
+    some = status(plane, room, token=account(plane, "some", pods))
+    assert some.returncode == 2
+    assert "you may not list pods in all namespaces" in some.stdout
+
+    unknown = status(plane, room, token="nobody-has-this")
+    assert unknown.returncode == 2
+    assert "does not know you" in unknown.stderr

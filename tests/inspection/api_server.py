@@ -1,0 +1,93 @@
+"""An API server that answers from a list of objects: selectors, pages, missing rights, and nothing but reading."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpx2
+
+Object = dict[str, Any]
+PATH = re.compile(r"/(?:api|apis/(?P<group>[^/]+))/v1(?:/namespaces/(?P<namespace>[^/]+))?/(?P<rest>[^/]+(?:/[^/]+)?)")
+KINDS = {
+    "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
+    "deployments": "Deployment",
+    "endpointslices": "EndpointSlice",
+    "namespaces": "Namespace",
+    "pods": "Pod",
+}
+PAGE = 2
+"""So small that every list has pages."""
+
+
+class ApiServer:
+    """Answers requests, and writes down which rights they needed."""
+
+    def __init__(self, objects: Iterable[Object], denied: Iterable[str] = ()) -> None:
+        self._objects = list(objects)
+        self._denied = frozenset(denied)
+        self.rights: set[str] = set()
+        self.requests: list[httpx2.Request] = []
+
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer), base_url="https://cluster.test")
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        assert request.method == "GET"
+        self.requests.append(request)
+        path = PATH.fullmatch(request.url.path)
+        assert path, request.url.path
+        resource, _, name = path["rest"].partition("/")
+        group, namespace = path["group"] or "", path["namespace"] or ""
+        kind = f"{resource}.{group}" if group else resource
+        where = f" in namespace {namespace}" if namespace else ""
+        right = f"{'get' if name else 'list'} {kind}"
+        self.rights.add(right)
+        if self._denied & {right, right + where}:
+            return _status(403, "forbidden")
+        found = [
+            each
+            for each in self._objects
+            if each["kind"] == KINDS[resource] and namespace in ("", each["metadata"].get("namespace"))
+        ]
+        if name:
+            named = [each for each in found if each["metadata"]["name"] == name]
+            return httpx2.Response(200, json=named[0]) if named else _status(404, "not found")
+        return _page(request, found)
+
+
+def _status(code: int, message: str) -> httpx2.Response:
+    return httpx2.Response(code, json={"kind": "Status", "code": code, "message": message, "metadata": {}})
+
+
+def _page(request: httpx2.Request, found: list[Object]) -> httpx2.Response:
+    parameters = request.url.params
+    for requirement in re.split(r",(?![^(]*\))", parameters.get("labelSelector", "")):
+        meets = _requirement(requirement)
+        found = [each for each in found if meets(each["metadata"].get("labels") or {})]
+    if "status.phase!=Succeeded" in parameters.get("fieldSelector", ""):
+        found = [each for each in found if each.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
+    begin = int(parameters.get("continue", "0"))
+    page = found[begin : begin + PAGE]
+    if "PartialObjectMetadata" in request.headers["Accept"]:
+        page = [{"metadata": each["metadata"]} for each in page]
+    rest = {"continue": str(begin + PAGE)} if begin + PAGE < len(found) else {}
+    return httpx2.Response(200, content=json.dumps({"metadata": rest, "items": page}))
+
+
+def _requirement(text: str) -> Callable[[dict[str, str]], bool]:
+    """Read one requirement of a selector, in the forms in which they are written here."""
+    if not text:
+        return lambda labels: True
+    if among := re.fullmatch(r"(\S+) (in|notin) \(([^)]*)\)", text):
+        values = among[3].split(",")
+        return lambda labels: (labels.get(among[1]) in values) is (among[2] == "in")
+    if unequal := re.fullmatch(r"([^!=]+)!=(.*)", text):
+        return lambda labels: labels.get(unequal[1]) != unequal[2]
+    if equal := re.fullmatch(r"([^!=]+)=(.*)", text):
+        return lambda labels: labels.get(equal[1]) == equal[2]
+    if text.startswith("!"):
+        return lambda labels: text[1:] not in labels
+    return lambda labels: text in labels

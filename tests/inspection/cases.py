@@ -1,0 +1,111 @@
+"""The cases: a cluster in a file, asked as a real one is, and what is printed about it.
+
+`python -m tests.inspection.cases` writes the expectations anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from certs.authority import Authority
+from tests.inspection.api_server import ApiServer
+from webhook.cli.status_report import pods_table, text
+from webhook.core.annotations import STATUS_ANNOTATION
+from webhook.inspection.cluster import observe
+from webhook.inspection.facts import Conclusion, Verdict, judge
+from webhook.inspection.inspection import inspect
+from webhook.inspection.observations import Names, Observations
+
+FOLDER = Path(__file__).parent / "cases"
+CONFIGURATION = Path(__file__).parent.parent.parent / "deploy" / "base" / "webhook-configuration.yaml"
+NOW = datetime.datetime(2026, 8, 1, 3, tzinfo=datetime.UTC)
+_CA = re.compile(r"CA until (\S+)")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A folder."""
+
+    name: str
+
+    @property
+    def expected(self) -> Path:
+        return FOLDER / self.name / "expected.txt"
+
+    @property
+    def api_server(self) -> ApiServer:
+        denied = FOLDER / self.name / "denied.yaml"
+        return ApiServer(
+            map(_expanded, YAML(typ="safe", pure=True).load_all(FOLDER / self.name / "cluster.yaml")),
+            YAML(typ="safe").load(denied) if denied.exists() else (),
+        )
+
+    @property
+    def printed(self) -> str:
+        seen, conclusions, verdict = look(self.api_server)
+        lines = [*text(seen, conclusions, verdict), *pods_table(seen), "", f"exit code {verdict.exit_code}"]
+        return "\n".join(re.sub("\x1b\\[[0-9;]*m", "", line) for line in lines) + "\n"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def look(api_server: ApiServer) -> tuple[Observations, list[Conclusion], Verdict]:
+    """Ask an API server, and conclude."""
+
+    async def ask() -> Observations:
+        async with api_server.client() as client:
+            return await observe(client, Names(context="prod"))
+
+    seen = asyncio.run(ask())
+    conclusions = inspect(seen, NOW)
+    return seen, conclusions, judge(conclusions)
+
+
+def all_cases() -> list[Case]:
+    return [Case(folder.name) for folder in sorted(FOLDER.iterdir())]
+
+
+def _expanded(value: Any) -> Any:
+    if value == "<shipped configuration>":
+        configuration = YAML(typ="safe").load(CONFIGURATION)
+        for entry in configuration["webhooks"]:
+            entry["clientConfig"] = {**entry["clientConfig"], "caBundle": bundle("2027-06-01")}
+        return configuration
+    if isinstance(value, dict):
+        return {
+            key: json.dumps(item) if key == STATUS_ANNOTATION and isinstance(item, dict) else _expanded(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    ends = _CA.findall(value) if isinstance(value, str) and value.startswith("<CA ") else []
+    return bundle(*(end.rstrip(">") for end in ends)) if ends else value
+
+
+@cache
+def bundle(*ends: str) -> str:
+    """Return a caBundle of CAs that end at the beginning of these days."""
+    authorities = (
+        Authority.create(
+            datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
+            datetime.datetime.fromisoformat(end).replace(tzinfo=datetime.UTC),
+        )
+        for end in ends
+    )
+    return base64.b64encode(b"".join(authority.certificate for authority in authorities)).decode()
+
+
+if __name__ == "__main__":
+    for case in all_cases():
+        case.expected.write_text(case.printed)

@@ -1,0 +1,220 @@
+"""What does not fit into the cases: answers that are none, kubeconfigs, selectors, output for scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from tests.inspection.cases import CONFIGURATION, Case, look
+from webhook.cli.commands import main
+from webhook.cli.status_report import as_json
+from webhook.inspection.cluster import observe
+from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
+from webhook.inspection.observations import Names, Unseen
+from webhook.inspection.selectors import matches, shipped_entries, to_query
+from webhook.inspection.worker_pods import owner_of
+
+CONFIG = {
+    "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "u", "user": {"token": "t"}}],
+    "contexts": [{"name": "prod", "context": {"cluster": "c", "user": "u"}}],
+    "current-context": "prod",
+}
+
+
+def write(file: Path, config: dict[str, Any]) -> str:
+    file.write_text(json.dumps(config))
+    return str(file)
+
+
+def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> None:
+    async def observed() -> None:
+        transport = httpx2.MockTransport(answer)
+        async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
+            await observe(client, Names())
+
+    asyncio.run(observed())
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (httpx2.Response(401, json={"message": "Unauthorized"}), "does not know you"),
+        (httpx2.Response(200, text="<html>Please log in</html>"), "no API server"),
+        (httpx2.Response(500, json={"message": "etcd is gone"}), "500: etcd is gone"),
+    ],
+)
+def test_an_answer_that_is_none_ends_everything(response: httpx2.Response, said: str) -> None:
+    with pytest.raises(CannotAsk, match=said):
+        ask(lambda request: response)
+
+
+def test_a_list_that_took_too_long_goes_on_as_things_are_now() -> None:
+    case = Case("many").api_server
+    answered = case.client()._transport
+    assert isinstance(answered, httpx2.MockTransport)
+    tokens: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        token = request.url.params.get("continue", "")
+        if token and token not in tokens:
+            tokens.append(token)
+            return httpx2.Response(410, json={"code": 410, "metadata": {"continue": token}})
+        return answered.handler(request)  # type: ignore[return-value]
+
+    ask(answer)
+    assert tokens
+
+
+def test_a_cluster_that_cannot_be_reached_is_exit_code_2(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["status"], env={"KUBECONFIG": write(tmp_path / "config", CONFIG)})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "cannot be asked" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "said"),
+    [
+        (CONFIG, ["--context", "other"], "'other' not found"),
+        ({**CONFIG, "current-context": None}, [], "no context is set"),
+        ({**CONFIG, "clusters": []}, [], "lacks 'c'"),
+        ({}, [], "lacks"),
+        (
+            {**CONFIG, "users": [{"name": "u", "user": {"client-certificate": "gone", "client-key": "gone"}}]},
+            [],
+            "used",
+        ),
+        ({**CONFIG, "users": [{"name": "u", "user": {"auth-provider": {}}}]}, [], "asked"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_exit_code_2(
+    tmp_path: Path, config: dict[str, Any], arguments: list[str], said: str
+) -> None:
+    result = CliRunner().invoke(main, ["status", *arguments], env={"KUBECONFIG": write(tmp_path / "config", config)})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_a_missing_kubeconfig_is_exit_code_2(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["status"], env={"KUBECONFIG": str(tmp_path / "none")})
+    assert result.exit_code == 2
+    assert "there is no file" in result.stderr
+
+
+def test_of_several_kubeconfigs_the_first_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    cluster = {"name": "d", "cluster": {"server": "https://d.test", "certificate-authority": "ca.crt"}}
+    other = {
+        "clusters": [cluster, {"name": "c", "cluster": {"server": "https://not.this"}}],
+        "contexts": [{"name": "staging", "context": {"cluster": "d", "user": "u"}}],
+        "current-context": "staging",
+    }
+    files = [write(tmp_path / "config", CONFIG), write(tmp_path / "other" / "config", other), str(tmp_path / "none")]
+    monkeypatch.setenv("KUBECONFIG", ":".join(files))
+    assert read_kubeconfig(None).cluster.server == "https://127.0.0.1:1"
+    staging = read_kubeconfig("staging")
+    assert staging.cluster.server == "https://d.test"
+    assert staging.abs_file("ca.crt") == tmp_path / "other" / "ca.crt"
+    assert staging.user
+    assert staging.user.token == "t"
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_credential_plugins_of_both_versions_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    plugin = tmp_path / "plugin"
+    plugin.write_text('#!/bin/sh\necho "{\\"status\\": {\\"token\\": \\"of-$1${KUBERNETES_EXEC_INFO:+-v1}\\"}}"\n')
+    plugin.chmod(plugin.stat().st_mode | stat.S_IXUSR)
+    user = {"exec": {"apiVersion": f"client.authentication.k8s.io/{version}", "command": str(plugin), "args": ["me"]}}
+    monkeypatch.setenv("KUBECONFIG", write(tmp_path / "config", {**CONFIG, "users": [{"name": "u", "user": user}]}))
+    monkeypatch.delenv("KUBERNETES_EXEC_INFO", raising=False)
+
+    async def authorization() -> str:
+        async with connect(read_kubeconfig(None)) as client:
+            assert client.auth
+            flow = client.auth.async_auth_flow(httpx2.Request("GET", "https://cluster.test"))
+            header = (await anext(flow)).headers["Authorization"]
+            await flow.aclose()
+            return str(header)
+
+    assert asyncio.run(authorization()) == ("Bearer of-me-v1" if version == "v1" else "Bearer of-me")
+
+
+def test_the_selectors_that_stand_in_for_an_unseen_configuration_are_those_of_deploy() -> None:
+    entries = YAML(typ="safe").load(CONFIGURATION)["webhooks"]
+    fields = ("namespaceSelector", "objectSelector")
+    assert shipped_entries("graceful-worker") == [{field: entry[field] for field in fields} for entry in entries]
+
+
+@pytest.mark.parametrize(
+    ("selector", "labels", "query", "matched"),
+    [
+        (None, {}, "", True),
+        ({"matchLabels": {"a": "1"}}, {"a": "1"}, "a in (1)", True),
+        ({"matchLabels": {"a": "1"}}, {}, "a in (1)", False),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1", "2"]}]}, {}, "a notin (1,2)", True),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, {"a": ""}, "a", True),
+        ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, {"a": ""}, "!a", False),
+    ],
+)
+def test_a_selector_means_what_it_means_to_the_api_server(
+    selector: dict[str, Any] | None, labels: dict[str, str], query: str, matched: bool
+) -> None:
+    assert (to_query(selector), matches(selector, labels)) == (query, matched)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "labels", "said"),
+    [
+        ("ReplicaSet", "shop-5d9", {"pod-template-hash": "5d9"}, "Deployment shop"),
+        ("ReplicaSet", "shop-5d9", {}, "ReplicaSet shop-5d9"),
+        ("StatefulSet", "shop", {}, "StatefulSet shop"),
+    ],
+)
+def test_the_owner_is_named_as_people_know_it(kind: str, name: str, labels: dict[str, str], said: str) -> None:
+    owners = [{"kind": "Other", "name": "x"}, {"kind": kind, "name": name, "controller": True}]
+    assert owner_of({"name": "p", "labels": labels, "ownerReferences": owners}) == said
+
+
+def test_scripts_get_codes_counts_and_pods() -> None:
+    seen, conclusions, verdict = look(Case("unprotected").api_server)
+    said = json.loads(as_json(seen, conclusions, verdict, with_pods=True))
+    assert (said["verdict"], said["exitCode"]) == ("flawed", 1)
+    assert said["podsByState"] == {"protected": 2, "unprotected": 6}
+    assert len(said["pods"]) == 8
+    codes = [finding["code"] for finding in said["findings"]]
+    assert codes.count("unprotected") == 4
+    assert [finding["values"]["pods"] for finding in said["findings"] if finding["code"] == "unprotected"][2] == [
+        "orders-7cb59-a",
+        "orders-7cb59-b",
+    ]
+
+
+def test_scripts_can_tell_no_pods_from_pods_that_could_not_be_seen() -> None:
+    seen, conclusions, verdict = look(Case("no-right-to-pods").api_server)
+    assert isinstance(seen.pods, Unseen)
+    assert json.loads(as_json(seen, conclusions, verdict, with_pods=True))["podsByState"] is None
+
+
+def test_nothing_that_a_pod_says_is_printed() -> None:
+    seen, conclusions, verdict = look(Case("refused").api_server)
+    assert "one hour" not in as_json(seen, conclusions, verdict, with_pods=True)
+
+
+def test_other_commands_do_not_load_what_only_this_one_needs() -> None:
+    code = (
+        "import sys, webhook.cli.commands; print(*{'lightkube', 'httpx2', 'asyncio', 'cryptography'} & {*sys.modules})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"

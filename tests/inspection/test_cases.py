@@ -1,0 +1,48 @@
+"""Every case prints what its file says, and together the cases show all that can be said."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.inspection.cases import Case, all_cases, look
+from webhook.inspection.facts import Fact, Verdict
+from webhook.inspection.questions import RIGHTS
+
+CASES = all_cases()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_is_printed_about_a_cluster(case: Case) -> None:
+    assert case.printed == case.expected.read_text(), "write it anew, and read it: python -m tests.inspection.cases"
+
+
+def test_every_fact_and_every_verdict_is_shown_by_a_case() -> None:
+    results = [look(case.api_server) for case in CASES]
+    assert {conclusion.fact for _, conclusions, _ in results for conclusion in conclusions} == set(Fact)
+    assert {verdict for _, _, verdict in results} == set(Verdict)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_no_right_is_needed_that_the_help_does_not_name(case: Case) -> None:
+    api_server = case.api_server
+    look(api_server)
+    assert api_server.rights <= {right.partition(" (")[0] for right in RIGHTS}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_whole_pods_are_asked_for_only_where_they_are_decided_on(case: Case) -> None:
+    api_server = case.api_server
+    look(api_server)
+    whole = [
+        request.url.params.get("labelSelector", "")
+        for request in api_server.requests
+        if request.url.path.endswith("/pods") and "PartialObjectMetadata" not in request.headers["Accept"]
+    ]
+    ours = "app.kubernetes.io/name in (graceful-worker)"
+    assert [labels for labels in whole if labels != ours and "graceful-worker/injected!=true" not in labels] == []
+
+
+def test_the_cases_have_more_than_one_page() -> None:
+    api_server = Case("many").api_server
+    look(api_server)
+    assert any("continue" in request.url.params for request in api_server.requests)

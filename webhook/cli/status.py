@@ -1,0 +1,76 @@
+"""`graceful-worker status`: says whether protection works in a cluster, and if not, what is wrong and what to do."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from webhook.cli.failure import fail
+from webhook.inspection.observations import Names
+from webhook.inspection.questions import RIGHTS
+
+if TYPE_CHECKING:
+    from webhook.inspection.observations import Observations
+
+CANNOT_ASK = 2
+_RIGHTS = "\b\nThe rights that this needs, and no others (Secrets are never read):\n" + "\n".join(
+    f"  {right}" for right in RIGHTS
+)
+
+
+@click.command("status", epilog=_RIGHTS)
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig.  [default: the current one]")
+@click.option(
+    "--namespace", metavar="NAME", default=Names().namespace, show_default=True, help="Namespace of the installation."
+)
+@click.option(
+    "--configuration",
+    metavar="NAME",
+    default=Names().configuration,
+    show_default=True,
+    help="Its MutatingWebhookConfiguration.",
+)
+@click.option("--pods", is_flag=True, help="List the pods, too: state, workers with their modes, version.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
+def status(context: str | None, namespace: str, configuration: str, pods: bool, output: str) -> None:
+    """Say whether protection works in a cluster, and if not, what is wrong and what to do.
+
+    Nothing is changed. The cluster is that of KUBECONFIG, or of ~/.kube/config. Why a pod is left alone is told by the
+    rules of this version.
+
+    The exit code is 0 when all is well, 1 when something is wrong, 2 when the cluster cannot be asked or a right is
+    missing.
+    """
+    # Other commands need neither a client nor cryptography.
+    import asyncio  # noqa: PLC0415
+
+    from certs.events import wall_clock  # noqa: PLC0415
+    from webhook.cli.status_report import as_json, pods_table, text  # noqa: PLC0415
+    from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
+    from webhook.inspection.facts import judge  # noqa: PLC0415
+    from webhook.inspection.inspection import inspect  # noqa: PLC0415
+
+    try:
+        seen = asyncio.run(_observe(context, Names(namespace, configuration)))
+    except CannotAsk as error:
+        fail(str(error), CANNOT_ASK)
+    conclusions = inspect(seen, wall_clock())
+    verdict = judge(conclusions)
+    if output == "json":
+        click.echo(as_json(seen, conclusions, verdict, with_pods=pods))
+    else:
+        click.echo("\n".join([*text(seen, conclusions, verdict), *(pods_table(seen) if pods else ())]))
+    sys.exit(verdict.exit_code)
+
+
+async def _observe(context: str | None, names: Names) -> Observations:
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from webhook.inspection.cluster import observe  # noqa: PLC0415
+    from webhook.inspection.connection import connect, read_kubeconfig  # noqa: PLC0415
+
+    config = read_kubeconfig(context)
+    async with connect(config) as client:
+        return await observe(client, replace(names, context=config.context_name))

@@ -1,0 +1,102 @@
+"""What `status` prints: for people a line for each fact, for scripts JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import click
+
+from webhook.inspection.facts import Conclusion, Fact, Verdict, Weight
+from webhook.inspection.observations import Observations, Unseen, WorkerPod
+
+MOST_LINES = 4
+"""Lines of one kind: nobody reads the fifth before something is done about the first."""
+_SIGNS = {
+    Weight.OK: ("ok", "green"),
+    Weight.NOTE: ("note", "cyan"),
+    Weight.WRONG: ("WRONG", "red"),
+    Weight.UNKNOWN: ("?", "yellow"),
+}
+
+
+def text(seen: Observations, conclusions: list[Conclusion], verdict: Verdict) -> Iterator[str]:
+    """Say in lines how things are, and what to do."""
+    colour = {0: "green", 1: "red"}.get(verdict.exit_code, "yellow")
+    context = f"{seen.names.context}: " if seen.names.context else ""
+    yield f"{context}{click.style(verdict.sentence, fg=colour, bold=True)}"
+    for fact, group in groupby(conclusions, key=lambda conclusion: conclusion.fact):
+        alike = list(group)
+        # One more line would say no less than "1 more".
+        shown = alike if len(alike) <= MOST_LINES + 1 else alike[:MOST_LINES]
+        for conclusion in shown:
+            yield from _lines(fact, conclusion.sentence, conclusion.advice)
+        if len(shown) < len(alike):
+            yield from _lines(fact, f"… and {len(alike) - len(shown)} more like these: -o json has them all.", "")
+
+
+def _lines(fact: Fact, sentence: str, advice: str) -> Iterator[str]:
+    sign, colour = _SIGNS[fact.weight]
+    yield f"{click.style(sign.ljust(6), fg=colour)} {fact.topic.ljust(14)} {sentence}"
+    if advice:
+        yield f"{' ' * 22}→ {advice}"
+
+
+def pods_table(seen: Observations) -> Iterator[str]:
+    """List the pods, one a line."""
+    if isinstance(seen.pods, Unseen) or not seen.pods:
+        return
+    yield ""
+    rows = [("NAMESPACE", "POD", "STATE", "WORKERS", "VERSION"), *map(_row, seen.pods)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _row(pod: WorkerPod) -> tuple[str, str, str, str, str]:
+    state = pod.state.value + (f", {pod.verdict.reason.value}" if pod.verdict else "")
+    workers = ",".join(f"{name}={mode}" for name, mode in pod.workers.items())
+    return pod.namespace, pod.name, state + (", ending" if pod.ending else ""), workers or "-", pod.version or "-"
+
+
+def as_json(seen: Observations, conclusions: list[Conclusion], verdict: Verdict, *, with_pods: bool) -> str:
+    """Say it all for scripts: codes do not change, sentences may."""
+    pods = None if isinstance(seen.pods, Unseen) else seen.pods
+    said: dict[str, Any] = {
+        "context": seen.names.context,
+        "verdict": verdict.value,
+        "exitCode": verdict.exit_code,
+        "findings": [_finding(conclusion) for conclusion in conclusions],
+        "podsByState": None if pods is None else dict(Counter(pod.state.value for pod in pods)),
+    }
+    if with_pods:
+        said["pods"] = None if pods is None else [_pod(pod) for pod in pods]
+    return json.dumps(said, indent=2, ensure_ascii=False)
+
+
+def _finding(conclusion: Conclusion) -> dict[str, Any]:
+    fact = conclusion.fact
+    return {
+        "code": fact.value,
+        "weight": fact.weight.value,
+        "topic": fact.topic,
+        "sentence": conclusion.sentence,
+        "advice": conclusion.advice,
+        "values": conclusion.values,
+    }
+
+
+def _pod(pod: WorkerPod) -> dict[str, Any]:
+    return {
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "owner": pod.owner,
+        "state": pod.state.value,
+        "reason": pod.verdict.reason.value if pod.verdict else "",
+        "workers": pod.workers,
+        "version": pod.version,
+        "ending": pod.ending,
+    }

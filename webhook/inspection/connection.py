@@ -1,0 +1,94 @@
+"""The way to the API server: by KUBECONFIG as kubectl reads it, or by the service account of the pod."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import msgspec
+from httpx2 import AsyncClient, Timeout
+from lightkube.config import client_adapter
+from lightkube.config.kubeconfig import DEFAULT_KUBECONFIG, KubeConfig, SingleConfig
+from lightkube.config.models import NameValue, User
+from lightkube.core.exceptions import ConfigError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+PLUGINS = "client.authentication.k8s.io"
+TIMEOUT = Timeout(30, connect=10)
+"""Seconds: a page of pods may take its time over a slow line."""
+
+
+class CannotAsk(Exception):
+    """The cluster cannot be asked; the message says why."""
+
+
+def read_kubeconfig(context: str | None) -> SingleConfig:
+    """Read which cluster to ask, and as whom.
+
+    Raises:
+        CannotAsk: no file says so, or not in a way that can be used.
+
+    """
+    try:
+        config = _chosen(context)
+    except (ConfigError, OSError, YAMLError, msgspec.ValidationError) as error:
+        raise CannotAsk(f"no cluster to ask: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CannotAsk(f"no cluster to ask: the kubeconfig lacks {error}") from None
+    return config._replace(user=_with_plugin(config.user or User()))
+
+
+def _chosen(context: str | None) -> SingleConfig:
+    """Merge the files of KUBECONFIG: of two that say something, the first one counts."""
+    named = os.environ.get("KUBECONFIG", "")
+    paths = [Path(path).expanduser() for path in (named or DEFAULT_KUBECONFIG).split(os.pathsep) if path]
+    configs = [_read(path) for path in paths if path.is_file()]
+    if not configs:
+        if not named and "KUBERNETES_SERVICE_HOST" in os.environ:
+            configs = [KubeConfig.from_service_account()]
+        else:
+            raise ConfigError(f"there is no file {' or '.join(map(str, paths))}; set KUBECONFIG")
+    merged = KubeConfig(
+        clusters={name: each for config in reversed(configs) for name, each in config.clusters.items()},
+        contexts={name: each for config in reversed(configs) for name, each in config.contexts.items()},
+        users={name: each for config in reversed(configs) for name, each in config.users.items()},
+    )
+    name = context or next((config.current_context for config in configs if config.current_context), None)
+    chosen = merged.get(name) if name else None
+    if chosen is None:
+        raise ConfigError("no context is set; give --context")
+    # Paths in a file start where the file is.
+    return chosen._replace(fname=next(each.fname for each in configs if chosen.context.cluster in each.clusters))
+
+
+def _read(path: Path) -> KubeConfig:
+    return KubeConfig.from_dict(YAML(typ="safe", pure=True).load(path), fname=path)
+
+
+def _with_plugin(user: User) -> User:
+    """Let lightkube run a credential plugin of version v1, too: it knows v1beta1 only, which says the same.
+
+    Plugins learn from a variable which version is wanted: https://kubernetes.io/docs/reference/config-api/client-authentication.v1/
+    """
+    if user.exec and user.exec.apiVersion == f"{PLUGINS}/v1":
+        wanted = {"apiVersion": f"{PLUGINS}/v1", "kind": "ExecCredential", "spec": {"interactive": False}}
+        user.exec.env = [*(user.exec.env or ()), NameValue("KUBERNETES_EXEC_INFO", json.dumps(wanted))]
+        user.exec.apiVersion = f"{PLUGINS}/v1beta1"
+    return user
+
+
+def connect(config: SingleConfig) -> AsyncClient:
+    """Return a client that lightkube has given its credentials.
+
+    It is the client below lightkube's own, whose lists cannot be asked for metadata alone.
+
+    Raises:
+        CannotAsk: the credentials cannot be used.
+
+    """
+    try:
+        return client_adapter.AsyncClient(config, client_adapter.ConnectionParams(timeout=TIMEOUT))
+    except (ConfigError, OSError, ValueError) as error:
+        raise CannotAsk(f"the credentials of context {config.context_name} cannot be used: {error}") from None

@@ -1,0 +1,301 @@
+"""The vocabulary of `status`: code, weight, sentence and advice of all that it can say about an installation."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+
+class Weight(Enum):
+    """How much a fact matters."""
+
+    OK = "ok"
+    NOTE = "note"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+
+
+class Fact(Enum):
+    """A fact; its value is the code that scripts read."""
+
+    weight: Weight
+    topic: str
+    sentence: str
+    advice: str
+
+    def __new__(cls, code: str, weight: Weight, topic: str, sentence: str, advice: str = "") -> Fact:
+        """Make the code the member's value; `{name}` in sentence and advice stands for a value of the finding."""
+        member = object.__new__(cls)
+        member._value_ = code
+        member.weight = weight
+        member.topic = topic
+        member.sentence = sentence
+        member.advice = advice
+        return member
+
+    RIGHT_MISSING = (
+        "right-missing",
+        Weight.UNKNOWN,
+        "rights",
+        "Not seen: you may not {right}.",
+    )
+
+    # The configuration and its bundles.
+    NOT_INSTALLED = (
+        "not-installed",
+        Weight.WRONG,
+        "configuration",
+        "There is no MutatingWebhookConfiguration {name}: no pod is sent to the webhook.",
+        "kubectl apply -k deploy/",
+    )
+    NO_ENTRIES = (
+        "no-entries",
+        Weight.WRONG,
+        "configuration",
+        "MutatingWebhookConfiguration {name} has no entry: no pod is sent to the webhook.",
+        "kubectl apply -k deploy/",
+    )
+    FAILS_CLOSED = (
+        "fails-closed",
+        Weight.OK,
+        "configuration",
+        "failurePolicy Fail ({entries}): while the webhook is down, no labelled pod is created.",
+    )
+    FAILS_OPEN = (
+        "fails-open",
+        Weight.NOTE,
+        "configuration",
+        "failurePolicy Ignore ({entries}): while the webhook is down, pods are created unprotected.",
+    )
+    CALLED_ELSEWHERE = (
+        "called-elsewhere",
+        Weight.WRONG,
+        "configuration",
+        "The configuration calls Service {service} in namespace {called}, not in {namespace} ({entries}).",
+        "graceful-worker status --namespace {called}, or kubectl apply -k deploy/",
+    )
+    CALLED_BY_URL = (
+        "called-by-url",
+        Weight.UNKNOWN,
+        "configuration",
+        "An address is called, not a Service ({entries}): whether somebody answers there is not looked at.",
+    )
+    BUNDLE_MISSING = (
+        "bundle-missing",
+        Weight.WRONG,
+        "certificates",
+        "There is no caBundle ({entries}), so each call fails; a replica ought to fill it in.",
+        "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
+    )
+    BUNDLE_UNREADABLE = (
+        "bundle-unreadable",
+        Weight.WRONG,
+        "certificates",
+        "The caBundle holds no certificate ({entries}), so each call fails; a replica ought to heal it.",
+        "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
+    )
+    BUNDLE_EXPIRED = (
+        "bundle-expired",
+        Weight.WRONG,
+        "certificates",
+        "No CA in caBundle is valid now ({entries}; the last one: until {until}), so each call fails.",
+        "kubectl -n {namespace} logs deployment/{deployment} --tail=50; compare the clocks",
+    )
+    BUNDLE_ENDS_SOON = (
+        "bundle-ends-soon",
+        Weight.WRONG,
+        "certificates",
+        "The CA in caBundle ends on {until} (in {left}; {entries}); it ought to have been renewed by now.",
+        "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
+    )
+    BUNDLE_VALID = (
+        "bundle-valid",
+        Weight.OK,
+        "certificates",
+        "{count} in caBundle, valid until {until} (for {left}).",
+    )
+
+    # Those who answer.
+    NO_DEPLOYMENT = (
+        "no-deployment",
+        Weight.WRONG,
+        "replicas",
+        "There is no Deployment {deployment} in namespace {namespace}: nobody answers.",
+        "kubectl apply -k deploy/",
+    )
+    SCALED_TO_ZERO = (
+        "scaled-to-zero",
+        Weight.WRONG,
+        "replicas",
+        "Deployment {deployment} is scaled to zero: nobody answers.",
+        "kubectl -n {namespace} scale deployment/{deployment} --replicas=2",
+    )
+    NO_REPLICA = (
+        "no-replica",
+        Weight.WRONG,
+        "replicas",
+        "0 of {wanted} ready: nobody answers.{trouble}",
+        "kubectl -n {namespace} describe pods; kubectl -n {namespace} logs deployment/{deployment} --tail=50",
+    )
+    FEWER_REPLICAS = (
+        "fewer-replicas",
+        Weight.WRONG,
+        "replicas",
+        "Only {ready} of {wanted} ready.{trouble}",
+        "kubectl -n {namespace} describe pods; kubectl -n {namespace} logs deployment/{deployment} --tail=50",
+    )
+    REPLICAS_READY = "replicas-ready", Weight.OK, "replicas", "{ready} of {wanted} ready: {images}."
+    IMAGES_DIFFER = "images-differ", Weight.NOTE, "replicas", "Their images differ, as during a rollout.{trouble}"
+    REPLICAS_ELSEWHERE = (
+        "replicas-elsewhere",
+        Weight.NOTE,
+        "replicas",
+        "There is no Deployment {deployment} in namespace {namespace}; those that answer are not looked at.",
+    )
+    NO_ENDPOINT = (
+        "no-endpoint",
+        Weight.WRONG,
+        "endpoints",
+        "Service {service} in namespace {namespace} leads to nobody that is ready.",
+        "kubectl -n {namespace} get service,endpointslices,pods",
+    )
+    ENDPOINTS_READY = "endpoints-ready", Weight.OK, "endpoints", "Service {service} leads to {ready}."
+
+    # Who is to be protected.
+    NAMESPACES_LABELLED = "namespaces-labelled", Weight.OK, "namespaces", "{count} labelled: {namespaces}."
+    NO_NAMESPACE = (
+        "no-namespace",
+        Weight.NOTE,
+        "namespaces",
+        "No namespace is labelled: only pods that bear the label themselves are protected.",
+    )
+    NAMESPACE_MISLABELLED = (
+        "namespace-mislabelled",
+        Weight.WRONG,
+        "namespaces",
+        "Label {label} of namespace {namespace} means nothing: its pods are not protected.",
+        "kubectl label namespace {namespace} --overwrite graceful-worker=enabled",
+    )
+    NAMESPACE_LEFT_OUT = (
+        "namespace-left-out",
+        Weight.NOTE,
+        "namespaces",
+        "Namespace {namespace} is labelled, but the configuration leaves it out.",
+    )
+
+    # The pods.
+    PODS_PROTECTED = "pods-protected", Weight.OK, "pods", "{count} protected: {namespaces}."
+    NO_POD = "no-pod", Weight.NOTE, "pods", "No pod is protected yet."
+    PODS_OLDER = (
+        "pods-older",
+        Weight.NOTE,
+        "pods",
+        "{count} protected by versions before {version} ({versions}): they keep the scripts of these.",
+    )
+    UNPROTECTED = (
+        "unprotected",
+        Weight.WRONG,
+        "pods",
+        "{owner} in {namespace}: {count} came through unprotected.",
+        "{recreate}",
+    )
+    UNRECORDED = (
+        "unrecorded",
+        Weight.WRONG,
+        "pods",
+        "{owner} in {namespace}: {count} bearing the label graceful-worker/injected, but no record of an injection.",
+        "take this label out of the manifest; {recreate}",
+    )
+    REFUSED = (
+        "refused",
+        Weight.WRONG,
+        "pods",
+        "{owner} in {namespace}: {count} came through unprotected, and would be refused now: {verdict}",
+        "kubectl -n {namespace} get pod {pods[0]} -o yaml | graceful-worker explain -f -",
+    )
+    MISLABELLED = (
+        "mislabelled",
+        Weight.WRONG,
+        "pods",
+        "{owner} in {namespace}: {count} unprotected: {verdict}",
+        "write graceful-worker: enabled into the pod template",
+    )
+    LEFT_ALONE = "left-alone", Weight.NOTE, "pods", "{owner} in {namespace}: {count} left alone: {verdict}"
+
+
+STOPS = frozenset(
+    {
+        Fact.BUNDLE_MISSING,
+        Fact.BUNDLE_UNREADABLE,
+        Fact.BUNDLE_EXPIRED,
+        Fact.NO_DEPLOYMENT,
+        Fact.SCALED_TO_ZERO,
+        Fact.NO_REPLICA,
+        Fact.NO_ENDPOINT,
+    }
+)
+"""Each of these means that the API server's calls fail."""
+
+
+class Conclusion(msgspec.Struct, frozen=True):
+    """A fact about this cluster, with its particulars."""
+
+    fact: Fact
+    values: dict[str, Any] = {}
+
+    @property
+    def sentence(self) -> str:
+        """Say it in one line."""
+        return self.fact.sentence.format_map(self.values)
+
+    @property
+    def advice(self) -> str:
+        """What to do about it; empty where nothing is to be done."""
+        return self.fact.advice.format_map(self.values)
+
+
+class Verdict(Enum):
+    """What all facts together mean; its value is a code."""
+
+    exit_code: int
+    sentence: str
+
+    def __new__(cls, code: str, exit_code: int, sentence: str) -> Verdict:
+        """Make the code the member's value."""
+        member = object.__new__(cls)
+        member._value_ = code
+        member.exit_code = exit_code
+        member.sentence = sentence
+        return member
+
+    WORKS = "works", 0, "Protection works."
+    PODS_REFUSED = "pods-refused", 1, "Labelled pods cannot be created: calls to the webhook fail."
+    PODS_UNPROTECTED = "pods-unprotected", 1, "Protection does not work: new pods come through unprotected."
+    FLAWED = "flawed", 1, "New pods are protected, but not all is well."
+    FLAWED_AND_UNKNOWN = (
+        "flawed-and-unknown",
+        1,
+        "Something is wrong, and not everything could be seen (--help lists the rights).",
+    )
+    UNKNOWN = (
+        "unknown",
+        2,
+        "Cannot tell whether protection works: not everything could be seen (--help lists the rights).",
+    )
+
+
+def judge(conclusions: list[Conclusion]) -> Verdict:
+    """Tell what the facts together mean."""
+    facts = {conclusion.fact for conclusion in conclusions}
+    weights = {fact.weight for fact in facts}
+    if facts & {Fact.NOT_INSTALLED, Fact.NO_ENTRIES}:
+        return Verdict.PODS_UNPROTECTED
+    if facts & STOPS:
+        if Fact.FAILS_CLOSED in facts:
+            return Verdict.PODS_REFUSED
+        return Verdict.PODS_UNPROTECTED if Fact.FAILS_OPEN in facts else Verdict.FLAWED_AND_UNKNOWN
+    if Weight.WRONG in weights:
+        return Verdict.FLAWED_AND_UNKNOWN if Weight.UNKNOWN in weights else Verdict.FLAWED
+    return Verdict.UNKNOWN if Weight.UNKNOWN in weights else Verdict.WORKS

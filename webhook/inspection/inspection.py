@@ -1,0 +1,19 @@
+"""All that follows from what was seen, in the order in which people look for it: pure, so it is tested from files."""
+
+from __future__ import annotations
+
+import datetime
+
+from webhook.inspection.facts import Conclusion, Verdict, judge
+from webhook.inspection.installation import about_installation
+from webhook.inspection.observations import Observations
+from webhook.inspection.population import about_namespaces, about_pods
+
+
+def inspect(seen: Observations, now: datetime.datetime) -> list[Conclusion]:
+    """Conclude from everything that was seen."""
+    installation = list(about_installation(seen, now))
+    is_able = judge(installation) in (Verdict.WORKS, Verdict.FLAWED)
+    said = [*installation, *about_namespaces(seen), *about_pods(seen, is_able=is_able)]
+    # The same right may be missing for several things.
+    return [conclusion for position, conclusion in enumerate(said) if conclusion not in said[:position]]

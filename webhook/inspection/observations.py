@@ -1,0 +1,84 @@
+"""What was seen in a cluster: plain data, which says nothing yet of what it means."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from webhook.core.pod import JsonObject
+from webhook.core.reasons import Finding
+
+
+class Names(msgspec.Struct, frozen=True):
+    """Where the installation is."""
+
+    namespace: str = "graceful-worker"
+    configuration: str = "graceful-worker"
+    context: str = ""
+    """What the user calls the cluster."""
+
+
+class Unseen(msgspec.Struct, frozen=True):
+    """What could not be seen, for want of a right."""
+
+    right: str
+
+
+class Namespace(msgspec.Struct, frozen=True):
+    """A namespace and its labels."""
+
+    name: str
+    labels: dict[str, str]
+
+
+class State(Enum):
+    """How a pod stands that is a worker, or might be one."""
+
+    PROTECTED = "protected"
+    UNRECORDED = "unrecorded"
+    """It bears the label of the injected, but no record of an injection."""
+    UNPROTECTED = "unprotected"
+    """It came through unprotected, and would be protected if it were created anew."""
+    REFUSED = "refused"
+    """It came through unprotected, and would be refused if it were created anew."""
+    LEFT_ALONE = "left-alone"
+    MISLABELLED = "mislabelled"
+    """Its label has a value that means nothing, so it is not sent to the webhook."""
+
+
+class WorkerPod(msgspec.Struct, frozen=True):
+    """All that is kept of a pod."""
+
+    namespace: str
+    name: str
+    owner: str
+    """What made it, as `Deployment emails`."""
+    state: State
+    verdict: Finding | None = None
+    """Why it is left alone or would be refused."""
+    workers: dict[str, str] = {}
+    """The mode of each worker container."""
+    version: str = ""
+    """The version that protected it."""
+    ending: bool = False
+
+
+class Observations(msgspec.Struct, frozen=True):
+    """What was seen; None stands for what is not there."""
+
+    names: Names
+    configuration: JsonObject | Unseen | None
+    deployment: JsonObject | Unseen | None
+    replicas: list[JsonObject] | Unseen
+    """The pods of the webhook itself."""
+    endpoint_slices: list[JsonObject] | Unseen
+    namespaces: list[Namespace] | Unseen
+    pods: list[WorkerPod] | Unseen
+
+    @property
+    def entries(self) -> list[JsonObject]:
+        """The entries of the configuration; empty where it has not been seen."""
+        if self.configuration is None or isinstance(self.configuration, Unseen):
+            return []
+        return self.configuration.get("webhooks") or []

@@ -1,0 +1,73 @@
+"""Label selectors: which labels they match, as the API server says, and how a request writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
+from webhook.core.pod import JsonObject
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+"""The label by which the API server itself names each namespace."""
+
+
+def matches(selector: JsonObject | None, labels: dict[str, str]) -> bool:
+    """Tell whether a selector matches; one that asks for nothing matches everything.
+
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements
+    """
+    return all(_meets(labels.get(key), operator, values) for key, operator, values in _requirements(selector))
+
+
+def _meets(value: str | None, operator: str, values: list[str]) -> bool:
+    match operator:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case _:
+            return value is None
+
+
+def to_query(selector: JsonObject | None) -> str:
+    """Write a selector as the parameter `labelSelector`."""
+    return ",".join(_written(*requirement) for requirement in _requirements(selector))
+
+
+def _written(key: str, operator: str, values: list[str]) -> str:
+    match operator:
+        case "In" | "NotIn":
+            return f"{key} {operator.lower()} ({','.join(values)})"
+        case "Exists":
+            return key
+        case _:
+            return f"!{key}"
+
+
+def _requirements(selector: JsonObject | None) -> list[tuple[str, str, list[str]]]:
+    selector = selector or {}
+    equal = [(key, "In", [value]) for key, value in (selector.get("matchLabels") or {}).items()]
+    expressions: list[JsonObject] = selector.get("matchExpressions") or []
+    return equal + [(each["key"], each["operator"], each.get("values") or []) for each in expressions]
+
+
+def shipped_entries(namespace: str) -> list[JsonObject]:
+    """Return the selectors of `deploy/`: they tell who is a worker where no configuration can be seen."""
+    outside = {"key": NAME_LABEL, "operator": "NotIn", "values": ["kube-system", namespace]}
+    return [
+        _entry("NotIn", [LABEL_DISABLED], [_label("In", [LABEL_ENABLED]), outside]),
+        _entry("In", [LABEL_ENABLED], [_label("NotIn", [LABEL_ENABLED]), outside]),
+    ]
+
+
+def _entry(operator: str, values: list[str], namespaces: list[JsonObject]) -> JsonObject:
+    return {
+        "namespaceSelector": {"matchExpressions": namespaces},
+        "objectSelector": {"matchExpressions": [_label(operator, values)]},
+    }
+
+
+def _label(operator: str, values: list[str]) -> dict[str, Any]:
+    return {"key": LABEL, "operator": operator, "values": values}

@@ -1,0 +1,78 @@
+"""Pods as the API server stores them, and how each of them stands, by the same core that the webhook decides by."""
+
+from __future__ import annotations
+
+from webhook.core.decision import Policy
+from webhook.core.injection import inject
+from webhook.core.pod import JsonObject
+from webhook.core.reasons import Finding, Kind, Reason
+from webhook.core.refusal import Refused
+from webhook.core.status import Status, read_status
+from webhook.inspection.observations import State, WorkerPod
+
+_HASH_LABEL = "pod-template-hash"
+_STATES = {Kind.PROTECTED: State.UNPROTECTED, Kind.REFUSED: State.REFUSED}
+
+
+def injected_pod(pod: JsonObject) -> WorkerPod:
+    """Read a pod that bears the label of the injected; its metadata will do."""
+    status = _status(pod["metadata"].get("annotations") or {})
+    if status is None:
+        return _read(pod, State.UNRECORDED)
+    workers = {name: worker.mode for name, worker in status.workers.items()}
+    return _read(pod, State.PROTECTED, workers=workers, version=status.version)
+
+
+def _status(annotations: dict[str, str]) -> Status | None:
+    try:
+        return read_status(annotations)
+    except Refused:
+        return None
+
+
+def candidate_pod(pod: JsonObject) -> WorkerPod:
+    """Read a whole pod that is sent to the webhook and does not bear its label, and decide on it anew.
+
+    The operator's grace period does not matter here: it never decides whether a pod is protected.
+    """
+    decision = inject(pod, Policy()).decision
+    if decision.outcome is Kind.PROTECTED:
+        return _read(pod, State.UNPROTECTED)
+    return _read(pod, _STATES.get(decision.outcome, State.LEFT_ALONE), verdict=decision.verdict)
+
+
+def mislabelled_pod(pod: JsonObject) -> WorkerPod:
+    """Read a pod whose label has a value that means nothing."""
+    return _read(pod, State.MISLABELLED, verdict=Finding(Reason.LABEL_INVALID))
+
+
+def _read(
+    pod: JsonObject,
+    state: State,
+    *,
+    verdict: Finding | None = None,
+    workers: dict[str, str] | None = None,
+    version: str = "",
+) -> WorkerPod:
+    metadata = pod["metadata"]
+    return WorkerPod(
+        metadata["namespace"],
+        metadata["name"],
+        owner_of(metadata),
+        state,
+        verdict,
+        workers or {},
+        version,
+        "deletionTimestamp" in metadata,
+    )
+
+
+def owner_of(metadata: JsonObject) -> str:
+    """Name what made a pod, as people know it: the Deployment, not its ReplicaSet."""
+    owner = next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), None)
+    if owner is None:
+        return f"Pod {metadata['name']}"
+    end = f"-{(metadata.get('labels') or {}).get(_HASH_LABEL, '')}"
+    if owner["kind"] == "ReplicaSet" and len(end) > 1 and owner["name"].endswith(end):
+        return f"Deployment {owner['name'].removesuffix(end)}"
+    return f"{owner['kind']} {owner['name']}"
