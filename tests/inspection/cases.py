@@ -22,9 +22,10 @@ from tests.inspection.api_server import ApiServer
 from webhook.cli.status_report import pods_table, text
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.inspection.cluster import observe
-from webhook.inspection.facts import Conclusion, Verdict, judge
+from webhook.inspection.facts import Conclusion
 from webhook.inspection.inspection import inspect
 from webhook.inspection.observations import Names, Observations
+from webhook.inspection.verdict import Verdict, judge
 
 FOLDER = Path(__file__).parent / "cases"
 CONFIGURATION = Path(__file__).parent.parent.parent / "deploy" / "base" / "webhook-configuration.yaml"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.inspection.cases import Case, all_cases, look
-from webhook.inspection.facts import Fact, Verdict
+from webhook.inspection.facts import Fact
 from webhook.inspection.questions import RIGHTS
+from webhook.inspection.verdict import Verdict
 
 CASES = all_cases()
 

@@ -49,8 +49,8 @@ def status(context: str | None, namespace: str, configuration: str, pods: bool, 
     from certs.events import wall_clock  # noqa: PLC0415
     from webhook.cli.status_report import as_json, pods_table, text  # noqa: PLC0415
     from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
-    from webhook.inspection.facts import judge  # noqa: PLC0415
     from webhook.inspection.inspection import inspect  # noqa: PLC0415
+    from webhook.inspection.verdict import judge  # noqa: PLC0415
 
     try:
         seen = asyncio.run(_observe(context, Names(namespace, configuration)))

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from webhook.inspection.facts import Conclusion, Fact, Verdict, Weight
+from webhook.inspection.facts import Conclusion, Fact, Weight
 from webhook.inspection.observations import Observations, Unseen, WorkerPod
+from webhook.inspection.verdict import Verdict
 
 MOST_LINES = 4
 """Lines of one kind: nobody reads the fifth before something is done about the first."""

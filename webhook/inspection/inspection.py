@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 
-from webhook.inspection.facts import Conclusion, Verdict, judge
+from webhook.inspection.facts import Conclusion
 from webhook.inspection.installation import about_installation
 from webhook.inspection.observations import Observations
 from webhook.inspection.population import about_namespaces, about_pods
+from webhook.inspection.verdict import Verdict, judge
 
 
 def inspect(seen: Observations, now: datetime.datetime) -> list[Conclusion]:
