@@ -245,7 +245,7 @@ def _unchainable(handler: Handler) -> str:
 
 def _check_volume(pod: Pod, mounted: Set[str], workers: Set[str]) -> None:
     for volume in pod.spec.volumes or ():
-        if volume.is_shared and not isinstance(volume.empty_dir, dict):
+        if volume.is_shared and not volume.empty_dir:
             raise Refused(
                 Reason.VOLUME_CONFLICT, detail=f"volume {VOLUME} is no emptyDir; give your volume another name"
             )

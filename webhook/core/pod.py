@@ -25,6 +25,10 @@ class Malformed(ValueError):
     """The object is no pod of the documented shape; the message says where and what was expected."""
 
 
+class Something(msgspec.Struct):
+    """An object of which only its presence matters."""
+
+
 class Exec(msgspec.Struct):
     """An exec handler."""
 
@@ -35,15 +39,15 @@ class Handler(msgspec.Struct):
     """A lifecycle handler or the action of a probe: which of the kinds it is."""
 
     exec: Exec | UnsetType | None = UNSET
-    http_get: JsonObject | None = msgspec.field(default=None, name="httpGet")
-    tcp_socket: JsonObject | None = msgspec.field(default=None, name="tcpSocket")
-    sleep: JsonObject | None = None
+    http_get: Something | None = msgspec.field(default=None, name="httpGet")
+    tcp_socket: Something | None = msgspec.field(default=None, name="tcpSocket")
+    sleep: Something | None = None
 
 
 class Probe(Handler):
     """A probe; its grace period, in seconds, is the pod's where it has none."""
 
-    grpc: JsonObject | None = None
+    grpc: Something | None = None
     grace: int | UnsetType | None = msgspec.field(default=UNSET, name="terminationGracePeriodSeconds")
 
 
@@ -74,7 +78,7 @@ class Container(msgspec.Struct):
     image: str | None = None
     command: Argv = UNSET
     args: Argv = UNSET
-    ports: list[JsonObject] | None = None
+    ports: list[Something] | None = None
     lifecycle: Lifecycle | UnsetType | None = UNSET
     liveness: Probe | None = msgspec.field(default=None, name="livenessProbe")
     readiness: Probe | None = msgspec.field(default=None, name="readinessProbe")
@@ -97,7 +101,7 @@ class Volume(msgspec.Struct):
     """A volume; of its kinds only the shared one matters."""
 
     name: str
-    empty_dir: JsonObject | UnsetType | None = msgspec.field(default=UNSET, name="emptyDir")
+    empty_dir: Something | UnsetType | None = msgspec.field(default=UNSET, name="emptyDir")
 
     @property
     def is_shared(self) -> bool:

@@ -18,6 +18,7 @@ from webhook.server.errors import JSON, error_response
 from webhook.server.metrics import CONTENT_TYPE, Metrics
 from webhook.server.mutation import PATH, Mutation
 from webhook.server.options import Limits
+from webhook.server.record import Record
 
 
 @dataclass(slots=True)
@@ -31,9 +32,10 @@ class Readiness:
 class Webhook(FastAPI):
     """The application; of its routes, the one that pods wait for is found without the way through all the layers."""
 
-    def __init__(self, mutation: Mutation) -> None:
+    def __init__(self, mutation: Mutation, record: Record) -> None:
         super().__init__(title="graceful-worker", openapi_url=None, redirect_slashes=False)
         self._mutation = mutation
+        self.record = record
         self.router.routes.append(Route(PATH, mutation, methods=["POST"]))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,10 +52,11 @@ def create_application(
     readiness: Readiness | None = None,
     clock: Callable[[], float] = perf_counter,
     events: Events | None = None,
-) -> FastAPI:
+) -> Webhook:
     """Build the application; `clock` counts seconds, `events` are those of the certificates."""
     metrics = Metrics(events or Events())
-    application = Webhook(Mutation(policy, limits or Limits(), metrics, clock))
+    record = Record(metrics)
+    application = Webhook(Mutation(policy, limits or Limits(), metrics, record, clock), record)
     ready = readiness or Readiness()
 
     @application.get("/healthz")
@@ -70,6 +73,7 @@ def create_application(
 
     @application.get("/metrics")
     async def expose_metrics() -> Response:
+        record.complete()
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
     @application.exception_handler(HTTPException)

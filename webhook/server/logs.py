@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 import traceback
@@ -34,51 +33,6 @@ class JsonFormatter(logging.Formatter):
             line["error"] = type(error).__name__
             line["stack"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(record.exc_info[2])]
         return msgspec.json.encode(line).decode()
-
-
-class ReviewLog:
-    """Writes a line for each review, in the form of all others.
-
-    By itself: the logging module takes 18 µs for the record and its way through the handlers, this TODO µs.
-    """
-
-    def __init__(self) -> None:
-        self._log = logging.getLogger(LOGGER)
-        self._second = 0
-        self._until_second = ""
-
-    def write(
-        self, uid: str, namespace: str, pod_name: str, outcome: str, reason: str, dry_run: bool, milliseconds: float
-    ) -> None:
-        """Write the line, unless reviews are not to be logged."""
-        if not self._log.isEnabledFor(logging.INFO):
-            return
-        line = _ReviewLine(
-            self._now(), "info", "review", uid, namespace, pod_name, outcome, reason, dry_run, milliseconds
-        )
-        # One call for a line that is shorter than a pipe's 4 KiB: lines of several writers do not mix.
-        os.write(1, msgspec.json.encode(line) + b"\n")
-
-    def _now(self) -> str:
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._until_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._until_second}.{int((now - second) * 1000):03d}Z"
-
-
-class _ReviewLine(msgspec.Struct):
-    time: str
-    level: str
-    message: str
-    uid: str
-    namespace: str
-    generate_name: str = msgspec.field(name="generateName")
-    outcome: str
-    reason: str
-    dry_run: bool = msgspec.field(name="dryRun")
-    ms: float
 
 
 def configure_logs(level: str) -> logging.Logger:

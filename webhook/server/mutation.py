@@ -14,12 +14,15 @@ from webhook.core.decision import Policy
 from webhook.core.reasons import Reason
 from webhook.server import review as admission
 from webhook.server.errors import JSON, error_response
-from webhook.server.logs import FIELDS, LOGGER, ReviewLog, clip
+from webhook.server.logs import FIELDS, LOGGER
 from webhook.server.metrics import Metrics
 from webhook.server.options import Limits
+from webhook.server.record import Record
 from webhook.server.verdicts import Verdicts
 
 PATH = "/mutate"
+WHOLE_ANSWER = "graceful_worker.whole_answer"
+"""The extension of a server that takes the content of an answer in one call."""
 _JSON = JSON.encode()
 _ERRORS = {
     Reason.REVIEW_INVALID: HTTPStatus.BAD_REQUEST,
@@ -45,14 +48,19 @@ class Mutation:
     """Answers admission reviews."""
 
     def __init__(
-        self, policy: Policy, limits: Limits, metrics: Metrics, clock: Callable[[], float] = perf_counter
+        self,
+        policy: Policy,
+        limits: Limits,
+        metrics: Metrics,
+        record: Record,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._verdicts = Verdicts(policy)
         self._limits = limits
         self._metrics = metrics
+        self._record = record
         self._clock = clock
         self._log = logging.getLogger(LOGGER)
-        self._reviews = ReviewLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one review, or reject what is none."""
@@ -68,6 +76,11 @@ class Mutation:
             self._log.exception("a defect: this review gets no answer")
             await self._reject(Rejected(Reason.DEFECT), started)(scope, receive, send)
             return
+        # Taken out, because it holds the request, which holds it: garbage that only a collection would find.
+        answer = scope.get("extensions", {}).pop(WHOLE_ANSWER, None)
+        if answer is not None:
+            answer(content)
+            return
         headers = [(b"content-length", b"%d" % len(content)), (b"content-type", _JSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
@@ -79,26 +92,13 @@ class Mutation:
             raise Rejected(Reason.REVIEW_INVALID, str(invalid)) from None
         verdict = self._verdicts.on(request)
         content = admission.answer(request, verdict)
-        self._record(request, verdict, self._clock() - started)
+        self._record.add(request, verdict, self._clock() - started)
         return content
-
-    def _record(self, request: admission.Request, verdict: admission.Verdict, seconds: float) -> None:
-        outcome, reason = verdict.outcome, verdict.reason
-        self._metrics.observe(outcome, reason, dry_run=request.dry_run, seconds=seconds)
-        self._reviews.write(
-            clip(request.uid),
-            clip(request.namespace),
-            clip(request.pod_name),
-            outcome.value,
-            reason.value,
-            request.dry_run,
-            round(seconds * 1000, 3),
-        )
 
     def _reject(self, rejected: Rejected, started: float) -> Response:
         reason = rejected.reason
         seconds = self._clock() - started
-        self._metrics.observe(reason.kind, reason, dry_run=False, seconds=seconds)
+        self._metrics.observe(reason, outcome=reason.kind, dry_run=False, seconds=seconds)
         fields = {"outcome": reason.kind.value, "reason": reason.value, "ms": round(seconds * 1000, 3)}
         self._log.warning("rejected", extra={FIELDS: fields})
         headers = {"connection": "close"} if reason in _UNREAD else {}
@@ -112,15 +112,16 @@ class Mutation:
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > self._limits.body_bytes:
             raise self._too_large()
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        while message["type"] == "http.request" and len(body) <= self._limits.body_bytes:
-            if not message.get("more_body"):
-                return body
+        pieces: list[bytes] = []
+        size = 0
+        while size <= self._limits.body_bytes:
             message = await receive()
-            body += message.get("body", b"")
-        if message["type"] != "http.request":  # the patience of one of the two is over
-            raise Rejected(Reason.REVIEW_TOO_SLOW)
+            if message["type"] != "http.request":  # the patience of one of the two is over
+                raise Rejected(Reason.REVIEW_TOO_SLOW)
+            pieces.append(message["body"])
+            size += len(message["body"])
+            if not message["more_body"] and size <= self._limits.body_bytes:
+                return b"".join(pieces)
         raise self._too_large()
 
     def _too_large(self) -> Rejected:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from webhook.core.reasons import Reason
 from webhook.server.application import Readiness
 from webhook.server.errors import JSON, error_content
+from webhook.server.mutation import WHOLE_ANSWER
 from webhook.server.options import ServerOptions
 
 HEAD_BYTES = 64 * 1024
 """Bytes of header names and values in one request: an API server sends well under one KiB."""
 LAST_SECONDS = 1.0
 """How long, when the server ends, a connection has for a request that may be on its way."""
+_ANSWER_HEAD = f"HTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\ncontent-length: ".encode()
 TOO_LARGE = "The head of the request is over the limit."
 
 
@@ -93,6 +97,8 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError(TOO_LARGE)
         self._arrived = 0
         super().on_headers_complete()
+        extensions: dict[str, Any] = {WHOLE_ANSWER: partial(_answer, self.cycle)}
+        self.scope["extensions"] = extensions
         if self.readiness.draining:
             self.close_when_answered()
 
@@ -160,6 +166,19 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _answer(cycle: RequestResponseCycle, content: bytes) -> None:
+    """Answer a request in one piece; in two, as ASGI has it, it is encrypted and sent in two: 12 µs more."""
+    if cycle.disconnected:
+        return
+    close = b"" if cycle.keep_alive else b"connection: close\r\n"
+    cycle.transport.write(b"".join((_ANSWER_HEAD, b"%d\r\n%b\r\n" % (len(content), close), content)))
+    cycle.response_started = cycle.response_complete = True
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
 
 
 def protocol_class(options: ServerOptions, state: Readiness) -> type[LimitedProtocol]:

@@ -138,11 +138,11 @@ def reviewed_elsewhere(request: Request) -> Reason | None:
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What becomes of a pod, and all of the response that says so but for the request's uid, as JSON."""
+    """What becomes of a pod, and the end of the answer that says so, as JSON: all that stands behind the uid."""
 
     outcome: Kind
     reason: Reason
-    response: bytes
+    behind_uid: bytes
 
 
 def review(request: Request, policy: Policy) -> Verdict:
@@ -168,7 +168,7 @@ def _verdict(injection: Injection) -> Verdict:
     warnings = injection.warnings
     if warnings:
         response["warnings"] = warnings
-    return Verdict(decision.outcome, decision.reason, msgspec.json.encode(response))
+    return Verdict(decision.outcome, decision.reason, b",%b}" % msgspec.json.encode(response)[1:])
 
 
 _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSION.encode(), KIND.encode())
@@ -176,8 +176,7 @@ _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSIO
 
 def answer(request: Request, verdict: Verdict) -> bytes:
     """Write the AdmissionReview that carries a verdict to the API server."""
-    # The uid goes in front of the response's other fields.
-    return b"%s%s,%s}" % (_BEFORE_UID, msgspec.json.encode(request.uid), verdict.response[1:])
+    return b"".join((_BEFORE_UID, msgspec.json.encode(request.uid), verdict.behind_uid))
 
 
 def _audit_annotations(decision: Decision) -> dict[str, str]:

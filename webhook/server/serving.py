@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -95,8 +96,9 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     events = Events()
     served, source = await make_certificate(options.tls, events)
     readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
+    application = create_application(policy, options.limits, readiness, events=events)
     config = uvicorn.Config(
-        create_application(policy, options.limits, readiness, events=events),
+        application,
         host=options.host,
         port=options.port,
         ssl_context_factory=lambda *_: served.context,
@@ -112,10 +114,14 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         timeout_keep_alive=options.idle_seconds,
         timeout_graceful_shutdown=options.finish_seconds,
     )
+    # What is alive now is so for ever. Looked at in every full collection, it would hold up an answer by 20 ms.
+    gc.collect()
+    gc.freeze()
     care = asyncio.create_task(source.run())
     try:
         await DrainingServer(config, readiness, options.drain_seconds).serve()
     finally:
+        application.record.complete()
         care.cancel()
         with suppress(asyncio.CancelledError):
             await care

@@ -44,7 +44,7 @@ class Verdicts:
         return verdict
 
     def _remember(self, alike: bytes, verdict: Verdict) -> None:
-        if len(alike) + len(verdict.response) > LARGEST:
+        if len(alike) + len(verdict.behind_uid) > LARGEST:
             return
         if len(self._known) >= MOST:
             del self._known[next(iter(self._known))]
