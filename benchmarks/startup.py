@@ -11,7 +11,7 @@ from benchmarks.effort import Effort
 from benchmarks.places import PYTHON, ROOT, SERVER_CORE, Certificate
 from benchmarks.servers import contender, running
 
-IMPORTED = "import webhook.cli.commands, webhook.server.serving"
+IMPORTED = "import webhook.cli.serve, webhook.server.serving"
 _LINE = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s*([\w.]+)$", re.MULTILINE)
 
 

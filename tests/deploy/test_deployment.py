@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.deploy.rendered import Manifest, every_installation, installed, only
-from webhook.cli.commands import ENVIRONMENT_PREFIX, serve_command
+from webhook.cli.serve import serve_command
+from webhook.cli.settings import ENVIRONMENT_PREFIX
 from webhook.server.options import ServerOptions
 
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(ServerOptions)}

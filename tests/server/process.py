@@ -128,7 +128,8 @@ class Server:
         return lines
 
     def log_of(self, uid: str) -> dict[str, Any]:
-        """Return the one line about a review."""
+        """Return the one line about a review, which may come a moment after the answer."""
+        wait_for(lambda: any(line.get("uid") == uid for line in self.log()))
         (line,) = (line for line in self.log() if line.get("uid") == uid)
         return line
 

@@ -1,0 +1,144 @@
+"""The commands that work on manifests: inject, uninject, diff, explain."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+import click
+
+from webhook.cli.explanation import difference, explain
+from webhook.cli.failure import fail
+from webhook.cli.manifests import Manifest, Unreadable, read_manifest
+from webhook.cli.settings import grace_period_setting
+from webhook.core.decision import Policy
+from webhook.core.injection import Injection, inject
+from webhook.core.pod import Malformed
+from webhook.core.reasons import Kind
+from webhook.core.refusal import Refused
+from webhook.core.restoring import restore
+
+files_option = click.option(
+    "-f",
+    "--filename",
+    "filenames",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="Manifest to read, YAML or JSON; - is standard input. May be given several times.",
+)
+only_labelled_option = click.option(
+    "--only-labelled",
+    is_flag=True,
+    help="Leave pods alone that do not bear the label graceful-worker=enabled themselves. Without this, the pods "
+    "are taken to be in a labelled namespace.",
+)
+
+
+@click.command("inject")
+@files_option
+@only_labelled_option
+@grace_period_setting
+def inject_command(filenames: tuple[str, ...], only_labelled: bool, grace_period: int) -> None:
+    """Write manifests with their workers protected to standard output.
+
+    Comments and order stay. Where one pod is refused, nothing is written, and the exit code is 1.
+    """
+    manifests = _read(filenames)
+    _inject_all(manifests, Policy(grace_period, only_labelled))
+    _write(manifests)
+
+
+@click.command("uninject")
+@files_option
+def uninject_command(filenames: tuple[str, ...]) -> None:
+    """Write injected manifests as they were before to standard output."""
+    manifests = _read(filenames)
+    for manifest in manifests:
+        for template in list(manifest.templates):
+            try:
+                operations = restore(template.pod)
+            except Refused as refused:
+                fail(f"{manifest.path}, {template.title}: {refused.finding}")
+            except Malformed as malformed:
+                fail(f"{manifest.path}, {template.title}: {malformed}")
+            manifest.text.apply(template.document, template.absolute(operations))
+    _write(manifests)
+
+
+@click.command("diff")
+@files_option
+@only_labelled_option
+@grace_period_setting
+def diff_command(filenames: tuple[str, ...], only_labelled: bool, grace_period: int) -> None:
+    """Show what inject would change; the exit code is 0 for nothing, 1 for something, 2 for an error."""
+    manifests = _read(filenames, exit_code=2)
+    before = [manifest.text.text for manifest in manifests]
+    _inject_all(manifests, Policy(grace_period, only_labelled), exit_code=2)
+    differences = [
+        difference(manifest.path, text, manifest.text.text) for manifest, text in zip(manifests, before, strict=True)
+    ]
+    click.echo("".join(differences), nl=False)
+    sys.exit(1 if any(differences) else 0)
+
+
+@click.command("explain")
+@files_option
+@only_labelled_option
+@grace_period_setting
+def explain_command(filenames: tuple[str, ...], only_labelled: bool, grace_period: int) -> None:
+    """Say, container by container, what would be done and why, or why nothing would be.
+
+    The exit code is 1 where a pod would be refused.
+    """
+    policy = Policy(grace_period, only_labelled)
+    refused = False
+    for manifest in _read(filenames):
+        templates = list(manifest.templates)
+        if not templates:
+            click.echo(f"{manifest.path}: no pod and no pod template in it.")
+        for template in templates:
+            injection = inject(template.pod, policy)
+            click.echo("\n".join(explain(manifest.path, template, injection)))
+            refused = refused or injection.decision.outcome is Kind.REFUSED
+    sys.exit(1 if refused else 0)
+
+
+def _read(filenames: Iterable[str], exit_code: int = 1) -> list[Manifest]:
+    try:
+        return [read_manifest(filename) for filename in filenames]
+    except Unreadable as unreadable:
+        fail(str(unreadable), exit_code)
+
+
+def _inject_all(manifests: Iterable[Manifest], policy: Policy, exit_code: int = 1) -> None:
+    """Inject into all templates, and tell about those that are refused, left alone, or deserve a warning."""
+    refusals: list[str] = []
+    for manifest in manifests:
+        for template in list(manifest.templates):
+            injection = inject(template.pod, policy)
+            place = f"{manifest.path}, {template.title}"
+            if injection.refusal:
+                refusals.append(f"{place}: {injection.decision.verdict} [{injection.decision.reason.value}]")
+                continue
+            _tell(place, injection)
+            manifest.text.apply(template.document, template.absolute(injection.patch))
+    if refusals:
+        fail("\n".join(refusals), exit_code)
+
+
+def _tell(place: str, injection: Injection) -> None:
+    decision = injection.decision
+    if decision.outcome is Kind.LEFT_ALONE:
+        click.echo(f"{place}: left alone: {decision.verdict} [{decision.reason.value}]", err=True)
+    for finding in decision.findings:
+        if finding.reason.kind is Kind.WARNING:
+            click.echo(f"{place}: warning: {finding} [{finding.reason.value}]", err=True)
+
+
+def _write(manifests: Iterable[Manifest]) -> None:
+    for position, manifest in enumerate(manifests):
+        text = manifest.text.text
+        if position and not text.startswith("---"):
+            click.echo("---")
+        click.echo(text, nl=not text.endswith("\n"))

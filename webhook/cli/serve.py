@@ -1,0 +1,104 @@
+"""The command that serves the webhook."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from certs.terms import Terms
+from webhook.cli.failure import fail
+from webhook.cli.settings import Duration, grace_period_setting, setting
+from webhook.core.decision import Policy
+from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, ServerOptions
+
+
+@click.command("serve")
+@setting("--host", default="0.0.0.0", help="Address to listen on.")  # noqa: S104 - a pod has to
+@setting("--port", type=click.IntRange(0, 65535), default=8443, help="Port to listen on.")
+@setting("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate chain, PEM.")
+@setting("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM.")
+@setting("--namespace", help="Namespace of the webhook; without --tls-cert it keeps a CA of its own there.")
+@setting("--service", default="graceful-worker", help="Service by which the API server calls.")
+@setting("--ca-secret", default="graceful-worker-ca", help="Secret that keeps the CA.")
+@setting("--configuration", default="graceful-worker", help="MutatingWebhookConfiguration to keep the CA bundle of.")
+@setting("--cluster-domain", default="cluster.local", help="Domain of the cluster's Services.")
+@setting(
+    "--extra-host",
+    "extra_hosts",
+    multiple=True,
+    help="DNS name or IP address to have in the certificate, too: for a configuration that calls by url.",
+)
+@setting("--ca-days", type=click.IntRange(1, 3650), default=365, help="Days that a CA is valid.")
+@setting("--certificate-validity", type=Duration(), default="24h", help="How long a certificate is valid.")
+@setting(
+    "--propagation",
+    type=Duration(),
+    default="5s",
+    help="How long API servers take to learn of a changed bundle, at most.",
+)
+@grace_period_setting
+@setting(
+    "--body-limit",
+    type=click.IntRange(min=1024),
+    default=Limits().body_bytes,
+    help="Bytes of the largest request body.",
+)
+@setting(
+    "--drain", type=click.FloatRange(0, 600), default=DRAIN_SECONDS, help="Seconds to go on serving after SIGTERM."
+)
+@setting(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="What is logged."
+)
+def serve_command(
+    host: str,
+    port: int,
+    grace_period: int,
+    body_limit: int,
+    drain: float,
+    log_level: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    **cluster: Any,
+) -> None:
+    """Serve the webhook over HTTPS: POST /mutate, and /healthz, /readyz, /metrics.
+
+    The certificate is that of --tls-cert and --tls-key, which is read anew when it changes; without these, the webhook
+    keeps a CA of its own in the cluster.
+    """
+    from certs.authority import Unusable  # noqa: PLC0415 - only serving needs these, and they cost half a second
+    from webhook.server.serving import serve  # noqa: PLC0415
+
+    tls = _tls(tls_cert, tls_key, **cluster)
+    options = ServerOptions(host, port, tls, Limits(body_bytes=body_limit), drain_seconds=drain, log_level=log_level)
+    try:
+        serve(Policy(grace_period), options)
+    except Unusable as unusable:
+        fail(str(unusable))
+
+
+def _tls(
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    namespace: str | None,
+    service: str,
+    ca_secret: str,
+    configuration: str,
+    cluster_domain: str,
+    extra_hosts: tuple[str, ...],
+    ca_days: int,
+    certificate_validity: int,
+    propagation: int,
+) -> Files | Cluster:
+    if tls_cert and tls_key:
+        return Files(tls_cert, tls_key)
+    if tls_cert or tls_key:
+        fail("--tls-cert and --tls-key belong together: give both, or neither to have a CA kept in the cluster")
+    if not namespace:
+        fail("give --tls-cert and --tls-key, or --namespace to have a CA kept in the cluster")
+    terms = Terms(
+        datetime.timedelta(days=ca_days), datetime.timedelta(seconds=certificate_validity), float(propagation)
+    )
+    return Cluster(namespace, service, ca_secret, configuration, cluster_domain, extra_hosts, terms)
