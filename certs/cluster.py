@@ -1,6 +1,6 @@
 """The cluster's part of the rotation: the Secret and the live configuration, read, changed and watched.
 
-By lightkube: made for this, asynchronous, 40 ms and 5 MB more than the server without it.
+By lightkube: made for this, asynchronous, 40 ms and 10 MiB more than the server without it.
 """
 
 from __future__ import annotations

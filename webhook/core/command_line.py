@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 import msgspec
 
@@ -71,13 +71,18 @@ class Launchers:
     def __init__(self, launchers: Sequence[Launcher]) -> None:
         names = [(name, launcher) for launcher in launchers for name in launcher.names]
         self._exact = {name: launcher for name, launcher in names if "*" not in name}
-        self._globs = [(name, launcher) for name, launcher in names if "*" in name]
+        self._globs = [(re.compile(translate(name)), launcher) for name, launcher in names if "*" in name]
 
     def find(self, word: str) -> Launcher | None:
         """Find the launcher that a word runs; a version behind its name is ignored."""
         name = basename(word)
         found = self._exact.get(name) or self._exact.get(name.rstrip(_VERSION))
-        return found or next((launcher for known, launcher in self._globs if fnmatchcase(name, known)), None)
+        if found:
+            return found
+        for pattern, launcher in self._globs:
+            if pattern.match(name):
+                return launcher
+        return None
 
 
 def read_command_line(argv: Sequence[str], launchers: Launchers) -> CommandLine:

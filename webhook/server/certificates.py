@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from certs.authority import Leaf
+from certs.authority import Leaf, Unusable
 from certs.events import Events
 from certs.files import FileCertificate, read_leaf
 from certs.serving import ServedCertificate
@@ -27,7 +27,7 @@ async def make_certificate(tls: Files | Cluster, events: Events) -> tuple[Served
     """Return the certificate to begin with, and what exchanges it.
 
     Raises:
-        Unusable: the files hold no pair that can be used.
+        Unusable: the files hold no pair that can be used, or there is no cluster to keep one in.
 
     """
     if isinstance(tls, Files):
@@ -40,11 +40,18 @@ async def make_certificate(tls: Files | Cluster, events: Events) -> tuple[Served
 
 
 async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -> CertificateSource:
-    from lightkube import AsyncClient  # noqa: PLC0415 - files need no client for the cluster
+    from lightkube import AsyncClient, ConfigError  # noqa: PLC0415 - files need no client for the cluster
 
     from certs import cluster  # noqa: PLC0415
     from certs.controller import Controller, hosts_of  # noqa: PLC0415
 
     names = cluster.Names(tls.namespace, tls.secret, tls.configuration)
     hosts = (*hosts_of(tls.service, tls.namespace, tls.domain), *tls.extra_hosts)
-    return Controller(cluster.Cluster(AsyncClient(), names), served, hosts, events, tls.terms)
+    try:
+        client = AsyncClient()
+    except ConfigError as error:
+        raise Unusable(
+            f"a CA can be kept in a cluster only: there is no service account here, and {error}; "
+            "run it in a pod, set KUBECONFIG, or give --tls-cert and --tls-key"
+        ) from None
+    return Controller(cluster.Cluster(client, names), served, hosts, events, tls.terms)

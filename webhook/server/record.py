@@ -35,8 +35,8 @@ class Reviewed(NamedTuple):
 class Record:
     """Counts reviews and writes a line for each.
 
-    Not at once, and not by the logging module. One by one, it took 45 µs of the 120 of a review: 18 in the logging
-    module, 10 for a call of the kernel, and the rest because each leaves the processor's caches cold for the next.
+    Many at once, because all of this is in the processor's caches then (98 µs of CPU for a whole review in place of 104),
+    and not by the logging module, which takes 8 µs for a line in place of 2.
     """
 
     def __init__(self, metrics: Metrics) -> None:

@@ -114,7 +114,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         timeout_keep_alive=options.idle_seconds,
         timeout_graceful_shutdown=options.finish_seconds,
     )
-    # What is alive now is so for ever. Looked at in every full collection, it would hold up an answer by 20 ms.
+    # What is alive now is so for ever. Looked at in every full collection, it would hold up an answer by several ms.
     gc.collect()
     gc.freeze()
     care = asyncio.create_task(source.run())
