@@ -76,7 +76,6 @@ def _of_comparison(results: Results) -> Figures:
     if not mine:
         return found
     found["resident"] = max(run["resident"] for run in mine)
-    found["p999_jump"] = max(run["p999"] for run in mine) / min(run["p999"] for run in mine)
     for other, name in ((TUTORIAL, "times_tutorial"), (BARE, "part_of_bare")):
         theirs = runs(results, other, 8)
         if theirs:

@@ -78,3 +78,13 @@ def test_a_large_pod_is_not_remembered() -> None:
     for _ in range(2):
         assert verdicts.on(request_of(pod)) == review(request_of(pod), Policy())
     assert len(verdicts) == 0
+
+
+def test_a_pod_that_is_asked_for_again_and_again_stays_remembered() -> None:
+    verdicts = Verdicts(Policy())
+    often = {"spec": {"containers": [{"name": "often", "command": ["celery", "worker"]}]}}
+    first = verdicts.on(request_of(often))
+    for number in range(2 * MOST):
+        container = {"name": f"worker-{number}", "command": ["celery", "worker"]}
+        verdicts.on(request_of({"spec": {"containers": [container]}}))
+        assert verdicts.on(request_of(often)) is first

@@ -8,10 +8,10 @@ from webhook.core.decision import Policy
 from webhook.core.pod import Metadata, Pod, drop_other_volumes
 from webhook.server.review import Request, Verdict, review, reviewed_elsewhere
 
-MOST = 256
+MOST = 128
 """Pods that are remembered: several times the templates that a busy cluster rolls out at once."""
 LARGEST = 64 * 1024
-"""Bytes of a pod and its answer that are worth remembering, so that all of them take 16 MiB at worst, 4 MiB mostly."""
+"""Bytes of a pod and its answer that are worth remembering, so that all of them take 8 MiB at worst, 2 MiB mostly."""
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -37,13 +37,12 @@ class Verdicts:
         if not isinstance(pod, Pod) or reviewed_elsewhere(request):
             return review(request, self._policy)
         alike = _alike(pod)
-        verdict = self._known.get(alike)
-        if verdict is None:
-            verdict = review(request, self._policy)
-            self._remember(alike, verdict)
+        verdict = self._known.pop(alike, None) or review(request, self._policy)
+        self._remember(alike, verdict)
         return verdict
 
     def _remember(self, alike: bytes, verdict: Verdict) -> None:
+        """Put a verdict behind all others, so that the first one is that which nobody has asked for the longest."""
         if len(alike) + len(verdict.behind_uid) > LARGEST:
             return
         if len(self._known) >= MOST:
