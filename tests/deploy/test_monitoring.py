@@ -55,7 +55,7 @@ def expressions() -> Iterator[str]:
 def own_metrics() -> set[str]:
     """Return the names of all series that the program has; one without a value yet has a line that says its type."""
     metrics = Metrics(Events())
-    metrics.observe(Kind.PROTECTED, Reason.INJECTED, dry_run=False, seconds=0.001)
+    metrics.observe(Reason.INJECTED, outcome=Kind.PROTECTED, dry_run=False, seconds=0.001)
     names = re.findall(r"^(?:# TYPE )?(graceful_worker_\w+)", metrics.exposition().decode(), re.MULTILINE)
     return set(names)
 
