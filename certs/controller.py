@@ -118,7 +118,7 @@ class Controller:
         leaf = self._served.leaf if self._signed else None
         elapsed = time.monotonic() - self._since
         host = self._hosts[0]
-        if reading.vault is not None and all(bundle == reading.vault.trusted for bundle in reading.bundles):
+        if reading.vault and reading.bundles and all(bundle == reading.vault.trusted for bundle in reading.bundles):
             self._published = reading.vault.trusted
         sight = Sight(now, reading.bundles, reading.vault, reading.requested, self._known, elapsed, leaf, host)
         self._sight = sight
@@ -136,12 +136,13 @@ class Controller:
         self._events.rotations += bool(promoted and reading.vault and reading.vault.current)
 
     def _tell_of(self, step: Publish) -> None:
-        if step.certificates != self._published:
+        if step.certificates == self._published:
+            # They were there before, so somebody else took them away.
+            self._events.healings += 1
+            self._log.warning("every bundle holds the CAs again: somebody had changed one")
+        else:
             self._log.info("every bundle holds the CAs of the vault now")
-            return
-        # They were there before, so somebody else took them away.
-        self._events.healings += 1
-        self._log.warning("every bundle holds the CAs again: somebody had changed one")
+        self._published = step.certificates
 
     def _sign(self, step: Sign, sight: Sight) -> None:
         leaf = step.authority.issue(self._hosts, BEGIN, step.end)

@@ -78,6 +78,37 @@ def test_pipelined_requests_are_answered_in_order(server: Server, messenger: Rev
             assert connection.answer().response["uid"] == uid_of(review)
 
 
+def test_more_requests_than_one_client_can_wait_for_are_not_taken_ahead(server: Server) -> None:
+    with server.connect() as connection:
+        connection.send(post(GOOD_BODY) * 50)
+        statuses = []
+        while not statuses or statuses[-1] == 200:
+            statuses.append(connection.answer().status)
+    assert statuses[-1] == 400
+
+
+def test_a_client_that_sends_on_and_reads_nothing_does_not_fill_the_memory(server: Server) -> None:
+    before = server.resident_kib
+    request = post(GOOD_BODY)
+    with server.connect() as connection:
+        sender = threading.Thread(target=dribble_pieces, args=(connection, request, 3000))
+        sender.start()
+        sender.join(10)
+        growth = server.resident_kib - before
+        with suppress(OSError):
+            connection.socket.shutdown(socket.SHUT_RDWR)
+        sender.join()
+    assert growth < 8 * 1024
+
+
+def dribble_pieces(connection: Connection, piece: bytes, count: int) -> None:
+    """Send the same again and again, a little at a time, so that no more are ahead than the server takes."""
+    with suppress(OSError):
+        for _ in range(count):
+            connection.send(piece)
+            time.sleep(0.001)
+
+
 def test_http_1_0_is_answered_and_closed(server: Server) -> None:
     with server.connect() as connection:
         request = head("POST", "/mutate", {**JSON, "content-length": str(len(GOOD_BODY))}, version="1.0")

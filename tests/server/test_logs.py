@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from certs.events import Events
+from webhook.core.decision import Policy
 from webhook.core.reasons import Kind, Reason
 from webhook.server.logs import LONGEST_VALUE, configure_logs
+from webhook.server.metrics import Metrics
+from webhook.server.record import Record
+from webhook.server.review import read_review as read_request
+from webhook.server.review import review as decide_on
 
 from .process import Server, Servers, wait_for
 from .samples import Review, fresh, read_review, uid_of, with_pod
@@ -227,3 +237,21 @@ def test_what_libraries_have_to_say_is_one_line_of_json_too(name: str, capfd: py
     output, errors = capfd.readouterr()
     assert errors == ""
     assert json.loads(output)["message"] == "two\nlines"
+
+
+def test_a_log_that_nobody_takes_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch, messenger: Review) -> None:
+    configure_logs("info")
+    metrics = Metrics(Events())
+    record = Record(metrics)
+    request = read_request(json.dumps(messenger).encode())
+
+    async def review() -> None:
+        record.add(request, decide_on(request, Policy()), 0.001)
+
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        asyncio.run(review())
+        record.complete()
+        with suppress(OSError):
+            full.close()
+    assert b'reason="injected"' in metrics.exposition()

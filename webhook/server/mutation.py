@@ -79,7 +79,7 @@ class Mutation:
         # Taken out, because it holds the request, which holds it: garbage that only a collection would find.
         answer = scope.get("extensions", {}).pop(WHOLE_ANSWER, None)
         if answer is not None:
-            answer(content)
+            await answer(content)
             return
         headers = [(b"content-length", b"%d" % len(content)), (b"content-type", _JSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import time
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -65,8 +66,10 @@ class Record:
                 verdict.reason, outcome=verdict.outcome, dry_run=review.dry_run, seconds=review.seconds
             )
         if waiting and self._log.isEnabledFor(logging.INFO):
-            sys.stdout.buffer.write(b"".join(map(self._lines.line, waiting)))
-            sys.stdout.buffer.flush()
+            # A log that nobody takes is no reason to refuse a pod; the logging module passes over it, too.
+            with suppress(OSError, ValueError):
+                sys.stdout.buffer.write(b"".join(map(self._lines.line, waiting)))
+                sys.stdout.buffer.flush()
 
 
 class _Line(msgspec.Struct):
