@@ -116,23 +116,32 @@ class Replicas:
         async with await asyncio.start_server(self._connect, "127.0.0.1", self.port):
             while not self._over.is_set():
                 await asyncio.sleep(0.1)
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.sleep(0.1)  # in which what was closed goes away
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ready = [replica for replica in self.running if replica.ready]
         self.turned_away += not ready
-        if ready:
-            with suppress(OSError):
-                to = await asyncio.open_connection("127.0.0.1", random.choice(ready).port)
-                await asyncio.gather(_copy(reader, to[1]), _copy(to[0], writer))
-        writer.close()
+        try:
+            if ready:
+                with suppress(OSError):
+                    to = await asyncio.open_connection("127.0.0.1", random.choice(ready).port)
+                    await asyncio.gather(_copy(reader, to[1]), _copy(to[0], writer))
+        finally:
+            writer.close()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    try:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+    finally:
+        writer.close()
 
 
 @contextmanager
