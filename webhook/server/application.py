@@ -1,4 +1,4 @@
-"""The FastAPI application: routes, limits, and the record of every review in log and metrics."""
+"""The FastAPI application: its routes, and what the kubelet and Prometheus are told."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def create_application(
     """Build the application; `clock` counts seconds, `events` are those of the certificates."""
     metrics = Metrics(events or Events())
     record = Record(metrics)
-    application = Webhook(Mutation(policy, limits or Limits(), metrics, record, clock), record)
+    application = Webhook(Mutation(policy, limits or Limits(), record, clock), record)
     ready = readiness or Readiness()
 
     @application.get("/healthz")

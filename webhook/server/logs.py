@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 import traceback
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "time": timestamp(record.created),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
@@ -45,6 +46,17 @@ def configure_logs(level: str) -> logging.Logger:
         logger.setLevel(level.upper())
         logger.propagate = name == "uvicorn.error"
     return logging.getLogger(LOGGER)
+
+
+def timestamp(at: float) -> str:
+    """Write a time, in seconds since 1970, as all lines of the log have it."""
+    second = int(at)
+    return f"{_until_second(second)}.{int((at - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _until_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def clip(value: str) -> str:

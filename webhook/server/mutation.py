@@ -1,4 +1,4 @@
-"""The route that answers admission reviews, as plain ASGI: its limits, and the record of each in log and metrics."""
+"""The route that answers admission reviews, as plain ASGI, and its limits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from webhook.core.decision import Policy
 from webhook.core.reasons import Reason
 from webhook.server import review as admission
 from webhook.server.errors import JSON, error_response
-from webhook.server.logs import FIELDS, LOGGER
-from webhook.server.metrics import Metrics
+from webhook.server.logs import LOGGER
 from webhook.server.options import Limits
 from webhook.server.record import Record
 from webhook.server.verdicts import Verdicts
@@ -51,13 +50,11 @@ class Mutation:
         self,
         policy: Policy,
         limits: Limits,
-        metrics: Metrics,
         record: Record,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._verdicts = Verdicts(policy)
         self._limits = limits
-        self._metrics = metrics
         self._record = record
         self._clock = clock
         self._log = logging.getLogger(LOGGER)
@@ -97,10 +94,7 @@ class Mutation:
 
     def _reject(self, rejected: Rejected, started: float) -> Response:
         reason = rejected.reason
-        seconds = self._clock() - started
-        self._metrics.observe(reason, outcome=reason.kind, dry_run=False, seconds=seconds)
-        fields = {"outcome": reason.kind.value, "reason": reason.value, "ms": round(seconds * 1000, 3)}
-        self._log.warning("rejected", extra={FIELDS: fields})
+        self._record.reject(reason, self._clock() - started)
         headers = {"connection": "close"} if reason in _UNREAD else {}
         message = f"{reason.sentence} {rejected.detail}".rstrip()
         return error_response(_ERRORS[reason], reason.value, message, headers)

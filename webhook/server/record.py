@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from webhook.server.logs import LOGGER, clip
+from webhook.core.reasons import Reason
+from webhook.server.logs import FIELDS, LOGGER, clip, timestamp
 from webhook.server.metrics import Metrics
 from webhook.server.review import Request, Verdict
 
@@ -44,7 +45,6 @@ class Record:
         self._metrics = metrics
         self._log = logging.getLogger(LOGGER)
         self._waiting: list[Reviewed] = []
-        self._lines = _Lines()
 
     def add(self, request: Request, verdict: Verdict, seconds: float) -> None:
         """Record a review soon."""
@@ -57,6 +57,12 @@ class Record:
         elif len(waiting) >= MOST_REVIEWS:
             self.complete()
 
+    def reject(self, reason: Reason, seconds: float) -> None:
+        """Record a request that got no verdict; these are few, so at once."""
+        self._metrics.observe(reason, outcome=reason.kind, dry_run=False, seconds=seconds)
+        fields = {"outcome": reason.kind.value, "reason": reason.value, "ms": round(seconds * 1000, 3)}
+        self._log.warning("rejected", extra={FIELDS: fields})
+
     def complete(self) -> None:
         """Record what has not been so far."""
         waiting, self._waiting = self._waiting, []
@@ -68,7 +74,7 @@ class Record:
         if waiting and self._log.isEnabledFor(logging.INFO):
             # A log that nobody takes is no reason to refuse a pod; the logging module passes over it, too.
             with suppress(OSError, ValueError):
-                sys.stdout.buffer.write(b"".join(map(self._lines.line, waiting)))
+                sys.stdout.buffer.write(b"".join(map(_line, waiting)))
                 sys.stdout.buffer.flush()
 
 
@@ -85,33 +91,21 @@ class _Line(msgspec.Struct):
     ms: float
 
 
-class _Lines:
-    """Writes lines in the form of all others in the log."""
+_LINE = msgspec.json.Encoder()
 
-    def __init__(self) -> None:
-        self._encode = msgspec.json.Encoder().encode
-        self._second = 0
-        self._until_second = ""
 
-    def line(self, review: Reviewed) -> bytes:
-        reason = review.verdict.reason
-        line = _Line(
-            self._time(review.at),
-            "info",
-            "review",
-            clip(review.uid),
-            clip(review.namespace),
-            clip(review.pod_name),
-            review.verdict.outcome.value,
-            reason.value,
-            review.dry_run,
-            round(review.seconds * 1000, 3),
-        )
-        return self._encode(line) + b"\n"
-
-    def _time(self, at: float) -> str:
-        second = int(at)
-        if second != self._second:
-            self._second = second
-            self._until_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._until_second}.{int((at - second) * 1000):03d}Z"
+def _line(review: Reviewed) -> bytes:
+    """Write a line in the form of all others in the log."""
+    line = _Line(
+        timestamp(review.at),
+        "info",
+        "review",
+        clip(review.uid),
+        clip(review.namespace),
+        clip(review.pod_name),
+        review.verdict.outcome.value,
+        review.verdict.reason.value,
+        review.dry_run,
+        round(review.seconds * 1000, 3),
+    )
+    return _LINE.encode(line) + b"\n"
