@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import jsonpatch
+import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.decision import Policy
+from webhook.core.images import Image, Images, Unavailable
 from webhook.core.injection import Injection, inject
 from webhook.core.reasons import Finding, Kind
-from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
+from webhook.core.shells import DEFAULT_IMAGE
+from webhook.core.wrapping import BRING_SHELL_SCRIPT, SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
 
 FOLDER = Path(__file__).parent
 LINE = 100
@@ -26,6 +29,8 @@ _PLACEHOLDERS = {
     "<worker.sh>": WORKER_SCRIPT,
     "<worker-prestop.sh>": WORKER_HOOK_SCRIPT,
     "<sidecar-prestop.sh>": SIDECAR_HOOK_SCRIPT,
+    "<bring-shell.sh>": BRING_SHELL_SCRIPT,
+    "<shell-image>": DEFAULT_IMAGE,
 }
 _SHORT = {text: name for name, text in _PLACEHOLDERS.items()}
 _VERSION = "<version>"
@@ -47,7 +52,13 @@ class Case:
     @cached_property
     def policy(self) -> Policy:
         file = self.file("policy")
-        return Policy(**read_yaml(file)) if file.exists() else Policy()
+        return msgspec.convert(read_yaml(file) if file.exists() else {}, Policy)
+
+    @cached_property
+    def images(self) -> Images:
+        file = self.file("images")
+        given = read_yaml(file) if file.exists() else {}
+        return {name: msgspec.convert(image, Unavailable if "reason" in image else Image) for name, image in given.items()}
 
     @cached_property
     def expected_pod(self) -> Any:
@@ -56,7 +67,7 @@ class Case:
 
     @cached_property
     def injection(self) -> Injection:
-        return inject(self.pod, self.policy)
+        return inject(self.pod, self.policy, self.images)
 
     @cached_property
     def injected(self) -> Any:

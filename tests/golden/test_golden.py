@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_injected_pod(case: Case, update_golden: bool) -> None:
 @every_case
 def test_input_is_left_as_it_is(case: Case) -> None:
     pod = deepcopy(case.pod)
-    inject(pod, case.policy)
+    inject(pod, case.policy, case.images)
     assert pod == case.pod
 
 
@@ -89,6 +90,9 @@ def test_valid_pods_stay_valid(case: Case, release: str) -> None:
 def test_patch_is_minimal(case: Case) -> None:
     pod = case.pod
     for operation in case.injection.patch:
+        if operation["op"] == "move":
+            pod = jsonpatch.apply_patch(pod, [operation])
+            continue
         there = jsonpointer.resolve_pointer(pod, operation["path"], None)
         new = there is None or isinstance(there, jsonpointer.EndOfList)
         assert operation["op"] in (("add", "replace") if new else ("replace",))
@@ -97,8 +101,17 @@ def test_patch_is_minimal(case: Case) -> None:
         pod = jsonpatch.apply_patch(pod, [operation])
 
 
+@every_injected
+def test_whole_containers_are_moved_behind_everything_else(case: Case) -> None:
+    operations = [operation["op"] for operation in case.injection.patch]
+    assert operations == sorted(operations, key="move".__eq__)
+    moves = [operation for operation in case.injection.patch if operation["op"] == "move"]
+    assert all(re.fullmatch(r"/spec/containers/\d+", move["from"]) for move in moves)
+    assert all(move["path"] == "/spec/initContainers/-" for move in moves)
+
+
 def test_every_file_belongs_to_a_case() -> None:
-    parts = ("pod", "policy", "injected", "reasons")
+    parts = ("pod", "policy", "images", "injected", "reasons")
     known = {case.file(part) for case in CASES for part in parts}
     assert set(FOLDER.rglob("*.yaml")) <= known
 

@@ -20,6 +20,8 @@ STATUS_ANNOTATION = f"{PREFIX}status"
 LONGEST_DURATION = 30 * 86400
 HEARD_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
 """The stop signals that the wrapper has handlers for, whatever it passes on."""
+HEARD_WITH_KILL_FILE = ("USR1", "USR2", "WINCH")
+"""Those that have other meanings, too: the wrapper takes them for a stop signal once the kill file is there."""
 PASSED_SIGNALS = (*HEARD_SIGNALS, "USR1", "USR2", "TSTP", "WINCH")
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.ASCII)
@@ -205,14 +207,15 @@ ANNOTATIONS = (
     ),
     Annotation(
         "sidecars",
-        "hook or ignore (native: not supported yet)",
+        "hook, native or ignore",
         "What makes sidecars outlive the worker: a preStop hook (hook), the kubelet (native), nothing (ignore).",
         Sidecars,
     ),
     Annotation(
         "shell",
-        "the absolute path of a POSIX shell, such as /bin/bash (injected: not supported yet)",
-        "The shell in the worker's image that runs the wrapper and the hook; sidecars use /bin/sh.",
+        "the absolute path of a POSIX shell, such as /bin/bash, or injected",
+        "The shell that runs the wrapper and the hook: one of the worker's image (sidecars use /bin/sh), or, for "
+        "images without any, one that is brought into the pod (injected).",
         _shell,
     ),
     Annotation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 
 import msgspec
 from msgspec import UnsetType
@@ -18,14 +18,26 @@ from webhook.core.annotations import (
     annotation_of,
     read_settings,
 )
-from webhook.core.meshes import plan_mesh, shell_less_proxy
-from webhook.core.pod import Container, Handler, Pod, is_native_sidecar
+from webhook.core.hooks import add_hook
+from webhook.core.images import NO_IMAGES, Images
+from webhook.core.meshes import plan_mesh
+from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.refusal import Refused, quoted
-from webhook.core.roles import Worker, find_workers, is_labelled, is_plainly_no_worker, never_touched
+from webhook.core.roles import (
+    Worker,
+    check_images,
+    find_workers,
+    images_to_ask,
+    is_labelled,
+    is_plainly_no_worker,
+    never_touched,
+)
+from webhook.core.shells import DEFAULT_IMAGE, Brought, Source, bring, shell_path
+from webhook.core.sidecars import plan_sidecar
 from webhook.core.status import Status, read_status
 from webhook.core.workers import Circumstances, WorkerPlan, check_asked_for, plan_worker
-from webhook.core.wrapping import MOUNT_PATH, VOLUME, chained_hook, sidecar_hook, worker_hook
+from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 DEFAULT_GRACE = 30
 """Seconds that Kubernetes gives a pod that asks for nothing else."""
@@ -35,15 +47,35 @@ EVICTION_ANNOTATIONS = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
 }
-_SOFT = frozenset({Reason.COMMAND_UNKNOWN, Reason.SHELL_UNSUPPORTED, Reason.SIDECARS_UNSUPPORTED})
-"""Refusals for what graceful-worker cannot do: they hit only pods that ask for it by their own label."""
+_SOFT = frozenset(
+    {
+        Reason.COMMAND_UNKNOWN,
+        Reason.COMMAND_MISSING,
+        Reason.IMAGE_NAME_INVALID,
+        Reason.IMAGE_HOST_FORBIDDEN,
+        Reason.IMAGE_DENIED,
+        Reason.IMAGE_NOT_FOUND,
+        Reason.IMAGE_PLATFORM_MISSING,
+        Reason.IMAGE_INVALID,
+        Reason.REGISTRY_FAILED,
+        Reason.REGISTRY_TOO_SLOW,
+        Reason.SHELL_MISSING,
+    }
+)
+"""Refusals for what graceful-worker cannot know or do: they hit only pods that ask for it by their own label."""
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What the operator sets: the grace period, in seconds, and whether pods without the label are workers."""
+    """What the operator sets.
+
+    The grace period, in seconds; whether pods without the label are workers; the image of the shell that is brought
+    into pods that ask for one, and how.
+    """
 
     grace_period: int = 3600
     only_labelled: bool = False
+    shell_image: str = DEFAULT_IMAGE
+    shell_source: Source = Source.INIT_CONTAINER
 
 
 class ProbeGrace(msgspec.Struct, frozen=True):
@@ -72,15 +104,23 @@ class Plan(msgspec.Struct, frozen=True):
     annotations: dict[str, str]
     status: Status | None
     """What the pod says of an earlier injection."""
+    moved: tuple[str, ...] = ()
+    """The sidecars that become native ones."""
+    brought: Brought | None = None
+    """The shell that the pod's images lack."""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What becomes of a pod; `plan` is None where nothing does."""
+    """What becomes of a pod; `plan` is None where nothing does.
+
+    `ask` names the containers whose images would have to be known to decide otherwise.
+    """
 
     outcome: Kind
     verdict: Finding
     findings: tuple[Finding, ...] = ()
     plan: Plan | None = None
+    ask: tuple[str, ...] = ()
 
     @property
     def reason(self) -> Reason:
@@ -88,8 +128,9 @@ class Decision(msgspec.Struct, frozen=True):
         return self.verdict.reason
 
 
-def decide(pod: Pod, policy: Policy) -> Decision:
-    """Decide what becomes of a pod."""
+def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
+    """Decide what becomes of a pod, by what is known of its images."""
+    ask: tuple[str, ...] = ()
     try:
         untouched = never_touched(pod)
         if untouched is not None:
@@ -98,14 +139,15 @@ def decide(pod: Pod, policy: Policy) -> Decision:
         if policy.only_labelled and not labelled:
             return _left_alone(Finding(Reason.NOT_LABELLED))
         settings = _settings(pod)
-        workers = find_workers(pod, settings)
+        workers = find_workers(pod, settings, images)
         if not labelled and is_plainly_no_worker(pod, workers):
             return _left_alone(Finding(Reason.NOT_A_WORKER, workers[0].container.name))
-        return _protect(pod, policy, settings, workers)
+        ask = images_to_ask(pod, workers, settings)
+        check_images(workers, images)
+        return _protect(pod, policy, settings, workers, images)
     except Refused as refused:
-        if refused.finding.reason in _SOFT and not is_labelled(pod):
-            return _left_alone(refused.finding)
-        return Decision(Kind.REFUSED, refused.finding)
+        outcome = Kind.LEFT_ALONE if refused.finding.reason in _SOFT and not is_labelled(pod) else Kind.REFUSED
+        return Decision(outcome, refused.finding, ask=tuple(name for name in ask if name not in images))
 
 
 def _left_alone(finding: Finding) -> Decision:
@@ -114,20 +156,9 @@ def _left_alone(finding: Finding) -> Decision:
 
 def _settings(pod: Pod) -> Settings:
     try:
-        settings = read_settings(pod.annotations)
+        return read_settings(pod.annotations)
     except Unreadable as unreadable:
         raise _refused_annotation(unreadable) from None
-    if settings.shell == INJECTED_SHELL:
-        raise Refused(
-            Reason.SHELL_UNSUPPORTED,
-            detail=f"annotation {annotation_of('shell')}: write the path of a shell in the image",
-        )
-    if settings.sidecars is Sidecars.NATIVE:
-        raise Refused(
-            Reason.SIDECARS_UNSUPPORTED,
-            detail=f"annotation {annotation_of('sidecars')}: write {Sidecars.HOOK.value} or {Sidecars.IGNORE.value}",
-        )
-    return settings
 
 
 def _refused_annotation(unreadable: Unreadable) -> Refused:
@@ -144,10 +175,12 @@ def _refused_annotation(unreadable: Unreadable) -> Refused:
     )
 
 
-def _protect(pod: Pod, policy: Policy, settings: Settings, workers: list[Worker]) -> Decision:
+def _protect(pod: Pod, policy: Policy, settings: Settings, workers: list[Worker], images: Images) -> Decision:
     status = read_status(pod.annotations)
     grace, probes, findings = _grace(pod, policy, settings, status)
-    circumstances = Circumstances(pod.spec.restart_policy or "Always", grace)
+    shell = shell_path(settings.shell, policy.shell_source)
+    signals = {name: worker.image_signal for name, worker in status.workers.items()} if status else {}
+    circumstances = Circumstances(pod.spec.restart_policy or "Always", grace, shell, images, signals)
     plans = tuple(plan_worker(worker, settings, circumstances) for worker in workers)
     check_asked_for(settings, workers, plans)
     # In order, and looked up quickly: a dict serves as an ordered set.
@@ -155,16 +188,20 @@ def _protect(pod: Pod, policy: Policy, settings: Settings, workers: list[Worker]
     hooks: dict[str, list[str]] = {}
     for worker, worker_plan in zip(workers, plans, strict=True):
         findings += worker_plan.findings
-        findings += _add_hook(hooks, worker.container, settings.shell, (), is_worker=True)
+        findings += add_hook(hooks, worker.container, shell, (), is_worker=True)
     sidecars = [container for container in pod.spec.containers if container.name not in names]
+    brought = bring(pod, policy.shell_image, policy.shell_source) if settings.shell == INJECTED_SHELL else None
     for container in sidecars:
-        findings += _sidecar(hooks, container, settings, tuple(names))
+        findings += plan_sidecar(container, settings, hooks, shell if brought else DEFAULT_SHELL, tuple(names))
     for container in pod.spec.init_containers or ():
-        if is_native_sidecar(container):
+        if container.is_native_sidecar:
             findings.append(Finding(Reason.SIDECAR_NATIVE, container.name))
-    mounted = names if settings.sidecars is Sidecars.IGNORE else names | dict.fromkeys(c.name for c in sidecars)
+    hooked = settings.sidecars is Sidecars.HOOK
+    mounted = names | dict.fromkeys(c.name for c in sidecars) if hooked else names
     _check_volume(pod, mounted.keys(), names.keys())
     findings.append(Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}"))
+    if brought:
+        findings.append(Finding(Reason.SHELL_BROUGHT, detail=f"{policy.shell_source.value}, {policy.shell_image}"))
     mesh = plan_mesh(pod, settings)
     findings += mesh.findings
     annotations = dict(mesh.annotations)
@@ -173,7 +210,8 @@ def _protect(pod: Pod, policy: Policy, settings: Settings, workers: list[Worker]
         findings.append(Finding(Reason.EVICTION_FORBIDDEN))
     elif grace > AUTOSCALER_CUT:
         findings.append(Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')}: {Evict.NEVER.value}"))
-    plan = Plan(plans, hooks, tuple(mounted), grace, probes, mesh.labels, annotations, status)
+    moved = tuple(c.name for c in sidecars) if settings.sidecars is Sidecars.NATIVE else ()
+    plan = Plan(plans, hooks, tuple(mounted), grace, probes, mesh.labels, annotations, status, moved, brought)
     return Decision(Kind.PROTECTED, Finding(Reason.INJECTED), tuple(findings), plan)
 
 
@@ -199,7 +237,7 @@ def _probes(pod: Pod, seconds: int) -> Iterator[ProbeGrace]:
     for index, container in enumerate(pod.spec.containers):
         yield from _probes_of(container, "containers", index, seconds)
     for index, container in enumerate(pod.spec.init_containers or ()):
-        if is_native_sidecar(container):
+        if container.is_native_sidecar:
             yield from _probes_of(container, "initContainers", index, seconds)
 
 
@@ -207,40 +245,6 @@ def _probes_of(container: Container, container_list: str, index: int, seconds: i
     for name, probe in (("livenessProbe", container.liveness), ("startupProbe", container.startup)):
         if probe is not None and (not isinstance(probe.grace, int) or probe.grace == seconds):
             yield ProbeGrace(container_list, index, container.name, name, probe.grace, seconds)
-
-
-def _sidecar(
-    hooks: dict[str, list[str]], container: Container, settings: Settings, workers: Sequence[str]
-) -> list[Finding]:
-    if settings.sidecars is Sidecars.IGNORE:
-        return [Finding(Reason.SIDECAR_IGNORED, container.name)]
-    role = Finding(Reason.SIDECAR, container.name)
-    proxy = shell_less_proxy(container)
-    if proxy:
-        return [role, Finding(Reason.PROXY_WITHOUT_SHELL, container.name, proxy.switch)]
-    return [role, *_add_hook(hooks, container, DEFAULT_SHELL, workers, is_worker=False)]
-
-
-def _add_hook(
-    hooks: dict[str, list[str]], container: Container, shell: str, workers: Sequence[str], *, is_worker: bool
-) -> list[Finding]:
-    """Put our preStop hook before the one that is there, where that can be chained."""
-    there = container.lifecycle and container.lifecycle.pre_stop
-    kept = _unchainable(there) if there else ""
-    if kept:
-        return [Finding(Reason.HOOK_KEPT if is_worker else Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
-    chained = chained_hook((there and there.exec and there.exec.command) or ())
-    hooks[container.name] = (
-        worker_hook(shell, container.name, chained) if is_worker else sidecar_hook(shell, workers, chained)
-    )
-    ours = Finding(Reason.KILL_FILE_HOOK if is_worker else Reason.SIDECAR_HOOK, container.name)
-    return [ours, Finding(Reason.HOOK_CHAINED, container.name)] if chained else [ours]
-
-
-def _unchainable(handler: Handler) -> str:
-    """Name the kind of a handler that is no command; empty where it is one."""
-    kinds = {"httpGet": handler.http_get, "tcpSocket": handler.tcp_socket, "sleep": handler.sleep}
-    return next((name for name, action in kinds.items() if action is not None), "")
 
 
 def _check_volume(pod: Pod, mounted: Set[str], workers: Set[str]) -> None:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from webhook.core.decision import Decision, Policy, decide
+from webhook.core.images import NO_IMAGES, Images
 from webhook.core.patch import Operation, emit
 from webhook.core.pod import JsonObject, Malformed, Pod, check_names, read_pod
 from webhook.core.reasons import Finding, Kind, Reason, warning
@@ -35,22 +36,22 @@ class Injection(msgspec.Struct, frozen=True):
         return said
 
 
-def inject(raw: JsonObject, policy: Policy) -> Injection:
+def inject(raw: JsonObject, policy: Policy, images: Images = NO_IMAGES) -> Injection:
     """Decide on a raw pod, or pod template, and return what is to be done; `raw` stays as it is."""
     try:
         pod = read_pod(raw)
     except Malformed as malformed:
         return _refused(malformed)
-    return inject_pod(pod, policy)
+    return inject_pod(pod, policy, images)
 
 
-def inject_pod(pod: Pod, policy: Policy) -> Injection:
-    """Decide on a pod that has been read."""
+def inject_pod(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Injection:
+    """Decide on a pod that has been read, by what is known of its images."""
     try:
         check_names(pod)
     except Malformed as malformed:
         return _refused(malformed)
-    decision = decide(pod, policy)
+    decision = decide(pod, policy, images)
     if decision.plan is None:
         return Injection(decision, [])
     patch = emit(pod, decision.plan)

@@ -6,16 +6,19 @@ the pod's record keeps (list items by their name), which holds when another webh
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
 from webhook.core.decision import Plan
-from webhook.core.pod import NOTHING, Container, JsonObject, Pod, Volume
+from webhook.core.pod import NOTHING, Container, JsonObject, Pod, Spec
+from webhook.core.shells import CONTAINER as SHELL_CONTAINER
+from webhook.core.shells import Brought
 from webhook.core.status import GRACE_POINTER, Status, WorkerStatus
-from webhook.core.wrapping import MOUNT_PATH, VOLUME
+from webhook.core.wrapping import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME
 
 Operation = dict[str, Any]
 
@@ -23,15 +26,14 @@ Operation = dict[str, Any]
 # must not keep the kill file from being written.
 # https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md#what-types-of-pods-can-prevent-ca-from-removing-a-node
 SHARED_VOLUME = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+# A static busybox has 1 to 2 MiB.
+SHARED_VOLUME_WITH_SHELL = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}}
 SHARED_MOUNT = {"name": VOLUME, "mountPath": MOUNT_PATH}
 
 
 def escape(token: str) -> str:
     """Write a key as a part of a JSON Pointer (RFC 6901)."""
     return token.replace("~", "~0").replace("/", "~1")
-
-
-_ESCAPED_MOUNT_PATH = escape(MOUNT_PATH)
 
 
 class PodPatch:
@@ -61,6 +63,16 @@ class PodPatch:
         """Make an object or a list that is missing (`there` is UNSET) or null."""
         self.operations.append({"op": "add", "path": at, "value": content})
         self._status.created.setdefault(named, "absent" if there is UNSET else "null")
+
+    def append(self, at: str, named: str, there: Any, items: dict[str, JsonObject]) -> None:
+        """Put items, by the key that tells them apart, at the end of a list; where it is missing or null, make it."""
+        if items and not isinstance(there, list):
+            self.make(at, named, there, list(items.values()))
+            for key in items:
+                self.record_added(f"{named}/{escape(key)}")
+            return
+        for key, item in items.items():
+            self.add(f"{at}/-", f"{named}/{escape(key)}", item)
 
     def record_added(self, named: str) -> None:
         """Record a field, or an item, that was not there."""
@@ -109,12 +121,20 @@ class MetadataPatch:
 def emit(pod: Pod, plan: Plan) -> list[Operation]:
     """Return the operations that give a pod what it lacks of a plan; none where it lacks nothing."""
     old = plan.status or Status()
-    workers = {worker.name: WorkerStatus(worker.mode.value, worker.framework) for worker in plan.workers}
+    workers = {
+        worker.name: WorkerStatus(worker.mode.value, worker.framework, worker.image_signal) for worker in plan.workers
+    }
     status = Status(
-        workers=old.workers | workers, before=dict(old.before), added=list(old.added), created=dict(old.created)
+        workers=old.workers | workers,
+        before=dict(old.before),
+        added=list(old.added),
+        created=dict(old.created),
+        moved=old.moved,
     )
     patch = PodPatch(status)
     _emit_spec(patch, pod, plan)
+    # Last of all, as they change the indexes by which everything else is found.
+    moves = _prepare_moves(patch, status, pod.spec, plan.moved)
     metadata = MetadataPatch(patch, pod)
     for key, value in plan.labels.items():
         metadata.set("labels", key, value)
@@ -126,16 +146,13 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
     # The status stands for everything above, so the object that holds it is made and recorded first.
     metadata.make("annotations")
     metadata.set("annotations", STATUS_ANNOTATION, msgspec.json.encode(status).decode())
-    return patch.operations
+    return patch.operations + moves
 
 
 def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
     spec = pod.spec
     containers = {container.name: (index, container) for index, container in enumerate(spec.containers)}
-    _emit_volume(patch, spec.volumes)
-    for name in plan.mounted:
-        index, container = containers[name]
-        _emit_mount(patch, f"/spec/containers/{index}", f"/spec/containers/{name}", container)
+    _emit_lists(patch, spec, plan)
     for worker in plan.workers:
         if worker.wrapped:
             index, container = containers[worker.name]
@@ -152,22 +169,59 @@ def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
         patch.set(at, named, probe.there, probe.seconds)
 
 
-def _emit_volume(patch: PodPatch, volumes: list[Volume] | UnsetType | None) -> None:
-    at = "/spec/volumes"
-    if not isinstance(volumes, list):
-        patch.make(at, at, volumes, [SHARED_VOLUME])
-        patch.record_added(f"{at}/{VOLUME}")
-    elif not any(volume.is_shared for volume in volumes):
-        patch.add(f"{at}/-", f"{at}/{VOLUME}", SHARED_VOLUME)
+def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan) -> None:
+    """Give volumes, mounts, and an init container to those who lack them."""
+    brought = plan.brought or Brought()
+    volumes = {VOLUME: SHARED_VOLUME_WITH_SHELL if brought.init_container else SHARED_VOLUME}
+    mounts = {MOUNT_PATH: SHARED_MOUNT}
+    if brought.volume and brought.mount:
+        volumes[SHELL_VOLUME] = brought.volume
+        mounts[SHELL_MOUNT_PATH] = brought.mount
+    there = {volume.name for volume in spec.volumes or ()}
+    patch.append("/spec/volumes", "/spec/volumes", spec.volumes, _without(volumes, there))
+    if brought.init_container:
+        at = "/spec/initContainers"
+        there = {container.name for container in spec.init_containers or ()}
+        patch.append(at, at, spec.init_containers, _without({SHELL_CONTAINER: brought.init_container}, there))
+    for index, container in enumerate(spec.containers):
+        if container.name in plan.mounted:
+            at, named = (f"/spec/containers/{which}/volumeMounts" for which in (index, container.name))
+            there = {mount.path for mount in container.mounts or ()}
+            patch.append(at, named, container.mounts, _without(mounts, there))
 
 
-def _emit_mount(patch: PodPatch, at: str, named: str, container: Container) -> None:
-    mounts = container.mounts
-    if not isinstance(mounts, list):
-        patch.make(f"{at}/volumeMounts", f"{named}/volumeMounts", mounts, [SHARED_MOUNT])
-        patch.record_added(f"{named}/volumeMounts/{_ESCAPED_MOUNT_PATH}")
-    elif not any(mount.is_shared for mount in mounts):
-        patch.add(f"{at}/volumeMounts/-", f"{named}/volumeMounts/{_ESCAPED_MOUNT_PATH}", SHARED_MOUNT)
+def _without(items: dict[str, JsonObject], there: set[str]) -> dict[str, JsonObject]:
+    return {key: item for key, item in items.items() if key not in there}
+
+
+def _prepare_moves(patch: PodPatch, status: Status, spec: Spec, names: Sequence[str]) -> list[Operation]:
+    """Make sidecars fit to be native ones, and return the operations that move them."""
+    if not names:
+        return []
+    at = "/spec/initContainers"
+    if not isinstance(spec.init_containers, list) and at not in status.created:
+        patch.make(at, at, spec.init_containers, [])
+    earlier = sorted((status.moved or {}).values())
+    moved: dict[str, int] = {}
+    moves: list[Operation] = []
+    for index, container in enumerate(spec.containers):
+        if container.name not in names:
+            continue
+        field = "restartPolicy"
+        here, named = (f"/spec/containers/{which}/{field}" for which in (index, container.name))
+        patch.set(here, named, container.restart_policy, "Always")
+        # Those before it are gone by then.
+        moves.append({"op": "move", "from": f"/spec/containers/{index - len(moves)}", "path": f"{at}/-"})
+        moved[container.name] = _place(index, earlier)
+    status.moved = (status.moved or {}) | moved
+    return moves
+
+
+def _place(index: int, earlier: Iterable[int]) -> int:
+    """Return where an item was before others were taken out of its list; their places in order."""
+    for place in earlier:
+        index += place <= index
+    return index
 
 
 def _emit_hook(patch: PodPatch, at: str, named: str, container: Container, command: list[str]) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from webhook.core.refusal import quoted
-from webhook.core.wrapping import MOUNT_PATH, VOLUME
+from webhook.core.wrapping import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME
 
 JsonObject = dict[str, Any]
 
@@ -43,6 +43,12 @@ class Handler(msgspec.Struct):
     tcp_socket: Something | None = msgspec.field(default=None, name="tcpSocket")
     sleep: Something | None = None
 
+    @property
+    def other_than_exec(self) -> str:
+        """The kind of a handler that is no command; empty where it is one."""
+        kinds = {"httpGet": self.http_get, "tcpSocket": self.tcp_socket, "sleep": self.sleep}
+        return next((name for name, action in kinds.items() if action is not None), "")
+
 
 class Probe(Handler):
     """A probe; its grace period, in seconds, is the pod's where it has none."""
@@ -66,9 +72,19 @@ class VolumeMount(msgspec.Struct):
     read_only: bool | None = msgspec.field(default=None, name="readOnly")
 
     @property
+    def path(self) -> str:
+        """Where it appears."""
+        return self.mount_path.rstrip("/")
+
+    @property
     def is_shared(self) -> bool:
         """Whether it appears where the shared volume does."""
-        return self.mount_path.rstrip("/") == MOUNT_PATH
+        return self.path == MOUNT_PATH
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it appears where one of our volumes does."""
+        return self.path in (MOUNT_PATH, SHELL_MOUNT_PATH)
 
 
 class Container(msgspec.Struct):
@@ -76,6 +92,7 @@ class Container(msgspec.Struct):
 
     name: Name
     image: str | None = None
+    pull_policy: str | None = msgspec.field(default=None, name="imagePullPolicy")
     command: Argv = UNSET
     args: Argv = UNSET
     ports: list[Something] | None = None
@@ -84,17 +101,17 @@ class Container(msgspec.Struct):
     readiness: Probe | None = msgspec.field(default=None, name="readinessProbe")
     startup: Probe | None = msgspec.field(default=None, name="startupProbe")
     mounts: list[VolumeMount] | UnsetType | None = msgspec.field(default=UNSET, name="volumeMounts")
-    restart_policy: str | None = msgspec.field(default=None, name="restartPolicy")
+    restart_policy: str | UnsetType | None = msgspec.field(default=UNSET, name="restartPolicy")
 
     @property
     def argv(self) -> list[str]:
         """The command line, as far as the manifest gives it."""
         return [*(self.command or ()), *(self.args or ())]
 
-
-def is_native_sidecar(container: Container) -> bool:
-    """Tell whether an init container is one that the kubelet keeps running, and ends after the regular ones."""
-    return container.restart_policy == "Always"
+    @property
+    def is_native_sidecar(self) -> bool:
+        """Whether it is, among init containers, one that the kubelet keeps running, and ends after the regular ones."""
+        return self.restart_policy == "Always"
 
 
 class Volume(msgspec.Struct):
@@ -108,9 +125,58 @@ class Volume(msgspec.Struct):
         """Whether it has the shared volume's name."""
         return self.name == VOLUME
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it has the name of one of our volumes."""
+        return self.name in (VOLUME, SHELL_VOLUME)
+
 
 class OperatingSystem(msgspec.Struct):
     """The operating system that the pod declares."""
+
+    name: str | None = None
+
+
+class Requirement(msgspec.Struct):
+    """What a label of the pod's node must be."""
+
+    key: str
+    operator: str
+    values: list[str] | None = None
+
+
+class NodeSelectorTerm(msgspec.Struct):
+    """What all must be true of the pod's node."""
+
+    expressions: list[Requirement] | None = msgspec.field(default=None, name="matchExpressions")
+
+
+class NodeSelector(msgspec.Struct):
+    """Terms, of which one must fit the pod's node."""
+
+    terms: list[NodeSelectorTerm] | None = msgspec.field(default=None, name="nodeSelectorTerms")
+
+
+class NodeAffinity(msgspec.Struct):
+    """On which nodes the pod may run."""
+
+    required: NodeSelector | None = msgspec.field(default=None, name="requiredDuringSchedulingIgnoredDuringExecution")
+
+
+class Affinity(msgspec.Struct):
+    """Near what the pod may run; only nodes matter."""
+
+    node: NodeAffinity | None = msgspec.field(default=None, name="nodeAffinity")
+
+
+class SecurityContext(msgspec.Struct):
+    """As whom the pod's containers run."""
+
+    user: int | None = msgspec.field(default=None, name="runAsUser")
+
+
+class SecretReference(msgspec.Struct):
+    """A Secret of the pod's namespace."""
 
     name: str | None = None
 
@@ -119,12 +185,16 @@ class Spec(msgspec.Struct):
     """A pod's specification."""
 
     containers: Annotated[list[Container], msgspec.Meta(min_length=1)]
-    init_containers: list[Container] | None = msgspec.field(default=None, name="initContainers")
+    init_containers: list[Container] | UnsetType | None = msgspec.field(default=UNSET, name="initContainers")
     volumes: list[Volume] | UnsetType | None = UNSET
     grace: int | UnsetType | None = msgspec.field(default=UNSET, name="terminationGracePeriodSeconds")
     restart_policy: str | None = msgspec.field(default=None, name="restartPolicy")
     os: OperatingSystem | None = None
     node_selector: dict[str, str] | None = msgspec.field(default=None, name="nodeSelector")
+    affinity: Affinity | None = None
+    security: SecurityContext | None = msgspec.field(default=None, name="securityContext")
+    service_account: str | None = msgspec.field(default=None, name="serviceAccountName")
+    pull_secrets: list[SecretReference] | None = msgspec.field(default=None, name="imagePullSecrets")
 
 
 class Metadata(msgspec.Struct):
@@ -186,10 +256,10 @@ def check_names(pod: Pod) -> None:
 def drop_other_volumes(pod: Pod) -> None:
     """Leave out the volumes and mounts that nobody looks at: the names of some differ from pod to pod."""
     if pod.spec.volumes:
-        pod.spec.volumes = [volume for volume in pod.spec.volumes if volume.is_shared]
+        pod.spec.volumes = [volume for volume in pod.spec.volumes if volume.is_ours]
     for container in pod.spec.containers:
         if container.mounts:
-            container.mounts = [mount for mount in container.mounts if mount.is_shared]
+            container.mounts = [mount for mount in container.mounts if mount.is_ours]
     for container in pod.spec.init_containers or ():
         container.mounts = None
 

@@ -72,10 +72,23 @@ class Reason(Enum):
         Kind.REFUSED,
         "The kubelet would send a stop signal that the wrapper does not hear.",
     )
-    # These three refuse a labelled pod; in a labelled namespace the pod is left alone.
+    SIDECAR_HOOK_EARLY = (
+        "sidecar-hook-early",
+        Kind.REFUSED,
+        "As a native sidecar it would run its preStop hook at once, while the worker still works.",
+    )
+    # These refuse a labelled pod; in a labelled namespace the pod is left alone: Reason.is_soft.
     COMMAND_UNKNOWN = "command-unknown", Kind.REFUSED, "Only the image knows the worker's command."
-    SHELL_UNSUPPORTED = "shell-unsupported", Kind.REFUSED, "An injected shell is not supported yet."
-    SIDECARS_UNSUPPORTED = "sidecars-unsupported", Kind.REFUSED, "Native sidecars on request are not supported yet."
+    COMMAND_MISSING = "command-missing", Kind.REFUSED, "Neither the manifest nor the image says what to run."
+    IMAGE_NAME_INVALID = "image-name-invalid", Kind.REFUSED, "The image has no name by which it can be asked."
+    IMAGE_HOST_FORBIDDEN = "image-host-forbidden", Kind.REFUSED, "The image's registry may not be asked."
+    IMAGE_DENIED = "image-denied", Kind.REFUSED, "The registry does not show the image to us."
+    IMAGE_NOT_FOUND = "image-not-found", Kind.REFUSED, "The registry has no such image."
+    IMAGE_PLATFORM_MISSING = "image-platform-missing", Kind.REFUSED, "The image has no variant for the pod's platform."
+    IMAGE_INVALID = "image-invalid", Kind.REFUSED, "What the registry sends is no image that can be read."
+    REGISTRY_FAILED = "registry-failed", Kind.REFUSED, "The image's registry cannot be asked."
+    REGISTRY_TOO_SLOW = "registry-too-slow", Kind.REFUSED, "The image's registry did not answer in time."
+    SHELL_MISSING = "shell-missing", Kind.REFUSED, "The image has no shell for the wrapper."
 
     # Why things are done as they are.
     WORKER_NAMED = "worker-named", Kind.NOTE, "Is a worker: the annotation names it."
@@ -90,6 +103,7 @@ class Reason(Enum):
         Kind.NOTE,
         "Is a native sidecar: the kubelet ends it after the workers by itself.",
     )
+    COMMAND_OF_IMAGE = "command-of-image", Kind.NOTE, "The command is the image's."
     MODE_ASKED = "mode-asked", Kind.NOTE, "The mode is the one that the annotation asks for."
     MODE_KNOWN = "mode-known", Kind.NOTE, "The mode is the one that suits the known command."
     FRAMEWORK_NOTE = "framework-note", Kind.NOTE, "Worth knowing of this worker."
@@ -110,6 +124,12 @@ class Reason(Enum):
     KILL_FILE_HOOK = "kill-file-hook", Kind.CHANGE, "The preStop hook creates the kill file."
     SIDECAR_HOOK = "sidecar-hook", Kind.CHANGE, "The preStop hook waits for the end of the workers."
     HOOK_CHAINED = "hook-chained", Kind.CHANGE, "The preStop hook that was there runs after that."
+    SIDECAR_MOVED = (
+        "sidecar-moved",
+        Kind.CHANGE,
+        "Becomes a native sidecar: the kubelet ends it after the workers.",
+    )
+    SHELL_BROUGHT = "shell-brought", Kind.CHANGE, "A shell is brought into the pod."
     VOLUME_SHARED = "volume-shared", Kind.CHANGE, "The containers share a volume."
     GRACE_RAISED = "grace-raised", Kind.CHANGE, "The grace period is raised."
     PROBE_GRACE = "probe-grace", Kind.CHANGE, "Failed probes keep the old grace period."

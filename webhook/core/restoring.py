@@ -30,6 +30,9 @@ def restore(raw: JsonObject) -> list[Operation]:
         return []
     undoing = _Undoing(raw)
     undoing.remove(("metadata", "annotations", STATUS_ANNOTATION))
+    # First, as the record names them by where they were. The first place first, so that each is counted from the begin.
+    for name, place in sorted((status.moved or {}).items(), key=lambda item: item[1]):
+        undoing.move_back(name, place)
     for named in status.added:
         undoing.remove(_path(named))
     for named, value in status.before.items():
@@ -58,6 +61,16 @@ class _Undoing:
             return
         parent[path[-1]] = value
         self.operations.append({"op": "add" if key is None else "replace", "path": at, "value": value})
+
+    def move_back(self, name: str, place: int) -> None:
+        """Put a native sidecar back among the regular containers."""
+        init_containers, key, at = self._locate(("spec", "initContainers", name))
+        containers = self._pod.get("spec", {}).get("containers")
+        if not isinstance(key, int) or not isinstance(containers, list):
+            return
+        place = min(max(place, 0), len(containers))
+        containers.insert(place, init_containers.pop(key))
+        self.operations.append({"op": "move", "from": at, "path": f"/spec/containers/{place}"})
 
     def remove_hollow(self, path: Path, was: str) -> None:
         """Remove an object that was made for what has just been removed, unless something else has come into it."""

@@ -14,6 +14,7 @@ from webhook.core.annotations import (
     annotation_of,
 )
 from webhook.core.frameworks import find_framework
+from webhook.core.images import Image, Images, Unavailable, image_argv
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Reason
 from webhook.core.refusal import Refused, listed, quoted
@@ -61,14 +62,14 @@ def is_labelled(pod: Pod) -> bool:
     )
 
 
-def find_workers(pod: Pod, settings: Settings) -> list[Worker]:
-    """Find the worker containers.
+def find_workers(pod: Pod, settings: Settings, images: Images) -> list[Worker]:
+    """Find the worker containers, by what is known of the images, too.
 
     Raises:
         Refused: a named container is not among the pod's regular containers, or the workers are too many.
 
     """
-    workers = _find_workers(pod, settings)
+    workers = _find_workers(pod, settings, images)
     if len(workers) > MOST_WORKERS:
         raise Refused(
             Reason.TOO_MANY_WORKERS,
@@ -77,7 +78,7 @@ def find_workers(pod: Pod, settings: Settings) -> list[Worker]:
     return workers
 
 
-def _find_workers(pod: Pod, settings: Settings) -> list[Worker]:
+def _find_workers(pod: Pod, settings: Settings, images: Images) -> list[Worker]:
     """Find the worker containers: the named, else those with a known command, else the default one, else the first.
 
     All containers with a known command are workers: as a sidecar, the second one would be cut off in mid-message.
@@ -86,7 +87,7 @@ def _find_workers(pod: Pod, settings: Settings) -> list[Worker]:
     if settings.containers:
         by_name = {container.name: container for container in containers}
         return [Worker(_named(name, by_name), Reason.WORKER_NAMED) for name in settings.containers]
-    known = [Worker(container, reason) for container in containers if (reason := _known(container))]
+    known = [Worker(container, reason) for container in containers if (reason := _known(container, images))]
     if known:
         return known
     default = pod.annotations.get(DEFAULT_CONTAINER)
@@ -106,12 +107,50 @@ def _named(name: str, by_name: dict[str, Container]) -> Container:
     )
 
 
-def _known(container: Container) -> Reason | None:
+def _known(container: Container, images: Images) -> Reason | None:
     argv = container.argv
     if is_wrapped(argv):
         return Reason.WORKER_WRAPPED
+    image = None if container.command else images.get(container.name)
+    if isinstance(image, Image):
+        argv = image_argv(image, container.args or ())
     _, match = find_framework(argv)
     return Reason.WORKER_KNOWN if match else None
+
+
+def images_to_ask(pod: Pod, workers: list[Worker], settings: Settings) -> tuple[str, ...]:
+    """Return the containers whose images have to be asked for their commands, by name.
+
+    Those of the workers, as far as these are known. Where the worker would be the default or the first container, and
+    its command is not known, any other one whose command is not known either may be a known worker.
+    """
+    candidates = [worker.container for worker in workers]
+    if settings.command or not any(map(_is_silent, candidates)):
+        return ()
+    if workers[0].reason in _FALLBACKS:
+        candidates = pod.spec.containers
+    return tuple(container.name for container in candidates if _is_silent(container))
+
+
+def _is_silent(container: Container) -> bool:
+    return not container.command and not is_wrapped(container.argv)
+
+
+_FALLBACKS = (Reason.WORKER_DEFAULT, Reason.WORKER_FIRST)
+
+
+def check_images(workers: list[Worker], images: Images) -> None:
+    """Make sure that no image that could not be asked may be the worker's.
+
+    Raises:
+        Refused: one of them may.
+
+    """
+    if workers[0].reason not in _FALLBACKS:
+        return
+    for name, image in images.items():
+        if isinstance(image, Unavailable):
+            raise Refused(image.reason, name, image.detail)
 
 
 def is_plainly_no_worker(pod: Pod, workers: list[Worker]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
@@ -15,10 +16,11 @@ GRACE_POINTER = "/spec/terminationGracePeriodSeconds"
 
 
 class WorkerStatus(msgspec.Struct, omit_defaults=True):
-    """How a worker runs, and as which framework it was recognised."""
+    """How a worker runs, as which framework it was recognised, and the signal by which its image is stopped."""
 
     mode: str
     framework: str = ""
+    image_signal: str = msgspec.field(default="", name="imageSignal")
 
 
 class Status(msgspec.Struct):
@@ -32,6 +34,8 @@ class Status(msgspec.Struct):
     """The fields and list items that were not there."""
     created: dict[str, str] = {}
     """The objects and lists that had to be made to hold these: they were `absent` or `null`."""
+    moved: dict[str, int] | UnsetType = UNSET
+    """The containers that became native sidecars, and where they were among the regular ones, all of these counted."""
 
     def grace_before(self, default: int) -> int | None:
         """Return the pod's grace period, in seconds, before it was raised; None where it was not."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from webhook.core.annotations import HEARD_SIGNALS, Mode, Settings, annotation_of
+from webhook.core.annotations import (
+    DEFAULT_SHELL,
+    HEARD_SIGNALS,
+    HEARD_WITH_KILL_FILE,
+    INJECTED_SHELL,
+    Mode,
+    Settings,
+    annotation_of,
+)
 from webhook.core.command_line import CommandLine
 from webhook.core.frameworks import Match, find_framework
+from webhook.core.images import NO_IMAGES, Image, Images, Unavailable, image_argv, image_signal
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
@@ -29,13 +38,21 @@ class WorkerPlan(msgspec.Struct, frozen=True):
     framework: str
     wrapped: Wrapped | None
     findings: tuple[Finding, ...]
+    image_signal: str = ""
 
 
 class Circumstances(msgspec.Struct, frozen=True):
-    """What of the pod bears on its workers: its restart policy, and its grace period, in seconds, once raised."""
+    """What bears on the workers of a pod.
+
+    Its restart policy; its grace period, in seconds, once raised; the shell; what is known of the images, and which
+    signals images were known to be stopped by when the pod was injected into before.
+    """
 
     restart_policy: str
     grace: int
+    shell: str = DEFAULT_SHELL
+    images: Images = NO_IMAGES
+    recorded_signals: Mapping[str, str] = {}
 
     @property
     def runs_to_completion(self) -> bool:
@@ -51,11 +68,18 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
 
     """
     container = worker.container
-    argv = _argv(container, settings)
+    image = circumstances.images.get(container.name)
+    argv = _argv(container, settings, image)
+    if isinstance(image, Image) and image.shell_less and circumstances.shell == DEFAULT_SHELL:
+        detail = f"{image.shell_less}; write {annotation_of('shell')}: {INJECTED_SHELL}"
+        raise Refused(Reason.SHELL_MISSING, container.name, detail)
     line, match = find_framework(argv)
     mode, why = _mode(container, settings, circumstances, match)
     framework = match.framework if match else None
-    findings = [Finding(worker.reason, container.name, framework.title if framework else ""), why]
+    findings = [Finding(worker.reason, container.name, framework.title if framework else "")]
+    if isinstance(image, Image):
+        findings.append(Finding(Reason.COMMAND_OF_IMAGE, container.name, image.source))
+    findings.append(why)
     if line.loops:
         findings.append(Finding(Reason.OWN_LOOP, container.name))
     if framework and mode is Mode.LOOP and framework.mode is Mode.SIGNAL:
@@ -64,21 +88,22 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, container.name, framework.caution))
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, container.name, framework.note))
-    declared = _declared_signal(container)
+    image_signal = _image_signal(container, image, circumstances)
+    declared = _declared_signal(container) or image_signal
     setting = _signal(declared, settings, match) if mode is Mode.SIGNAL else _delay(settings, line)
     if match:
         argv, said = _with_flags(argv, match, mode, circumstances, container.name)
         findings += said
     name = framework.name if framework else ""
     if is_wrapped(container.argv) and not begins_with_wrapper(container.command or ()):
-        return WorkerPlan(container.name, mode, name, None, tuple(findings))
+        return WorkerPlan(container.name, mode, name, None, tuple(findings), image_signal)
     detail = _signal_told(setting) if mode is Mode.SIGNAL else f"loop, {setting} s between runs"
     findings.append(Finding(Reason.COMMAND_WRAPPED, container.name, detail))
-    wrapped = wrap(settings.shell, container.name, mode.value, setting, argv)
-    return WorkerPlan(container.name, mode, name, wrapped, tuple(findings))
+    wrapped = wrap(circumstances.shell, container.name, mode.value, setting, argv)
+    return WorkerPlan(container.name, mode, name, wrapped, tuple(findings), image_signal)
 
 
-def _argv(container: Container, settings: Settings) -> Sequence[str]:
+def _argv(container: Container, settings: Settings, image: Image | Unavailable | None) -> Sequence[str]:
     """Return what the container runs, by the kubelet's rule: `command`, else what the image says, then `args`."""
     wrapped = wrapped_argv(container.argv)
     if wrapped is not None:
@@ -86,8 +111,13 @@ def _argv(container: Container, settings: Settings) -> Sequence[str]:
     command: Sequence[str] | None = container.command or settings.command
     if command:
         return [*command, *(container.args or ())]
+    if isinstance(image, Unavailable):
+        raise Refused(image.reason, container.name, image.detail)
+    argv = image_argv(image, container.args or ()) if image else []
+    if argv:
+        return argv
     raise Refused(
-        Reason.COMMAND_UNKNOWN,
+        Reason.COMMAND_MISSING if image else Reason.COMMAND_UNKNOWN,
         container.name,
         f"write the whole command line as command: in the manifest, or what the image runs "
         f'as annotation {annotation_of("command")}: ["program", "argument"]',
@@ -131,6 +161,29 @@ def _declared_signal(container: Container) -> str:
             container.name,
             f"lifecycle.stopSignal is {quoted(declared)}; write one of {heard}; what only the worker is to get "
             f"belongs in annotation {annotation_of('stop_signal')}",
+        )
+    return name
+
+
+def _image_signal(container: Container, image: Image | Unavailable | None, circumstances: Circumstances) -> str:
+    """Return the signal by which the container's image is stopped; empty where that is not known.
+
+    Raises:
+        Refused: the wrapper does not hear it. Some signals it hears only once the kill file is there.
+
+    """
+    if not isinstance(image, Image):
+        return circumstances.recorded_signals.get(container.name, "")
+    name = image_signal(image)
+    hook = container.lifecycle and container.lifecycle.pre_stop
+    heard = HEARD_SIGNALS if hook and hook.other_than_exec else (*HEARD_SIGNALS, *HEARD_WITH_KILL_FILE)
+    if name and name not in heard:
+        raise Refused(
+            Reason.STOP_SIGNAL_UNHEARD,
+            container.name,
+            f"STOPSIGNAL of the image is {quoted(image.stop_signal)}; the wrapper hears {', '.join(heard)}: build the "
+            f"image with one of these; what only the worker is to get belongs in annotation "
+            f"{annotation_of('stop_signal')}",
         )
     return name
 

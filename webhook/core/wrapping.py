@@ -12,6 +12,20 @@ MOUNT_PATH = "/graceful-worker"
 VOLUME = "graceful-worker"
 MARKER = "graceful-worker"
 """$0 of every script: by it, a command is known to be ours."""
+SHELL_VOLUME = "graceful-worker-shell"
+SHELL_MOUNT_PATH = "/graceful-worker-shell"
+COPIED_SHELL = f"{MOUNT_PATH}/.bin/sh"
+"""A shell that an init container has copied into the shared volume; no worker's folder can have this name."""
+MOUNTED_SHELL = f"{SHELL_MOUNT_PATH}/bin/sh"
+"""A shell in an image that is mounted."""
+
+
+def _script_name(shell: str) -> str:
+    """Return $0: beside a shell that was brought into the pod, where the script finds mkdir, rm and sleep."""
+    return f"{shell.rpartition('/')[0]}/{MARKER}" if shell in (COPIED_SHELL, MOUNTED_SHELL) else MARKER
+
+
+_MARKERS = frozenset({MARKER, _script_name(COPIED_SHELL), _script_name(MOUNTED_SHELL)})
 
 _COMMENT = re.compile(r"^\s*#.*\n|^\s*\n", re.MULTILINE)
 _EXPANDED = re.compile(r"\$(?=[$(])")
@@ -36,6 +50,7 @@ def keep_from_expansion(text: str) -> str:
 WORKER_SCRIPT = keep_from_expansion(_script("worker.sh"))
 WORKER_HOOK_SCRIPT = _script("worker-prestop.sh")
 SIDECAR_HOOK_SCRIPT = _script("sidecar-prestop.sh")
+BRING_SHELL_SCRIPT = keep_from_expansion(_script("bring-shell.sh"))
 
 AWAITS_CHILD = "+child"
 """Behind a signal's name: the wrapper sends it once the worker has a child, or a second later."""
@@ -59,28 +74,28 @@ def folder(container: str) -> str:
 
 def wrap(shell: str, container: str, mode: str, setting: str, argv: Sequence[str]) -> Wrapped:
     """Put the wrapper before an argv, which stays in `args`, where the kubelet expands it as before."""
-    command = [shell, "-c", WORKER_SCRIPT, MARKER, folder(container), mode, setting]
+    command = [shell, "-c", WORKER_SCRIPT, _script_name(shell), folder(container), mode, setting]
     return Wrapped(command, list(argv))
 
 
 def worker_hook(shell: str, container: str, hook: Sequence[str]) -> list[str]:
     """Return the command of a worker's preStop hook; `hook` is the exec command that was there, or empty."""
-    return [shell, "-c", WORKER_HOOK_SCRIPT, MARKER, folder(container), *hook]
+    return [shell, "-c", WORKER_HOOK_SCRIPT, _script_name(shell), folder(container), *hook]
 
 
 def sidecar_hook(shell: str, workers: Sequence[str], hook: Sequence[str]) -> list[str]:
     """Return the command of a sidecar's preStop hook; `hook` is the exec command that was there, or empty."""
-    return [shell, "-c", SIDECAR_HOOK_SCRIPT, MARKER, " ".join(map(folder, workers)), *hook]
+    return [shell, "-c", SIDECAR_HOOK_SCRIPT, _script_name(shell), " ".join(map(folder, workers)), *hook]
 
 
 def is_ours(command: Sequence[str]) -> bool:
     """Tell whether a command begins with one of our scripts."""
-    return len(command) >= _HOOK_ARGUMENTS and command[1] == "-c" and command[3] == MARKER
+    return len(command) >= _HOOK_ARGUMENTS and command[1] == "-c" and command[3] in _MARKERS
 
 
 def wrapped_argv(argv: Sequence[str]) -> Sequence[str] | None:
     """Return what the wrapper runs, whatever another webhook has put before it; None where there is no wrapper."""
-    if MARKER not in argv:
+    if _MARKERS.isdisjoint(argv):
         return None
     for start in range(len(argv) - _WRAPPER_ARGUMENTS + 1):
         if is_ours(argv[start : start + _WRAPPER_ARGUMENTS]):

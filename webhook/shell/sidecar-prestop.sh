@@ -8,10 +8,11 @@
 #   within 5 s     when no worker drains: the pod lives on, only this sidecar restarts;
 #   after 20 s     without a heartbeat of the workers that drain: they were killed.
 
+gw_bin=${0%graceful-worker}
 gw_workers=$1
 shift
 
-if sleep 0.2 2>/dev/null; then
+if "${gw_bin}sleep" 0.2 2>/dev/null; then
   gw_nap=0.2 gw_per_second=5 gw_limit=4.3
 else
   gw_nap=1 gw_per_second=1 gw_limit=4
@@ -21,7 +22,7 @@ gw_patience=$((5 * gw_per_second))
 # the runtime would wait for them to close before it calls the hook finished.
 (
   exec </dev/null >/dev/null 2>&1
-  exec sleep "$gw_limit"
+  exec "${gw_bin}sleep" "$gw_limit"
 ) &
 gw_timer=$!
 gw_silence=0
@@ -53,7 +54,7 @@ while look; [ -n "$gw_working" ]; do
     gw_heard=$gw_heartbeats
     gw_silence=0
   fi
-  sleep "$gw_nap"
+  "${gw_bin}sleep" "$gw_nap"
 done
 
 kill "$gw_timer" 2>/dev/null

@@ -5,11 +5,12 @@
 #
 # The kill file comes first, so that neither failure nor slowness of the other hook keeps the loop running.
 
+gw_bin=${0%graceful-worker}
 gw_folder=$1
 shift
 
 umask 022
-[ -d "$gw_folder" ] || mkdir -p "$gw_folder"
+[ -d "$gw_folder" ] || "${gw_bin}mkdir" -p "$gw_folder"
 true >"$gw_folder/kill_me"
 gw_created=$?
 
@@ -22,7 +23,7 @@ gw_created=$?
   while [ ! -e "$gw_folder/kill_sidecar" ]; do
     echo "$gw_beat" >"$gw_folder/heartbeat"
     gw_beat=$((1 - gw_beat))
-    sleep 5 || exit
+    "${gw_bin}sleep" 5 || exit
   done
 ) &
 

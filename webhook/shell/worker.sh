@@ -9,9 +9,12 @@
 # signal   runs COMMAND once and passes it the signal NAME, once, when a stop signal comes; with +child, as soon as it
 #          has a child, or a second later
 #
-# Needs mkdir, rm and sleep in the image. Comments are left out of the copy that a pod carries. Every variable begins
-# with gw_: assigning to one that came with the environment would change what the worker sees.
+# Needs mkdir, rm and sleep: in the image, or, where a shell was brought into the pod, beside that. Comments are left out
+# of the copy that a pod carries. Every variable begins with gw_: assigning to one that came with the environment would
+# change what the worker sees.
 
+# $0 is graceful-worker, or that in the folder of a shell that was brought: then its own mkdir, rm and sleep are there.
+gw_bin=${0%graceful-worker}
 gw_folder=$1
 gw_mode=$2
 gw_setting=$3
@@ -37,8 +40,8 @@ over() {
 # The volume outlives the container: after a liveness restart the files of the drain before are still there.
 # A hook that is faster than these lines loses its kill file here; its stop signal follows and finds the handler.
 prepare() {
-  [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder") || return 1
-  rm -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat"
+  [ -d "$gw_folder" ] || (umask 022 && "${gw_bin}mkdir" -p "$gw_folder") || return 1
+  "${gw_bin}rm" -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat"
 }
 
 # Seconds are slept one by one, in the background: `wait` ends at once when a stop signal comes, and a kill file
@@ -46,7 +49,7 @@ prepare() {
 pause() {
   gw_left=$gw_setting
   while [ "$gw_left" -gt 0 ] && ! over; do
-    sleep 1 &
+    "${gw_bin}sleep" 1 &
     wait "$!"
     gw_left=$((gw_left - 1))
   done
@@ -125,7 +128,7 @@ await_child() {
     in_mask "$1" SigIgn
     [ "$gw_state" != "Z (zombie)" ] || return 0
     gw_looks=$((gw_looks - 1))
-    sleep 0.05 || { sleep 1 && gw_looks=0; }
+    "${gw_bin}sleep" 0.05 || { "${gw_bin}sleep" 1 && gw_looks=0; }
   done
 }
 
@@ -163,7 +166,7 @@ send() {
 # A shell may start its worker only now: behind a migration, or when its broker answers at last.
 keep_passing_on() {
   while [ -n "$gw_again" ] && kill -0 "$gw_worker"; do
-    sleep 0.2 || sleep 1
+    "${gw_bin}sleep" 0.2 || "${gw_bin}sleep" 1
     gw_again=
     send "$gw_worker"
   done
