@@ -58,7 +58,8 @@ class Case:
     def images(self) -> Images:
         file = self.file("images")
         given = read_yaml(file) if file.exists() else {}
-        return {name: msgspec.convert(image, Unavailable if "reason" in image else Image) for name, image in given.items()}
+        kinds = {name: Unavailable if "reason" in image else Image for name, image in given.items()}
+        return {name: msgspec.convert(image, kinds[name]) for name, image in given.items()}
 
     @cached_property
     def expected_pod(self) -> Any:

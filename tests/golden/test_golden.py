@@ -13,6 +13,7 @@ import pytest
 from webhook.core.injection import inject
 from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
 from webhook.core.restoring import restore
+from webhook.core.shells import Source
 
 from .cases import FOLDER, Case, all_cases, read_yaml, readable, write_yaml
 from .schemas import RELEASES, faults
@@ -83,6 +84,8 @@ def test_undoing_gives_the_pod_back(case: Case) -> None:
 def test_valid_pods_stay_valid(case: Case, release: str) -> None:
     if faults(case.pod, release):
         pytest.skip("the pod was not valid before")
+    if case.policy.shell_source is Source.IMAGE_VOLUME and release == RELEASES[0]:
+        pytest.skip("this release has no image volumes")
     assert faults(case.injected, release) == []
 
 

@@ -7,20 +7,34 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-from webhook.core.annotations import DEFAULT_SHELL, INJECTED_LABEL, STATUS_ANNOTATION, Settings, Sidecars, read_settings
+from webhook.core.annotations import (
+    DEFAULT_SHELL,
+    INJECTED_LABEL,
+    INJECTED_SHELL,
+    STATUS_ANNOTATION,
+    Settings,
+    Sidecars,
+    read_settings,
+)
 from webhook.core.decision import EVICTION_ANNOTATIONS, Policy
 from webhook.core.frameworks import TABLE
 from webhook.core.meshes import ISTIO_INJECT, ISTIO_NATIVE, PROXIES
 from webhook.core.pod import JsonObject
+from webhook.core.shells import CONTAINER, Source
 from webhook.core.wrapping import (
     AWAITS_CHILD,
+    COPIED_SHELL,
     MOUNT_PATH,
+    MOUNTED_SHELL,
+    SHELL_MOUNT_PATH,
+    SHELL_VOLUME,
     SIDECAR_HOOK_SCRIPT,
     VOLUME,
     WORKER_HOOK_SCRIPT,
     WORKER_SCRIPT,
 )
 
+PATHS = (MOUNT_PATH, SHELL_MOUNT_PATH)
 OURS = {ISTIO_INJECT, ISTIO_NATIVE, INJECTED_LABEL, STATUS_ANNOTATION, *EVICTION_ANNOTATIONS}
 KEPT_HOOKS = ("httpGet", "tcpSocket", "sleep")
 KUBERNETES_GRACE = 30
@@ -31,6 +45,10 @@ def check(before: JsonObject, after: JsonObject, policy: Policy) -> None:
     settings = read_settings(annotations_of(before))
     workers = json.loads(annotations_of(after)[STATUS_ANNOTATION])["workers"]
     spec = after["spec"]
+    native = [container["name"] for container in before["spec"]["containers"] if container["name"] not in workers]
+    check_init_containers(before, after, settings, native, policy)
+    after = with_sidecars_back(before, after)
+    spec = after["spec"]
     assert workers
     assert (after["metadata"]["labels"])[INJECTED_LABEL] == "true"
     assert any(volume["name"] == VOLUME and "emptyDir" in volume for volume in spec["volumes"])
@@ -39,11 +57,52 @@ def check(before: JsonObject, after: JsonObject, policy: Policy) -> None:
     for old, new in zip(before["spec"]["containers"], spec["containers"], strict=True):
         name = new["name"]
         if name in workers:
-            check_worker(old, new, settings, workers[name], grace)
+            check_worker(old, new, settings, workers[name], grace, shell_of(settings, policy))
             if (before["spec"].get("restartPolicy") or "Always") != "Always":
                 assert workers[name]["mode"] == "signal"
-        check_hook(old, new, settings, list(workers))
+        check_hook(old, new, settings, list(workers), shell_of(settings, policy))
     assert untouched(before) == untouched(after)
+
+
+def shell_of(settings: Settings, policy: Policy) -> tuple[str, str]:
+    """Return the path of the worker's shell, and the name that its scripts get."""
+    if settings.shell != INJECTED_SHELL:
+        return settings.shell, VOLUME
+    folder = COPIED_SHELL if policy.shell_source is Source.INIT_CONTAINER else MOUNTED_SHELL
+    folder = folder.removesuffix("/sh")
+    return f"{folder}/sh", f"{folder}/{VOLUME}"
+
+
+def check_init_containers(
+    before: JsonObject, after: JsonObject, settings: Settings, sidecars: list[str], policy: Policy
+) -> None:
+    """Check the init containers: those that were there, in their order, what brings the shell, and native sidecars."""
+    names = [container["name"] for container in before["spec"].get("initContainers") or ()]
+    if settings.shell == INJECTED_SHELL and policy.shell_source is Source.INIT_CONTAINER:
+        names.append(CONTAINER)
+    moved = sidecars if settings.sidecars is Sidecars.NATIVE else []
+    init_containers = after["spec"].get("initContainers") or []
+    now = [container["name"] for container in init_containers]
+    # One that came later may stand behind those that were moved before it.
+    assert sorted(now) == sorted([*names, *moved])
+    assert [name for name in now if name not in moved] == names
+    assert all(c["restartPolicy"] == "Always" for c in init_containers if c["name"] in moved)
+
+
+def with_sidecars_back(before: JsonObject, after: JsonObject) -> JsonObject:
+    """Return a pod whose native sidecars are where they were, and which lacks what brings a shell."""
+    after = deepcopy(after)
+    spec = after["spec"]
+    init_containers = spec.get("initContainers") or []
+    regular = {container["name"]: container for container in (*init_containers, *spec["containers"])}
+    there = {container["name"] for container in before["spec"].get("initContainers") or ()}
+    spec["initContainers"] = [container for container in init_containers if container["name"] in there]
+    spec["containers"] = [regular[container["name"]] for container in before["spec"]["containers"]]
+    for old, new in zip(before["spec"]["containers"], spec["containers"], strict=True):
+        new.pop("restartPolicy", None)
+        if "restartPolicy" in old:
+            new["restartPolicy"] = old["restartPolicy"]
+    return after
 
 
 def check_grace(before: JsonObject, after: JsonObject, settings: Settings, policy: Policy) -> int:
@@ -60,10 +119,12 @@ def check_grace(before: JsonObject, after: JsonObject, settings: Settings, polic
     return grace
 
 
-def check_worker(old: JsonObject, new: JsonObject, settings: Settings, status: JsonObject, grace: int) -> None:
+def check_worker(
+    old: JsonObject, new: JsonObject, settings: Settings, status: JsonObject, grace: int, expected: tuple[str, str]
+) -> None:
     """Check the wrapper, and that behind it the worker's argv is intact but for the flags that its framework needs."""
     shell, dash_c, script, marker, folder, mode, setting = new["command"]
-    assert (shell, dash_c, script, marker) == (settings.shell, "-c", WORKER_SCRIPT, VOLUME)
+    assert (shell, dash_c, script, marker) == (expected[0], "-c", WORKER_SCRIPT, expected[1])
     assert (folder, mode) == (f"{MOUNT_PATH}/{new['name']}", status["mode"])
     if mode == "loop":
         # A shell string with a loop of its own gets a second between runs.
@@ -92,24 +153,28 @@ def _with_flags(argv: list[str], name: str | None, mode: str, grace: int) -> Ite
             yield [*argv[:position], *words, *argv[position:]]
 
 
-def check_hook(old: JsonObject, new: JsonObject, settings: Settings, workers: list[str]) -> None:
+def check_hook(
+    old: JsonObject, new: JsonObject, settings: Settings, workers: list[str], brought: tuple[str, str]
+) -> None:
     before = (old.get("lifecycle") or {}).get("preStop") or {}
     is_worker = new["name"] in workers
-    if not is_worker and settings.sidecars is Sidecars.IGNORE:
+    if not is_worker and settings.sidecars is not Sidecars.HOOK:
         without_probes = [
             {k: v for k, v in c.items() if k not in ("livenessProbe", "startupProbe")} for c in (old, new)
         ]
         assert without_probes[0] == without_probes[1]
         return
     assert any(m["name"] == VOLUME and m["mountPath"] == MOUNT_PATH for m in new["volumeMounts"])
-    if any(before.get(kind) is not None for kind in KEPT_HOOKS) or (not is_worker and is_shell_less(new)):
+    if any(before.get(kind) is not None for kind in KEPT_HOOKS) or (
+        not is_worker and settings.shell != INJECTED_SHELL and is_shell_less(new)
+    ):
         assert new.get("lifecycle") == old.get("lifecycle")
         return
     command = new["lifecycle"]["preStop"]["exec"]["command"]
     script = WORKER_HOOK_SCRIPT if is_worker else SIDECAR_HOOK_SCRIPT
     folders = [new["name"]] if is_worker else workers
-    shell = settings.shell if is_worker else DEFAULT_SHELL
-    assert command[:4] == [shell, "-c", script, VOLUME]
+    shell, name = brought if is_worker or settings.shell == INJECTED_SHELL else (DEFAULT_SHELL, VOLUME)
+    assert command[:4] == [shell, "-c", script, name]
     assert sorted(command[4].split(" ")) == sorted(f"{MOUNT_PATH}/{name}" for name in folders)
     assert command[5:] == ((before.get("exec") or {}).get("command") or [])
 
@@ -133,14 +198,14 @@ def untouched(pod: JsonObject) -> JsonObject:
         metadata[field] = {key: value for key, value in (metadata.get(field) or {}).items() if key not in OURS}
     spec = rest["spec"]
     spec.pop("terminationGracePeriodSeconds", None)
-    spec["volumes"] = [volume for volume in spec.get("volumes") or () if volume["name"] != VOLUME]
+    spec["volumes"] = [volume for volume in spec.get("volumes") or () if volume["name"] not in (VOLUME, SHELL_VOLUME)]
     for container in (*spec["containers"], *(spec.get("initContainers") or ())):
         for probe in ("livenessProbe", "startupProbe"):
             (container.get(probe) or {}).pop("terminationGracePeriodSeconds", None)
     for container in spec["containers"]:
         container.pop("command", None)
         container.pop("args", None)
-        container["volumeMounts"] = [m for m in container.get("volumeMounts") or () if m["mountPath"] != MOUNT_PATH]
+        container["volumeMounts"] = [m for m in container.get("volumeMounts") or () if m["mountPath"] not in PATHS]
         for key in ("lifecycle", "preStop", "exec"):
             container = container.get(key) or {}  # noqa: PLW2901
         container.pop("command", None)

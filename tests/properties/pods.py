@@ -12,6 +12,7 @@ from webhook.core.annotations import ANNOTATIONS, LABEL, PREFIX
 from webhook.core.decision import Policy
 from webhook.core.frameworks import TABLE
 from webhook.core.pod import JsonObject
+from webhook.core.shells import Source
 from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 text = st.text(max_size=12)
@@ -121,8 +122,8 @@ _GOOD_VALUES = {
     "stop-signal": ["TERM", "SIGQUIT", "USR1"],
     "loop-delay": ["0", "5s"],
     "istio": ["opt-out", "keep"],
-    "sidecars": ["hook", "ignore"],
-    "shell": ["/bin/sh", "/usr/bin/bash"],
+    "sidecars": ["hook", "native", "ignore"],
+    "shell": ["/bin/sh", "/usr/bin/bash", "injected"],
     "evict": ["allow", "never"],
 }
 assert set(_GOOD_VALUES) == {annotation.name for annotation in ANNOTATIONS}
@@ -135,7 +136,6 @@ _BAD_SETTINGS = st.one_of(
     _SETTINGS,
     st.dictionaries(st.sampled_from(sorted(_GOOD_VALUES)).map(PREFIX.__add__), text, max_size=2),
     st.dictionaries(text.map(PREFIX.__add__), text, min_size=1, max_size=1),
-    st.sampled_from([{PREFIX + "sidecars": "native"}, {PREFIX + "shell": "injected"}]),
 )
 _OTHER_ANNOTATIONS = st.fixed_dictionaries(
     {},
@@ -226,7 +226,12 @@ def _unshared(value: Any) -> Any:
     return [_unshared(item) for item in value] if isinstance(value, list) else value
 
 
-policies = st.builds(Policy, grace_period=st.sampled_from([1, 600, 3600]), only_labelled=st.just(False))
+policies = st.builds(
+    Policy,
+    grace_period=st.sampled_from([1, 600, 3600]),
+    only_labelled=st.just(False),
+    shell_source=st.sampled_from(Source),
+)
 """What the operator sets."""
 
 

@@ -17,6 +17,7 @@ from webhook.core.injection import Injection, inject
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
 from webhook.core.restoring import restore
+from webhook.core.shells import Source
 
 from .meaning import annotations_of, check
 from .pods import added_later, mounts_of, pods, policies
@@ -90,7 +91,13 @@ def test_container_added_in_between_gets_what_it_lacks(data: st.DataObject, pod:
     third, same = injected(complete, policy)
     assert same == complete
     assert third.decision.reason is Reason.UNCHANGED
-    assert undone(complete) == before
+    assert in_any_order(undone(complete)) == in_any_order(before)
+
+
+def in_any_order(pod: JsonObject) -> JsonObject:
+    """Forget the order of the containers: where one stands among those that have been moved away, nobody can tell."""
+    spec = pod["spec"]
+    return {**pod, "spec": {**spec, "containers": sorted(spec["containers"], key=lambda container: container["name"])}}
 
 
 @given(pods(), policies, st.sampled_from([["/vault/vault-env"], ["/tool", "--"], ["sh", "-c", 'exec "$@"', "x"]]))
@@ -124,6 +131,8 @@ def test_undoing_leaves_alone_what_others_have_added(pod: JsonObject, policy: Po
 @pytest.mark.parametrize("release", RELEASES)
 def test_valid_pods_stay_valid(release: str, pod: JsonObject, policy: Policy) -> None:
     assume(not faults(pod, release))
+    # The oldest release has no image volumes.
+    assume(policy.shell_source is not Source.IMAGE_VOLUME or release != RELEASES[0])
     _, after = protected(pod, policy)
     assert faults(after, release) == []
     assert faults(undone(after), release) == []

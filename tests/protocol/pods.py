@@ -23,7 +23,15 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.node.expansion import expand_all
-from webhook.core.wrapping import MOUNT_PATH, sidecar_hook, worker_hook, wrap
+from webhook.core.wrapping import (
+    BRING_SHELL_SCRIPT,
+    COPIED_SHELL,
+    MARKER,
+    MOUNT_PATH,
+    sidecar_hook,
+    worker_hook,
+    wrap,
+)
 
 WORKERS = Path(__file__).with_name("workers")
 PYTHON = (os.path.realpath(sys.executable), "-I", "-S")
@@ -32,12 +40,15 @@ STOP_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
 SHELLS = {
     "dash": ("dash", "dash"),
     "busybox": ("busybox", "sh"),
+    "brought": ("busybox", "sh"),
     "bash": ("bash", "bash"),
     "bash-as-sh": ("bash", "sh"),
     "mksh": ("mksh", "mksh"),
     "yash": ("yash", "yash"),
 }
 """Names in the tests: the program that is a shell, and the name by which it is called."""
+BROUGHT = "brought"
+"""The shell that an init container has copied into the volume, with the programs that the scripts need."""
 LONG = 15.0
 """Seconds that no step takes, however slow the machine: the end of all patience."""
 
@@ -287,6 +298,16 @@ class Pod:
         self.programs.mkdir()
         self.environment = {"PATH": f"{self.programs}:{PATH}", "HOME": "/"}
         self.journal = Journal(self.room / "journal")
+        self.tools = self.programs
+        if self.name == BROUGHT:
+            self._bring_shell()
+
+    def _bring_shell(self) -> None:
+        """Do what the init container does."""
+        script = BRING_SHELL_SCRIPT.replace("$$", "$")
+        self.tools = Path(COPIED_SHELL.replace(MOUNT_PATH, str(self.volume))).parent
+        subprocess.run([self.shell, "-c", script, MARKER, str(self.tools)], check=True)
+        self.shell = COPIED_SHELL
 
     # What the pod is made of
 
@@ -304,7 +325,14 @@ class Pod:
 
     def program(self, name: str, text: str) -> Path:
         """Put a program where PATH finds it first."""
-        path = self.programs / name
+        return self._put(self.programs / name, text)
+
+    def tool(self, name: str, text: str) -> None:
+        """Put a program where the scripts find it first."""
+        (self.tools / name).unlink(missing_ok=True)
+        self._put(self.tools / name, text)
+
+    def _put(self, path: Path, text: str) -> Path:
         with _NO_FORK:
             path.write_text(text)
         path.chmod(0o755)
@@ -313,12 +341,12 @@ class Pod:
     def sleep_faster(self, factor: int) -> None:
         """Let the scripts' sleeps take a fraction of their time."""
         cases = "".join(f"  {time}) set -- {time / factor} ;;\n" for time in (0.1, 0.2, 1, 4.3, 5))
-        self.program("sleep", f'#!/bin/sh\ncase $1 in\n{cases}esac\nexec {shutil.which("sleep")} "$1"\n')
+        self.tool("sleep", f'#!/bin/sh\ncase $1 in\n{cases}esac\nexec {shutil.which("sleep")} "$1"\n')
 
     def sleep_whole_seconds_only(self) -> None:
         """Put a sleep before the usual one that knows no fractions."""
         refuse = 'case $1 in *[!0-9]*) echo "sleep: invalid number" >&2; exit 1 ;; esac'
-        self.program("sleep", f'#!/bin/sh\n{refuse}\nexec {shutil.which("sleep")} "$1"\n')
+        self.tool("sleep", f'#!/bin/sh\n{refuse}\nexec {shutil.which("sleep")} "$1"\n')
 
     def worker(self, name: str, *arguments: object) -> list[str]:
         """Return the argv of a worker program of these tests."""
@@ -336,9 +364,11 @@ class Pod:
     # What the kubelet does to it
 
     def mounted(self, command: Sequence[str]) -> list[str]:
-        """Return a command of ours whose folder argument points into this pod's volume, as a mount would have it."""
+        """Return a command of ours that finds this pod's volume, as a mount would have it."""
         shell, option, script, marker, folders, *rest = command
-        return [shell, option, script, marker, folders.replace(MOUNT_PATH, str(self.volume)), *rest]
+        volume = str(self.volume)
+        shell, marker = (each.replace(MOUNT_PATH, volume, 1) for each in (shell, marker))
+        return [shell, option, script, marker, folders.replace(MOUNT_PATH, volume), *rest]
 
     def start(
         self,

@@ -261,7 +261,7 @@ def test_a_stop_signal_before_the_worker_has_started_means_that_it_never_starts(
 ) -> None:
     here, go = pod.room / "here", pod.room / "go"
     wait = f"touch {here}; until [ -e {go} ]; do sleep 0.01; done"
-    pod.program("mkdir", f'#!/bin/sh\n{wait}\nexec {shutil.which("mkdir")} "$@"\n')
+    pod.tool("mkdir", f'#!/bin/sh\n{wait}\nexec {shutil.which("mkdir")} "$@"\n')
     container = pod.start(pod.message(), mode, mode_setting)
     until("the wrapper at its preparations", here.exists)
     container.signal("TERM")

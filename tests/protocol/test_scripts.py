@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
+from webhook.core.wrapping import BRING_SHELL_SCRIPT, SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
 
-NAMES = ("worker.sh", "worker-prestop.sh", "sidecar-prestop.sh")
-CARRIED = (WORKER_SCRIPT.replace("$$", "$"), WORKER_HOOK_SCRIPT, SIDECAR_HOOK_SCRIPT)
+NAMES = ("worker.sh", "worker-prestop.sh", "sidecar-prestop.sh", "bring-shell.sh")
+CARRIED = (
+    WORKER_SCRIPT.replace("$$", "$"),
+    WORKER_HOOK_SCRIPT,
+    SIDECAR_HOOK_SCRIPT,
+    BRING_SHELL_SCRIPT.replace("$$", "$"),
+)
 scripts = pytest.mark.parametrize("name", NAMES)
 carried = pytest.mark.parametrize("script", CARRIED, ids=NAMES)
 shellcheck = shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or shutil.which("shellcheck")
@@ -53,9 +58,18 @@ def test_every_variable_has_the_prefix(name: str) -> None:
     assert [name for name in names if not name.startswith("gw_")] == []
 
 
+@pytest.mark.parametrize("script", CARRIED[:3], ids=NAMES[:3])
+def test_programs_are_called_where_a_brought_shell_has_them(script: str) -> None:
+    words = re.findall(
+        r"(?:^|[;&|({]|\b(?:if|then|do|while|until|exec|\|\|)) *(mkdir|rm|sleep|cp|mv|ln|cat|ls)\b", script, re.M
+    )
+    assert words == []
+    assert set(re.findall(r'"\$\{gw_bin\}([a-z]+)"', script)) <= {"mkdir", "rm", "sleep"}
+
+
 @carried
 def test_nothing_of_a_template_is_left_in_a_script(script: str) -> None:
-    assert re.findall(r"\{\{|\}\}|\{\w*\}|%\(\w+\)|%[sdr]\b|(?<!\$)\{[a-z_.]+\}", script) == []
+    assert re.findall(r"\{\{|\}\}|(?<!\$)\{\w*\}|%\(\w+\)|%[sdr]\b|(?<!\$)\{[a-z_.]+\}", script) == []
 
 
 @carried

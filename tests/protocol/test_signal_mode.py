@@ -361,7 +361,7 @@ def test_a_stop_signal_at_the_moment_of_the_workers_start_is_not_lost(pod: Pod) 
         pytest.skip("mksh may swallow a signal in the moment in which its child becomes the program")
     go = pod.room / "go"
     rm = shutil.which("rm")
-    pod.program("rm", f'#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.01; done\n{rm} {go}\nexec {rm} "$@"\n')
+    pod.tool("rm", f'#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.01; done\n{rm} {go}\nexec {rm} "$@"\n')
     pod.folder().mkdir()
     ends = set()
     for _ in range(15):

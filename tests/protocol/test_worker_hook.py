@@ -173,8 +173,7 @@ def test_the_hook_makes_the_folder_where_the_worker_has_not(pod: Pod) -> None:
 
 
 def test_a_hook_that_cannot_create_the_kill_file_fails(pod: Pod) -> None:
-    pod.volume.rmdir()
-    pod.volume.touch()
+    pod.folder().touch()
     container = pod.start_bare(["sleep", "600"])
     hook = pod.pre_stop(container)
     assert hook.wait() != 0
@@ -182,8 +181,7 @@ def test_a_hook_that_cannot_create_the_kill_file_fails(pod: Pod) -> None:
 
 
 def test_a_hook_that_cannot_create_the_kill_file_still_runs_the_chained_hook(pod: Pod) -> None:
-    pod.volume.rmdir()
-    pod.volume.touch()
+    pod.folder().touch()
     container = pod.start_bare(["sleep", "600"])
     hook = pod.pre_stop(container, ["echo", "chained"])
     assert (hook.wait(), hook.stdout) == (0, "chained\n")
