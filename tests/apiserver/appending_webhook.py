@@ -14,7 +14,8 @@ CONTAINER = {"name": "late", "image": "late:1", "command": ["late"]}
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         review = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        names = [container["name"] for container in review["request"]["object"]["spec"]["containers"]]
+        spec = review["request"]["object"]["spec"]
+        names = [container["name"] for container in (*spec["containers"], *spec.get("initContainers", ()))]
         response = {"uid": review["request"]["uid"], "allowed": True}
         if CONTAINER["name"] not in names:
             patch = [{"op": "add", "path": "/spec/containers/-", "value": CONTAINER}]

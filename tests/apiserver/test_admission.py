@@ -17,7 +17,14 @@ from certs.throwaway import LOCAL_HOSTS, issue
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import CONFIGURATIONS, apply, call_at, configuration, kubectl_missing
 from tests.golden.cases import Case, all_cases
-from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
+from webhook.core.annotations import (
+    INJECTED_LABEL,
+    INJECTED_SHELL,
+    LABEL,
+    LABEL_DISABLED,
+    LABEL_ENABLED,
+    PREFIX,
+)
 from webhook.core.reasons import Kind
 from webhook.core.wrapping import VOLUME
 
@@ -28,6 +35,8 @@ pytestmark = [
 ]
 
 APPENDED_NAMESPACE = "appended"
+RESTRICTED_NAMESPACE = "restricted"
+SIDECARS, SHELL = (f"{PREFIX}{name}" for name in ("sidecars", "shell"))
 OTHER_CONFIGURATION = "zz-appends-a-container"
 Pod = dict[str, Any]
 
@@ -71,6 +80,8 @@ def _append_later(plane: ControlPlane, url: str, bundle: str) -> None:
     plane.create_namespace("plain", {})
     plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
     plane.create_namespace(APPENDED_NAMESPACE, {LABEL: LABEL_ENABLED})
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    plane.create_namespace(RESTRICTED_NAMESPACE, {LABEL: LABEL_ENABLED, **restricted})
 
 
 def _wait_until_called(plane: ControlPlane) -> None:
@@ -147,6 +158,31 @@ def test_a_container_that_another_webhook_adds_later_gets_what_it_lacks(cluster:
     late = next(container for container in pod["spec"]["containers"] if container["name"] == "late")
     assert VOLUME in [mount["name"] for mount in late["volumeMounts"]]
     assert late["lifecycle"]["preStop"]["exec"]["command"][3:] == ["graceful-worker", "/graceful-worker/worker"]
+
+
+def test_sidecars_become_native_ones_that_of_another_webhook_too(cluster: ControlPlane) -> None:
+    pod = worker(annotations={SIDECARS: "native"})
+    pod["spec"]["containers"].insert(0, {"name": "nginx", "image": "nginx:1", "command": ["nginx"]})
+    spec = stored(cluster.create_pod(APPENDED_NAMESPACE, pod))["spec"]
+    assert [container["name"] for container in spec["containers"]] == ["worker"]
+    assert [(c["name"], c["restartPolicy"]) for c in spec["initContainers"]] == [
+        ("nginx", "Always"),
+        ("late", "Always"),
+    ]
+
+
+@pytest.mark.parametrize("user", [None, 1000])
+def test_a_brought_shell_is_admitted_where_pod_security_is_restricted(cluster: ControlPlane, user: int | None) -> None:
+    pod = worker(annotations={SHELL: INJECTED_SHELL})
+    pod["spec"]["securityContext"] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    if user:
+        pod["spec"]["securityContext"]["runAsUser"] = user
+    pod["spec"]["containers"][0]["securityContext"] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    spec = stored(cluster.create_pod(RESTRICTED_NAMESPACE, pod))["spec"]
+    assert [container["name"] for container in spec["initContainers"]] == ["graceful-worker-shell"]
 
 
 @pytest.mark.parametrize("case", [case for case in all_cases() if case.expected_pod is not None], ids=str)
