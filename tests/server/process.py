@@ -25,6 +25,12 @@ FLAGS = {
     "log_level": "--log-level",
     "grace_period": "--grace-period",
     "body_limit": "--body-limit",
+    "image_commands": "--image-commands",
+    "registry_hosts": "--registry-host",
+    "registry_ca": "--registry-ca",
+    "registry_local": "--registry-local",
+    "registry_plain_http": "--registry-plain-http",
+    "registry_credentials": "--registry-credentials",
 }
 """The options that the command line has too."""
 PATIENCE = 30
@@ -51,6 +57,8 @@ def serve_command(certificate: Path, options: dict[str, Any]) -> list[str]:
     if options.keys() <= FLAGS.keys():
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
         flags += [f"{FLAGS[name]}={value}" for name, value in options.items()]
+        if not any(name.startswith("registry") for name in options):
+            flags.append("--no-registry")
         return [sys.executable, "-m", "webhook", "serve", *flags]
     # -P: this folder is not to be on the program's path.
     return [sys.executable, "-P", str(PROGRAM), json.dumps(given | options)]

@@ -17,7 +17,7 @@ from webhook.server.options import Files, Limits, ServerOptions
 from webhook.server.serving import serve
 
 
-def fail(pod: Any, policy: Policy) -> NoReturn:
+def fail(pod: Any, *_: object) -> NoReturn:
     raise ValueError(f"cannot cope with {pod!r}")
 
 

@@ -6,17 +6,21 @@ import sys
 from collections.abc import Iterable
 
 import click
+from msgspec.structs import replace
 
+from webhook.cli.decisions import decide_all
 from webhook.cli.explanation import difference, explain
 from webhook.cli.failure import fail
+from webhook.cli.image_settings import image_settings
 from webhook.cli.manifests import Manifest, Unreadable, read_manifest
-from webhook.cli.settings import grace_period_setting
+from webhook.cli.settings import policy_settings
 from webhook.core.decision import Policy
-from webhook.core.injection import Injection, inject
+from webhook.core.injection import Injection
 from webhook.core.pod import Malformed
 from webhook.core.reasons import Kind
 from webhook.core.refusal import Refused
 from webhook.core.restoring import restore
+from webhook.images.sources import ImageSettings
 
 files_option = click.option(
     "-f",
@@ -38,14 +42,15 @@ only_labelled_option = click.option(
 @click.command("inject")
 @files_option
 @only_labelled_option
-@grace_period_setting
-def inject_command(filenames: tuple[str, ...], only_labelled: bool, grace_period: int) -> None:
+@policy_settings
+@image_settings
+def inject_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
     """Write manifests with their workers protected to standard output.
 
     Comments and order stay. Where one pod is refused, nothing is written, and the exit code is 1.
     """
     manifests = _read(filenames)
-    _inject_all(manifests, Policy(grace_period, only_labelled))
+    _inject_all(manifests, replace(policy, only_labelled=only_labelled), images)
     _write(manifests)
 
 
@@ -69,12 +74,13 @@ def uninject_command(filenames: tuple[str, ...]) -> None:
 @click.command("diff")
 @files_option
 @only_labelled_option
-@grace_period_setting
-def diff_command(filenames: tuple[str, ...], only_labelled: bool, grace_period: int) -> None:
+@policy_settings
+@image_settings
+def diff_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
     """Show what inject would change; the exit code is 0 for nothing, 1 for something, 2 for an error."""
     manifests = _read(filenames, exit_code=2)
     before = [manifest.text.text for manifest in manifests]
-    _inject_all(manifests, Policy(grace_period, only_labelled), exit_code=2)
+    _inject_all(manifests, replace(policy, only_labelled=only_labelled), images, exit_code=2)
     differences = [
         difference(manifest.path, text, manifest.text.text) for manifest, text in zip(manifests, before, strict=True)
     ]
@@ -85,20 +91,21 @@ def diff_command(filenames: tuple[str, ...], only_labelled: bool, grace_period: 
 @click.command("explain")
 @files_option
 @only_labelled_option
-@grace_period_setting
-def explain_command(filenames: tuple[str, ...], only_labelled: bool, grace_period: int) -> None:
+@policy_settings
+@image_settings
+def explain_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
     """Say, container by container, what would be done and why, or why nothing would be.
 
     The exit code is 1 where a pod would be refused.
     """
-    policy = Policy(grace_period, only_labelled)
+    policy = replace(policy, only_labelled=only_labelled)
     refused = False
     for manifest in _read(filenames):
         templates = list(manifest.templates)
         if not templates:
             click.echo(f"{manifest.path}: no pod and no pod template in it.")
-        for template in templates:
-            injection = inject(template.pod, policy)
+        injections = decide_all([template.pod for template in templates], policy, images)
+        for template, injection in zip(templates, injections, strict=True):
             click.echo("\n".join(explain(manifest.path, template, injection)))
             refused = refused or injection.decision.outcome is Kind.REFUSED
     sys.exit(1 if refused else 0)
@@ -111,12 +118,13 @@ def _read(filenames: Iterable[str], exit_code: int = 1) -> list[Manifest]:
         fail(str(unreadable), exit_code)
 
 
-def _inject_all(manifests: Iterable[Manifest], policy: Policy, exit_code: int = 1) -> None:
+def _inject_all(manifests: Iterable[Manifest], policy: Policy, images: ImageSettings, exit_code: int = 1) -> None:
     """Inject into all templates, and tell about those that are refused, left alone, or deserve a warning."""
     refusals: list[str] = []
     for manifest in manifests:
-        for template in list(manifest.templates):
-            injection = inject(template.pod, policy)
+        templates = list(manifest.templates)
+        injections = decide_all([template.pod for template in templates], policy, images)
+        for template, injection in zip(templates, injections, strict=True):
             place = f"{manifest.path}, {template.title}"
             if injection.refusal:
                 refusals.append(f"{place}: {injection.decision.verdict} [{injection.decision.reason.value}]")

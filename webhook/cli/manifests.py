@@ -85,7 +85,10 @@ class Template:
 
     def absolute(self, operations: Sequence[Operation]) -> list[Operation]:
         """Make operations on the template into operations on its document."""
-        return [{**operation, "path": self.pointer + operation["path"]} for operation in operations]
+        return [
+            {**operation, **{key: self.pointer + operation[key] for key in ("path", "from") if key in operation}}
+            for operation in operations
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ import click
 
 from certs.terms import Terms
 from webhook.cli.failure import fail
-from webhook.cli.settings import Duration, grace_period_setting, setting
+from webhook.cli.image_settings import image_settings
+from webhook.cli.settings import Duration, policy_settings, setting
 from webhook.core.decision import Policy
+from webhook.images.sources import ImageSettings
 from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, ServerOptions
 
 
@@ -39,7 +41,13 @@ from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, Server
     default="5s",
     help="How long API servers take to learn of a changed bundle, at most.",
 )
-@grace_period_setting
+@policy_settings
+@image_settings
+@setting(
+    "--pull-secrets",
+    is_flag=True,
+    help="Ask registries with the pods' own imagePullSecrets; needs the right to read these.",
+)
 @setting(
     "--body-limit",
     type=click.IntRange(min=1024),
@@ -55,12 +63,13 @@ from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, Server
 def serve_command(
     host: str,
     port: int,
-    grace_period: int,
     body_limit: int,
     drain: float,
     log_level: str,
     tls_cert: Path | None,
     tls_key: Path | None,
+    policy: Policy,
+    images: ImageSettings,
     **cluster: Any,
 ) -> None:
     """Serve the webhook over HTTPS: POST /mutate, and /healthz, /readyz, /metrics.
@@ -71,10 +80,17 @@ def serve_command(
     from certs.authority import Unusable  # noqa: PLC0415 - only serving needs these, and they cost half a second
     from webhook.server.serving import serve  # noqa: PLC0415
 
-    tls = _tls(tls_cert, tls_key, **cluster)
-    options = ServerOptions(host, port, tls, Limits(body_bytes=body_limit), drain_seconds=drain, log_level=log_level)
+    options = ServerOptions(
+        host,
+        port,
+        _tls(tls_cert, tls_key, **cluster),
+        Limits(body_bytes=body_limit),
+        drain_seconds=drain,
+        log_level=log_level,
+        images=images,
+    )
     try:
-        serve(Policy(grace_period), options)
+        serve(policy, options)
     except Unusable as unusable:
         fail(str(unusable))
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar, cast
 
 import click
 
 from webhook.core.annotations import LONGEST_DURATION, duration
 from webhook.core.decision import Policy
+from webhook.core.shells import DEFAULT_IMAGE, Source
 
 ENVIRONMENT_PREFIX = "GRACEFUL_WORKER_"
 Command = TypeVar("Command", bound=Callable[..., Any])
+Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Duration(click.ParamType[int]):
@@ -30,17 +33,46 @@ class Duration(click.ParamType[int]):
         return seconds
 
 
-def setting(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+def setting(*names: str, **attributes: Any) -> Option:
     """Make an option that can also be set by an environment variable of its name."""
     variable = ENVIRONMENT_PREFIX + names[-1].lstrip("-").replace("-", "_").upper()
     return click.option(*names, envvar=variable, show_envvar=True, show_default=True, **attributes)
 
 
-def grace_period_setting(command: Command) -> Command:
-    """Add the option for the grace period."""
-    return setting(
+def policy_settings(command: Command) -> Command:
+    """Add the options that make up the policy, which the command gets as `policy`."""
+
+    @wraps(command)
+    def with_policy(grace_period: int, shell_image: str, shell_source: str, **others: Any) -> Any:
+        policy = Policy(grace_period, shell_image=shell_image, shell_source=Source(shell_source))
+        return command(policy=policy, **others)
+
+    return cast("Command", with_options(with_policy, _POLICY))
+
+
+def with_options(command: Callable[..., Any], options: Sequence[Option]) -> Callable[..., Any]:
+    """Add options, to be listed in their order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_POLICY = (
+    setting(
         "--grace-period",
         type=Duration(),
         default=Policy().grace_period,
         help="The grace period that worker pods get at least, unless their annotation says another.",
-    )(command)
+    ),
+    setting(
+        "--shell-image",
+        default=DEFAULT_IMAGE,
+        help="Image of the shell for pods that ask for one: it has a static busybox as /bin/busybox.",
+    ),
+    setting(
+        "--shell-source",
+        type=click.Choice([source.value for source in Source]),
+        default=Source.INIT_CONTAINER.value,
+        help="How that shell comes into pods; image volumes need Kubernetes 1.33 or later.",
+    ),
+)

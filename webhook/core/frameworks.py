@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -105,7 +105,11 @@ _PATTERNS = _patterns_by_name(TABLE)
 _LAUNCHERS = Launchers(TABLE.launcher)
 
 
-def find_framework(argv: Sequence[str]) -> tuple[CommandLine, Match | None]:
+Found: TypeAlias = tuple[CommandLine, Match | None]
+"""A command line, and the framework that it runs, if that is a known one."""
+
+
+def find_framework(argv: Sequence[str]) -> Found:
     """Read an argv, and find the framework whose worker it runs."""
     line = read_command_line(argv, _LAUNCHERS)
     rank = len(TABLE.framework)

@@ -30,6 +30,10 @@ class Unavailable(msgspec.Struct, frozen=True):
     reason: Reason
     detail: str = ""
 
+    def without_asking(self, way: str) -> str:
+        """Return the particulars, and the annotation that makes it unnecessary to ask."""
+        return f"{self.detail}; need not be asked where annotation {way}".removeprefix("; ")
+
 
 Images: TypeAlias = Mapping[str, Image | Unavailable]
 """What has been learned of a pod's images, by the names of its containers."""

@@ -64,15 +64,18 @@ class PodPatch:
         self.operations.append({"op": "add", "path": at, "value": content})
         self._status.created.setdefault(named, "absent" if there is UNSET else "null")
 
-    def append(self, at: str, named: str, there: Any, items: dict[str, JsonObject]) -> None:
-        """Put items, by the key that tells them apart, at the end of a list; where it is missing or null, make it."""
-        if items and not isinstance(there, list):
-            self.make(at, named, there, list(items.values()))
-            for key in items:
+    def append(
+        self, at: str, named: str, there: Any, keys: Sequence[str], items: Sequence[tuple[str, JsonObject]]
+    ) -> None:
+        """Put items at the end of a list, but for those whose keys are there; where it is missing or null, make it."""
+        if not isinstance(there, list):
+            self.make(at, named, there, [item for _, item in items])
+            for key, _ in items:
                 self.record_added(f"{named}/{escape(key)}")
             return
-        for key, item in items.items():
-            self.add(f"{at}/-", f"{named}/{escape(key)}", item)
+        for key, item in items:
+            if key not in keys:
+                self.add(f"{at}/-", f"{named}/{escape(key)}", item)
 
     def record_added(self, named: str) -> None:
         """Record a field, or an item, that was not there."""
@@ -171,27 +174,27 @@ def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
 
 def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan) -> None:
     """Give volumes, mounts, and an init container to those who lack them."""
-    brought = plan.brought or Brought()
-    volumes = {VOLUME: SHARED_VOLUME_WITH_SHELL if brought.init_container else SHARED_VOLUME}
-    mounts = {MOUNT_PATH: SHARED_MOUNT}
-    if brought.volume and brought.mount:
-        volumes[SHELL_VOLUME] = brought.volume
-        mounts[SHELL_MOUNT_PATH] = brought.mount
-    there = {volume.name for volume in spec.volumes or ()}
-    patch.append("/spec/volumes", "/spec/volumes", spec.volumes, _without(volumes, there))
-    if brought.init_container:
+    brought = plan.brought
+    volumes = [(VOLUME, SHARED_VOLUME if brought is None else _volume_for(brought))]
+    mounts = [(MOUNT_PATH, SHARED_MOUNT)]
+    if brought and brought.volume and brought.mount:
+        volumes.append((SHELL_VOLUME, brought.volume))
+        mounts.append((SHELL_MOUNT_PATH, brought.mount))
+    at = "/spec/volumes"
+    patch.append(at, at, spec.volumes, [volume.name for volume in spec.volumes or ()], volumes)
+    if brought and brought.init_container:
         at = "/spec/initContainers"
-        there = {container.name for container in spec.init_containers or ()}
-        patch.append(at, at, spec.init_containers, _without({SHELL_CONTAINER: brought.init_container}, there))
+        there = [container.name for container in spec.init_containers or ()]
+        patch.append(at, at, spec.init_containers, there, [(SHELL_CONTAINER, brought.init_container)])
     for index, container in enumerate(spec.containers):
-        if container.name in plan.mounted:
-            at, named = (f"/spec/containers/{which}/volumeMounts" for which in (index, container.name))
-            there = {mount.path for mount in container.mounts or ()}
-            patch.append(at, named, container.mounts, _without(mounts, there))
+        name = container.name
+        if name in plan.mounted:
+            at, named = f"/spec/containers/{index}/volumeMounts", f"/spec/containers/{name}/volumeMounts"
+            patch.append(at, named, container.mounts, [mount.path for mount in container.mounts or ()], mounts)
 
 
-def _without(items: dict[str, JsonObject], there: set[str]) -> dict[str, JsonObject]:
-    return {key: item for key, item in items.items() if key not in there}
+def _volume_for(brought: Brought) -> JsonObject:
+    return SHARED_VOLUME_WITH_SHELL if brought.init_container else SHARED_VOLUME
 
 
 def _prepare_moves(patch: PodPatch, status: Status, spec: Spec, names: Sequence[str]) -> list[Operation]:

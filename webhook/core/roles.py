@@ -13,7 +13,7 @@ from webhook.core.annotations import (
     Settings,
     annotation_of,
 )
-from webhook.core.frameworks import find_framework
+from webhook.core.frameworks import Found, find_framework
 from webhook.core.images import Image, Images, Unavailable, image_argv
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Reason
@@ -28,10 +28,11 @@ OS_LABEL = "kubernetes.io/os"
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """A worker container, and why it is one."""
+    """A worker container, why it is one, and what was found in its command line where that is why."""
 
     container: Container
     reason: Reason
+    found: Found | None = None
 
 
 def never_touched(pod: Pod) -> Reason | None:
@@ -87,7 +88,7 @@ def _find_workers(pod: Pod, settings: Settings, images: Images) -> list[Worker]:
     if settings.containers:
         by_name = {container.name: container for container in containers}
         return [Worker(_named(name, by_name), Reason.WORKER_NAMED) for name in settings.containers]
-    known = [Worker(container, reason) for container in containers if (reason := _known(container, images))]
+    known = [worker for container in containers if (worker := _known(container, images))]
     if known:
         return known
     default = pod.annotations.get(DEFAULT_CONTAINER)
@@ -107,15 +108,15 @@ def _named(name: str, by_name: dict[str, Container]) -> Container:
     )
 
 
-def _known(container: Container, images: Images) -> Reason | None:
+def _known(container: Container, images: Images) -> Worker | None:
     argv = container.argv
     if is_wrapped(argv):
-        return Reason.WORKER_WRAPPED
+        return Worker(container, Reason.WORKER_WRAPPED)
     image = None if container.command else images.get(container.name)
     if isinstance(image, Image):
         argv = image_argv(image, container.args or ())
-    _, match = find_framework(argv)
-    return Reason.WORKER_KNOWN if match else None
+    found = find_framework(argv)
+    return Worker(container, Reason.WORKER_KNOWN, found) if found[1] else None
 
 
 def images_to_ask(pod: Pod, workers: list[Worker], settings: Settings) -> tuple[str, ...]:
@@ -140,17 +141,18 @@ _FALLBACKS = (Reason.WORKER_DEFAULT, Reason.WORKER_FIRST)
 
 
 def check_images(workers: list[Worker], images: Images) -> None:
-    """Make sure that no image that could not be asked may be the worker's.
+    """Make sure that none of the other containers may be the worker, as far as that hangs on an image.
 
     Raises:
-        Refused: one of them may.
+        Refused: one of them may, because its image could not be asked.
 
     """
     if workers[0].reason not in _FALLBACKS:
         return
     for name, image in images.items():
-        if isinstance(image, Unavailable):
-            raise Refused(image.reason, name, image.detail)
+        if isinstance(image, Unavailable) and name != workers[0].container.name:
+            way = f"{annotation_of('containers')} names the worker, or {annotation_of('command')} says what it runs"
+            raise Refused(image.reason, name, image.without_asking(way))
 
 
 def is_plainly_no_worker(pod: Pod, workers: list[Worker]) -> bool:

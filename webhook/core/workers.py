@@ -73,7 +73,8 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     if isinstance(image, Image) and image.shell_less and circumstances.shell == DEFAULT_SHELL:
         detail = f"{image.shell_less}; write {annotation_of('shell')}: {INJECTED_SHELL}"
         raise Refused(Reason.SHELL_MISSING, container.name, detail)
-    line, match = find_framework(argv)
+    # The same argv as when the worker was found, unless the annotation says what stands before `args`.
+    line, match = worker.found if worker.found and (container.command or image) else find_framework(argv)
     mode, why = _mode(container, settings, circumstances, match)
     framework = match.framework if match else None
     findings = [Finding(worker.reason, container.name, framework.title if framework else "")]
@@ -112,7 +113,8 @@ def _argv(container: Container, settings: Settings, image: Image | Unavailable |
     if command:
         return [*command, *(container.args or ())]
     if isinstance(image, Unavailable):
-        raise Refused(image.reason, container.name, image.detail)
+        way = f"{annotation_of('command')} says what it runs"
+        raise Refused(image.reason, container.name, image.without_asking(way))
     argv = image_argv(image, container.args or ()) if image else []
     if argv:
         return argv

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from certs.events import Events
 from webhook.core.decision import Policy
+from webhook.images.sources import Source
 from webhook.server.errors import JSON, error_response
 from webhook.server.metrics import CONTENT_TYPE, Metrics
 from webhook.server.mutation import PATH, Mutation
@@ -52,11 +53,12 @@ def create_application(
     readiness: Readiness | None = None,
     clock: Callable[[], float] = perf_counter,
     events: Events | None = None,
+    images: Source | None = None,
 ) -> Webhook:
     """Build the application; `clock` counts seconds, `events` are those of the certificates."""
     metrics = Metrics(events or Events())
     record = Record(metrics)
-    application = Webhook(Mutation(policy, limits or Limits(), record, clock), record)
+    application = Webhook(Mutation(policy, limits or Limits(), record, images, clock), record)
     ready = readiness or Readiness()
 
     @application.get("/healthz")

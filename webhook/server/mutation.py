@@ -12,7 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from webhook.core.decision import Policy
 from webhook.core.reasons import Reason
+from webhook.images.sources import Source
 from webhook.server import review as admission
+from webhook.server.deadline import seconds_left
 from webhook.server.errors import JSON, error_response
 from webhook.server.logs import LOGGER
 from webhook.server.options import Limits
@@ -51,9 +53,12 @@ class Mutation:
         policy: Policy,
         limits: Limits,
         record: Record,
+        images: Source | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
+        self._policy = policy
         self._verdicts = Verdicts(policy)
+        self._images = images
         self._limits = limits
         self._record = record
         self._clock = clock
@@ -61,11 +66,18 @@ class Mutation:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one review, or reject what is none."""
-        started = self._clock()
+        begun = started = self._clock()
         try:
             body = await self._body(scope, receive)
             started = self._clock()
-            content = self._review(body, started)
+            request = self._read(body)
+            verdict = self._verdicts.on(request)
+            if verdict.ask and self._images:
+                seconds = seconds_left(scope["query_string"], started - begun)
+                images = await self._images.find(request.object, verdict.ask, request.namespace, seconds)
+                verdict = admission.review(request, self._policy, images)
+            content = admission.answer(request, verdict)
+            self._record.add(request, verdict, self._clock() - started)
         except Rejected as rejected:
             await self._reject(rejected, started)(scope, receive, send)
             return
@@ -82,15 +94,11 @@ class Mutation:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    def _review(self, body: bytes, started: float) -> bytes:
+    def _read(self, body: bytes) -> admission.Request:
         try:
-            request = admission.read_review(body)
+            return admission.read_review(body)
         except admission.InvalidReview as invalid:
             raise Rejected(Reason.REVIEW_INVALID, str(invalid)) from None
-        verdict = self._verdicts.on(request)
-        content = admission.answer(request, verdict)
-        self._record.add(request, verdict, self._clock() - started)
-        return content
 
     def _reject(self, rejected: Rejected, started: float) -> Response:
         reason = rejected.reason

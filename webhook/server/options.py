@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from certs.terms import Terms
+from webhook.images.sources import ImageSettings
 
 DRAIN_SECONDS = 5.0
 """How long the server goes on serving after SIGTERM."""
@@ -61,3 +62,4 @@ class ServerOptions:
     drain_seconds: float = DRAIN_SECONDS
     finish_seconds: int = 30
     log_level: str = "info"
+    images: ImageSettings = field(default_factory=ImageSettings)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from webhook.core.decision import Decision, Policy
+from webhook.core.images import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
 from webhook.core.pod import NOTHING, JsonObject, Pod
 from webhook.core.reasons import Finding, Kind, Reason
@@ -143,15 +144,17 @@ class Verdict(msgspec.Struct, frozen=True):
     outcome: Kind
     reason: Reason
     behind_uid: bytes
+    ask: tuple[str, ...] = ()
+    """The containers whose images would have to be known for another verdict."""
 
 
-def review(request: Request, policy: Policy) -> Verdict:
-    """Decide on the pod of a request."""
+def review(request: Request, policy: Policy, images: Images = NO_IMAGES) -> Verdict:
+    """Decide on the pod of a request, by what is known of its images."""
     elsewhere = reviewed_elsewhere(request)
     pod = request.object
     if elsewhere is not None:
         return _verdict(Injection(Decision(Kind.LEFT_ALONE, Finding(elsewhere)), []))
-    return _verdict(inject_pod(pod, policy) if isinstance(pod, Pod) else inject(pod, policy))
+    return _verdict(inject_pod(pod, policy, images) if isinstance(pod, Pod) else inject(pod, policy))
 
 
 def _verdict(injection: Injection) -> Verdict:
@@ -168,7 +171,7 @@ def _verdict(injection: Injection) -> Verdict:
     warnings = injection.warnings
     if warnings:
         response["warnings"] = warnings
-    return Verdict(decision.outcome, decision.reason, b",%b}" % msgspec.json.encode(response)[1:])
+    return Verdict(decision.outcome, decision.reason, b",%b}" % msgspec.json.encode(response)[1:], decision.ask)
 
 
 _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSION.encode(), KIND.encode())

@@ -18,6 +18,7 @@ from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.server.application import Readiness, create_application
 from webhook.server.certificates import make_certificate
+from webhook.server.images import make_sources
 from webhook.server.logs import configure_logs
 from webhook.server.options import ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
@@ -96,7 +97,8 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     events = Events()
     served, source = await make_certificate(options.tls, events)
     readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
-    application = create_application(policy, options.limits, readiness, events=events)
+    images = make_sources(options.images)
+    application = create_application(policy, options.limits, readiness, events=events, images=images)
     config = uvicorn.Config(
         application,
         host=options.host,
@@ -125,3 +127,4 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         care.cancel()
         with suppress(asyncio.CancelledError):
             await care
+        await images.aclose()

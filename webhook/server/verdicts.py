@@ -38,7 +38,8 @@ class Verdicts:
             return review(request, self._policy)
         alike = _alike(pod)
         verdict = self._known.pop(alike, None) or review(request, self._policy)
-        self._remember(alike, verdict)
+        if not verdict.ask:
+            self._remember(alike, verdict)
         return verdict
 
     def _remember(self, alike: bytes, verdict: Verdict) -> None:

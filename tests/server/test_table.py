@@ -1,0 +1,97 @@
+"""The operator's table of images and what they run, in a server as the command line starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from webhook.cli.commands import main
+from webhook.images.table import Unusable, read_table
+
+from .process import Server, Servers
+from .samples import Review, fresh, patched, read_review
+
+TABLE = """
+[[image]]
+image = "registry.example.com/*/web:*"
+command = ["nginx"]
+
+[[image]]
+image = "registry.example.com/*"
+entrypoint = ["docker-entrypoint"]
+cmd = ["php", "bin/console", "messenger:consume", "async"]
+stop_signal = "SIGQUIT"
+"""
+
+
+@pytest.fixture
+def review() -> Review:
+    return fresh(read_review("no-command"))
+
+
+@pytest.fixture
+def server(servers: Servers, tmp_path: Path) -> Server:
+    table = tmp_path / "images.toml"
+    table.write_text(TABLE)
+    return servers.start(image_commands=table)
+
+
+def worker_of(review: Review) -> dict[str, object]:
+    container: dict[str, object] = review["request"]["object"]["spec"]["containers"][0]
+    return container
+
+
+def argv_after(server: Server, review: Review) -> list[str]:
+    args: list[str] = patched(review, server.review(review).json["response"])["spec"]["containers"][0]["args"]
+    return args
+
+
+def test_a_worker_without_command_runs_what_the_table_says(server: Server, review: Review) -> None:
+    worker_of(review)["image"] = "registry.example.com/team/shop:1"
+    assert argv_after(server, review)[:4] == ["docker-entrypoint", "php", "bin/console", "messenger:consume"]
+
+
+def test_args_take_the_place_of_cmd(server: Server, review: Review) -> None:
+    worker_of(review).update(image="registry.example.com/team/shop:1", args=["celery", "worker"])
+    assert argv_after(server, review) == ["docker-entrypoint", "celery", "worker"]
+
+
+def test_an_image_that_is_not_in_the_table_is_not_guessed(server: Server, review: Review) -> None:
+    worker_of(review)["image"] = "other.example.com/shop:1"
+    answer = server.review(review).json["response"]
+    assert answer["auditAnnotations"]["reason"] == "command-unknown"
+
+
+def test_what_depends_on_an_image_is_not_remembered_for_the_pod(server: Server, review: Review) -> None:
+    worker_of(review)["image"] = "registry.example.com/team/shop:1"
+    assert argv_after(server, review) == argv_after(server, fresh(review))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[image]]\nimage = 1\n", "str"),
+        ("[[image]]\nimage = 'a'\n", "write either command, or entrypoint and cmd"),
+        ("[[image]]\nimage = 'a'\ncommand = ['x']\ncmd = ['y']\n", "write either command, or entrypoint and cmd"),
+        ("[[image]]\nimage = 'a'\ncommand = []\n", "length"),
+        ("[[image]]\nimage = 'a'\ncomand = ['x']\n", "comand"),
+        ("[[image]\n", "line 1"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str, said: str) -> None:
+    table = tmp_path / "images.toml"
+    table.write_text(text)
+    with pytest.raises(Unusable, match=str(table)) as caught:
+        read_table(table)
+    assert said in str(caught.value)
+
+
+def test_a_command_with_such_a_table_ends_with_the_message(tmp_path: Path) -> None:
+    table, pod = tmp_path / "images.toml", tmp_path / "pod.yaml"
+    table.write_text("[[image]\n")
+    pod.write_text("kind: Pod\nspec: {containers: [{name: worker, image: a}]}\n")
+    result = CliRunner().invoke(main, ["explain", "-f", str(pod), "--image-commands", str(table)])
+    assert result.exit_code == 1
+    assert str(table) in result.output

@@ -1,0 +1,122 @@
+"""The options that say how it is looked up what images run."""
+
+from __future__ import annotations
+
+from functools import wraps
+from inspect import signature
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from webhook.cli.failure import fail
+from webhook.cli.settings import Command, setting, with_options
+from webhook.images.options import LookupOptions, Platform
+from webhook.images.sources import ImageSettings
+from webhook.images.table import CommandTable, Unusable, read_table
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class PlatformType(click.ParamType[Platform]):
+    """A platform, such as linux/arm64 or linux/arm/v7."""
+
+    name = "platform"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Platform:
+        """Read the platform."""
+        if isinstance(value, Platform):
+            return value
+        parts = value.split("/")
+        if len(parts) not in (2, 3) or not all(parts):
+            self.fail(f"{value!r} is no platform; write for example linux/arm64 or linux/arm/v7", param, ctx)
+        return Platform(*parts)
+
+
+_IMAGES = (
+    setting(
+        "--registry/--no-registry",
+        "registry",
+        default=True,
+        help="Whether registries are asked for the command of a worker whose manifest gives none.",
+    ),
+    setting(
+        "--image-commands",
+        type=_FILE,
+        help="Table of images and what they run, TOML: asked before any registry.",
+    ),
+    setting(
+        "--image-platform",
+        type=PlatformType(),
+        default="linux/amd64",
+        help="Platform whose variant of an image counts, where the pod says nothing.",
+    ),
+    setting(
+        "--registry-host",
+        "registry_hosts",
+        multiple=True,
+        metavar="PATTERN",
+        help="Host that may be asked, such as ghcr.io or *.example.com:5000; may be given several times.  "
+        "[default: any]",
+    ),
+    setting(
+        "--registry-plain-http",
+        multiple=True,
+        metavar="HOST[:PORT]",
+        help="Registry that is asked without TLS; may be given several times.",
+    ),
+    setting(
+        "--registry-local",
+        multiple=True,
+        metavar="HOST[:PORT]",
+        help="Registry that may be at a loopback or link-local address; may be given several times.",
+    ),
+    setting("--registry-ca", type=_FILE, help="CA certificates, PEM, to trust in registries beside the system's."),
+    setting(
+        "--registry-credentials",
+        type=_FILE,
+        help="Credentials for registries, as `docker login` writes them: used for all pods.",
+    ),
+)
+
+
+def _read(
+    *,
+    registry: bool,
+    image_commands: Path | None,
+    image_platform: Platform,
+    registry_hosts: tuple[str, ...],
+    registry_plain_http: tuple[str, ...],
+    registry_local: tuple[str, ...],
+    registry_ca: Path | None,
+    registry_credentials: Path | None,
+    pull_secrets: bool = False,
+) -> ImageSettings:
+    """Read what the options name; the process ends where that cannot be read."""
+    try:
+        table = read_table(image_commands) if image_commands else CommandTable()
+    except Unusable as unusable:
+        fail(str(unusable))
+    if not registry:
+        return ImageSettings(table)
+    lookup = LookupOptions(
+        hosts=registry_hosts,
+        plain_http=registry_plain_http,
+        local_hosts=registry_local,
+        ca_file=registry_ca,
+        platform=image_platform,
+        credentials_file=registry_credentials,
+    )
+    return ImageSettings(table, lookup, pull_secrets)
+
+
+def image_settings(command: Command) -> Command:
+    """Add the options for looking up what images run, which the command gets as `images`."""
+    names = set(signature(_read).parameters)
+
+    @wraps(command)
+    def with_images(**given: Any) -> Any:
+        images = _read(**{name: value for name, value in given.items() if name in names})
+        return command(images=images, **{name: value for name, value in given.items() if name not in names})
+
+    return cast("Command", with_options(with_images, _IMAGES))

@@ -1,0 +1,75 @@
+"""How a registry asks who is there: the challenges of WWW-Authenticate, and the token that a server of tokens gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+# https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARAMETER = re.compile(rf'({_WORD})[ \t]*=[ \t]*(?:({_WORD})|"((?:[^"\\]|\\.)*)")[ \t]*(?=,|$)')
+_SCHEME = re.compile(rf"({_WORD})(?:[ \t]+|(?=,|$))")
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)")
+_BETWEEN = re.compile(r"[ \t]*,[, \t]*|[ \t]+")
+_ESCAPE = re.compile(r"\\(.)")
+_VISIBLE = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A way in which one may say who one is; scheme and names of parameters are in lower case."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+
+def read_challenges(headers: Iterable[str]) -> list[Challenge]:
+    """Read the challenges of all headers; behind what cannot be read, nothing is read."""
+    return [challenge for header in headers for challenge in _read_header(header)]
+
+
+def _read_header(header: str) -> Iterator[Challenge]:
+    challenge: Challenge | None = None
+    position = 0
+    while position < len(header):
+        if between := _BETWEEN.match(header, position):
+            position = between.end()
+        elif challenge and (parameter := _PARAMETER.match(header, position)):
+            name, token, text = parameter.groups()
+            challenge.parameters.setdefault(name.lower(), token if text is None else _ESCAPE.sub(r"\1", text))
+            position = parameter.end()
+        elif scheme := _SCHEME.match(header, position):
+            if challenge:
+                yield challenge
+            challenge = Challenge(scheme[1].lower(), {})
+            position = scheme.end()
+            if not _PARAMETER.match(header, position) and (token68 := _TOKEN68.match(header, position)):
+                position = token68.end()
+        else:
+            break
+    if challenge:
+        yield challenge
+
+
+class _Reply(msgspec.Struct):
+    token: str | None = None
+    access_token: str | None = None
+
+
+_REPLY = msgspec.json.Decoder(_Reply)
+
+
+def read_token(body: bytes) -> str:
+    """Return the token from the reply of a server of tokens; empty where there is none that can be sent.
+
+    https://distribution.github.io/distribution/spec/auth/token/#token-response-fields
+    """
+    try:
+        reply = _REPLY.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    token = reply.token or reply.access_token or ""
+    return token if _VISIBLE.fullmatch(token) else ""

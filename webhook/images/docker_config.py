@@ -1,0 +1,119 @@
+"""The user's own credentials for registries, as `docker login` and `podman login` keep them; for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from webhook.images.credentials import Credential, Keyring, read_auths
+from webhook.images.reference import DOCKER_HUB, Reference
+
+HELPER_SECONDS = 10.0
+_HUB_SERVER = "https://index.docker.io/v1/"
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_TOKEN_USER = "<token>"  # noqa: S105 - by this name, a helper says that the secret is a token
+
+
+class _Config(msgspec.Struct, rename="camel"):
+    auths: dict[str, object] | None = None
+    creds_store: str | None = None
+    cred_helpers: dict[str, str] | None = None
+
+
+class _Answer(msgspec.Struct, rename="pascal"):
+    username: str = ""
+    secret: str = ""
+
+
+class DockerKeyring(Keyring):
+    """Finds the user's credentials: those that helpers keep, then those in the files."""
+
+    def __init__(self, configs: Sequence[_Config]) -> None:
+        super().__init__(entry for config in configs for entry in read_auths(config.auths or {}))
+        self._configs = configs
+
+    async def find(self, reference: Reference) -> Sequence[Credential]:
+        """Return the credentials to try, one after the other; helpers are asked each time."""
+        server = _HUB_SERVER if reference.registry == DOCKER_HUB else reference.registry
+        kept = [
+            await _ask(helper, server)
+            for config in self._configs
+            if (helper := (config.cred_helpers or {}).get(reference.registry) or config.creds_store)
+        ]
+        found = [*filter(None, kept), *await super().find(reference)]
+        return list(dict.fromkeys(found))
+
+
+def read_docker_config(environment: Mapping[str, str] = os.environ) -> DockerKeyring:
+    """Read the user's configuration; what is missing or malformed counts as nothing."""
+    return DockerKeyring([_read(file) for file in _files(environment)])
+
+
+def _files(environment: Mapping[str, str]) -> list[Path]:
+    """Return where Docker and Podman keep credentials.
+
+    https://docs.docker.com/reference/cli/docker/#environment-variables
+    https://github.com/containers/image/blob/v5.36.0/docs/containers-auth.json.5.md
+    """
+    home = Path(environment.get("HOME") or Path.home())
+    docker = Path(environment.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
+    if environment.get("REGISTRY_AUTH_FILE"):
+        return [Path(environment["REGISTRY_AUTH_FILE"]), docker]
+    run = environment.get("XDG_RUNTIME_DIR")
+    config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    return [docker, *([Path(run) / "containers" / "auth.json"] if run else []), config / "containers" / "auth.json"]
+
+
+def _read(file: Path) -> _Config:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Config)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Config()
+
+
+async def _ask(helper: str, server: str) -> Credential | None:
+    """Ask a helper for its credentials; None where it has none, is missing, or takes too long.
+
+    https://github.com/docker/docker-credential-helpers#development
+    """
+    if not _NAME.fullmatch(helper):
+        return None
+    try:
+        process = await asyncio.create_subprocess_exec(
+            f"docker-credential-{helper}",
+            "get",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    try:
+        async with asyncio.timeout(HELPER_SECONDS):
+            output, _ = await process.communicate(server.encode())
+    except TimeoutError:
+        return None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    return _read_answer(output) if process.returncode == 0 else None
+
+
+def _read_answer(output: bytes) -> Credential | None:
+    try:
+        answer = msgspec.json.decode(output, type=_Answer)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if not answer.secret:
+        return None
+    if answer.username == _TOKEN_USER:
+        return Credential(identity_token=answer.secret)
+    return Credential(answer.username, answer.secret)

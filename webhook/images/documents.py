@@ -1,0 +1,168 @@
+"""What registries keep, as OCI and Docker write it: an index of manifests, a manifest, an image's configuration."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from webhook.core.reasons import Reason
+from webhook.images.failure import Failed, shown
+
+# https://github.com/opencontainers/image-spec/blob/v1.1.0/media-types.md
+INDEX_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_CONFIG_TYPES = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+    # Written by old versions of Docker: https://github.com/distribution/distribution/issues/1621
+    "application/octet-stream",
+)
+_OLD_TYPES = (
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+)
+
+LONGEST_COMMAND = 32 * 1024
+"""Characters of what an image runs, at most: it is kept in memory, and becomes part of the pod."""
+_LONGEST_SIGNAL = 64
+
+
+class DescriptorPlatform(msgspec.Struct, frozen=True):
+    """What a manifest in an index is for."""
+
+    architecture: str = ""
+    os: str = ""
+    variant: str | None = None
+
+
+class Descriptor(msgspec.Struct, frozen=True, rename="camel"):
+    """A document, by its digest."""
+
+    digest: str
+    media_type: str = ""
+    platform: DescriptorPlatform | None = None
+    annotations: dict[str, str] | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The parts of one image; of its layers only their number matters."""
+
+    config: Descriptor
+    layers: list[Descriptor]
+    annotations: dict[str, str]
+
+
+class Index(msgspec.Struct, frozen=True):
+    """The variants of one image."""
+
+    manifests: list[Descriptor]
+
+
+class _Document(msgspec.Struct, rename="camel"):
+    """Either of the two, before it is known which."""
+
+    schema_version: int = 0
+    media_type: str | None = None
+    manifests: list[Descriptor] | None = None
+    config: Descriptor | None = None
+    layers: list[Descriptor] | None = None
+    annotations: dict[str, str] | None = None
+    fs_layers: Any = None
+
+
+class Process(msgspec.Struct, frozen=True, rename="pascal"):
+    """How containers of an image are run."""
+
+    entrypoint: list[str] | None = None
+    cmd: list[str] | None = None
+    stop_signal: str | None = None
+    env: list[str] | None = None
+    labels: dict[str, str] | None = None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A step by which an image was made."""
+
+    created_by: str | None = None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """An image's configuration."""
+
+    config: Process | None = None
+    history: list[Step] | None = None
+
+    @property
+    def process(self) -> Process:
+        """How containers are run; an image need not say."""
+        return self.config or Process()
+
+
+_DOCUMENT = msgspec.json.Decoder(_Document)
+_CONFIG = msgspec.json.Decoder(Config)
+_Read = TypeVar("_Read")
+
+
+def read_manifest(body: bytes, content_type: str) -> Manifest | Index:
+    """Read a manifest, or an index of such; `content_type` is what the registry calls it.
+
+    Raises:
+        Failed: it is neither, or no image's.
+
+    """
+    document = _decode(_DOCUMENT, body, "manifest")
+    media_type = document.media_type or content_type.partition(";")[0].strip().lower()
+    if document.schema_version == 1 or document.fs_layers is not None or media_type in _OLD_TYPES:
+        raise _invalid("it has a manifest of schema 1, which is no longer supported; push it anew")
+    is_index, is_manifest = document.manifests is not None, (document.config or document.layers) is not None
+    if is_index is is_manifest or media_type in (MANIFEST_TYPES if is_index else INDEX_TYPES):
+        # What may be read as either is read differently by others.
+        # https://github.com/opencontainers/image-spec/security/advisories/GHSA-77vh-xpmg-72qh
+        raise _invalid("its manifest is neither a manifest nor an index" if not is_index else "its index is ambiguous")
+    if document.manifests is not None:
+        return Index(document.manifests)
+    return _read_image(document)
+
+
+def _read_image(document: _Document) -> Manifest:
+    if document.config is None or document.layers is None:
+        raise _invalid("its manifest lacks the configuration or the layers")
+    if document.config.media_type not in _CONFIG_TYPES:
+        raise _invalid(f"it is no image but an artifact: its configuration is {shown(document.config.media_type)}")
+    return Manifest(document.config, document.layers, document.annotations or {})
+
+
+def read_config(body: bytes) -> Config:
+    """Read an image's configuration.
+
+    Raises:
+        Failed: it is none.
+
+    """
+    config = _decode(_CONFIG, body, "configuration")
+    process = config.process
+    if sum(map(len, [*(process.entrypoint or ()), *(process.cmd or ())])) > LONGEST_COMMAND:
+        raise _invalid(f"its command is longer than {LONGEST_COMMAND // 1024} KiB")
+    if len(process.stop_signal or "") > _LONGEST_SIGNAL:
+        raise _invalid("its stop signal is none")
+    return config
+
+
+def _decode(decoder: msgspec.json.Decoder[_Read], body: bytes, what: str) -> _Read:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _invalid(f"its {what} cannot be read: {shown(str(error))}") from None
+    except RecursionError:
+        raise _invalid(f"its {what} is nested too deeply") from None
+
+
+def _invalid(detail: str) -> Failed:
+    return Failed(Reason.IMAGE_INVALID, detail)

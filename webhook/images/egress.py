@@ -1,0 +1,165 @@
+"""Where questions may go: pods name the hosts that are asked, and must not make the webhook reach what they cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from httpx2 import URL, InvalidURL
+
+from webhook.core.reasons import Reason
+from webhook.images.failure import Failed, shown
+from webhook.images.options import LookupOptions
+from webhook.images.reference import DOCKER_HUB
+
+PORTS = {"https": 443, "http": 80}
+
+# What Docker Hub needs, for an operator who allows it by the name that images bear.
+# https://docs.docker.com/desktop/setup/allow-list/
+_HUB_HOSTS = (
+    "registry-1.docker.io",
+    "auth.docker.io",
+    "production.cloudflare.docker.com",
+    "production.cloudfront.docker.com",
+    "docker-images-prod.*.r2.cloudflarestorage.com",
+)
+
+# Where clouds tell a machine its credentials, beside 169.254.169.254.
+_METADATA = tuple(
+    map(
+        ipaddress.ip_address,
+        (
+            "fd00:ec2::254",  # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+            "fd20:ce::254",  # https://docs.cloud.google.com/compute/docs/metadata/querying-metadata
+            "100.100.100.200",  # https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
+            "168.63.129.16",  # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+        ),
+    )
+)
+# The addresses of IPv4 within IPv6: https://www.rfc-editor.org/rfc/rfc6052#section-2.1
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Egress:
+    """Says which hosts and which addresses may be asked."""
+
+    def __init__(self, options: LookupOptions) -> None:
+        hosts = options.hosts
+        self._hosts = (*hosts, *_HUB_HOSTS) if DOCKER_HUB in hosts else hosts
+        self._plain_http = options.plain_http
+        self._local_hosts = options.local_hosts
+
+    def base(self, host: str) -> URL:
+        """Return where the API of a registry begins; `host` may have a port.
+
+        Raises:
+            Failed: it is no host.
+
+        """
+        name, colon, digits = host.rpartition(":")
+        has_port = colon and digits.isdecimal()
+        name, port = (name, int(digits)) if has_port else (host, PORTS["http"])
+        scheme = "http" if _fits(_bare(name), port, self._plain_http, PORTS["http"]) else "https"
+        try:
+            return URL(f"{scheme}://{host}/v2/")
+        except InvalidURL:
+            raise Failed(Reason.IMAGE_NAME_INVALID, f"{shown(host)} is no registry's host") from None
+
+    def check(self, url: URL) -> None:
+        """Check that a URL may be asked.
+
+        Raises:
+            Failed: its host, or asking that without TLS, is not allowed.
+
+        """
+        host, port = host_of(url), port_of(url)
+        if url.scheme not in PORTS or not host:
+            raise _forbidden(f"{shown(str(url.scheme))} is neither https nor http")
+        if self._hosts and not _fits(host, port, self._hosts, PORTS[url.scheme]):
+            raise _forbidden(f"{authority(url)} is not among those that --registry-host allows")
+        if url.scheme == "http" and not _fits(host, port, self._plain_http, PORTS["http"]):
+            raise _forbidden(f"{authority(url)} would be asked without TLS; to allow that: --registry-plain-http")
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Resolve a host's name to the addresses that may be connected to.
+
+        Raises:
+            Failed: there are others only.
+            OSError: the name is not found.
+
+        """
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError:
+            raise socket.gaierror(socket.EAI_NONAME, "no name") from None
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        if _fits(host, port, self._local_hosts, *PORTS.values()):
+            return addresses
+        allowed = [address for address in addresses if not _is_local(address)]
+        if not allowed:
+            where = f"{shown(_bracketed(host))}:{port}"
+            raise _forbidden(f"{where} is at an address of this machine or its link; to allow that: --registry-local")
+        return allowed
+
+
+def host_of(url: URL) -> str:
+    """Return a URL's host, without brackets, as it is resolved."""
+    return _bare(url.raw_host.decode("ascii").lower())
+
+
+def port_of(url: URL) -> int:
+    """Return a URL's port."""
+    return url.port or PORTS.get(url.scheme, 0)
+
+
+def authority(url: URL) -> str:
+    """Return a URL's host, and its port where that is unusual, for a reader."""
+    port = "" if port_of(url) == PORTS.get(url.scheme) else f":{port_of(url)}"
+    return shown(_bracketed(host_of(url))) + port
+
+
+def is_same_origin(one: URL, other: URL) -> bool:
+    """Tell whether two URLs are of one server."""
+    return (one.scheme, host_of(one), port_of(one)) == (other.scheme, host_of(other), port_of(other))
+
+
+def _bare(host: str) -> str:
+    return host.removeprefix("[").removesuffix("]")
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _fits(host: str, port: int, patterns: Iterable[str], *usual_ports: int) -> bool:
+    name = _bracketed(host).lower()
+    names = [f"{name}:{port}", *([name] if port in usual_ports else [])]
+    # Equal, too: the brackets of an address are a pattern of their own.
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in map(str.lower, patterns) for name in names)
+
+
+def _is_local(text: str) -> bool:
+    address: _Address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        within = address.ipv4_mapped or address.sixtofour
+        if within is None and address in _NAT64:
+            within = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if within is not None:
+            return _is_local(str(within))
+    return (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or address.is_multicast
+        or (address.version == 4 and address.is_reserved)
+        or address in _METADATA
+        or (address.version == 4 and int(address) >> 24 == 0)
+    )
+
+
+def _forbidden(detail: str) -> Failed:
+    return Failed(Reason.IMAGE_HOST_FORBIDDEN, detail)

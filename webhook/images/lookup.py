@@ -1,0 +1,211 @@
+"""What a pod's images run, learned from their registries: once for many pods, and within the time that a pod has."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
+from functools import partial
+from hashlib import blake2b
+from secrets import token_bytes
+
+from webhook.core.images import Image, Unavailable
+from webhook.core.pod import Pod
+from webhook.core.reasons import Reason
+from webhook.images.cache import Cache
+from webhook.images.connections import make_pool
+from webhook.images.credentials import Credential, CredentialsFile, Keyring, Keyrings
+from webhook.images.egress import Egress
+from webhook.images.failure import Failed
+from webhook.images.flights import Flights
+from webhook.images.options import LookupOptions, Platform
+from webhook.images.patience import Patience
+from webhook.images.platform import platform_of
+from webhook.images.pull_secrets import PullSecrets
+from webhook.images.reading import read_image
+from webhook.images.reference import InvalidReference, Reference, read_reference
+from webhook.images.registry import Registry
+from webhook.images.transfers import Transfers
+
+_MOST_CREDENTIALS = 5
+# Another credential may see what this one does not: some registries say that there is nothing.
+_HIDDEN = frozenset({Reason.IMAGE_DENIED, Reason.IMAGE_NOT_FOUND})
+
+
+class ImageLookup:
+    """Finds what images run; what it has found it remembers."""
+
+    def __init__(
+        self,
+        options: LookupOptions,
+        secrets: PullSecrets | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        credentials: Keyring | None = None,
+    ) -> None:
+        """Prepare; `secrets` are the pods' own credentials, `credentials` those of whoever asks.
+
+        Raises:
+            OSError: the file with CAs cannot be read, or holds none.
+
+        """
+        self._default = options.platform
+        self._secrets = secrets
+        file = options.credentials_file
+        self._keyrings = [credentials or Keyring(), *([CredentialsFile(file)] if file else [])]
+        self._egress = Egress(options)
+        self._pool = make_pool(self._egress, options.ca_file)
+        self._transfers = Transfers(self._pool, self._egress)
+        self._cache = Cache(clock, options.tag_seconds, options.failure_seconds)
+        self._identities = _Identities()
+        self._flights = Flights()
+        self._is_closed = False
+
+    async def find(
+        self, pod: Pod, names: Sequence[str], namespace: str, seconds: float
+    ) -> dict[str, Image | Unavailable]:
+        """Return what the images of some of a pod's containers run, or why that cannot be learned in some seconds.
+
+        What takes longer goes on without the pod that has wanted it first.
+        """
+        platform = platform_of(pod, self._default)
+        containers = (*pod.spec.containers, *(pod.spec.init_containers or ()))
+        images = {container.name: container.image or "" for container in containers}
+        answers: dict[str, Image | Unavailable] = {}
+        asked: dict[str, Reference] = {}
+        for name in names:
+            try:
+                reference = read_reference(images.get(name, ""))
+            except InvalidReference as invalid:
+                answers[name] = Unavailable(Reason.IMAGE_NAME_INVALID, str(invalid))
+                continue
+            # What everybody may see needs no credentials, not even these to be read.
+            known = self._cache.image(reference, platform, self._identities.of(None))
+            if known:
+                answers[name] = known
+            else:
+                asked[name] = reference
+        return {**answers, **await self._ask(pod, asked, platform, namespace, seconds)} if asked else answers
+
+    async def _ask(
+        self, pod: Pod, asked: Mapping[str, Reference], platform: Platform, namespace: str, seconds: float
+    ) -> dict[str, Image | Unavailable]:
+        until = asyncio.get_running_loop().time() + seconds
+        try:
+            async with asyncio.timeout_at(until):
+                keyring = await self._keyring(pod, namespace)
+                candidates = {name: await keyring.find(reference) for name, reference in asked.items()}
+        except TimeoutError:
+            late = Unavailable(Reason.REGISTRY_TOO_SLOW, "the credentials for it were not found in time")
+            return dict.fromkeys(asked, late)
+        answers: dict[str, Image | Unavailable] = {}
+        flights: dict[str, asyncio.Task[Image | Unavailable]] = {}
+        for name, reference in asked.items():
+            answer = self._look_up(reference, platform, candidates[name][:_MOST_CREDENTIALS], until)
+            if isinstance(answer, asyncio.Task):
+                flights[name] = answer
+            else:
+                answers[name] = answer
+        if flights:
+            # Not gathered: that would cancel what others may wait for.
+            await asyncio.wait(flights.values(), timeout=max(until - asyncio.get_running_loop().time(), 0))
+        return {**answers, **{name: _landed(flight, asked[name]) for name, flight in flights.items()}}
+
+    async def _keyring(self, pod: Pod, namespace: str) -> Keyring:
+        if self._secrets is None:
+            return Keyrings(self._keyrings)
+        names = [reference.name for reference in pod.spec.pull_secrets or () if reference.name]
+        of_pod = await self._secrets.keyring(namespace, pod.spec.service_account or "", names)
+        return Keyrings([of_pod, *self._keyrings])
+
+    def _look_up(
+        self, reference: Reference, platform: Platform, candidates: Sequence[Credential], until: float
+    ) -> Image | Unavailable | asyncio.Task[Image | Unavailable]:
+        """Return what is known, or the look-up that finds it."""
+        identities = tuple(map(self._identities.of, candidates))
+        for identity in identities:
+            known = self._cache.image(reference, platform, identity)
+            if known:
+                return known
+        key = (reference, platform, identities)
+        failure = self._cache.failure(key)
+        if failure or self._is_closed:
+            return failure or _late(reference)
+        fly = partial(self._fly, reference, platform, candidates, until)
+        return self._flights.join(key, reference.host, fly, _late(reference))
+
+    async def _fly(
+        self, reference: Reference, platform: Platform, candidates: Sequence[Credential], until: float
+    ) -> Image | Unavailable:
+        try:
+            return await self._try_all(reference, platform, candidates, until)
+        except Failed as failed:
+            failure = failed
+        except Exception as error:
+            # Whoever waits must get an answer, and the next ones not wait for it.
+            failure = Failed(Reason.REGISTRY_FAILED, f"a defect of graceful-worker: {type(error).__name__}")
+        key = (reference, platform, tuple(map(self._identities.of, candidates)))
+        self._cache.put_failure(key, failure.unavailable, failure.seconds)
+        return failure.unavailable
+
+    async def _try_all(
+        self, reference: Reference, platform: Platform, candidates: Sequence[Credential], until: float
+    ) -> Image:
+        first: Failed | None = None
+        for credential in candidates:
+            try:
+                return await self._try(reference, platform, credential, until)
+            except Failed as failed:
+                if failed.reason not in _HIDDEN:
+                    raise
+                first = first or failed
+        try:
+            return await self._try(reference, platform, None, until)
+        except Failed as failed:
+            raise (first or failed) from None
+
+    async def _try(
+        self, reference: Reference, platform: Platform, credential: Credential | None, until: float
+    ) -> Image:
+        identity = self._identities.of(credential)
+        base = self._egress.base(reference.host)
+        registry = Registry(Patience(self._transfers, until), base, reference, credential)
+        if self._cache.was_known(reference, identity):
+            digest = await registry.digest()
+            image = self._cache.meant(reference, platform, identity, digest)
+            if image:
+                self._cache.put_image(reference, platform, identity, digest, image)
+                return image
+        digest, image = await read_image(registry, reference, platform)
+        self._cache.put_image(reference, platform, identity, digest, image)
+        return image
+
+    async def aclose(self) -> None:
+        """End what is under way, and close all connections."""
+        self._is_closed = True
+        await self._flights.aclose()
+        await self._pool.aclose()
+        if self._secrets is not None:
+            await self._secrets.aclose()
+
+
+class _Identities:
+    """Tells credentials apart without keeping them: by a hash whose key ends with the process."""
+
+    def __init__(self) -> None:
+        self._key = token_bytes(32)
+
+    def of(self, credential: Credential | None) -> str:
+        """Return who asks; empty for nobody."""
+        if credential is None:
+            return ""
+        return blake2b(repr(astuple(credential)).encode(), key=self._key, digest_size=16).hexdigest()
+
+
+def _late(reference: Reference) -> Unavailable:
+    return Unavailable(Reason.REGISTRY_TOO_SLOW, f"{reference.host} has not told {reference.repository} in time")
+
+
+def _landed(flight: asyncio.Task[Image | Unavailable], reference: Reference) -> Image | Unavailable:
+    # One that was cancelled was so because all ends.
+    return flight.result() if flight.done() and not flight.cancelled() else _late(reference)

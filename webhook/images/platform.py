@@ -1,0 +1,116 @@
+"""The platform that a pod runs on, and the variant of an image for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from webhook.core.pod import NodeSelectorTerm, Pod
+from webhook.core.reasons import Reason
+from webhook.core.refusal import listed
+from webhook.images.documents import INDEX_TYPES, Descriptor
+from webhook.images.failure import Failed, shown
+from webhook.images.options import Platform
+
+# https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-arch
+_ARCHITECTURE_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
+_OS_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
+
+# Other names for the same, and what is meant where no variant is given.
+# https://github.com/containerd/platforms/blob/v1.0.0/database.go
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm"}
+_USUAL_VARIANTS = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
+
+# BuildKit keeps attestations in an index, as manifests for no platform.
+# https://docs.docker.com/build/metadata/attestations/attestation-storage/
+_UNKNOWN = "unknown"
+_ATTESTATION = "vnd.docker.reference.type"
+
+
+def platform_of(pod: Pod, default: Platform) -> Platform:
+    """Return the platform of the nodes that a pod asks for; the default's part where it does not say."""
+    spec = pod.spec
+    os = (spec.os and spec.os.name) or _required(pod, _OS_LABELS) or default.os
+    architecture = _required(pod, _ARCHITECTURE_LABELS) or default.architecture
+    is_default = (os, architecture) == (default.os, default.architecture)
+    return Platform(os, architecture, default.variant if is_default else "")
+
+
+def _required(pod: Pod, labels: Sequence[str]) -> str:
+    """Return the one value of a label that the pod's node must have; empty where several will do."""
+    selector = pod.spec.node_selector or {}
+    chosen = next((selector[label] for label in labels if selector.get(label)), "")
+    if chosen:
+        return chosen
+    affinity = pod.spec.affinity
+    required = affinity and affinity.node and affinity.node.required
+    values = {_only_value(term, labels) for term in (required and required.terms) or ()}
+    return values.pop() if len(values) == 1 else ""
+
+
+def _only_value(term: NodeSelectorTerm, labels: Sequence[str]) -> str:
+    possible = [
+        set(expression.values or ())
+        for expression in term.expressions or ()
+        if expression.key in labels and expression.operator == "In"
+    ]
+    common = set.intersection(*possible) if possible else set()
+    return common.pop() if len(common) == 1 else ""
+
+
+def choose(entries: Sequence[Descriptor], platform: Platform) -> Descriptor:
+    """Choose from an index what is for a platform: the very one, else the next lower variant of the processor.
+
+    Where the pod asks for no variant, an image that has but higher ones has the same command.
+
+    Raises:
+        Failed: there is none.
+
+    """
+    images = [entry for entry in entries if not _is_attestation(entry)]
+    fitting = [entry for entry in images if _fits(entry, platform)]
+    if fitting:
+        wanted = _rank(platform.architecture, platform.variant)
+        lower = [entry for entry in fitting if _rank_of(entry) <= wanted]
+        if lower:
+            return max(lower, key=_rank_of)
+        if not platform.variant:
+            return min(fitting, key=_rank_of)
+    silent = [entry for entry in images if entry.platform is None]
+    nested = [entry for entry in silent if entry.media_type in INDEX_TYPES]
+    if nested:
+        return nested[0]
+    if len(silent) == len(images) == 1:
+        return silent[0]
+    raise Failed(Reason.IMAGE_PLATFORM_MISSING, _missing(images, platform))
+
+
+def _is_attestation(entry: Descriptor) -> bool:
+    platform = entry.platform
+    return _ATTESTATION in (entry.annotations or {}) or (platform is not None and platform.os == _UNKNOWN)
+
+
+def _fits(entry: Descriptor, platform: Platform) -> bool:
+    there = entry.platform
+    return there is not None and (there.os, _usual(there.architecture)) == (platform.os, _usual(platform.architecture))
+
+
+def _usual(architecture: str) -> str:
+    return _ARCHITECTURES.get(architecture, architecture)
+
+
+def _rank_of(entry: Descriptor) -> int:
+    return _rank(entry.platform.architecture, entry.platform.variant or "") if entry.platform else 0
+
+
+def _rank(architecture: str, variant: str) -> int:
+    number = (variant or _USUAL_VARIANTS.get(_usual(architecture), "")).removeprefix("v")
+    return int(number) if number.isdecimal() and len(number) < 4 else 0
+
+
+def _missing(images: Iterable[Descriptor], platform: Platform) -> str:
+    there = dict.fromkeys(
+        str(Platform(entry.platform.os, entry.platform.architecture, entry.platform.variant or ""))
+        for entry in images
+        if entry.platform
+    )
+    return f"it is not for {shown(str(platform))}, but for {listed(map(shown, there)) or 'none'}"

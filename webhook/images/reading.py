@@ -1,0 +1,55 @@
+"""The way from an image's name to what it runs: through indexes to a manifest, and to the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from webhook.core.images import Image
+from webhook.core.reasons import Reason
+from webhook.images.documents import Descriptor, Index, Manifest, read_config, read_manifest
+from webhook.images.failure import Failed, shown
+from webhook.images.options import Platform
+from webhook.images.platform import choose
+from webhook.images.reference import Reference, is_digest
+from webhook.images.registry import Registry
+from webhook.images.shell_less import why_no_shell
+
+_MOST_INDEXES = 2
+_DIGITS = len("sha256:") + 12
+
+
+async def read_image(registry: Registry, reference: Reference, platform: Platform) -> tuple[str, Image]:
+    """Return the digest that a name means now, and what the image for a platform runs.
+
+    Raises:
+        Failed: that cannot be learned.
+
+    """
+    document = await registry.manifest(reference.version)
+    digest = document.digest
+    found = read_manifest(document.body, document.content_type)
+    annotations: Mapping[str, str] = {}
+    for _ in range(_MOST_INDEXES):
+        if isinstance(found, Manifest):
+            break
+        entry = choose(found.manifests, platform)
+        annotations = entry.annotations or {}
+        document = await registry.manifest(_verifiable(entry))
+        found = read_manifest(document.body, document.content_type)
+    if isinstance(found, Index):
+        raise Failed(Reason.IMAGE_INVALID, "its indexes are nested too deeply")
+    config = read_config(await registry.blob(_verifiable(found.config)))
+    process = config.process
+    return digest, Image(
+        tuple(process.entrypoint or ()),
+        tuple(process.cmd or ()),
+        process.stop_signal or "",
+        why_no_shell(found, config, annotations),
+        f"{reference.name}@{digest[:_DIGITS]}…",
+    )
+
+
+def _verifiable(descriptor: Descriptor) -> str:
+    if not is_digest(descriptor.digest):
+        raise Failed(Reason.IMAGE_INVALID, f"{shown(descriptor.digest)} is no digest that can be verified")
+    return descriptor.digest

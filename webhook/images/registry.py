@@ -1,0 +1,113 @@
+"""One look-up's conversation with a registry: manifests and blobs, whose digests are verified.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from httpx2 import URL
+
+from webhook.core.reasons import Reason
+from webhook.images.access import Access
+from webhook.images.credentials import Credential
+from webhook.images.documents import INDEX_TYPES, MANIFEST_TYPES
+from webhook.images.egress import authority
+from webhook.images.failure import Failed
+from webhook.images.patience import Patience, is_busy
+from webhook.images.reference import Reference, is_digest
+from webhook.images.statuses import check_status
+from webhook.images.transfers import Answer, Question
+
+LIMIT = 4 * 1024 * 1024
+"""Bytes of a document: registries take no larger manifest, either."""
+_DIGEST_HEADER = "docker-content-digest"
+_ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A manifest or an index, as the registry sends it."""
+
+    body: bytes
+    content_type: str
+    digest: str
+
+
+class Registry:
+    """Asks for one image, with one credential or as nobody."""
+
+    def __init__(self, patience: Patience, base: URL, reference: Reference, credential: Credential | None) -> None:
+        self._patience = patience
+        self._base = base
+        self._reference = reference
+        self._credential = credential
+        self._access = Access(patience, base, reference.repository, credential)
+
+    async def digest(self) -> str:
+        """Return the digest of what the image's name means now; empty where the registry does not say without it.
+
+        Raises:
+            Failed: there is no answer.
+
+        """
+        answer = await self._ask("HEAD", f"manifests/{self._reference.version}", _ACCEPT)
+        if is_busy(answer):
+            check_status(answer, self._base, self._credential, "")
+        digest = answer.first(_DIGEST_HEADER)
+        return digest if answer.status == HTTPStatus.OK and is_digest(digest) else ""
+
+    async def manifest(self, version: str) -> Document:
+        """Fetch a manifest or an index, by a tag or a digest.
+
+        Raises:
+            Failed: it is not there, or another than it should be.
+
+        """
+        answer = await self._ask("GET", f"manifests/{version}", _ACCEPT)
+        self._check(answer, f"{self._reference.repository} {version}")
+        told = answer.first(_DIGEST_HEADER)
+        expected = next(filter(is_digest, (version, told)), "")
+        digest = _digest(answer.body, expected.partition(":")[0] or "sha256")
+        if expected and digest != expected:
+            raise self._mismatch(expected)
+        return Document(answer.body, answer.first("content-type"), digest)
+
+    async def blob(self, digest: str) -> bytes:
+        """Fetch a blob by its digest.
+
+        Raises:
+            Failed: it is not there, or another than it should be.
+
+        """
+        answer = await self._ask("GET", f"blobs/{digest}", "*/*")
+        self._check(answer, f"the blob {digest} of {self._reference.repository}")
+        if _digest(answer.body, digest.partition(":")[0]) != digest:
+            raise self._mismatch(digest)
+        return answer.body
+
+    async def _ask(self, method: str, path: str, accept: str) -> Answer:
+        url = self._base.join(f"{self._reference.repository}/{path}")
+
+        async def ask() -> Answer:
+            headers = {"Accept": accept, **self._access.headers}
+            return await self._patience.ask(Question(method, url, headers, limit=LIMIT))
+
+        answer = await ask()
+        if answer.status == HTTPStatus.UNAUTHORIZED and await self._access.renew(answer):
+            return await ask()
+        return answer
+
+    def _check(self, answer: Answer, what: str) -> None:
+        check_status(answer, self._base, self._credential, what)
+
+    def _mismatch(self, digest: str) -> Failed:
+        return Failed(Reason.IMAGE_INVALID, f"{authority(self._base)} sends something else than {digest}")
+
+
+def _digest(body: bytes, algorithm: str) -> str:
+    # Only those that a digest is taken for: see is_digest.
+    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"

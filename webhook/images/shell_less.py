@@ -1,0 +1,101 @@
+"""Why there can be no shell in an image, where that can be known without its layers: the table is shell_less.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from importlib.resources import files
+
+import msgspec
+
+from webhook.images.documents import Config, Manifest, Process
+from webhook.images.failure import shown
+from webhook.images.reference import InvalidReference, read_reference
+
+# https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
+BASE_NAME = "org.opencontainers.image.base.name"
+_SHELLS = frozenset({"sh", "ash", "bash", "dash", "busybox"})
+
+
+class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A base without a shell, by its name."""
+
+    image: str
+    source: str
+    but: tuple[str, ...] = ()
+
+
+class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What such a base leaves in an image: its first step, a variable; and what must not be there."""
+
+    name: str
+    first_step: str
+    environment: str
+    but_step: str
+    but_environment: str
+    source: str
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole table."""
+
+    base: tuple[Base, ...]
+    trace: tuple[Trace, ...]
+
+
+def load_table() -> Table:
+    """Read the table that comes with the package."""
+    text = files("webhook.images").joinpath("shell_less.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Table)
+
+
+TABLE = load_table()
+
+
+def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[str, str]) -> str:
+    """Say as half a sentence why an image can have no shell; empty where that is not known."""
+    process = config.process
+    if _runs_shell(process):
+        return ""
+    if not manifest.layers:
+        return "it has no layers"
+    told = (manifest.annotations, index_annotations, process.labels or {})
+    base = next((names[BASE_NAME] for names in told if names.get(BASE_NAME)), "")
+    if _is_shell_less(base):
+        return f"its base is {shown(base)}"
+    trace = next((trace.name for trace in TABLE.trace if _fits(trace, config)), "")
+    return trace and f"its base is of {trace}"
+
+
+def _runs_shell(process: Process) -> bool:
+    first_words = (words[0] for words in (process.entrypoint, process.cmd) if words)
+    return any(word.rpartition("/")[2] in _SHELLS for word in first_words)
+
+
+def _is_shell_less(base: str) -> bool:
+    name, tag = base, ""
+    if base != "scratch":
+        try:
+            reference = read_reference(base)
+        except InvalidReference:
+            return False
+        if reference.digest and reference.tag == "latest":
+            # By its digest alone, a variant with a shell looks like all others.
+            return False
+        name, tag = reference.name, reference.tag
+    return any(
+        fnmatchcase(name, row.image) and not any(fnmatchcase(tag, pattern) for pattern in row.but) for row in TABLE.base
+    )
+
+
+def _fits(trace: Trace, config: Config) -> bool:
+    steps = [step.created_by or "" for step in config.history or ()]
+    environment = config.process.env or ()
+    return (
+        bool(steps)
+        and steps[0].startswith(trace.first_step)
+        and trace.environment in environment
+        and not any(trace.but_step in step for step in steps)
+        and not any(trace.but_environment in variable for variable in environment)
+    )

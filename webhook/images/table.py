@@ -1,0 +1,72 @@
+"""The operator's table of images and what they run: where no registry can be asked, and for images loaded by hand."""
+
+from __future__ import annotations
+
+import tomllib
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from webhook.core.images import Image
+
+Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
+class Unusable(ValueError):
+    """The table cannot be read; the message says where, why, and what to write."""
+
+
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row: a pattern of image names, as pods write them (`*` fits anything), and what such an image runs.
+
+    `command` is the whole command line; in its place, `entrypoint` and `cmd` let a pod's `args` replace the latter, as
+    they do in the image.
+    """
+
+    image: str
+    command: Words | None = None
+    entrypoint: Words | None = None
+    cmd: tuple[str, ...] = ()
+    stop_signal: str = ""
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    image: tuple[Row, ...] = ()
+
+
+class CommandTable:
+    """Finds an image's row: the first one whose pattern fits."""
+
+    def __init__(self, rows: tuple[Row, ...] = ()) -> None:
+        self._rows = rows
+
+    def find(self, name: str) -> Image | None:
+        """Return what the table says of an image; None where it says nothing."""
+        for row in self._rows:
+            if fnmatchcase(name, row.image):
+                return Image(
+                    row.command or row.entrypoint or (), row.cmd, row.stop_signal, source=f"the table: {row.image}"
+                )
+        return None
+
+
+def read_table(file: Path) -> CommandTable:
+    """Read a table, TOML.
+
+    Raises:
+        Unusable: it cannot be read, or is no such table.
+
+    """
+    try:
+        table = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _Table)
+    except OSError as error:
+        raise Unusable(f"{file}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        # Both tomllib's and msgspec's errors are such, and say where.
+        raise Unusable(f"{file}: {error}") from None
+    for row in table.image:
+        if bool(row.command) == bool(row.entrypoint or row.cmd):
+            raise Unusable(f"{file}: image {row.image!r}: write either command, or entrypoint and cmd")
+    return CommandTable(table.image)
