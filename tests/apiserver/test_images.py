@@ -1,0 +1,171 @@
+"""Pods whose manifests name an image and nothing else: a real API server, real registries, the overlay's rights."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from certs.throwaway import LOCAL_HOSTS, issue
+from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
+from tests.apiserver.installation import apply, call_at, kubectl_missing, service_account_token, write_kubeconfig
+from tests.images.building import build
+from tests.images.docker_registry import PASSWORD, USER, docker_registry
+from tests.images.docker_registry import missing as registry_missing
+from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.skipif(bool(kubectl_missing()), reason=kubectl_missing()),
+    pytest.mark.skipif(bool(registry_missing()), reason=registry_missing()),
+    pytest.mark.xdist_group("apiserver"),
+]
+
+PROCESS = {"Entrypoint": ["docker-entrypoint"], "Cmd": ["celery", "-A", "shop", "worker"], "StopSignal": "SIGQUIT"}
+ARGV = [*PROCESS["Entrypoint"], *PROCESS["Cmd"]]
+SECRET = "pull"
+ACCOUNT = "worker"
+Pod = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class World:
+    """The API server, and the names of an image that everybody may pull, and of one that is private."""
+
+    plane: ControlPlane
+    open_image: str
+    private_image: str
+    missing_image: str
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    room = tmp_path_factory.mktemp("images")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(room / "registry-ca.crt")
+    folders = [room / name for name in ("open", "closed")]
+    for folder in folders:
+        folder.mkdir()
+    with ExitStack() as stack:
+        open_registry = stack.enter_context(docker_registry(folders[0]))
+        closed_registry = stack.enter_context(docker_registry(folders[1], authority))
+        plane = stack.enter_context(control_plane(room))
+        apply(plane, room, "overlays/pull-secrets")
+        kubeconfig = write_kubeconfig(plane, room / "webhook.kubeconfig", service_account_token(plane))
+        options = [
+            *("--registry-plain-http", open_registry.host, "--registry-local", open_registry.host),
+            *("--registry-local", closed_registry.host, "--registry-ca", str(room / "registry-ca.crt")),
+            "--pull-secrets",
+        ]
+        stack.callback(_end, _serve(plane, room, kubeconfig, options))
+        built = build(PROCESS)
+        images = [registry.push("team/shop", built, "1") for registry in (open_registry, closed_registry)]
+        _make_namespaces(plane, closed_registry.host)
+        yield World(plane, *images, f"{open_registry.host}/team/none:1")
+
+
+def _serve(plane: ControlPlane, room: Path, kubeconfig: Path, options: list[str]) -> subprocess.Popen[bytes]:
+    issue(LOCAL_HOSTS).write(room / "certs")
+    (port,) = free_ports(1)
+    files = ["--tls-cert", str(room / "certs" / "tls.crt"), "--tls-key", str(room / "certs" / "tls.key")]
+    command = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0", *files, *options]
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    with (room / "webhook.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=environment)
+    bundle = base64.b64encode((room / "certs" / "ca.crt").read_bytes()).decode()
+    call_at(plane, f"https://127.0.0.1:{port}/mutate", bundle)
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(30)
+
+
+def _make_namespaces(plane: ControlPlane, closed_host: str) -> None:
+    """One whose pods may name a Secret, one whose ServiceAccount does, one with neither."""
+    auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    config = base64.b64encode(json.dumps({"auths": {closed_host: {"auth": auth}}}).encode()).decode()
+    for namespace in ("with-secret", "with-account", "without"):
+        plane.create_namespace(namespace, {LABEL: LABEL_ENABLED})
+    for namespace in ("with-secret", "with-account"):
+        secret = {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": config}}
+        _create(plane, namespace, "secrets", {"kind": "Secret", "metadata": {"name": SECRET}, **secret})
+    account = {"kind": "ServiceAccount", "metadata": {"name": ACCOUNT}, "imagePullSecrets": [{"name": SECRET}]}
+    _create(plane, "with-account", "serviceaccounts", account)
+    deadline = time.monotonic() + 30
+    while not plane.create_pod("without", pod("worker", command=["celery", "worker"]), dry_run=True).is_success:
+        assert time.monotonic() < deadline, "the webhook is not called"
+        time.sleep(0.2)
+
+
+def _create(plane: ControlPlane, namespace: str, resource: str, manifest: Pod) -> None:
+    body = {"apiVersion": "v1", **manifest}
+    plane.client.post(f"/api/v1/namespaces/{namespace}/{resource}", json=body).raise_for_status()
+
+
+def pod(image: str, *, labelled: bool = True, command: list[str] | None = None, **spec: Any) -> Pod:
+    container = {"name": "worker", "image": image, **({"command": command} if command else {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "worker-", "labels": {LABEL: LABEL_ENABLED} if labelled else {}},
+        "spec": {"containers": [container], **spec},
+    }
+
+
+def protected(response: httpx.Response) -> list[str]:
+    """Return what the worker of a pod runs behind the wrapper."""
+    assert response.is_success, response.text
+    made = response.json()
+    assert made["metadata"]["labels"][INJECTED_LABEL] == "true"
+    argv: list[str] = made["spec"]["containers"][0]["args"]
+    return argv
+
+
+def test_a_pod_with_only_an_image_is_protected(world: World) -> None:
+    assert protected(world.plane.create_pod("without", pod(world.open_image))) == ARGV
+
+
+def test_a_private_image_is_read_with_the_pods_own_secret(world: World) -> None:
+    made = pod(world.private_image, imagePullSecrets=[{"name": SECRET}])
+    assert protected(world.plane.create_pod("with-secret", made)) == ARGV
+
+
+def test_a_private_image_is_read_with_the_secret_of_the_service_account(world: World) -> None:
+    made = pod(world.private_image, serviceAccountName=ACCOUNT)
+    assert protected(world.plane.create_pod("with-account", made)) == ARGV
+
+
+def test_what_one_namespace_may_read_is_not_told_to_another(world: World) -> None:
+    made = pod(world.private_image, imagePullSecrets=[{"name": SECRET}])
+    assert protected(world.plane.create_pod("with-secret", made)) == ARGV
+    response = world.plane.create_pod("without", made)
+    assert response.status_code == 422
+    assert "[image-denied]" in response.json()["message"]
+    assert ARGV[0] not in response.text
+
+
+def test_a_labelled_pod_whose_image_is_not_there_is_refused_with_what_to_write(world: World) -> None:
+    message = world.plane.create_pod("without", pod(world.missing_image)).json()["message"]
+    for part in ("container worker", "team/none", "graceful-worker/command", "[image-not-found]"):
+        assert part in message
+
+
+def test_a_pod_of_a_labelled_namespace_whose_image_is_not_there_is_left_alone(world: World) -> None:
+    response = world.plane.create_pod("without", pod(world.missing_image, labelled=False))
+    assert response.is_success
+    assert INJECTED_LABEL not in response.json()["metadata"].get("labels", {})
+    assert "image-not-found" in response.headers["warning"]
