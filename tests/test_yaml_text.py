@@ -32,6 +32,10 @@ def remove(path):
     return {"op": "remove", "path": path}
 
 
+def move(source, path):
+    return {"op": "move", "from": source, "path": path}
+
+
 def same(one, other):
     """Compare data such that 1, 1.0 and true differ."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
@@ -213,6 +217,31 @@ def random_operation(rng, data, new):
     return rng.choice((add(path, new), replace(path, new), remove(path)))
 
 
+def items(value):
+    """Return the pointers of all items of lists."""
+    return sorted(
+        path
+        for path in places(value)
+        if re.fullmatch(r"0|[1-9]\d*", path.rpartition("/")[2])
+        and isinstance(jsonpointer.resolve_pointer(value, path.rpartition("/")[0]), list)
+    )
+
+
+def random_move(rng, data):
+    """Return a move, mostly of an item into a list; none where there is nothing to move."""
+    is_item = rng.randrange(5) > 0
+    sources = items(data) if is_item else [path for path in places(data) if not path.endswith(("/-", "/new"))]
+    if not sources:
+        return []
+    source = rng.choice(sources)
+    rest = jsonpatch.apply_patch(data, [remove(source)])
+    ends = [path for path in places(rest) if path.endswith("/-")]
+    targets = [*items(rest), *ends] if is_item else list(places(rest))
+    # Once the source is gone, such a path would lead somewhere else, but nobody would understand it.
+    targets = sorted(path for path in targets if not path.startswith(f"{source}/"))
+    return [move(source, rng.choice(targets))] if targets else []
+
+
 @settings(max_examples=200, deadline=None)
 @given(COLLECTIONS, RANDOM, st.lists(DATA, min_size=1, max_size=4))
 def test_any_edits_of_any_text_give_the_right_data_and_keep_every_comment(value, rng, news):
@@ -229,6 +258,52 @@ def test_any_edits_of_any_text_give_the_right_data_and_keep_every_comment(value,
     assert same(stream.documents, [data]), text
     assert same(YamlText(stream.text).documents, [data])
     assert sorted(COMMENT.findall(stream.text)) == sorted(COMMENT.findall(text))
+
+
+@settings(max_examples=300, deadline=None)
+@given(COLLECTIONS, RANDOM, st.lists(DATA, min_size=1, max_size=4))
+def test_any_moves_in_any_text_give_the_right_data_and_keep_every_comment(value, rng, news):
+    text = written(rng, value)
+    stream = YamlText(text)
+    operations, data = [], value
+    for new in news:
+        if not isinstance(data, dict | list):
+            break
+        step = random_move(rng, data) if rng.randrange(4) else [random_operation(rng, data, new)]
+        operations += step
+        data = jsonpatch.apply_patch(data, copy.deepcopy(step))
+    stream.apply(0, operations)
+    assert same(stream.documents, [data]), text
+    assert same(YamlText(stream.text).documents, [data])
+    assert sorted(COMMENT.findall(stream.text)) == sorted(COMMENT.findall(text))
+
+
+ITEM_LINES = st.sampled_from(
+    ["x", "'y' # c", "{a: 1} # c", "a: 1\n  b: # c\n    - z\n  # end", "|\n    t\n\n     t", "- 1\n  - 2"]
+)
+HEADS = st.sampled_from(["", "# h\n", "# h\n# i\n"])
+ITEMS = st.lists(st.tuples(HEADS, ITEM_LINES), min_size=1, max_size=4)
+
+
+def list_of(entries, column, gap):
+    text = gap.join(f"{head}- {line}\n" for head, line in entries)
+    return re.sub("^(?=.)", " " * column, text, flags=re.MULTILINE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ITEMS, ITEMS | st.just([]), st.tuples(*[st.sampled_from([0, 2, 3])] * 2), st.sampled_from(["", "\n"]), st.data())
+def test_an_item_that_is_moved_there_and_back_leaves_the_text_as_it_was(one, other, columns, gap, choices):
+    assume(len(one) > 1)
+    lists = [f"one:\n{list_of(one, columns[0], gap)}"]
+    lists.append(f"other:\n{list_of(other, columns[1], gap)}" if other else "other: [] # c\n")
+    text = "".join(choices.draw(st.permutations(lists))) + "# end\nz: 1\n"
+    at = choices.draw(st.integers(0, len(one) - 1))
+    to = choices.draw(st.integers(0, len(other)))
+    there = edited(text, move(f"/one/{at}", f"/other/{to}"))
+    assert sorted(line.strip() for line in there.splitlines() if ":" not in line) == sorted(
+        line.strip() for line in text.splitlines() if ":" not in line
+    )
+    assert edited(there, move(f"/other/{to}", f"/one/{at}")) == text
 
 
 @settings(max_examples=120, deadline=None)
@@ -701,6 +776,228 @@ def test_aliased_keys_are_written_out_where_their_anchor_goes_away():
     assert edited("a: &k x # 1\n*k : 2 # 2\n", remove("/a")) == "# 1\n# 2\nx: 2\n"
 
 
+SIDECAR = """\
+spec:
+  initContainers:
+  - name: init
+    # end of init
+
+  # all containers
+
+  # the containers
+  containers:
+    # the worker
+    - name: worker
+
+    # the sidecar
+    # (nginx)
+    -   name: side   # its name
+        image: 'nginx'
+        args: ["-c", # config
+          'x']
+        script: |
+          a
+            b
+
+          # no comment
+        # end of the sidecar
+
+    # the last one
+    - {name: last} # flow
+
+  volumes: []
+"""
+
+
+def test_an_item_is_moved_as_it_is_written_with_its_comments():
+    there = edited(SIDECAR, move("/spec/containers/1", "/spec/initContainers/-"))
+    assert (
+        there
+        == """\
+spec:
+  initContainers:
+  - name: init
+    # end of init
+
+  # the sidecar
+  # (nginx)
+  -   name: side   # its name
+      image: 'nginx'
+      args: ["-c", # config
+        'x']
+      script: |
+        a
+          b
+
+        # no comment
+      # end of the sidecar
+
+  # all containers
+
+  # the containers
+  containers:
+    # the worker
+    - name: worker
+
+    # the last one
+    - {name: last} # flow
+
+  volumes: []
+"""
+    )
+    assert edited(there, move("/spec/initContainers/1", "/spec/containers/1")) == SIDECAR
+
+
+def test_items_are_moved_to_a_list_that_is_made_for_them_and_back():
+    at, of = "/spec/containers", "/spec/new"
+    there = edited(
+        SIDECAR, replace(f"{at}/1/image", "x"), add(of, []), move(f"{at}/1", f"{of}/-"), move(f"{at}/1", f"{of}/-")
+    )
+    assert there.endswith(
+        """\
+  volumes: []
+  new:
+
+    # the sidecar
+    # (nginx)
+    -   name: side   # its name
+        image: 'x'
+        args: ["-c", # config
+          'x']
+        script: |
+          a
+            b
+
+          # no comment
+        # end of the sidecar
+
+    # the last one
+    - {name: last} # flow
+"""
+    )
+    back = [move(f"{of}/0", f"{at}/1"), move(f"{of}/0", f"{at}/2"), remove(of), replace(f"{at}/1/image", "nginx")]
+    assert edited(there, *back) == SIDECAR
+
+
+def test_the_path_of_a_move_is_that_after_the_removal():
+    text = "a:\n- x # 1\n- v # 2\n- z # 3\n"
+    assert edited(text, move("/a/0", "/a/2")) == "a:\n- v # 2\n- z # 3\n- x # 1\n"
+    assert edited(text, move("/a/2", "/a/0")) == "a:\n- z # 3\n- x # 1\n- v # 2\n"
+    assert after("- x\n- - v\n- - w\n  - z # 1\n", move("/0", "/1/1")) == "- - v\n- - w\n  - x\n  - z # 1\n"
+
+
+def test_a_move_to_where_an_item_is_changes_nothing():
+    text = "a: [x]\nb:\n- v # c\n"
+    assert edited(text, move("/a/0", "/a/0"), move("/b/0", "/b/-"), move("/b", "/b")) == text
+
+
+def test_the_blank_lines_between_items_stay_between_items():
+    text = "a:\n# x\n- x\n\n# v\n- v\n\nb:\n# z\n- z\n"
+    there = edited(text, move("/a/0", "/b/0"))
+    assert there == "a:\n# v\n- v\n\nb:\n# x\n- x\n\n# z\n- z\n"
+    assert edited(there, move("/b/0", "/a/0")) == text
+
+
+def test_a_comment_that_is_deeper_than_the_dashes_belongs_to_the_item_above():
+    text = "a:\n- x\n  # of x\n# of v\n- v\n  # of v\n- z\nb:\n- w\n  # of w\n- v\n"
+    there = "a:\n- x\n  # of x\n- z\nb:\n- w\n  # of w\n# of v\n- v\n  # of v\n- v\n"
+    assert edited(text, move("/a/1", "/b/1")) == there
+    assert edited(there, move("/b/1", "/a/1")) == text
+
+
+def test_a_list_whose_only_item_is_moved_is_empty():
+    text = "a: # c\n  # about x\n  - x\nb: [] # d\n"
+    there = edited(text, move("/a/0", "/b/-"))
+    assert there == "a: [] # c\nb: # d\n  # about x\n  - x\n"
+    assert edited(there, move("/b/0", "/a/0")) == text
+    assert after("a: !!seq\n- x\nb: !!seq []\n", move("/a/0", "/b/0")) == "a: !!seq []\nb: !!seq\n- x\n"
+
+
+def test_items_are_written_anew_where_flow_style_begins_or_ends():
+    assert after("a: [x, 'w'] # c\nb:\n- z\n", move("/a/1", "/b/0")) == "a: [x] # c\nb:\n- w\n- z\n"
+    assert after("a:\n- b: 1 # c\n- x\nb: ['z']\n", move("/a/0", "/b/-")) == "a:\n# c\n- x\nb: ['z', {\"b\": 1}]\n"
+    assert after("{a: [x, v], b: []}\n", move("/a/1", "/b/-")) == "{a: [x], b: [v]}\n"
+    assert after("a: [x]\nb: [ # c\n]\n", move("/a/0", "/b/-")) == "a: []\nb: # c\n- x\n"
+
+
+def test_items_are_written_anew_where_another_dash_is_on_their_line():
+    assert after("- - x # 1\n  - v\n- - z\n", move("/0/0", "/1/-")) == "- # 1\n  - v\n- - z\n  - x\n"
+    assert after("- - x\n- - v\n  - z # 1\n", move("/1/1", "/0/0")) == "- - z\n  - x\n- - v\n  # 1\n"
+    assert after("- - x\n- []\n", move("/0/0", "/1/0")) == "- []\n- - x\n"
+
+
+def test_items_are_written_anew_where_an_empty_list_is_not_on_the_line_of_a_key():
+    assert after("a:\n- x # 1\n- z\nb: [ # 2\n]\n", move("/a/0", "/b/-")) == "a:\n# 1\n- z\nb: # 2\n- x\n"
+    assert after("- []\n-\n  - x\n  - z # 1\n", move("/1/1", "/0/-")) == "- - z\n-\n  - x\n  # 1\n"
+
+
+def test_values_of_mappings_are_written_anew_where_they_are_moved_to():
+    assert after("a:\n  b: 'x' # c\n  d: 1\ne:\n- v\n", move("/a/b", "/e/0")) == "a:\n  # c\n  d: 1\ne:\n- x\n- v\n"
+    assert after("a:\n- x # c\n- v\nb: 1\n", move("/a/0", "/b")) == "a:\n# c\n- v\nb: x\n"
+    assert after("a:\n  b: 1\n", move("/a/b", "")) == "1\n"
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_moved_lines_have_the_line_ends_of_the_text_and_its_last_line_may_have_none(newline):
+    text = "a:\n- x\n# of v\n- v: |\n    1\n\n    2\nb:\n  - z".replace("\n", newline)
+    there = "a:\n- x\nb:\n  - z\n  # of v\n  - v: |\n      1\n\n      2".replace("\n", newline)
+    assert edited(text, move("/a/1", "/b/-")) in (there, there + newline)
+    assert edited(text, move("/b/0", "/a/1")) == (
+        "a:\n- x\n- z\n# of v\n- v: |\n    1\n\n    2\nb: []".replace("\n", newline)
+    )
+
+
+def test_a_text_that_keeps_its_blank_lines_keeps_them_where_it_is_moved():
+    text = "a:\n- x\n- |+\n  t\n\n- v\nb:\n- z\n"
+    there = edited(text, move("/a/1", "/b/-"))
+    assert there == "a:\n- x\n- v\nb:\n- z\n- |+\n  t\n\n"
+    assert edited(there, move("/a/0", "/b/-")) == "a:\n- v\nb:\n- z\n- |+\n  t\n\n- x\n"
+    assert edited(text, move("/b/0", "/a/2")) == "a:\n- x\n- |+\n  t\n\n- z\n- v\nb: []\n"
+
+
+def test_a_text_that_ends_without_a_line_end_stays_what_it_is_where_it_is_moved():
+    assert edited("a:\n- z\nb:\n- x\n- |\n  v\n  w", move("/b/1", "/a/0")) == "a:\n- |-\n  v\n  w\n- z\nb:\n- x"
+
+
+def test_an_alias_is_written_out_where_its_item_is_moved_in_front_of_the_anchor():
+    text = "a:\n- z\nb:\n- x: &x {k: 1}\n# c\n- v: *x # d\n  w: 'w' # e\nc: *x\n"
+    there = edited(text, move("/b/1", "/a/-"))
+    assert there == "a:\n- z\n# c\n- v: # d\n    k: 1\n  w: 'w' # e\nb:\n- x: &x {k: 1}\nc: *x\n"
+
+
+def test_an_alias_is_written_out_where_its_anchor_is_moved_behind_it():
+    text = "a:\n- x: &x {k: 1} # c\n- <<: *x\n  v: 'y' # d\nb: []\nc: *x\n"
+    there = edited(text, move("/a/0", "/b/-"))
+    assert there == "a:\n- k: 1\n  v: 'y' # d\nb:\n- x: &x {k: 1} # c\nc: *x\n"
+
+
+def test_an_alias_of_what_a_move_changes_keeps_the_value_from_before():
+    text = "a: &a\n- x\n# c\n- v\nb: &b []\nc: *a\nd: *b\n"
+    there = edited(text, move("/a/1", "/b/-"))
+    assert there == "a: &a\n- x\nb: &b\n# c\n- v\nc:\n- x\n- v\nd: []\n"
+
+
+def test_an_alias_stays_where_a_move_does_not_touch_it():
+    text = "a:\n- &x w\n- v: *x # c\nb:\n- z\nc: *x\n"
+    assert edited(text, move("/a/1", "/b/0")) == "a:\n- &x w\nb:\n- v: *x # c\n- z\nc: *x\n"
+
+
+def test_anchors_of_the_same_name_do_not_get_mixed_up():
+    text = "a:\n- &x 1\n- *x # c\nb: &x 2\nc:\n- *x\n"
+    assert edited(text, move("/a/1", "/c/-")) == "a:\n- &x 1\n# c\nb: &x 2\nc:\n- *x\n- 1\n"
+
+
+def test_an_item_inside_of_what_an_alias_repeats_is_moved_there_alone():
+    text = "a: &a\n- x\n- v\nb: *a\nc:\n- z\n"
+    assert edited(text, move("/b/0", "/c/0")) == "a: &a\n- x\n- v\nb:\n- v\nc:\n- x\n- z\n"
+
+
+def test_an_item_that_a_merge_key_gives_is_moved_out_of_a_list_of_its_own():
+    text = "a: &a\n  l:\n  - x\n  - v\nb:\n  <<: *a\nc:\n- z\n"
+    expected = "a: &a\n  l:\n  - x\n  - v\nb:\n  <<: *a\n  l:\n  - v\nc:\n- x\n- z\n"
+    assert edited(text, move("/b/l/0", "/c/0")) == expected
+
+
 def test_keys_behind_question_marks_are_written_in_the_short_form_where_they_change():
     assert edited("? a # 1\n: b # 2\n? c\n", replace("/a", "x"), add("/d", 1)) == "a: x\n# 1\n# 2\n? c\nd: 1\n"
 
@@ -783,8 +1080,13 @@ def test_deep_nesting_below_the_limit_can_be_edited(text):
         (remove("/b"), jsonpatch.JsonPatchConflict),
         (add("/l/5", 1), jsonpatch.JsonPatchConflict),
         (add("a", 1), jsonpatch.JsonPointerException),
-        ({"op": "move", "from": "/a", "path": "/b"}, ValueError),
+        ({"op": "copy", "from": "/a", "path": "/b"}, ValueError),
         (remove(""), ValueError),
+        (move("", "/b"), ValueError),
+        (move("/b", "/c"), jsonpatch.JsonPatchConflict),
+        (move("/l/-", "/b"), jsonpatch.JsonPointerException),
+        (move("/a", "/l/1"), jsonpatch.JsonPatchConflict),
+        ({"op": "move", "path": "/b"}, jsonpatch.InvalidJsonPatch),
         (add("/b", float("nan")), ValueError),
         (add("/b", {1: 2}), ValueError),
         (add("/b", {2}), ValueError),

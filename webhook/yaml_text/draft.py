@@ -70,7 +70,7 @@ class DocumentDraft:
 
     def apply(self, operation: Mapping[str, Any]) -> None:
         """Apply one operation, of which is known that it can be applied."""
-        tokens = [token.replace("~1", "/").replace("~0", "~") for token in operation["path"].split("/")[1:]]
+        tokens = tokens_of(operation["path"])
         value = deepcopy(operation.get("value"))
         if not tokens:
             self.root.value = _updated(self.root.value, value)
@@ -88,6 +88,19 @@ class DocumentDraft:
                 slot.value = plain(slot.value)
             elif isinstance(slot.value, DraftMapping) and not intact.issuperset(_merged_anchors(slot.value)):
                 expand_merge(slot.value)
+
+    def write_out(self, aliases: frozenset[int]) -> None:
+        """Write out some aliases, given by the ids of their nodes."""
+        for slot in list(slots(self.root)):
+            if isinstance(slot.value, Alias) and id(slot.value) in aliases:
+                slot.value = plain(slot.value)
+            elif isinstance(slot.value, DraftMapping) and any(id(node) in aliases for node in _merge_nodes(slot.value)):
+                expand_merge(slot.value)
+
+
+def tokens_of(pointer: str) -> list[str]:
+    """Split a JSON Pointer."""
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
 
 
 def slots(root: Slot) -> Iterator[Slot]:

@@ -10,15 +10,27 @@ from typing import Any
 
 import jsonpatch
 
-from webhook.yaml_text.draft import DocumentDraft, Draft, Slot, children, is_changed, same, write_out_open_block
+from webhook.yaml_text.draft import (
+    DocumentDraft,
+    Draft,
+    Slot,
+    children,
+    is_changed,
+    same,
+    tokens_of,
+    write_out_open_block,
+)
 from webhook.yaml_text.edit import Editor
+from webhook.yaml_text.move import move_item
 from webhook.yaml_text.nodes import Document, Node, plain
 from webhook.yaml_text.read import InvalidYaml, read_document, split_documents
 from webhook.yaml_text.render import Style, style_of
 
 __all__ = ["InvalidYaml", "YamlText"]
 
-_OPERATIONS = ("add", "replace", "remove")
+_OPERATIONS = ("add", "replace", "remove", "move")
+# Which member of an operation says what goes away.
+_REMOVED = {"remove": "path", "move": "from"}
 
 
 class YamlText:
@@ -53,32 +65,90 @@ class YamlText:
         """Apply JSON Patch operations to a document, given by its index, one after the other; all of them or none.
 
         Raises:
-            ValueError: an operation is none of add, replace and remove, or its value is no JSON.
+            ValueError: an operation is none of add, replace, remove and move, or leaves nothing, or has a value that is
+                no JSON.
             jsonpatch.JsonPatchException: an operation cannot be applied.
             jsonpatch.JsonPointerException: a path is no JSON Pointer, or leads nowhere.
 
         """
         for operation in operations:
-            if operation["op"] not in _OPERATIONS or (operation["op"], operation["path"]) == ("remove", ""):
+            removed = operation.get(_REMOVED.get(operation["op"], ""))
+            if operation["op"] not in _OPERATIONS or removed == "":
                 raise ValueError(f"{operation['op']} {operation['path']!r} cannot be applied to YAML text")
             if not _is_json(operation.get("value")):
                 raise ValueError(f"the value for {operation['path']!r} is not JSON")
-        roots = [(index, part.root) for index, part in enumerate(self._parts) if part.root is not None]
-        index, root = roots[document]
-        self._parts[index] = _edited(self._parts[index], root, operations)
+        indexes = [index for index, part in enumerate(self._parts) if part.root is not None]
+        index = indexes[document]
+        self._parts[index] = _edited(self._parts[index], operations)
 
 
-def _edited(document: Document, root: Node, operations: Sequence[Mapping[str, Any]]) -> Document:
-    wanted = jsonpatch.apply_patch(plain(root), deepcopy(list(operations)), in_place=True)
-    draft = DocumentDraft(root)
+def _edited(document: Document, operations: Sequence[Mapping[str, Any]]) -> Document:
+    changes: list[Mapping[str, Any]] = []
+    for operation in operations:
+        if operation["op"] != "move":
+            changes.append(operation)
+            continue
+        # What is moved as text has to be text.
+        document = _moved(_changed(document, changes), operation)
+        changes = []
+    return _changed(document, changes)
+
+
+def _changed(document: Document, operations: Sequence[Mapping[str, Any]]) -> Document:
+    if document.root is None or not operations:
+        return document
+    wanted = jsonpatch.apply_patch(plain(document.root), deepcopy(list(operations)), in_place=True)
+    draft = DocumentDraft(document.root)
     for operation in operations:
         draft.apply(operation)
     draft.settle()
+    return _written(document, document.root, draft, wanted)
+
+
+def _written(document: Document, root: Node, draft: DocumentDraft, wanted: Any) -> Document:
     for style, rewritten in _attempts(draft.root, document):
         text = Editor(document, style, rewritten).write(root, draft.root)
         if (edited := _read_back(document.text, text, wanted)) is not None:
             return edited
     raise ValueError("the new values cannot be written as YAML")
+
+
+def _moved(document: Document, operation: Mapping[str, Any]) -> Document:
+    before = plain(document.root) if document.root is not None else None
+    wanted = jsonpatch.apply_patch(before, [operation])
+    source, target = operation["from"], operation["path"]
+    if source == target:
+        return document
+    text = _moved_text(document, tokens_of(source), tokens_of(target), before)
+    if text is not None and (moved := _read_back(document.text, text, wanted)) is not None:
+        return moved
+    value = jsonpatch.JsonPointer(source).resolve(before)
+    return _changed(document, [{"op": "remove", "path": source}, {"op": "add", "path": target, "value": value}])
+
+
+def _moved_text(document: Document, source: Sequence[str], target: Sequence[str], data: Any) -> str | None:
+    """Return a text in which an item is somewhere else, if it can be moved as it is written."""
+    whole = _with_line_end(document, data)
+    move = move_item(whole, source, target) if whole else None
+    if whole and move and move.aliases:
+        move = move_item(_without_aliases(whole, move.aliases, data), source, target)
+    return move.text if move else None
+
+
+def _with_line_end(document: Document, data: Any) -> Document | None:
+    """Return a document whose text ends with a line; none where the line end would become a part of a value."""
+    if _ends_with_line(document.text):
+        return document
+    text = document.text + style_of(document).newline
+    return _read_back(text, text, data)
+
+
+def _without_aliases(document: Document, aliases: frozenset[int], data: Any) -> Document:
+    if document.root is None:
+        return document
+    draft = DocumentDraft(document.root)
+    draft.write_out(aliases)
+    return _written(document, document.root, draft, data)
 
 
 def _is_json(value: Any) -> bool:

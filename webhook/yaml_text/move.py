@@ -1,0 +1,246 @@
+"""An item moved from one list in block style to another as text: as it is written, with its comments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from webhook.yaml_text.nodes import Alias, Collection, Document, Entry, Node, nodes
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+_LINE_BREAK = re.compile(r"\r\n?|\n")
+_BLANK_LINES = re.compile(r"(?:[ \t]*(?:\r\n?|\n))*")
+_ANCHOR_OR_TAG = re.compile(r"(?:[ \t]+[&!]\S*)*")
+
+
+class Move(NamedTuple):
+    """A text in which an item has been moved, and the aliases, by the ids of their nodes, that cannot stay in it.
+
+    They would come before what they repeat, or what they repeat has lost or got the item.
+    """
+
+    text: str
+    aliases: frozenset[int]
+
+
+class _Span(NamedTuple):
+    start: int
+    end: int
+
+
+class _Edit(NamedTuple):
+    span: _Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A list; the entry that holds it, if it is not the whole document; and the collections around it, from outside."""
+
+    node: Collection
+    holder: Entry | None
+    around: tuple[Collection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """An item: its lines, with its comments, and the blank lines that set it off from its neighbour.
+
+    The neighbour is the item above, or the one below the first item.
+    """
+
+    lines: _Span
+    gap: _Span
+
+
+def move_item(document: Document, source_path: Sequence[str], target_path: Sequence[str]) -> Move | None:
+    """Move an item in a text that ends with a line end; the path of the target is that after the removal.
+
+    None where other text than that of the item would have to be written: for values of mappings, in flow style, inside
+    of what an alias repeats, and where another dash or question mark stands on the line of the item's dash.
+    """
+    text, root = document.text, document.root
+    if root is None or not source_path or not target_path:
+        return None
+    source = _list(root, source_path[:-1], None)
+    if source is None or source.node.flow:
+        return None
+    entry = source.node.entries[int(source_path[-1])]
+    target = _list(root, target_path[:-1], entry)
+    item = _item(text, source, entry)
+    if target is None or item is None:
+        return None
+    others = [other for other in target.node.entries if other is not entry]
+    if not others and target.node is source.node:
+        return Move(text, frozenset())
+    emptied = _emptied(text, source) if len(source.node.entries) == 1 else []
+    if others:
+        index = len(others) if target_path[-1] == "-" else int(target_path[-1])
+        pasted = _pasted(text, item, source, target, others, index)
+    else:
+        pasted = _filled(text, item, source, target)
+    if emptied is None or pasted is None:
+        return None
+    cut = _Span(min(item.lines.start, item.gap.start), max(item.lines.end, item.gap.end))
+    place = pasted[-1].span.start
+    changed = {id(node) for node in (source.node, *source.around, target.node, *target.around)}
+    aliases = (node for node in nodes(root) if isinstance(node, Alias))
+    torn = (alias for alias in aliases if id(alias.target) in changed or _is_torn(alias, cut, place))
+    return Move(_edited(text, [*emptied, *pasted, _Edit(cut, "")]), frozenset(map(id, torn)))
+
+
+def _list(root: Node, path: Sequence[str], without: Entry | None) -> _List | None:
+    """Follow a path through collections in block style, as if one entry were not there."""
+    node: Node = root
+    holder: Entry | None = None
+    around: tuple[Collection, ...] = ()
+    for token in path:
+        if not isinstance(node, Collection) or node.flow:
+            return None
+        entries = [entry for entry in node.entries if entry is not without and not entry.merges]
+        if node.is_mapping:
+            entries = [entry for entry in entries if entry.key == token]
+        if not entries:  # The merge key gives it.
+            return None
+        holder = entries[0] if node.is_mapping else entries[int(token)]
+        around, node = (*around, node), holder.value
+    return _List(node, holder, around) if isinstance(node, Collection) and not node.is_mapping else None
+
+
+def _item(text: str, source: _List, entry: Entry) -> _Item | None:
+    """Return what is moved with an item; None where its dash does not begin a line."""
+    entries, column = source.node.entries, source.node.column
+    is_first = entry is entries[0]
+    line = _line_start(text, entry.start)
+    if text[line : entry.start].strip(" "):
+        return None
+    above = _first_line(text, source) if is_first else entries[entries.index(entry) - 1].end
+    # A comment that is deeper than the dash is about the item above it.
+    start = _comments_start(text, _Span(above, line), deepest=line if is_first else column)
+    end = _comments_end(text, entry.end, column)
+    if is_first and len(entries) > 1:
+        return _Item(_Span(start, end), _Span(end, _blank_lines_end(text, end)))
+    return _Item(_Span(start, end), _Span(_blank_lines_start(text, _Span(above, start)), start))
+
+
+def _line_start(text: str, position: int) -> int:
+    return max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) + 1
+
+
+def _first_line(text: str, where: _List) -> int:
+    """Return where the lines begin that may be about the first item of a list."""
+    body = where.node.body
+    line_break = _LINE_BREAK.search(text, where.holder.after, body) if where.holder else None
+    return line_break.end() if line_break else _line_start(text, body)
+
+
+def _comments_start(text: str, above: _Span, deepest: int) -> int:
+    """Return where the comments begin that go on to the end of a span."""
+    start = above.end
+    for line in reversed(list(_LINE.finditer(text, *above))):
+        if not _is_comment(line.group()) or _indentation(line.group()) > deepest:
+            break
+        start = line.start()
+    return start
+
+
+def _comments_end(text: str, position: int, column: int) -> int:
+    """Return where the comments end that follow an item and are deeper than its dash."""
+    for line in _LINE.finditer(text, position):
+        if not _is_comment(line.group()) or _indentation(line.group()) <= column:
+            break
+        position = line.end()
+    return position
+
+
+def _blank_lines_start(text: str, above: _Span) -> int:
+    start = above.end
+    for line in reversed(list(_LINE.finditer(text, *above))):
+        if line.group().strip():
+            break
+        start = line.start()
+    return start
+
+
+def _blank_lines_end(text: str, position: int) -> int:
+    blank = _BLANK_LINES.match(text, position)
+    return blank.end() if blank else position
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip(" ").startswith("#")
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def _emptied(text: str, source: _List) -> list[_Edit] | None:
+    """Return the edit by which a list says that it is empty; None where it does not stand behind a key."""
+    if source.holder is None or source.holder.key is None or source.holder.explicit:
+        return None
+    behind = _ANCHOR_OR_TAG.match(text, source.holder.after)
+    place = behind.end() if behind else source.holder.after
+    return [_Edit(_Span(place, place), " []")]
+
+
+def _pasted(
+    text: str, item: _Item, source: _List, target: _List, others: Sequence[Entry], index: int
+) -> list[_Edit] | None:
+    """Return the edit that puts an item among others; None in flow style, and in front of a dash within a line."""
+    column = target.node.column
+    lines, gap = _indented(text, item, source.node.column, column), text[slice(*item.gap)]
+    if target.node.flow:
+        return None
+    if index > 0:
+        place = _comments_end(text, others[index - 1].end, column)
+        return [_Edit(_Span(place, place), gap + lines)]
+    below = _item(text, target, others[0])
+    return [_Edit(_Span(below.lines.start, below.lines.start), lines + gap)] if below else None
+
+
+def _filled(text: str, item: _Item, source: _List, target: _List) -> list[_Edit] | None:
+    """Return the edits that give an empty list an item; None where it does not stand behind a key, on one line with it.
+
+    The dash is indented against the key as it was where it comes from.
+    """
+    holder, node = target.holder, target.node
+    if holder is None or holder.key is None or holder.explicit:
+        return None
+    between = text[holder.after : node.body]
+    if _LINE_BREAK.search(between) or _LINE_BREAK.search(text, node.body, node.end):
+        return None
+    column = target.around[-1].column + (source.node.column - source.around[-1].column if source.around else 0)
+    lines, gap = _indented(text, item, source.node.column, column), text[slice(*item.gap)]
+    brackets = _Span(holder.after + len(between.rstrip(" \t")), node.end)
+    return [_Edit(brackets, ""), _Edit(_Span(holder.end, holder.end), gap + lines)]
+
+
+def _indented(text: str, item: _Item, old: int, new: int) -> str:
+    """Return the lines of an item at a new column; what stands left of the old one, as comments do, stays there."""
+    lines = ""
+    for match in _LINE.finditer(text, *item.lines):
+        line = match.group()
+        if line.strip("\r\n") and _indentation(line) >= old:
+            line = " " * (new - old) + line[max(0, old - new) :]
+        lines += line
+    return lines
+
+
+def _edited(text: str, edits: Sequence[_Edit]) -> str:
+    parts, position = [], 0
+    for span, new in sorted(edits):
+        parts += [text[position : span.start], new]
+        position = span.end
+    return "".join([*parts, text[position:]])
+
+
+def _is_torn(alias: Alias, cut: _Span, place: int) -> bool:
+    """Tell whether an alias comes before its anchor when what has been cut out is put in at a place."""
+    return _rank(alias, cut, place) < _rank(alias.target, cut, place)
+
+
+def _rank(node: Node, cut: _Span, place: int) -> tuple[int, int, int]:
+    return (place, 0, node.start) if cut.start <= node.start < cut.end else (node.start, 1, node.start)
