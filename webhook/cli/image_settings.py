@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from webhook.cli.failure import fail
 from webhook.cli.settings import Command, setting, with_options
+from webhook.images.credentials import read_config
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.sources import ImageSettings
 from webhook.images.table import CommandTable, Unusable, read_table
@@ -99,6 +101,7 @@ def _read(
         fail(str(unusable))
     if not registry:
         return ImageSettings(table)
+    _check_files(registry_ca, registry_credentials)
     lookup = LookupOptions(
         hosts=registry_hosts,
         plain_http=registry_plain_http,
@@ -108,6 +111,20 @@ def _read(
         credentials_file=registry_credentials,
     )
     return ImageSettings(table, lookup, pull_secrets)
+
+
+def _check_files(ca_file: Path | None, credentials_file: Path | None) -> None:
+    """Say now what the first pod that needs them would come to grief by."""
+    try:
+        if ca_file:
+            ssl.create_default_context().load_verify_locations(ca_file)
+    except OSError:
+        fail(f"{ca_file}: no CA certificates in PEM, as --registry-ca wants them")
+    try:
+        if credentials_file and not read_config(credentials_file.read_bytes()):
+            fail(f"{credentials_file}: no credentials in it, in the form that `docker login` writes")
+    except OSError as error:
+        fail(f"{credentials_file}: {error.strerror}")
 
 
 def image_settings(command: Command) -> Command:
