@@ -37,17 +37,25 @@ class DockerKeyring(Keyring):
     def __init__(self, configs: Sequence[_Config]) -> None:
         super().__init__(entry for config in configs for entry in read_auths(config.auths or {}))
         self._configs = configs
+        self._answers: dict[tuple[str, str], asyncio.Task[Credential | None]] = {}
 
     async def find(self, reference: Reference) -> Sequence[Credential]:
-        """Return the credentials to try, one after the other; helpers are asked each time."""
+        """Return the credentials to try, one after the other; a helper is asked once for a registry."""
         server = _HUB_SERVER if reference.registry == DOCKER_HUB else reference.registry
         kept = [
-            await _ask(helper, server)
+            await self._ask(helper, server)
             for config in self._configs
             if (helper := (config.cred_helpers or {}).get(reference.registry) or config.creds_store)
         ]
         found = [*filter(None, kept), *await super().find(reference)]
         return list(dict.fromkeys(found))
+
+    async def _ask(self, helper: str, server: str) -> Credential | None:
+        key = (helper, server)
+        if key not in self._answers:
+            self._answers[key] = asyncio.create_task(_ask(helper, server))
+        # Other pods may wait for it, too.
+        return await asyncio.shield(self._answers[key])
 
 
 def read_docker_config(environment: Mapping[str, str] = os.environ) -> DockerKeyring:

@@ -17,7 +17,7 @@ from webhook.images.cache import Cache
 from webhook.images.connections import make_pool
 from webhook.images.credentials import Credential, CredentialsFile, Keyring, Keyrings
 from webhook.images.egress import Egress
-from webhook.images.failure import Failed
+from webhook.images.failure import Failed, shown
 from webhook.images.flights import Flights
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.patience import Patience
@@ -98,6 +98,10 @@ class ImageLookup:
         except TimeoutError:
             late = Unavailable(Reason.REGISTRY_TOO_SLOW, "the credentials for it were not found in time")
             return dict.fromkeys(asked, late)
+        except Exception as error:
+            # Whoever keeps them has a defect; the pod's review must not fail for it.
+            failed = f"the credentials for it cannot be read: {type(error).__name__}"
+            return dict.fromkeys(asked, Unavailable(Reason.REGISTRY_FAILED, failed))
         answers: dict[str, Image | Unavailable] = {}
         flights: dict[str, asyncio.Task[Image | Unavailable]] = {}
         for name, reference in asked.items():
@@ -203,7 +207,8 @@ class _Identities:
 
 
 def _late(reference: Reference) -> Unavailable:
-    return Unavailable(Reason.REGISTRY_TOO_SLOW, f"{reference.host} has not told {reference.repository} in time")
+    detail = f"{shown(reference.host)} has not told {shown(reference.repository)} in time"
+    return Unavailable(Reason.REGISTRY_TOO_SLOW, detail)
 
 
 def _landed(flight: asyncio.Task[Image | Unavailable], reference: Reference) -> Image | Unavailable:

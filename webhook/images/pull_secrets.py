@@ -54,7 +54,7 @@ class ClusterPullSecrets:
         https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#add-imagepullsecrets-to-a-service-account
         """
         key = (namespace, service_account or DEFAULT_ACCOUNT, tuple(names))
-        if self._client is None or not all(map(_NAME.fullmatch, (*key[:2], *names))):
+        if self._client is None:
             return Keyring()
         until, reading = self._readings.get(key, (0.0, None))
         if reading is None or self._clock() >= until:
@@ -115,7 +115,10 @@ async def _get(client: AsyncClient, resource: Any, namespace: str, name: str) ->
     from httpx2 import HTTPError  # noqa: PLC0415
     from lightkube import ApiError  # noqa: PLC0415
 
+    if not (_NAME.fullmatch(namespace) and _NAME.fullmatch(name)):
+        return None
     try:
         return await client.get(resource, name, namespace=namespace)
-    except (ApiError, HTTPError):
+    except (ApiError, HTTPError, ValueError, TypeError):
+        # The last two: what has answered is no API server.
         return None

@@ -63,7 +63,7 @@ def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[
     told = (manifest.annotations, index_annotations, process.labels or {})
     base = next((names[BASE_NAME] for names in told if names.get(BASE_NAME)), "")
     if _is_shell_less(base):
-        return f"its base is {shown(base)}"
+        return f"its base is {shown(base.partition('@')[0])}"
     trace = next((trace.name for trace in TABLE.trace if _fits(trace, config)), "")
     return trace and f"its base is of {trace}"
 

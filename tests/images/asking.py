@@ -1,0 +1,85 @@
+"""Pods, and the question what one of their images runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from webhook.core.images import Image, Unavailable
+from webhook.core.pod import Pod, read_pod
+from webhook.core.reasons import Reason
+from webhook.images.credentials import Credential, Keyring
+from webhook.images.lookup import ImageLookup
+from webhook.images.options import LookupOptions
+
+NAME = "worker"
+NAMESPACE = "shop"
+
+
+@dataclass
+class Clock:
+    """Stands still until it is set."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Secrets:
+    """Credentials of pods, by the names of their imagePullSecrets."""
+
+    keyrings: Mapping[str, Keyring]
+    read: list[str] = field(default_factory=list)
+
+    async def keyring(self, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
+        self.read.extend(names)
+        return next((self.keyrings[name] for name in names), Keyring())
+
+    async def aclose(self) -> None:
+        pass
+
+
+def keyring(host: str, username: str = "worker", password: str = "secret", **more: str) -> Keyring:
+    return Keyring([(host, Credential(username, password, **more))])
+
+
+def trusting(ca_file: Path, **more: Any) -> LookupOptions:
+    """Return options for registries on loopback whose certificate is of the tests' authority."""
+    return LookupOptions(**{"local_hosts": ("*",), "ca_file": ca_file, **more})
+
+
+@asynccontextmanager
+async def lookup_in(options: LookupOptions, **more: Any) -> AsyncIterator[ImageLookup]:
+    lookup = ImageLookup(options, **more)
+    try:
+        yield lookup
+    finally:
+        await lookup.aclose()
+
+
+def pod_of(image: str, **spec: Any) -> Pod:
+    return read_pod({"spec": {"containers": [{"name": NAME, "image": image}], **spec}})
+
+
+async def ask(lookup: ImageLookup, image: str, seconds: float = 8.0, **spec: Any) -> Image | Unavailable:
+    found = await lookup.find(pod_of(image, **spec), [NAME], NAMESPACE, seconds)
+    return found[NAME]
+
+
+def known(answer: Image | Unavailable) -> Image:
+    assert isinstance(answer, Image), answer
+    return answer
+
+
+def refused(answer: Image | Unavailable, reason: Reason) -> str:
+    """Check why an image is unavailable, and return the particulars: short, and on one line."""
+    assert isinstance(answer, Unavailable), answer
+    assert answer.reason is reason, answer
+    assert answer.detail.isprintable()
+    assert 0 < len(answer.detail) < 500
+    return answer.detail

@@ -1,0 +1,41 @@
+"""Registries and certificates for the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.images.docker_registry import DockerRegistry, docker_registry, missing
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("authority") / "ca.crt"
+    authority.cert_pem.write_to_path(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    """A registry for everybody, over plain HTTP."""
+    if missing():
+        pytest.skip(missing())
+    with docker_registry(tmp_path_factory.mktemp("open")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def closed_registry(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[DockerRegistry]:
+    """A registry for one user, over TLS."""
+    if missing():
+        pytest.skip(missing())
+    with docker_registry(tmp_path_factory.mktemp("closed"), authority) as registry:
+        yield registry

@@ -1,0 +1,149 @@
+"""A registry that does what it is told, over real sockets: what a real one does not do by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+import trustme
+
+from tests.images.building import Blob, Built
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, as it arrived."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.target).query)
+
+    @property
+    def authorization(self) -> str:
+        return self.headers.get("authorization", "")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer; `raw` is sent in its place, and then the connection is closed."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes = b""
+    raw: bytes | None = None
+
+    def with_header(self, name: str, value: str) -> Reply:
+        return Reply(self.status, (*self.headers, (name, value)), self.content)
+
+
+Answering = Callable[[Asked], Reply | Awaitable[Reply]]
+
+
+@dataclass
+class Scripted:
+    """A running server, and what it has been asked."""
+
+    host: str
+    asked: list[Asked] = field(default_factory=list)
+
+    @property
+    def questions(self) -> list[str]:
+        return [f"{asked.method} {asked.path}" for asked in self.asked]
+
+    def count(self, method: str, part: str = "") -> int:
+        return sum(asked.method == method and part in asked.path for asked in self.asked)
+
+
+@asynccontextmanager
+async def serve(answer: Answering, authority: trustme.CA | None, name: str = "127.0.0.1") -> AsyncIterator[Scripted]:
+    """Serve on loopback; the certificate is for a name, by which the server is to be called, too."""
+    context = None
+    if authority:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(name).configure_cert(context)
+    scripted = Scripted("")
+    connections: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        connections.add(task)
+        task.add_done_callback(connections.discard)
+        # Clients may go when they want.
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await _converse(reader, writer, answer, scripted.asked)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
+    scripted.host = f"{name}:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield scripted
+    finally:
+        server.close()
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        await server.wait_closed()
+
+
+async def _converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answering, seen: list[Asked]
+) -> None:
+    while True:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, target, _ = head[0].split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        asked = Asked(method, target, headers, await reader.readexactly(int(headers.get("content-length", 0))))
+        seen.append(asked)
+        reply = answer(asked)
+        if not isinstance(reply, Reply):
+            reply = await reply
+        if reply.raw is not None:
+            writer.write(reply.raw)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+            return
+        lines = [f"HTTP/1.1 {reply.status} Said", *(f"{name}: {value}" for name, value in reply.headers)]
+        length = f"Content-Length: {len(reply.content)}"
+        writer.write("\r\n".join((*lines, length, "", "")).encode() + (b"" if method == "HEAD" else reply.content))
+        await writer.drain()
+
+
+class Keeps:
+    """Answers as a registry does that keeps one image, for everybody."""
+
+    def __init__(self, built: Built, repository: str = "team/app", tag: str = "latest") -> None:
+        self.prefix = f"/v2/{repository}/"
+        self.manifests = {tag: built.manifest, **{part.digest: part.manifest for part in _all(built)}}
+        self.blobs = {blob.digest: blob for part in _all(built) for blob in part.blobs}
+
+    def __call__(self, asked: Asked) -> Reply:
+        if asked.path == "/v2/":
+            return Reply()
+        kind, _, version = asked.path.removeprefix(self.prefix).partition("/")
+        found = {"manifests": self.manifests, "blobs": self.blobs}.get(kind, {}).get(version)
+        return _document(found) if found else Reply(404)
+
+
+def _all(built: Built) -> Iterator[Built]:
+    yield built
+    for part in built.parts:
+        yield from _all(part)
+
+
+def _document(blob: Blob) -> Reply:
+    return Reply(200, (("Content-Type", blob.media_type), ("Docker-Content-Digest", blob.digest)), blob.content)

@@ -1,0 +1,329 @@
+"""Registries that are broken, slow, busy or hostile: always an answer, and one that says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import email.utils
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.images.asking import Clock, ask, known, lookup_in, refused, trusting
+from tests.images.building import DOCKER, OCI, Blob, Built, as_json, build, build_index
+from tests.images.scripted import Answering, Asked, Keeps, Reply, Scripted, serve
+from webhook.core.images import Image, Unavailable
+from webhook.core.reasons import Reason
+
+BUILT = build({"Entrypoint": ["consume"]})
+CONFIG = BUILT.blobs[0]
+
+
+def learn(
+    answer: Answering, authority: trustme.CA, ca_file: Path, version: str = "", seconds: float = 8.0
+) -> tuple[Image | Unavailable, Scripted]:
+    async def scenario() -> tuple[Image | Unavailable, Scripted]:
+        async with serve(answer, authority) as server, lookup_in(trusting(ca_file)) as lookup:
+            return await ask(lookup, f"{server.host}/team/app{version}", seconds), server
+
+    return asyncio.run(scenario())
+
+
+def of_blob(reply: Callable[[Reply], Reply]) -> Answering:
+    """Answer with something else where a blob is asked for."""
+    kept = Keeps(BUILT)
+    return lambda asked: reply(kept(asked)) if "/blobs/" in asked.path else kept(asked)
+
+
+def of_manifest(reply: Callable[[Reply], Reply]) -> Answering:
+    kept = Keeps(BUILT)
+    return lambda asked: reply(kept(asked)) if "/manifests/" in asked.path else kept(asked)
+
+
+def with_manifest(document: Any, media_type: str = OCI["manifest"]) -> Answering:
+    content = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return Keeps(Built(Blob(media_type, content), BUILT.blobs))
+
+
+def once(first: Reply) -> Answering:
+    """Answer one question in this way, and all others well."""
+    replies = [first]
+    return lambda asked: replies.pop() if replies else Keeps(BUILT)(asked)
+
+
+WRONG = {
+    "blob": (of_blob(lambda reply: Reply(200, reply.headers, reply.content + b" ")), ""),
+    "tag": (of_manifest(lambda reply: Reply(200, reply.headers, reply.content + b" ")), ""),
+    "digest": (
+        of_manifest(lambda reply: Reply(200, (), BUILT.manifest.content + b" ")),
+        f"@{BUILT.digest}",
+    ),
+    "long-digest": (of_manifest(lambda reply: Reply(200, (), BUILT.manifest.content)), f"@sha512:{'0' * 128}"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_has_another_digest_than_it_should_is_not_believed(
+    authority: trustme.CA, ca_file: Path, name: str
+) -> None:
+    answer, version = WRONG[name]
+    detail = refused(learn(answer, authority, ca_file, version)[0], Reason.IMAGE_INVALID)
+    assert "sends something else than sha" in detail
+
+
+def test_a_digest_of_sha512_is_verified_too(authority: trustme.CA, ca_file: Path) -> None:
+    digest = f"sha512:{hashlib.sha512(BUILT.manifest.content).hexdigest()}"
+    kept = Keeps(BUILT)
+    kept.manifests[digest] = BUILT.manifest
+    known(learn(kept, authority, ca_file, f"@{digest}")[0])
+
+
+def test_a_digest_that_the_registry_tells_in_another_way_is_no_matter(authority: trustme.CA, ca_file: Path) -> None:
+    answer = of_manifest(lambda reply: Reply(200, (("Docker-Content-Digest", "md5:abc"),), reply.content))
+    known(learn(answer, authority, ca_file)[0])
+
+
+TOO_LONG = {
+    "told": of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{}")),
+    "absurd": of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n{}" % (b"9" * 15))),
+    "not-told": of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (5 << 20))),
+    "chunked": of_blob(
+        lambda reply: Reply(
+            raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"100000\r\n%b\r\n" % (b" " * (1 << 20)) * 5
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LONG)
+def test_no_document_is_read_beyond_its_limit(authority: trustme.CA, ca_file: Path, name: str) -> None:
+    assert "more than 4096 KiB" in refused(learn(TOO_LONG[name], authority, ca_file)[0], Reason.IMAGE_INVALID)
+
+
+def test_a_document_that_is_shorter_than_told_is_not_believed(authority: trustme.CA, ca_file: Path) -> None:
+    answer = of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n{}"))
+    assert "breaks off" in refused(learn(answer, authority, ca_file)[0], Reason.REGISTRY_FAILED)
+
+
+def test_a_document_that_is_longer_than_told_is_not_believed(authority: trustme.CA, ca_file: Path) -> None:
+    answer = of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + reply.content))
+    refused(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
+
+
+def test_nothing_compressed_is_asked_for_nor_read(authority: trustme.CA, ca_file: Path) -> None:
+    answer, server = learn(of_blob(lambda r: r.with_header("Content-Encoding", "gzip")), authority, ca_file)
+    assert "compressed" in refused(answer, Reason.IMAGE_INVALID)
+    assert {asked.headers["accept-encoding"] for asked in server.asked} == {"identity"}
+
+
+def manifest(**more: Any) -> dict[str, Any]:
+    return {**json.loads(BUILT.manifest.content), **more}
+
+
+ODD_MANIFESTS = {
+    "empty": b"",
+    "no-json": b"<html>Please log in</html>",
+    "no-text": b"\xff\xfe{}",
+    "list": b"[]",
+    "deep": b'{"unknown":' + b"[" * 100_000,
+    "deep-annotations": b'{"annotations":' + b'{"a":' * 100_000,
+    "nothing": {},
+    "config-of-wrong-type": manifest(config="sha256:abc"),
+    "layers-of-wrong-type": manifest(layers={"a": 1}),
+    "no-layers": manifest(layers=None),
+    "digest-of-wrong-type": manifest(config={"digest": 7, "mediaType": OCI["config"]}),
+    "digest-that-is-none": manifest(config={"digest": "../../secret", "mediaType": OCI["config"]}),
+    "digest-unknown": manifest(config={"digest": "md5:d41d8cd98f00b204e9800998ecf8427e", "mediaType": OCI["config"]}),
+    "both": manifest(manifests=[]),
+    "called-an-index": manifest(mediaType=OCI["index"]),
+    "schema-1": {"schemaVersion": 1, "fsLayers": [], "history": []},
+}
+
+
+@pytest.mark.parametrize("name", ODD_MANIFESTS)
+def test_a_manifest_of_the_wrong_shape_is_said_to_be_one(authority: trustme.CA, ca_file: Path, name: str) -> None:
+    refused(learn(with_manifest(ODD_MANIFESTS[name]), authority, ca_file)[0], Reason.IMAGE_INVALID)
+
+
+def test_of_schema_1_it_is_said_that_it_must_be_pushed_anew(authority: trustme.CA, ca_file: Path) -> None:
+    answer = with_manifest({"schemaVersion": 1}, "application/vnd.docker.distribution.manifest.v1+prettyjws")
+    assert "push it anew" in refused(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
+
+
+ODD_CONFIGS = {
+    "empty": b"",
+    "list": b"[]",
+    "process-of-wrong-type": b'{"config": []}',
+    "entrypoint-of-wrong-type": b'{"config": {"Entrypoint": "php worker"}}',
+    "word-of-wrong-type": b'{"config": {"Cmd": ["php", 7]}}',
+    "deep": b'{"rootfs":' + b"[" * 100_000,
+    "long-command": json.dumps({"config": {"Cmd": ["x" * 40_000]}}).encode(),
+    "long-signal": json.dumps({"config": {"StopSignal": "x" * 100}}).encode(),
+}
+
+
+@pytest.mark.parametrize("name", ODD_CONFIGS)
+def test_a_configuration_of_the_wrong_shape_is_said_to_be_one(authority: trustme.CA, ca_file: Path, name: str) -> None:
+    config = Blob(OCI["config"], ODD_CONFIGS[name])
+    document = manifest(config=config.descriptor())
+    answer = Keeps(Built(as_json(OCI["manifest"], document), (config,)))
+    refused(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
+
+
+def nested(depth: int) -> Built:
+    built = BUILT
+    for level in range(depth):
+        built = build_index({"linux/amd64" if level == 0 else "": built}, DOCKER if level % 2 else OCI)
+    return built
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_an_index_may_be_in_an_index(authority: trustme.CA, ca_file: Path, depth: int) -> None:
+    known(learn(Keeps(nested(depth)), authority, ca_file)[0])
+
+
+def test_an_index_may_not_be_nested_more_deeply(authority: trustme.CA, ca_file: Path) -> None:
+    assert "nested" in refused(learn(Keeps(nested(3)), authority, ca_file)[0], Reason.IMAGE_INVALID)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_an_error_of_the_registry_is_tried_once_more(authority: trustme.CA, ca_file: Path, status: int) -> None:
+    known(learn(once(Reply(status)), authority, ca_file)[0])
+    answer, server = learn(lambda asked: Reply(status), authority, ca_file)
+    assert refused(answer, Reason.REGISTRY_FAILED) == f"{server.host} answers {status}"
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("status", [204, 206, 304, 400, 418])
+def test_any_other_status_is_said(authority: trustme.CA, ca_file: Path, status: int) -> None:
+    answer, server = learn(lambda asked: Reply(status), authority, ca_file)
+    assert refused(answer, Reason.REGISTRY_FAILED) == f"{server.host} answers {status}"
+
+
+def test_a_connection_that_breaks_off_is_tried_once_more(authority: trustme.CA, ca_file: Path) -> None:
+    known(learn(once(Reply(raw=b"")), authority, ca_file)[0])
+    answer, server = learn(lambda asked: Reply(raw=b""), authority, ca_file)
+    assert "breaks off" in refused(answer, Reason.REGISTRY_FAILED)
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("raw", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" * 9999])
+def test_what_is_no_http_is_said(authority: trustme.CA, ca_file: Path, raw: bytes) -> None:
+    assert "no HTTP" in refused(learn(lambda asked: Reply(raw=raw), authority, ca_file)[0], Reason.REGISTRY_FAILED)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_registry_that_is_busy_is_asked_again_when_it_wants(
+    authority: trustme.CA, ca_file: Path, status: int
+) -> None:
+    begun = time.monotonic()
+    known(learn(once(Reply(status, (("Retry-After", "1"),))), authority, ca_file)[0])
+    assert time.monotonic() - begun >= 1
+
+
+def test_a_registry_that_is_busy_for_longer_is_left_alone_for_so_long(authority: trustme.CA, ca_file: Path) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        busy = Reply(429, (("Retry-After", "120"),))
+        async with (
+            serve(lambda asked: busy, authority) as server,
+            lookup_in(trusting(ca_file), clock=clock) as lookup,
+        ):
+            for clock.seconds, count in ((0, 1), (119, 1), (121, 2)):
+                detail = refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
+                assert detail == f"{server.host} answers 429, it is asked too often; again in 120 s"
+                assert len(server.asked) == count
+
+    asyncio.run(scenario())
+
+
+def test_nobody_is_left_alone_for_more_than_five_minutes(authority: trustme.CA, ca_file: Path) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        day = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1), usegmt=True)
+        async with (
+            serve(lambda asked: Reply(429, (("Retry-After", day),)), authority) as server,
+            lookup_in(trusting(ca_file), clock=clock) as lookup,
+        ):
+            for clock.seconds, count in ((0, 1), (299, 1), (301, 2)):
+                refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
+                assert len(server.asked) == count
+
+    asyncio.run(scenario())
+
+
+def test_a_registry_that_hangs_is_given_up_in_time(authority: trustme.CA, ca_file: Path) -> None:
+    async def hang(asked: Asked) -> Reply:
+        await asyncio.sleep(60)
+        return Reply()
+
+    begun = time.monotonic()
+    refused(learn(hang, authority, ca_file, seconds=0.3)[0], Reason.REGISTRY_TOO_SLOW)
+    assert time.monotonic() - begun < 2
+
+
+def test_where_nobody_listens_the_connection_is_refused(ca_file: Path) -> None:
+    async def scenario() -> None:
+        async with serve(Keeps(BUILT), None) as server:
+            host = server.host
+        async with lookup_in(trusting(ca_file)) as lookup:
+            answer = await ask(lookup, f"{host}/team/app")
+            assert refused(answer, Reason.REGISTRY_FAILED) == f"{host}: connection refused"
+
+    asyncio.run(scenario())
+
+
+def test_a_host_without_an_address_is_said_to_have_none(ca_file: Path) -> None:
+    async def scenario() -> None:
+        async with lookup_in(trusting(ca_file)) as lookup:
+            # So long that no server of names is asked.
+            answer = await ask(lookup, f"{'a' * 64}.test/team/app")
+            assert "its name is not found" in refused(answer, Reason.REGISTRY_FAILED)
+
+    asyncio.run(scenario())
+
+
+def test_a_certificate_for_another_name_is_not_trusted(authority: trustme.CA, ca_file: Path) -> None:
+    async def scenario() -> None:
+        async with serve(Keeps(BUILT), authority) as server, lookup_in(trusting(ca_file)) as lookup:
+            name = server.host.replace("127.0.0.1", "localhost")
+            assert "not trusted" in refused(await ask(lookup, f"{name}/team/app"), Reason.REGISTRY_FAILED)
+            assert not server.asked
+
+    asyncio.run(scenario())
+
+
+def test_cookies_are_not_kept(authority: trustme.CA, ca_file: Path) -> None:
+    answer, server = learn(of_manifest(lambda r: r.with_header("Set-Cookie", "a=b")), authority, ca_file)
+    known(answer)
+    assert not any("cookie" in asked.headers for asked in server.asked)
+
+
+def test_a_registry_that_is_busy_is_left_alone_when_a_tag_is_looked_at_again(
+    authority: trustme.CA, ca_file: Path
+) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        kept = Keeps(BUILT)
+
+        def answer(asked: Asked) -> Reply:
+            return Reply(429, (("Retry-After", "60"),)) if asked.method == "HEAD" else kept(asked)
+
+        async with serve(answer, authority) as server, lookup_in(trusting(ca_file), clock=clock) as lookup:
+            known(await ask(lookup, f"{server.host}/team/app"))
+            clock.seconds = 301
+            assert "429" in refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
+            assert server.count("GET", "manifests") == 1
+
+    asyncio.run(scenario())
+
+
+def test_of_an_error_that_goes_on_and_on_only_the_beginning_is_read(authority: trustme.CA, ca_file: Path) -> None:
+    answer = learn(lambda asked: Reply(404, content=b"x" * (8 << 20)), authority, ca_file)[0]
+    refused(answer, Reason.IMAGE_NOT_FOUND)

@@ -1,0 +1,122 @@
+"""The platform of a pod, and the variant of an image for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.images.asking import pod_of
+from tests.images.building import platform as parts
+from webhook.core.reasons import Reason
+from webhook.images.documents import INDEX_TYPES, Descriptor, DescriptorPlatform
+from webhook.images.failure import Failed
+from webhook.images.options import Platform
+from webhook.images.platform import choose, platform_of
+
+DEFAULT = Platform("linux", "amd64", "v2")
+
+
+def affinity(*terms: list[dict[str, Any]] | None) -> dict[str, Any]:
+    required = {"nodeSelectorTerms": [{"matchExpressions": term} for term in terms]}
+    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}
+
+
+def among(*values: str, key: str = "kubernetes.io/arch", operator: str = "In") -> list[dict[str, Any]]:
+    return [{"key": key, "operator": operator, "values": [*values]}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, "linux/amd64/v2"),
+        ({"nodeSelector": {"disk": "ssd"}}, "linux/amd64/v2"),
+        ({"nodeSelector": {"kubernetes.io/arch": "amd64"}}, "linux/amd64/v2"),
+        ({"nodeSelector": {"kubernetes.io/arch": "arm64"}}, "linux/arm64"),
+        ({"nodeSelector": {"beta.kubernetes.io/arch": "s390x", "beta.kubernetes.io/os": "linux"}}, "linux/s390x"),
+        ({"nodeSelector": {"kubernetes.io/os": "freebsd"}}, "freebsd/amd64"),
+        ({"os": {"name": "windows"}}, "windows/amd64"),
+        (affinity(among("arm64")), "linux/arm64"),
+        (affinity(among("arm64"), among("arm64", key="beta.kubernetes.io/arch")), "linux/arm64"),
+        (affinity([*among("arm64", "amd64"), *among("arm64", "ppc64le")]), "linux/arm64"),
+        (affinity(among("arm64", "amd64")), "linux/amd64/v2"),
+        (affinity(among("arm64"), among("ppc64le")), "linux/amd64/v2"),
+        (affinity(among("arm64"), among("a", key="zone")), "linux/amd64/v2"),
+        (affinity(among("arm64", operator="NotIn")), "linux/amd64/v2"),
+        (affinity(None), "linux/amd64/v2"),
+        ({"nodeSelector": {"kubernetes.io/arch": "arm64"}, **affinity(among("amd64"))}, "linux/arm64"),
+        ({"affinity": {"nodeAffinity": {}}}, "linux/amd64/v2"),
+    ],
+)
+def test_a_pods_platform_is_that_of_the_nodes_it_asks_for(spec: dict[str, Any], expected: str) -> None:
+    assert str(platform_of(pod_of("app", **spec), DEFAULT)) == expected
+
+
+def entry(text: str, **more: Any) -> Descriptor:
+    """Return an entry of an index, whose digest is what it is for."""
+    return Descriptor(text or "silent", platform=DescriptorPlatform(**parts(text)) if text else None, **more)
+
+
+@pytest.mark.parametrize(
+    ("entries", "wanted", "expected"),
+    [
+        ("linux/arm64 linux/amd64", "linux/amd64", "linux/amd64"),
+        ("linux/arm64/v8 linux/amd64", "linux/arm64", "linux/arm64/v8"),
+        ("linux/arm64 linux/amd64", "linux/arm64/v8", "linux/arm64"),
+        ("linux/amd64/v3 linux/amd64/v2 linux/amd64", "linux/amd64", "linux/amd64"),
+        ("linux/amd64 linux/amd64/v2 linux/amd64/v3", "linux/amd64/v2", "linux/amd64/v2"),
+        ("linux/amd64 linux/amd64/v2 linux/amd64/v4", "linux/amd64/v3", "linux/amd64/v2"),
+        ("linux/amd64/v3 linux/amd64/v2", "linux/amd64", "linux/amd64/v2"),
+        ("linux/arm/v5 linux/arm/v7 linux/arm/v6", "linux/arm", "linux/arm/v7"),
+        ("linux/arm/v5 linux/arm/v7 linux/arm/v6", "linux/arm/v6", "linux/arm/v6"),
+        ("linux/x86_64", "linux/amd64", "linux/x86_64"),
+        ("windows/amd64 linux/amd64", "linux/amd64", "linux/amd64"),
+        ("unknown/unknown linux/amd64", "linux/amd64", "linux/amd64"),
+    ],
+)
+def test_the_entry_for_the_platform_is_chosen(entries: str, wanted: str, expected: str) -> None:
+    chosen = choose([entry(text) for text in entries.split()], Platform(**parts(wanted)))
+    assert chosen.digest == expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "wanted"),
+    [
+        ("linux/arm64", "linux/amd64"),
+        ("windows/amd64", "linux/amd64"),
+        ("linux/arm/v7", "linux/arm/v6"),
+        ("unknown/unknown", "unknown/unknown"),
+        ("", "linux/amd64"),
+    ],
+)
+def test_nothing_is_chosen_in_the_place_of_what_is_missing(entries: str, wanted: str) -> None:
+    with pytest.raises(Failed) as raised:
+        choose([entry(text) for text in entries.split()], Platform(**parts(wanted)))
+    assert raised.value.reason is Reason.IMAGE_PLATFORM_MISSING
+    assert wanted in raised.value.unavailable.detail
+
+
+def test_an_attestation_is_no_image_whatever_its_platform() -> None:
+    attestation = entry("linux/amd64", annotations={"vnd.docker.reference.type": "attestation-manifest"})
+    with pytest.raises(Failed):
+        choose([attestation], Platform("linux", "amd64"))
+
+
+def test_the_only_image_of_an_index_is_taken_where_it_does_not_say_for_what_it_is() -> None:
+    assert choose([entry(""), entry("unknown/unknown")], Platform("linux", "amd64")).digest == "silent"
+    with pytest.raises(Failed):
+        choose([entry(""), entry("")], Platform("linux", "amd64"))
+
+
+def test_an_index_within_is_looked_into_where_nothing_else_fits() -> None:
+    entries = [entry("linux/arm64"), entry("", media_type=INDEX_TYPES[0])]
+    assert choose(entries, Platform("linux", "amd64")).digest == "silent"
+    assert choose(entries, Platform("linux", "arm64")).digest == "linux/arm64"
+
+
+def test_of_platforms_that_are_made_up_only_a_few_are_listed() -> None:
+    entries = [entry(f"linux/{'x' * 1000}\n{number}") for number in range(1000)]
+    with pytest.raises(Failed) as raised:
+        choose(entries, Platform("linux", "amd64"))
+    assert raised.value.unavailable.detail.isprintable()
+    assert len(raised.value.unavailable.detail) < 500

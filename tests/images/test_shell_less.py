@@ -1,0 +1,119 @@
+"""Images that can have no shell, as far as that can be known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from webhook.images.documents import Config, Descriptor, Manifest, Process, Step
+from webhook.images.shell_less import BASE_NAME, TABLE, why_no_shell
+
+LAYERS = [Descriptor("a layer")]
+CERTIFICATES = "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+BAZEL = "bazel build ..."
+COPY = "COPY app /app # buildkit"
+
+
+def why(
+    base: str = "",
+    layers: list[Descriptor] = LAYERS,
+    history: tuple[str, ...] = (),
+    where: str = "manifest",
+    **more: Any,
+) -> str:
+    named = {BASE_NAME: base} if base else {}
+    process = Process(labels=named if where == "label" else None, **more)
+    manifest = Manifest(Descriptor("c"), layers, named if where == "manifest" else {})
+    config = Config(process, [Step(step) for step in history])
+    return why_no_shell(manifest, config, named if where == "index" else {})
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "scratch",
+        "gcr.io/distroless/static",
+        "gcr.io/distroless/static-debian12:nonroot",
+        "gcr.io/distroless/java21-debian12:latest",
+        "gcr.io/distroless/base:nonroot@sha256:" + "a" * 64,
+        "cgr.dev/chainguard/static:latest",
+        "cgr.dev/example.com/static:1",
+        "chainguard/static",
+        "docker.io/chainguard/static:latest",
+    ],
+)
+@pytest.mark.parametrize("where", ["manifest", "index", "label"])
+def test_a_base_without_a_shell_is_named(base: str, where: str) -> None:
+    assert why(base, where=where) == f"its base is {base.partition('@')[0]}"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "",
+        "debian:12",
+        "php:8.4-cli",
+        "gcr.io/distroless/static:debug",
+        "gcr.io/distroless/static:debug-nonroot",
+        "gcr.io/distroless/static@sha256:" + "a" * 64,
+        "cgr.dev/chainguard/static:latest-dev",
+        "cgr.dev/chainguard/wolfi-base:latest",
+        "example.com/gcr.io/distroless/static",
+        "distroless/static",
+        "No Name",
+        "scratch:latest",
+    ],
+)
+def test_of_any_other_base_nothing_is_said(base: str) -> None:
+    assert why(base) == ""
+
+
+def test_an_image_without_layers_has_no_shell() -> None:
+    assert why(layers=[]) == "it has no layers"
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        {"entrypoint": ["/bin/sh", "-c", "worker"]},
+        {"cmd": ["/bin/bash", "-c", "worker"]},
+        {"entrypoint": ["/tini", "--"], "cmd": ["sh", "worker.sh"]},
+        {"entrypoint": ["/busybox/sh"]},
+    ],
+)
+def test_an_image_that_runs_a_shell_has_one(process: dict[str, Any]) -> None:
+    assert why("gcr.io/distroless/static", **process) == ""
+    assert why(layers=[], **process) == ""
+
+
+def test_distroless_is_known_by_its_traces() -> None:
+    assert why(history=(BAZEL, BAZEL, COPY), env=[PATH, CERTIFICATES]) == "its base is of distroless"
+
+
+@pytest.mark.parametrize(
+    ("history", "environment"),
+    [
+        ((), [PATH, CERTIFICATES]),
+        ((BAZEL, COPY), [PATH]),
+        ((BAZEL, COPY), None),
+        ((COPY, BAZEL), [PATH, CERTIFICATES]),
+        ((BAZEL, COPY), [f"{PATH}:/busybox", CERTIFICATES]),
+        ((BAZEL, "/bin/sh -c #(nop) ADD file:1234 in / "), [PATH, CERTIFICATES]),
+        ((BAZEL, "RUN /bin/sh -c apt-get update # buildkit"), [PATH, CERTIFICATES]),
+    ],
+)
+def test_traces_that_are_less_than_certain_say_nothing(history: tuple[str, ...], environment: list[str] | None) -> None:
+    assert why(history=history, env=environment) == ""
+
+
+def test_the_first_to_name_a_base_is_believed() -> None:
+    labels = {BASE_NAME: "gcr.io/distroless/static"}
+    manifest = Manifest(Descriptor("c"), LAYERS, {BASE_NAME: "debian:12"})
+    assert why_no_shell(manifest, Config(Process(labels=labels)), {}) == ""
+
+
+def test_every_row_of_the_table_has_a_source() -> None:
+    sources = [*(row.source for row in TABLE.base), *(row.source for row in TABLE.trace)]
+    assert all(source.startswith("https://") for source in sources)

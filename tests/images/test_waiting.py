@@ -1,0 +1,150 @@
+"""How long pods wait for what images run, and what becomes of a look-up that nobody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.images.asking import Secrets, ask, known, lookup_in, refused, trusting
+from tests.images.building import build
+from tests.images.scripted import Asked, Keeps, Reply, Scripted, serve
+from webhook.core.reasons import Reason
+from webhook.images import flights
+from webhook.images.credentials import Keyring
+
+BUILT = build({"Entrypoint": ["consume"]})
+
+
+class Slow:
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+
+    async def __call__(self, asked: Asked) -> Reply:
+        await self.may_answer.wait()
+        return Keeps(BUILT)(asked)
+
+
+def test_who_waits_too_long_gives_up_and_the_next_one_finds_the_answer(authority: trustme.CA, ca_file: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        async with serve(slow, authority) as server, lookup_in(trusting(ca_file)) as lookup:
+            detail = refused(await ask(lookup, f"{server.host}/team/app", seconds=0.2), Reason.REGISTRY_TOO_SLOW)
+            assert server.host in detail
+            slow.may_answer.set()
+            known(await ask(lookup, f"{server.host}/team/app"))
+            assert server.count("GET", "manifests") == 1
+
+    asyncio.run(scenario())
+
+
+def test_without_any_time_left_the_question_is_put_all_the_same(authority: trustme.CA, ca_file: Path) -> None:
+    async def scenario() -> None:
+        async with serve(Keeps(BUILT), authority) as server, lookup_in(trusting(ca_file)) as lookup:
+            refused(await ask(lookup, f"{server.host}/team/app", seconds=0), Reason.REGISTRY_TOO_SLOW)
+            known(await ask(lookup, f"{server.host}/team/app"))
+            assert server.count("GET", "manifests") == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_pod_that_is_gone_takes_nothing_from_those_that_wait_with_it(authority: trustme.CA, ca_file: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        async with serve(slow, authority) as server, lookup_in(trusting(ca_file)) as lookup:
+            gone = asyncio.create_task(ask(lookup, f"{server.host}/team/app"))
+            stays = asyncio.create_task(ask(lookup, f"{server.host}/team/app"))
+            await _asked(server)
+            gone.cancel()
+            slow.may_answer.set()
+            known(await stays)
+            assert gone.cancelled()
+
+    asyncio.run(scenario())
+
+
+def test_all_ends_when_it_is_closed_and_who_waits_is_told(authority: trustme.CA, ca_file: Path) -> None:
+    async def scenario() -> None:
+        async with serve(Slow(), authority) as server:
+            before = asyncio.all_tasks()
+            async with lookup_in(trusting(ca_file)) as lookup:
+                waiting = asyncio.create_task(ask(lookup, f"{server.host}/team/app"))
+                await _asked(server)
+            refused(await waiting, Reason.REGISTRY_TOO_SLOW)
+            refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_TOO_SLOW)
+            # Beside them, only the server's own that has the connection.
+            assert len(asyncio.all_tasks() - before) <= 1
+
+    asyncio.run(scenario())
+
+
+def test_a_registry_that_hangs_keeps_nobody_from_asking_others(authority: trustme.CA, ca_file: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            serve(Slow(), authority) as hanging,
+            serve(Keeps(BUILT), authority) as server,
+            lookup_in(trusting(ca_file)) as lookup,
+        ):
+            names = [f"{hanging.host}/team/app:{number}" for number in range(flights.MOST + flights.MOST_TO_ONE)]
+            waiting = asyncio.gather(*(ask(lookup, name, seconds=3) for name in names))
+            await _asked(hanging, flights.MOST_TO_ONE)
+            known(await ask(lookup, f"{server.host}/team/app"))
+            assert len(hanging.asked) == flights.MOST_TO_ONE
+            waiting.cancel()
+
+    asyncio.run(scenario())
+
+
+async def _asked(server: Scripted, times: int = 1) -> None:
+    async with asyncio.timeout(5):
+        while len(server.asked) < times:
+            await asyncio.sleep(0.01)
+
+
+def test_a_look_up_ends_though_nobody_waits_for_it_any_more(
+    authority: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flights, "MOST_SECONDS", 0.3)
+
+    async def scenario() -> None:
+        async with serve(Slow(), authority) as server, lookup_in(trusting(ca_file)) as lookup:
+            refused(await ask(lookup, f"{server.host}/team/app", seconds=0.1), Reason.REGISTRY_TOO_SLOW)
+            refused(await ask(lookup, f"{server.host}/team/app", seconds=5), Reason.REGISTRY_TOO_SLOW)
+            assert len(server.asked) == 1
+
+    asyncio.run(scenario())
+
+
+def test_credentials_that_come_too_late_are_said_to_be_late(ca_file: Path) -> None:
+    class Late(Secrets):
+        async def keyring(self, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
+            await asyncio.sleep(60)
+            return Keyring()
+
+    async def scenario() -> None:
+        async with lookup_in(trusting(ca_file), secrets=Late({})) as lookup:
+            detail = refused(await ask(lookup, "127.0.0.1:1/team/app", seconds=0.1), Reason.REGISTRY_TOO_SLOW)
+            assert "credentials" in detail
+
+    asyncio.run(scenario())
+
+
+def test_a_defect_of_ours_is_told_and_not_raised(
+    authority: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr("webhook.images.reading.read_manifest", fail)
+
+    async def scenario() -> None:
+        async with serve(Keeps(BUILT), authority) as server, lookup_in(trusting(ca_file)) as lookup:
+            detail = refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
+            assert detail == "a defect of graceful-worker: KeyError"
+
+    asyncio.run(scenario())
