@@ -6,7 +6,6 @@ from http import HTTPStatus
 
 from httpx2 import URL
 
-from webhook.core.annotations import annotation_of
 from webhook.core.reasons import Reason
 from webhook.images.credentials import Credential
 from webhook.images.egress import authority
@@ -42,10 +41,9 @@ def check_status(answer: Answer, url: URL, credential: Credential | None, what: 
 
 
 def _remedy(credential: Credential | None) -> str:
-    instead = f"or write {annotation_of('command')}"
     if credential:
-        return f"to the credentials that it was asked with: check imagePullSecrets, {instead}"
+        return "to the credentials that it was asked with: check imagePullSecrets"
     return (
         "to a question without credentials: it is private, or not there; "
-        f"give it imagePullSecrets and the right to read them (docs/images.md), {instead}"
+        "imagePullSecrets help if the webhook may read them (docs/images.md)"
     )
