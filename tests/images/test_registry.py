@@ -202,7 +202,6 @@ def test_without_credentials_it_is_said_what_to_give(closed_registry: DockerRegi
     assert "401" in detail
     assert "imagePullSecrets" in detail
     assert "docs/images.md" in detail
-    assert "docs/images.md" in detail
 
 
 def test_with_a_wrong_password_it_is_said_that_credentials_were_used(
