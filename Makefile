@@ -12,9 +12,10 @@ PROOF_INSTALLED := $(PROOF)/.installed
 BULLMQ := tests/proof/workers/bullmq
 
 BENCH := $(LOCAL)/bench
+BUSYBOX := $(LOCAL)/busybox-static
 BENCH_INSTALLED := $(BENCH)/.installed
 
-.PHONY: demo serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
+.PHONY: busybox-static demo serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -48,6 +49,12 @@ test: $(INSTALLED) $(PROOF_INSTALLED)  ## Run all tests, with coverage.
 	$(BIN)/coverage run -m pytest -n auto --dist loadgroup
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+$(BUSYBOX):
+	@rm -rf $@ && mkdir -p $@
+	@cd $@ && apt-get download -qq busybox-static 2>/dev/null && dpkg -x busybox-static_*.deb .
+
+busybox-static: $(BUSYBOX)  ## Unpack Debian's static busybox for the tests: its package conflicts with the other busybox's.
 
 proof-workers: $(PROOF_INSTALLED)  ## Install the frameworks whose workers the proof runs; Debian's packages are named in CONTRIBUTING.md.
 

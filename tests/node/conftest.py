@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.kubelet import Node, RunningPod
+from tests.node.kubelet import RunningPod
+from tests.node.node import Node
 from tests.node.runtime import Image, refusal
 from tests.node.specification import Json
 
@@ -20,14 +21,20 @@ Shell = Callable[..., Json]
 
 
 @pytest.fixture
-def node() -> Iterator[Node]:
+def room() -> Iterator[Path]:
+    """Return a folder that every user may enter."""
+    with tempfile.TemporaryDirectory(prefix="node-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def node(room: Path) -> Iterator[Node]:
     if refusal():
         pytest.skip(refusal())
-    with tempfile.TemporaryDirectory(prefix="node-") as room:
-        Path(room).chmod(0o755)
-        node = Node(Path(room), IMAGE, {"REDIS_SERVICE_HOST": "10.0.0.1"}, BACK_OFF)
-        yield node
-        node.close()
+    node = Node(room / "pods", IMAGE, {"REDIS_SERVICE_HOST": "10.0.0.1"}, BACK_OFF)
+    yield node
+    node.close()
 
 
 def shell(script: str, name: str = "main", **fields: object) -> Json:

@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from tests.node.kubelet import Node, RunningPod
+from tests.node.kubelet import RunningPod
+from tests.node.node import Node
 from tests.node.specification import Json
 
 Admission = Callable[[Json], Json]

@@ -1,15 +1,15 @@
-"""The kubelet's part: starts a pod's containers, watches, restarts and ends them."""
+"""The kubelet's part: starts a pod's containers, restarts and ends them."""
 
 from __future__ import annotations
 
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.node.runtime import Container, ContainerSpec, Image, NotStarted
+from tests.node.runtime import Container, ContainerSpec, NotStarted
 from tests.node.specification import Json, PodSpecification, hook_of, is_native_sidecar, stop_signal
 
 BACK_OFF = 10.0
@@ -71,11 +71,10 @@ class RunningPod:
         self._room = room
         self._back_off = back_off
         self._states = {spec["name"]: ContainerState(spec) for spec in specification.spec["containers"]}
-        self._sidecars = {
-            spec["name"]: ContainerState(spec)
-            for spec in specification.spec.get("initContainers") or ()
-            if is_native_sidecar(spec)
-        }
+        init = {spec["name"]: ContainerState(spec) for spec in specification.spec.get("initContainers") or ()}
+        self._init = init
+        """Init containers, native sidecars among them, in the order in which they start."""
+        self._sidecars = {name: state for name, state in init.items() if is_native_sidecar(state.spec)}
         self._pid_namespace = ""
         self._pause: Container | None = None
         self._lock = threading.RLock()
@@ -89,7 +88,7 @@ class RunningPod:
     # What can be seen of it
 
     def state(self, container: str) -> ContainerState:
-        return self._states.get(container) or self._sidecars[container]
+        return self._states.get(container) or self._init[container]
 
     @property
     def grace(self) -> int:
@@ -135,9 +134,7 @@ class RunningPod:
         """End the pod anew, hooks and stop signals, as a kubelet does that was restarted meanwhile."""
         self._note("", "kubelet restarted")
         grace = self._specification.grace - (time.monotonic_ns() - self.deleted_at) / 1e9
-        for state in self._states.values():
-            if state.running:
-                self._spawn(self._end_container, state, grace)
+        self._end_containers(grace)
 
     def fail_liveness(self, container: str) -> None:
         """Let a container's liveness probe have failed."""
@@ -163,7 +160,7 @@ class RunningPod:
         """End the pod at once, whatever it does, and forget its files."""
         self.terminating.set()
         with self._lock:
-            instances = [s.instance for s in (*self._states.values(), *self._sidecars.values()) if s.instance]
+            instances = [s.instance for s in (*self._states.values(), *self._init.values()) if s.instance]
             instances += [self._pause] if self._pause else []
         for instance in instances:
             instance.kill()
@@ -180,10 +177,10 @@ class RunningPod:
         if self._specification.shares_processes:
             self._pause = self._start_pause()
             self._pid_namespace = f"/proc/{self._pause.pid}/ns/pid"
-        for spec in self._specification.spec.get("initContainers") or ():
-            if spec["name"] in self._sidecars:
-                self._start_sidecar(self._sidecars[spec["name"]])
-            elif not self._run_to_success(spec):
+        for name, state in self._init.items():
+            if name in self._sidecars:
+                self._start_sidecar(state)
+            elif not self._run_to_success(state):
                 return
         for state in self._states.values():
             self._spawn(self._keep_running, state)
@@ -202,41 +199,48 @@ class RunningPod:
         reap = "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"
         return Container(room, ContainerSpec(["/bin/sh", "-c", reap], {"PATH": "/usr/bin:/bin"}, ()))
 
-    def _run_to_success(self, spec: Json) -> bool:
-        """Run an init container until it succeeds."""
-        state = ContainerState(spec)
-        while not self.terminating.is_set():
-            instance = self._start(state)
-            if instance is None:
+    def _run_to_success(self, state: ContainerState) -> bool:
+        """Run an init container until it succeeds, or once where the pod is never to restart a container.
+
+        https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#detailed-behavior
+        """
+        while instance := self._start(state):
+            code = self._wait_for_end(state, instance)
+            if code == 0 or self._specification.spec.get("restartPolicy") == "Never":
+                return code == 0
+            if not self._prepare_restart(state, instance):
                 return False
-            instance.wait()
-            if instance.exit_code == 0:
-                return True
-            self._wait_before_restart(state, instance)
         return False
 
     def _keep_running(self, state: ContainerState) -> None:
         """Run a container and, as the restart policy says, run it again."""
         policy = state.spec.get("restartPolicy") or self._specification.spec.get("restartPolicy", "Always")
-        while True:
-            instance = self._start(state)
-            if instance is None:
-                return
-            instance.wait()
-            assert instance.exit_code is not None
-            state.exit_codes.append(instance.exit_code)
-            state.ended = instance.ended
-            self._note(state.name, f"ended with exit code {instance.exit_code}", instance.ended)
-            if policy == "Never" or (policy == "OnFailure" and instance.exit_code == 0):
+        while instance := self._start(state):
+            code = self._wait_for_end(state, instance)
+            if policy == "Never" or (policy == "OnFailure" and code == 0):
                 return
             # A hook that still runs belongs to the instance that has ended; the kubelet's worker is busy with it.
             _until(lambda: not state.hooks_running)
-            self._wait_before_restart(state, instance)
-            with self._lock:
-                if self.terminating.is_set():
-                    return
-                state.restarts += 1
-                state.ended = 0
+            if not self._prepare_restart(state, instance):
+                return
+
+    def _wait_for_end(self, state: ContainerState, instance: Container) -> int:
+        """Wait until an instance has ended; return its exit code."""
+        instance.wait()
+        assert instance.exit_code is not None
+        state.exit_codes.append(instance.exit_code)
+        state.ended = instance.ended
+        self._note(state.name, f"ended with exit code {instance.exit_code}", instance.ended)
+        return instance.exit_code
+
+    def _prepare_restart(self, state: ContainerState, instance: Container) -> bool:
+        """Back off, and say whether the pod still wants the container."""
+        self._wait_before_restart(state, instance)
+        with self._lock:
+            if self.terminating.is_set():
+                return False
+            state.restarts += 1
+        return True
 
     def _start(self, state: ContainerState) -> Container | None:
         with self._lock:
@@ -250,6 +254,7 @@ class RunningPod:
             except NotStarted as reason:
                 self._note(state.name, f"not started: {reason}")
                 raise
+            state.ended = 0
             self._note(state.name, "started", state.instance.started)
             return state.instance
 
@@ -266,26 +271,34 @@ class RunningPod:
     # End
 
     def _terminate(self, grace: float) -> None:
-        """End all containers at once, native sidecars after the others, in the reverse of their order."""
-        with self._lock:  # a container that is being started is there before it is ended
-            states = list(self._states.values())
+        """End all containers, then the pod."""
         begin = time.monotonic()
-        threads = [self._spawn(self._end_container, state, grace) for state in states]
-        sidecars = list(reversed(self._sidecars.values()))
-        before = [state.running for state in states]
-        for state in sidecars:
-            threads.append(self._spawn(self._end_container, state, grace, list(before)))
-            before.append(state.running)
-        for thread in threads:
+        for thread in self._end_containers(grace):
             thread.join()
-        _until(
-            lambda: not any(state.running for state in (*states, *sidecars)), grace - (time.monotonic() - begin) + 30
-        )
+        states = (*self._states.values(), *self._init.values())
+        # Their ends are written down a moment after they have come.
+        _until(lambda: all(s.ended for s in states if s.instance), grace - (time.monotonic() - begin) + 30)
         if self._pause:
             self._pause.kill()
             self._pause.wait()
         self._note("", "gone")
         self.gone.set()
+
+    def _end_containers(self, grace: float) -> list[threading.Thread]:
+        """End all containers at once, native sidecars after the regular ones, in the reverse of their order.
+
+        newTerminationOrdering() in
+        https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/kuberuntime_termination_order.go
+        """
+        with self._lock:  # a container that is being started is there before it is ended
+            regular = list(self._states.values())
+        init = [state for name, state in self._init.items() if name not in self._sidecars]
+        threads = [self._spawn(self._end_container, state, grace) for state in (*regular, *init)]
+        before = [state.running for state in regular]
+        for state in reversed(self._sidecars.values()):
+            threads.append(self._spawn(self._end_container, state, grace, list(before)))
+            before.append(state.running)
+        return threads
 
     def _end_container(self, state: ContainerState, grace: float, before: Sequence[Container | None] = ()) -> None:
         """End one instance: hook, turn, stop signal, SIGKILL at the end of the grace period.
@@ -339,63 +352,6 @@ class RunningPod:
         self._threads.append(thread)
         thread.start()
         return thread
-
-
-class LivenessProbe:
-    """Runs a container's exec liveness probe as its specification says, and ends the container when it fails."""
-
-    def __init__(self, pod: RunningPod, container: str) -> None:
-        self._pod = pod
-        self._state = pod.state(container)
-        self._probe = self._state.spec["livenessProbe"]
-
-    def run(self) -> None:
-        """Probe until the pod is being ended: https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/."""
-        period, threshold = self._probe.get("periodSeconds", 10), self._probe.get("failureThreshold", 3)
-        failures, seen = 0, None
-        while not self._pod.terminating.wait(period):
-            instance = self._state.running
-            if instance is None:
-                continue
-            failures = failures if instance is seen else 0
-            seen = instance
-            code = instance.exec(self._probe["exec"]["command"], self._probe.get("timeoutSeconds", 1))
-            failures = 0 if code == 0 else failures + 1
-            if failures == threshold:
-                self._pod.fail_liveness(self._state.name)
-
-
-class Node:
-    """Runs pods, and ends all of them when it is closed."""
-
-    def __init__(
-        self, room: Path, image: Image, services: Mapping[str, str] | None = None, back_off: float = BACK_OFF
-    ) -> None:
-        self.pods: list[RunningPod] = []
-        self._room = room
-        self._image = image
-        self._services = services or {}
-        self._back_off = back_off
-
-    def run(self, pod: Json) -> RunningPod:
-        """Start a pod."""
-        room = self._room / pod["metadata"]["name"]
-        room.mkdir(parents=True)
-        specification = PodSpecification(pod, self._image, self._services, room / "volumes")
-        running = RunningPod(specification, room, self._back_off)
-        self.pods.append(running)
-        for spec in pod["spec"]["containers"]:
-            if "exec" in (spec.get("livenessProbe") or {}):
-                threading.Thread(target=LivenessProbe(running, spec["name"]).run, daemon=True).start()
-        return running
-
-    def close(self) -> None:
-        """End every pod at once."""
-        threads = [threading.Thread(target=pod.remove) for pod in self.pods]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
 
 
 def _until(condition: Callable[[], object], seconds: float = FOR_EVER) -> None:

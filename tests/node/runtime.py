@@ -47,16 +47,21 @@ class Mount:
 
 @dataclass(frozen=True)
 class Image:
-    """What an image brings: mounts above this machine's own programs, environment, working directory."""
+    """What an image brings: files, environment, working directory.
+
+    `root` is a folder that is the whole root file system; without one it is this machine's programs, with the mounts
+    above them.
+    """
 
     mounts: tuple[Mount, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     working_directory: str = "/"
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What the kubelet asks the runtime for; `pid_namespace` is the path of a shared one."""
+    """What the kubelet asks the runtime for; `root` is the image's, `pid_namespace` the path of a shared one."""
 
     argv: Sequence[str]
     environment: Mapping[str, str]
@@ -70,6 +75,7 @@ class ContainerSpec:
     read_only_root: bool = False
     no_new_privileges: bool = False
     pid_namespace: str = ""
+    root: Path | None = None
 
 
 @cache
@@ -221,18 +227,19 @@ def _cgroup_mount() -> Path:
 
 def _write_bundle(room: Path, spec: ContainerSpec, cgroup: str) -> None:
     """Write config.json and the root file system: https://github.com/opencontainers/runtime-spec/blob/main/config.md."""
-    mounts = [*_KERNEL_MOUNTS, *map(_bind, (*_machine(), *spec.mounts))]
     root = room / "rootfs"
-    (root / "tmp").mkdir(parents=True)
-    (root / "tmp").chmod(0o1777)
-    for name in _LINKS:
-        (root / name).symlink_to(f"usr/{name}")
+    if spec.root:
+        # Its own copy: what one container writes, no other one sees.
+        shutil.copytree(spec.root, root, symlinks=True)
+    else:
+        _make_root(root)
+    machine = () if spec.root else _machine()
     config: dict[str, Any] = {
         "ociVersion": "1.0.0",
         "hostname": spec.hostname,
         "root": {"path": str(root), "readonly": spec.read_only_root},
         "process": _process(spec),
-        "mounts": mounts,
+        "mounts": [*_KERNEL_MOUNTS, *map(_bind, (*machine, *spec.mounts))],
         "linux": {
             "cgroupsPath": f"/{cgroup}",
             "namespaces": [
@@ -242,6 +249,14 @@ def _write_bundle(room: Path, spec: ContainerSpec, cgroup: str) -> None:
         },
     }
     (room / "config.json").write_text(json.dumps(config))
+
+
+def _make_root(root: Path) -> None:
+    """Make what this machine's programs are mounted into."""
+    (root / "tmp").mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    for name in _LINKS:
+        (root / name).symlink_to(f"usr/{name}")
 
 
 def _process(spec: ContainerSpec) -> dict[str, Any]:

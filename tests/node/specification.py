@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ DEFAULT_GRACE = 30
 class PodSpecification:
     """A pod as the API server has stored it, read for the node that runs it.
 
-    `services` are the variables of the Services in its namespace; `volumes` is the folder for its emptyDirs.
+    `images` are those that the node knows by name, `image` stands for all others; `services` are the variables of the
+    Services in its namespace; `volumes` is the folder for its emptyDirs.
     """
 
     pod: Json
     image: Image
     services: Mapping[str, str]
     volumes: Path
+    images: Mapping[str, Image] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -56,7 +58,8 @@ class PodSpecification:
 
     def container(self, container: Json, pid_namespace: str = "") -> ContainerSpec:
         """Return what to run for a container: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/."""
-        environment = self._environment(container)
+        image = self.images.get(container.get("image", ""), self.image)
+        environment = self._environment(container, image)
         pod_context = self.spec.get("securityContext") or {}
         context = pod_context | (container.get("securityContext") or {})
         drop = (context.get("capabilities") or {}).get("drop") or ()
@@ -67,8 +70,8 @@ class PodSpecification:
         return ContainerSpec(
             argv=expand_all(argv, environment),
             environment=environment,
-            mounts=[*self.image.mounts, *map(self._mount, container.get("volumeMounts") or ())],
-            working_directory=container.get("workingDir") or self.image.working_directory,
+            mounts=[*image.mounts, *map(self._mount, container.get("volumeMounts") or ())],
+            working_directory=container.get("workingDir") or image.working_directory,
             hostname=self.name,
             user=context.get("runAsUser", 0),
             group=context.get("runAsGroup", 0),
@@ -77,9 +80,10 @@ class PodSpecification:
             read_only_root=bool(context.get("readOnlyRootFilesystem")),
             no_new_privileges=context.get("allowPrivilegeEscalation") is False,
             pid_namespace=pid_namespace,
+            root=image.root,
         )
 
-    def _environment(self, container: Json) -> dict[str, str]:
+    def _environment(self, container: Json, image: Image) -> dict[str, str]:
         """Merge the image's variables, those of Services, and the container's, which may refer to those before them.
 
         makeEnvironmentVariables() in https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kubelet_pods.go
@@ -91,7 +95,7 @@ class PodSpecification:
                 own[variable["name"]] = self._field(source["fieldPath"])
             else:
                 own[variable["name"]] = expand(variable.get("value", ""), {**self.services, **own})
-        return {**self.image.environment, "HOSTNAME": self.name, **self.services, **own}
+        return {**image.environment, "HOSTNAME": self.name, **self.services, **own}
 
     def _field(self, path: str) -> str:
         value: Any = self.pod
@@ -105,8 +109,13 @@ class PodSpecification:
             source = self.volumes / volume["name"]
         elif "hostPath" in volume:
             source = Path(volume["hostPath"]["path"])
+        elif "image" in volume:
+            # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
+            root = self.images[volume["image"]["reference"]].root
+            assert root, "this machine's programs are no image volume"
+            return Mount(root, mount["mountPath"], read_only=True)
         else:
-            raise NotImplementedError(f"this node has emptyDir and hostPath only, not {volume}")
+            raise NotImplementedError(f"this node has emptyDir, hostPath and image volumes only, not {volume}")
         return Mount(source, mount["mountPath"], bool(mount.get("readOnly")))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.node.conftest import output, pod, shell
-from tests.node.kubelet import Node
+from tests.node.node import Node
 from tests.protocol.pods import until
 
 

@@ -7,7 +7,7 @@ import time
 
 from tests.node.conftest import pod, shell
 from tests.node.deployment import Deployment
-from tests.node.kubelet import Node
+from tests.node.node import Node
 from tests.node.specification import Json
 
 

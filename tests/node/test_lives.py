@@ -8,7 +8,8 @@ import time
 import pytest
 
 from tests.node.conftest import BACK_OFF, hook, output, pod, shell, when
-from tests.node.kubelet import Node, RunningPod
+from tests.node.kubelet import RunningPod
+from tests.node.node import Node
 from tests.protocol.pods import until
 
 SERVE = "trap 'echo TERM; exit 0' TERM; while :; do sleep 0.05; done"
@@ -138,3 +139,68 @@ def test_running_out_of_memory_kills_all_processes_of_a_container_alone(node: No
     look = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q 'sleep 6[01] '"
     assert running.exec("other", ["/bin/sh", "-c", look]) == 1
     assert running.state("other").running
+
+
+def test_init_containers_run_one_after_the_other(node: Node) -> None:
+    slow, fast = shell("sleep 0.3", name="slow"), shell("true", name="fast")
+    running = node.run(pod(shell("true"), initContainers=[slow, fast], restartPolicy="Never"))
+    until("the pod has run", lambda: running.exit_codes("main"))
+    assert when(running, "ended", "slow") <= when(running, "started", "fast")
+    assert when(running, "ended", "fast") <= when(running, "started")
+
+
+def test_a_native_sidecar_starts_in_its_place_among_the_init_containers(node: Node) -> None:
+    before = shell("true", name="before")
+    sidecar = shell("touch /shared/serves; exec sleep 60", name="sidecar", restartPolicy="Always")
+    after = shell("until [ -e /shared/serves ]; do sleep 0.02; done", name="after")
+    running = started(node, pod(shell(SERVE), initContainers=[before, sidecar, after]))
+    assert when(running, "ended", "before") <= when(running, "started", "sidecar")
+    assert running.state("sidecar").running
+
+
+def test_an_init_container_that_fails_is_run_again_with_back_off(node: Node) -> None:
+    init = shell('echo run >> /shared/runs; [ "$(wc -l < /shared/runs)" = 3 ]', name="init")
+    running = started(node, pod(shell(SERVE), initContainers=[init]))
+    assert running.exit_codes("init") == [1, 1, 0]
+    assert when(running, "started") - when(running, "started", "init") >= BACK_OFF
+
+
+def test_an_init_container_that_fails_is_the_end_of_a_pod_that_restarts_nothing(node: Node) -> None:
+    running = node.run(pod(shell("true"), initContainers=[shell("exit 1", name="init")], restartPolicy="Never"))
+    until("the init container has failed", lambda: running.exit_codes("init") == [1])
+    time.sleep(0.2)
+    assert running.exit_codes("init") == [1]
+    assert not running.has_started("main")
+
+
+def test_a_pod_may_be_deleted_while_an_init_container_runs(node: Node) -> None:
+    running = node.run(pod(shell("true"), initContainers=[shell(SERVE, name="init")]))
+    until("the init container runs", lambda: running.state("init").running)
+    time.sleep(0.1)  # until the script has set its trap
+    running.delete()
+    until("the pod is gone", running.gone.is_set)
+    assert output(running, "init") == "TERM\n"
+    assert not running.has_started("main")
+
+
+def test_a_native_sidecar_may_have_a_liveness_probe(node: Node) -> None:
+    probe = {"exec": {"command": ["test", "!", "-e", "/tmp/hung"]}, "periodSeconds": 0.1, "failureThreshold": 1}
+    sidecar = shell(SERVE, name="sidecar", restartPolicy="Always", livenessProbe=probe)
+    running = started(node, pod(shell(SERVE), initContainers=[sidecar]))
+    running.exec("sidecar", ["touch", "/tmp/hung"])
+    until("the restart", lambda: running.restarts("sidecar") == 1)
+    assert running.restarts("main") == 0
+
+
+def test_a_restarted_kubelet_ends_native_sidecars_after_the_containers_too(node: Node) -> None:
+    sidecar = shell(SERVE, name="sidecar", restartPolicy="Always")
+    main = shell("trap 'echo TERM' TERM; until [ -e /shared/go ]; do sleep 0.05; done")
+    running = started(node, pod(main, initContainers=[sidecar]))
+    running.delete()
+    until("the first signal", lambda: "TERM" in output(running))
+    running.terminate_again()
+    until("the second signal", lambda: output(running) == "TERM\nTERM\n")
+    assert running.state("sidecar").running
+    running.exec("main", ["touch", "/shared/go"])
+    until("the pod is gone", running.gone.is_set)
+    assert when(running, "ended") < when(running, "ended", "sidecar")

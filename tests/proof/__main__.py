@@ -38,9 +38,13 @@ def main(
     for worker in known:
         if worker.missing():
             sys.exit(f"The proof cannot run here: {worker.missing()}.")
-    cells = [(worker.name, s.name) for s in SCENARIOS if s.name in scenarios or not scenarios for worker in known]
-    tasks = [Task(*cell, protected=False) for cell in cells if only != "protected"]
-    tasks += [Task(*cell, protected=True) for cell in cells if only != "unprotected"] * rounds
+    wanted = [s.name for s in SCENARIOS if s.name in scenarios or not scenarios]
+    unpatched, patched = (
+        [Task(w.name, s, protected=protected) for s in wanted for w in known if w.runs(s, protected=protected)]
+        for protected in (False, True)
+    )
+    tasks = unpatched if only != "protected" else []
+    tasks += patched * rounds if only != "unprotected" else []
     begin = time.monotonic()
     done: list[Result] = []
     with running_webhook() as webhook:

@@ -10,7 +10,8 @@ from typing import cast
 
 from demo.client import Webhook
 from tests.node.deployment import Deployment
-from tests.node.kubelet import Node, RunningPod
+from tests.node.kubelet import RunningPod
+from tests.node.node import Node
 from tests.node.runtime import Container
 from tests.node.specification import Json, PodSpecification
 from tests.proof.broker import Broker
@@ -33,6 +34,7 @@ class LocalCell(Cell):
         self.broker = Broker(room / "broker")
         self._services = {"REDIS_SERVICE_HOST": "127.0.0.1", "REDIS_SERVICE_PORT": str(self.broker.port)}
         self.node = Node(room / "node", worker.image, self._services)
+        self.node.images |= worker.named_images(room / "images")
         self._webhook = webhook
 
     def start(self, replicas: int = 1) -> None:
@@ -63,7 +65,7 @@ class LocalCell(Cell):
     def _run_once(self, argv: list[str]) -> None:
         name = f"job-{time.monotonic_ns()}"
         pod = {"metadata": {"name": name}, "spec": self.template["spec"]}
-        specification = PodSpecification(pod, self.worker.image, self._services, self.room / "none")
+        specification = PodSpecification(pod, self.worker.image, self._services, self.room / "none", self.node.images)
         command = {**self.container("worker"), "command": argv, "args": [], "securityContext": {}}
         command["volumeMounts"] = [mount for mount in command["volumeMounts"] if mount["name"] == "ledger"]
         folder = self.room / name
@@ -74,7 +76,8 @@ class LocalCell(Cell):
         container.remove()
 
     def hang(self, container: str) -> None:
-        assert _running(self.pod).exec(container, ["touch", "/tmp/hung"]) == 0
+        command = self.worker.hang if container == "worker" else ["touch", "/tmp/hung"]
+        assert _running(self.pod).exec(container, command) == 0
 
     def run_out_of_memory(self, pod: Pod) -> None:
         _running(pod).run_out_of_memory("worker")

@@ -51,10 +51,10 @@ def write(results: Results) -> str:
 
 
 _INTRODUCTION = """\
-{workers} workers, of real frameworks but for one, each with the command line that its own documentation recommends, are
-run in {scenarios} scenarios of how Kubernetes ends a pod. Each pod is sent through the running webhook over HTTPS, and
-run as the kubelet does it, in containers of crun (`tests/node`). Every job writes a line into a ledger when it starts
-and when it ends. The same is done with the pod as it was written, unpatched.
+{workers} workers, of real frameworks but for two, each with the command line that its own documentation recommends,
+are run in {scenarios} scenarios of how Kubernetes ends a pod. Each pod is sent through the running webhook over HTTPS,
+and run as the kubelet does it, in containers of crun (`tests/node`). Every job writes a line into a ledger when it
+starts and when it ends. The same is done with the pod as it was written, unpatched.
 
 The unpatched pod's grace period of {grace} s stands for the usual 30 s, the messages of {long} s for those that take
 longer than that. The patched cells were run {rounds} times; the tables give the sum of all losses and the longest of
@@ -85,10 +85,10 @@ _AGAIN = """\
 As root on Debian 12 or Ubuntu 24.04, with the packages that `tests/proof/debian-packages.txt` names installed:
 
 ```console
-$ make proof
+$ make busybox-static proof
 ```
 
-It takes about 40 minutes on two cores and writes this file and the picture anew. A part of it:
+It takes about 45 minutes on two cores and writes this file and the picture anew. A part of it:
 
 ```console
 $ .venv/bin/python -m tests.proof --worker celery --scenario rollout
@@ -100,9 +100,10 @@ def _summary(workers: list[Worker], unpatched: Results, protected: Results) -> s
     rows = []
     for scenario in SCENARIOS:
         before, after = (_of(results, scenario) for results in (unpatched, protected))
-        losers = [w.title for w in workers if sum(map(_damage, (r for r in before if r["worker"] == w.name)))]
+        ran = [w for w in workers if any(r["worker"] == w.name for r in before)]
+        losers = [w.title for w in ran if sum(map(_damage, (r for r in before if r["worker"] == w.name)))]
         held = _longest(after, "sidecar") if scenario.sidecar_bound else "not held"
-        who = "all" if len(losers) == len(workers) else ", ".join(losers) or "none"
+        who = "all" if losers and len(losers) == len(ran) else ", ".join(losers) or "none"
         rows.append([scenario.title, _sum(before, _damage), who, _sum(after, _damage), held])
     total = ["**all**", f"**{_sum(unpatched, _damage)}**", "", f"**{_sum(protected, _damage)}**", ""]
     head = [
@@ -151,12 +152,26 @@ def _of_worker(worker: Worker, unpatched: Results, protected: Results) -> str:
     for scenario in SCENARIOS:
         before = _of([r for r in unpatched if r["worker"] == worker.name], scenario)
         after = _of(mine, scenario)
-        counts = [f"{_count(before, kind)} → {_count(after, kind)}" for kind in ("lost", "repeated", "missing")]
+        if not after:
+            continue
+        counts = [
+            f"{_count(before, kind)} → {_count(after, kind)}" if before else _count(after, kind)
+            for kind in ("lost", "repeated", "missing")
+        ]
         times = [_longest(after, kind) for kind in ("drain", "after_message", "sidecar", "restart")]
         rows.append([scenario.title, *counts, *times])
     head = ["scenario", "lost", "repeated", "missing", "deletion → end", "message → end", "→ sidecar", "restart"]
-    command = f"`{' '.join(worker.command)}` ([documentation]({worker.documentation})), {mode} mode"
-    return f"### {worker.title}\n\n{command}\n\n{_table(head, rows)}"
+    annotations = "".join(f", `{name}: {value}`" for name, value in worker.annotations.items())
+    command = f"`{' '.join(worker.command)}` ([documentation]({worker.documentation})), {mode} mode{annotations}"
+    parts = [f"### {worker.title}", command, _table(head, rows), _left_out(worker)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _left_out(worker: Worker) -> str:
+    """Say which cells are not there, and why."""
+    lines = [f"- {s.title}: {worker.left_out[s.name]}." for s in SCENARIOS if s.name in worker.left_out]
+    lines += [f"- The unpatched pod: {worker.left_out_unpatched}."] if worker.left_out_unpatched else []
+    return "\n".join(["Left out:", "", *lines]) if lines else ""
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -165,7 +180,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _versions(workers: list[Worker]) -> str:
-    lines = [f"- graceful-worker {__version__}", *(f"- {line}" for line in versions(workers))]
+    lines = [f"- graceful-worker {__version__}", *(f"- {line}" for line in dict.fromkeys(versions(workers)))]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}"
     return "\n".join([*lines, f"- {machine}", f"- {datetime.datetime.now(tz=datetime.UTC):%d %B %Y}"])
 

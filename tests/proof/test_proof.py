@@ -24,10 +24,13 @@ DISTURBED = [
     ("celery", "by-hand"),
     ("rq", "second-term"),
     ("sidekiq", "crashes"),
-    ("symfony", "worker-liveness"),
-    ("symfony", "young"),
+    ("static", "worker-liveness"),
+    ("native", "sidecar-liveness"),
+    ("native", "restricted"),
 ]
-PROTECTED = [Task(*cell, protected=True, patience=BUSY) for cell in (*DELETIONS, *DISTURBED)]
+LONGEST = [("symfony", "young"), ("symfony", "worker-liveness")]
+"""An idle run of Symfony's takes a minute: these begin first."""
+PROTECTED = [Task(*cell, protected=True, patience=BUSY) for cell in (*LONGEST, *DELETIONS, *DISTURBED)]
 UNPATCHED = Task(EVERY_SCENARIO_OF, "deletion", protected=False)
 
 pytestmark = [pytest.mark.skipif(bool(refusal()), reason=refusal()), pytest.mark.xdist_group("proof")]

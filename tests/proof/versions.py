@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.node.runtime import Container, ContainerSpec
-from tests.proof.workers import Worker
+from tests.proof.workers import WORKER_IMAGE, Worker
 
 SECONDS = 60
 
@@ -22,9 +22,12 @@ def versions(workers: Sequence[Worker]) -> list[str]:
 def _framework(worker: Worker) -> str:
     """Ask a framework for its version, in its own image."""
     with tempfile.TemporaryDirectory(prefix="version-") as room:
-        environment = {**worker.image.environment, **worker.environment}
-        spec = ContainerSpec(worker.version, environment, worker.image.mounts, worker.image.working_directory)
-        container = Container(Path(room), spec)
+        image = worker.named_images(Path(room, "images")).get(WORKER_IMAGE, worker.image)
+        environment = {**image.environment, **worker.environment}
+        folder = Path(room, "container")
+        folder.mkdir()
+        spec = ContainerSpec(worker.version, environment, image.mounts, image.working_directory, root=image.root)
+        container = Container(folder, spec)
         assert container.wait(SECONDS)
         container.remove()
         return container.log.read_text().strip().splitlines()[0]

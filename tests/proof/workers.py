@@ -12,8 +12,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tests.node.images import busybox_image, busybox_refusal, compiler_refusal, static_image
 from tests.node.runtime import Image, Mount
 from tests.node.specification import Json
+from webhook.core.shells import DEFAULT_IMAGE
 
 FOLDER = Path(__file__).with_name("workers")
 SHARED = FOLDER / "shared"
@@ -21,13 +23,19 @@ MANIFEST = Path(__file__).with_name("deployment.yaml")
 INSTALLED = Path(__file__).parent.parent.parent / ".local" / "proof"
 """Where `make proof-workers` puts the frameworks: `python` and `arq` (virtual environments), `node_modules`."""
 
+WORKER_IMAGE = "worker"
+"""The name of the worker's image in MANIFEST."""
+SHELL_PROGRAMS = ("sh", "mkdir", "rm", "sleep")
+"""What the scripts call where the image of the shell is mounted; the init container needs none of these."""
+
 
 @dataclass(frozen=True)
 class Worker:
     """What worker.toml says.
 
     `command` is what the framework's own documentation recommends, unchanged; `slots` is how many jobs one pod handles
-    at once; `idle_seconds` is how long an idle run lasts that ends by itself.
+    at once; `idle_seconds` is how long an idle run lasts that ends by itself. `code_of` names the worker whose code
+    this one runs. `source` is a C file; the static program that it becomes is all that the worker's image holds.
     """
 
     name: str
@@ -42,14 +50,26 @@ class Worker:
     """The command inside the loop that the article writes by hand, where that is another one."""
     annotations: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    code_of: str = ""
+    source: str = ""
+    healthy: list[str] = field(default_factory=lambda: ["test", "!", "-e", "/tmp/hung"])
+    """The command of the liveness probe."""
+    hang: list[str] = field(default_factory=lambda: ["touch", "/tmp/hung"])
+    """The command after which the liveness probe fails, until the container is started again."""
+    security: Json = field(default_factory=dict)
+    """The securityContext of the worker's container."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Scenarios that make no sense for this worker, and why."""
+    left_out_unpatched: str = ""
+    """Why the unpatched pod is not run; empty where it is."""
 
     @property
     def folder(self) -> Path:
-        return FOLDER / self.name
+        return FOLDER / (self.code_of or self.name)
 
     @property
     def image(self) -> Image:
-        """The worker's image: this machine's programs, the frameworks, and the worker's code."""
+        """The image of all containers: this machine's programs, the frameworks, and the worker's code."""
         mounts = [
             Mount(self.folder, "/app", read_only=True),
             Mount(SHARED, "/shared", read_only=True),
@@ -61,6 +81,19 @@ class Worker:
         environment = {"PATH": path, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
         return Image(tuple(mounts), environment, "/app")
 
+    def named_images(self, room: Path) -> dict[str, Image]:
+        """Make the images, in a folder, that hold no more than what they are for; by their names."""
+        if not self.source:
+            return {}
+        return {
+            WORKER_IMAGE: static_image(room / "worker", self.folder / self.source, self.command[0]),
+            DEFAULT_IMAGE: busybox_image(room / "shell", SHELL_PROGRAMS),
+        }
+
+    def runs(self, scenario: str, *, protected: bool) -> bool:
+        """Tell whether a cell of the matrix makes sense for this worker."""
+        return scenario not in self.left_out and (protected or not self.left_out_unpatched)
+
     def deployment(self, ledger: Path) -> Json:
         """Return the Deployment for this worker, as somebody would write it."""
         manifest: Json = copy.deepcopy(YAML(typ="safe").load(MANIFEST))
@@ -68,12 +101,17 @@ class Worker:
         template["metadata"]["annotations"] = dict(self.annotations)
         worker = template["spec"]["containers"][0]
         worker["command"] = list(self.command)
+        worker["livenessProbe"]["exec"]["command"] = list(self.healthy)
+        if self.security:
+            worker["securityContext"] = dict(self.security)
         worker["env"] += [{"name": name, "value": value} for name, value in self.environment.items()]
         template["spec"]["volumes"][0]["hostPath"]["path"] = str(ledger)
         return manifest
 
     def missing(self) -> str:
         """Say what this worker lacks on this machine; empty where it can run."""
+        if self.source:
+            return compiler_refusal() or busybox_refusal()
         program = self.command[0]
         path = self.image.environment["PATH"]
         if not any(os.access(Path(folder, program), os.X_OK) for folder in path.split(":")):

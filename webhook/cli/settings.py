@@ -67,12 +67,12 @@ _POLICY = (
     setting(
         "--shell-image",
         default=DEFAULT_IMAGE,
-        help="Image of the shell for pods that ask for one: it has a static busybox as /bin/busybox.",
+        help="Image of the shell for pods that ask for one: it holds a static busybox as /bin/busybox.",
     ),
     setting(
         "--shell-source",
         type=click.Choice([source.value for source in Source]),
         default=Source.INIT_CONTAINER.value,
-        help="How that shell comes into pods; image volumes need Kubernetes 1.33 or later.",
+        help="How that shell comes into pods; image volumes need Kubernetes 1.35 or later.",
     ),
 )

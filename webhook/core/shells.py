@@ -77,7 +77,7 @@ def _init_container(pod: Pod, image: str) -> JsonObject:
         "name": CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", "-c", BRING_SHELL_SCRIPT, MARKER, COPIED_SHELL.rpartition("/")[0]],
+        "command": ["/bin/busybox", "sh", "-c", BRING_SHELL_SCRIPT, MARKER, COPIED_SHELL.rpartition("/")[0]],
         "resources": {"requests": resources, "limits": resources},
         "securityContext": security,
         "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT_PATH}],

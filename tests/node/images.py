@@ -1,0 +1,73 @@
+"""Images that are made at test time: a root folder with nothing but static programs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from tests.node.runtime import Image
+
+# What a runtime sets where the image does not.
+# https://github.com/containerd/containerd/blob/main/pkg/oci/spec.go, defaultUnixEnv
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+UNPACKED = Path(__file__).parent.parent.parent / ".local" / "busybox-static"
+"""Where `make busybox-static` unpacks Debian's package busybox-static, which cannot be installed beside busybox."""
+_BUSYBOXES = (UNPACKED / "bin" / "busybox", UNPACKED / "usr" / "bin" / "busybox", Path("/bin/busybox"))
+
+
+@cache
+def busybox_refusal() -> str:
+    """Say why there is no image of a static busybox on this machine; empty where there is one."""
+    return "" if _static_busybox() else f"no static busybox in {UNPACKED}: make busybox-static"
+
+
+def busybox_image(root: Path, names: Iterable[str]) -> Image:
+    """Make an image that has a static busybox as /bin/busybox, and links of some names to it."""
+    busybox = _static_busybox()
+    assert busybox, busybox_refusal()
+    folder = root / "bin"
+    folder.mkdir(parents=True)
+    shutil.copy(busybox, folder / "busybox")
+    for name in names:
+        (folder / name).symlink_to("busybox")
+    return Image(environment=ENVIRONMENT, root=root)
+
+
+@cache
+def compiler_refusal() -> str:
+    """Say why no static program can be compiled on this machine; empty where one can."""
+    if shutil.which("cc") is None:
+        return "cc is not installed"
+    with tempfile.TemporaryDirectory(prefix="static-") as room:
+        source = Path(room, "nothing.c")
+        source.write_text("int main(void) { return 0; }\n")
+        tried = _compile(source, Path(room, "nothing"))
+    return f"cc -static: {tried.stderr.strip().splitlines()[-1]}" if tried.returncode else ""
+
+
+def static_image(root: Path, source: Path, program: str) -> Image:
+    """Make an image that has nothing but a static program, compiled from C."""
+    path = root / program.lstrip("/")
+    path.parent.mkdir(parents=True)
+    compiled = _compile(source, path)
+    assert compiled.returncode == 0, compiled.stderr
+    return Image(environment=ENVIRONMENT, root=root)
+
+
+def _compile(source: Path, program: Path) -> subprocess.CompletedProcess[str]:
+    command = ["cc", "-static", "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(source)]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+@cache
+def _static_busybox() -> Path | None:
+    return next((path for path in _BUSYBOXES if path.is_file() and _is_static(path)), None)
+
+
+def _is_static(program: Path) -> bool:
+    told = subprocess.run(["ldd", str(program)], check=False, capture_output=True, text=True)
+    return any(words in told.stdout + told.stderr for words in ("not a dynamic executable", "statically linked"))

@@ -1,0 +1,90 @@
+"""Images: what a container finds whose image is a root folder of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node.conftest import output, pod, shell
+from tests.node.images import busybox_image, busybox_refusal, compiler_refusal, static_image
+from tests.node.node import Node
+from tests.node.specification import Json
+from tests.protocol.pods import until
+
+LOOK = Path(__file__).parent / "programs" / "look.c"
+PLACES = ["/look", "/proc/self", "/dev/null", "/shared", "/usr", "/bin", "/etc", "/lib", "/tmp"]
+
+needs_busybox = pytest.mark.skipif(bool(busybox_refusal()), reason=busybox_refusal())
+needs_compiler = pytest.mark.skipif(bool(compiler_refusal()), reason=compiler_refusal())
+
+
+@pytest.fixture
+def static(node: Node, room: Path) -> Node:
+    """A node that knows an image with a single static program."""
+    node.images["static"] = static_image(room / "static", LOOK, "/look")
+    return node
+
+
+@pytest.fixture
+def busybox(node: Node, room: Path) -> Node:
+    """A node that knows an image with a static busybox."""
+    node.images["busybox"] = busybox_image(room / "busybox", ("sh", "ls", "touch"))
+    return node
+
+
+def look(*places: str, **fields: Any) -> Json:
+    """Return a container that prints those of some places that are there."""
+    return {**shell("", **fields), "image": "static", "command": ["/look"], "args": list(places)}
+
+
+def printed(node: Node, *containers: Json) -> str:
+    """Run a pod to its end, and return what its last container has printed."""
+    running = node.run(pod(*containers, restartPolicy="Never"))
+    last = containers[-1]["name"]
+    until("the container has run", lambda: running.exit_codes(last))
+    return output(running, last)
+
+
+@needs_compiler
+def test_a_static_image_holds_nothing_but_its_program_and_what_the_runtime_and_the_pod_bring(static: Node) -> None:
+    assert printed(static, look(*PLACES)).split() == ["/look", "/proc/self", "/dev/null", "/shared"]
+
+
+@needs_compiler
+def test_a_static_image_may_be_read_only_and_have_a_user_without_rights(static: Node) -> None:
+    context = {"runAsUser": 1000, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    assert printed(static, look("/shared", securityContext=context)) == "/shared\n"
+
+
+@needs_compiler
+def test_a_container_of_another_image_has_the_programs_of_this_machine(static: Node) -> None:
+    unknown = shell("[ -d /usr/bin ] && echo here", name="other", image="docker.io/library/other")
+    assert printed(static, look("/look"), unknown) == "here\n"
+
+
+@needs_busybox
+def test_a_static_busybox_is_all_that_its_image_needs(busybox: Node) -> None:
+    assert printed(busybox, shell("ls /bin", image="busybox")).split() == ["busybox", "ls", "sh", "touch"]
+
+
+@needs_busybox
+def test_what_a_container_writes_into_its_root_no_other_one_sees(busybox: Node) -> None:
+    writer = shell("touch /bin/mine && ls /bin/mine", name="writer", image="busybox")
+    reader = shell("ls /bin/mine || echo none", image="busybox")
+    running = busybox.run(pod(reader, initContainers=[writer], restartPolicy="Never"))
+    until("the pod has run", lambda: running.exit_codes("main"))
+    assert output(running, "writer") == "/bin/mine\n"
+    assert output(running).endswith("none\n")
+
+
+@needs_busybox
+def test_an_image_may_be_a_volume_of_a_container_of_another_image(busybox: Node) -> None:
+    mounts = [{"name": "tools", "mountPath": "/tools"}]
+    manifest = pod(shell("/tools/bin/ls /tools; touch /tools/x || echo read-only", volumeMounts=mounts))
+    manifest["spec"]["volumes"].append({"name": "tools", "image": {"reference": "busybox"}})
+    running = busybox.run(manifest)
+    until("the container has run", lambda: running.exit_codes("main"))
+    said = output(running).split()
+    assert (said[0], said[-1]) == ("bin", "read-only")
