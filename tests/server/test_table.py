@@ -95,3 +95,23 @@ def test_a_command_with_such_a_table_ends_with_the_message(tmp_path: Path) -> No
     result = CliRunner().invoke(main, ["explain", "-f", str(pod), "--image-commands", str(table)])
     assert result.exit_code == 1
     assert str(table) in result.output
+
+
+def test_what_was_learned_may_make_other_images_wanted(servers: Servers, tmp_path: Path, review: Review) -> None:
+    """The first container becomes the worker only once the second one's image is known to run something else."""
+    table = tmp_path / "images.toml"
+    table.write_text(
+        "[[image]]\nimage = 'app'\nentrypoint = ['/docker-entrypoint.sh']\n"
+        "[[image]]\nimage = 'web'\nentrypoint = ['/app/consume-one']\n"
+    )
+    spec = review["request"]["object"]["spec"]
+    spec["containers"] = [{"name": "web", "image": "web"}, {"name": "app", "image": "app", "args": ["work"]}]
+    assert argv_after(servers.start(image_commands=table), review) == ["/app/consume-one"]
+
+
+@pytest.mark.parametrize("row", ["command = ['']", "entrypoint = ['', 'x']", "command = ['x']\nstop_signal = 'SIGFOO'"])
+def test_a_row_that_no_container_could_run_is_refused(tmp_path: Path, row: str) -> None:
+    table = tmp_path / "images.toml"
+    table.write_text(f"[[image]]\nimage = 'a'\n{row}\n")
+    with pytest.raises(Unusable, match="image 'a'"):
+        read_table(table)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from webhook.core.decision import Policy
+from webhook.core.images import Image, Unavailable
 from webhook.core.injection import Injection, inject
 from webhook.core.pod import JsonObject, read_pod
 from webhook.images.options import LookupOptions
@@ -35,8 +36,11 @@ async def _decide_with_images(
     sources = ImageSources(settings.table, make_registry if lookup else None)
 
     async def decide(pod: JsonObject, injection: Injection) -> Injection:
-        ask = injection.decision.ask
-        return inject(pod, policy, await sources.find(read_pod(pod), ask, "", SECONDS)) if ask else injection
+        images: dict[str, Image | Unavailable] = {}
+        while ask := injection.decision.ask:
+            images |= await sources.find(read_pod(pod), ask, "", SECONDS)
+            injection = inject(pod, policy, images)
+        return injection
 
     try:
         return await asyncio.gather(*map(decide, pods, injections))

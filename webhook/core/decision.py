@@ -33,7 +33,7 @@ from webhook.core.roles import (
     is_plainly_no_worker,
     never_touched,
 )
-from webhook.core.shells import DEFAULT_IMAGE, Brought, Source, bring, shell_path
+from webhook.core.shells import DEFAULT_IMAGE, Brought, Source, bring, check_room, shell_path
 from webhook.core.sidecars import plan_sidecar
 from webhook.core.status import Status, read_status
 from webhook.core.workers import Circumstances, WorkerPlan, check_asked_for, plan_worker
@@ -59,6 +59,7 @@ _SOFT = frozenset(
         Reason.IMAGE_INVALID,
         Reason.REGISTRY_FAILED,
         Reason.REGISTRY_TOO_SLOW,
+        Reason.IMAGE_SIGNAL_UNHEARD,
         Reason.SHELL_MISSING,
     }
 )
@@ -140,14 +141,17 @@ def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
             return _left_alone(Finding(Reason.NOT_LABELLED))
         settings = _settings(pod)
         workers = find_workers(pod, settings, images)
-        if not labelled and is_plainly_no_worker(pod, workers):
+        if not labelled and is_plainly_no_worker(pod, workers, images):
             return _left_alone(Finding(Reason.NOT_A_WORKER, workers[0].container.name))
         ask = images_to_ask(pod, workers, settings)
         check_images(workers, images)
         return _protect(pod, policy, settings, workers, images)
     except Refused as refused:
-        outcome = Kind.LEFT_ALONE if refused.finding.reason in _SOFT and not is_labelled(pod) else Kind.REFUSED
-        return Decision(outcome, refused.finding, ask=tuple(name for name in ask if name not in images))
+        reason = refused.finding.reason
+        outcome = Kind.LEFT_ALONE if reason in _SOFT and not is_labelled(pod) else Kind.REFUSED
+        # Whatever else is wrong with the pod, no image mends it.
+        wanted = [name for name in ask if name not in images] if reason is Reason.COMMAND_UNKNOWN else []
+        return Decision(outcome, refused.finding, ask=tuple(wanted))
 
 
 def _left_alone(finding: Finding) -> Decision:
@@ -190,7 +194,10 @@ def _protect(pod: Pod, policy: Policy, settings: Settings, workers: list[Worker]
         findings += worker_plan.findings
         findings += add_hook(hooks, worker.container, shell, (), is_worker=True)
     sidecars = [container for container in pod.spec.containers if container.name not in names]
-    brought = bring(pod, policy.shell_image, policy.shell_source) if settings.shell == INJECTED_SHELL else None
+    brought = None
+    if settings.shell == INJECTED_SHELL:
+        check_room(pod, policy.shell_source)
+        brought = bring(pod, policy.shell_image, policy.shell_source)
     for container in sidecars:
         findings += plan_sidecar(container, settings, hooks, shell if brought else DEFAULT_SHELL, tuple(names))
     for container in pod.spec.init_containers or ():

@@ -20,6 +20,8 @@ class Image(msgspec.Struct, frozen=True):
     """What the kubelet sends in place of TERM, as the image has it (`SIGQUIT`, `QUIT`, `3`); empty: nothing is said."""
     shell_less: str = ""
     """Why there can be no shell in it, as half a sentence ("its base is …"); empty where that is not known."""
+    serves: bool = False
+    """Whether it says that it listens at a port."""
     source: str = ""
     """Where this was learned, for a reader: the registry and the digest, or the operator's table."""
 
@@ -51,8 +53,11 @@ def image_argv(image: Image, args: Sequence[str]) -> list[str]:
     kubelet expands variables in what a manifest says, never in what an image says.
     https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/#notes
     """
-    entrypoint = map(keep_from_expansion, image.entrypoint)
-    return [*entrypoint, *(args or map(keep_from_expansion, image.cmd))]
+    # An empty word alone stands for none.
+    # https://github.com/containerd/containerd/blob/main/internal/cri/opts/spec_opts.go (WithProcessArgs)
+    entrypoint = () if image.entrypoint == ("",) else image.entrypoint
+    argv = [*map(keep_from_expansion, entrypoint), *(args or map(keep_from_expansion, image.cmd))]
+    return argv if argv and argv[0] else []
 
 
 def image_signal(image: Image) -> str:

@@ -32,7 +32,7 @@ class Injection(msgspec.Struct, frozen=True):
         said = [warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
         verdict = self.decision.verdict
         if self.decision.outcome is Kind.LEFT_ALONE and verdict.reason.kind is Kind.REFUSED:
-            said.append(warning(replace(verdict, detail="Left alone.")))
+            said.append(warning(replace(verdict, detail="Left alone: see docs/images.md.")))
         return said
 
 

@@ -25,9 +25,9 @@ Operation = dict[str, Any]
 # In memory: the cluster autoscaler takes any other emptyDir for local data and keeps the node for it, and a full disk
 # must not keep the kill file from being written.
 # https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md#what-types-of-pods-can-prevent-ca-from-removing-a-node
-SHARED_VOLUME = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+SHARED_VOLUME: JsonObject = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
 # A static busybox has 1 to 2 MiB.
-SHARED_VOLUME_WITH_SHELL = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}}
+SHARED_VOLUME_WITH_SHELL: JsonObject = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}}
 SHARED_MOUNT = {"name": VOLUME, "mountPath": MOUNT_PATH}
 
 
@@ -137,13 +137,14 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
     patch = PodPatch(status)
     _emit_spec(patch, pod, plan)
     # Last of all, as they change the indexes by which everything else is found.
-    moves = _prepare_moves(patch, status, pod.spec, plan.moved)
+    brings = plan.brought is not None and plan.brought.init_container is not None
+    moves = _prepare_moves(patch, status, pod.spec, plan.moved, is_made=brings)
     metadata = MetadataPatch(patch, pod)
     for key, value in plan.labels.items():
         metadata.set("labels", key, value)
     for key, value in plan.annotations.items():
         metadata.set("annotations", key, value)
-    if not patch.operations and plan.status is not None:
+    if not patch.operations and not moves and plan.status is not None:
         return []
     metadata.set("labels", INJECTED_LABEL, "true")
     # The status stands for everything above, so the object that holds it is made and recorded first.
@@ -183,6 +184,8 @@ def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan) -> None:
     at = "/spec/volumes"
     patch.append(at, at, spec.volumes, [volume.name for volume in spec.volumes or ()], volumes)
     if brought and brought.init_container:
+        _make_room(patch, spec)
+    if brought and brought.init_container:
         at = "/spec/initContainers"
         there = [container.name for container in spec.init_containers or ()]
         patch.append(at, at, spec.init_containers, there, [(SHELL_CONTAINER, brought.init_container)])
@@ -193,16 +196,30 @@ def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan) -> None:
             patch.append(at, named, container.mounts, [mount.path for mount in container.mounts or ()], mounts)
 
 
+def _make_room(patch: PodPatch, spec: Spec) -> None:
+    """Let the shared volume hold a shell, where an earlier injection has made it for files alone."""
+    small, large = (volume["emptyDir"]["sizeLimit"] for volume in (SHARED_VOLUME, SHARED_VOLUME_WITH_SHELL))
+    for index, volume in enumerate(spec.volumes or ()):
+        if volume.is_shared and volume.empty_dir and volume.empty_dir.size_limit == small:
+            field = "emptyDir/sizeLimit"
+            patch.set(f"/spec/volumes/{index}/{field}", f"/spec/volumes/{VOLUME}/{field}", small, large)
+
+
 def _volume_for(brought: Brought) -> JsonObject:
     return SHARED_VOLUME_WITH_SHELL if brought.init_container else SHARED_VOLUME
 
 
-def _prepare_moves(patch: PodPatch, status: Status, spec: Spec, names: Sequence[str]) -> list[Operation]:
-    """Make sidecars fit to be native ones, and return the operations that move them."""
+def _prepare_moves(
+    patch: PodPatch, status: Status, spec: Spec, names: Sequence[str], *, is_made: bool
+) -> list[Operation]:
+    """Make sidecars fit to be native ones, and return the operations that move them.
+
+    `is_made` tells that the patch has made the list of init containers, if that was missing.
+    """
     if not names:
         return []
     at = "/spec/initContainers"
-    if not isinstance(spec.init_containers, list) and at not in status.created:
+    if not isinstance(spec.init_containers, list) and not is_made:
         patch.make(at, at, spec.init_containers, [])
     earlier = sorted((status.moved or {}).values())
     moved: dict[str, int] = {}

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from webhook.core.refusal import quoted
-from webhook.core.wrapping import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME
+from webhook.core.wrapping import MOUNT_PATH, SHELL_VOLUME, VOLUME
 
 JsonObject = dict[str, Any]
 
@@ -83,19 +83,19 @@ class VolumeMount(msgspec.Struct):
 
     @property
     def is_ours(self) -> bool:
-        """Whether it appears where one of our volumes does."""
-        return self.path in (MOUNT_PATH, SHELL_MOUNT_PATH)
+        """Whether it appears where one of our volumes does, or below."""
+        return self.path.startswith(MOUNT_PATH)
 
 
 class Container(msgspec.Struct):
-    """A container; `restart_policy` is set on native sidecars only."""
+    """A container; its own `restart_policy` is an exception to the pod's, and makes init containers native sidecars."""
 
     name: Name
     image: str | None = None
-    pull_policy: str | None = msgspec.field(default=None, name="imagePullPolicy")
     command: Argv = UNSET
     args: Argv = UNSET
     ports: list[Something] | None = None
+    tty: bool | None = None
     lifecycle: Lifecycle | UnsetType | None = UNSET
     liveness: Probe | None = msgspec.field(default=None, name="livenessProbe")
     readiness: Probe | None = msgspec.field(default=None, name="readinessProbe")
@@ -114,11 +114,18 @@ class Container(msgspec.Struct):
         return self.restart_policy == "Always"
 
 
+class EmptyDir(msgspec.Struct):
+    """An emptyDir."""
+
+    size_limit: Any = msgspec.field(default=UNSET, name="sizeLimit")
+
+
 class Volume(msgspec.Struct):
-    """A volume; of its kinds only the shared one matters."""
+    """A volume; of its kinds only those of ours matter."""
 
     name: str
-    empty_dir: Something | UnsetType | None = msgspec.field(default=UNSET, name="emptyDir")
+    empty_dir: EmptyDir | UnsetType | None = msgspec.field(default=UNSET, name="emptyDir")
+    image: Something | None = None
 
     @property
     def is_shared(self) -> bool:

@@ -45,7 +45,7 @@ class Reason(Enum):
     NOT_A_WORKER = (
         "not-a-worker",
         Kind.LEFT_ALONE,
-        "No known worker command, and a port or network probe: this looks like a server; label the pod to override.",
+        "No known worker command, and a port, network probe or terminal: this is no worker; label the pod to override.",
     )
     WINDOWS_POD = "windows-pod", Kind.LEFT_ALONE, "Windows containers have no POSIX shell and no signals."
     MIRROR_POD = "mirror-pod", Kind.LEFT_ALONE, "A mirror pod only reflects a static pod; a patch has no effect."
@@ -77,7 +77,17 @@ class Reason(Enum):
         Kind.REFUSED,
         "As a native sidecar it would run its preStop hook at once, while the worker still works.",
     )
-    # These refuse a labelled pod; in a labelled namespace the pod is left alone: Reason.is_soft.
+    SIDECAR_ENDS = (
+        "sidecar-ends",
+        Kind.REFUSED,
+        "As a native sidecar it would be restarted for ever, though its restart policy says otherwise.",
+    )
+    SHELL_CONFLICT = (
+        "shell-conflict",
+        Kind.REFUSED,
+        "The name or the path of the shell that is to be brought is taken by something else.",
+    )
+    # These refuse a labelled pod; in a labelled namespace the pod is left alone: decision.py says why.
     COMMAND_UNKNOWN = "command-unknown", Kind.REFUSED, "Only the image knows the worker's command."
     COMMAND_MISSING = "command-missing", Kind.REFUSED, "Neither the manifest nor the image says what to run."
     IMAGE_NAME_INVALID = "image-name-invalid", Kind.REFUSED, "The image has no name by which it can be asked."
@@ -88,6 +98,7 @@ class Reason(Enum):
     IMAGE_INVALID = "image-invalid", Kind.REFUSED, "What the registry sends is no image that can be read."
     REGISTRY_FAILED = "registry-failed", Kind.REFUSED, "The image's registry cannot be asked."
     REGISTRY_TOO_SLOW = "registry-too-slow", Kind.REFUSED, "The image's registry did not answer in time."
+    IMAGE_SIGNAL_UNHEARD = "image-signal-unheard", Kind.REFUSED, "The wrapper does not hear the image's STOPSIGNAL."
     SHELL_MISSING = "shell-missing", Kind.REFUSED, "The image has no shell for the wrapper."
 
     # Why things are done as they are.

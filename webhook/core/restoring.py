@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.patch import Operation, escape
 from webhook.core.pod import JsonObject, check_names, read_pod
-from webhook.core.status import read_status
+from webhook.core.status import Status, read_status
 
 Path = tuple[str, ...]
 
@@ -30,16 +31,21 @@ def restore(raw: JsonObject) -> list[Operation]:
         return []
     undoing = _Undoing(raw)
     undoing.remove(("metadata", "annotations", STATUS_ANNOTATION))
-    # First, as the record names them by where they were. The first place first, so that each is counted from the begin.
-    for name, place in sorted((status.moved or {}).items(), key=lambda item: item[1]):
+    moved = status.moved or {}
+    # What was done to native sidecars since they are that, then their way back, then all that was done where they were.
+    later = [named for named in (*status.added, *status.before) if _is_of_native_sidecar(_path(named), moved)]
+    undoing.undo(status, later)
+    # The first place first, so that each is counted from the begin.
+    for name, place in sorted(moved.items(), key=lambda item: item[1]):
         undoing.move_back(name, place)
-    for named in status.added:
-        undoing.remove(_path(named))
-    for named, value in status.before.items():
-        undoing.put_back(_path(named), value)
+    undoing.undo(status, [named for named in (*status.added, *status.before) if named not in later])
     for named, was in sorted(status.created.items(), key=lambda item: -item[0].count("/")):
         undoing.remove_hollow(_path(named), was)
     return undoing.operations
+
+
+def _is_of_native_sidecar(path: Path, moved: Mapping[str, int]) -> bool:
+    return path[:2] == ("spec", "initContainers") and len(path) > 2 and path[2] in moved
 
 
 class _Undoing:
@@ -48,6 +54,14 @@ class _Undoing:
     def __init__(self, raw: JsonObject) -> None:
         self.operations: list[Operation] = []
         self._pod = deepcopy(raw)
+
+    def undo(self, status: Status, names: Sequence[str]) -> None:
+        """Undo what a record says of some fields."""
+        for named in names:
+            if named in status.before:
+                self.put_back(_path(named), status.before[named])
+            else:
+                self.remove(_path(named))
 
     def remove(self, path: Path) -> None:
         parent, key, at = self._locate(path)

@@ -114,7 +114,11 @@ def _known(container: Container, images: Images) -> Worker | None:
         return Worker(container, Reason.WORKER_WRAPPED)
     image = None if container.command else images.get(container.name)
     if isinstance(image, Image):
-        argv = image_argv(image, container.args or ())
+        found = find_framework(image_argv(image, container.args or ()))
+        if found[1]:
+            return Worker(container, Reason.WORKER_KNOWN, found)
+        # An entrypoint that is not known may still run what `args` say.
+        return Worker(container, Reason.WORKER_KNOWN) if find_framework(argv)[1] else None
     found = find_framework(argv)
     return Worker(container, Reason.WORKER_KNOWN, found) if found[1] else None
 
@@ -141,22 +145,21 @@ _FALLBACKS = (Reason.WORKER_DEFAULT, Reason.WORKER_FIRST)
 
 
 def check_images(workers: list[Worker], images: Images) -> None:
-    """Make sure that none of the other containers may be the worker, as far as that hangs on an image.
+    """Make sure that no other container may be a worker, as far as that hangs on an image.
 
     Raises:
-        Refused: one of them may, because its image could not be asked.
+        Refused: one of them may, because its registry has failed to tell; the next time it would tell, perhaps.
 
     """
-    if workers[0].reason not in _FALLBACKS:
-        return
+    names = {worker.container.name for worker in workers}
     for name, image in images.items():
-        if isinstance(image, Unavailable) and name != workers[0].container.name:
+        if isinstance(image, Unavailable) and image.reason is not Reason.COMMAND_UNKNOWN and name not in names:
             way = f"{annotation_of('containers')} names the worker, or {annotation_of('command')} says what it runs"
             raise Refused(image.reason, name, image.without_asking(way))
 
 
-def is_plainly_no_worker(pod: Pod, workers: list[Worker]) -> bool:
-    """Tell whether a pod without the label looks like a server: a web server in the loop would never end.
+def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> bool:
+    """Tell whether a pod without the label looks like a server, or like somebody's terminal: the loop would never end.
 
     An annotation under the prefix says as plainly as the label that somebody thought of this pod.
     """
@@ -164,7 +167,9 @@ def is_plainly_no_worker(pod: Pod, workers: list[Worker]) -> bool:
         return False
     if any(worker.reason in (Reason.WORKER_KNOWN, Reason.WORKER_WRAPPED) for worker in workers):
         return False
-    return any(_serves(container) for container in pod.spec.containers)
+    if any(isinstance(image, Image) and image.serves for image in images.values()):
+        return True
+    return any(_serves(container) or container.tty for container in pod.spec.containers)
 
 
 def _serves(container: Container) -> bool:

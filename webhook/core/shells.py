@@ -8,6 +8,8 @@ import msgspec
 
 from webhook.core.annotations import INJECTED_SHELL
 from webhook.core.pod import JsonObject, Pod
+from webhook.core.reasons import Reason
+from webhook.core.refusal import Refused, quoted
 from webhook.core.wrapping import (
     BRING_SHELL_SCRIPT,
     COPIED_SHELL,
@@ -25,6 +27,7 @@ DEFAULT_IMAGE = (
 """Holds a static busybox as /bin/busybox, for all platforms; of musl, as it is the smallest."""
 CONTAINER = "graceful-worker-shell"
 _USER = 65532
+_ARGUMENTS = [MARKER, COPIED_SHELL.removesuffix("/sh")]
 
 
 class Source(Enum):
@@ -47,6 +50,32 @@ def shell_path(setting: str, source: Source) -> str:
     if setting != INJECTED_SHELL:
         return setting
     return COPIED_SHELL if source is Source.INIT_CONTAINER else MOUNTED_SHELL
+
+
+def check_room(pod: Pod, source: Source) -> None:
+    """Check that what brings a shell has its names and paths for itself.
+
+    Raises:
+        Refused: something else has one of them.
+
+    """
+    for container in pod.spec.init_containers or ():
+        if container.name == CONTAINER and (container.command or ())[-2:] != _ARGUMENTS:
+            raise _taken(container.name, f"an init container is named {CONTAINER}; give it another name")
+    volumes = pod.spec.volumes or ()
+    if source is Source.IMAGE_VOLUME and any(v.name == SHELL_VOLUME and v.image is None for v in volumes):
+        raise _taken("", f"a volume is named {SHELL_VOLUME}, but is no image; give it another name")
+    for container in pod.spec.containers:
+        if container.name == CONTAINER:
+            raise _taken(container.name, f"a container is named {CONTAINER}; give it another name")
+        for mount in container.mounts or ():
+            theirs = mount.path == SHELL_MOUNT_PATH and mount.name != SHELL_VOLUME
+            if theirs or mount.path.startswith((f"{SHELL_MOUNT_PATH}/", COPIED_SHELL.removesuffix("/sh"))):
+                raise _taken(container.name, f"a volume is mounted at {quoted(mount.mount_path)}; mount it elsewhere")
+
+
+def _taken(container: str, detail: str) -> Refused:
+    return Refused(Reason.SHELL_CONFLICT, container, detail)
 
 
 def bring(pod: Pod, image: str, source: Source) -> Brought:
@@ -77,7 +106,7 @@ def _init_container(pod: Pod, image: str) -> JsonObject:
         "name": CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/busybox", "sh", "-c", BRING_SHELL_SCRIPT, MARKER, COPIED_SHELL.rpartition("/")[0]],
+        "command": ["/bin/busybox", "sh", "-c", BRING_SHELL_SCRIPT, *_ARGUMENTS],
         "resources": {"requests": resources, "limits": resources},
         "securityContext": security,
         "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT_PATH}],

@@ -11,6 +11,7 @@ from webhook.core.annotations import (
     HEARD_SIGNALS,
     HEARD_WITH_KILL_FILE,
     INJECTED_SHELL,
+    PASSED_SIGNALS,
     Mode,
     Settings,
     annotation_of,
@@ -54,11 +55,6 @@ class Circumstances(msgspec.Struct, frozen=True):
     images: Images = NO_IMAGES
     recorded_signals: Mapping[str, str] = {}
 
-    @property
-    def runs_to_completion(self) -> bool:
-        """Whether the kubelet leaves the container ended once it has succeeded; a loop would never let it."""
-        return self.restart_policy != "Always"
-
 
 def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances) -> WorkerPlan:
     """Decide how a worker runs.
@@ -89,9 +85,9 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, container.name, framework.caution))
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, container.name, framework.note))
-    image_signal = _image_signal(container, image, circumstances)
-    declared = _declared_signal(container) or image_signal
-    setting = _signal(declared, settings, match) if mode is Mode.SIGNAL else _delay(settings, line)
+    declared = _declared_signal(container)
+    image_signal = "" if declared else _image_signal(container, image, circumstances)
+    setting = _signal(declared or image_signal, settings, match) if mode is Mode.SIGNAL else _delay(settings, line)
     if match:
         argv, said = _with_flags(argv, match, mode, circumstances, container.name)
         findings += said
@@ -112,14 +108,14 @@ def _argv(container: Container, settings: Settings, image: Image | Unavailable |
     command: Sequence[str] | None = container.command or settings.command
     if command:
         return [*command, *(container.args or ())]
-    if isinstance(image, Unavailable):
+    if isinstance(image, Unavailable) and image.reason is not Reason.COMMAND_UNKNOWN:
         way = f"{annotation_of('command')} says what it runs"
         raise Refused(image.reason, container.name, image.without_asking(way))
-    argv = image_argv(image, container.args or ()) if image else []
+    argv = image_argv(image, container.args or ()) if isinstance(image, Image) else []
     if argv:
         return argv
     raise Refused(
-        Reason.COMMAND_MISSING if image else Reason.COMMAND_UNKNOWN,
+        Reason.COMMAND_MISSING if isinstance(image, Image) else Reason.COMMAND_UNKNOWN,
         container.name,
         f"write the whole command line as command: in the manifest, or what the image runs "
         f'as annotation {annotation_of("command")}: ["program", "argument"]',
@@ -130,13 +126,14 @@ def _mode(
     container: Container, settings: Settings, circumstances: Circumstances, match: Match | None
 ) -> tuple[Mode, Finding]:
     asked = Mode.SIGNAL if settings.mode is Mode.AUTO and settings.stop_signal else settings.mode
-    if circumstances.runs_to_completion:
+    restart_policy = container.restart_policy or circumstances.restart_policy
+    if restart_policy != "Always":
         if asked is Mode.LOOP:
             raise Refused(
                 Reason.ANNOTATION_CONFLICT,
                 container.name,
                 f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but the pod's restartPolicy is "
-                f"{quoted(circumstances.restart_policy)}: it is to run to completion; write signal, or leave it out",
+                f"{quoted(restart_policy)}: it is to run to completion; write signal, or leave it out",
             )
         return Mode.SIGNAL, Finding(Reason.RUN_TO_COMPLETION, container.name)
     if asked is not Mode.AUTO:
@@ -175,16 +172,17 @@ def _image_signal(container: Container, image: Image | Unavailable | None, circu
 
     """
     if not isinstance(image, Image):
-        return circumstances.recorded_signals.get(container.name, "")
+        recorded = circumstances.recorded_signals.get(container.name, "")
+        return recorded if recorded in PASSED_SIGNALS else ""
     name = image_signal(image)
     hook = container.lifecycle and container.lifecycle.pre_stop
     heard = HEARD_SIGNALS if hook and hook.other_than_exec else (*HEARD_SIGNALS, *HEARD_WITH_KILL_FILE)
     if name and name not in heard:
         raise Refused(
-            Reason.STOP_SIGNAL_UNHEARD,
+            Reason.IMAGE_SIGNAL_UNHEARD,
             container.name,
-            f"STOPSIGNAL of the image is {quoted(image.stop_signal)}; the wrapper hears {', '.join(heard)}: build the "
-            f"image with one of these; what only the worker is to get belongs in annotation "
+            f"it is {quoted(image.stop_signal)}; build the image with one of {', '.join(heard)}, or write "
+            f"lifecycle.stopSignal: SIGTERM (Kubernetes 1.33); what only the worker is to get belongs in annotation "
             f"{annotation_of('stop_signal')}",
         )
     return name

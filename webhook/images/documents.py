@@ -83,6 +83,7 @@ class Process(msgspec.Struct, frozen=True, rename="pascal"):
     entrypoint: list[str] | None = None
     cmd: list[str] | None = None
     stop_signal: str | None = None
+    exposed_ports: dict[str, Any] | None = None
     env: list[str] | None = None
     labels: dict[str, str] | None = None
 
@@ -148,7 +149,8 @@ def read_config(body: bytes) -> Config:
     """
     config = _decode(_CONFIG, body, "configuration")
     process = config.process
-    if sum(map(len, [*(process.entrypoint or ()), *(process.cmd or ())])) > LONGEST_COMMAND:
+    # A word takes memory, be it empty.
+    if sum(len(word) + 1 for word in (*(process.entrypoint or ()), *(process.cmd or ()))) > LONGEST_COMMAND:
         raise _invalid(f"its command is longer than {LONGEST_COMMAND // 1024} KiB")
     if len(process.stop_signal or "") > _LONGEST_SIGNAL:
         raise _invalid("its stop signal is none")

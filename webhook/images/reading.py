@@ -45,6 +45,7 @@ async def read_image(registry: Registry, reference: Reference, platform: Platfor
         tuple(process.cmd or ()),
         process.stop_signal or "",
         why_no_shell(found, config, annotations),
+        bool(process.exposed_ports),
         f"{reference.name}@{digest[:_DIGITS]}…",
     )
 

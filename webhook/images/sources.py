@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from webhook.core.images import Images
+from webhook.core.images import Images, Unavailable
 from webhook.core.pod import Pod
+from webhook.core.reasons import Reason
 from webhook.images.options import LookupOptions
 from webhook.images.table import CommandTable
 
@@ -42,20 +45,34 @@ class ImageSources:
     def __init__(self, table: CommandTable, make_registry: Callable[[], Awaitable[Source]] | None) -> None:
         self._table = table
         self._make_registry = make_registry
-        self._registry: Source | None = None
+        self._making: asyncio.Future[Source] | None = None
 
     async def find(self, pod: Pod, names: Sequence[str], namespace: str, seconds: float) -> Images:
         """Return what is known of the images of some of a pod's containers, or why nothing is, within some seconds."""
         images = {container.name: container.image or "" for container in pod.spec.containers}
         known = {name: image for name in names if (image := self._table.find(images[name]))}
         others = [name for name in names if name not in known]
-        if not others or self._make_registry is None:
+        if not others:
             return known
-        if self._registry is None:
-            self._registry = await self._make_registry()
-        return {**known, **await self._registry.find(pod, others, namespace, seconds)}
+        if self._make_registry is None:
+            return {**known, **dict.fromkeys(others, Unavailable(Reason.COMMAND_UNKNOWN))}
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        registry = await self._registry(self._make_registry)
+        return {**known, **await registry.find(pod, others, namespace, until - clock())}
+
+    async def _registry(self, make: Callable[[], Awaitable[Source]]) -> Source:
+        """Return the one client, however many want it while it is made; it shares what it learns among all."""
+        if self._making is None:
+            self._making = asyncio.ensure_future(make())
+        try:
+            return await asyncio.shield(self._making)
+        except Exception:
+            self._making = None
+            raise
 
     async def aclose(self) -> None:
         """End what is under way."""
-        if self._registry is not None:
-            await self._registry.aclose()
+        if self._making is not None:
+            with suppress(Exception):
+                await (await self._making).aclose()

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import msgspec
 
-from webhook.core.images import Image
+from webhook.core.annotations import PASSED_SIGNALS
+from webhook.core.images import Image, image_signal
 
 Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
@@ -21,8 +22,8 @@ class Unusable(ValueError):
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row: a pattern of image names, as pods write them (`*` fits anything), and what such an image runs.
 
-    `command` is the whole command line; in its place, `entrypoint` and `cmd` let a pod's `args` replace the latter, as
-    they do in the image.
+    `command` is what the manifest would say as `command:`, so a pod's `args` come behind it; in its place, `entrypoint`
+    and `cmd` let these take the place of the latter, as they do in the image.
     """
 
     image: str
@@ -67,6 +68,12 @@ def read_table(file: Path) -> CommandTable:
         # Both tomllib's and msgspec's errors are such, and say where.
         raise Unusable(f"{file}: {error}") from None
     for row in table.image:
+        words = (*(row.command or ()), *(row.entrypoint or ()), *row.cmd)
+        if words and not words[0]:
+            raise Unusable(f"{file}: image {row.image!r}: the first word is empty")
+        if row.stop_signal and image_signal(Image(stop_signal=row.stop_signal)) not in PASSED_SIGNALS:
+            heard = ", ".join(PASSED_SIGNALS)
+            raise Unusable(f"{file}: image {row.image!r}: stop_signal is {row.stop_signal!r}; write one of {heard}")
         if bool(row.command) == bool(row.entrypoint or row.cmd):
             raise Unusable(f"{file}: image {row.image!r}: write either command, or entrypoint and cmd")
     return CommandTable(table.image)

@@ -1,4 +1,4 @@
-"""The time that the API server waits for an answer, which it tells in the URL, and what of it is left."""
+"""The time that the API server waits for an answer, which it tells in the URL, less what the answer's way takes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _TIMEOUT = re.compile(rb"(?:^|&)timeout=(\d{1,6}(?:\.\d{1,9})?)(ms|s|m)(?:&|$)")
 _UNITS = {b"ms": 0.001, b"s": 1.0, b"m": 60.0}
 
 
-def seconds_left(query: bytes, spent: float) -> float:
-    """Return how many seconds a look-up may take, when some have been spent on the request already; 0 at least."""
+def seconds_to_answer(query: bytes) -> float:
+    """Return how many seconds after a request's begin its answer must be there."""
     match = _TIMEOUT.search(query)
     timeout = float(match[1]) * _UNITS[match[2]] if match else DEFAULT_SECONDS
-    return max(timeout - max(timeout * _MARGIN, _LEAST_MARGIN) - spent, 0.0)
+    return max(timeout - max(timeout * _MARGIN, _LEAST_MARGIN), 0.0)

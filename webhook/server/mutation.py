@@ -11,14 +11,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from webhook.core.decision import Policy
+from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.sources import Source
 from webhook.server import review as admission
-from webhook.server.deadline import seconds_left
+from webhook.server.deadline import seconds_to_answer
 from webhook.server.errors import JSON, error_response
 from webhook.server.logs import LOGGER
 from webhook.server.options import Limits
 from webhook.server.record import Record
+from webhook.server.review import Verdict
 from webhook.server.verdicts import Verdicts
 
 PATH = "/mutate"
@@ -72,10 +74,8 @@ class Mutation:
             started = self._clock()
             request = self._read(body)
             verdict = self._verdicts.on(request)
-            if verdict.ask and self._images:
-                seconds = seconds_left(scope["query_string"], started - begun)
-                images = await self._images.find(request.object, verdict.ask, request.namespace, seconds)
-                verdict = admission.review(request, self._policy, images)
+            if verdict.ask:
+                verdict = await self._with_images(request, verdict, begun + seconds_to_answer(scope["query_string"]))
             content = admission.answer(request, verdict)
             self._record.add(request, verdict, self._clock() - started)
         except Rejected as rejected:
@@ -93,6 +93,15 @@ class Mutation:
         headers = [(b"content-length", b"%d" % len(content)), (b"content-type", _JSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _with_images(self, request: admission.Request, verdict: Verdict, until: float) -> Verdict:
+        """Learn what the verdict hangs on, and review again; what was learned may make others wanted."""
+        images: dict[str, Image | Unavailable] = {}
+        while self._images and verdict.ask:
+            seconds = max(until - self._clock(), 0.0)
+            images |= await self._images.find(request.object, verdict.ask, request.namespace, seconds)
+            verdict = admission.review(request, self._policy, images)
+        return verdict
 
     def _read(self, body: bytes) -> admission.Request:
         try:
