@@ -239,7 +239,7 @@ def _write_bundle(room: Path, spec: ContainerSpec, cgroup: str) -> None:
         "hostname": spec.hostname,
         "root": {"path": str(root), "readonly": spec.read_only_root},
         "process": _process(spec),
-        "mounts": [*_KERNEL_MOUNTS, *map(_bind, (*machine, *spec.mounts))],
+        "mounts": [*_KERNEL_MOUNTS, *map(_bind, sorted((*machine, *spec.mounts), key=_depth))],
         "linux": {
             "cgroupsPath": f"/{cgroup}",
             "namespaces": [
@@ -292,6 +292,14 @@ def _machine() -> tuple[Mount, ...]:
     if not any(python.is_relative_to(folder) for folder in folders):
         folders.append(python)
     return tuple(Mount(folder, str(folder), read_only=True) for folder in folders)
+
+
+def _depth(mount: Mount) -> int:
+    """Return how deep a mount is: what is mounted at /tmp must not hide what is mounted below it.
+
+    https://github.com/containerd/containerd/blob/main/internal/cri/opts/spec_linux_opts.go (orderedMounts)
+    """
+    return mount.target.rstrip("/").count("/")
 
 
 def _bind(mount: Mount) -> dict[str, Any]:
