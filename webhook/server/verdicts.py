@@ -37,13 +37,18 @@ class Verdicts:
         if not isinstance(pod, Pod) or reviewed_elsewhere(request):
             return review(request, self._policy)
         alike = _alike(pod)
-        verdict = self._known.pop(alike, None) or review(request, self._policy)
+        known = self._known.pop(alike, None)
+        if known is not None:
+            # Behind all others: the first one is that which nobody has asked for the longest.
+            self._known[alike] = known
+            return known
+        verdict = review(request, self._policy)
         if not verdict.ask:
             self._remember(alike, verdict)
         return verdict
 
     def _remember(self, alike: bytes, verdict: Verdict) -> None:
-        """Put a verdict behind all others, so that the first one is that which nobody has asked for the longest."""
+        """Put a verdict behind all others, in place of the first one where they are too many."""
         if len(alike) + len(verdict.behind_uid) > LARGEST:
             return
         if len(self._known) >= MOST:
