@@ -1,7 +1,7 @@
 """The fields of a pod that decisions and patches read, typed and validated; all other fields stay unread and untouched.
 
-Where a patch may write, UNSET tells a field that is not there from one that is null. Both are false. What is not there is not
-written either (omit_defaults) where pods are compared with each other, which takes 1.5 µs in place of 2.
+Where a patch may write, UNSET tells a field that is not there from one that is null. Both are false. Where pods are
+compared as text, what is not there is left out (omit_defaults): 1.5 µs in place of 2.
 """
 
 from __future__ import annotations
