@@ -14,15 +14,16 @@ from typing import Any
 from benchmarks.effort import Effort
 from benchmarks.places import BENCH, SERVER_CORE
 from benchmarks.processes import usage
-from webhook.core.wrapping import MARKER, WORKER_SCRIPT
+from webhook.core.scripts import LOOP, parent
+from webhook.core.wrapping import MARKER
 
 SECONDS = 2.0
 WATCHED = 3.0
 SHELLS = ("dash", "bash", "busybox")
 MESSAGE = ("dash", "-c", 'echo >>"$0"')
 """One message: a process that starts, leaves a byte behind, and exits."""
-SCRIPT = WORKER_SCRIPT.replace("$$", "$")
-"""As the kubelet hands it to the shell, which has undone its own expansion."""
+SCRIPTS = {"loop": (LOOP, "0"), "parent": (parent(looks=False), "30;;;;0;")}
+"""The scripts, and the settings with which each is run."""
 BARE = 'while [ ! -e "$0" ]; do "$@" || exit; done'
 
 
@@ -34,10 +35,16 @@ def measure_wrapper(effort: Effort) -> dict[str, Any]:
         bare, wrapped = [], []
         for _ in range(effort.wrapper_rounds):
             bare.append(_milliseconds_per_message([*command, BARE, "{folder}/kill_me"]))
-            wrapped.append(_milliseconds_per_message([*command, SCRIPT, MARKER, "{folder}", "loop", "0"]))
+            wrapped.append(_milliseconds_per_message([*command, *_ours("loop", "{folder}")]))
         shells[shell] = {"bare": median(bare), "wrapped": median(wrapped)}
-    waiting = {mode: _while_waiting(mode, setting) for mode, setting in (("loop", "0"), ("signal", "TERM"))}
+    waiting = {name: _while_waiting(name) for name in SCRIPTS}
     return {"shells": shells, "waiting": waiting}
+
+
+def _ours(name: str, folder: str) -> list[str]:
+    """Return script, marker, folder and settings, past the kubelet's expansion."""
+    script, settings = SCRIPTS[name]
+    return [script.replace("$$", "$"), MARKER, folder, settings]
 
 
 def _milliseconds_per_message(loop: list[str]) -> float:
@@ -61,11 +68,12 @@ def _milliseconds_per_message(loop: list[str]) -> float:
     return seconds / messages * 1000
 
 
-def _while_waiting(mode: str, setting: str) -> dict[str, float]:
+def _while_waiting(name: str) -> dict[str, float]:
     """Return the processor time of the wrapper's own process, in milliseconds, and its wake-ups, in some seconds."""
     folder = _folder()
-    command = ["dash", "-c", SCRIPT, MARKER, str(folder), mode, setting, "sleep", "600"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # where it says that its worker was terminated
+    command = ["dash", "-c", *_ours(name, str(folder)), "sleep", "600"]
+    # Where it says that its worker was terminated. In a session of its own: the worker is not its child.
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         time.sleep(0.5)
         before = usage(process.pid)
@@ -73,14 +81,9 @@ def _while_waiting(mode: str, setting: str) -> dict[str, float]:
         used = usage(process.pid).since(before)
     finally:
         (folder / "kill_me").touch()
-        for child in _children(process.pid):
-            os.kill(child, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
     return {"seconds": WATCHED, "processor": used.processor * 1000, "wake_ups": used.waits}
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _folder() -> Path:

@@ -27,7 +27,7 @@ from webhook.cli.manifests import Template
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
-from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
+from webhook.core.scripts import LOOP, sidecar_hook, worker_hook
 
 ROOT = Path(__file__).parent.parent
 SYMFONY = ROOT / "demo" / "symfony" / "bin" / "console"
@@ -37,9 +37,13 @@ SYMFONY_FILES = [
     for component in ("Messenger", "Console", "EventDispatcher")
 ]
 SCRIPTS = {
-    WORKER_SCRIPT: "webhook/shell/worker.sh",
-    WORKER_HOOK_SCRIPT: "webhook/shell/worker-prestop.sh",
-    SIDECAR_HOOK_SCRIPT: "webhook/shell/sidecar-prestop.sh",
+    LOOP: "webhook/shell/loop.sh",
+    **{
+        worker_hook("listen", holds=holds, chained=chained): "webhook/shell/hook-*.sh"
+        for holds in (False, True)
+        for chained in (False, True)
+    },
+    **{sidecar_hook(chained=chained): "webhook/shell/sidecar-prestop.sh" for chained in (False, True)},
 }
 COLOURS = {"worker": "yellow", "sidecar": "cyan", "kubelet": "magenta"}
 

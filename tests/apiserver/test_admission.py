@@ -150,14 +150,14 @@ def test_warnings_arrive(cluster: ControlPlane) -> None:
     pod = worker()
     pod["spec"]["containers"][0]["command"] = ["sh", "-c", "php bin/console messenger:consume async"]
     response = cluster.create_pod("workers", pod)
-    assert "flags-missing: worker: " in response.headers["warning"]
+    assert "loop-impossible: worker: " in response.headers["warning"]
 
 
 def test_a_container_that_another_webhook_adds_later_gets_what_it_lacks(cluster: ControlPlane) -> None:
     pod = stored(cluster.create_pod(APPENDED_NAMESPACE, worker()))
     late = next(container for container in pod["spec"]["containers"] if container["name"] == "late")
     assert VOLUME in [mount["name"] for mount in late["volumeMounts"]]
-    assert late["lifecycle"]["preStop"]["exec"]["command"][3:] == ["graceful-worker", "/graceful-worker/worker"]
+    assert late["lifecycle"]["preStop"]["exec"]["command"][3:] == ["graceful-worker", "", "/graceful-worker/worker"]
 
 
 def test_sidecars_become_native_ones_that_of_another_webhook_too(cluster: ControlPlane) -> None:

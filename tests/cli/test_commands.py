@@ -13,7 +13,7 @@ from webhook import __version__
 from webhook.cli.commands import main
 
 MANIFESTS = Path(__file__).parent / "manifests"
-ALL = ["several.yaml", "list.json", "rollout.yaml"]
+ALL = ["several.yaml", "list.json", "rollout.yaml", "jobs.yaml"]
 
 
 def run(*arguments: str, standard_input: str | None = None, **environment: str) -> Result:
@@ -50,7 +50,6 @@ def test_inject_keeps_comments_order_and_untouched_lines() -> None:
     assert set(before) - set(kept) == {
         "      labels: {app: worker, graceful-worker: enabled}",
         '        command: ["php", "bin/console", "messenger:consume", "async"]',
-        "            command: [python3, report.py]",
     }
 
 
@@ -110,6 +109,21 @@ def test_a_grace_period_that_is_no_duration_is_a_usage_error() -> None:
     assert "1h30m" in result.stderr
 
 
+def test_the_resources_of_the_brought_shell_can_be_set() -> None:
+    text = (MANIFESTS / "rollout.yaml").read_text()
+    asking = text.replace("    spec:", "    metadata: {annotations: {graceful-worker/shell: injected}}\n    spec:")
+    options = ["--shell-cpu", "100m", "--shell-memory", "0.5Gi"]
+    injected = run("inject", "-f", "-", *options, standard_input=asking).stdout
+    assert injected.count("cpu: 100m") == injected.count("memory: 0.5Gi") == 2
+
+
+@pytest.mark.parametrize("amount", ["", "0", "-1", "50 m", "1e3", "much", "50mi"])
+def test_what_is_no_amount_of_a_resource_is_a_usage_error(amount: str) -> None:
+    result = on("rollout.yaml", "inject", "--shell-memory", amount)
+    assert result.exit_code == 2
+    assert "16Mi" in result.stderr
+
+
 @pytest.mark.parametrize(("manifest", "code"), [("several.yaml", 1), ("refused.yaml", 2), ("broken.yaml", 2)])
 def test_diff_ends_with_1_for_changes_and_2_for_errors(manifest: str, code: int) -> None:
     assert on(manifest, "diff").exit_code == code
@@ -148,6 +162,46 @@ def test_explain_of_a_refused_pod_ends_with_1() -> None:
 def test_a_file_without_pods_passes_through_unchanged() -> None:
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
     assert run("inject", "-f", "-", standard_input=text).stdout == text
+
+
+@pytest.mark.parametrize("command", ["inject", "diff"])
+def test_an_object_without_a_pod_template_is_told_of(command: str) -> None:
+    text = "kind: ConfigMap\n---\nkind: RayCluster\nmetadata: {name: a}\n---\nkind: List\nitems: [{kind: Service}]\n"
+    lines = run(command, "-f", "-", standard_input=text).stderr.splitlines()
+    titles = ("-, document 1, ConfigMap: ", "-, document 2, RayCluster a: ", "-, document 3, Service: ")
+    assert [line.startswith(title) for line, title in zip(lines, titles, strict=True)] == [True] * 3
+    assert all("spec.template" in line for line in lines)
+
+
+def test_explain_tells_of_an_object_without_a_pod_template() -> None:
+    text = (MANIFESTS / "rollout.yaml").read_text() + "---\nkind: RayCluster\nmetadata: {name: a}\n"
+    assert "-, document 2, RayCluster a" in run("explain", "-f", "-", standard_input=text).stdout
+
+
+def test_of_objects_with_a_pod_template_nothing_is_told() -> None:
+    assert "no pod template" not in on("rollout.yaml", "inject").stderr
+
+
+@pytest.mark.parametrize("command", ["inject", "uninject", "diff", "explain"])
+@pytest.mark.parametrize(
+    "text", ["{{- if .Values.a }}\nkind: Pod\n{{- end }}\n", "kind: Pod\nmetadata:\n  name: {{ .Release.Name }}\n"]
+)
+def test_a_helm_template_is_to_be_rendered_first(command: str, text: str) -> None:
+    result = run(command, "-f", "-", standard_input=text)
+    assert result.exit_code in (1, 2)
+    assert result.stdout == ""
+    assert "this is a Helm template; render it first: helm template" in result.stderr
+
+
+def test_what_makes_jobs_makes_pods_that_run_to_completion() -> None:
+    text = on("jobs.yaml", "explain").stdout
+    assert text.count("[run-to-completion]") == 3
+
+
+def test_no_restart_policy_is_written_where_there_was_none() -> None:
+    injected = on("jobs.yaml", "inject").stdout
+    assert injected.count("restartPolicy") == (MANIFESTS / "jobs.yaml").read_text().count("restartPolicy") == 1
+    assert run("inject", "-f", "-", standard_input=injected).stdout == injected
 
 
 @pytest.mark.parametrize("command", ["inject", "uninject", "explain"])

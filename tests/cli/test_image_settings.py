@@ -53,10 +53,11 @@ def test_a_command_in_the_manifest_needs_no_registry(pod: Path) -> None:
     assert "protected" in result.output
 
 
-def test_what_only_an_image_says_is_refused_where_its_registry_may_not_be_asked(pod: Path) -> None:
+def test_a_pod_is_protected_as_unknown_where_its_registry_may_not_be_asked(pod: Path) -> None:
     pod.write_text(
         "kind: Pod\nmetadata: {labels: {graceful-worker: enabled}}\nspec: {containers: [{name: a, image: b}]}\n"
     )
     result = explain(pod, "--registry-host", "nothing.invalid")
-    assert result.exit_code == 1
-    assert "[image-host-forbidden]" in result.output
+    assert result.exit_code == 0
+    assert "image-host-forbidden" in result.output
+    assert "[image-unknown]" in result.output

@@ -50,3 +50,15 @@ def read_install_refusal() -> str:
     if os.environ.get("E2E_INSTALL") != "yes":
         return "the installation in the cluster is left as it is: E2E_INSTALL is not yes"
     return ""
+
+
+def read_harm_images() -> tuple[str, str]:
+    """Return the image with Python, and that of busybox; empty where the environment says nothing."""
+    return os.environ.get("E2E_PYTHON", ""), os.environ.get("E2E_BUSYBOX", "")
+
+
+def read_harm_refusal() -> str:
+    """Say why pods are not compared with their unpatched selves; empty where they are."""
+    if not os.environ.get("KUBECONFIG"):
+        return "no cluster: KUBECONFIG is not set"
+    return "" if os.environ.get("E2E_PYTHON") else "no image: set E2E_PYTHON"

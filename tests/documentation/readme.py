@@ -11,18 +11,19 @@ import sys
 from pathlib import Path
 
 from tests.inspection.cases import Case
+from webhook.core import scripts
 from webhook.core.annotations import ANNOTATIONS, Mode
 from webhook.core.frameworks import TABLE, Framework
-from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
 PROOF = ROOT / "docs" / "proof.md"
 EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
-    "worker.sh": WORKER_SCRIPT,
-    "worker-prestop.sh": WORKER_HOOK_SCRIPT,
-    "sidecar-prestop.sh": SIDECAR_HOOK_SCRIPT,
+    "the loop": scripts.LOOP,
+    "the worker's hook": scripts.worker_hook("listen", holds=True, chained=False),
+    "the sidecar's hook": scripts.sidecar_hook(chained=False),
+    "the sidecar's hook, before another": scripts.sidecar_hook(chained=True),
 }
 _PART = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -14,25 +14,43 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from webhook import __version__
+from webhook.core import scripts
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.decision import Policy
 from webhook.core.images import Image, Images, Unavailable
 from webhook.core.injection import Injection, inject
 from webhook.core.reasons import Finding, Kind
 from webhook.core.shells import DEFAULT_IMAGE
-from webhook.core.wrapping import BRING_SHELL_SCRIPT, SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT
 
 FOLDER = Path(__file__).parent
 LINE = 100
 _POD = ".pod.yaml"
+
+
+def _worker_hooks() -> dict[str, str]:
+    """Name the hooks of workers by what they do."""
+    hooks = {}
+    for action in ("listen", "send", "stay", ""):
+        for holds in (False, True):
+            for chained in (False, True):
+                words = [action, "hold" * holds, "chained" * chained]
+                name = " ".join(["worker-hook", *filter(None, words)])
+                hooks[f"<{name}>"] = scripts.worker_hook(action, holds=holds, chained=chained)
+    return hooks
+
+
 _PLACEHOLDERS = {
-    "<worker.sh>": WORKER_SCRIPT,
-    "<worker-prestop.sh>": WORKER_HOOK_SCRIPT,
-    "<sidecar-prestop.sh>": SIDECAR_HOOK_SCRIPT,
-    "<bring-shell.sh>": BRING_SHELL_SCRIPT,
+    # The first name of a text counts, where two are alike.
+    "<loop>": scripts.LOOP,
+    "<parent>": scripts.parent(looks=False),
+    "<parent that looks>": scripts.parent(looks=True),
+    "<sidecar-hook>": scripts.sidecar_hook(chained=False),
+    "<sidecar-hook chained>": scripts.sidecar_hook(chained=True),
+    "<bring-shell>": scripts.BRING_SHELL,
     "<shell-image>": DEFAULT_IMAGE,
+    **_worker_hooks(),
 }
-_SHORT = {text: name for name, text in _PLACEHOLDERS.items()}
+_SHORT = {text: name for name, text in reversed(_PLACEHOLDERS.items())}
 _VERSION = "<version>"
 
 

@@ -22,12 +22,12 @@ _BUSYBOXES = (UNPACKED / "bin" / "busybox", UNPACKED / "usr" / "bin" / "busybox"
 @cache
 def busybox_refusal() -> str:
     """Say why there is no image of a static busybox on this machine; empty where there is one."""
-    return "" if _static_busybox() else f"no static busybox in {UNPACKED}: make busybox-static"
+    return "" if static_busybox() else f"no static busybox in {UNPACKED}: make busybox-static"
 
 
 def busybox_image(root: Path, names: Iterable[str]) -> Image:
     """Make an image that has a static busybox as /bin/busybox, and links of some names to it."""
-    busybox = _static_busybox()
+    busybox = static_busybox()
     assert busybox, busybox_refusal()
     folder = root / "bin"
     folder.mkdir(parents=True)
@@ -64,7 +64,8 @@ def _compile(source: Path, program: Path) -> subprocess.CompletedProcess[str]:
 
 
 @cache
-def _static_busybox() -> Path | None:
+def static_busybox() -> Path | None:
+    """Return the path of a static busybox; None where there is none."""
     return next((path for path in _BUSYBOXES if path.is_file() and _is_static(path)), None)
 
 

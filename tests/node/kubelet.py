@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.node.runtime import Container, ContainerSpec, NotStarted
-from tests.node.specification import Json, PodSpecification, hook_of, is_native_sidecar, stop_signal
+from tests.node.specification import Json, PodSpecification, hook_of, is_native_sidecar
 
 BACK_OFF = 10.0
 """Seconds before the second restart; each one after it waits twice as long, up to MAX_BACK_OFF."""
@@ -323,7 +323,7 @@ class RunningPod:
         if not instance.running:
             return
         self._note(state.name, "stop signal")
-        instance.signal(stop_signal(state.spec))
+        instance.signal(self._specification.stop_signal(state.spec))
         if not instance.wait(left):
             self._note(state.name, "killed: the grace period is over")
             instance.kill()

@@ -47,7 +47,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Image:
-    """What an image brings: files, environment, working directory.
+    """What an image brings: files, environment, working directory, the signal that ends it (empty: TERM).
 
     `root` is a folder that is the whole root file system; without one it is this machine's programs, with the mounts
     above them.
@@ -57,6 +57,7 @@ class Image:
     environment: Mapping[str, str] = field(default_factory=dict)
     working_directory: str = "/"
     root: Path | None = None
+    stop_signal: str = ""
 
 
 @dataclass(frozen=True)

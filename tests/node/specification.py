@@ -83,6 +83,11 @@ class PodSpecification:
             root=image.root,
         )
 
+    def stop_signal(self, container: Json) -> signal.Signals:
+        """Return what the runtime sends to end a container: what the pod says, else its image, else TERM."""
+        image = self.images.get(container.get("image", ""), self.image)
+        return signal.Signals[(container.get("lifecycle") or {}).get("stopSignal") or image.stop_signal or "SIGTERM"]
+
     def _environment(self, container: Json, image: Image) -> dict[str, str]:
         """Merge the image's variables, those of Services, and the container's, which may refer to those before them.
 
@@ -122,11 +127,6 @@ class PodSpecification:
 def is_native_sidecar(container: Json) -> bool:
     """Tell whether an init container runs beside the others: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/."""
     return container.get("restartPolicy") == "Always"
-
-
-def stop_signal(container: Json) -> signal.Signals:
-    """Return what the kubelet sends to end a container."""
-    return signal.Signals[(container.get("lifecycle") or {}).get("stopSignal", "SIGTERM")]
 
 
 def hook_of(container: Json) -> Json | None:

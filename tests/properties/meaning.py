@@ -18,20 +18,18 @@ from webhook.core.annotations import (
 )
 from webhook.core.decision import EVICTION_ANNOTATIONS, Policy
 from webhook.core.frameworks import TABLE
-from webhook.core.meshes import ISTIO_INJECT, ISTIO_NATIVE, PROXIES
+from webhook.core.meshes import ISTIO_INJECT, ISTIO_NATIVE
 from webhook.core.pod import JsonObject
+from webhook.core.shell_less import shell_less_because
 from webhook.core.shells import CONTAINER, Source
 from webhook.core.wrapping import (
-    AWAITS_CHILD,
     COPIED_SHELL,
     MOUNT_PATH,
     MOUNTED_SHELL,
     SHELL_MOUNT_PATH,
     SHELL_VOLUME,
-    SIDECAR_HOOK_SCRIPT,
     VOLUME,
-    WORKER_HOOK_SCRIPT,
-    WORKER_SCRIPT,
+    find_ours,
 )
 
 PATHS = (MOUNT_PATH, SHELL_MOUNT_PATH)
@@ -109,7 +107,8 @@ def check_grace(before: JsonObject, after: JsonObject, settings: Settings, polic
     given = before["spec"].get("terminationGracePeriodSeconds")
     old = KUBERNETES_GRACE if given is None else given
     grace: int = after["spec"]["terminationGracePeriodSeconds"]
-    assert grace == max(old, settings.grace_period or policy.grace_period)
+    # It stays where a worker may heed nothing, and no parent may stand before it.
+    assert grace in (max(old, settings.grace_period or policy.grace_period), old)
     for was, now in zip(_long_running(before), _long_running(after), strict=True):
         for probe in ("livenessProbe", "startupProbe"):
             if was.get(probe) is not None:
@@ -122,35 +121,38 @@ def check_grace(before: JsonObject, after: JsonObject, settings: Settings, polic
 def check_worker(
     old: JsonObject, new: JsonObject, settings: Settings, status: JsonObject, grace: int, expected: tuple[str, str]
 ) -> None:
-    """Check the wrapper, and that behind it the worker's argv is intact but for the flags that its framework needs."""
-    shell, dash_c, script, marker, folder, mode, setting = new["command"]
-    assert (shell, dash_c, script, marker) == (expected[0], "-c", WORKER_SCRIPT, expected[1])
-    assert (folder, mode) == (f"{MOUNT_PATH}/{new['name']}", status["mode"])
-    if mode == "loop":
-        # A shell string with a loop of its own gets a second between runs.
-        assert setting in (("0", "1") if settings.loop_delay is None else (str(settings.loop_delay),))
+    """Check what stands before the command, and that it is intact but for the flags that its framework needs."""
+    command = new.get("command") or []
+    before = [*(old.get("command") or ()), *(old.get("args") or ())]
+    if find_ours(command):
+        shell, dash_c, _, marker, folder, _ = command[:6]
+        assert (shell, dash_c, marker, folder) == (expected[0], "-c", expected[1], f"{MOUNT_PATH}/{new['name']}")
+        command = command[6:]
+        before = [*(old.get("command") or settings.command or ()), *(old.get("args") or ())]
     else:
-        name = setting.removesuffix(AWAITS_CHILD)
-        assert name == (settings.stop_signal or name)
-    argv = [*(old.get("command") or settings.command or ()), *(old.get("args") or ())]
-    assert new["args"] in _with_flags(argv, status.get("framework"), mode, grace)
+        assert status["mode"] == "signal"
+    assert [*command, *(new.get("args") or ())] in _with_flags(before, status.get("framework"), status["mode"], grace)
 
 
 def _with_flags(argv: list[str], name: str | None, mode: str, grace: int) -> Iterator[list[str]]:
-    """Yield the argv, and every way to insert some of the framework's flags at one place."""
+    """Yield the argv, and every way to insert some of the framework's flags at one place, and to lower others."""
     yield argv
     room = max(grace - 10, 1)
     values = {"grace_seconds": room, "grace_milliseconds": room * 1000}
-    flags = [
-        [word.format(**values) for word in flag.add]
-        for framework in TABLE.framework
-        for flag in framework.flags
-        if framework.name == name and flag.mode.value == mode
-    ]
-    for chosen in (flags, *([flag] for flag in flags)):
-        words = [word for flag in chosen for word in flag]
-        for position in range(1, len(argv) + 1):
-            yield [*argv[:position], *words, *argv[position:]]
+    flags = [flag for row in TABLE.framework for flag in row.flags if row.name == name and flag.mode.value == mode]
+    lowered = argv
+    for flag in flags:
+        if flag.lowers:
+            lowered = [
+                flag.add[0] if word.partition("=")[0] in flag.names and "=" in word else word for word in lowered
+            ]
+    yield lowered
+    added = [[word.format(**values) for word in flag.add] for flag in flags]
+    for chosen in (added, *([words] for words in added)):
+        inserted = [word for words in chosen for word in words]
+        for start in (argv, lowered):
+            for position in range(1, len(start) + 1):
+                yield [*start[:position], *inserted, *start[position:]]
 
 
 def check_hook(
@@ -164,26 +166,31 @@ def check_hook(
         ]
         assert without_probes[0] == without_probes[1]
         return
+    if not is_worker and settings.shell != INJECTED_SHELL and is_shell_less(new):
+        assert new.get("lifecycle") == old.get("lifecycle")
+        return
     assert any(m["name"] == VOLUME and m["mountPath"] == MOUNT_PATH for m in new["volumeMounts"])
     if any(before.get(kind) is not None for kind in KEPT_HOOKS) or (
         not is_worker and settings.shell != INJECTED_SHELL and is_shell_less(new)
     ):
         assert new.get("lifecycle") == old.get("lifecycle")
         return
+    if is_worker and settings.shell == DEFAULT_SHELL and is_shell_less(new):
+        assert new.get("lifecycle") == old.get("lifecycle")
+        return
     command = new["lifecycle"]["preStop"]["exec"]["command"]
-    script = WORKER_HOOK_SCRIPT if is_worker else SIDECAR_HOOK_SCRIPT
-    folders = [new["name"]] if is_worker else workers
     shell, name = brought if is_worker or settings.shell == INJECTED_SHELL else (DEFAULT_SHELL, VOLUME)
-    assert command[:4] == [shell, "-c", script, name]
-    assert sorted(command[4].split(" ")) == sorted(f"{MOUNT_PATH}/{name}" for name in folders)
-    assert command[5:] == ((before.get("exec") or {}).get("command") or [])
+    assert [command[0], command[1], command[3]] == [shell, "-c", name]
+    if is_worker:
+        assert command[4] == f"{MOUNT_PATH}/{new['name']}"
+    else:
+        assert command[4] in ("", f"{MOUNT_PATH}/{new['name']}")
+        assert sorted(command[5].split(" ")) == sorted(f"{MOUNT_PATH}/{name}" for name in workers)
+    assert command[6:] == ((before.get("exec") or {}).get("command") or [])
 
 
 def is_shell_less(container: JsonObject) -> bool:
-    return any(
-        proxy.container in ("", container["name"]) and proxy.image in (container.get("image") or "")
-        for proxy in PROXIES
-    )
+    return bool(shell_less_because(container.get("image") or "", container["name"]))
 
 
 def annotations_of(pod: JsonObject) -> dict[str, str]:

@@ -13,18 +13,8 @@ from hypothesis import strategies as st
 
 from webhook.core.command_line import SHELLS
 from webhook.core.frameworks import TABLE, find_framework
-from webhook.core.wrapping import (
-    SIDECAR_HOOK_SCRIPT,
-    WORKER_HOOK_SCRIPT,
-    WORKER_SCRIPT,
-    chained_hook,
-    is_wrapped,
-    keep_from_expansion,
-    sidecar_hook,
-    worker_hook,
-    wrap,
-    wrapped_argv,
-)
+from webhook.core.scripts import keep_from_expansion
+from webhook.core.wrapping import is_wrapped, loop, own_words, put_before, sidecar_hook, worker_hook
 
 from .pods import argvs, plain_argvs
 
@@ -88,7 +78,7 @@ def _seconds(argv: list[str]) -> float:
 
 @given(st.sampled_from(sorted(SHELLS)), st.lists(words, min_size=1, max_size=4).filter(lambda command: command[0]))
 def test_quoted_words_are_read_as_the_shell_reads_them(shell: str, command: list[str]) -> None:
-    known = ["celery", *command, "worker"]
+    known = ["celery", "worker", *command]
     for script in (
         shlex.join(known),
         f"cd /app && {shlex.join(known)}",
@@ -113,17 +103,21 @@ def test_command_behind_launchers_is_the_same_command(argv: list[str]) -> None:
 
 @given(argvs, plain_argvs | st.just(["/vault/vault-env"]))
 def test_wrapped_argv_is_found_again(argv: list[str], tool: list[str]) -> None:
-    wrapped = wrap("/bin/sh", "worker", "loop", "0", argv)
-    whole = [*tool, *wrapped.command, *wrapped.args]
-    assert wrapped_argv([*wrapped.command, *wrapped.args]) == argv
-    assert wrapped_argv(whole) == argv
+    wrapped = put_before(argv, loop("/bin/sh", "worker", 0))
+    assert own_words(wrapped) == argv
+    assert own_words([*tool, *wrapped]) == argv
+    assert put_before([*tool, *wrapped], loop("/bin/sh", "worker", 1)) == [*tool, *loop("/bin/sh", "worker", 1), *argv]
     assert not is_wrapped([*argv, *tool])
 
 
 @given(st.lists(st.text(), max_size=5), st.lists(st.sampled_from(["worker", "a"]), min_size=1, unique=True))
 def test_chained_hook_is_found_again(hook: list[str], workers: list[str]) -> None:
-    assert chained_hook(worker_hook("/bin/sh", "worker", hook)) == hook
-    assert chained_hook(sidecar_hook("/bin/sh", workers, hook)) == hook
+    chained = bool(hook)
+    for ours in (
+        worker_hook("/bin/sh", "worker", "listen 15 0", holds=True, chained=chained),
+        sidecar_hook("/bin/sh", "", workers, chained=chained),
+    ):
+        assert own_words(put_before(hook, ours)) == hook
 
 
 def expand(text: str, variables: dict[str, str]) -> str:
@@ -166,13 +160,6 @@ def test_kept_text_survives_the_expansion(text: str) -> None:
     assert expand(keep_from_expansion(text), {"A": "1", "": "2", "x": "3"}) == text
 
 
-def test_scripts_survive_the_expansion() -> None:
-    """In commands scripts are expanded, in hooks they are not; outside of ASCII the kubelet's expansion is faulty."""
-    assert keep_from_expansion(expand(WORKER_SCRIPT, {})) == WORKER_SCRIPT
-    assert all(script.isascii() for script in (WORKER_SCRIPT, WORKER_HOOK_SCRIPT, SIDECAR_HOOK_SCRIPT))
-    assert all("$$(" not in script for script in (WORKER_HOOK_SCRIPT, SIDECAR_HOOK_SCRIPT))
-
-
 def test_no_launcher_is_a_worker() -> None:
-    names = {name for launcher in TABLE.launcher for name in launcher.names}
+    names = {name for launcher in TABLE.launcher if not launcher.word for name in launcher.names}
     assert names.isdisjoint(command.split()[0] for framework in TABLE.framework for command in framework.commands)

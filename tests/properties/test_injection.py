@@ -18,6 +18,7 @@ from webhook.core.pod import JsonObject
 from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
 from webhook.core.restoring import restore
 from webhook.core.shells import Source
+from webhook.core.wrapping import is_wrapped
 
 from .meaning import annotations_of, check
 from .pods import added_later, mounts_of, pods, policies
@@ -105,8 +106,8 @@ def test_command_wrapped_in_between_is_not_wrapped_again(pod: JsonObject, policy
     first, after = protected(pod, policy)
     workers = {worker.name for worker in first.decision.plan.workers} if first.decision.plan else set()
     for container in after["spec"]["containers"]:
-        if container["name"] in workers:
-            container["args"] = [*container["command"], *container["args"]]
+        if container["name"] in workers and is_wrapped(container.get("command") or ()):
+            container["args"] = [*container["command"], *(container.get("args") or ())]
             container["command"] = tool
     second, same = injected(after, policy)
     assert same == after

@@ -52,6 +52,7 @@ def test_what_is_no_duration_is_none(text: str) -> None:
     assert text.isascii()
     assert text[0].isdigit()
     assert set(text) <= set("0123456789dhms")
+    assert text.isdigit() or text[-1] in "dhms"
     assert 0 <= seconds <= LONGEST_DURATION
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from . import measurements
 from .measurements import MEASURED, Measure
-from .pods import SHELLS, STOP_SIGNALS, Pod, Setting, refusal
+from .pods import SHELLS, STOP_SIGNALS, USUAL_SHELLS, Pod, Setting, refusal
 
 
 def find_shell(name: str, links: Path) -> str | None:
@@ -84,10 +84,14 @@ def plain_pod(shell: str, links: Path) -> Iterator[Pod]:
 
 @pytest.fixture
 def pods(links: Path) -> Iterator[list[Pod]]:
-    """All pods at once, for behaviour that takes its time: one for every shell and setting that this machine has."""
+    """All pods at once, for behaviour that takes its time: one for every shell that this machine has.
+
+    The shells of most images are there in both settings, the others once.
+    """
     shells = [shell for shell, (program, _) in SHELLS.items() if shutil.which(program)]
     settings = [setting for setting in Setting if not refusal(setting)]
-    pods = [make_pod(shell, setting, links) for shell in shells for setting in settings]
+    both = {shell: settings if shell in USUAL_SHELLS else settings[-1:] for shell in shells}
+    pods = [make_pod(shell, setting, links) for shell in shells for setting in both[shell]]
     yield pods
     for pod in pods:
         pod.remove()
@@ -112,17 +116,5 @@ def measure(record_property: Callable[[str, object], None]) -> Measure:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: waits for seconds of real time")
     if not config.pluginmanager.is_registered(measurements):
         config.pluginmanager.register(measurements)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread this folder's slow tests over its first half, so that pytest-xdist starts them early and apart."""
-    places = [place for place, item in enumerate(items) if item.path.parent == Path(__file__).parent]
-    slow = [items[place] for place in places if items[place].get_closest_marker("slow")]
-    order = [items[place] for place in places if not items[place].get_closest_marker("slow")]
-    for index, item in enumerate(slow):
-        order.insert(index * len(places) // (2 * len(slow)), item)
-    for place, item in zip(places, order, strict=True):
-        items[place] = item

@@ -7,6 +7,7 @@ import functools
 import inspect
 import os
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -23,15 +24,9 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.node.expansion import expand_all
-from webhook.core.wrapping import (
-    BRING_SHELL_SCRIPT,
-    COPIED_SHELL,
-    MARKER,
-    MOUNT_PATH,
-    sidecar_hook,
-    worker_hook,
-    wrap,
-)
+from webhook.core import wrapping
+from webhook.core.scripts import BRING_SHELL
+from webhook.core.wrapping import COPIED_SHELL, MARKER, MOUNT_PATH, SIGNALS
 
 WORKERS = Path(__file__).with_name("workers")
 PYTHON = (os.path.realpath(sys.executable), "-I", "-S")
@@ -47,17 +42,22 @@ SHELLS = {
     "yash": ("yash", "yash"),
 }
 """Names in the tests: the program that is a shell, and the name by which it is called."""
+USUAL_SHELLS = frozenset({"dash", "busybox", "bash"})
 BROUGHT = "brought"
 """The shell that an init container has copied into the volume, with the programs that the scripts need."""
+PAUSE = ("/bin/sh", "-c", '"$@"; exit "$?"', "pause")
+"""Process 1 of a PID namespace that containers share."""
 LONG = 15.0
 """Seconds that no step takes, however slow the machine: the end of all patience."""
+GRACE = 600
+"""Seconds that the pod's own grace period has where a test does not say otherwise: as good as for ever."""
 
 _T = TypeVar("_T")
 _NO_FORK = threading.Lock()
 """Held while a program is written: a process that is forked meanwhile has it open, and nobody can execute it."""
 
 
-def until(what: str, condition: Callable[[], _T], within: float = LONG, poll: float = 0.004) -> _T:
+def until(what: str, condition: Callable[[], _T], within: float = LONG, poll: float = 0.01) -> _T:
     """Wait until a condition holds, and return what it returned."""
     end = time.monotonic() + within
     while not (result := condition()):
@@ -77,6 +77,19 @@ def stays(what: str, condition: Callable[[], object], seconds: float = 0.15) -> 
 
 def number(name: str) -> int:
     return signal.Signals[f"SIG{name}"].value
+
+
+def need(program: str) -> str:
+    """Return the path of a program; without it the test is skipped."""
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+def now() -> int:
+    """Return the time as the scripts write it down: tenths of a second since the node was started."""
+    return int(float(Path("/proc/uptime").read_text().split()[0]) * 10)
 
 
 def signal_sets(pid: int) -> dict[str, int]:
@@ -161,6 +174,14 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 self.pidfd = os.pidfd_open(self.pid)
 
+    def become(self, pid: int) -> None:
+        """Stand for another process of the namespace, if it is still there."""
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(pid)
+            if self.pidfd != self.leader:
+                os.close(self.pidfd)
+            self.pid, self.pidfd = pid, pidfd
+
     def signal(self, name: str) -> None:
         """Signal this process alone, from outside, as the runtime does it."""
         with contextlib.suppress(ProcessLookupError):
@@ -200,15 +221,43 @@ class Process:
             texts.append(text)
         return texts[0], texts[1]
 
-    def left_over(self) -> list[int]:
-        """Return what runs on of the started process's group."""
-        found = []
+    def members(self) -> Iterator[tuple[int, list[str]]]:
+        """Go through what runs of the started process's session: numbers and command lines."""
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
-                if int(group) == self.popen.pid and state != "Z":
-                    found.append(int(stat.parent.name))
+                state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+                if int(session) == self.popen.pid and state != "Z":
+                    line = stat.with_name("cmdline").read_text(errors="replace")
+                    yield int(stat.parent.name), line.split("\0")[:-1]
+
+    def find(self, text: str) -> int | None:
+        """Return the process that has a text in its command line and is none of ours."""
+        for pid, words in sorted(self.members()):
+            is_ours = any(word.endswith(MARKER) for word in words)
+            if not is_ours and any(text in word for word in words) and words[0] != "env":
+                return pid
+        return None
+
+    def worker(self, text: str) -> int:
+        """Return the process that has a text in its command line, as soon as there is one."""
+        found = until(f"a process with {text} in its command line", lambda: self.find(text), poll=0.02)
+        assert found
         return found
+
+    def processor_seconds(self) -> float:
+        """Return the processor time of the first process, and of all that it has waited for."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+    def our_shells(self, at_least: int) -> list[int]:
+        """Return the shells of ours behind the first process, as soon as there are so many."""
+
+        def found() -> list[int]:
+            members = ((pid, words) for pid, words in self.members() if pid not in {self.pid, self.popen.pid})
+            return sorted(pid for pid, words in members if any(word.endswith(MARKER) for word in words))
+
+        until("our shells", lambda: len(found()) >= at_least, poll=0.02)
+        return found()
 
     @property
     def seconds(self) -> float:
@@ -289,6 +338,10 @@ class Pod:
     room: Path
     processes: list[Process] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    shares: bool = False
+    """Whether a container that is not process 1 shares a PID namespace with a pause container, and with nobody else."""
+    without: Sequence[str] = ()
+    """What stands before a command of the pod, so that it does not find some programs."""
 
     def __post_init__(self) -> None:
         self.volume = self.room / "volume"
@@ -299,12 +352,13 @@ class Pod:
         self.environment = {"PATH": f"{self.programs}:{PATH}", "HOME": "/"}
         self.journal = Journal(self.room / "journal")
         self.tools = self.programs
+        self.binary = self.shell
         if self.name == BROUGHT:
             self._bring_shell()
 
     def _bring_shell(self) -> None:
         """Do what the init container does."""
-        script = BRING_SHELL_SCRIPT.replace("$$", "$")
+        script = BRING_SHELL.replace("$$", "$")
         self.tools = Path(COPIED_SHELL.replace(MOUNT_PATH, str(self.volume))).parent
         subprocess.run([self.shell, "-c", script, MARKER, str(self.tools)], check=True)
         self.shell = COPIED_SHELL
@@ -323,6 +377,9 @@ class Pod:
     def heartbeat(self, worker: str = "worker") -> Path:
         return self.folder(worker) / "heartbeat"
 
+    def alive(self, worker: str = "worker") -> Path:
+        return self.folder(worker) / "alive"
+
     def program(self, name: str, text: str) -> Path:
         """Put a program where PATH finds it first."""
         return self._put(self.programs / name, text)
@@ -338,15 +395,31 @@ class Pod:
         path.chmod(0o755)
         return path
 
-    def sleep_faster(self, factor: int) -> None:
-        """Let the scripts' sleeps take a fraction of their time."""
-        cases = "".join(f"  {time}) set -- {time / factor} ;;\n" for time in (0.1, 0.2, 1, 4.3, 5))
-        self.tool("sleep", f'#!/bin/sh\ncase $1 in\n{cases}esac\nexec {shutil.which("sleep")} "$1"\n')
+    def skip_where_applets_come_first(self) -> None:
+        if "busybox" in os.path.realpath(self.binary):
+            tried = subprocess.run(
+                [self.binary, "-c", "exec echo"], env={"PATH": "/"}, capture_output=True, check=False
+            )
+            if tried.returncode == 0:
+                pytest.skip("this busybox, Debian's static one, runs its applets in place of programs")
 
     def sleep_whole_seconds_only(self) -> None:
         """Put a sleep before the usual one that knows no fractions."""
         refuse = 'case $1 in *[!0-9]*) echo "sleep: invalid number" >&2; exit 1 ;; esac'
         self.tool("sleep", f'#!/bin/sh\n{refuse}\nexec {shutil.which("sleep")} "$1"\n')
+
+    def lack(self, *names: str) -> None:
+        """Take programs away from all images of the pod."""
+        reason = refusal(Setting.INIT)
+        if reason:
+            pytest.skip(reason)
+        self.skip_where_applets_come_first()
+        if self.name == BROUGHT:
+            for name in names:
+                (self.tools / name).unlink()
+        files = shlex.join(path for path in map(shutil.which, names) if path)
+        hide = f'for file in {files}; do mount --bind /dev/null "$file" || exit; done; exec "$@"'
+        self.without = ("unshare", *_user_namespace("--user", "--map-root-user"), "--mount", "sh", "-c", hide, "sh")
 
     def worker(self, name: str, *arguments: object) -> list[str]:
         """Return the argv of a worker program of these tests."""
@@ -357,67 +430,103 @@ class Pod:
         """Return the argv of a worker that handles one message per run."""
         return self.worker("message.py", self.journal.path, self.folder(), code)
 
-    def consumer(self, name: str, code: int = 0, late: float = 0) -> list[str]:
-        """Return the argv of a worker that works until a signal comes."""
-        return self.worker("consumer.py", self.journal.path, name, code, late)
+    def consumer(self, name: str = "TERM", code: int = 0, how: str = "handler", late: float = 0) -> list[str]:
+        """Return the argv of a worker that works until a signal comes, if it heeds it."""
+        return self.worker("consumer.py", self.journal.path, how, name, code, late)
 
     # What the kubelet does to it
 
     def mounted(self, command: Sequence[str]) -> list[str]:
         """Return a command of ours that finds this pod's volume, as a mount would have it."""
-        shell, option, script, marker, folders, *rest = command
+        shell, option, script, marker, folder, settings, *rest = command
         volume = str(self.volume)
         shell, marker = (each.replace(MOUNT_PATH, volume, 1) for each in (shell, marker))
-        return [shell, option, script, marker, folders.replace(MOUNT_PATH, volume), *rest]
+        folder, settings = (each.replace(MOUNT_PATH, volume) for each in (folder, settings))
+        return [shell, option, script, marker, folder, settings, *rest]
 
-    def start(
+    def start_loop(self, argv: Sequence[str], delay: int = 0, name: str = "worker", **options: Any) -> Process:
+        """Start a container whose worker is run again and again."""
+        return self._start(wrapping.loop(self.shell, name, delay), argv, **options)
+
+    def start_parent(
         self,
         argv: Sequence[str],
-        mode: str = "loop",
-        setting: str = "0",
+        grace: int = GRACE,
+        looks: str = "",
+        launchers: str = "",
+        wanted: str = "",
+        busy: int = 0,
+        loops: bool = False,
         name: str = "worker",
+        **options: Any,
+    ) -> Process:
+        """Start a container with a parent before its command; `wanted` is the signal that the worker wants."""
+        passed = str(SIGNALS[wanted]) if wanted else ""
+        settings = [str(grace), looks, launchers, passed, str(busy), "loops" if loops else ""]
+        return self._start(wrapping.parent(self.shell, name, settings), argv, **options)
+
+    def _start(
+        self,
+        ours: Sequence[str],
+        argv: Sequence[str],
         environment: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
         **options: Any,
     ) -> Process:
-        """Start a container with the wrapper; a prefix stands before the shell and must turn into it by exec."""
+        """Start a container; a prefix stands before the shell and must turn into it by exec."""
         environment = self.environment if environment is None else environment
-        wrapped = wrap(self.shell, name, mode, setting, argv)
-        command = expand_all([*self.mounted(wrapped.command), *wrapped.args], environment)
-        return self.start_bare([*prefix, *command], environment, **options)
-
-    def signal_mode(self, passed: str, argv: Sequence[str], **options: Any) -> Process:
-        """Start a container in signal mode that passes a signal on."""
-        return self.start(argv, "signal", passed, **options)
+        command = expand_all([*self.mounted(ours), *argv], environment)
+        return self.start_bare([*self.without, *prefix, *command], environment, **options)
 
     def start_bare(self, argv: Sequence[str], environment: Mapping[str, str] | None = None, **options: Any) -> Process:
-        """Start a container as it is, without the wrapper."""
-        prefix = _unshare() if self.setting is Setting.INIT else ()
-        return self._spawn([*prefix, *argv], environment, init=self.setting is Setting.INIT, **options)
+        """Start a container as it is, with nothing of ours."""
+        if self.setting is Setting.INIT:
+            return self._spawn([*_unshare(), *argv], environment, init=True, **options)
+        if self.shares:
+            container = self._spawn([*_unshare(), *PAUSE, *argv], environment, init=True, **options)
+            until("a child, or the end", lambda: children(container.pid) or not container.running)
+            for child in children(container.pid)[:1]:
+                container.become(child)
+            return container
+        return self._spawn(argv, environment, **options)
 
     def exec(self, container: Process, argv: Sequence[str], **options: Any) -> Process:
         """Run a command inside a running container."""
-        prefix: tuple[str, ...] = ()
-        if self.setting is Setting.INIT:
+        prefix = self.without
+        if self.setting is Setting.INIT or self.shares:
             user = _user_namespace("-U", "--preserve-credentials")
             prefix = (shutil.which("nsenter") or "nsenter", "-t", str(container.pid), "-p", "-m", *user, "--")
         return self._spawn([*prefix, *argv], **options)
 
-    def pre_stop(self, container: Process, hook: Sequence[str] = (), name: str = "worker", **options: Any) -> Process:
+    def pre_stop(
+        self,
+        container: Process,
+        chained: Sequence[str] = (),
+        action: str = "",
+        holds: bool = True,
+        name: str = "worker",
+        prefix: Sequence[str] = (),
+        **options: Any,
+    ) -> Process:
         """Run the worker's preStop hook inside its container."""
-        return self.exec(container, self.mounted(worker_hook(self.shell, name, hook)), **options)
+        if action and self.setting is Setting.CHILD:
+            pytest.fail("process 1 is this machine's")
+        hook = wrapping.worker_hook(self.shell, name, action, holds=holds, chained=bool(chained))
+        return self.exec(container, [*prefix, *self.mounted(hook), *chained], **options)
 
     def drain(self, container: Process, name: str = "worker") -> None:
-        """Run the worker's preStop hook without a chained one, to its end or the container's."""
-        if self.pre_stop(container, name=name).wait():
+        """Run the preStop hook of a worker that has something of ours before it, to its end or the container's."""
+        if self.pre_stop(container, holds=False, name=name).wait():
             container.wait()
 
     def sidecar_pre_stop(
-        self, hook: Sequence[str] = (), workers: Sequence[str] = ("worker",), **options: Any
+        self, chained: Sequence[str] = (), workers: Sequence[str] = ("worker",), own: str = "", **options: Any
     ) -> Process:
         """Run a sidecar's preStop hook; the sidecar's container is not the worker's, and is none here."""
-        prefix = options.pop("prefix", ())
-        return self._spawn([*prefix, *self.mounted(sidecar_hook(self.shell, workers, hook))], **options)
+        prefix = (*self.without, *options.pop("prefix", ()))
+        folder = wrapping.folder(own) if own else ""
+        hook = wrapping.sidecar_hook(self.shell, folder, workers, chained=bool(chained))
+        return self._spawn([*prefix, *self.mounted(hook), *chained], **options)
 
     def _spawn(
         self, argv: Sequence[str], environment: Mapping[str, str] | None = None, *, init: bool = False, **options: Any
@@ -439,13 +548,6 @@ class Pod:
         for process in reversed(self.processes):
             process.remove()
         shutil.rmtree(self.room, ignore_errors=True)
-
-
-def has_handlers(pod: Pod, container: Process, worker: str) -> bool:
-    """Tell whether the script's handlers are in place, so that the kernel lets an init have the stop signals."""
-    if pod.name == "mksh":  # catches them from its start, but as an init survives them
-        return pod.folder(worker).exists()
-    return all(hears(container.pid, name) for name in STOP_SIGNALS)
 
 
 def _init_of(unshare: subprocess.Popen[bytes]) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
-from importlib.resources import files
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.node.expansion import expand, expand_all
-from webhook.core.wrapping import SIDECAR_HOOK_SCRIPT, WORKER_HOOK_SCRIPT, WORKER_SCRIPT, keep_from_expansion
+from webhook.core.scripts import BRING_SHELL, LOOP, keep_from_expansion, parent, spelled_out
 
-from .pods import Pod
+from .compositions import carried, compositions, parts
+from .pods import Pod, Process, in_all_pods
 
-MODES = (("loop", "0"), ("signal", "TERM"))
+Start = Callable[..., Process]
+BY_START = pytest.mark.parametrize("start", [Pod.start_loop, Pod.start_parent], ids=["loop", "parent"])
+"""Whether a container's worker is run again and again, or has a parent."""
 HARD = (
     "",
     " ",
@@ -66,8 +68,7 @@ HARD = (
     "日本語 ☃ 🐘",
     "",
 )
-SCRIPT = files("webhook.shell").joinpath("worker.sh").read_text()
-FUNCTIONS = re.findall(r"^(\w+)\(\)", SCRIPT, re.MULTILINE)
+FUNCTIONS = sorted(set(re.findall(r"^(\w+)\(\)", "\n".join(compositions().values()), re.MULTILINE)))
 BUILTINS = ["echo", "test", "[", "true", "printf", "kill", "cd", "wait"]
 SPECIAL_BUILTINS = ["exit", "eval", "exec", "trap", ":", "export", "set", "shift", "unset"]
 
@@ -77,31 +78,34 @@ def arrived(file: Path) -> list[str]:
     return [word.encode("latin-1").decode() for word in words]
 
 
-def arguments_of(pod: Pod, mode: tuple[str, str], words: Sequence[str]) -> list[str]:
+def arguments_of(pod: Pod, start: Start, words: Sequence[str]) -> list[str]:
     if pod.name == "yash":  # drops what the locale cannot read
         pod.environment["LC_ALL"] = "C.UTF-8"
     file = pod.room / "arguments"
-    container = pod.start(pod.worker("arguments.py", file, *words), *mode)
+    container = start(pod, pod.worker("arguments.py", file, *words))
     assert container.wait() == 3, container.stderr
     return arrived(file)
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode[0])
-def test_every_argument_arrives_untouched(pod: Pod, mode: tuple[str, str]) -> None:
-    assert arguments_of(pod, mode, HARD) == list(HARD)
+@BY_START
+@in_all_pods
+def test_every_argument_arrives_untouched(pod: Pod, start: Start) -> None:
+    assert arguments_of(pod, start, HARD) == list(HARD)
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode[0])
-def test_a_thousand_arguments_arrive(pod: Pod, mode: tuple[str, str]) -> None:
+@BY_START
+@in_all_pods
+def test_a_thousand_arguments_arrive(pod: Pod, start: Start) -> None:
     words = [f"{position} *" for position in range(1000)]
-    assert arguments_of(pod, mode, words) == words
+    assert arguments_of(pod, start, words) == words
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode[0])
-def test_references_to_the_environment_in_arguments_still_expand(pod: Pod, mode: tuple[str, str]) -> None:
+@BY_START
+@in_all_pods
+def test_references_to_the_environment_in_arguments_still_expand(pod: Pod, start: Start) -> None:
     pod.environment |= {"QUEUE": "mails; rm -rf $(pwd) `pwd` $HOME\n", "EMPTY": ""}
     words = ["--queue=$(QUEUE)", "$$(QUEUE)", "$(MISSING)", "$(EMPTY)", "$$$(QUEUE)", "$("]
-    assert arguments_of(pod, mode, words) == [
+    assert arguments_of(pod, start, words) == [
         f"--queue={pod.environment['QUEUE']}",
         "$(QUEUE)",
         "$(MISSING)",
@@ -111,53 +115,47 @@ def test_references_to_the_environment_in_arguments_still_expand(pod: Pod, mode:
     ]
 
 
-@pytest.fixture
-def exec_runs_programs_only(shell: str) -> None:
-    if shell == "mksh":
-        pytest.skip("exec of mksh runs builtins and functions, too")
-
-
-@pytest.mark.usefixtures("exec_runs_programs_only")
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode[0])
-def test_a_program_with_the_name_of_a_builtin_or_function_is_run(plain_pod: Pod, mode: tuple[str, str]) -> None:
-    names = [*BUILTINS, *FUNCTIONS]
+@BY_START
+@in_all_pods
+def test_a_program_with_the_name_of_a_builtin_or_function_is_run(pod: Pod, start: Start) -> None:
+    pod.skip_where_applets_come_first()
+    names = ["echo", "wait", "kill", "heeds", "prepare", "drain"]
+    assert {"heeds", "prepare", "drain"} <= set(FUNCTIONS)
     for name in names:
-        plain_pod.program(name, f'#!/bin/sh\nprintf "{name} %s" "$*"\nexit 3\n')
-    containers = {name: plain_pod.start([name, "one", "2"], *mode) for name in names}
+        pod.program(name, f'#!/bin/sh\nprintf "{name} %s" "$*"\nexit 3\n')
+    containers = {name: start(pod, [name, "one", "2"], name=f"worker-{name}") for name in names}
     ends = {name: (container.wait(), container.stdout) for name, container in containers.items()}
     assert ends == {name: (3, f"{name} one 2") for name in names}
 
 
-@pytest.mark.usefixtures("exec_runs_programs_only")
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode[0])
-def test_a_builtin_or_function_is_never_run_in_place_of_a_missing_program(
-    plain_pod: Pod, mode: tuple[str, str]
-) -> None:
-    for needed in ("mkdir", "rm", "sleep"):
-        plain_pod.programs.joinpath(needed).symlink_to(str(shutil.which(needed)))
+@BY_START
+def test_a_builtin_or_function_is_never_run_in_place_of_a_missing_program(plain_pod: Pod, start: Start) -> None:
+    plain_pod.skip_where_applets_come_first()
+    needed = {"mkdir", "mkfifo", "rm", "sleep", "tr", "env"}
+    for name in needed:
+        plain_pod.programs.joinpath(name).symlink_to(str(shutil.which(name)))
     environment = {"PATH": str(plain_pod.programs)}
     names = [*BUILTINS, *SPECIAL_BUILTINS, *FUNCTIONS]
-    containers = {name: plain_pod.start([name, "5"], *mode, environment=environment) for name in names}
+    containers = {}
+    for name in names:
+        containers[name] = start(plain_pod, [name, "5"], name=f"worker-{name}", environment=environment)
     ends = {name: container.wait() for name, container in containers.items()}
     assert ends == dict.fromkeys(names, 127)
 
 
-def carried(name: str) -> str:
-    """Return a script without its comments and empty lines."""
-    lines = files("webhook.shell").joinpath(name).read_text().splitlines()
-    return "".join(f"{line}\n" for line in lines if line.strip() and not line.lstrip().startswith("#"))
-
-
-def test_the_script_is_itself_again_after_the_expansion_with_any_environment() -> None:
-    names = re.findall(r"\$\(([^)]*)\)", carried("worker.sh") + WORKER_SCRIPT)
-    assert names, "nothing here that the kubelet could take for a reference"
-    hostile = dict.fromkeys(names, "; reboot;")
-    assert expand(WORKER_SCRIPT, hostile) == carried("worker.sh")
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_command_of_ours_is_itself_again_after_the_expansion_with_any_environment(looks: bool) -> None:
+    for script in (LOOP, BRING_SHELL, parent(looks=looks)):
+        hostile = dict.fromkeys(re.findall(r"\$\(([^)]*)\)", script), "; reboot;")
+        expanded = expand(script, hostile)
+        assert "reboot" not in expanded
+        assert keep_from_expansion(expanded) == script
 
 
 def test_hooks_which_the_kubelet_does_not_expand_are_carried_as_they_are() -> None:
-    assert carried("worker-prestop.sh") == WORKER_HOOK_SCRIPT
-    assert carried("sidecar-prestop.sh") == SIDECAR_HOOK_SCRIPT
+    hooks = [script for name, script in compositions().items() if "hook" in name]
+    assert all(carried(parts()["arguments.sh"]) in spelled_out(hook) for hook in hooks)
+    assert not any("$$(" in hook for hook in hooks)
 
 
 @given(st.text(alphabet="$()ax \n"), st.dictionaries(st.text(alphabet="ax($ ", max_size=3), st.just("hostile")))

@@ -2,66 +2,95 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from .measurements import Measure
-from .pods import BROUGHT, Pod, Process, Setting, in_all_pods, stays, until
+from .pods import BROUGHT, Pod, Process, Setting, in_all_pods, now, stays, until
 from .test_arguments import HARD, arrived
+from .test_surroundings import HARD as HARD_ENVIRONMENT
+from .test_surroundings import LIST, entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-def write(*files: Path) -> None:
+def let_go(*files: Path) -> None:
     for file in files:
         file.parent.mkdir(exist_ok=True)
         file.touch()
 
 
-def draining(pod: Pod) -> Process:
-    """Start a worker that is at a message, and drain it; the journal's release ends it."""
-    pod.journal.hold()
-    container = pod.start(pod.message())
+@contextmanager
+def held(pod: Pod, name: str, drains: bool = True) -> Iterator[None]:
+    """Be a worker in name only: its files, and its FIFO as long as this lasts."""
+    pod.folder(name).mkdir(exist_ok=True)
+    if not pod.alive(name).exists():
+        os.mkfifo(pod.alive(name))
+    holder = os.open(pod.alive(name), os.O_RDWR | os.O_CLOEXEC)
+    if drains:
+        pod.kill_me(name).write_text(f"{now()}\n")
+    try:
+        yield
+    finally:
+        os.close(holder)
+
+
+def loop(pod: Pod) -> Process:
+    container = pod.start_loop(pod.message())
     pod.journal.until("begin")
     pod.drain(container)
-    until("a heartbeat", pod.heartbeat().exists)
     return container
 
 
-def kill(pod: Pod, container: Process) -> None:
-    """Kill a container with all that runs in it."""
-    container.signal("KILL")
-    container.wait()
+def parent(pod: Pod) -> Process:
+    container = pod.start_parent(pod.consumer())
+    pod.journal.until("ready")
+    pod.drain(container)
+    container.signal("TERM")
+    return container
+
+
+def untouched(pod: Pod) -> Process:
     if pod.setting is Setting.CHILD:
-        container.remove()
-        pod.processes[1].remove()  # its hook
+        pytest.skip("process 1 is this machine's")
+    container = pod.start_bare(pod.consumer())
+    pod.journal.until("ready")
+    assert pod.pre_stop(container, action="listen 15 0").wait() == 0
+    container.signal("TERM")
+    return container
 
 
-class Beating:
-    """A worker in name only: its files, with a heartbeat whenever it is told."""
-
-    def __init__(self, pod: Pod, name: str) -> None:
-        write(pod.kill_me(name))
-        self.file = pod.heartbeat(name)
-        self.number = 0
-
-    def beat(self) -> bool:
-        self.number += 1
-        self.file.write_text(f"{self.number % 2}\n")
-        return True
+def untouched_and_sent(pod: Pod) -> Process:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 is this machine's")
+    container = pod.start_bare(pod.consumer())
+    pod.journal.until("ready")
+    pod.pre_stop(container, action="send 15 0")
+    pod.journal.until("heard")
+    return container
 
 
-def test_a_sidecar_is_let_go_at_once_when_all_workers_have_ended(pod: Pod, measure: Measure) -> None:
-    workers = ("one", "two")
-    write(*map(pod.kill_sidecar, workers))
-    sidecar = pod.sidecar_pre_stop(workers=workers)
-    assert sidecar.wait() == 0
-    measure("sidecar's preStop hook when all workers have ended", sidecar.seconds, pod)
-    assert sidecar.seconds < 1
+WORKERS = pytest.mark.parametrize(
+    "draining", [loop, parent, untouched, untouched_and_sent], ids=lambda way: way.__name__
+)
+Draining = Callable[[Pod], Process]
 
 
-def test_a_sidecar_waits_for_a_draining_worker_and_not_a_second_longer(pod: Pod, measure: Measure) -> None:
+@WORKERS
+@in_all_pods
+def test_a_sidecar_waits_for_a_draining_worker_and_not_a_second_longer(
+    pod: Pod, draining: Draining, measure: Measure
+) -> None:
+    pod.journal.hold()
     container = draining(pod)
     sidecar = pod.sidecar_pre_stop()
     stays("the sidecar waits", lambda: sidecar.running, 0.5)
@@ -70,193 +99,201 @@ def test_a_sidecar_waits_for_a_draining_worker_and_not_a_second_longer(pod: Pod,
     assert sidecar.wait() == 0
     seconds = (sidecar.ended - container.ended) / 1e9
     measure("end of the worker → sidecar is let go", seconds, pod)
-    assert 0 <= seconds < 1
+    assert -0.5 < seconds < 1.5
 
 
+@WORKERS
 @in_all_pods
-def test_a_sidecar_waits_longer_than_its_patience_for_a_draining_worker(pod: Pod) -> None:
-    pod.sleep_faster(5)
+def test_a_sidecar_is_let_go_within_a_second_of_a_worker_that_was_killed(
+    pod: Pod, draining: Draining, measure: Measure
+) -> None:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("it is the end of the namespace that frees the FIFO")
+    pod.journal.hold()
     container = draining(pod)
     sidecar = pod.sidecar_pre_stop()
-    stays("the sidecar waits", lambda: sidecar.running, 2)
-    pod.journal.release()
-    assert container.wait() == 0
-    assert sidecar.wait(2) == 0
+    stays("the sidecar waits", lambda: sidecar.running, 0.5)
+    container.signal("KILL")
+    container.wait()
+    assert sidecar.wait() == 0
+    seconds = (sidecar.ended - container.ended) / 1e9
+    measure("death of the worker → sidecar is let go", seconds, pod)
+    assert seconds < 1.5
 
 
 @in_all_pods
-def test_a_sidecar_waits_for_a_worker_that_is_drained_a_little_later(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    pod.journal.hold()
-    container = pod.start(pod.message())
-    pod.journal.until("begin")
-    sidecar = pod.sidecar_pre_stop()
-    time.sleep(0.4)
-    pod.drain(container)
-    stays("the sidecar waits", lambda: sidecar.running, 1.5)
-    pod.journal.release()
-    assert container.wait() == 0
-    assert sidecar.wait(2) == 0
+def test_a_sidecar_is_let_go_at_once_when_all_workers_have_ended(pod: Pod, measure: Measure) -> None:
+    workers = ("one", "two")
+    let_go(*map(pod.kill_sidecar, workers))
+    sidecar = pod.sidecar_pre_stop(workers=workers)
+    assert sidecar.wait() == 0
+    measure("sidecar's preStop hook when all workers have ended", sidecar.seconds, pod)
+    assert sidecar.seconds < 2
 
 
 @in_all_pods
-def test_a_sidecar_waits_for_every_worker(pod: Pod) -> None:
-    first, second = Beating(pod, "first"), Beating(pod, "second")
-    sidecar = pod.sidecar_pre_stop(workers=("first", "second"))
-    stays("the sidecar waits", lambda: first.beat() and second.beat() and sidecar.running, 0.5)
-    write(pod.kill_sidecar("second"))
-    stays("the sidecar waits", lambda: first.beat() and sidecar.running, 0.5)
-    write(pod.kill_sidecar("first"))
-    assert sidecar.wait(2) == 0
-
-
-@pytest.mark.slow
-@in_all_pods
-def test_a_sidecar_waits_for_one_worker_when_the_other_one_was_killed(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    killed, alive = Beating(pod, "killed"), Beating(pod, "alive")
-    killed.beat()
-    sidecar = pod.sidecar_pre_stop(workers=("killed", "alive"))
-    stays("the sidecar waits", lambda: alive.beat() and sidecar.running, 5.5)
-    write(pod.kill_sidecar("alive"))
-    assert sidecar.wait(12) == 0
+def test_a_sidecar_waits_longer_than_its_patience_for_a_worker_that_drains_a_little_later(pod: Pod) -> None:
+    with held(pod, "worker", drains=False):
+        sidecar = pod.sidecar_pre_stop()
+        time.sleep(0.7)
+        pod.kill_me().write_text(f"{now()}\n")
+        stays("the sidecar waits", lambda: sidecar.running, 4.5)
+    assert sidecar.wait(3) == 0
 
 
 @in_all_pods
-def test_a_sidecar_does_not_wait_for_workers_of_which_none_drains(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    pod.start(["/bin/sleep", "10"])
-    until("the worker's folder", pod.folder().exists)
-    sidecar = pod.sidecar_pre_stop()
-    assert sidecar.wait(4) == 0
-    assert sidecar.seconds > 0.4
+def test_a_sidecar_waits_for_every_worker_however_they_end(pod: Pod) -> None:
+    with held(pod, "first"):
+        with held(pod, "second"):
+            sidecar = pod.sidecar_pre_stop(workers=("first", "second"))
+            stays("the sidecar waits", lambda: sidecar.running, 0.4)
+        stays("the sidecar waits", lambda: sidecar.running, 0.4)
+        let_go(pod.kill_sidecar("second"))
+        stays("the sidecar waits", lambda: sidecar.running, 0.4)
+    assert sidecar.wait(3) == 0
 
 
 @in_all_pods
-def test_a_sidecar_does_not_wait_for_a_worker_that_never_started(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    sidecar = pod.sidecar_pre_stop(workers=("one", "two"))
-    assert sidecar.wait(4) == 0
+def test_a_sidecar_is_let_go_within_five_seconds_where_no_worker_drains(pod: Pod, measure: Measure) -> None:
+    """Its own liveness probe has failed: the workers work on."""
+    with held(pod, "worker", drains=False):
+        sidecar = pod.sidecar_pre_stop()
+        assert sidecar.wait(9) == 0
+    measure("sidecar's preStop hook when no worker drains", sidecar.seconds, pod)
+    assert 3 < sidecar.seconds < 7
+
+
+@in_all_pods
+def test_neither_a_kill_file_of_a_restart_before_nor_a_worker_that_never_started_holds_a_sidecar(pod: Pod) -> None:
+    """Nothing of ours runs in the worker, which has been restarted: nobody holds its FIFO."""
+    with held(pod, "worker"):
+        pod.kill_me().write_text(f"{now() - 6000}\n")
+    sidecar = pod.sidecar_pre_stop(workers=("worker", "never-started"))
+    assert sidecar.wait(9) == 0
     assert sidecar.stderr == ""
+
+
+@in_all_pods
+def test_a_kill_file_of_a_liveness_restart_before_lets_no_sidecar_go_early(pod: Pod) -> None:
+    """The pod ends now: the worker's hook is about to write the time of this drain, and to hold the FIFO."""
+    with held(pod, "worker"):
+        pod.kill_me().write_text(f"{now() - 50}\n")
+    sidecar = pod.sidecar_pre_stop()
+    time.sleep(0.5)
+    with held(pod, "worker"):
+        stays("the sidecar waits", lambda: sidecar.running, 1)
+    assert sidecar.wait(3) == 0
 
 
 @in_all_pods
 def test_a_sidecar_does_not_wait_for_a_worker_of_which_the_volume_is_missing(pod: Pod) -> None:
     if pod.name == BROUGHT:
         pytest.skip("without the volume there is no shell")
-    pod.sleep_faster(5)
     pod.volume.rmdir()
-    assert pod.sidecar_pre_stop().wait(4) == 0
+    assert pod.sidecar_pre_stop().wait(9) == 0
 
 
 @in_all_pods
-def test_a_sidecar_does_not_wait_for_a_worker_that_was_killed_while_it_drained(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    container = draining(pod)
+def test_a_heartbeat_holds_a_sidecar_where_there_is_no_fifo(pod: Pod) -> None:
+    pod.folder().mkdir()
+    pod.kill_me().write_text(f"{now()}\n")
     sidecar = pod.sidecar_pre_stop()
-    stays("the sidecar waits", lambda: sidecar.running, 1)
-    kill(pod, container)
-    assert sidecar.wait(10) == 0
+    for beat in range(3):
+        pod.heartbeat().write_text(f"{beat % 2}\n")
+        stays("the sidecar waits", lambda: sidecar.running, 0.5)
+    let_go(pod.kill_sidecar())
+    assert sidecar.wait(3) == 0
 
 
 @in_all_pods
-def test_a_draining_worker_without_a_heartbeat_holds_a_sidecar_for_a_while_only(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    write(pod.kill_me())
-    sidecar = pod.sidecar_pre_stop()
-    assert sidecar.wait(10) == 0
-    assert sidecar.seconds > 3
+def test_a_silence_lets_a_sidecar_go_where_there_is_no_fifo(pod: Pod) -> None:
+    pod.folder().mkdir()
+    pod.kill_me().write_text(f"{now()}\n")
+    pod.heartbeat().write_text("1\n")
+    pod.skip_where_applets_come_first()
+    pod.tool("sleep", f"#!/bin/sh\nexec {shutil.which('sleep')} 0.05\n")
+    sidecar = pod.sidecar_pre_stop(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert sidecar.read_to_end(30) == (b"", b"")
+    assert sidecar.wait() == 0
+    assert sidecar.seconds > 0.9  # twenty seconds, each a twentieth
+
+
+@in_all_pods
+def test_the_hook_tells_what_stands_before_the_sidecar_of_the_deletion(pod: Pod) -> None:
+    let_go(pod.kill_sidecar())
+    before = now()
+    assert pod.sidecar_pre_stop(own="sidecar").wait() == 0
+    assert before <= int(pod.kill_me("sidecar").read_text()) <= now()
+    assert pod.sidecar_pre_stop().wait() == 0
+    assert sorted(path.name for path in pod.volume.iterdir() if path.name != ".bin") == ["sidecar", "worker"]
 
 
 @in_all_pods
 def test_the_chained_hook_runs_after_the_workers_end(pod: Pod) -> None:
-    container = draining(pod)
     done = pod.room / "done"
-    sidecar = pod.sidecar_pre_stop(["touch", str(done)])
-    stays("the chained hook waits", lambda: sidecar.running and not done.exists(), 0.4)
-    pod.journal.release()
-    container.wait()
-    assert sidecar.wait(2) == 0
+    with held(pod, "worker"):
+        sidecar = pod.sidecar_pre_stop(["touch", str(done)])
+        stays("the chained hook waits", lambda: sidecar.running and not done.exists(), 0.4)
+    assert sidecar.wait(3) == 0
     assert done.exists()
 
 
+@in_all_pods
 def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
     if pod.name == "yash":  # drops what the locale cannot read
         pod.environment["LC_ALL"] = "C.UTF-8"
-    write(pod.kill_sidecar())
+    let_go(pod.kill_sidecar())
     words = [*HARD, "$$", "$(PATH)"]
     file = pod.room / "arguments"
     assert pod.sidecar_pre_stop(pod.worker("arguments.py", file, *words)).wait() == 3
     assert arrived(file) == words
 
 
-@pytest.mark.parametrize("code", [0, 1, 7])
+@in_all_pods
+def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: Pod) -> None:
+    pod.environment |= HARD_ENVIRONMENT
+    if pod.name == "yash":
+        pod.environment["LC_ALL"] = "C.UTF-8"
+    with held(pod, "worker"):
+        bare, chained = pod.start_bare(LIST), pod.sidecar_pre_stop(LIST)
+        stays("the chained hook waits", lambda: chained.running, 0.4)
+    assert bare.wait() == chained.wait() == 1
+    assert entries(chained.stdout) == entries(bare.stdout)
+
+
+@pytest.mark.parametrize("code", [0, 7])
 @in_all_pods
 def test_the_chained_hooks_exit_code_is_the_hooks(pod: Pod, code: int) -> None:
-    write(pod.kill_sidecar())
+    let_go(pod.kill_sidecar())
     assert pod.sidecar_pre_stop(["/bin/sh", "-c", f"exit {code}"]).wait() == code
 
 
 @in_all_pods
 def test_the_hook_is_silent_and_leaves_no_pipe_open(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    write(pod.kill_me())
-    hook = pod.sidecar_pre_stop(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert hook.read_to_end(12) == (b"", b"")
+    with held(pod, "worker"):
+        hook = pod.sidecar_pre_stop(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        stays("the sidecar waits", lambda: hook.running)
+    assert hook.read_to_end(5) == (b"", b"")
+
+
+@in_all_pods
+def test_a_signal_does_not_end_the_wait(pod: Pod) -> None:
+    """As a `pkill -f` of the hook of before sends it: our own command line has its words in it."""
+    with held(pod, "worker"):
+        sidecar = pod.sidecar_pre_stop()
+        stays("the sidecar waits", lambda: sidecar.running, 0.4)
+        sidecar.signal("TERM")
+        stays("the sidecar waits", lambda: sidecar.running, 0.4)
+    assert sidecar.wait(3) == 0
 
 
 @in_all_pods
 def test_the_hook_works_where_sleep_knows_whole_seconds_only(pod: Pod) -> None:
     pod.sleep_whole_seconds_only()
-    write(pod.kill_me())
     sidecar = pod.sidecar_pre_stop()
-    stays("the sidecar waits", lambda: sidecar.running, 0.5)
-    write(pod.kill_sidecar())
-    assert sidecar.wait(2.5) == 0
+    time.sleep(0.3)
+    with held(pod, "worker"):
+        until("the FIFO is read", lambda: sidecar.running)
+        stays("the sidecar waits", lambda: sidecar.running, 1.5)
+    assert sidecar.wait(3) == 0
     assert sidecar.stderr == ""
-
-
-@in_all_pods
-def test_the_hook_works_under_a_hostile_environment(pod: Pod) -> None:
-    pod.environment |= {"IFS": "/", "gw_working": "1", "gw_folder": "/", "gw_silence": "1000", "gw_workers": "/"}
-    write(pod.kill_me("one"), pod.kill_me("two"))
-    sidecar = pod.sidecar_pre_stop(workers=("one", "two"))
-    stays("the sidecar waits", lambda: sidecar.running, 0.5)
-    write(pod.kill_sidecar("one"), pod.kill_sidecar("two"))
-    assert sidecar.wait(2) == 0
-
-
-# What follows waits in real time.
-
-
-@pytest.mark.slow
-@in_all_pods
-def test_a_sidecar_waits_for_a_draining_worker_that_takes_longer_than_the_longest_silence(pod: Pod) -> None:
-    container = draining(pod)
-    sidecar = pod.sidecar_pre_stop()
-    stays("the sidecar waits", lambda: sidecar.running, 25)
-    pod.journal.release()
-    assert container.wait() == 0
-    assert sidecar.wait(2) == 0
-
-
-@pytest.mark.slow
-@in_all_pods
-def test_a_sidecar_is_let_go_within_30_seconds_of_the_end_of_a_killed_worker(pod: Pod, measure: Measure) -> None:
-    container = draining(pod)
-    sidecar = pod.sidecar_pre_stop()
-    time.sleep(0.5)
-    kill(pod, container)
-    assert sidecar.wait(30) == 0
-    seconds = (sidecar.ended - container.ended) / 1e9
-    measure("death of a draining worker → sidecar is let go", seconds, pod)
-    assert 10 < seconds < 30
-
-
-@pytest.mark.slow
-@in_all_pods
-def test_a_sidecar_waits_about_five_seconds_when_no_worker_drains(pod: Pod, measure: Measure) -> None:
-    sidecar = pod.sidecar_pre_stop()
-    assert sidecar.wait() == 0
-    measure("sidecar's preStop hook when no worker drains", sidecar.seconds, pod)
-    assert 4 < sidecar.seconds < 8

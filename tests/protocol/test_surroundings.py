@@ -1,144 +1,193 @@
-"""Rule 7: what the worker finds around it is what it would find without the wrapper."""
+"""Rule 7: what the worker finds around it is what it would find with nothing of ours."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
 
-from .pods import Pod, number, until
+from .pods import Pod, Process, in_all_pods, until
+from .test_arguments import BY_START, Start
 
-MODES = (("loop", "0"), ("signal", "TERM"))
-BY_MODE = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode[0])
-SHELLS_OWN = {"PWD", "OLDPWD", "SHLVL", "_", "IFS"}
-"""Every shell sets some of these for every program that it runs; IFS is set back, lest it changes what scripts mean."""
+# With their paths, lest a busybox runs its own.
+CAT, LS, GREP = (str(shutil.which(name)) for name in ("cat", "ls", "grep"))
+LIST = [CAT, "/proc/self/environ", "/missing"]
+HARD = {
+    "HARD": " $(x) `x` \\ * \n'\" ",
+    "EMPTY": "",
+    "loop": "1",
+    # Pods carry the variables of the scripts by short names.
+    **{f"gw_{letter}": f" the user's {letter} " for letter in ascii_lowercase},
+    "gw_folder": "the user's",
+    "gw_signals": "1",
+    "gw_missing": "1",
+    "gw_name": " two  words ",
+    "gw_settings": "",
+    "gw_path": "/",
+    "IFS": "/gw_0123456789",
+    "PPID": "7",
+    "OPTIND": "3",
+    "PS1": "> ",
+    "PS4": "$(reboot)",
+    "CDPATH": "/",
+    "spring.rabbitmq.host": "a=b=c",
+    "log-level": "info",
+    "1st": "first",
+    "two words": "*",
+    "dotted.empty": "",
+    "dotted.lines": "\none\n\n two $(reboot)\\n\n\n",
+    "dotted.equals": "=",
+    "dotted.utf8": "Täglich 日本語 ☃",
+    # To some shells, these bytes are signs of their own.
+    "dotted.signs": "".join(bytes([0xC4, byte]).decode() for byte in range(0x81, 0x89)),
+    "ümlaut": "ü",
+}
+SHELLS_OWN: tuple[dict[str, str], ...] = (
+    {},
+    {"PWD": "/somewhere", "OLDPWD": "/else", "SHLVL": "41", "_": "/bin/false"},
+    {"PWD": "", "OLDPWD": "", "SHLVL": "", "_": ""},
+    {"SHLVL": "no number", "_": "two\nlines"},
+)
 
 
-def with_and_without(pod: Pod, argv: Sequence[str], mode: tuple[str, str], **options: Any) -> tuple[str, str]:
-    """Return what a program writes as a container's own process, and what it writes under the wrapper.
+def with_and_without(pod: Pod, argv: Sequence[str], start: Start, **options: Any) -> tuple[str, str]:
+    """Return what a program writes as a container's own process, and what it writes with ours before it.
 
     The program has to fail at its end, so that the loop ends.
     """
-    bare, wrapped = pod.start_bare(argv, **options), pod.start(argv, *mode, **options)
+    bare, wrapped = pod.start_bare(argv, **options), start(pod, argv, **options)
     assert bare.wait() == wrapped.wait() != 0
     assert bare.stdout
     return bare.stdout, wrapped.stdout
 
 
-def variables(environ: str) -> dict[str, str]:
-    pairs = (pair.split("=", 1) for pair in environ.split("\0") if pair)
-    return {name: value for name, value in pairs if not name.startswith("gw_")}
+def entries(environ: str) -> list[str]:
+    return sorted(environ.split("\0"))
 
 
-@BY_MODE
-def test_the_environment_is_the_containers(pod: Pod, mode: tuple[str, str]) -> None:
-    ours = (
-        "folder",
-        "mode",
-        "setting",
-        "code",
-        "status",
-        "signal",
-        "worker",
-        "name",
-        "left",
-        "field",
-        "value",
-        "child",
-    )
-    pod.environment |= {
-        **dict.fromkeys((*ours, *(f"gw_{name}" for name in ours)), "the user's"),
-        "HARD": " $(x) `x` \\ * \n'\" ",
-        "EMPTY": "",
-        "loop": "1",
-    }
-    if pod.name == "yash":
+def give(pod: Pod, **environment: str) -> None:
+    pod.environment |= environment
+    if pod.name == "yash":  # drops what the locale cannot read
         pod.environment["LC_ALL"] = "C.UTF-8"
-    bare, wrapped = map(variables, with_and_without(pod, ["cat", "/proc/self/environ", "/missing"], mode))
-    assert {name: value for name, value in wrapped.items() if name in bare} == bare
-    assert wrapped.keys() - bare.keys() <= SHELLS_OWN
 
 
-@BY_MODE
-def test_variables_whose_names_are_no_identifiers_stay(pod: Pod, mode: tuple[str, str]) -> None:
-    if pod.name in {"dash", "busybox", "brought", "mksh"}:
-        pytest.skip("this shell drops them from the environment of whatever it starts")
-    pod.environment |= {"spring.datasource.url": "jdbc:x", "log-level": "info"}
-    bare, wrapped = map(variables, with_and_without(pod, ["cat", "/proc/self/environ", "/missing"], mode))
-    assert {name: value for name, value in wrapped.items() if name in bare} == bare
+@BY_START
+@in_all_pods
+def test_the_environment_is_the_containers_to_the_byte(pod: Pod, start: Start) -> None:
+    give(pod, **HARD)
+    bare, wrapped = with_and_without(pod, LIST, start)
+    assert entries(wrapped) == entries(bare)
 
 
-@BY_MODE
-def test_the_wrapper_works_under_a_hostile_environment(pod: Pod, mode: tuple[str, str]) -> None:
-    pod.environment |= {
-        "IFS": "/gw_0123456789",
-        "CDPATH": "/",
-        "PS4": "$(reboot)",
-        "gw_draining": "1",
-        "gw_worker": "1",
-        "gw_passed": "1",
-        "gw_kill_me": "/",
-        "gw_children": "1",
-    }
-    pod.start(pod.message(7), *mode).wait()
+@BY_START
+@pytest.mark.parametrize("own", SHELLS_OWN, ids=range(len(SHELLS_OWN)))
+@in_all_pods
+def test_what_shells_set_for_themselves_is_as_it_was(pod: Pod, start: Start, own: dict[str, str]) -> None:
+    give(pod, **own)
+    bare, wrapped = with_and_without(pod, LIST, start)
+    assert entries(wrapped) == entries(bare)
+
+
+@BY_START
+@in_all_pods
+def test_a_path_without_bin_is_the_workers_and_not_the_scripts(pod: Pod, start: Start) -> None:
+    give(pod, PATH=str(pod.programs))
+    bare, wrapped = with_and_without(pod, LIST, start)
+    assert entries(wrapped) == entries(bare)
+
+
+@BY_START
+@in_all_pods
+def test_a_program_is_looked_for_where_path_says_and_nowhere_else(pod: Pod, start: Start) -> None:
+    give(pod, PATH=str(pod.programs))
+    pod.program("consume", "#!/bin/sh\nexit 3\n")
+    assert start(pod, ["consume"]).wait() == 3
+    assert start(pod, ["ldd"], name="other").wait() == 127
+
+
+@BY_START
+@pytest.mark.parametrize("missing", [("env",), ("tr",), ("env", "tr")], ids="-".join)
+@in_all_pods
+def test_identifiers_at_least_stay_in_an_image_without(pod: Pod, start: Start, missing: tuple[str, ...]) -> None:
+    if pod.name == "bash":
+        pytest.skip("its command -v finds what cannot be executed, as which these tests hide a program")
+    pod.lack(*missing)
+    give(pod, HARD=HARD["HARD"], EMPTY="")
+    bare, wrapped = with_and_without(pod, LIST, start)
+    assert set(entries(bare)) <= set(entries(wrapped))
+
+
+@BY_START
+@in_all_pods
+def test_the_scripts_work_under_a_hostile_environment(pod: Pod, start: Start) -> None:
+    give(pod, **HARD, **{f"gw_{first}{second}": "1" for first in "abc" for second in ascii_lowercase})
+    container = start(pod, pod.message(7))
+    assert container.wait() == 7
     assert pod.journal.lines == ["begin", "end"]
+    assert container.stderr == ""
 
 
-@BY_MODE
-def test_no_further_file_is_open(pod: Pod, mode: tuple[str, str]) -> None:
-    bare, wrapped = with_and_without(pod, ["ls", "/proc/self/fd", "/missing"], mode)
+@BY_START
+@in_all_pods
+def test_no_further_file_is_open(pod: Pod, start: Start) -> None:
+    bare, wrapped = with_and_without(pod, [LS, "/proc/self/fd", "/missing"], start)
     assert wrapped == bare
 
 
-SIGNALS = ["grep", "^Sig[^Q]", "/proc/self/status", "/missing"]
+SIGNALS = [GREP, "^Sig[^Q]", "/proc/self/status", "/missing"]
 
 
-def test_signals_have_the_dispositions_of_the_container_in_loop_mode(pod: Pod) -> None:
-    bare, wrapped = with_and_without(pod, SIGNALS, MODES[0])
+@BY_START
+@in_all_pods
+def test_signals_have_the_dispositions_of_the_container(pod: Pod, start: Start) -> None:
+    bare, wrapped = with_and_without(pod, SIGNALS, start)
     assert wrapped == bare
 
 
-def test_signals_but_int_and_quit_have_the_dispositions_of_the_container_in_signal_mode(pod: Pod) -> None:
-    bare, wrapped = with_and_without(pod, SIGNALS, MODES[1])
-    background = 1 << number("INT") - 1 | 1 << number("QUIT") - 1
+@BY_START
+@in_all_pods
+def test_a_shell_that_is_the_worker_can_trap_int_and_quit(pod: Pod, start: Start) -> None:
+    """Which POSIX shells cannot where these were ignored when they were started."""
+    script = f"trap 'exit 7' INT QUIT; echo 0 ready >>{pod.journal.path}; while :; do sleep 0.05; done"
+    container = start(pod, ["/bin/sh", "-c", script, "the-worker"])
+    pod.journal.until("ready")
+    os.kill(container.worker("the-worker"), 3)
+    assert container.wait() == 7
 
-    def but_int_and_quit(masks: str) -> str:
-        return re.sub(r"\b[0-9a-f]{16}\b", lambda mask: f"{int(mask[0], 16) & ~background:016x}", masks)
 
-    assert but_int_and_quit(wrapped) == but_int_and_quit(bare)
-
-
-@BY_MODE
-def test_the_file_creation_mask_is_the_containers(pod: Pod, mode: tuple[str, str]) -> None:
-    bare, wrapped = with_and_without(pod, ["grep", "Umask", "/proc/self/status", "/missing"], mode, umask=0o027)
+@BY_START
+@in_all_pods
+def test_the_file_creation_mask_is_the_containers(pod: Pod, start: Start) -> None:
+    bare, wrapped = with_and_without(pod, [GREP, "Umask", "/proc/self/status", "/missing"], start, umask=0o027)
     assert wrapped == bare
 
 
-@BY_MODE
-def test_the_working_directory_is_the_containers(pod: Pod, mode: tuple[str, str]) -> None:
-    bare, wrapped = with_and_without(pod, ["ls", "-l", "/proc/self/cwd", "/missing"], mode, cwd=pod.room)
+@BY_START
+@in_all_pods
+def test_the_working_directory_is_the_containers(pod: Pod, start: Start) -> None:
+    bare, wrapped = with_and_without(pod, [LS, "-l", "/proc/self/cwd", "/missing"], start, cwd=pod.room)
     assert wrapped.split("->")[1] == bare.split("->")[1]
 
 
-@BY_MODE
-def test_the_worker_is_in_the_containers_process_group(pod: Pod, mode: tuple[str, str]) -> None:
+@BY_START
+@in_all_pods
+def test_the_worker_is_in_the_containers_process_group(pod: Pod, start: Start) -> None:
     pod.journal.hold()
-    container = pod.start(pod.message(), *mode)
+    container = start(pod, pod.message())
     pod.journal.until("begin")
-    assert os.getpgid(container.child()) == os.getpgid(container.pid)
-    pod.journal.release()
-    container.signal("KILL")
+    assert os.getpgid(container.worker("message.py")) == os.getpgid(container.pid)
 
 
+@in_all_pods
 def test_runs_read_standard_input_one_after_the_other(pod: Pod) -> None:
     lines = pod.room / "lines"
-    container = pod.start(pod.worker("line.sh", lines), stdin=subprocess.PIPE)
+    container = pod.start_loop(pod.worker("line.sh", lines), stdin=subprocess.PIPE)
     assert container.popen.stdin
     with container.popen.stdin as stdin:
         stdin.write(b"first\nsecond\n")
@@ -149,8 +198,15 @@ def test_runs_read_standard_input_one_after_the_other(pod: Pod) -> None:
     assert lines.read_text() == "first\nsecond\nthird\n"
 
 
-def test_standard_input_is_kept_in_signal_mode(pod: Pod) -> None:
-    container = pod.signal_mode("TERM", ["cat"], stdin=subprocess.PIPE)
+def without_mkfifo(pod: Pod, argv: Sequence[str], **options: Any) -> Process:
+    pod.lack("mkfifo")
+    return pod.start_parent(argv, **options)
+
+
+@pytest.mark.parametrize("start", [Pod.start_parent, without_mkfifo], ids=["parent", "without-mkfifo"])
+@in_all_pods
+def test_standard_input_is_kept_below_a_parent(pod: Pod, start: Callable[..., Process]) -> None:
+    container = start(pod, [CAT], stdin=subprocess.PIPE)
     assert container.popen.stdin
     with container.popen.stdin as stdin:
         stdin.write(b"first\n")
@@ -162,10 +218,13 @@ def test_standard_input_is_kept_in_signal_mode(pod: Pod) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("setsid"), reason="setsid is not installed")
-def test_the_worker_keeps_its_terminal_in_loop_mode(pod: Pod) -> None:
+@BY_START
+@in_all_pods
+def test_the_worker_keeps_its_terminal(pod: Pod, start: Start) -> None:
     ours, theirs = os.openpty()
     with closing(os.fdopen(ours, "r+b", buffering=0)) as terminal:
-        container = pod.start(
+        container = start(
+            pod,
             pod.worker("terminal.py"),
             prefix=("setsid", "--ctty"),
             start_new_session=False,

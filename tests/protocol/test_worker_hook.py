@@ -1,67 +1,99 @@
-"""The worker's preStop hook: the kill file first, then the hook of before; and a heartbeat for the sidecars."""
+"""The worker's preStop hook: the kill file first, then the hook of before; then what the stop signal needs."""
 
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import time
 
 import pytest
 
 from .measurements import Measure
-from .pods import Pod, Process, Setting, in_all_pods, stays, until
+from .pods import Pod, Process, Setting, in_all_pods, now, stays, until
 from .test_arguments import HARD, arrived
+from .test_surroundings import HARD as HARD_ENVIRONMENT
+from .test_surroundings import LIST, entries
 
-
-@pytest.fixture
-def working(pod: Pod) -> Process:
-    """A container whose run is at a message, until the journal releases it."""
-    return begun(pod)
+TERM = "15 0"
 
 
 def begun(pod: Pod) -> Process:
+    """Start a loop whose run is at a message, until the journal releases it."""
     pod.journal.hold()
-    container = pod.start(pod.message())
+    container = pod.start_loop(pod.message())
     pod.journal.until("begin")
     return container
 
 
-def beats(pod: Pod) -> str:
-    return pod.heartbeat().read_text() if pod.heartbeat().exists() else ""
+def alone(pod: Pod, *arguments: object, **options: object) -> Process:
+    """Start a container with nothing of ours before its command, which is process 1."""
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 is this machine's")
+    return pod.start_bare(pod.consumer(*arguments, **options))
 
 
-def until_it_beats(pod: Pod, times: int = 2) -> None:
-    """Wait until the heartbeat has changed some times."""
-    for _ in range(times):
-        old = {"", beats(pod)}
-        until("a heartbeat", functools.partial(_changed, pod, old))
+# The kill file, and the hook of before
 
 
-def _changed(pod: Pod, old: set[str]) -> bool:
-    return beats(pod) not in old
-
-
-def test_the_hook_ends_the_loop_after_the_run(pod: Pod, working: Process) -> None:
-    assert pod.pre_stop(working).wait() == 0
+@in_all_pods
+def test_the_hook_ends_the_loop_after_the_run(pod: Pod) -> None:
+    container = begun(pod)
+    assert pod.pre_stop(container, holds=False).wait() == 0
     pod.journal.release()
-    assert working.wait() == 0
+    assert container.wait() == 0
     assert pod.journal.lines == ["begin", "end"]
 
 
-def test_the_kill_file_is_there_before_the_chained_hook_starts(pod: Pod, working: Process) -> None:
-    assert pod.pre_stop(working, ["test", "-e", str(pod.kill_me())]).wait() == 0
-
-
-@pytest.mark.parametrize("code", [0, 1, 7])
 @in_all_pods
-def test_the_chained_hooks_exit_code_is_the_hooks(pod: Pod, code: int) -> None:
-    assert pod.pre_stop(begun(pod), ["/bin/sh", "-c", f"exit {code}"]).wait() == code
+def test_the_kill_file_has_the_time_of_the_hook(pod: Pod) -> None:
+    before = now()
+    assert pod.pre_stop(begun(pod)).wait() == 0
+    assert before <= int(pod.kill_me().read_text()) <= now()
 
 
-def test_the_chained_hooks_output_is_the_hooks(pod: Pod, working: Process) -> None:
-    hook = pod.pre_stop(working, ["/bin/sh", "-c", "echo out; echo err >&2"])
-    assert hook.wait() == 0
+@in_all_pods
+def test_the_kill_file_is_there_before_the_chained_hook_starts(pod: Pod) -> None:
+    assert pod.pre_stop(begun(pod), ["test", "-s", str(pod.kill_me())]).wait() == 0
+
+
+@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("code", [0, 7])
+@in_all_pods
+def test_the_chained_hooks_exit_code_and_output_are_the_hooks(pod: Pod, code: int, holds: bool) -> None:
+    hook = pod.pre_stop(begun(pod), ["/bin/sh", "-c", f"echo out; echo err >&2; exit {code}"], holds=holds)
+    assert hook.wait() == code
     assert (hook.stdout, hook.stderr) == ("out\n", "err\n")
+
+
+@in_all_pods
+def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: Pod) -> None:
+    pod.environment |= HARD_ENVIRONMENT
+    if pod.name == "yash":  # drops what the locale cannot read
+        pod.environment["LC_ALL"] = "C.UTF-8"
+    container = begun(pod)
+    bare, chained = pod.exec(container, LIST), pod.pre_stop(container, LIST)
+    assert bare.wait() == chained.wait() == 1
+    assert entries(chained.stdout) == entries(bare.stdout)
+
+
+@in_all_pods
+def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
+    if pod.name == "yash":
+        pod.environment["LC_ALL"] = "C.UTF-8"
+    words = [*HARD, "$$", "$(PATH)"]
+    file = pod.room / "arguments"
+    assert pod.pre_stop(begun(pod), pod.worker("arguments.py", file, *words)).wait() == 3
+    assert arrived(file) == words
+
+
+@in_all_pods
+def test_the_chained_hook_has_no_further_file_open_and_the_usual_signals(pod: Pod) -> None:
+    argv = ["/bin/sh", "-c", "/bin/ls /proc/self/fd; exec /bin/grep '^Sig[^Q]' /proc/self/status"]
+    container = begun(pod)
+    bare, chained = pod.exec(container, argv), pod.pre_stop(container, argv)
+    assert bare.wait() == chained.wait() == 0
+    assert chained.stdout == bare.stdout
 
 
 @pytest.mark.parametrize("chained", [("/bin/sh", "-c", "exit 1"), ("/no/such/program",), ("/",)])
@@ -74,123 +106,249 @@ def test_a_failing_chained_hook_leaves_the_kill_file(pod: Pod, chained: tuple[st
     assert pod.journal.lines == ["begin", "end"]
 
 
-def test_the_loop_ends_while_a_chained_hook_takes_ten_minutes(pod: Pod, working: Process) -> None:
-    hook = pod.pre_stop(working, ["sleep", "600"])
+@in_all_pods
+def test_the_loop_ends_while_a_chained_hook_takes_ten_minutes(pod: Pod) -> None:
+    container = begun(pod)
+    hook = pod.pre_stop(container, ["sleep", "600"])
     until("the kill file", pod.kill_me().exists)
     assert hook.running
     pod.journal.release()
-    assert working.wait() == 0
+    assert container.wait() == 0
     assert pod.journal.lines == ["begin", "end"]
 
 
-def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod, working: Process) -> None:
-    if pod.name == "yash":  # drops what the locale cannot read
-        pod.environment["LC_ALL"] = "C.UTF-8"
-    words = [*HARD, "$$", "$(PATH)"]
-    file = pod.room / "arguments"
-    assert pod.pre_stop(working, pod.worker("arguments.py", file, *words)).wait() == 3
-    assert arrived(file) == words
-
-
-def test_the_hook_returns_at_once_and_leaves_no_pipe_open(pod: Pod, working: Process, measure: Measure) -> None:
+@pytest.mark.parametrize("holds", [False, True])
+@in_all_pods
+def test_the_hook_returns_at_once_and_leaves_no_pipe_open(pod: Pod, holds: bool, measure: Measure) -> None:
+    container = begun(pod)
     start = time.monotonic()
-    hook = pod.pre_stop(working, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    hook = pod.pre_stop(container, holds=holds, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     output = hook.read_to_end(5)
     seconds = time.monotonic() - start
     measure("worker's preStop hook without a chained one", seconds, pod)
-    assert seconds < 1
+    assert seconds < 2
     assert (hook.wait(), output) == (0, (b"", b""))
 
 
-def test_the_hook_with_a_chained_one_leaves_no_pipe_open(pod: Pod, working: Process) -> None:
-    hook = pod.pre_stop(working, ["echo", "done"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert hook.read_to_end(5) == (b"done\n", b"")
-
-
 @in_all_pods
-def test_the_heart_beats_on_after_the_hook_has_returned(pod: Pod) -> None:
-    pod.sleep_faster(5)
+def test_the_hook_that_runs_twice_is_no_worse_than_once(pod: Pod) -> None:
     container = begun(pod)
-    assert pod.pre_stop(container).wait() == 0
-    until_it_beats(pod, 3)
-
-
-@in_all_pods
-def test_the_heart_beats_while_the_chained_hook_is_at_work(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    container = begun(pod)
-    hook = pod.pre_stop(container, ["/bin/sleep", "600"])
-    until_it_beats(pod, 3)
-    assert hook.running
-
-
-@in_all_pods
-def test_the_heart_beats_after_the_chained_hook_has_failed(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    container = begun(pod)
-    assert pod.pre_stop(container, ["/bin/sh", "-c", "exit 1"]).wait() == 1
-    until_it_beats(pod, 3)
-
-
-@in_all_pods
-def test_the_heart_stops_with_the_worker(pod: Pod) -> None:
-    pod.sleep_faster(5)
-    container = begun(pod)
-    hook = pod.pre_stop(container)
-    assert hook.wait() == 0
-    until_it_beats(pod)
+    for _ in range(2):
+        assert pod.pre_stop(container).wait() == 0
     pod.journal.release()
     assert container.wait() == 0
-    until("nothing left of the hook", lambda: not hook.left_over(), within=5)
-
-
-@in_all_pods
-def test_the_heart_stops_when_the_container_is_killed(pod: Pod) -> None:
-    if pod.setting is Setting.CHILD:
-        pytest.skip("it is the end of the namespace that ends the heart")
-    pod.sleep_faster(5)
-    container = begun(pod)
-    pod.drain(container)
-    until_it_beats(pod)
-    container.signal("KILL")
-    container.wait()
-    last = pod.heartbeat().read_text()
-    stays("silence", lambda: pod.heartbeat().read_text() == last, 2.5)
-
-
-def test_the_hook_that_runs_twice_is_no_worse_than_once(pod: Pod, working: Process) -> None:
-    for _ in range(2):
-        assert pod.pre_stop(working).wait() == 0
-    pod.journal.release()
-    assert working.wait() == 0
     assert pod.journal.lines == ["begin", "end"]
 
 
-def test_the_hook_makes_the_folder_where_the_worker_has_not(pod: Pod) -> None:
+@in_all_pods
+def test_the_hook_makes_the_folder_where_nothing_of_ours_runs(pod: Pod) -> None:
     container = pod.start_bare(["sleep", "600"])
     assert pod.pre_stop(container).wait() == 0
     assert pod.kill_me().exists()
+    assert pod.alive().is_fifo()
 
 
-def test_a_hook_that_cannot_create_the_kill_file_fails(pod: Pod) -> None:
+@in_all_pods
+def test_a_hook_that_cannot_create_the_kill_file_fails_and_runs_the_chained_hook(pod: Pod) -> None:
     pod.folder().touch()
     container = pod.start_bare(["sleep", "600"])
-    hook = pod.pre_stop(container)
+    hook = pod.pre_stop(container, holds=False)
     assert hook.wait() != 0
     assert str(pod.folder()) in hook.stderr
+    chained = pod.pre_stop(container, ["echo", "chained"])
+    assert (chained.wait(), chained.stdout) == (0, "chained\n")
 
 
-def test_a_hook_that_cannot_create_the_kill_file_still_runs_the_chained_hook(pod: Pod) -> None:
-    pod.folder().touch()
-    container = pod.start_bare(["sleep", "600"])
-    hook = pod.pre_stop(container, ["echo", "chained"])
-    assert (hook.wait(), hook.stdout) == (0, "chained\n")
-
-
+@in_all_pods
 def test_the_hook_of_one_worker_leaves_the_others_alone(pod: Pod) -> None:
-    first, second = (pod.start(["sleep", "0.01"], name=name) for name in ("first", "second"))
-    until("both folders", lambda: pod.folder("first").exists() and pod.folder("second").exists())
-    time.sleep(0.05)
+    first, second = (pod.start_loop(["sleep", "0.01"], name=name) for name in ("first", "second"))
+    until("both folders", lambda: pod.alive("first").exists() and pod.alive("second").exists())
+    time.sleep(0.1)
     pod.drain(first, "first")
     assert first.wait() == 0
     stays("the other one at work", lambda: second.running and not pod.kill_me("second").exists())
+
+
+# Listening: the stop signal must not be lost on a worker that is still starting
+
+
+@pytest.mark.parametrize("how", ["handler", "sigwait", "blocked"])
+@in_all_pods
+def test_a_hook_returns_at_once_where_process_1_heeds_the_signal(pod: Pod, how: str, measure: Measure) -> None:
+    container = alone(pod, how=how)
+    pod.journal.until("ready")
+    hook = pod.pre_stop(container, action=f"listen {TERM}")
+    assert hook.wait(4) == 0
+    measure(f"preStop hook that finds a worker that heeds the signal: {how}", hook.seconds, pod)
+    container.signal("TERM")
+    assert container.wait() == 0
+
+
+@in_all_pods
+def test_a_hook_waits_for_a_handler_that_comes_later(pod: Pod) -> None:
+    container = alone(pod, code=7, late=1.5)
+    pod.journal.until("start")
+    hook = pod.pre_stop(container, ["echo", "chained"], action=f"listen {TERM}")
+    until("the chained hook", lambda: hook.stdout == "chained\n")
+    assert hook.running
+    assert "ready" not in pod.journal.lines
+    assert hook.wait() == 0
+    container.signal("TERM")
+    assert container.wait() == 7
+    assert pod.journal.lines == ["start", "ready", "heard TERM", "end"]
+
+
+@in_all_pods
+def test_a_hook_gives_up_on_who_heeds_other_signals_only(pod: Pod) -> None:
+    container = alone(pod, "USR1")
+    pod.journal.until("ready")
+    hook = pod.pre_stop(container, action=f"listen {TERM}")
+    time.sleep(1)
+    assert hook.running
+    assert hook.wait(14) == 0
+
+
+@in_all_pods
+def test_a_hook_waits_for_a_loop_or_a_parent_that_is_still_starting(pod: Pod) -> None:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 is this machine's")
+    for start in (pod.start_loop, pod.start_parent):
+        pod.journal.path.unlink(missing_ok=True)
+        container = start(pod.consumer(code=7) if start == pod.start_parent else pod.message())
+        assert pod.pre_stop(container, action=f"listen {TERM}").wait() in {0, 137}  # the container's end is its own
+        container.signal("TERM")
+        assert container.wait(5) in {0, 7, 143}  # a command that is no program yet may die of it: it has no message
+        container.remove()
+
+
+# Sending
+
+
+@in_all_pods
+def test_a_hook_sends_the_signal_once_and_stays_until_the_container_ends(pod: Pod) -> None:
+    pod.journal.hold()
+    container = alone(pod, "INT", 7)
+    pod.journal.until("ready")
+    hook = pod.pre_stop(container, action="send 2 0")
+    pod.journal.until("heard INT")
+    stays("the hook is there", lambda: hook.running, 0.5)
+    pod.journal.release()
+    assert container.wait() == 7
+    hook.wait(3)
+    assert [line for line in pod.journal.lines if "INT" in line] == ["heard INT"]
+
+
+@in_all_pods
+def test_a_hook_sends_the_signal_when_a_late_worker_heeds_it(pod: Pod) -> None:
+    container = alone(pod, "QUIT", 7, late=1)
+    pod.journal.until("start")
+    hook = pod.pre_stop(container, ["echo", "chained"], action="send 3 0")
+    assert container.wait() == 7
+    assert pod.journal.lines == ["start", "ready", "heard QUIT", "end"]
+    assert hook.stdout == "chained\n"
+
+
+@pytest.mark.parametrize(("seconds", "what"), [(0.4, ["working", "heard", "end"]), (-1, ["dropped"])])
+@in_all_pods
+def test_a_hook_sends_the_signal_when_the_worker_has_a_child_or_gets_none(
+    pod: Pod, seconds: float, what: list[str]
+) -> None:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 is this machine's")
+    container = pod.start_bare(pod.worker("fetcher.py", pod.journal.path, seconds))
+    pod.journal.until("fetching")
+    pod.pre_stop(container, action="send 15 1")
+    assert container.wait() == 0
+    assert pod.journal.lines == ["fetching", *what]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has other users' ids")
+@in_all_pods
+def test_a_hook_that_may_not_signal_process_1_leaves_that_to_the_kubelet(pod: Pod) -> None:
+    container = alone(pod)
+    pod.journal.until("ready")
+    pod.folder().mkdir()
+    pod.folder().chmod(0o777)
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    assert pod.pre_stop(container, action="send 15 0", prefix=nobody).wait(5) == 0
+    assert pod.journal.lines == ["start", "ready"]
+    container.signal("TERM")
+    assert container.wait() == 0
+
+
+@in_all_pods
+def test_a_hook_that_stays_sends_nothing_and_goes_with_the_container(pod: Pod) -> None:
+    container = alone(pod, code=7)
+    pod.journal.until("ready")
+    hook = pod.pre_stop(container, ["echo", "chained"], action="stay")
+    until("the chained hook", lambda: hook.stdout == "chained\n")
+    stays("all there", lambda: hook.running and container.running, 0.5)
+    container.signal("TERM")
+    assert container.wait() == 7
+    hook.wait(3)
+    assert pod.journal.lines == ["start", "ready", "heard TERM", "end"]
+
+
+# Holding
+
+
+def is_held(pod: Pod) -> bool:
+    """Tell whether somebody holds the FIFO for writing."""
+    try:
+        os.close(os.open(pod.alive(), os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("action", ["", f"listen {TERM}", "send 15 0", "stay"])
+@in_all_pods
+def test_the_fifo_is_held_to_the_end_of_the_container(pod: Pod, action: str) -> None:
+    pod.journal.hold()
+    container = alone(pod, code=7)
+    pod.journal.until("ready")
+    pod.pre_stop(container, action=action)
+    until("the FIFO is held", lambda: pod.kill_me().exists() and is_held(pod))
+    time.sleep(0.5)
+    container.signal("TERM")
+    stays("the FIFO is held", lambda: is_held(pod), 0.3)
+    pod.journal.release()
+    assert container.wait() == 7
+    until("the FIFO is free", lambda: not is_held(pod), within=3)
+
+
+@in_all_pods
+def test_nothing_is_left_to_process_1_without_sidecars(pod: Pod) -> None:
+    hook = pod.pre_stop(begun(pod), holds=False)
+    assert hook.wait() == 0
+    assert list(hook.members()) == []
+
+
+@pytest.mark.parametrize("children", [1, 3])
+@in_all_pods
+def test_who_holds_the_fifo_does_not_hold_a_process_1_that_waits_for_all_its_children(pod: Pod, children: int) -> None:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 is this machine's")
+    container = pod.start_bare(pod.worker("supervisor.py", pod.journal.path, children))
+    pod.journal.until("ready")
+    assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
+    time.sleep(0.3)
+    assert is_held(pod)
+    container.signal("TERM")
+    assert container.wait(6) == 0
+    assert pod.journal.lines == ["ready", "heard TERM", "end"]
+
+
+@in_all_pods
+def test_a_heart_beats_in_an_image_without_mkfifo(pod: Pod) -> None:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 is this machine's")
+    pod.lack("mkfifo")
+    container = pod.start_bare([*pod.without, "sleep", "600"])
+    assert pod.pre_stop(container).wait() == 0
+    until("a heartbeat", functools.partial(_beat, pod))
+    assert _beat(pod) in {"0", "1"}
+
+
+def _beat(pod: Pod) -> str:
+    return pod.heartbeat().read_text().strip() if pod.heartbeat().exists() else ""

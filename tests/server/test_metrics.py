@@ -36,7 +36,7 @@ def count(server: Server, outcome: Kind, reason: Reason, dry_run: str = "false",
 REQUESTS = [
     ("symfony-messenger", Kind.PROTECTED, Reason.INJECTED),
     ("web-server", Kind.LEFT_ALONE, Reason.NOT_A_WORKER),
-    ("no-command", Kind.LEFT_ALONE, Reason.COMMAND_UNKNOWN),
+    ("no-command", Kind.PROTECTED, Reason.INJECTED),
     ("annotation-invalid", Kind.REFUSED, Reason.ANNOTATION_INVALID),
     ("deployment", Kind.LEFT_ALONE, Reason.NOT_A_POD),
 ]

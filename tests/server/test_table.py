@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from webhook.cli.commands import main
+from webhook.core.annotations import STATUS_ANNOTATION
+from webhook.core.wrapping import own_words
 from webhook.images.table import Unusable, read_table
 
 from .process import Server, Servers
@@ -44,8 +47,16 @@ def worker_of(review: Review) -> dict[str, object]:
 
 
 def argv_after(server: Server, review: Review) -> list[str]:
-    args: list[str] = patched(review, server.review(review).json["response"])["spec"]["containers"][0]["args"]
-    return args
+    """Return what the worker runs behind ours."""
+    worker = patched(review, server.review(review).json["response"])["spec"]["containers"][0]
+    return [*own_words(worker.get("command") or ()), *(worker.get("args") or ())]
+
+
+def framework_after(server: Server, review: Review) -> str:
+    """Return what the worker was recognised as."""
+    annotations = patched(review, server.review(review).json["response"])["metadata"]["annotations"]
+    framework: str = json.loads(annotations[STATUS_ANNOTATION])["workers"]["importer"].get("framework", "")
+    return framework
 
 
 def test_a_worker_without_command_runs_what_the_table_says(server: Server, review: Review) -> None:
@@ -55,13 +66,15 @@ def test_a_worker_without_command_runs_what_the_table_says(server: Server, revie
 
 def test_args_take_the_place_of_cmd(server: Server, review: Review) -> None:
     worker_of(review).update(image="registry.example.com/team/shop:1", args=["celery", "worker"])
-    assert argv_after(server, review) == ["docker-entrypoint", "celery", "worker"]
+    assert framework_after(server, review) == "celery"
+    assert argv_after(server, review) == ["celery", "worker"]
 
 
 def test_an_image_that_is_not_in_the_table_is_not_guessed(server: Server, review: Review) -> None:
     worker_of(review)["image"] = "other.example.com/shop:1"
     answer = server.review(review).json["response"]
-    assert answer["auditAnnotations"]["reason"] == "command-unknown"
+    assert answer["auditAnnotations"]["reason"] == "injected"
+    assert framework_after(server, fresh(review)) == ""
 
 
 def test_what_depends_on_an_image_is_not_remembered_for_the_pod(server: Server, review: Review) -> None:
@@ -95,18 +108,6 @@ def test_a_command_with_such_a_table_ends_with_the_message(tmp_path: Path) -> No
     result = CliRunner().invoke(main, ["explain", "-f", str(pod), "--image-commands", str(table)])
     assert result.exit_code == 1
     assert str(table) in result.output
-
-
-def test_what_was_learned_may_make_other_images_wanted(servers: Servers, tmp_path: Path, review: Review) -> None:
-    """The first container becomes the worker only once the second one's image is known to run something else."""
-    table = tmp_path / "images.toml"
-    table.write_text(
-        "[[image]]\nimage = 'app'\nentrypoint = ['/docker-entrypoint.sh']\n"
-        "[[image]]\nimage = 'web'\nentrypoint = ['/app/consume-one']\n"
-    )
-    spec = review["request"]["object"]["spec"]
-    spec["containers"] = [{"name": "web", "image": "web"}, {"name": "app", "image": "app", "args": ["work"]}]
-    assert argv_after(servers.start(image_commands=table), review) == ["/app/consume-one"]
 
 
 @pytest.mark.parametrize("row", ["command = ['']", "entrypoint = ['', 'x']", "command = ['x']\nstop_signal = 'SIGFOO'"])

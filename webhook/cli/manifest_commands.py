@@ -12,7 +12,7 @@ from webhook.cli.decisions import decide_all
 from webhook.cli.explanation import difference, explain
 from webhook.cli.failure import fail
 from webhook.cli.image_settings import image_settings
-from webhook.cli.manifests import Manifest, Unreadable, read_manifest
+from webhook.cli.manifests import LOOKED_FOR, Manifest, Unreadable, read_manifest
 from webhook.cli.settings import policy_settings
 from webhook.core.decision import Policy
 from webhook.core.injection import Injection
@@ -102,9 +102,11 @@ def explain_command(filenames: tuple[str, ...], only_labelled: bool, policy: Pol
     refused = False
     for manifest in _read(filenames):
         templates = list(manifest.templates)
+        for unknown in manifest.unknown:
+            click.echo(f"{manifest.path}, {unknown.title}\n  no pod template known in it; looked for {LOOKED_FOR}")
         if not templates:
             click.echo(f"{manifest.path}: no pod and no pod template in it.")
-        injections = decide_all([template.pod for template in templates], policy, images)
+        injections = decide_all([template.as_made for template in templates], policy, images)
         for template, injection in zip(templates, injections, strict=True):
             click.echo("\n".join(explain(manifest.path, template, injection)))
             refused = refused or injection.decision.outcome is Kind.REFUSED
@@ -122,8 +124,9 @@ def _inject_all(manifests: Iterable[Manifest], policy: Policy, images: ImageSett
     """Inject into all templates, and tell about those that are refused, left alone, or deserve a warning."""
     refusals: list[str] = []
     for manifest in manifests:
+        _tell_unknown(manifest)
         templates = list(manifest.templates)
-        injections = decide_all([template.pod for template in templates], policy, images)
+        injections = decide_all([template.as_made for template in templates], policy, images)
         for template, injection in zip(templates, injections, strict=True):
             place = f"{manifest.path}, {template.title}"
             if injection.refusal:
@@ -133,6 +136,12 @@ def _inject_all(manifests: Iterable[Manifest], policy: Policy, images: ImageSett
             manifest.text.apply(template.document, template.absolute(injection.patch))
     if refusals:
         fail("\n".join(refusals), exit_code)
+
+
+def _tell_unknown(manifest: Manifest) -> None:
+    for unknown in manifest.unknown:
+        place = f"{manifest.path}, {unknown.title}"
+        click.echo(f"{place}: stays as it is: no pod template known in it; looked for {LOOKED_FOR}", err=True)
 
 
 def _tell(place: str, injection: Injection) -> None:

@@ -16,6 +16,9 @@ from webhook.core.pod import JsonObject
 from webhook.yaml_text.stream import InvalidYaml, YamlText
 
 STANDARD_INPUT = "-"
+LOOKED_FOR = (
+    "a Pod, a List, or a pod template in spec.template, spec.jobTemplate, spec.jobTargetRef.template or template"
+)
 # Where a pod template is, in order of preference: CronJob, KEDA's ScaledJob, all workloads (and custom ones like them),
 # PodTemplate.
 _TEMPLATES = (
@@ -24,6 +27,7 @@ _TEMPLATES = (
     ("spec", "template"),
     ("template",),
 )
+_OF_JOBS = _TEMPLATES[:2]
 
 
 class Unreadable(ValueError):
@@ -69,6 +73,20 @@ class JsonText:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """An object in which no pod and no pod template is found."""
+
+    document: int
+    kind: str
+    name: str
+
+    @property
+    def title(self) -> str:
+        """Name the place for a reader."""
+        return _title(self.document, self.kind, self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """A pod, or a pod template: in which document, at which JSON Pointer, of which object."""
 
@@ -77,11 +95,25 @@ class Template:
     pod: JsonObject
     kind: str
     name: str
+    ends: bool = False
+    """Whether its pods run to completion, by what makes them."""
 
     @property
     def title(self) -> str:
         """Name the place for a reader."""
-        return f"document {self.document + 1}, {self.kind}{self.name and f' {self.name}'}"
+        return _title(self.document, self.kind, self.name)
+
+    @property
+    def as_made(self) -> JsonObject:
+        """The pod as its owner makes it, in what decisions hang on.
+
+        KEDA sets a restart policy where a ScaledJob has none; the API server takes no Job without.
+        https://github.com/kedacore/keda/blob/v2.17.0/pkg/scaling/executor/scale_jobs.go
+        """
+        spec = self.pod.get("spec")
+        if not self.ends or not isinstance(spec, dict) or spec.get("restartPolicy"):
+            return self.pod
+        return {**self.pod, "spec": {**spec, "restartPolicy": "OnFailure"}}
 
     def absolute(self, operations: Sequence[Operation]) -> list[Operation]:
         """Make operations on the template into operations on its document."""
@@ -101,8 +133,17 @@ class Manifest:
     @property
     def templates(self) -> Iterator[Template]:
         """All pods and pod templates, in order."""
+        return (found for found in self._found if isinstance(found, Template))
+
+    @property
+    def unknown(self) -> Iterator[Unknown]:
+        """All objects that hold neither, in order."""
+        return (found for found in self._found if isinstance(found, Unknown))
+
+    @property
+    def _found(self) -> Iterator[Template | Unknown]:
         for index, document in enumerate(self.text.documents):
-            yield from _templates(document, index, "")
+            yield from _search(document, index, "")
 
 
 def read_manifest(path: str) -> Manifest:
@@ -132,17 +173,25 @@ def _parse(path: str, text: str) -> Text:
     try:
         return YamlText(text)
     except InvalidYaml as error:
+        if "{{" in text and "}}" in text:
+            raise Unreadable(f"{path}: this is a Helm template; render it first: helm template … ({error})") from None
         raise Unreadable(f"{path}: {error}") from None
 
 
-def _templates(document: Any, index: int, pointer: str) -> Iterator[Template]:
+def _title(document: int, kind: str, name: str) -> str:
+    return f"document {document + 1}, {kind}{name and f' {name}'}"
+
+
+def _search(document: Any, index: int, pointer: str) -> Iterator[Template | Unknown]:
     if not isinstance(document, dict):
+        if document is not None:
+            yield Unknown(index, "no object", "")
         return
     kind = str(document.get("kind") or "object")
     items = document.get("items")
     if kind.endswith("List") and isinstance(items, list):
         for position, item in enumerate(items):
-            yield from _templates(item, index, f"{pointer}/items/{position}")
+            yield from _search(item, index, f"{pointer}/items/{position}")
         return
     metadata = document.get("metadata")
     name = str(metadata.get("name") or metadata.get("generateName") or "") if isinstance(metadata, dict) else ""
@@ -153,8 +202,10 @@ def _templates(document: Any, index: int, pointer: str) -> Iterator[Template]:
         template = _at(document, path)
         spec = template.get("spec") if isinstance(template, dict) else None
         if isinstance(template, dict) and isinstance(spec, dict) and "containers" in spec:
-            yield Template(index, pointer + "".join(f"/{escape(key)}" for key in path), template, kind, name)
+            at = pointer + "".join(f"/{escape(key)}" for key in path)
+            yield Template(index, at, template, kind, name, kind == "Job" or path in _OF_JOBS)
             return
+    yield Unknown(index, kind, name)
 
 
 def _at(document: Any, path: Sequence[str]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeAlias, TypeVar, cast
@@ -10,9 +11,11 @@ import click
 
 from webhook.core.annotations import LONGEST_DURATION, duration
 from webhook.core.decision import Policy
-from webhook.core.shells import DEFAULT_IMAGE, Source
+from webhook.core.shells import DEFAULT_CPU, DEFAULT_IMAGE, DEFAULT_MEMORY, Source
 
 ENVIRONMENT_PREFIX = "GRACEFUL_WORKER_"
+# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+_QUANTITY = re.compile(r"(?=.*[1-9])[0-9]+(?:\.[0-9]+)?(?:m|k|M|G|Ki|Mi|Gi)?", re.ASCII)
 Command = TypeVar("Command", bound=Callable[..., Any])
 Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -29,8 +32,20 @@ class Duration(click.ParamType[int]):
         except ValueError:
             seconds = 0
         if not 0 < seconds <= LONGEST_DURATION:
-            self.fail(f"{value!r} is no duration; write seconds, or for example 90m or 1h30m (30d at most)", param, ctx)
+            self.fail(f"{value!r} is no duration; write seconds, or units as in 90m or 1h30m (30d at most)", param, ctx)
         return seconds
+
+
+class Quantity(click.ParamType[str]):
+    """An amount of a resource, as Kubernetes writes it."""
+
+    name = "quantity"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the amount."""
+        if not _QUANTITY.fullmatch(value):
+            self.fail(f"{value!r} is no amount of a resource; write for example 50m or 16Mi", param, ctx)
+        return str(value)
 
 
 def setting(*names: str, **attributes: Any) -> Option:
@@ -43,8 +58,16 @@ def policy_settings(command: Command) -> Command:
     """Add the options that make up the policy, which the command gets as `policy`."""
 
     @wraps(command)
-    def with_policy(grace_period: int, shell_image: str, shell_source: str, **others: Any) -> Any:
-        policy = Policy(grace_period, shell_image=shell_image, shell_source=Source(shell_source))
+    def with_policy(
+        grace_period: int, shell_image: str, shell_source: str, shell_cpu: str, shell_memory: str, **others: Any
+    ) -> Any:
+        policy = Policy(
+            grace_period,
+            shell_image=shell_image,
+            shell_source=Source(shell_source),
+            shell_cpu=shell_cpu,
+            shell_memory=shell_memory,
+        )
         return command(policy=policy, **others)
 
     return cast("Command", with_options(with_policy, _POLICY))
@@ -74,5 +97,17 @@ _POLICY = (
         type=click.Choice([source.value for source in Source]),
         default=Source.INIT_CONTAINER.value,
         help="How that shell comes into pods; image volumes need Kubernetes 1.35 or later.",
+    ),
+    setting(
+        "--shell-cpu",
+        type=Quantity(),
+        default=DEFAULT_CPU,
+        help="CPU that the init container which brings the shell asks for, and may use.",
+    ),
+    setting(
+        "--shell-memory",
+        type=Quantity(),
+        default=DEFAULT_MEMORY,
+        help="Memory that it asks for, and may use.",
     ),
 )

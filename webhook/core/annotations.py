@@ -22,11 +22,10 @@ STATUS_ANNOTATION = f"{PREFIX}status"
 LONGEST_DURATION = 30 * 86400
 HEARD_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
 """The stop signals that the wrapper has handlers for, whatever it passes on."""
-HEARD_WITH_KILL_FILE = ("USR1", "USR2", "WINCH")
-"""Those that have other meanings, too: the wrapper takes them for a stop signal once the kill file is there."""
 PASSED_SIGNALS = (*HEARD_SIGNALS, "USR1", "USR2", "TSTP", "WINCH")
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.ASCII)
+# Bare seconds only stand alone: who writes 1h30 means 90 minutes.
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)", re.ASCII)
 _PATH = re.compile(r"(/[A-Za-z0-9._+-]+)+", re.ASCII)
 _CONTAINER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
@@ -111,7 +110,7 @@ class Unreadable(ValueError):
 
 
 def duration(text: str) -> int:
-    """Read a duration (`3600`, `90s`, `1h30m`) as seconds.
+    """Read a duration (`3600`, `90s`, `1h30m`) as seconds; with units, every number needs its own.
 
     Raises:
         ValueError: the text is no duration, or one of more than 30 days.
@@ -120,8 +119,8 @@ def duration(text: str) -> int:
     parts = _DURATION.fullmatch(text) if 0 < len(text) <= 20 else None
     if parts is None:
         raise ValueError(text)
-    days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
-    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    days, hours, minutes, seconds, alone = (int(part or 0) for part in parts.groups())
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds + alone
     if total > LONGEST_DURATION:
         raise ValueError(text)
     return total
@@ -186,7 +185,7 @@ ANNOTATIONS = (
     ),
     Annotation(
         "grace-period",
-        "seconds or a duration of at most 30d, such as 3600, 90m or 1h30m",
+        "seconds or a duration with a unit behind every number, such as 3600, 90m or 1h30m; 30d at most",
         "The longest time that one message can take, and more; the pod's grace period is raised to it.",
         _grace_period,
     ),
@@ -198,7 +197,7 @@ ANNOTATIONS = (
     ),
     Annotation(
         "loop-delay",
-        "seconds or a duration of at most 30d, such as 5 or 1m",
+        "seconds or a duration with a unit behind every number, such as 5 or 1m; 30d at most",
         "The pause between two runs in loop mode.",
         duration,
     ),

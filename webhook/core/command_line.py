@@ -18,9 +18,11 @@ _VERSION = "0123456789."
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _RESERVED = frozenset({"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "exec", "command"})
 _LOOPS = frozenset({"while", "until", "for"})
+_ALL_ARGUMENTS = ("$@", "$*")
 # The tokens of a shell string. Not by shlex: its comments begin inside words, too, and swallow the end of the line.
 _TOKEN = re.compile(
     r"""(?P<blank> (?: [ \t\r] | \\\n )+ | \#[^\n]* )
+      | (?P<redirection> \d* (?: &>>? | <<<? | [<>]{1,2} \|? &? ) (?! \( ) )
       | (?P<operator> [();<>|&\n]+ )
       | (?P<word> (?: [^ \t\r\n();<>|&'"\\] | \\. | '[^']*' | "(?:[^"\\]|\\.)*" )+ )
     """,
@@ -35,7 +37,13 @@ class Launcher:
     """A program that runs the command line behind its own options.
 
     `word` must follow it (`bundle exec`), `values` are its options that take a value, `positionals` counts its own
-    arguments (`gosu USER`), `module` is the option that names the program itself (`python -m`).
+    arguments (`gosu USER`), `module` is the option that names the program itself (`python -m`), `string` are the
+    options whose value is a shell string.
+
+    Most turn into the command. One that `stays` is its parent for good; if it `passes`, it hands every signal to its
+    one child alone, unless one of `passes_unless` is given, or only with one of `passes_if`; with one of `rewrites` it
+    hands on another signal. One that `hides` the command takes the name of a script in its place. `user` says that it
+    changes the user.
     """
 
     names: tuple[str, ...]
@@ -43,13 +51,57 @@ class Launcher:
     values: tuple[str, ...] = ()
     positionals: int = 0
     module: str = ""
+    string: tuple[str, ...] = ()
+    stays: bool = False
+    passes: bool = False
+    passes_unless: tuple[str, ...] = ()
+    passes_if: tuple[str, ...] = ()
+    rewrites: tuple[str, ...] = ()
+    hides: bool = False
+    user: bool = False
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """A launcher in a command line, with its options: the words up to the command that it runs."""
+
+    launcher: Launcher
+    words: Sequence[str]
+
+    def _has(self, options: Sequence[str]) -> bool:
+        return any(word.partition("=")[0] in options for word in self.words)
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether it hands on another signal than it gets, as somebody has asked it to."""
+        return self._has(self.launcher.rewrites)
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether a signal to the launcher is one to the command, and to nobody else."""
+        launcher = self.launcher
+        if not launcher.stays or self.rewrites:
+            return True
+        if launcher.passes_if:
+            return self._has(launcher.passes_if)
+        return launcher.passes and not self._has(launcher.passes_unless)
 
 
 class Program(msgspec.Struct, frozen=True):
-    """A program and its arguments; `start` is its index in the argv, None where it stands in a shell string."""
+    """A program and its arguments; `start` is its index in the argv, None where it stands in a shell string.
+
+    `launches` are the launchers in front of it, the outermost first. `is_first` tells that process 1 becomes the
+    program, or hands its signals on to it alone.
+    """
 
     words: Sequence[str]
     start: int | None
+    launches: tuple[Launch, ...] = ()
+    is_first: bool = True
+
+    @property
+    def hidden(self) -> bool:
+        """Whether a launcher hides the command itself, as `npm run NAME` does."""
+        return any(launch.launcher.hides for launch in self.launches)
 
 
 class CommandLine(msgspec.Struct, frozen=True):
@@ -58,6 +110,15 @@ class CommandLine(msgspec.Struct, frozen=True):
     programs: tuple[Program, ...]
     in_shell: bool = False
     loops: bool = False
+    in_background: bool = False
+    """Whether something runs beside the rest."""
+    chain: tuple[str, ...] = ()
+    """What process 1 is, one after the other: launchers, interpreters, up to the first that stays, or the program."""
+
+    @property
+    def first(self) -> str:
+        """What process 1 is in the end: the shell, or the first launcher that stays, or the program itself."""
+        return self.chain[-1] if self.chain else ""
 
 
 def basename(word: str) -> str:
@@ -69,57 +130,132 @@ class Launchers:
     """Launchers by name: a hostile shell string asks for thousands of names."""
 
     def __init__(self, launchers: Sequence[Launcher]) -> None:
-        names = [(name, launcher) for launcher in launchers for name in launcher.names]
-        self._exact = {name: launcher for name, launcher in names if "*" not in name}
-        self._globs = [(re.compile(translate(name)), launcher) for name, launcher in names if "*" in name]
+        self._exact: dict[str, list[Launcher]] = {}
+        for launcher in launchers:
+            for name in launcher.names:
+                if "*" not in name:
+                    self._exact.setdefault(name, []).append(launcher)
+        globs = [(name, launcher) for launcher in launchers for name in launcher.names if "*" in name]
+        self._globs = [(re.compile(translate(name)), [launcher]) for name, launcher in globs]
 
-    def find(self, word: str) -> Launcher | None:
-        """Find the launcher that a word runs; a version behind its name is ignored."""
+    def find(self, word: str) -> Sequence[Launcher]:
+        """Find the launchers that a word may run; a version behind its name is ignored."""
         name = basename(word)
         found = self._exact.get(name) or self._exact.get(name.rstrip(_VERSION))
         if found:
             return found
-        for pattern, launcher in self._globs:
+        for pattern, launchers in self._globs:
             if pattern.match(name):
-                return launcher
-        return None
+                return launchers
+        return ()
 
 
 def read_command_line(argv: Sequence[str], launchers: Launchers) -> CommandLine:
     """Find the programs that an argv runs."""
-    start = _behind_launchers(argv, launchers)
-    words = argv[start:]
-    script = _shell_string(words)
-    if script is None:
-        return CommandLine((Program(words, start),) if words else ())
-    programs: list[Program] = []
-    loops = False
-    for command in _simple_commands(script):
-        behind = _behind_prefix(command)
-        loops = loops or not _LOOPS.isdisjoint(command[: behind + 1])
-        inner = read_command_line(command[behind:], launchers)
-        programs.extend(Program(program.words, None) for program in inner.programs)
-        loops = loops or inner.loops
-    return CommandLine(tuple(programs), in_shell=True, loops=loops)
+    return _Reader(launchers).read(argv, 0, (), is_first=True)
 
 
-def _behind_launchers(argv: Sequence[str], launchers: Launchers) -> int:
-    position = 0
-    while position < len(argv):
-        launcher = launchers.find(argv[position])
-        if launcher is None:
-            return position
-        behind = _behind(launcher, argv, position + 1)
-        if behind is None:
-            return position
-        position = behind
-    return position
+class _Reader:
+    def __init__(self, launchers: Launchers) -> None:
+        self._launchers = launchers
+
+    def read(
+        self, argv: Sequence[str], offset: int | None, launches: tuple[Launch, ...], *, is_first: bool
+    ) -> CommandLine:
+        """Read an argv that begins at an index of the whole one; None: it stands in a shell string."""
+        position = 0
+        chain: list[str] = []
+        found_launches = list(launches)
+        has_stopped = False
+        while position < len(argv):
+            launch = self._launch(argv, position)
+            if launch is None:
+                break
+            found_launches.append(launch)
+            is_first = is_first and launch.is_transparent
+            chain += [] if has_stopped else [argv[position]]
+            has_stopped = has_stopped or launch.launcher.stays
+            string = _string_of(launch)
+            if string is not None:
+                line = self._read_script(string, (), None, tuple(found_launches), is_first=is_first)
+                return msgspec.structs.replace(line, chain=(*chain, *(() if has_stopped else line.chain)))
+            position += len(launch.words)
+        launches = tuple(found_launches)
+        words = argv[position:]
+        start = None if offset is None else offset + position
+        found = _shell_string(words)
+        if found is None:
+            chain += [] if has_stopped else words[:1]
+            return CommandLine((Program(words, start, launches, is_first),) if words else (), chain=tuple(chain))
+        script, behind = found
+        arguments = words[behind:]
+        where = None if start is None else start + behind
+        line = self._read_script(script, arguments, where, launches, is_first=is_first)
+        # A shell that ends in `exec` is process 1 only until then.
+        behind_shell = line.chain or tuple(words[:1])
+        return msgspec.structs.replace(line, chain=(*chain, *(() if has_stopped else behind_shell)))
+
+    def _launch(self, argv: Sequence[str], start: int) -> Launch | None:
+        for launcher in self._launchers.find(argv[start]):
+            behind = _behind(launcher, argv, start)
+            if behind is not None:
+                return Launch(launcher, argv[start:behind])
+        return None
+
+    def _read_script(
+        self,
+        script: str,
+        arguments: Sequence[str],
+        offset: int | None,
+        launches: tuple[Launch, ...],
+        *,
+        is_first: bool,
+    ) -> CommandLine:
+        """Read a shell string; the arguments stand behind it, where `"$@"` finds them, from an index of the argv on."""
+        programs: list[Program] = []
+        chain: tuple[str, ...] = ()
+        loops = in_background = traps = False
+        commands = list(_simple_commands(script))
+        for place, (command, operator) in enumerate(commands):
+            behind = _behind_prefix(command)
+            loops = loops or not _LOOPS.isdisjoint(command[: behind + 1])
+            in_background = in_background or operator == "&"
+            words = command[behind:]
+            # Process 1 becomes what the shell's last command says, where nothing of the shell is left: no trap either.
+            traps = traps or words[:1] == ["trap"]
+            replaces = is_first and "exec" in command[:behind] and place == len(commands) - 1 and not traps
+            if len(words) == 1 and words[0] in _ALL_ARGUMENTS:
+                inner = self.read(arguments[1:], None if offset is None else offset + 1, launches, is_first=replaces)
+            else:
+                inner = self.read(words, None, launches, is_first=replaces)
+            programs.extend(inner.programs)
+            chain = inner.chain if replaces else ()
+            loops = loops or inner.loops
+            in_background = in_background or inner.in_background
+        if loops:
+            programs = [msgspec.structs.replace(program, is_first=False) for program in programs]
+            chain = ()
+        return CommandLine(tuple(programs), in_shell=True, loops=loops, in_background=in_background, chain=chain)
 
 
-def _behind(launcher: Launcher, argv: Sequence[str], position: int) -> int | None:
-    """Return where the launched command begins; None when this is no launching."""
+def _string_of(launch: Launch) -> str | None:
+    """Return the shell string that a launcher is given as an option's value."""
+    words = launch.words
+    for position, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option in launch.launcher.string:
+            if equals:
+                return value[:LONGEST_SCRIPT]
+            return words[position + 1][:LONGEST_SCRIPT] if position + 1 < len(words) else None
+    return None
+
+
+def _behind(launcher: Launcher, argv: Sequence[str], start: int) -> int | None:
+    """Return where the command begins that a launcher at an index launches; None when this is no launching."""
+    position = start + 1
     word = launcher.word
     positionals = launcher.positionals
+    has_string = False
     while position < len(argv):
         argument = argv[position]
         if launcher.module and argument == launcher.module:
@@ -128,7 +264,9 @@ def _behind(launcher: Launcher, argv: Sequence[str], position: int) -> int | Non
             position += 1
             continue
         if argument.startswith("-") or _ASSIGNMENT.match(argument):
-            position += 2 if argument in launcher.values else 1
+            takes_string = argument.partition("=")[0] in launcher.string
+            has_string = has_string or takes_string
+            position += 2 if argument in launcher.values or (takes_string and "=" not in argument) else 1
             continue
         if word:
             if argument != word:
@@ -136,43 +274,52 @@ def _behind(launcher: Launcher, argv: Sequence[str], position: int) -> int | Non
             word = ""
         elif positionals:
             positionals -= 1
-        else:
+        elif not has_string:
             return position
         position += 1
-    return None
+    return min(position, len(argv)) if has_string else None
 
 
-def _shell_string(words: Sequence[str]) -> str | None:
-    """Return the string behind a shell's -c, if this is one."""
+def _shell_string(words: Sequence[str]) -> tuple[str, int] | None:
+    """Return the string behind a shell's -c, and where its arguments begin, if this is one."""
     if not words or basename(words[0]) not in SHELLS:
         return None
     wanted = False
-    arguments = iter(words[1:])
-    for argument in arguments:
+    position = 1
+    while position < len(words):
+        argument = words[position]
+        position += 1
         if argument.startswith(("-", "+")) and len(argument) > 1:
             if argument.startswith("--"):
                 continue
             wanted = wanted or "c" in argument
-            if argument.endswith("o"):
-                next(arguments, None)
+            position += argument.endswith("o")
             continue
-        return argument[:LONGEST_SCRIPT] if wanted else None
+        return (argument[:LONGEST_SCRIPT], position) if wanted else None
     return None
 
 
-def _simple_commands(script: str) -> Iterator[list[str]]:
-    """Split a shell string at its operators; one that is not well quoted yields what stands before the flaw."""
+def _simple_commands(script: str) -> Iterator[tuple[list[str], str]]:
+    """Split a shell string at its operators, and yield each command with the operator behind it.
+
+    One that is not well quoted yields what stands before the flaw. Redirections are left out.
+    """
     position = 0
     words: list[str] = []
+    is_target = False
     while token := _TOKEN.match(script, position):
         position = token.end()
-        if token["word"]:
-            words.append(_QUOTED.sub(_unquoted, token["word"]))
+        if token["redirection"]:
+            is_target = True
+        elif token["word"]:
+            if not is_target:
+                words.append(_QUOTED.sub(_unquoted, token["word"]))
+            is_target = False
         elif token["operator"] and words:
-            yield words
+            yield words, token["operator"].strip()
             words = []
     if words:
-        yield words
+        yield words, ""
 
 
 def _unquoted(quoted: re.Match[str]) -> str:

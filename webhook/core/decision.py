@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 
 import msgspec
 from msgspec import UnsetType
@@ -11,6 +11,7 @@ from webhook.core.annotations import (
     ANNOTATIONS,
     DEFAULT_SHELL,
     INJECTED_SHELL,
+    LABEL,
     Evict,
     Settings,
     Sidecars,
@@ -18,23 +19,33 @@ from webhook.core.annotations import (
     annotation_of,
     read_settings,
 )
-from webhook.core.hooks import add_hook
+from webhook.core.flags import Edit
+from webhook.core.hooks import add_worker_hook, unchainable
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.meshes import plan_mesh
+from webhook.core.parents import surroundings_of
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import (
     Worker,
-    check_images,
     find_workers,
     images_to_ask,
     is_labelled,
     is_plainly_no_worker,
     never_touched,
 )
-from webhook.core.shells import DEFAULT_IMAGE, Brought, Source, bring, check_room, shell_path
-from webhook.core.sidecars import plan_sidecar
+from webhook.core.shells import (
+    DEFAULT_CPU,
+    DEFAULT_IMAGE,
+    DEFAULT_MEMORY,
+    Brought,
+    Source,
+    bring,
+    check_room,
+    shell_path,
+)
+from webhook.core.sidecars import SidecarPlan, plan_sidecar
 from webhook.core.status import Status, read_status
 from webhook.core.workers import Circumstances, WorkerPlan, check_asked_for, plan_worker
 from webhook.core.wrapping import MOUNT_PATH, VOLUME
@@ -50,20 +61,12 @@ EVICTION_ANNOTATIONS = {
 _SOFT = frozenset(
     {
         Reason.COMMAND_UNKNOWN,
-        Reason.COMMAND_MISSING,
-        Reason.IMAGE_NAME_INVALID,
-        Reason.IMAGE_HOST_FORBIDDEN,
-        Reason.IMAGE_DENIED,
-        Reason.IMAGE_NOT_FOUND,
-        Reason.IMAGE_PLATFORM_MISSING,
-        Reason.IMAGE_INVALID,
-        Reason.REGISTRY_FAILED,
-        Reason.REGISTRY_TOO_SLOW,
-        Reason.IMAGE_SIGNAL_UNHEARD,
         Reason.SHELL_MISSING,
+        Reason.WORKERS_AMBIGUOUS,
+        Reason.ANNOTATIONS_FULL,
     }
 )
-"""Refusals for what graceful-worker cannot know or do: they hit only pods that ask for it by their own label."""
+"""Refusals for what graceful-worker cannot know or do."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -77,6 +80,8 @@ class Policy(msgspec.Struct, frozen=True):
     only_labelled: bool = False
     shell_image: str = DEFAULT_IMAGE
     shell_source: Source = Source.INIT_CONTAINER
+    shell_cpu: str = DEFAULT_CPU
+    shell_memory: str = DEFAULT_MEMORY
 
 
 class ProbeGrace(msgspec.Struct, frozen=True):
@@ -92,10 +97,20 @@ class ProbeGrace(msgspec.Struct, frozen=True):
     seconds: int
 
 
+class CommandChange(msgspec.Struct, frozen=True):
+    """What is put before a container's command, if anything; the command, where it has none; changes of its words."""
+
+    name: str
+    before: list[str] | None
+    command: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
+
+
 class Plan(msgspec.Struct, frozen=True):
     """Everything that a protected pod has; what of it the pod lacks becomes the patch."""
 
     workers: tuple[WorkerPlan, ...]
+    commands: tuple[CommandChange, ...]
     hooks: dict[str, list[str]]
     """The preStop command of each container that gets one."""
     mounted: tuple[str, ...]
@@ -107,6 +122,8 @@ class Plan(msgspec.Struct, frozen=True):
     """What the pod says of an earlier injection."""
     moved: tuple[str, ...] = ()
     """The sidecars that become native ones."""
+    restarted: tuple[str, ...] = ()
+    """The native sidecars from which somebody has taken what makes them that."""
     brought: Brought | None = None
     """The shell that the pod's images lack."""
 
@@ -114,7 +131,7 @@ class Plan(msgspec.Struct, frozen=True):
 class Decision(msgspec.Struct, frozen=True):
     """What becomes of a pod; `plan` is None where nothing does.
 
-    `ask` names the containers whose images would have to be known to decide otherwise.
+    `ask` names the containers of whose images more could be learned.
     """
 
     outcome: Kind
@@ -140,18 +157,23 @@ def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
         if policy.only_labelled and not labelled:
             return _left_alone(Finding(Reason.NOT_LABELLED))
         settings = _settings(pod)
-        workers = find_workers(pod, settings, images)
+        status = read_status(pod.annotations)
+        if status is None and not settings.command:
+            ask = tuple(name for name in images_to_ask(pod, settings) if name not in images)
+        workers = find_workers(pod, settings, images, status.workers if status else {})
         if not labelled and is_plainly_no_worker(pod, workers, images):
             return _left_alone(Finding(Reason.NOT_A_WORKER, workers[0].container.name))
-        ask = images_to_ask(pod, workers, settings)
-        check_images(workers, images)
-        return _protect(pod, policy, settings, workers, images)
+        if all(worker.container.command for worker in workers):
+            ask = ()
+        return _protect(pod, policy, settings, status, workers, images, ask)
     except Refused as refused:
-        reason = refused.finding.reason
-        outcome = Kind.LEFT_ALONE if reason in _SOFT and not is_labelled(pod) else Kind.REFUSED
-        # Whatever else is wrong with the pod, no image mends it.
-        wanted = [name for name in ask if name not in images] if reason is Reason.COMMAND_UNKNOWN else []
-        return Decision(outcome, refused.finding, ask=tuple(wanted))
+        return Decision(outcome_of(refused, pod), refused.finding, ask=ask)
+
+
+def outcome_of(refused: Refused, pod: Pod) -> Kind:
+    """Tell what a refusal does to a pod: what graceful-worker cannot do hits only pods that ask for it themselves."""
+    soft = refused.finding.reason in _SOFT and pod.labels.get(LABEL) is None
+    return Kind.LEFT_ALONE if soft else Kind.REFUSED
 
 
 def _left_alone(finding: Finding) -> Decision:
@@ -179,65 +201,147 @@ def _refused_annotation(unreadable: Unreadable) -> Refused:
     )
 
 
-def _protect(pod: Pod, policy: Policy, settings: Settings, workers: list[Worker], images: Images) -> Decision:
-    status = read_status(pod.annotations)
-    grace, probes, findings = _grace(pod, policy, settings, status)
+def _protect(
+    pod: Pod,
+    policy: Policy,
+    settings: Settings,
+    status: Status | None,
+    workers: list[Worker],
+    images: Images,
+    ask: tuple[str, ...],
+) -> Decision:
+    grace, old_grace, probes, findings = _grace(pod, policy, settings, status)
     shell = shell_path(settings.shell, policy.shell_source)
-    signals = {name: worker.image_signal for name, worker in status.workers.items()} if status else {}
-    circumstances = Circumstances(pod.spec.restart_policy or "Always", grace, shell, images, signals)
+    circumstances = Circumstances(
+        restart_policy=pod.spec.restart_policy or "Always",
+        grace=grace,
+        old_grace=old_grace,
+        surroundings=surroundings_of(pod),
+        shell=shell,
+        images=images,
+        recorded=status.workers if status else {},
+    )
     plans = tuple(plan_worker(worker, settings, circumstances) for worker in workers)
     check_asked_for(settings, workers, plans)
-    # In order, and looked up quickly: a dict serves as an ordered set.
-    names = dict.fromkeys(plan.name for plan in plans)
+    if not all(plan.may_raise for plan in plans):
+        grace, probes, findings = old_grace, (), [Finding(Reason.GRACE_KEPT)]
     hooks: dict[str, list[str]] = {}
+    brought = _bring_shell(pod, policy, settings, workers[0].container)
+    sidecars = _plan_sidecars(pod, settings, circumstances, plans, hooks, shell if brought else DEFAULT_SHELL)
+    holds = any(sidecar.is_mounted for sidecar in sidecars)
     for worker, worker_plan in zip(workers, plans, strict=True):
         findings += worker_plan.findings
-        findings += add_hook(hooks, worker.container, shell, (), is_worker=True)
-    sidecars = [container for container in pod.spec.containers if container.name not in names]
-    brought = None
-    if settings.shell == INJECTED_SHELL:
-        check_room(pod, policy.shell_source)
-        brought = bring(pod, policy.shell_image, policy.shell_source)
-    for container in sidecars:
-        findings += plan_sidecar(container, settings, hooks, shell if brought else DEFAULT_SHELL, tuple(names))
+        findings += _hook_of_worker(hooks, worker.container, worker_plan, shell, holds=holds)
+    for sidecar in sidecars:
+        findings += sidecar.findings
     for container in pod.spec.init_containers or ():
         if container.is_native_sidecar:
             findings.append(Finding(Reason.SIDECAR_NATIVE, container.name))
-    hooked = settings.sidecars is Sidecars.HOOK
-    mounted = names | dict.fromkeys(c.name for c in sidecars) if hooked else names
+    # In order, and looked up quickly: a dict serves as an ordered set.
+    names = dict.fromkeys(plan.name for plan in plans)
+    mounted = names | dict.fromkeys(sidecar.name for sidecar in sidecars if sidecar.is_mounted)
     _check_volume(pod, mounted.keys(), names.keys())
     findings.append(Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}"))
     if brought:
         findings.append(Finding(Reason.SHELL_BROUGHT, detail=f"{policy.shell_source.value}, {policy.shell_image}"))
     mesh = plan_mesh(pod, settings)
     findings += mesh.findings
-    annotations = dict(mesh.annotations)
+    annotations, said = _evictions(settings, grace)
+    restarted = _to_restart(pod, status)
+    plan = Plan(
+        workers=plans,
+        commands=_command_changes(plans, sidecars),
+        hooks=hooks,
+        mounted=tuple(mounted),
+        grace=grace,
+        probes=probes,
+        labels=mesh.labels,
+        annotations=mesh.annotations | annotations,
+        status=status,
+        moved=tuple(s.name for s in sidecars) if settings.sidecars is Sidecars.NATIVE else (),
+        restarted=restarted,
+        brought=brought,
+    )
+    findings += said
+    findings += [Finding(Reason.SIDECAR_RESTORED, name) for name in restarted]
+    return Decision(Kind.PROTECTED, Finding(Reason.INJECTED), tuple(findings), plan, ask)
+
+
+def _bring_shell(pod: Pod, policy: Policy, settings: Settings, worker: Container) -> Brought | None:
+    if settings.shell != INJECTED_SHELL:
+        return None
+    check_room(pod, policy.shell_source)
+    return bring(pod, policy.shell_image, policy.shell_source, worker, policy.shell_cpu, policy.shell_memory)
+
+
+def _plan_sidecars(
+    pod: Pod,
+    settings: Settings,
+    circumstances: Circumstances,
+    workers: tuple[WorkerPlan, ...],
+    hooks: dict[str, list[str]],
+    shell: str,
+) -> list[SidecarPlan]:
+    names = dict.fromkeys(worker.name for worker in workers)
+    return [
+        plan_sidecar(
+            container, settings, hooks, shell, tuple(names), circumstances.old_grace, circumstances.surroundings
+        )
+        for container in pod.spec.containers
+        if container.name not in names
+    ]
+
+
+def _hook_of_worker(
+    hooks: dict[str, list[str]], container: Container, plan: WorkerPlan, shell: str, *, holds: bool
+) -> list[Finding]:
+    if plan.shell_less:
+        return [Finding(Reason.HOOK_IMPOSSIBLE, container.name, plan.shell_less)]
+    if plan.is_recorded and not unchainable(container):
+        return []
+    return add_worker_hook(hooks, container, shell, plan.action, holds=holds)
+
+
+def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPlan]) -> tuple[CommandChange, ...]:
+    changes = [
+        CommandChange(worker.name, worker.before, worker.command, worker.edits)
+        for worker in workers
+        if worker.before or worker.edits
+    ]
+    return (*changes, *(CommandChange(sidecar.name, sidecar.before) for sidecar in sidecars if sidecar.before))
+
+
+def _to_restart(pod: Pod, status: Status | None) -> tuple[str, ...]:
+    """Return the sidecars that were made native ones, and are no longer: without the policy they would never end."""
+    moved = (status.moved or {}) if status else {}
+    containers = pod.spec.init_containers or ()
+    return tuple(c.name for c in containers if c.name in moved and not c.is_native_sidecar)
+
+
+def _evictions(settings: Settings, grace: int) -> tuple[dict[str, str], list[Finding]]:
     if settings.evict is Evict.NEVER:
-        annotations |= EVICTION_ANNOTATIONS
-        findings.append(Finding(Reason.EVICTION_FORBIDDEN))
-    elif grace > AUTOSCALER_CUT:
-        findings.append(Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')}: {Evict.NEVER.value}"))
-    moved = tuple(c.name for c in sidecars) if settings.sidecars is Sidecars.NATIVE else ()
-    plan = Plan(plans, hooks, tuple(mounted), grace, probes, mesh.labels, annotations, status, moved, brought)
-    return Decision(Kind.PROTECTED, Finding(Reason.INJECTED), tuple(findings), plan)
+        return EVICTION_ANNOTATIONS, [Finding(Reason.EVICTION_FORBIDDEN)]
+    if grace > AUTOSCALER_CUT:
+        return {}, [Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')}: {Evict.NEVER.value}")]
+    return {}, []
 
 
 def _grace(
     pod: Pod, policy: Policy, settings: Settings, status: Status | None
-) -> tuple[int, tuple[ProbeGrace, ...], list[Finding]]:
-    """Raise the grace period, never lower it, and let probes keep the one that the pod had at first."""
+) -> tuple[int, int, tuple[ProbeGrace, ...], list[Finding]]:
+    """Raise the grace period, never lower it, and let probes keep the pod's first one, which is the second number."""
     current = pod.spec.grace if isinstance(pod.spec.grace, int) else DEFAULT_GRACE
     wanted = settings.grace_period or policy.grace_period
     grace = max(current, wanted)
     at_first = status.grace_before(DEFAULT_GRACE) if status else None
     old = current if at_first is None else at_first
     if old >= grace:
-        return grace, (), []
+        return grace, old, (), []
     # A probe's own grace period is at least 1 s: 0 is not valid there.
     probes = tuple(_probes(pod, max(old, 1)))
     findings = [Finding(Reason.GRACE_RAISED, detail=f"{old} s to {grace} s")]
     findings += [Finding(Reason.PROBE_GRACE, probe.container, f"{probe.probe}: {probe.seconds} s") for probe in probes]
-    return grace, probes, findings
+    return grace, old, probes, findings
 
 
 def _probes(pod: Pod, seconds: int) -> Iterator[ProbeGrace]:

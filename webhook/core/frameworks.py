@@ -2,45 +2,82 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fnmatch import translate
 from importlib.resources import files
-from typing import Annotated, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
 from webhook.core.annotations import Mode
 from webhook.core.command_line import CommandLine, Launcher, Launchers, Program, basename, read_command_line
 
+LAST_PLACE = 64
+"""The words of an unknown command among which a known one is looked for: launchers have a few words of their own."""
+
+_NO_START = frozenset({"--version", "--help"})
+"""Options with which no worker is started, whatever the rest says."""
+
 
 class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A flag that a worker needs in a mode: its spellings, the words to add where it is missing, its highest value."""
+    """A flag that a worker needs in a mode: its spellings, the words to add where it is missing, its highest value.
+
+    One that `lowers` is replaced where its value is higher; elsewhere that is only told.
+    """
 
     mode: Mode
     names: tuple[str, ...]
     add: tuple[str, ...]
     source: str
     most: int = 0
+    lowers: bool = False
 
     def given_in(self, words: Sequence[str]) -> bool:
         """Tell whether a command line has the flag, as `--flag`, `--flag=value` or `-fVALUE`."""
-        return self._value(words) is not None
+        return option_value(words, self.names) is not None
 
     def value_in(self, words: Sequence[str]) -> int:
         """Return the flag's number in a command line; 0 where it has none."""
-        value = self._value(words) or ""
+        value = option_value(words, self.names) or ""
         return int(value) if value.isdecimal() and len(value) < 20 else 0
 
-    def _value(self, words: Sequence[str]) -> str | None:
-        for position, word in enumerate(words):
-            for name in self.names:
-                if word == name:
-                    return words[position + 1] if position + 1 < len(words) else ""
-                if word.startswith(f"{name}="):
-                    return word.removeprefix(f"{name}=")
-                if len(name) == 2 and word.startswith(name):
-                    return word.removeprefix(name)
-        return None
+
+class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A framework's own time limit behind the signal: the options or the variable that set it, in units of seconds.
+
+    `default` counts, in seconds, where nothing sets it; 0: there is none.
+    """
+
+    source: str
+    flags: tuple[str, ...] = ()
+    env: str = ""
+    default: float = 0
+    unit: float = 1
+
+    @property
+    def switch(self) -> str:
+        """What sets it, for a reader."""
+        return self.flags[0] if self.flags else self.env
+
+
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A caution whose condition stands in the manifest: an option, or a variable with a value that fits a pattern."""
+
+    caution: Annotated[str, msgspec.Meta(max_length=80)]
+    source: str
+    flags: tuple[str, ...] = ()
+    env: str = ""
+    value: str = "*"
+
+    def holds(self, words: Sequence[str], variables: Mapping[str, str]) -> bool:
+        """Tell whether a command line, or the variables, meet the condition."""
+        given = option_value(words, self.flags) if self.flags else None
+        if given is not None and re.match(translate(self.value), given):
+            return True
+        value = variables.get(self.env) if self.env else None
+        return value is not None and re.match(translate(self.value), value) is not None
 
 
 class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,9 +91,32 @@ class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     why: str
     awaits_child: bool = False
+    permanent_children: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
+    may_ignore: bool = False
+    """Whether it may ignore the signal, for a reason that no manifest shows."""
     caution: Annotated[str, msgspec.Meta(max_length=80)] = ""
     note: str = ""
     flags: tuple[Flag, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+class Subcommands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a program's subcommand stands: behind options, of which `values` take a value; `tasks`: anywhere."""
+
+    names: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    tasks: bool = False
+
+
+class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be said of whatever a program runs."""
+
+    names: tuple[str, ...]
+    caution: Annotated[str, msgspec.Meta(max_length=80)]
+    source: str
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,14 +124,25 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     framework: tuple[Framework, ...]
     launcher: tuple[Launcher, ...]
+    program: tuple[Subcommands, ...] = ()
+    runtime: tuple[Runtime, ...] = ()
 
 
 class Match(msgspec.Struct, frozen=True):
-    """A framework found in a command line; `behind` is the index behind its last word in the program's words."""
+    """A framework found in a command line; `behind` is the index behind its last word in the program's words.
+
+    `launched` tells that the program is an unknown one, and the framework's command one of its arguments.
+    """
 
     framework: Framework
     program: Program
     behind: int
+    launched: bool = False
+
+    @classmethod
+    def of_record(cls, framework: Framework) -> Match:
+        """Return what is left of a match when the command line is known no more: an image's, asked for earlier."""
+        return cls(framework, Program((), None), 0)
 
 
 def load_table() -> Table:
@@ -81,28 +152,34 @@ def load_table() -> Table:
 
 
 TABLE = load_table()
+FRAMEWORKS = {framework.name: framework for framework in TABLE.framework}
 
 
-class _Pattern(msgspec.Struct, frozen=True):
+class _Pattern(NamedTuple):
     """A command of a framework, as words, and the rank of its row in the table."""
 
     rank: int
     framework: Framework
     words: tuple[str, ...]
+    unfit: re.Pattern[str] | None
 
 
 def _patterns_by_name(table: Table) -> dict[str, list[_Pattern]]:
     """Sort patterns by the name of their program: a hostile shell string runs thousands of commands."""
     patterns: dict[str, list[_Pattern]] = {}
     for rank, framework in enumerate(table.framework):
+        unfit = re.compile("|".join(map(translate, framework.unfit))) if framework.unfit else None
         for command in framework.commands:
             words = tuple(command.split())
-            patterns.setdefault(basename(words[0]), []).append(_Pattern(rank, framework, words))
+            patterns.setdefault(basename(words[0]), []).append(_Pattern(rank, framework, words, unfit))
     return patterns
 
 
 _PATTERNS = _patterns_by_name(TABLE)
 _LAUNCHERS = Launchers(TABLE.launcher)
+_SUBCOMMANDS = {name: subcommands for subcommands in TABLE.program for name in subcommands.names}
+_NO_SUBCOMMANDS = Subcommands(())
+_RUNTIMES = {name: runtime for runtime in TABLE.runtime for name in runtime.names}
 
 
 Found: TypeAlias = tuple[CommandLine, Match | None]
@@ -112,24 +189,86 @@ Found: TypeAlias = tuple[CommandLine, Match | None]
 def find_framework(argv: Sequence[str]) -> Found:
     """Read an argv, and find the framework whose worker it runs."""
     line = read_command_line(argv, _LAUNCHERS)
-    rank = len(TABLE.framework)
-    match = None
-    for program in line.programs:
-        for pattern in _PATTERNS.get(basename(program.words[0]), ()):
-            behind = _fits(pattern.words, program.words) if pattern.rank < rank else 0
-            if behind:
-                rank, match = pattern.rank, Match(pattern.framework, program, behind)
-    return line, match
+    found = [(rank, match) for program in line.programs if (best := _best(program)) for rank, match in (best,)]
+    if not found:
+        found = [best for program in line.programs if (best := _best_launched(program))]
+    return line, min(found, key=lambda item: item[0])[1] if found else None
 
 
-def _fits(pattern: Sequence[str], words: Sequence[str]) -> int:
+def runtime_of(line: CommandLine) -> Runtime | None:
+    """Return what is to be said of the program that a command line runs."""
+    return next((found for program in line.programs if (found := _RUNTIMES.get(basename(program.words[0])))), None)
+
+
+def _best(program: Program, place: int = 0) -> tuple[int, Match] | None:
+    """Return the first row that a program's words fit, from a place on, and its rank."""
+    words = program.words[place:] if place else program.words
+    for pattern in _PATTERNS.get(basename(words[0]), ()):
+        if place and len(pattern.words) < 2:
+            continue
+        behind = _fits(pattern, words)
+        if behind and _NO_START.isdisjoint(words):
+            return pattern.rank, Match(pattern.framework, program, place + behind, launched=bool(place))
+    return None
+
+
+def _best_launched(program: Program) -> tuple[int, Match] | None:
+    if program.hidden:
+        return None
+    places = range(1, min(len(program.words), LAST_PLACE))
+    return next((best for place in places if (best := _best(program, place))), None)
+
+
+def _fits(pattern: _Pattern, words: Sequence[str]) -> int:
     """Return the index behind the pattern's last word; 0 where the pattern does not fit."""
-    if not f"/{words[0]}".endswith(f"/{pattern[0]}"):
+    if not f"/{words[0]}".endswith(f"/{pattern.words[0]}"):
         return 0
-    behind = 1
-    for word in pattern[1:]:
-        try:
-            behind = words.index(word, behind) + 1
-        except ValueError:
+    subcommands = _SUBCOMMANDS.get(basename(words[0]), _NO_SUBCOMMANDS)
+    behind = place = 1
+    for word in pattern.words[1:]:
+        place = _find(word, words, place, subcommands)
+        if not place:
             return 0
+        behind = max(behind, place)
+    if pattern.unfit and any(pattern.unfit.match(argument) for argument in words[behind:]):
+        return 0
     return behind
+
+
+def _find(wanted: str, words: Sequence[str], place: int, subcommands: Subcommands) -> int:
+    """Return the index behind a word of a pattern; 0 where it is not there: options stand anywhere."""
+    if wanted.startswith("-") or subcommands.tasks:
+        return words.index(wanted, place) + 1 if wanted in words[place:] else 0
+    while place < len(words):
+        word = words[place]
+        if not word.startswith("-"):
+            return place + 1 if word == wanted else 0
+        place += 2 if word in subcommands.values else 1
+    return 0
+
+
+def option_value(words: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return the value of an option in a command line, empty where it has none; None where it is not there."""
+    place = option_place(words, names)
+    if place is None:
+        return None
+    word = words[place]
+    name = next(name for name in names if _fits_option(word, (name,)))
+    if word == name:
+        return words[place + 1] if place + 1 < len(words) else ""
+    return word.removeprefix(name).removeprefix("=")
+
+
+def option_place(words: Sequence[str], names: Sequence[str]) -> int | None:
+    """Return where an option stands in a command line; None where it does not."""
+    return next((place for place, word in enumerate(words) if _fits_option(word, names)), None)
+
+
+def _fits_option(word: str, names: Sequence[str]) -> bool:
+    """Tell whether a word is one of the options, as `--flag`, `--flag=value` or `-fVALUE`."""
+    for name in names:
+        if word == name or word.startswith(f"{name}="):
+            return True
+        if len(name) == 2 and word.startswith(name) and name[1] != "-":
+            return True
+    return False

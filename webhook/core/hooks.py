@@ -6,20 +6,47 @@ from collections.abc import Sequence
 
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
-from webhook.core.wrapping import chained_hook, sidecar_hook, worker_hook
+from webhook.core.wrapping import own_words, put_before, sidecar_hook, worker_hook
 
 
-def add_hook(
-    hooks: dict[str, list[str]], container: Container, shell: str, workers: Sequence[str], *, is_worker: bool
+def add_worker_hook(
+    hooks: dict[str, list[str]], container: Container, shell: str, action: str, *, holds: bool
 ) -> list[Finding]:
-    """Put our preStop hook before the one that is there, where that can be chained."""
-    there = container.lifecycle and container.lifecycle.pre_stop
-    kept = there.other_than_exec if there else ""
+    """Put the hook of a worker before the one that is there; with `holds`, sidecars learn when the container ends."""
+    kept = unchainable(container)
     if kept:
-        return [Finding(Reason.HOOK_KEPT if is_worker else Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
-    chained = chained_hook((there and there.exec and there.exec.command) or ())
-    hooks[container.name] = (
-        worker_hook(shell, container.name, chained) if is_worker else sidecar_hook(shell, workers, chained)
-    )
-    ours = Finding(Reason.KILL_FILE_HOOK if is_worker else Reason.SIDECAR_HOOK, container.name)
-    return [ours, Finding(Reason.HOOK_CHAINED, container.name)] if chained else [ours]
+        return [Finding(Reason.HOOK_KEPT, container.name, kept)]
+    chained = bool(own_words(_command(container)))
+    ours = worker_hook(shell, container.name, action, holds=holds, chained=chained)
+    return _add(hooks, container, ours, Reason.KILL_FILE_HOOK, chained=chained)
+
+
+def add_sidecar_hook(
+    hooks: dict[str, list[str]], container: Container, shell: str, own_folder: str, workers: Sequence[str]
+) -> list[Finding]:
+    """Put the hook of a sidecar before the one that is there."""
+    kept = unchainable(container)
+    if kept:
+        return [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
+    chained = bool(own_words(_command(container)))
+    ours = sidecar_hook(shell, own_folder, workers, chained=chained)
+    return _add(hooks, container, ours, Reason.SIDECAR_HOOK, chained=chained)
+
+
+def _add(
+    hooks: dict[str, list[str]], container: Container, ours: list[str], reason: Reason, *, chained: bool
+) -> list[Finding]:
+    hooks[container.name] = put_before(_command(container), ours)
+    said = [Finding(reason, container.name)]
+    return [*said, Finding(Reason.HOOK_CHAINED, container.name)] if chained else said
+
+
+def _command(container: Container) -> Sequence[str]:
+    there = container.lifecycle and container.lifecycle.pre_stop
+    return (there and there.exec and there.exec.command) or ()
+
+
+def unchainable(container: Container) -> str:
+    """Return the kind of a hook before which nothing can be put; empty where there is none."""
+    there = container.lifecycle and container.lifecycle.pre_stop
+    return there.other_than_exec if there else ""

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import msgspec
 
 from webhook.core.reasons import Reason
-from webhook.core.wrapping import keep_from_expansion
+from webhook.core.scripts import keep_from_expansion
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -31,10 +31,6 @@ class Unavailable(msgspec.Struct, frozen=True):
 
     reason: Reason
     detail: str = ""
-
-    def without_asking(self, way: str) -> str:
-        """Return the particulars, and the annotation that makes it unnecessary to ask."""
-        return f"{self.detail}; need not be asked where annotation {way}".removeprefix("; ")
 
 
 Images: TypeAlias = Mapping[str, Image | Unavailable]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from webhook.core.decision import Decision, Policy, decide
+from webhook.core.decision import Decision, Policy, decide, outcome_of
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.patch import Operation, emit
 from webhook.core.pod import JsonObject, Malformed, Pod, check_names, read_pod
 from webhook.core.reasons import Finding, Kind, Reason, warning
+from webhook.core.refusal import Refused
 
 
 class Injection(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class Injection(msgspec.Struct, frozen=True):
         said = [warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
         verdict = self.decision.verdict
         if self.decision.outcome is Kind.LEFT_ALONE and verdict.reason.kind is Kind.REFUSED:
-            said.append(warning(replace(verdict, detail="Left alone: see docs/images.md.")))
+            said.append(warning(replace(verdict, detail="")))
         return said
 
 
@@ -54,7 +55,10 @@ def inject_pod(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Injectio
     decision = decide(pod, policy, images)
     if decision.plan is None:
         return Injection(decision, [])
-    patch = emit(pod, decision.plan)
+    try:
+        patch = emit(pod, decision.plan)
+    except Refused as refused:
+        return Injection(Decision(outcome_of(refused, pod), refused.finding), [])
     if patch:
         return Injection(decision, patch)
     said = tuple(finding for finding in decision.findings if finding.reason.kind is not Kind.CHANGE)

@@ -1,13 +1,11 @@
-"""Service meshes: how Istio is opted out of, and which proxies cannot run a hook."""
+"""Service meshes: how Istio is opted out of."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import msgspec
 
 from webhook.core.annotations import Istio, Settings, annotation_of
-from webhook.core.pod import Container, Pod
+from webhook.core.pod import Pod
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused
 
@@ -16,25 +14,6 @@ from webhook.core.refusal import Refused
 ISTIO_INJECT = "sidecar.istio.io/inject"
 ISTIO_NATIVE = "sidecar.istio.io/nativeSidecar"
 _YES = frozenset({"true", "yes", "y", "on"})
-
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """A proxy container whose image has no shell, and the switch by which its mesh makes it a native sidecar."""
-
-    container: str
-    """The container's name; empty: any."""
-    image: str
-    """A part of the image's name that tells it has no shell; empty: none of this proxy's images has one."""
-    switch: str
-
-
-PROXIES = (
-    Proxy("linkerd-proxy", "", "config.linkerd.io/proxy-enable-native-sidecar"),
-    Proxy("istio-proxy", "distroless", ISTIO_NATIVE),
-    # By convention an image with this word in its name has no shell.
-    Proxy("", "distroless", "a native sidecar"),
-)
 
 
 class MeshPlan(msgspec.Struct, frozen=True):
@@ -68,11 +47,3 @@ def plan_mesh(pod: Pod, settings: Settings) -> MeshPlan:
         return MeshPlan({}, {}, (Finding(Reason.MESH_KEPT, detail=detail),))
     opt_out = {ISTIO_INJECT: "false"}
     return MeshPlan(opt_out, opt_out, (Finding(Reason.MESH_OPT_OUT),))
-
-
-def shell_less_proxy(container: Container) -> Proxy | None:
-    """Return the proxy that a container is, if it is one whose image has no shell."""
-    for proxy in PROXIES:
-        if proxy.container in ("", container.name) and proxy.image in (container.image or ""):
-            return proxy
-    return None

@@ -6,19 +6,21 @@ the pod's record keeps (list items by their name), which holds when another webh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
-from webhook.core.decision import Plan
+from webhook.core.decision import CommandChange, Plan
 from webhook.core.pod import NOTHING, Container, JsonObject, Pod, Spec
+from webhook.core.reasons import Reason
+from webhook.core.refusal import Refused
 from webhook.core.shells import CONTAINER as SHELL_CONTAINER
 from webhook.core.shells import Brought
-from webhook.core.status import GRACE_POINTER, Status, WorkerStatus
-from webhook.core.wrapping import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME
+from webhook.core.status import GRACE_POINTER, CommandStatus, Status, WorkerStatus
+from webhook.core.wrapping import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME, find_ours, put_before
 
 Operation = dict[str, Any]
 
@@ -29,6 +31,12 @@ SHARED_VOLUME: JsonObject = {"name": VOLUME, "emptyDir": {"medium": "Memory", "s
 # A static busybox has 1 to 2 MiB.
 SHARED_VOLUME_WITH_SHELL: JsonObject = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}}
 SHARED_MOUNT = {"name": VOLUME, "mountPath": MOUNT_PATH}
+
+LARGEST_ANNOTATIONS = 256 * 1024
+"""Bytes that all annotations of an object may have, keys and values together.
+
+https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachinery/pkg/api/validation/objectmeta.go
+"""
 
 
 def escape(token: str) -> str:
@@ -63,6 +71,35 @@ class PodPatch:
         """Make an object or a list that is missing (`there` is UNSET) or null."""
         self.operations.append({"op": "add", "path": at, "value": content})
         self._status.created.setdefault(named, "absent" if there is UNSET else "null")
+
+    def replace(self, at: str, there: Any, value: Any) -> None:
+        """Make a field have a value from which the one that was there can be told."""
+        self.operations.append({"op": "add" if there is UNSET else "replace", "path": at, "value": value})
+
+    def knows_command(self, container: str) -> bool:
+        """Tell whether there is a record of what was done to a command."""
+        return container in self._status.commands or f"/spec/containers/{container}/command" in self._status.before
+
+    def record_command(self, container: str, was: str, edits: list[tuple[int, list[str], int]]) -> None:
+        """Record that a command has ours before it, or was changed, and how."""
+        if f"/spec/containers/{container}/command" in self._status.before:
+            # As an earlier release has recorded it: with every word.
+            return
+        recorded = self._status.commands.get(container)
+        self._status.commands[container] = (
+            CommandStatus(was, edits) if recorded is None else CommandStatus(recorded.was, [*edits, *recorded.edits])
+        )
+
+    def knows_hook(self, container: str) -> bool:
+        """Tell whether there is a record of what was done to a hook."""
+        pointer = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
+        return container in self._status.hooks or pointer in self._recorded
+
+    def record_hook(self, container: str) -> None:
+        """Record that a hook has ours before it."""
+        pointer = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
+        if pointer not in self._recorded and container not in self._status.hooks:
+            self._status.hooks.append(container)
 
     def append(
         self, at: str, named: str, there: Any, keys: Sequence[str], items: Sequence[tuple[str, JsonObject]]
@@ -122,13 +159,21 @@ class MetadataPatch:
 
 
 def emit(pod: Pod, plan: Plan) -> list[Operation]:
-    """Return the operations that give a pod what it lacks of a plan; none where it lacks nothing."""
+    """Return the operations that give a pod what it lacks of a plan; none where it lacks nothing.
+
+    Raises:
+        Refused: its annotations leave no room for the record.
+
+    """
     old = plan.status or Status()
     workers = {
-        worker.name: WorkerStatus(worker.mode.value, worker.framework, worker.image_signal) for worker in plan.workers
+        worker.name: WorkerStatus(worker.mode.value, worker.framework, worker.signal, worker.image_signal)
+        for worker in plan.workers
     }
     status = Status(
         workers=old.workers | workers,
+        commands=dict(old.commands),
+        hooks=list(old.hooks),
         before=dict(old.before),
         added=list(old.added),
         created=dict(old.created),
@@ -149,20 +194,26 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
     metadata.set("labels", INJECTED_LABEL, "true")
     # The status stands for everything above, so the object that holds it is made and recorded first.
     metadata.make("annotations")
-    metadata.set("annotations", STATUS_ANNOTATION, msgspec.json.encode(status).decode())
+    record = msgspec.json.encode(status).decode()
+    _check_room(pod, {**plan.annotations, STATUS_ANNOTATION: record})
+    metadata.set("annotations", STATUS_ANNOTATION, record)
     return patch.operations + moves
+
+
+def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in {**pod.annotations, **new}.items())
+    if size > LARGEST_ANNOTATIONS:
+        detail = f"{size} bytes with it, {LARGEST_ANNOTATIONS} are allowed; shorten one of yours"
+        raise Refused(Reason.ANNOTATIONS_FULL, detail=detail)
 
 
 def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
     spec = pod.spec
     containers = {container.name: (index, container) for index, container in enumerate(spec.containers)}
     _emit_lists(patch, spec, plan)
-    for worker in plan.workers:
-        if worker.wrapped:
-            index, container = containers[worker.name]
-            at, named = f"/spec/containers/{index}", f"/spec/containers/{worker.name}"
-            patch.set(f"{at}/command", f"{named}/command", container.command, worker.wrapped.command)
-            patch.set(f"{at}/args", f"{named}/args", container.args, worker.wrapped.args)
+    for change in plan.commands:
+        index, container = containers[change.name]
+        _emit_command(patch, f"/spec/containers/{index}", container, change)
     for name, command in plan.hooks.items():
         index, container = containers[name]
         _emit_hook(patch, f"/spec/containers/{index}", f"/spec/containers/{name}", container, command)
@@ -171,6 +222,36 @@ def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
         field = f"{probe.probe}/terminationGracePeriodSeconds"
         at, named = (f"/spec/{probe.container_list}/{which}/{field}" for which in (probe.index, probe.container))
         patch.set(at, named, probe.there, probe.seconds)
+    for index, container in enumerate(spec.init_containers or ()):
+        if container.name in plan.restarted:
+            at, named = (f"/spec/initContainers/{which}/restartPolicy" for which in (index, container.name))
+            patch.set(at, named, container.restart_policy, "Always")
+
+
+def _emit_command(patch: PodPatch, at: str, container: Container, change: CommandChange) -> None:
+    """Put ours before a command, and change its words, in `command` and `args` where they stand."""
+    there = list(container.command or change.command)
+    found = find_ours(there)
+    own = list(there[found[1] :] if found else there)
+    args = list(container.args or ())
+    undone: list[tuple[int, list[str], int]] = []
+    for edit in change.edits:
+        part, place = (own, edit.place) if edit.place < len(own) + (not args) else (args, edit.place - len(own))
+        part[place : place + len(edit.old)] = edit.new
+        undone.insert(0, (edit.place, list(edit.old), len(edit.new)))
+    command = put_before([*there[: found[1] if found else 0], *own], change.before) if change.before else own
+    if command != list(container.command or ()):
+        if found and not patch.knows_command(container.name):
+            # Ours without a record of it: what was there is all that can be given back.
+            patch.set(f"{at}/command", f"/spec/containers/{container.name}/command", container.command, command)
+        else:
+            patch.replace(f"{at}/command", container.command, command)
+    if args != list(container.args or ()):
+        patch.replace(f"{at}/args", container.args, args)
+    if found and not patch.knows_command(container.name):
+        return
+    was = "" if container.command else "null" if container.command is None else "absent"
+    patch.record_command(container.name, was, undone)
 
 
 def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan) -> None:
@@ -255,4 +336,10 @@ def _emit_hook(patch: PodPatch, at: str, named: str, container: Container, comma
             patch.record_added(f"{named}/lifecycle/preStop/exec/command")
             return
         there, content, field = getattr(there, attribute), content[key], f"{field}/{key}"
-    patch.set(at + field, named + field, there, command)
+    pointer = named + field
+    if there and (patch.knows_hook(container.name) or find_ours(there) is None):
+        if there != command:
+            patch.replace(at + field, there, command)
+            patch.record_hook(container.name)
+        return
+    patch.set(at + field, pointer, there, command)

@@ -36,13 +36,19 @@ class Exec(msgspec.Struct, omit_defaults=True):
     command: Argv = UNSET
 
 
+class Sleep(msgspec.Struct, omit_defaults=True):
+    """A sleep handler."""
+
+    seconds: int | None = None
+
+
 class Handler(msgspec.Struct, omit_defaults=True):
     """A lifecycle handler or the action of a probe: which of the kinds it is."""
 
     exec: Exec | UnsetType | None = UNSET
     http_get: Something | None = msgspec.field(default=None, name="httpGet")
     tcp_socket: Something | None = msgspec.field(default=None, name="tcpSocket")
-    sleep: Something | None = None
+    sleep: Sleep | None = None
 
     @property
     def other_than_exec(self) -> str:
@@ -88,6 +94,30 @@ class VolumeMount(msgspec.Struct, omit_defaults=True):
         return self.mount_path.startswith(MOUNT_PATH)
 
 
+class Variable(msgspec.Struct, omit_defaults=True):
+    """An environment variable; its value is empty where there is none, and where it stands elsewhere (valueFrom)."""
+
+    name: str
+    value: str | None = None
+
+
+class Capabilities(msgspec.Struct, omit_defaults=True):
+    """What of root's rights a container has beyond, or below, what the runtime gives."""
+
+    add: list[str] | None = None
+    drop: list[str] | None = None
+
+
+class ContainerSecurity(msgspec.Struct, omit_defaults=True):
+    """As whom a container runs, and with which rights; what it does not say, the pod's says."""
+
+    user: int | None = msgspec.field(default=None, name="runAsUser")
+    run_as_non_root: bool | None = msgspec.field(default=None, name="runAsNonRoot")
+    privileged: bool | None = None
+    capabilities: Capabilities | None = None
+    windows: dict[str, Any] | None = msgspec.field(default=None, name="windowsOptions")
+
+
 class Container(msgspec.Struct, omit_defaults=True):
     """A container; its own `restart_policy` is an exception to the pod's, and makes init containers native sidecars."""
 
@@ -103,6 +133,9 @@ class Container(msgspec.Struct, omit_defaults=True):
     startup: Probe | None = msgspec.field(default=None, name="startupProbe")
     mounts: list[VolumeMount] | UnsetType | None = msgspec.field(default=UNSET, name="volumeMounts")
     restart_policy: str | UnsetType | None = msgspec.field(default=UNSET, name="restartPolicy")
+    env: list[Variable] | None = None
+    env_from: list[Something] | None = msgspec.field(default=None, name="envFrom")
+    security: ContainerSecurity | None = msgspec.field(default=None, name="securityContext")
 
     @property
     def argv(self) -> list[str]:
@@ -177,10 +210,12 @@ class Affinity(msgspec.Struct):
     node: NodeAffinity | None = msgspec.field(default=None, name="nodeAffinity")
 
 
-class SecurityContext(msgspec.Struct):
-    """As whom the pod's containers run."""
+class SecurityContext(msgspec.Struct, omit_defaults=True):
+    """As whom the pod's containers run, where they do not say so themselves."""
 
     user: int | None = msgspec.field(default=None, name="runAsUser")
+    run_as_non_root: bool | None = msgspec.field(default=None, name="runAsNonRoot")
+    windows: dict[str, Any] | None = msgspec.field(default=None, name="windowsOptions")
 
 
 class SecretReference(msgspec.Struct):
@@ -203,6 +238,9 @@ class Spec(msgspec.Struct, omit_defaults=True):
     security: SecurityContext | None = msgspec.field(default=None, name="securityContext")
     service_account: str | None = msgspec.field(default=None, name="serviceAccountName")
     pull_secrets: list[SecretReference] | None = msgspec.field(default=None, name="imagePullSecrets")
+    share_process_namespace: bool | None = msgspec.field(default=None, name="shareProcessNamespace")
+    host_pid: bool | None = msgspec.field(default=None, name="hostPID")
+    runtime_class: str | None = msgspec.field(default=None, name="runtimeClassName")
 
 
 class Metadata(msgspec.Struct, omit_defaults=True):

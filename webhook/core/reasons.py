@@ -88,25 +88,33 @@ class Reason(Enum):
         "The name or the path of the shell that is to be brought is taken by something else.",
     )
     # These refuse a labelled pod; in a labelled namespace the pod is left alone: decision.py says why.
-    COMMAND_UNKNOWN = "command-unknown", Kind.REFUSED, "Only the image knows the worker's command."
-    COMMAND_MISSING = "command-missing", Kind.REFUSED, "Neither the manifest nor the image says what to run."
-    IMAGE_NAME_INVALID = "image-name-invalid", Kind.REFUSED, "The image has no name by which it can be asked."
-    IMAGE_HOST_FORBIDDEN = "image-host-forbidden", Kind.REFUSED, "The image's registry may not be asked."
-    IMAGE_DENIED = "image-denied", Kind.REFUSED, "The registry does not show the image to us."
-    IMAGE_NOT_FOUND = "image-not-found", Kind.REFUSED, "The registry has no such image."
-    IMAGE_PLATFORM_MISSING = "image-platform-missing", Kind.REFUSED, "The image has no variant for the pod's platform."
-    IMAGE_INVALID = "image-invalid", Kind.REFUSED, "What the registry sends is no image that can be read."
-    REGISTRY_FAILED = "registry-failed", Kind.REFUSED, "The image's registry cannot be asked."
-    REGISTRY_TOO_SLOW = "registry-too-slow", Kind.REFUSED, "The image's registry did not answer in time."
-    IMAGE_SIGNAL_UNHEARD = "image-signal-unheard", Kind.REFUSED, "The wrapper does not hear the image's STOPSIGNAL."
-    SHELL_MISSING = "shell-missing", Kind.REFUSED, "The image has no shell for the wrapper."
+    COMMAND_UNKNOWN = "command-unknown", Kind.REFUSED, "Only the image knows the command that is to be looped."
+    SHELL_MISSING = "shell-missing", Kind.REFUSED, "The image has no shell for the loop."
+    WORKERS_AMBIGUOUS = (
+        "workers-ambiguous",
+        Kind.REFUSED,
+        "Nothing tells which of the containers is the worker.",
+    )
+    ANNOTATIONS_FULL = "annotations-full", Kind.REFUSED, "The pod's annotations leave no room for the record."
+
+    # Why nothing could be learned of an image: these stand behind another reason.
+    IMAGE_NAME_INVALID = "image-name-invalid", Kind.NOTE, "The image has no name by which it can be asked."
+    IMAGE_HOST_FORBIDDEN = "image-host-forbidden", Kind.NOTE, "The image's registry may not be asked."
+    IMAGE_DENIED = "image-denied", Kind.NOTE, "The registry does not show the image to us."
+    IMAGE_NOT_FOUND = "image-not-found", Kind.NOTE, "The registry has no such image."
+    IMAGE_PLATFORM_MISSING = "image-platform-missing", Kind.NOTE, "The image has no variant for the pod's platform."
+    IMAGE_INVALID = "image-invalid", Kind.NOTE, "What the registry sends is no image that can be read."
+    REGISTRY_FAILED = "registry-failed", Kind.NOTE, "The image's registry cannot be asked."
+    REGISTRY_TOO_SLOW = "registry-too-slow", Kind.NOTE, "The image's registry did not answer in time."
 
     # Why things are done as they are.
     WORKER_NAMED = "worker-named", Kind.NOTE, "Is a worker: the annotation names it."
     WORKER_KNOWN = "worker-known", Kind.NOTE, "Is a worker: its command is a known one."
-    WORKER_WRAPPED = "worker-wrapped", Kind.NOTE, "Is a worker: it is wrapped already."
+    WORKER_RECORDED = "worker-recorded", Kind.NOTE, "Is a worker: an earlier injection has found it."
     WORKER_DEFAULT = "worker-default", Kind.NOTE, "Is the worker: it is the pod's default container."
-    WORKER_FIRST = "worker-first", Kind.NOTE, "Is the worker: it is the first container."
+    WORKER_LEFT = "worker-left", Kind.NOTE, "Is the worker: all other containers serve or assist."
+    WORKER_SAYS = "worker-says", Kind.NOTE, "Is a worker: its name or its image says so."
+    WORKER_FIRST = "worker-first", Kind.NOTE, "Is the worker: it is the only container."
     SIDECAR = "sidecar", Kind.NOTE, "Is a sidecar: it outlives the workers."
     SIDECAR_IGNORED = "sidecar-ignored", Kind.NOTE, "Is a sidecar, and ignored as the annotation asks."
     SIDECAR_NATIVE = (
@@ -114,6 +122,9 @@ class Reason(Enum):
         Kind.NOTE,
         "Is a native sidecar: the kubelet ends it after the workers by itself.",
     )
+    COMMAND_KEPT = "command-kept", Kind.NOTE, "Nothing is put before the command."
+    IMAGE_UNKNOWN = "image-unknown", Kind.NOTE, "What the image runs could not be learned, so it is treated as unknown."
+    HOOK_IMPOSSIBLE = "hook-impossible", Kind.NOTE, "Gets no hook, as its image has no shell."
     COMMAND_OF_IMAGE = "command-of-image", Kind.NOTE, "The command is the image's."
     MODE_ASKED = "mode-asked", Kind.NOTE, "The mode is the one that the annotation asks for."
     MODE_KNOWN = "mode-known", Kind.NOTE, "The mode is the one that suits the known command."
@@ -130,7 +141,14 @@ class Reason(Enum):
     )
 
     # What is done.
-    COMMAND_WRAPPED = "command-wrapped", Kind.CHANGE, "The command runs inside the wrapper."
+    COMMAND_WRAPPED = "command-wrapped", Kind.CHANGE, "The command runs again and again, until the kill file is there."
+    PARENT_ADDED = (
+        "parent-added",
+        Kind.CHANGE,
+        "A parent stands before the command, and passes signals on to those who heed them.",
+    )
+    FLAGS_LOWERED = "flags-lowered", Kind.CHANGE, "A flag of the worker's command is lowered."
+    SIDECAR_RESTORED = "sidecar-restored", Kind.CHANGE, "Is made a native sidecar again, as somebody has undone that."
     FLAGS_ADDED = "flags-added", Kind.CHANGE, "The worker's command gets flags that it lacked."
     KILL_FILE_HOOK = "kill-file-hook", Kind.CHANGE, "The preStop hook creates the kill file."
     SIDECAR_HOOK = "sidecar-hook", Kind.CHANGE, "The preStop hook waits for the end of the workers."
@@ -154,7 +172,23 @@ class Reason(Enum):
         Kind.WARNING,
         "the shell string lacks flags, so the drain may fail; add",
     )
-    MODE_DEFAULT = "mode-default", Kind.WARNING, "unknown command, so it is looped; if it never exits, set"
+    MODE_DEFAULT = "mode-default", Kind.WARNING, "unknown:"
+    GRACE_KEPT = (
+        "grace-kept",
+        Kind.WARNING,
+        "not raised, as a worker may heed nothing; if it heeds TERM, set graceful-worker/mode: signal",
+    )
+    LOOP_IMPOSSIBLE = (
+        "loop-impossible",
+        Kind.WARNING,
+        "signalled, not looped: write its whole command as a list, without a shell",
+    )
+    OWN_LIMIT = "own-limit", Kind.WARNING, "its own limit cuts messages off after"
+    PROBE_OF_PROCESS_1 = (
+        "probe-of-process-1",
+        Kind.WARNING,
+        "a probe looks at process 1, so nothing is put before the command",
+    )
     FLAG_TOO_HIGH = "flag-too-high", Kind.WARNING, "delays the drain; lower"
     OWN_LOOP = "own-loop", Kind.WARNING, "the shell string has a loop of its own; unless it ends by itself, remove it"
     NEVER_RETURNS = "never-returns", Kind.WARNING, "this worker never ends by itself, so the loop mode will hang"
@@ -166,7 +200,7 @@ class Reason(Enum):
     )
     SIDECAR_HOOK_KEPT = "sidecar-hook-kept", Kind.WARNING, "will not wait: a preStop of this kind cannot be chained:"
     MESH_KEPT = "mesh-kept", Kind.WARNING, "Istio stays, as the pod asks; better: annotation"
-    PROXY_WITHOUT_SHELL = "proxy-without-shell", Kind.WARNING, "no shell for a hook; use"
+    SIDECAR_WITHOUT_SHELL = "sidecar-without-shell", Kind.WARNING, "no shell for a hook; use"
 
 
 class Finding(msgspec.Struct, frozen=True):

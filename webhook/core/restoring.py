@@ -9,7 +9,8 @@ from typing import Any
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.patch import Operation, escape
 from webhook.core.pod import JsonObject, check_names, read_pod
-from webhook.core.status import Status, read_status
+from webhook.core.status import CommandStatus, Status, read_status
+from webhook.core.wrapping import find_ours
 
 Path = tuple[str, ...]
 
@@ -38,6 +39,10 @@ def restore(raw: JsonObject) -> list[Operation]:
     # The first place first, so that each is counted from the begin.
     for name, place in sorted(moved.items(), key=lambda item: item[1]):
         undoing.move_back(name, place)
+    for name, command in status.commands.items():
+        undoing.undo_command(name, command)
+    for name in status.hooks:
+        undoing.undo_hook(name)
     undoing.undo(status, [named for named in (*status.added, *status.before) if named not in later])
     for named, was in sorted(status.created.items(), key=lambda item: -item[0].count("/")):
         undoing.remove_hollow(_path(named), was)
@@ -75,6 +80,44 @@ class _Undoing:
             return
         parent[path[-1]] = value
         self.operations.append({"op": "add" if key is None else "replace", "path": at, "value": value})
+
+    def undo_command(self, name: str, status: CommandStatus) -> None:
+        """Take ours out of a command, and change its words back."""
+        path = ("spec", "containers", name)
+        parent, key, _ = self._locate(path)
+        if not isinstance(key, int) or not isinstance(parent[key], dict):
+            return
+        there = parent[key].get("command") or []
+        found = find_ours(there)
+        own = list(there[found[1] :] if found else there)
+        args = list(parent[key].get("args") or [])
+        for place, old, count in status.edits:
+            part, index = (own, place) if place < len(own) else (args, place - len(own))
+            part[index : index + count] = old
+        in_args = None if found else find_ours(args)
+        if in_args:
+            # Another webhook has put its own command in front, and all of this behind it.
+            args = [*args[: in_args[0]], *args[in_args[1] :]]
+        before = there[: found[0]] if found else []
+        if status.was and not before:
+            if status.was == "null":
+                self.put_back((*path, "command"), None)
+            else:
+                self.remove((*path, "command"))
+        elif [*before, *own] != there:
+            self.put_back((*path, "command"), [*before, *own])
+        if args != (parent[key].get("args") or []):
+            self.put_back((*path, "args"), args)
+
+    def undo_hook(self, name: str) -> None:
+        """Take ours out of a hook."""
+        path = ("spec", "containers", name, "lifecycle", "preStop", "exec", "command")
+        parent, key, _ = self._locate(path)
+        if key is None or not isinstance(parent[key], list):
+            return
+        found = find_ours(parent[key])
+        if found:
+            self.put_back(path, [*parent[key][: found[0]], *parent[key][found[1] :]])
 
     def move_back(self, name: str, place: int) -> None:
         """Put a native sidecar back among the regular containers."""

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import msgspec
 
-from webhook.core.annotations import (
-    LABEL,
-    LABEL_DISABLED,
-    LABEL_ENABLED,
-    PREFIX,
-    STATUS_ANNOTATION,
-    Settings,
-    annotation_of,
-)
+from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED, PREFIX, Settings, annotation_of
 from webhook.core.frameworks import Found, find_framework
-from webhook.core.images import Image, Images, Unavailable, image_argv
+from webhook.core.images import Image, Images, image_argv
 from webhook.core.pod import Container, Pod
+from webhook.core.processes import says_worker
 from webhook.core.reasons import Reason
 from webhook.core.refusal import Refused, listed, quoted
-from webhook.core.wrapping import is_wrapped
+from webhook.core.serving import serves_by_image
+from webhook.core.windows import is_windows
+from webhook.core.wrapping import own_words
 
 MOST_WORKERS = 50
 """Each sidecar's hook names every worker, so the patch grows with the product of the two."""
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 MIRROR = "kubernetes.io/config.mirror"
-OS_LABEL = "kubernetes.io/os"
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -41,8 +37,7 @@ def never_touched(pod: Pod) -> Reason | None:
         return Reason.OPTED_OUT
     if MIRROR in pod.annotations:
         return Reason.MIRROR_POD
-    declared = pod.spec.os and pod.spec.os.name
-    if declared == "windows" or (pod.spec.node_selector or {}).get(OS_LABEL) == "windows":
+    if is_windows(pod):
         return Reason.WINDOWS_POD
     return None
 
@@ -63,14 +58,14 @@ def is_labelled(pod: Pod) -> bool:
     )
 
 
-def find_workers(pod: Pod, settings: Settings, images: Images) -> list[Worker]:
-    """Find the worker containers, by what is known of the images, too.
+def find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collection[str] = ()) -> list[Worker]:
+    """Find the worker containers, by what is known of the images, and was found before, too.
 
     Raises:
         Refused: a named container is not among the pod's regular containers, or the workers are too many.
 
     """
-    workers = _find_workers(pod, settings, images)
+    workers = _find_workers(pod, settings, images, recorded)
     if len(workers) > MOST_WORKERS:
         raise Refused(
             Reason.TOO_MANY_WORKERS,
@@ -79,23 +74,70 @@ def find_workers(pod: Pod, settings: Settings, images: Images) -> list[Worker]:
     return workers
 
 
-def _find_workers(pod: Pod, settings: Settings, images: Images) -> list[Worker]:
-    """Find the worker containers: the named, else those with a known command, else the default one, else the first.
+def _find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collection[str]) -> list[Worker]:
+    """Find the worker containers: the named, else those of known commands, else the default one, else the likeliest.
 
-    All containers with a known command are workers: as a sidecar, the second one would be cut off in mid-message.
+    All containers with a known command are workers, and so is one beside them that says it is one: as a sidecar, it
+    would be cut off in mid-message, or go on taking messages.
     """
     containers = pod.spec.containers
     if settings.containers:
         by_name = {container.name: container for container in containers}
         return [Worker(_named(name, by_name), Reason.WORKER_NAMED) for name in settings.containers]
-    known = [worker for container in containers if (worker := _known(container, images))]
+    known = [worker for container in containers if (worker := _known(container, images, recorded))]
     if known:
-        return known
+        return _with_unknown(known, containers)
     default = pod.annotations.get(DEFAULT_CONTAINER)
     for container in containers:
         if container.name == default:
             return [Worker(container, Reason.WORKER_DEFAULT)]
-    return [Worker(containers[0], Reason.WORKER_FIRST)]
+    return [_likeliest(containers, images)]
+
+
+def _with_unknown(known: list[Worker], containers: Sequence[Container]) -> list[Worker]:
+    by_name = {worker.container.name: worker for worker in known}
+    found = []
+    for container in containers:
+        worker = by_name.get(container.name)
+        if worker:
+            found.append(worker)
+        elif not _assists(container) and says_worker(container.name, ""):
+            found.append(Worker(container, Reason.WORKER_SAYS))
+    return found
+
+
+def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
+    """Choose among containers of which none is known: one that does not serve, by what its name or its image says.
+
+    Raises:
+        Refused: nothing tells several apart.
+
+    """
+    if len(containers) == 1:
+        return Worker(containers[0], Reason.WORKER_FIRST)
+    working = [container for container in containers if not _assists(container) and not _listens(container, images)]
+    # Workers have ports, too, for their metrics.
+    left = working or [c for c in containers if not serves_by_image(c.image or "", c.name)] or containers
+    if len(left) == 1:
+        return Worker(left[0], Reason.WORKER_LEFT)
+    saying = [container for container in left if says_worker(container.name, container.image or "")]
+    if len(saying) == 1:
+        return Worker(saying[0], Reason.WORKER_SAYS)
+    names = ", ".join(container.name for container in (saying or left)[:5])
+    raise Refused(
+        Reason.WORKERS_AMBIGUOUS,
+        detail=f"{names}; write annotation {annotation_of('containers')}: NAME[,NAME...]",
+    )
+
+
+def _assists(container: Container) -> bool:
+    """Tell whether a container plainly serves or assists: it has ports, a network probe, or a known agent's image."""
+    return _serves(container) or serves_by_image(container.image or "", container.name)
+
+
+def _listens(container: Container, images: Images) -> bool:
+    image = images.get(container.name)
+    return isinstance(image, Image) and image.serves and not container.command
 
 
 def _named(name: str, by_name: dict[str, Container]) -> Container:
@@ -108,64 +150,41 @@ def _named(name: str, by_name: dict[str, Container]) -> Container:
     )
 
 
-def _known(container: Container, images: Images) -> Worker | None:
-    argv = container.argv
-    if is_wrapped(argv):
-        return Worker(container, Reason.WORKER_WRAPPED)
-    image = None if container.command else images.get(container.name)
+def _known(container: Container, images: Images, recorded: Collection[str]) -> Worker | None:
+    command = container.command or ()
+    image = None if command else images.get(container.name)
     if isinstance(image, Image):
         found = find_framework(image_argv(image, container.args or ()))
         if found[1]:
             return Worker(container, Reason.WORKER_KNOWN, found)
         # An entrypoint that is not known may still run what `args` say.
-        return Worker(container, Reason.WORKER_KNOWN) if find_framework(argv)[1] else None
-    found = find_framework(argv)
-    return Worker(container, Reason.WORKER_KNOWN, found) if found[1] else None
+        return Worker(container, Reason.WORKER_KNOWN) if find_framework(container.argv)[1] else None
+    found = find_framework(own_words([*command, *(container.args or ())]))
+    if found[1]:
+        return Worker(container, Reason.WORKER_KNOWN, found)
+    return Worker(container, Reason.WORKER_RECORDED) if container.name in recorded else None
 
 
-def images_to_ask(pod: Pod, workers: list[Worker], settings: Settings) -> tuple[str, ...]:
-    """Return the containers whose images have to be asked for their commands, by name.
+def images_to_ask(pod: Pod, settings: Settings) -> tuple[str, ...]:
+    """Return the containers of whose images more could be learned, by name: silent ones that may be workers.
 
-    Those of the workers, as far as these are known. Where the worker would be the default or the first container, and
-    its command is not known, any other one whose command is not known either may be a known worker.
+    What is not learned is no hindrance: then the pod is protected by what is known.
     """
-    candidates = [worker.container for worker in workers]
-    if settings.command or not any(map(_is_silent, candidates)):
-        return ()
-    if workers[0].reason in _FALLBACKS:
-        candidates = pod.spec.containers
-    return tuple(container.name for container in candidates if _is_silent(container))
-
-
-def _is_silent(container: Container) -> bool:
-    return not container.command and not is_wrapped(container.argv)
-
-
-_FALLBACKS = (Reason.WORKER_DEFAULT, Reason.WORKER_FIRST)
-
-
-def check_images(workers: list[Worker], images: Images) -> None:
-    """Make sure that no other container may be a worker, as far as that hangs on an image.
-
-    Raises:
-        Refused: one of them may, because its registry has failed to tell; the next time it would tell, perhaps.
-
-    """
-    names = {worker.container.name for worker in workers}
-    for name, image in images.items():
-        if isinstance(image, Unavailable) and image.reason is not Reason.COMMAND_UNKNOWN and name not in names:
-            way = f"{annotation_of('containers')} names the worker, or {annotation_of('command')} says what it runs"
-            raise Refused(image.reason, name, image.without_asking(way))
+    containers = pod.spec.containers
+    if settings.containers:
+        containers = [container for container in containers if container.name in settings.containers]
+    candidates = [c for c in containers if not c.command and not serves_by_image(c.image or "", c.name)]
+    return tuple(container.name for container in candidates)
 
 
 def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> bool:
-    """Tell whether a pod without the label looks like a server, or like somebody's terminal: the loop would never end.
+    """Tell whether a pod without the label looks like a server, or like somebody's terminal.
 
     An annotation under the prefix says as plainly as the label that somebody thought of this pod.
     """
-    if any(key.startswith(PREFIX) and key != STATUS_ANNOTATION for key in pod.annotations):
+    if any(key.startswith(PREFIX) for key in pod.annotations):
         return False
-    if any(worker.reason in (Reason.WORKER_KNOWN, Reason.WORKER_WRAPPED) for worker in workers):
+    if any(worker.reason in (Reason.WORKER_KNOWN, Reason.WORKER_RECORDED) for worker in workers):
         return False
     if any(isinstance(image, Image) and image.serves for image in images.values()):
         return True

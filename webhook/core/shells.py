@@ -7,11 +7,11 @@ from enum import Enum
 import msgspec
 
 from webhook.core.annotations import INJECTED_SHELL
-from webhook.core.pod import JsonObject, Pod
+from webhook.core.pod import Container, JsonObject, Pod
 from webhook.core.reasons import Reason
 from webhook.core.refusal import Refused, quoted
+from webhook.core.scripts import BRING_SHELL
 from webhook.core.wrapping import (
-    BRING_SHELL_SCRIPT,
     COPIED_SHELL,
     MARKER,
     MOUNT_PATH,
@@ -26,6 +26,9 @@ DEFAULT_IMAGE = (
 )
 """Holds a static busybox as /bin/busybox, for all platforms; of musl, as it is the smallest."""
 CONTAINER = "graceful-worker-shell"
+DEFAULT_CPU = "50m"
+DEFAULT_MEMORY = "16Mi"
+"""Less than what workers ask for: a pod asks for as much as the greediest of its init containers, or all its others."""
 _USER = 65532
 _ARGUMENTS = [MARKER, COPIED_SHELL.removesuffix("/sh")]
 
@@ -78,16 +81,37 @@ def _taken(container: str, detail: str) -> Refused:
     return Refused(Reason.SHELL_CONFLICT, container, detail)
 
 
-def bring(pod: Pod, image: str, source: Source) -> Brought:
-    """Return what brings an image's busybox into a pod."""
+def bring(
+    pod: Pod,
+    image: str,
+    source: Source,
+    worker: Container | None = None,
+    cpu: str = DEFAULT_CPU,
+    memory: str = DEFAULT_MEMORY,
+) -> Brought:
+    """Return what brings an image's busybox into a pod; an init container runs as the worker's user."""
     if source is Source.IMAGE_VOLUME:
         # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
         volume = {"name": SHELL_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}}
         return Brought(volume=volume, mount={"name": SHELL_VOLUME, "mountPath": SHELL_MOUNT_PATH, "readOnly": True})
-    return Brought(init_container=_init_container(pod, image))
+    return Brought(init_container=_init_container(pod, image, worker, {"cpu": cpu, "memory": memory}))
 
 
-def _init_container(pod: Pod, image: str) -> JsonObject:
+def _user(pod: Pod, worker: Container | None) -> int | None:
+    """Return as whom to run, but never as root; None where the pod's user is the right one.
+
+    OpenShift gives each container a user of the namespace's range, and takes no pod with any other.
+    https://docs.openshift.com/container-platform/4.16/authentication/managing-security-context-constraints.html
+    """
+    of_worker = worker.security.user if worker and worker.security else None
+    of_pod = pod.spec.security.user if pod.spec.security else None
+    if of_worker:
+        return of_worker if of_worker != of_pod else None
+    # The image's own user is root.
+    return None if of_pod else _USER
+
+
+def _init_container(pod: Pod, image: str, worker: Container | None, resources: JsonObject) -> JsonObject:
     security: JsonObject = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -96,17 +120,15 @@ def _init_container(pod: Pod, image: str) -> JsonObject:
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    if not (pod.spec.security and pod.spec.security.user):
-        # The image's own is root.
-        security["runAsUser"] = _USER
-    # Both alike, so that a pod of class Guaranteed stays one; and less than what workers ask for, as a pod asks for as
-    # much as the greediest of its init containers, or all its containers together.
-    resources = {"cpu": "50m", "memory": "16Mi"}
+    user = _user(pod, worker)
+    if user is not None:
+        security["runAsUser"] = user
     return {
         "name": CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/busybox", "sh", "-c", BRING_SHELL_SCRIPT, *_ARGUMENTS],
+        "command": ["/bin/busybox", "sh", "-c", BRING_SHELL, *_ARGUMENTS],
+        # Both alike, so that a pod of class Guaranteed stays one.
         "resources": {"requests": resources, "limits": resources},
         "securityContext": security,
         "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT_PATH}],

@@ -1,16 +1,30 @@
-"""What makes each sidecar outlive the workers: a hook, or the kubelet."""
+"""What makes each sidecar outlive the workers, and no longer than that: a hook and a parent, or the kubelet."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from webhook.core.annotations import DEFAULT_SHELL, Settings, Sidecars, annotation_of
-from webhook.core.hooks import add_hook
-from webhook.core.meshes import shell_less_proxy
+from webhook.core.frameworks import find_framework
+from webhook.core.hooks import add_sidecar_hook
+from webhook.core.parents import Surroundings, forbidden_because, parent_settings
 from webhook.core.pod import Container
+from webhook.core.processes import who_may_heed_nothing
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused
-from webhook.core.wrapping import chained_hook
+from webhook.core.shell_less import native_switch, shell_less_because
+from webhook.core.wrapping import folder, own_words, parent
+
+
+class SidecarPlan(msgspec.Struct, frozen=True):
+    """What a sidecar becomes; `before` is what stands before its command, None where that is kept."""
+
+    name: str
+    findings: tuple[Finding, ...]
+    is_mounted: bool = False
+    before: list[str] | None = None
 
 
 def plan_sidecar(
@@ -19,27 +33,43 @@ def plan_sidecar(
     hooks: dict[str, list[str]],
     shell: str,
     workers: Sequence[str],
-) -> list[Finding]:
+    old_grace: int,
+    surroundings: Surroundings,
+) -> SidecarPlan:
     """Say what becomes of a sidecar; its hook, if it gets one, is put among the others.
 
     Raises:
         Refused: as a native sidecar, it would end too early.
 
     """
+    name = container.name
     if settings.sidecars is Sidecars.IGNORE:
-        return [Finding(Reason.SIDECAR_IGNORED, container.name)]
-    role = Finding(Reason.SIDECAR, container.name)
+        return SidecarPlan(name, (Finding(Reason.SIDECAR_IGNORED, name),))
+    role = Finding(Reason.SIDECAR, name)
     if settings.sidecars is Sidecars.NATIVE:
-        return [role, _moved(container)]
-    proxy = shell_less_proxy(container) if shell == DEFAULT_SHELL else None
-    if proxy:
-        return [role, Finding(Reason.PROXY_WITHOUT_SHELL, container.name, proxy.switch)]
-    return [role, *add_hook(hooks, container, shell, workers, is_worker=False)]
+        return SidecarPlan(name, (role, _moved(container)))
+    if shell == DEFAULT_SHELL and shell_less_because(container.image or "", name):
+        way_out = native_switch(name) or f"{annotation_of('sidecars')}: {Sidecars.NATIVE.value}"
+        return SidecarPlan(name, (role, Finding(Reason.SIDECAR_WITHOUT_SHELL, name, way_out)))
+    before = None
+    findings = [role]
+    argv = [*own_words(container.command or ()), *(container.args or ())]
+    line, _ = find_framework(argv)
+    deaf = who_may_heed_nothing(line.chain)
+    if container.command and deaf and not surroundings.shares_processes:
+        launches = [launch for program in line.programs for launch in program.launches]
+        if not forbidden_because(container, argv, launches, surroundings):
+            before = parent(shell, name, parent_settings(old_grace, line, None, "", looks_below=False))
+            why = f"{deaf} heeds nothing unless it was written to"
+            findings.append(Finding(Reason.PARENT_ADDED, name, why))
+    own_folder = folder(name) if before else ""
+    findings += add_sidecar_hook(hooks, container, shell, own_folder, workers)
+    return SidecarPlan(name, tuple(findings), is_mounted=True, before=before)
 
 
 def _moved(container: Container) -> Finding:
     hook = container.lifecycle and container.lifecycle.pre_stop
-    if hook and (hook.other_than_exec or chained_hook((hook.exec and hook.exec.command) or ())):
+    if hook and (hook.other_than_exec or own_words((hook.exec and hook.exec.command) or ())):
         raise Refused(
             Reason.SIDECAR_HOOK_EARLY,
             container.name,

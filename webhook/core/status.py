@@ -16,20 +16,42 @@ GRACE_POINTER = "/spec/terminationGracePeriodSeconds"
 
 
 class WorkerStatus(msgspec.Struct, omit_defaults=True):
-    """How a worker runs, as which framework it was recognised, and the signal by which its image is stopped."""
+    """How a worker runs, as which framework it was recognised; the signal that it gets where that is not the kubelet's.
+
+    `imageSignal` is the one by which its image is stopped.
+    """
 
     mode: str
     framework: str = ""
+    signal: str = ""
     image_signal: str = msgspec.field(default="", name="imageSignal")
 
 
-class Status(msgspec.Struct):
-    """What was done to a pod; JSON Pointers name list items by their name (mounts by their path), not by index."""
+class CommandStatus(msgspec.Struct, omit_defaults=True):
+    """What was done to a command, beyond the words of ours before it: they can be told from the rest.
 
-    version: str = __version__
+    `was` is `absent` or `null` where it had none; `edits` are the words that were changed in the whole command line,
+    without ours: an index, the words that were there, and how many there are now; to be undone in this order.
+    """
+
+    was: str = ""
+    edits: list[tuple[int, list[str], int]] = []
+
+
+class Status(msgspec.Struct, omit_defaults=True):
+    """What was done to a pod; JSON Pointers name list items by their name (mounts by their path), not by index.
+
+    A command and a hook may be long, and a pod's annotations may not: so they are not copied.
+    """
+
+    version: str = msgspec.field(default_factory=lambda: __version__)
     workers: dict[str, WorkerStatus] = {}
+    commands: dict[str, CommandStatus] = {}
+    """The containers whose commands have ours before them."""
+    hooks: list[str] = []
+    """The containers whose own preStop hook has ours before it."""
     before: dict[str, Any] = {}
-    """The values that were replaced: a worker's original command, the grace period."""
+    """The values that were replaced, such as the grace period."""
     added: list[str] = []
     """The fields and list items that were not there."""
     created: dict[str, str] = {}
@@ -47,7 +69,7 @@ class Status(msgspec.Struct):
         if value is None:
             return default
         # Not isinstance(): the record has been in other hands, and True is an int.
-        return value if type(value) is int else None
+        return value if type(value) is int else default
 
 
 def read_status(annotations: dict[str, str]) -> Status | None:

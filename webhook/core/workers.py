@@ -1,15 +1,15 @@
-"""How each worker container is to run: its command, mode, signal and flags."""
+"""How each worker container is to run: its mode, its signal, and what has to stand before its command."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 
 import msgspec
 
 from webhook.core.annotations import (
     DEFAULT_SHELL,
     HEARD_SIGNALS,
-    HEARD_WITH_KILL_FILE,
     INJECTED_SHELL,
     PASSED_SIGNALS,
     Mode,
@@ -17,222 +17,433 @@ from webhook.core.annotations import (
     annotation_of,
 )
 from webhook.core.command_line import CommandLine
-from webhook.core.frameworks import Match, find_framework
+from webhook.core.flags import Edit, plan_flags
+from webhook.core.frameworks import FRAMEWORKS, Framework, Match, find_framework, runtime_of
+from webhook.core.frameworks import Found as FoundFramework
 from webhook.core.images import NO_IMAGES, Image, Images, Unavailable, image_argv, image_signal
+from webhook.core.limits import cautions
+from webhook.core.parents import Surroundings, forbidden_because, parent_settings
 from webhook.core.pod import Container
+from webhook.core.processes import must_be_first, signal_to_process_1, who_may_heed_nothing
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker
-from webhook.core.wrapping import AWAITS_CHILD, Wrapped, begins_with_wrapper, is_wrapped, wrap, wrapped_argv
+from webhook.core.shell_less import shell_less_because
+from webhook.core.status import WorkerStatus
+from webhook.core.wrapping import SIGNALS, is_wrapped, loop, own_words, parent
 
+DEFAULT_SIGNAL = "TERM"
+NO_SIGNAL = "CONT"
+"""The signal of a row whose worker no signal ends in grace, but which ends by itself after its message."""
 OWN_LOOP_DELAY = 1
 """Seconds between runs of a shell string that loops by itself."""
-EXIT_MARGIN = 10
-"""Seconds of the grace period that a worker's own time limit leaves for its exit."""
+
+
+class Treatment(Enum):
+    """What becomes of a worker's command."""
+
+    KEPT = "kept"
+    LOOPED = "looped"
+    GIVEN_PARENT = "given-parent"
 
 
 class WorkerPlan(msgspec.Struct, frozen=True):
-    """What a worker container becomes; `wrapped` is None where the wrapper stands behind another webhook's command."""
+    """What a worker container becomes.
+
+    `before` is what stands before its command, None where that is kept; `command` the worker's own words that are
+    written behind it where the manifest has none, and `edits` are the changes of the others. `action` is what its hook
+    does after the kill file. `signal` is empty where the kubelet's own is the right one.
+    """
 
     name: str
     mode: Mode
     framework: str
-    wrapped: Wrapped | None
     findings: tuple[Finding, ...]
+    action: str
+    signal: str = ""
+    before: list[str] | None = None
+    command: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
     image_signal: str = ""
+    shell_less: str = ""
+    """Why its image has no shell for a hook; empty where it may have one."""
+    is_recorded: bool = False
+    """Whether all that is known of what it runs is the record of an earlier injection, which gave it its hook."""
+    may_raise: bool = True
+    """Whether the grace period may be raised: not for what may heed nothing, and cannot be given a parent."""
 
 
 class Circumstances(msgspec.Struct, frozen=True):
     """What bears on the workers of a pod.
 
-    Its restart policy; its grace period, in seconds, once raised; the shell; what is known of the images, and which
-    signals images were known to be stopped by when the pod was injected into before.
+    Its restart policy; its grace period, in seconds, as it was and once raised; the shell; what is known of the images;
+    what an earlier injection has recorded; and what else decides whether a parent may stand before a command.
     """
 
     restart_policy: str
     grace: int
+    old_grace: int
+    surroundings: Surroundings
     shell: str = DEFAULT_SHELL
     images: Images = NO_IMAGES
-    recorded_signals: Mapping[str, str] = {}
+    recorded: Mapping[str, WorkerStatus] = {}
+
+
+class _Case(msgspec.Struct, frozen=True):
+    """A worker container with all that was found out about it, before anything is decided."""
+
+    container: Container
+    settings: Settings
+    circumstances: Circumstances
+    argv: Sequence[str]
+    """What it runs, as far as that is known."""
+    is_whole: bool
+    """Whether all of that is known: where only the image says what `args` are for, it is not."""
+    is_writable: bool
+    """Whether the manifest says it, so that something may be put before it."""
+    line: CommandLine
+    match: Match | None
+    kubelet_signal: str
+    runs_to_completion: bool
+    shell_less: str
+
+    @property
+    def framework(self) -> Framework | None:
+        return self.match.framework if self.match else None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether process 1 is the worker, or hands its signals on to it alone."""
+        if self.match:
+            return self.match.program.is_first and not self.match.launched
+        return not self.line.programs or self.line.programs[-1].is_first
+
+    @property
+    def hook(self) -> Sequence[str]:
+        """The exec command of the pod's own preStop hook."""
+        there = self.container.lifecycle and self.container.lifecycle.pre_stop
+        return own_words((there and there.exec and there.exec.command) or ())
+
+    @property
+    def can_hook(self) -> bool:
+        """Whether a hook of ours can run."""
+        there = self.container.lifecycle and self.container.lifecycle.pre_stop
+        return not self.shell_less and not (there and there.other_than_exec)
 
 
 def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances) -> WorkerPlan:
     """Decide how a worker runs.
 
     Raises:
-        Refused: its command is unknown, or what the pod asks for contradicts itself.
+        Refused: what the pod asks for contradicts itself, or cannot be done.
 
     """
-    container = worker.container
-    image = circumstances.images.get(container.name)
-    argv = _argv(container, settings, image)
-    if isinstance(image, Image) and image.shell_less and circumstances.shell == DEFAULT_SHELL:
-        detail = f"{image.shell_less}; write {annotation_of('shell')}: {INJECTED_SHELL}"
-        raise Refused(Reason.SHELL_MISSING, container.name, detail)
-    # The same argv as when the worker was found, unless the annotation says what stands before `args`.
-    line, match = worker.found if worker.found and (container.command or image) else find_framework(argv)
-    mode, why = _mode(container, settings, circumstances, match)
-    framework = match.framework if match else None
-    findings = [Finding(worker.reason, container.name, framework.title if framework else "")]
+    case = _examine(worker, settings, circumstances)
+    mode, why = _mode(case)
+    wanted = _wanted_signal(case) if mode is Mode.SIGNAL else ""
+    treatment, because = _treatment(case, mode, wanted)
+    if why.reason is Reason.MODE_DEFAULT:
+        why = Finding(Reason.MODE_DEFAULT, case.container.name, _unknown(case, treatment, wanted))
+    flags = plan_flags(case.argv, case.match, mode, circumstances.grace, case.container.name)
+    before = _before(case, treatment, wanted)
+    if (before is None and not case.is_writable) or _stands_in_args(case) or (case.match and case.match.launched):
+        flags = flags.only_told()
+    framework = case.framework
+    said = signal_to_process_1(case.hook)
+    if not wanted and not framework and not case.line.in_shell:
+        wanted = said
+    name = case.container.name
+    findings = [Finding(worker.reason, name, framework.title if framework else "")]
+    image = circumstances.images.get(name)
     if isinstance(image, Image):
-        findings.append(Finding(Reason.COMMAND_OF_IMAGE, container.name, image.source))
-    findings.append(why)
-    if line.loops:
-        findings.append(Finding(Reason.OWN_LOOP, container.name))
-    if framework and mode is Mode.LOOP and framework.mode is Mode.SIGNAL:
-        findings.append(Finding(Reason.NEVER_RETURNS, container.name))
-    if framework and framework.caution and mode is framework.mode:
-        findings.append(Finding(Reason.FRAMEWORK_CAUTION, container.name, framework.caution))
-    if framework and framework.note:
-        findings.append(Finding(Reason.FRAMEWORK_NOTE, container.name, framework.note))
-    declared = _declared_signal(container)
-    image_signal = "" if declared else _image_signal(container, image, circumstances)
-    setting = _signal(declared or image_signal, settings, match) if mode is Mode.SIGNAL else _delay(settings, line)
-    if match:
-        argv, said = _with_flags(argv, match, mode, circumstances, container.name)
-        findings += said
-    name = framework.name if framework else ""
-    if is_wrapped(container.argv) and not begins_with_wrapper(container.command or ()):
-        return WorkerPlan(container.name, mode, name, None, tuple(findings), image_signal)
-    detail = _signal_told(setting) if mode is Mode.SIGNAL else f"loop, {setting} s between runs"
-    findings.append(Finding(Reason.COMMAND_WRAPPED, container.name, detail))
-    wrapped = wrap(circumstances.shell, container.name, mode.value, setting, argv)
-    return WorkerPlan(container.name, mode, name, wrapped, tuple(findings), image_signal)
-
-
-def _argv(container: Container, settings: Settings, image: Image | Unavailable | None) -> Sequence[str]:
-    """Return what the container runs, by the kubelet's rule: `command`, else what the image says, then `args`."""
-    wrapped = wrapped_argv(container.argv)
-    if wrapped is not None:
-        return wrapped
-    command: Sequence[str] | None = container.command or settings.command
-    if command:
-        return [*command, *(container.args or ())]
-    if isinstance(image, Unavailable) and image.reason is not Reason.COMMAND_UNKNOWN:
-        way = f"{annotation_of('command')} says what it runs"
-        raise Refused(image.reason, container.name, image.without_asking(way))
-    argv = image_argv(image, container.args or ()) if isinstance(image, Image) else []
-    if argv:
-        return argv
-    raise Refused(
-        Reason.COMMAND_MISSING if isinstance(image, Image) else Reason.COMMAND_UNKNOWN,
-        container.name,
-        f"write the whole command line as command: in the manifest, or what the image runs "
-        f'as annotation {annotation_of("command")}: ["program", "argument"]',
+        findings.append(Finding(Reason.COMMAND_OF_IMAGE, name, image.source))
+    elif isinstance(image, Unavailable):
+        findings.append(Finding(Reason.IMAGE_UNKNOWN, name, f"{image.reason.value}: {image.detail}"))
+    findings += [why, *_cautions(case, mode, treatment), *flags.findings, because]
+    may_raise = _may_raise(case, treatment, wanted)
+    return WorkerPlan(
+        name,
+        mode,
+        framework.name if framework else "",
+        tuple(findings),
+        _action(case, mode, treatment, wanted, said) if may_raise else "",
+        wanted if wanted not in (case.kubelet_signal, NO_SIGNAL) else "",
+        before,
+        tuple(case.argv[: len(case.argv) - len(case.container.args or ())]) if _writes_command(case, before) else (),
+        flags.edits,
+        image_signal(image) if isinstance(image, Image) else _recorded(case).image_signal,
+        case.shell_less,
+        name in circumstances.recorded and not case.is_whole,
+        may_raise,
     )
 
 
-def _mode(
-    container: Container, settings: Settings, circumstances: Circumstances, match: Match | None
-) -> tuple[Mode, Finding]:
-    asked = Mode.SIGNAL if settings.mode is Mode.AUTO and settings.stop_signal else settings.mode
-    restart_policy = container.restart_policy or circumstances.restart_policy
-    if restart_policy != "Always":
-        if asked is Mode.LOOP:
-            raise Refused(
-                Reason.ANNOTATION_CONFLICT,
-                container.name,
-                f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but the pod's restartPolicy is "
-                f"{quoted(restart_policy)}: it is to run to completion; write signal, or leave it out",
-            )
-        return Mode.SIGNAL, Finding(Reason.RUN_TO_COMPLETION, container.name)
-    if asked is not Mode.AUTO:
-        return asked, Finding(Reason.MODE_ASKED, container.name, asked.value)
-    if match is None:
-        return Mode.LOOP, Finding(Reason.MODE_DEFAULT, container.name, f"{annotation_of('mode')}: {Mode.SIGNAL.value}")
-    framework = match.framework
-    return framework.mode, Finding(Reason.MODE_KNOWN, container.name, f"{framework.mode.value}: {framework.why}")
+def _may_raise(case: _Case, treatment: Treatment, wanted: str) -> bool:
+    """Tell whether nobody would wait for the longer grace period in vain.
 
-
-def _declared_signal(container: Container) -> str:
-    """Return the signal that the container says the kubelet is to send it; empty where it says nothing.
-
-    Raises:
-        Refused: the wrapper does not hear it. In the loop mode, too: SIGKILL would follow the preStop hook at once.
-
+    A Job ends by itself, but for a worker in it that, behind a shell, would never hear of the end. That a worker heeds
+    the signal is known where somebody has asked for the mode, or where its command is unknown, but no program of those
+    that often heed nothing.
     """
-    declared = (container.lifecycle and container.lifecycle.stop_signal) or ""
-    name = declared.removeprefix("SIG")
-    if name and name not in HEARD_SIGNALS:
-        heard = ", ".join(f"SIG{signal}" for signal in HEARD_SIGNALS)
-        raise Refused(
-            Reason.STOP_SIGNAL_UNHEARD,
-            container.name,
-            f"lifecycle.stopSignal is {quoted(declared)}; write one of {heard}; what only the worker is to get "
-            f"belongs in annotation {annotation_of('stop_signal')}",
-        )
-    return name
+    if treatment is not Treatment.KEPT or case.settings.mode is not Mode.AUTO:
+        return True
+    if case.runs_to_completion:
+        return case.framework is None or case.is_first
+    if must_be_first(case.argv):
+        return True
+    return not _needs_parent(case, wanted) or not case.is_writable
+
+
+def _writes_command(case: _Case, before: list[str] | None) -> bool:
+    return before is not None and not case.container.command
+
+
+def _recorded(case: _Case) -> WorkerStatus:
+    return case.circumstances.recorded.get(case.container.name, WorkerStatus(""))
+
+
+def _examine(worker: Worker, settings: Settings, circumstances: Circumstances) -> _Case:
+    container = worker.container
+    image = circumstances.images.get(container.name)
+    argv, is_whole = _argv(container, settings, image)
+    # The same argv as when the worker was found, unless the annotation says what stands before `args`.
+    found = worker.found if worker.found and (container.command or image) else find_framework(argv)
+    line, match = _as_recorded(found, container, circumstances) if not is_whole else found
+    declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
+    shell_less = ""
+    if circumstances.shell == DEFAULT_SHELL:
+        shell_less = image.shell_less if isinstance(image, Image) else ""
+        shell_less = shell_less or shell_less_because(container.image or "", container.name)
+    return _Case(
+        container=container,
+        settings=settings,
+        circumstances=circumstances,
+        argv=argv,
+        is_whole=is_whole,
+        is_writable=bool(container.command or settings.command) and is_whole,
+        line=line,
+        match=match,
+        kubelet_signal=declared or _image_signal(container, image, circumstances) or DEFAULT_SIGNAL,
+        runs_to_completion=(container.restart_policy or circumstances.restart_policy) != "Always",
+        shell_less=shell_less,
+    )
+
+
+def _argv(container: Container, settings: Settings, image: Image | Unavailable | None) -> tuple[Sequence[str], bool]:
+    """Return what the container runs, by the kubelet's rule, and whether all of it is known.
+
+    That is `command`, else what the image says, then `args`.
+    """
+    if is_wrapped(container.argv):
+        return own_words(container.argv), True
+    command: Sequence[str] | None = container.command or settings.command
+    if command:
+        return [*command, *(container.args or ())], True
+    if isinstance(image, Image):
+        argv = image_argv(image, container.args or ())
+        return argv, bool(argv)
+    return list(container.args or ()), False
+
+
+def _as_recorded(found: FoundFramework, container: Container, circumstances: Circumstances) -> FoundFramework:
+    """Return the framework that an image was known to run when the pod was injected into before."""
+    recorded = circumstances.recorded.get(container.name)
+    framework = FRAMEWORKS.get(recorded.framework) if recorded else None
+    if framework is None or found[1] is not None:
+        return found
+    line, _ = found
+    return line, Match.of_record(framework)
 
 
 def _image_signal(container: Container, image: Image | Unavailable | None, circumstances: Circumstances) -> str:
-    """Return the signal by which the container's image is stopped; empty where that is not known.
+    """Return the signal by which the container's image is stopped; empty where that is not known."""
+    if isinstance(image, Image):
+        return image_signal(image)
+    recorded = circumstances.recorded.get(container.name)
+    return recorded.image_signal if recorded and recorded.image_signal in PASSED_SIGNALS else ""
 
-    Raises:
-        Refused: the wrapper does not hear it. Some signals it hears only once the kill file is there.
 
-    """
-    if not isinstance(image, Image):
-        recorded = circumstances.recorded_signals.get(container.name, "")
-        return recorded if recorded in PASSED_SIGNALS else ""
-    name = image_signal(image)
-    hook = container.lifecycle and container.lifecycle.pre_stop
-    heard = HEARD_SIGNALS if hook and hook.other_than_exec else (*HEARD_SIGNALS, *HEARD_WITH_KILL_FILE)
-    if name and name not in heard:
+def _mode(case: _Case) -> tuple[Mode, Finding]:
+    name = case.container.name
+    settings = case.settings
+    asked = Mode.SIGNAL if settings.mode is Mode.AUTO and settings.stop_signal else settings.mode
+    if case.runs_to_completion:
+        if asked is Mode.LOOP:
+            policy = case.container.restart_policy or case.circumstances.restart_policy
+            raise Refused(
+                Reason.ANNOTATION_CONFLICT,
+                name,
+                f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but the pod's restartPolicy is "
+                f"{quoted(policy)}: it is to run to completion; write signal, or leave it out",
+            )
+        return Mode.SIGNAL, Finding(Reason.RUN_TO_COMPLETION, name)
+    if asked is not Mode.AUTO:
+        return asked, Finding(Reason.MODE_ASKED, name, asked.value)
+    framework = case.framework
+    if framework is None:
+        return Mode.SIGNAL, Finding(Reason.MODE_DEFAULT, name)
+    if framework.mode is Mode.LOOP and not _can_loop(case):
+        return Mode.SIGNAL, Finding(Reason.LOOP_IMPOSSIBLE, name)
+    return framework.mode, Finding(Reason.MODE_KNOWN, name, f"{framework.mode.value}: {framework.why}")
+
+
+def _unknown(case: _Case, treatment: Treatment, wanted: str) -> str:
+    """Say what will happen to a worker of which nobody knows whether it heeds the signal."""
+    if treatment is Treatment.GIVEN_PARENT:
+        return f"gets TERM if it heeds it, else it ends after {case.circumstances.old_grace} s, as before"
+    if not _may_raise(case, treatment, wanted):
+        return "left as it was"
+    return f"TERM must end it, or it holds its pod; {annotation_of('grace_period')} bounds that"
+
+
+def _can_loop(case: _Case) -> bool:
+    """Tell whether a run of a framework that is to be looped would end by itself after a message, and can be looped."""
+    match = case.match
+    if match is None or match.launched or not case.is_whole or match.program.hidden:
+        return False
+    if not case.line.in_shell:
+        return True
+    words = match.program.words
+    given = all(flag.given_in(words) for flag in match.framework.flags if flag.mode is Mode.LOOP)
+    return given and not case.line.loops and not case.line.in_background
+
+
+def _wanted_signal(case: _Case) -> str:
+    """Choose the signal that the worker is to get: the annotation's, else the framework's; empty: the kubelet's."""
+    return case.settings.stop_signal or (case.framework.signal if case.framework else "")
+
+
+def _treatment(case: _Case, mode: Mode, wanted: str) -> tuple[Treatment, Finding]:
+    name = case.container.name
+    if mode is Mode.LOOP:
+        _check_loop(case)
+        return Treatment.LOOPED, Finding(Reason.COMMAND_WRAPPED, name, f"loop, {_delay(case)} s between runs")
+    needs = _needs_parent(case, wanted)
+    if not needs:
+        return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name)
+    forbidden = _no_parent_because(case)
+    if forbidden:
+        return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, f"{needs}, but no parent before it: {forbidden}")
+    return Treatment.GIVEN_PARENT, Finding(Reason.PARENT_ADDED, name, needs)
+
+
+def _check_loop(case: _Case) -> None:
+    name = case.container.name
+    if not case.argv or not case.is_whole:
         raise Refused(
-            Reason.IMAGE_SIGNAL_UNHEARD,
-            container.name,
-            f"it is {quoted(image.stop_signal)}; build the image with one of {', '.join(heard)}, or write "
-            f"lifecycle.stopSignal: SIGTERM (Kubernetes 1.33); what only the worker is to get belongs in annotation "
-            f"{annotation_of('stop_signal')}",
+            Reason.COMMAND_UNKNOWN,
+            name,
+            f"write the whole command line as command: in the manifest, or what the image runs "
+            f'as annotation {annotation_of("command")}: ["program", "argument"]',
         )
-    return name
+    if case.shell_less:
+        detail = f"{case.shell_less}; write {annotation_of('shell')}: {INJECTED_SHELL}"
+        raise Refused(Reason.SHELL_MISSING, name, detail)
+    declared = (case.container.lifecycle and case.container.lifecycle.stop_signal) or ""
+    if declared and declared.removeprefix("SIG") not in HEARD_SIGNALS:
+        heard = ", ".join(f"SIG{signal}" for signal in HEARD_SIGNALS)
+        raise Refused(
+            Reason.STOP_SIGNAL_UNHEARD, name, f"lifecycle.stopSignal is {quoted(declared)}; write one of {heard}"
+        )
 
 
-def _signal(declared: str, settings: Settings, match: Match | None) -> str:
-    """Choose the signal to pass on: the annotation's, else the framework's, else what the kubelet would send."""
-    name = settings.stop_signal or (match and match.framework.signal) or declared or HEARD_SIGNALS[0]
-    return name + (AWAITS_CHILD if match and match.framework.awaits_child else "")
+def _needs_parent(case: _Case, wanted: str) -> str:
+    """Say why something has to stand between the kubelet and the worker; empty where nothing has."""
+    line, match = case.line, case.match
+    if match:
+        if not case.is_first:
+            return f"process 1 is {quoted(line.first)}, not the worker"
+        if match.framework.may_ignore:
+            return "nothing tells whether it heeds the signal"
+    elif any(program.hidden for program in line.programs):
+        return f"{quoted(line.first)} hides the worker"
+    elif (deaf := who_may_heed_nothing(line.chain)) and not case.circumstances.surroundings.shares_processes:
+        # Process 1 of the pod is the pause container's: to all others, a signal without a handler is the end.
+        return f"{deaf} heeds nothing unless it was written to"
+    if wanted in ("", NO_SIGNAL, case.kubelet_signal):
+        return ""
+    if not case.is_first or not case.can_hook or case.circumstances.surroundings.shares_processes:
+        return f"{wanted} is not what the kubelet sends"
+    return ""
 
 
-def _signal_told(setting: str) -> str:
-    name = setting.removesuffix(AWAITS_CHILD)
-    return f"signal {name}" if name == setting else f"signal {name}, while a job runs or after a second without one"
+def _no_parent_because(case: _Case) -> str:
+    if case.runs_to_completion:
+        return "it ends by itself"
+    if not case.is_writable:
+        return "the manifest does not say its command"
+    if case.shell_less:
+        return case.shell_less
+    launches = [launch for program in case.line.programs for launch in program.launches]
+    return forbidden_because(case.container, case.argv, launches, case.circumstances.surroundings)
 
 
-def _delay(settings: Settings, line: CommandLine) -> str:
+def _stands_in_args(case: _Case) -> bool:
+    """Tell whether another webhook has put its own command in front of ours, and ours among the arguments."""
+    return is_wrapped(case.container.argv) and not is_wrapped(case.container.command or ())
+
+
+def _before(case: _Case, treatment: Treatment, wanted: str) -> list[str] | None:
+    name, shell = case.container.name, case.circumstances.shell
+    if treatment is Treatment.LOOPED and not _stands_in_args(case):
+        return loop(shell, name, _delay(case))
+    if treatment is not Treatment.GIVEN_PARENT:
+        return None
+    if _stands_in_args(case):
+        return None
+    number = str(SIGNALS[wanted]) if wanted and wanted != NO_SIGNAL else ""
+    looks_below = case.settings.mode is Mode.SIGNAL or case.settings.stop_signal is not None
+    settings = parent_settings(case.circumstances.old_grace, case.line, case.match, number, looks_below=looks_below)
+    return parent(shell, name, settings)
+
+
+def _delay(case: _Case) -> int:
     """Choose the seconds between runs: none, unless they are asked for, or the shell string has a loop of its own.
 
     Such a loop may have a kill file of its own. After a liveness restart it is still there, as nobody but us removes
-    his, and then every run ends at once, without a word: the wrapper would take all of a core.
+    his, and then every run ends at once, without a word.
     """
-    if settings.loop_delay is not None:
-        return str(settings.loop_delay)
-    return str(OWN_LOOP_DELAY if line.loops else 0)
+    if case.settings.loop_delay is not None:
+        return case.settings.loop_delay
+    return OWN_LOOP_DELAY if case.line.loops else 0
 
 
-def _with_flags(
-    argv: Sequence[str], match: Match, mode: Mode, circumstances: Circumstances, container: str
-) -> tuple[Sequence[str], list[Finding]]:
-    """Insert the flags that the mode needs behind the worker's last known word, so that no `--` swallows them."""
-    room = max(circumstances.grace - EXIT_MARGIN, 1)
-    findings = [
-        Finding(Reason.FLAG_TOO_HIGH, container, f"{flag.names[0]}={given} to {flag.most}")
-        for flag in match.framework.flags
-        if flag.mode is mode and flag.most and (given := flag.value_in(match.program.words)) > flag.most
-    ]
-    missing = [
-        word.format(grace_seconds=room, grace_milliseconds=room * 1000)
-        for flag in match.framework.flags
-        if flag.mode is mode and not flag.given_in(match.program.words)
-        for word in flag.add
-    ]
-    if not missing:
-        return argv, findings
-    detail = " ".join(missing)
-    if match.program.start is None:
-        return argv, [*findings, Finding(Reason.FLAGS_MISSING, container, detail)]
-    behind = match.program.start + match.behind
-    return [*argv[:behind], *missing, *argv[behind:]], [*findings, Finding(Reason.FLAGS_ADDED, container, detail)]
+def _action(case: _Case, mode: Mode, treatment: Treatment, wanted: str, said: str) -> str:
+    """Choose what the hook does behind the kill file."""
+    shares_processes = case.circumstances.surroundings.shares_processes
+    if shares_processes:
+        return ""
+    if mode is Mode.LOOP or treatment is Treatment.GIVEN_PARENT:
+        return f"listen {SIGNALS[DEFAULT_SIGNAL]} 0"
+    framework = case.framework
+    if case.is_first and framework and wanted == NO_SIGNAL:
+        return "stay"
+    awaits = 0
+    if framework and framework.awaits_child and case.match:
+        awaits = 1 + any(option in case.match.program.words for option in framework.permanent_children)
+    known = bool(framework or case.settings.stop_signal)
+    if case.is_first and known and (awaits or wanted not in ("", case.kubelet_signal)):
+        return "stay" if said == wanted else f"send {SIGNALS[wanted]} {awaits}"
+    if case.line.in_shell and not case.is_first:
+        # No signal would ever be heeded.
+        return ""
+    number = SIGNALS.get(case.kubelet_signal)
+    return f"listen {number} 0" if number else ""
+
+
+def _cautions(case: _Case, mode: Mode, treatment: Treatment) -> list[Finding]:
+    name, framework = case.container.name, case.framework
+    findings = []
+    if mode is Mode.LOOP and case.line.loops:
+        findings.append(Finding(Reason.OWN_LOOP, name))
+    if framework and mode is Mode.LOOP and framework.mode is Mode.SIGNAL:
+        findings.append(Finding(Reason.NEVER_RETURNS, name))
+    if framework and framework.caution and mode is framework.mode:
+        findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, framework.caution))
+    if framework and framework.note:
+        findings.append(Finding(Reason.FRAMEWORK_NOTE, name, framework.note))
+    findings += cautions(case.container, case.match, mode, case.circumstances.grace, runtime_of(case.line))
+    return findings
 
 
 def check_asked_for(settings: Settings, workers: Iterable[Worker], plans: Iterable[WorkerPlan]) -> None:

@@ -1,12 +1,10 @@
-"""The commands that run the package's shell scripts: how they are put together, recognised, and taken apart."""
+"""The commands that run the package's scripts: how they are put together, recognised, and taken apart."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from importlib.resources import files
 
-import msgspec
+from webhook.core import scripts
 
 MOUNT_PATH = "/graceful-worker"
 VOLUME = "graceful-worker"
@@ -19,6 +17,9 @@ COPIED_SHELL = f"{MOUNT_PATH}/.bin/sh"
 MOUNTED_SHELL = f"{SHELL_MOUNT_PATH}/bin/sh"
 """A shell in an image that is mounted."""
 
+SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "USR1": 10, "USR2": 12, "TERM": 15, "CONT": 18, "TSTP": 20, "WINCH": 28}
+"""The numbers of signals on Linux, by name without SIG."""
+
 
 def _script_name(shell: str) -> str:
     """Return $0: beside a shell that was brought into the pod, where the script finds mkdir, rm and sleep."""
@@ -27,92 +28,65 @@ def _script_name(shell: str) -> str:
 
 _MARKERS = frozenset({MARKER, _script_name(COPIED_SHELL), _script_name(MOUNTED_SHELL)})
 
-_COMMENT = re.compile(r"^\s*#.*\n|^\s*\n", re.MULTILINE)
-_EXPANDED = re.compile(r"\$(?=[$(])")
-
-
-def _script(name: str) -> str:
-    """Read a script of the package as pods carry it: without comments and empty lines."""
-    text = files("webhook.shell").joinpath(name).read_text(encoding="utf-8")
-    return _COMMENT.sub("", text)
-
-
-def keep_from_expansion(text: str) -> str:
-    """Write `$` so that the kubelet's expansion of `$(NAME)` and `$$` in `command` and `args` gives the text back.
-
-    https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/
-    """
-    return _EXPANDED.sub("$$", text)
-
-
-# The kubelet expands commands (ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go), but no hooks
-# (handlerRunner.Run in pkg/kubelet/lifecycle/handlers.go).
-WORKER_SCRIPT = keep_from_expansion(_script("worker.sh"))
-WORKER_HOOK_SCRIPT = _script("worker-prestop.sh")
-SIDECAR_HOOK_SCRIPT = _script("sidecar-prestop.sh")
-BRING_SHELL_SCRIPT = keep_from_expansion(_script("bring-shell.sh"))
-
-AWAITS_CHILD = "+child"
-"""Behind a signal's name: the wrapper sends it once the worker has a child, or a second later."""
-
-_SCRIPT_ARGUMENTS = 4  # shell, -c, script, marker
-_WRAPPER_ARGUMENTS = _SCRIPT_ARGUMENTS + 3  # folder, mode, setting
-_HOOK_ARGUMENTS = _SCRIPT_ARGUMENTS + 1  # folder or folders
-
-
-class Wrapped(msgspec.Struct, frozen=True):
-    """A container's command and args with the wrapper."""
-
-    command: list[str]
-    args: list[str]
+_PREFIX = 6
+"""The words of ours in a command: shell, -c, script, marker, folder, settings."""
+_OLD_MODES = ("loop", "signal")
+"""What the sixth word was in releases that had seven: the mode, in front of its setting."""
 
 
 def folder(container: str) -> str:
-    """Return the path of a worker's folder in the shared volume."""
+    """Return the path of a container's folder in the shared volume."""
     return f"{MOUNT_PATH}/{container}"
 
 
-def wrap(shell: str, container: str, mode: str, setting: str, argv: Sequence[str]) -> Wrapped:
-    """Put the wrapper before an argv, which stays in `args`, where the kubelet expands it as before."""
-    command = [shell, "-c", WORKER_SCRIPT, _script_name(shell), folder(container), mode, setting]
-    return Wrapped(command, list(argv))
+def _command(shell: str, script: str, folder: str, settings: str) -> list[str]:
+    return [shell, "-c", script, _script_name(shell), folder, settings]
 
 
-def worker_hook(shell: str, container: str, hook: Sequence[str]) -> list[str]:
-    """Return the command of a worker's preStop hook; `hook` is the exec command that was there, or empty."""
-    return [shell, "-c", WORKER_HOOK_SCRIPT, _script_name(shell), folder(container), *hook]
+def loop(shell: str, container: str, delay: int) -> list[str]:
+    """Return what stands before a command that is run again and again, `delay` seconds apart."""
+    return _command(shell, scripts.LOOP, folder(container), str(delay))
 
 
-def sidecar_hook(shell: str, workers: Sequence[str], hook: Sequence[str]) -> list[str]:
-    """Return the command of a sidecar's preStop hook; `hook` is the exec command that was there, or empty."""
-    return [shell, "-c", SIDECAR_HOOK_SCRIPT, _script_name(shell), " ".join(map(folder, workers)), *hook]
+def parent(shell: str, container: str, settings: Sequence[str]) -> list[str]:
+    """Return the parent that stands before a command; parent.sh says what its settings are."""
+    return _command(shell, scripts.parent(looks=bool(settings[1])), folder(container), ";".join(settings))
 
 
-def is_ours(command: Sequence[str]) -> bool:
-    """Tell whether a command begins with one of our scripts."""
-    return len(command) >= _HOOK_ARGUMENTS and command[1] == "-c" and command[3] in _MARKERS
+def worker_hook(shell: str, container: str, action: str, *, holds: bool, chained: bool) -> list[str]:
+    """Return what stands before a worker's own preStop hook; `action` is a word, and perhaps numbers for it."""
+    kind, _, numbers = action.partition(" ")
+    return _command(shell, scripts.worker_hook(kind, holds=holds, chained=chained), folder(container), numbers)
 
 
-def wrapped_argv(argv: Sequence[str]) -> Sequence[str] | None:
-    """Return what the wrapper runs, whatever another webhook has put before it; None where there is no wrapper."""
-    if _MARKERS.isdisjoint(argv):
+def sidecar_hook(shell: str, own_folder: str, workers: Sequence[str], *, chained: bool) -> list[str]:
+    """Return what stands before a sidecar's own preStop hook."""
+    return _command(shell, scripts.sidecar_hook(chained=chained), own_folder, " ".join(map(folder, workers)))
+
+
+def find_ours(command: Sequence[str]) -> tuple[int, int] | None:
+    """Find what is ours in a command, wherever another webhook has put it: from where to where; None: nothing."""
+    if _MARKERS.isdisjoint(command):
         return None
-    for start in range(len(argv) - _WRAPPER_ARGUMENTS + 1):
-        if is_ours(argv[start : start + _WRAPPER_ARGUMENTS]):
-            return argv[start + _WRAPPER_ARGUMENTS :]
+    for start in range(len(command) - _PREFIX + 1):
+        if command[start + 1] == "-c" and command[start + 3] in _MARKERS:
+            return start, start + _PREFIX + (command[start + 5] in _OLD_MODES)
     return None
 
 
-def is_wrapped(argv: Sequence[str]) -> bool:
-    """Tell whether the wrapper is in a command line."""
-    return wrapped_argv(argv) is not None
+def own_words(command: Sequence[str]) -> Sequence[str]:
+    """Return what a command runs apart from ours: the whole command where none of it is ours."""
+    found = find_ours(command)
+    return command[found[1] :] if found else command
 
 
-def begins_with_wrapper(command: Sequence[str]) -> bool:
-    """Tell whether a container's command is the wrapper as wrap() has put it there, and nothing else."""
-    return is_ours(command) and len(command) == _WRAPPER_ARGUMENTS
+def is_wrapped(command: Sequence[str]) -> bool:
+    """Tell whether something of ours is in a command line."""
+    return find_ours(command) is not None
 
 
-def chained_hook(command: Sequence[str]) -> list[str]:
-    """Return the hook that a preStop command runs apart from ours: the whole command where none of it is ours."""
-    return list(command[_HOOK_ARGUMENTS:] if is_ours(command) else command)
+def put_before(command: Sequence[str], ours: Sequence[str]) -> list[str]:
+    """Put ours before a command, in place of what is there of ours; what another webhook has put before it stays."""
+    found = find_ours(command)
+    start, end = found or (0, 0)
+    return [*command[:start], *ours, *command[end:]]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from webhook.images.reference import DOCKER_HUB, Reference
+from webhook.core.image_names import DOCKER_HUB
+from webhook.images.reference import Reference
 
 _HUB_KEY = "index.docker.io"
 _SCHEME = re.compile(r"https?://")

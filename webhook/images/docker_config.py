@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from webhook.core.image_names import DOCKER_HUB
 from webhook.images.credentials import Credential, Keyring, read_auths
-from webhook.images.reference import DOCKER_HUB, Reference
+from webhook.images.reference import Reference
 
 HELPER_SECONDS = 10.0
 _HUB_SERVER = "https://index.docker.io/v1/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -110,6 +111,13 @@ _DOCUMENT = msgspec.json.Decoder(_Document)
 _CONFIG = msgspec.json.Decoder(Config)
 _Read = TypeVar("_Read")
 
+# Container runtimes are written in Go, whose structs take keys in any case. Of two that differ in case alone, the later
+# one counts. No two fields here do, so a key says which one is meant.
+# https://pkg.go.dev/encoding/json#Unmarshal
+_STRUCTS = (_Document, Descriptor, DescriptorPlatform, Config, Process, Step)
+_FIELDS = {name.lower(): name for struct in _STRUCTS for name in struct.__struct_encode_fields__}
+_KEY = re.compile(rf'"({"|".join(_FIELDS)})"(?=\s*:)', re.IGNORECASE)
+
 
 def read_manifest(body: bytes, content_type: str) -> Manifest | Index:
     """Read a manifest, or an index of such; `content_type` is what the registry calls it.
@@ -159,11 +167,15 @@ def read_config(body: bytes) -> Config:
 
 def _decode(decoder: msgspec.json.Decoder[_Read], body: bytes, what: str) -> _Read:
     try:
-        return decoder.decode(body)
+        return decoder.decode(_KEY.sub(_as_named_here, body.decode()))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise _invalid(f"its {what} cannot be read: {shown(str(error))}") from None
     except RecursionError:
         raise _invalid(f"its {what} is nested too deeply") from None
+
+
+def _as_named_here(key: re.Match[str]) -> str:
+    return f'"{_FIELDS[key[1].casefold()]}"'
 
 
 def _invalid(detail: str) -> Failed:

@@ -10,10 +10,10 @@ from fnmatch import fnmatchcase
 
 from httpx2 import URL, InvalidURL
 
+from webhook.core.image_names import DOCKER_HUB
 from webhook.core.reasons import Reason
 from webhook.images.failure import Failed, shown
 from webhook.images.options import LookupOptions
-from webhook.images.reference import DOCKER_HUB
 
 PORTS = {"https": 443, "http": 80}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from webhook.core.image_names import DOCKER_HUB, split_image_name
 from webhook.images.failure import shown
 
-DOCKER_HUB = "docker.io"
 _LONGEST = 1024
 # https://github.com/distribution/reference/blob/v0.6.0/regexp.go
 _COMPONENT = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
@@ -17,10 +17,8 @@ _REPOSITORY = re.compile(rf"{_PATH_COMPONENT}(?:/{_PATH_COMPONENT})*")
 _LONGEST_REPOSITORY = 255
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
-_IDENTIFIER = re.compile(r"[a-f0-9]{64}")
+_IDENTIFIER = re.compile(r"[a-f0-9]{64}(?:[:@].*)?", re.DOTALL)
 # Docker Hub is asked under another name than images bear.
-# https://github.com/distribution/reference/blob/v0.6.0/normalize.go
-_HUB_NAMES = (DOCKER_HUB, "index.docker.io")
 _HUB_HOST = "registry-1.docker.io"
 
 
@@ -65,38 +63,19 @@ def read_reference(image: str) -> Reference:
         raise InvalidReference("the container has no image")
     if len(image) > _LONGEST:
         raise InvalidReference(f"{shown(image)} is too long")
-    name, at, digest = image.partition("@")
-    name, tag = _split_tag(name)
-    registry, repository = _split_registry(name, image)
+    registry, repository, tag, digest = split_image_name(image)
+    if _IDENTIFIER.fullmatch(image):
+        raise InvalidReference(f"{shown(image)} is an image's id, which no registry knows")
+    if not _HOST.fullmatch(registry) or not _is_port(registry.rpartition("]")[2].partition(":")[2]):
+        raise InvalidReference(f"{shown(registry)} is no registry's host")
     if not _REPOSITORY.fullmatch(repository) or len(repository) > _LONGEST_REPOSITORY:
         hint = "; its path must be in lower case" if repository != repository.lower() else ""
         raise InvalidReference(f"{shown(image)} is no image name{hint}")
-    if not _TAG.fullmatch(tag):
+    if tag and not _TAG.fullmatch(tag):
         raise InvalidReference(f"the tag of {shown(image)} is invalid")
-    if at and not is_digest(digest):
+    if "@" in image and not is_digest(digest):
         raise InvalidReference(f"the digest of {shown(image)} is none of sha256 or sha512")
-    return Reference(registry, _HUB_HOST if registry == DOCKER_HUB else registry, repository, tag, digest)
-
-
-def _split_tag(name: str) -> tuple[str, str]:
-    # A colon before the last slash belongs to a port.
-    head, colon, tag = name.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (name, "latest")
-
-
-def _split_registry(name: str, image: str) -> tuple[str, str]:
-    first, slash, rest = name.partition("/")
-    is_host = slash and ("." in first or ":" in first or first == "localhost" or first != first.lower())
-    if not is_host:
-        if _IDENTIFIER.fullmatch(name):
-            raise InvalidReference(f"{shown(image)} is an image's id, which no registry knows")
-        first, rest = DOCKER_HUB, name
-    if not _HOST.fullmatch(first) or not _is_port(first.rpartition("]")[2].partition(":")[2]):
-        raise InvalidReference(f"{shown(first)} is no registry's host")
-    registry = first.lower()
-    if registry not in _HUB_NAMES:
-        return registry, rest
-    return DOCKER_HUB, rest if "/" in rest else f"library/{rest}"
+    return Reference(registry, _HUB_HOST if registry == DOCKER_HUB else registry, repository, tag or "latest", digest)
 
 
 def _is_port(text: str) -> bool:

@@ -1,14 +1,15 @@
-"""Why there can be no shell in an image, where that can be known without its layers: the table is shell_less.toml."""
+"""Why there can be no shell in an image, where that can be known without its layers."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from importlib.resources import files
 
 import msgspec
 
+from webhook.core.image_names import ImageName
+from webhook.core.shell_less import is_shell_less_base
 from webhook.images.documents import Config, Manifest, Process
 from webhook.images.failure import shown
 from webhook.images.reference import InvalidReference, read_reference
@@ -18,16 +19,8 @@ BASE_NAME = "org.opencontainers.image.base.name"
 _SHELLS = frozenset({"sh", "ash", "bash", "dash", "busybox"})
 
 
-class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A base without a shell, by its name."""
-
-    image: str
-    source: str
-    but: tuple[str, ...] = ()
-
-
 class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What such a base leaves in an image: its first step, a variable; and what must not be there."""
+    """What a base without a shell leaves in an image: its first step, a variable; and what must not be there."""
 
     name: str
     first_step: str
@@ -40,7 +33,6 @@ class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole table."""
 
-    base: tuple[Base, ...]
     trace: tuple[Trace, ...]
 
 
@@ -74,19 +66,15 @@ def _runs_shell(process: Process) -> bool:
 
 
 def _is_shell_less(base: str) -> bool:
-    name, tag = base, ""
-    if base != "scratch":
-        try:
-            reference = read_reference(base)
-        except InvalidReference:
-            return False
-        if reference.digest and reference.tag == "latest":
-            # By its digest alone, a variant with a shell looks like all others.
-            return False
-        name, tag = reference.name, reference.tag
-    return any(
-        fnmatchcase(name, row.image) and not any(fnmatchcase(tag, pattern) for pattern in row.but) for row in TABLE.base
-    )
+    if base == "scratch":
+        return True
+    try:
+        reference = read_reference(base)
+    except InvalidReference:
+        return False
+    # By its digest alone, a variant with a shell looks like all others.
+    is_told = not reference.digest or reference.tag != "latest"
+    return is_told and is_shell_less_base(ImageName(reference.registry, reference.repository, reference.tag, ""))
 
 
 def _fits(trace: Trace, config: Config) -> bool:

@@ -1,62 +1,64 @@
-#!/bin/sh
 # preStop hook of a sidecar: waits until the workers have ended, then runs the hook that the pod had before.
 #
-#   sh -c THIS graceful-worker "FOLDER [FOLDER...]" [HOOK ARGUMENT...]
+# FOLDER     this sidecar's own, for what stands between it and the kubelet; empty where nothing does
+# SETTINGS   the folders of the workers, separated by spaces
 #
 # The kubelet runs this hook when the pod ends, and also when this sidecar alone fails its liveness probe. It lets go
-#   at once        when every worker has written kill_sidecar;
+#   at once        when the last worker's container has ended: nobody holds its FIFO any longer;
 #   within 5 s     when no worker drains: the pod lives on, only this sidecar restarts;
-#   after 20 s     without a heartbeat of the workers that drain: they were killed.
+#   after 20 s     without a heartbeat, where there is no FIFO.
 
-gw_bin=${0%graceful-worker}
-gw_workers=$1
-shift
+# True when the hook of the worker in folder $1 has run for this end of the pod, and not for a liveness restart before. The
+# kubelet starts all hooks at once; for one that began earlier than two seconds ago, the patience below is enough.
+drains() {
+  gw_stamp=
+  read -r gw_stamp <"$1/kill_me"
+  [ -e "$1/kill_sidecar" ] || [ "${gw_stamp:-0}" -ge $((gw_started - 20)) ]
+} 2>/dev/null
 
-if "${gw_bin}sleep" 0.2 2>/dev/null; then
-  gw_nap=0.2 gw_per_second=5 gw_limit=4.3
-else
-  gw_nap=1 gw_per_second=1 gw_limit=4
-fi
-gw_patience=$((5 * gw_per_second))
-# Naps take longer on a busy node (25 of them 5.3 s instead of 5.0, measured), so a process keeps the time. No standard streams:
-# the runtime would wait for them to close before it calls the hook finished.
-(
-  exec </dev/null >/dev/null 2>&1
-  exec "${gw_bin}sleep" "$gw_limit"
-) &
-gw_timer=$!
-gw_silence=0
-gw_heard=
-
-# Sets working (a worker has not ended), draining (one of these has its kill file) and heartbeats.
-look() {
-  gw_working='' gw_draining='' gw_heartbeats=''
-  for gw_folder in $gw_workers; do
-    [ -e "$gw_folder/kill_sidecar" ] && continue
-    gw_working=1
-    [ -e "$gw_folder/kill_me" ] || continue
-    gw_draining=1
-    gw_beat=
-    read -r gw_beat 2>/dev/null <"$gw_folder/heartbeat"
-    gw_heartbeats=$gw_heartbeats/$gw_beat
+all_drain() {
+  for gw_worker in $gw_settings; do
+    drains "$gw_worker" || return
   done
 }
 
-while look; [ -n "$gw_working" ]; do
-  if [ -z "$gw_draining" ]; then
-    gw_patience=$((gw_patience - 1))
-    [ "$gw_patience" -gt 0 ] || break
-    kill -0 "$gw_timer" 2>/dev/null || break
-  elif [ "$gw_heartbeats" = "$gw_heard" ]; then
-    gw_silence=$((gw_silence + 1))
-    [ "$gw_silence" -lt $((20 * gw_per_second)) ] || break
-  else
-    gw_heard=$gw_heartbeats
-    gw_silence=0
+await_worker() {
+  [ ! -e "$1/kill_sidecar" ] || return
+  if [ -p "$1/alive" ]; then
+    # For reading and writing first, as that never waits for somebody who writes; then for reading alone.
+    # shellcheck disable=SC2094 # A FIFO.
+    exec 8<>"$1/alive" 7<"$1/alive" 8>&-
+    gw_interrupted=1
+    while [ -n "$gw_interrupted" ]; do
+      gw_interrupted=
+      read -r gw_rest <&7
+    done
+    exec 7<&-
+    return
   fi
-  "${gw_bin}sleep" "$gw_nap"
-done
+  gw_silence=0 gw_heard=
+  while [ ! -e "$1/kill_sidecar" ] && [ "$gw_silence" -lt 20 ]; do
+    gw_beat=
+    read -r gw_beat <"$1/heartbeat"
+    [ "$gw_beat" = "$gw_heard" ] || gw_silence=0
+    gw_heard=$gw_beat
+    gw_silence=$((gw_silence + 1))
+    sleep 1
+  done
+} 2>/dev/null
 
-kill "$gw_timer" 2>/dev/null
-[ "$#" -eq 0 ] && exit 0
-exec "$@"
+handle_all
+look_at_clock
+gw_started=$gw_now
+if [ -n "$gw_folder" ]; then
+  [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")
+  echo "$gw_now" >"$gw_folder/kill_me"
+fi
+while ! all_drain && [ $((gw_now - gw_started)) -lt 40 ]; do
+  nap
+  look_at_clock
+done
+for gw_worker in $gw_settings; do
+  [ ! -e "$gw_worker/kill_me" ] || await_worker "$gw_worker"
+done
+[ "$#" -eq 0 ] || exec "$@"

@@ -1,7 +1,9 @@
-"""Works until a signal comes: `consumer.py JOURNAL SIGNAL CODE LATE`.
+"""Works until a signal comes: `consumer.py JOURNAL HOW SIGNAL CODE LATE`.
 
-Handles SIGNAL, LATE seconds after its start. Then its message takes as long as JOURNAL.hold is there, and the exit code
-is CODE. It has a child, in its process group, that handles every signal. Both tell of the signals that they get.
+HOW it heeds SIGNAL, LATE seconds after its start: with a `handler`, by `sigwait`, by looking now and then whether one
+that is `blocked` has come; or not at all: it is `deaf`, or SIGNAL is `ignored`. The message at hand takes as long as
+JOURNAL.hold is there; after it, and a signal that is heeded, it ends with CODE. With a handler it has a child, in its
+process group, that handles every signal. Both tell of the signals that they get.
 """
 
 import os
@@ -9,42 +11,63 @@ import signal
 import sys
 import time
 
-journal, name, code, late = sys.argv[1:]
+journal, how, name, code, late = sys.argv[1:]
+number = signal.Signals[f"SIG{name}"]
+parent = os.getpid()
 heard = []
+child = 0
 
 
 def write(what):
     line = f"{time.monotonic_ns()} {what}\n".encode()
-    file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(file, line)
     os.close(file)
 
 
-def hear(number, _frame):
-    write(f"heard {signal.Signals(number).name[3:]}")
-    heard.append(number)
+def hear(got, _frame=None):
+    write(f"heard {signal.Signals(got).name[3:]}")
+    heard.append(got)
 
 
-def tell(number, _frame):
-    write(f"child got {signal.Signals(number).name[3:]}")
+def tell(got, _frame):
+    write(f"child got {signal.Signals(got).name[3:]}")
+
+
+def work():
+    while os.path.exists(f"{journal}.hold"):
+        time.sleep(0.005)
 
 
 write("start")
 time.sleep(float(late))
-parent = os.getpid()
-child = os.fork()
-if not child:
-    for one in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
-        signal.signal(one, tell)
-    write("child ready")
-    while os.getppid() == parent:
-        time.sleep(0.01)
-    os._exit(0)
-signal.signal(signal.Signals[f"SIG{name}"], hear)
+if how == "handler":
+    child = os.fork()
+    if not child:
+        for one in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+            signal.signal(one, tell)
+        while os.getppid() == parent:
+            time.sleep(0.02)
+        os._exit(0)
+    signal.signal(number, hear)
+elif how in ("sigwait", "blocked"):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+elif how == "ignored":
+    signal.signal(number, signal.SIG_IGN)
+else:
+    signal.signal(number, signal.SIG_DFL)
 write("ready")
-while not heard or os.path.exists(f"{journal}.hold"):
-    time.sleep(0.003)
-os.kill(child, signal.SIGKILL)
-os.waitpid(child, 0)
+if how == "handler":
+    while not heard:
+        time.sleep(0.005)
+elif how == "blocked":
+    while number not in signal.sigpending():
+        time.sleep(0.005)
+if how in ("sigwait", "blocked"):
+    hear(signal.sigwait([number]))
+work()
+if child:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 write("end")
 os._exit(int(code))

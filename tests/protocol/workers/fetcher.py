@@ -14,7 +14,7 @@ child = 0
 
 def write(what):
     line = f"{time.monotonic_ns()} {what}\n".encode()
-    file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(file, line)
     os.close(file)
 

@@ -1,0 +1,467 @@
+"""What only a kubelet decides: a pod that was patched is never worse off than the same pod unpatched.
+
+The pods are patched here, so that no webhook has to be reachable. All run at once, as they wait most of the time.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.cluster.settings import read_harm_images, read_harm_refusal
+from tests.cluster.watching import Place, WatchedPod, a_place
+from tests.harm.product import patch
+from tests.node.specification import Json
+
+REFUSAL = read_harm_refusal()
+IMAGE, BUSYBOX = read_harm_images()
+needs_busybox = pytest.mark.skipif(not BUSYBOX, reason="no image: set E2E_BUSYBOX")
+pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.timeout(400)]
+
+GRACE = 5
+RAISED = 60
+SLACK = 3.0
+"""Seconds by which the end of one pod may come later than that of another, on a node where many end at once."""
+KILLED = 137
+WORKER = "/programs/worker"
+WELL_BEHAVED = ["python3", WORKER]
+HEEDS_NOTHING = {
+    "python": ["python3", "/programs/deaf"],
+    "string": ["sh", "-c", "while :; do sleep 1; done"],
+    "tail": ["tail", "-F", "/dev/null"],
+    "sleep": ["sleep", "infinity"],
+}
+
+# All at once
+
+
+class Running:
+    """The tests that were asked for, each in a thread of its own."""
+
+    def __init__(self, place: Place, names: list[str]) -> None:
+        self._pool = ThreadPoolExecutor(len(names))
+        self._futures = {name: self._pool.submit(CHECKS[name], place) for name in names}
+
+    def result_of(self, name: str) -> Future[None]:
+        return self._futures[name]
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+Check = Callable[[Place], None]
+CHECKS: dict[str, Check] = {}
+
+
+def side_by_side(check: Check) -> Callable[[Running], None]:
+    """Make a test of a check that runs beside all others."""
+    CHECKS[check.__name__] = check
+
+    def test(running: Running) -> None:
+        running.result_of(check.__name__).result()
+
+    test.__name__ = check.__name__
+    return test
+
+
+@pytest.fixture(scope="module")
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+    names = [item.name for item in request.session.items if item.name in CHECKS and not list(item.iter_markers("skip"))]
+    with a_place() as place:
+        running = Running(place, names)
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+# Pods
+
+
+def pod_of(worker: Json | list[str], sidecar: Json | list[str] | None = None, **spec: object) -> Json:
+    """Return a pod that is labelled; a list stands for a container with that command."""
+    containers = [_container("worker", worker), *([_container("sidecar", sidecar)] if sidecar else [])]
+    return {
+        "metadata": {
+            "labels": {"graceful-worker": "enabled"},
+            "annotations": {"graceful-worker/grace-period": str(RAISED), "graceful-worker/containers": "worker"},
+        },
+        "spec": {
+            "terminationGracePeriodSeconds": GRACE,
+            "automountServiceAccountToken": False,
+            "containers": containers,
+            "volumes": [
+                {"name": "programs", "configMap": {"name": "programs", "defaultMode": 0o755, "items": _ITEMS}},
+                {"name": "state", "emptyDir": {}},
+            ],
+            **spec,
+        },
+    }
+
+
+_ITEMS = [
+    {"key": key, "path": path}
+    for key, path in (("worker", "worker"), ("worker", "celery"), ("once", "once"), ("deaf", "deaf"))
+]
+
+
+def _container(name: str, given: Json | list[str]) -> Json:
+    fields = {"command": given} if isinstance(given, list) else given
+    mounts = [{"name": "programs", "mountPath": "/programs"}, {"name": "state", "mountPath": "/state"}]
+    return {"name": name, "image": IMAGE, "imagePullPolicy": "IfNotPresent", "volumeMounts": mounts, **fields}
+
+
+def annotated(pod: Json, **annotations: str) -> Json:
+    more = {f"graceful-worker/{name.replace('_', '-')}": value for name, value in annotations.items()}
+    pod["metadata"]["annotations"].update(more)
+    return pod
+
+
+def start_patched(place: Place, pod: Json) -> WatchedPod:
+    patched = patch(pod).pod
+    assert patched["spec"]["terminationGracePeriodSeconds"] == RAISED
+    return place.create(patched, "patched")
+
+
+def start_bare(place: Place, pod: Json) -> WatchedPod:
+    bare = copy.deepcopy(pod)
+    bare["metadata"] = {"labels": {"graceful-worker": "disabled"}}
+    return place.create(bare, "bare")
+
+
+def start_both(place: Place, pod: Json) -> tuple[WatchedPod, WatchedPod]:
+    return start_bare(place, pod), start_patched(place, pod)
+
+
+def end_together(*pods: WatchedPod) -> list[float]:
+    """Delete pods as soon as all of them run, and return the seconds until each is gone."""
+    for pod in pods:
+        pod.until_running()
+    # A program that runs has not begun yet.
+    time.sleep(2)
+    for pod in pods:
+        pod.delete()
+    return [pod.until_gone() for pod in pods]
+
+
+def seconds_behind(pod: WatchedPod) -> float:
+    """Return the seconds from the last word of the worker to the stop signal of the sidecar."""
+    return pod.line("heard TERM", "sidecar").when - pod.line("end").when
+
+
+# A worker that heeds nothing
+
+
+@side_by_side
+def test_a_worker_that_heeds_nothing_is_gone_by_the_first_grace_period(place: Place) -> None:
+    pods = {name: start_both(place, pod_of(command)) for name, command in HEEDS_NOTHING.items()}
+    seconds = end_together(*(pod for both in pods.values() for pod in both))
+    for number, (name, (_, patched)) in enumerate(pods.items()):
+        was, now = seconds[2 * number : 2 * number + 2]
+        assert now < was + SLACK, name
+        assert patched.exit_code() == KILLED, name
+
+
+# A sidecar that heeds nothing
+
+
+def check_deaf_sidecar(place: Place, after: float, command: list[str]) -> None:
+    pod = pod_of([WORKER, f"after={after}"], command)
+    bare = start_bare(place, pod_of([WORKER], command))
+    patched = start_patched(place, pod)
+    was, now = end_together(bare, patched)
+    assert patched.exit_code() == 0
+    assert patched.count("end") == 1
+    assert now < was + max(0, after - GRACE) + SLACK
+
+
+@side_by_side
+def test_a_sidecar_that_heeds_nothing_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
+    place: Place,
+) -> None:
+    check_deaf_sidecar(place, 0, HEEDS_NOTHING["tail"])
+
+
+@side_by_side
+def test_a_sidecar_that_heeds_nothing_beside_a_short_message_ends_with_the_first_grace_period(place: Place) -> None:
+    check_deaf_sidecar(place, 4, HEEDS_NOTHING["python"])
+
+
+@side_by_side
+def test_a_sidecar_that_heeds_nothing_beside_a_long_message_ends_with_it(place: Place) -> None:
+    check_deaf_sidecar(place, GRACE + 5, HEEDS_NOTHING["sleep"])
+
+
+# A sidecar that behaves
+
+
+def check_sidecar(place: Place, pod: Json) -> WatchedPod:
+    patched = start_patched(place, pod)
+    patched.line("begin", "sidecar")
+    patched.line("begin")
+    patched.end()
+    assert patched.exit_code() == 0
+    assert patched.exit_code("sidecar") == 0
+    assert 0 < seconds_behind(patched) < 1
+    return patched
+
+
+@side_by_side
+def test_a_sidecar_leaves_within_a_second_behind_the_worker(place: Place) -> None:
+    check_sidecar(place, pod_of([WORKER, f"after={GRACE + 2}"], WELL_BEHAVED))
+
+
+@side_by_side
+def test_a_sidecar_leaves_within_a_second_behind_a_worker_below_a_parent(place: Place) -> None:
+    check_sidecar(place, pod_of(["python3", WORKER, f"after={GRACE + 2}"], [WORKER]))
+
+
+@side_by_side
+def test_a_sidecar_of_another_user_on_a_read_only_root_leaves_within_a_second(place: Place) -> None:
+    def of_user(user: int, command: list[str]) -> Json:
+        context = {"runAsUser": user, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        return {"command": command, "securityContext": context}
+
+    check_sidecar(place, pod_of(of_user(1000, [WORKER, "after=3"]), of_user(2000, WELL_BEHAVED)))
+    check_sidecar(place, pod_of(of_user(1000, ["python3", WORKER, "after=3"]), of_user(2000, [WORKER])))
+
+
+@side_by_side
+def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_ran_out_of_memory(place: Place) -> None:
+    limits = {"limits": {"memory": "100Mi"}}
+    pod = pod_of({"command": ["/programs/celery", "worker", "after=memory"], "resources": limits}, WELL_BEHAVED)
+    patched = start_patched(place, pod)
+    patched.line("begin", "sidecar")
+    patched.line("begin")
+    patched.end()
+    assert (patched.exit_code(), patched.reason()) == (KILLED, "OOMKilled")
+    assert patched.exit_code("sidecar") == 0
+    # The worker's last word comes before it has taken all that it may have.
+    assert patched.line("heard TERM", "sidecar").when - patched.line("takes memory").when < 2
+
+
+@side_by_side
+def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_was_killed(place: Place) -> None:
+    patched = start_patched(place, pod_of(["python3", WORKER, "after=50"], WELL_BEHAVED))
+    patched.line("begin", "sidecar")
+    worker = patched.line("begin").text.removeprefix("begin ")
+    patched.delete()
+    patched.line("heard TERM")
+    patched.execute(["sh", "-c", f"echo killed >/proc/1/fd/1; kill -9 {worker}"])
+    assert patched.until_gone() < RAISED / 2
+    assert patched.exit_code() == KILLED
+    assert patched.line("heard TERM", "sidecar").when - patched.line("killed").when < 1
+
+
+# Jobs
+
+WORK_AND_ACK = ["sh", "-c", "/programs/once 8; echo ack"]
+
+
+def start_job(place: Place, name: str, command: list[str]) -> WatchedPod:
+    template = patch(pod_of(command, restartPolicy="Never")).pod
+    template["metadata"]["labels"]["test"] = name
+    spec = {"backoffLimit": 0, "template": template}
+    place.create_other({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
+    return place.await_pod("test", name)
+
+
+@side_by_side
+def test_a_job_of_work_and_ack_that_is_deleted_in_mid_work_does_both(place: Place) -> None:
+    job = start_job(place, "work-and-ack", WORK_AND_ACK)
+    job.line("begin")
+    job.end()
+    assert job.texts() == ["begin", "end", "ack"]
+    assert job.exit_code() == 0
+    assert job.seen["status"]["phase"] == "Succeeded"
+
+
+@side_by_side
+def test_a_job_that_is_deleted_before_its_work_began_succeeds_only_if_the_work_is_done(place: Place) -> None:
+    commands = (
+        ["sh", "-c", "sleep 3; /programs/once 1 && echo ack"],
+        ["python3", "/programs/once", "1"],
+        ["/programs/celery", "worker", "late=3"],
+    )
+    for number, command in enumerate(commands):
+        job = start_job(place, f"young-{number}", command)
+        job.until("running", lambda job=job: "running" in job.statuses().get("worker", {}).get("state", {}))  # type: ignore[misc]
+        job.end()
+        assert job.exit_code() != 0 or "end" in job.texts(), command
+
+
+@side_by_side
+def test_a_job_that_is_deleted_before_it_ran_does_not_succeed(place: Place) -> None:
+    job = start_job(place, "never-ran", WORK_AND_ACK)
+    job.end()
+    assert "ack" in job.texts() or job.seen["status"]["phase"] != "Succeeded"
+
+
+# Restarts
+
+HANGING = ["hang=/state/hung"]
+PROBE = {"exec": {"command": ["test", "!", "-e", "/tmp/hung"]}, "periodSeconds": 1, "failureThreshold": 1}
+
+
+def until_restarted(pod: WatchedPod, container: str) -> float:
+    """Return the seconds from the moment in which a container hung until it works again."""
+    hung = pod.line("hung", container).when
+    return pod.line("begin", container).when - hung
+
+
+def check_restart(place: Place, command: list[str]) -> None:
+    bare, patched = start_both(place, pod_of({"command": [*command, *HANGING, "after=7"], "livenessProbe": PROBE}))
+    assert until_restarted(patched, "worker") < until_restarted(bare, "worker") + SLACK
+    assert patched.restarts("worker") == 1
+    patched.end()
+    assert patched.texts()[-2:] == ["heard TERM", "end"]
+    assert patched.exit_code() == 0
+
+
+@side_by_side
+def test_a_worker_that_hangs_is_restarted_as_quickly_and_drains_well_later(place: Place) -> None:
+    check_restart(place, [WORKER])
+
+
+@side_by_side
+def test_a_worker_that_hangs_below_a_parent_is_restarted_as_quickly_and_drains_well_later(place: Place) -> None:
+    check_restart(place, ["python3", WORKER])
+
+
+@side_by_side
+def test_a_sidecar_that_hangs_is_restarted_as_quickly_and_outlives_the_worker_later(place: Place) -> None:
+    sidecar = {"command": [*WELL_BEHAVED, *HANGING], "livenessProbe": PROBE}
+    bare, patched = start_both(place, pod_of([WORKER, "after=7"], sidecar))
+    assert until_restarted(patched, "sidecar") < until_restarted(bare, "sidecar") + SLACK
+    patched.end()
+    assert (patched.exit_code(), patched.exit_code("sidecar")) == (0, 0)
+    assert patched.line("heard TERM", "sidecar", 2).when > patched.line("end").when
+
+
+# Signals
+
+
+@side_by_side
+def test_a_worker_whose_handler_is_installed_late_drains_all_the_same(place: Place) -> None:
+    for command in ([WORKER], ["python3", WORKER]):
+        patched = start_patched(place, pod_of([*command, "late=4", f"after={GRACE}"]))
+        patched.line("environment")
+        patched.end()
+        assert patched.texts()[-2:] == ["heard TERM", "end"]
+        assert patched.exit_code() == 0
+
+
+@side_by_side
+def test_a_worker_that_waits_by_sigwait_drains(place: Place) -> None:
+    for command in ([WORKER], ["python3", WORKER]):
+        patched = start_patched(place, pod_of([*command, "waits=sigwait", f"after={GRACE + 2}"]))
+        patched.line("begin")
+        patched.end()
+        assert patched.texts()[-2:] == ["heard TERM", "end"]
+        assert patched.exit_code() == 0
+
+
+@side_by_side
+def test_a_worker_that_ends_by_an_interrupt_hears_nothing_else(place: Place) -> None:
+    for command in ([WORKER], ["python3", WORKER]):
+        pod = pod_of([*command, "signal=INT", "waits=interrupt", f"after={GRACE + 2}"])
+        patched = start_patched(place, annotated(pod, stop_signal="INT"))
+        patched.line("begin")
+        patched.end()
+        assert patched.texts()[-2:] == ["heard INT", "end"]
+        assert patched.count("heard") == 1
+        assert patched.exit_code() == 0
+
+
+# The environment
+
+
+@side_by_side
+def test_environment_names_that_a_shell_would_drop_reach_the_worker(place: Place) -> None:
+    values = {"spring.rabbitmq.host": "rabbit", "with-dash": "1"}
+    place.create_other({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "names"}, "data": values})
+    ways: Json = {"env": [{"name": "app.queue", "value": "mail"}], "envFrom": [{"configMapRef": {"name": "names"}}]}
+    told = "environment app.queue spring.rabbitmq.host with-dash"
+    for command in ([WORKER], ["python3", WORKER]):
+        patched = start_patched(place, pod_of({"command": command, **ways}))
+        assert patched.line("environment").text == told
+        patched.end()
+    looped = start_patched(place, annotated(pod_of({"command": [WORKER], **ways}), mode="loop"))
+    assert looped.line("environment").text == told
+
+
+# Surroundings
+
+
+@side_by_side
+def test_containers_that_share_their_processes_drain(place: Place) -> None:
+    patched = start_patched(place, pod_of([WORKER, f"after={GRACE + 2}"], WELL_BEHAVED, shareProcessNamespace=True))
+    patched.line("begin", "sidecar")
+    patched.line("begin")
+    patched.end()
+    assert (patched.exit_code(), patched.exit_code("sidecar")) == (0, 0)
+    assert 0 < seconds_behind(patched) < 1
+
+
+@side_by_side
+def test_who_heeds_nothing_among_shared_processes_is_gone_as_quickly(place: Place) -> None:
+    was, now = end_together(*start_both(place, pod_of(HEEDS_NOTHING["python"], shareProcessNamespace=True)))
+    assert now < was + SLACK
+
+
+@side_by_side
+def test_a_restricted_pod_drains(place: Place) -> None:
+    context = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    worker = {"command": ["python3", WORKER, "after=7"], "securityContext": context}
+    sidecar = {"command": WELL_BEHAVED, "securityContext": context}
+    check_sidecar(place, pod_of(worker, sidecar, securityContext={"runAsUser": 1000, "runAsNonRoot": True}))
+
+
+_TRAPPING = 'trap "echo heard TERM; sleep 7; echo end; exit 0" TERM; echo begin; while :; do sleep 0.2; done'
+
+
+@needs_busybox
+@side_by_side
+def test_a_pod_of_busybox_drains(place: Place) -> None:
+    worker = {"image": BUSYBOX, "command": ["sh", "-c", _TRAPPING]}
+    patched = start_patched(place, pod_of(worker, {"image": BUSYBOX, "command": ["tail", "-F", "/dev/null"]}))
+    patched.line("begin")
+    assert patched.end() < 7 + GRACE
+    assert patched.texts() == ["begin", "heard TERM", "end"]
+    assert (patched.exit_code(), patched.exit_code("sidecar")) == (0, KILLED)
+
+
+# The loop, and shells
+
+
+@side_by_side
+def test_a_loop_ends_behind_its_message_and_the_sidecar_behind_that(place: Place) -> None:
+    pod = annotated(pod_of(["/programs/once", str(GRACE + 2)], WELL_BEHAVED), mode="loop")
+    patched = start_patched(place, pod)
+    patched.line("begin", "sidecar")
+    patched.line("begin", number=2)
+    patched.end()
+    assert patched.texts() == ["begin", "end"] * 2
+    assert patched.exit_code() == 0
+    assert 0 < patched.line("heard TERM", "sidecar").when - patched.line("end", number=2).when < 1
+
+
+@side_by_side
+def test_a_known_worker_behind_a_shell_drains(place: Place) -> None:
+    command = ["sh", "-c", "/programs/celery -A shop worker after=7; echo behind"]
+    patched = start_patched(place, pod_of(command, WELL_BEHAVED))
+    patched.line("begin", "sidecar")
+    patched.line("begin")
+    patched.end()
+    assert patched.texts()[-3:] == ["heard TERM", "end", "behind"]
+    assert patched.exit_code() == 0
+    assert 0 < patched.line("heard TERM", "sidecar").when - patched.line("behind").when < 1

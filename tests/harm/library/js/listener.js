@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+// A worker that listens to TERM.
+'use strict';
+
+const { message, note, witness } = require('./worker.js');
+
+let stop = 0;
+process.on('SIGTERM', () => note(stop++ ? 'heard TERM again' : 'heard TERM'));
+
+(async () => {
+  witness('w');
+  while (!stop) await message('w');
+  note('left w');
+})();

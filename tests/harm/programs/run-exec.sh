@@ -1,0 +1,4 @@
+#!/bin/sh
+# An entrypoint that ends in exec.
+ran setup
+exec "$@"

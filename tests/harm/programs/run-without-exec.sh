@@ -1,0 +1,4 @@
+#!/bin/sh
+# An entrypoint whose exec was forgotten.
+ran setup
+"$@"

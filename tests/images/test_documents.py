@@ -1,0 +1,89 @@
+"""Documents are read as container runtimes read them: these are written in Go, which takes keys in any case."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.images.building import OCI
+from webhook.core.reasons import Reason
+from webhook.images.documents import Config, Index, Manifest, read_config, read_manifest
+from webhook.images.failure import Failed
+
+DIGEST = f"sha256:{'0' * 64}"
+KEYS = ("Entrypoint", "Cmd", "StopSignal", "ExposedPorts", "Env", "Labels")
+VALUES: tuple[Any, ...] = (["celery"], ["worker"], "SIGQUIT", {"80/tcp": {}}, ["A=b"], {"cmd": "a label"})
+
+
+def config_of(text: str) -> Config:
+    return read_config(text.encode())
+
+
+@pytest.mark.parametrize("write", [str, str.lower, str.upper, str.swapcase])
+def test_the_keys_of_a_configuration_may_be_in_any_case(write: Any) -> None:
+    process = dict(zip(map(write, KEYS), VALUES, strict=True))
+    config = config_of(json.dumps({write("config"): process, write("history"): [{write("created_by"): "RUN"}]}))
+    read = config.process
+    assert (read.entrypoint, read.cmd, read.stop_signal, read.exposed_ports, read.env) == VALUES[:-1]
+    assert set(read.labels or ()) <= {"cmd", "Cmd"}
+    assert config.history
+    assert config.history[0].created_by == "RUN"
+
+
+@pytest.mark.parametrize("key", ["Config", "CONFIG", "config"])
+def test_what_is_no_key_stays_as_it_is(key: str) -> None:
+    words = ["entrypoint", '"cmd": ', "cmd", ":", 'say "entrypoint": no', "\\"]
+    assert config_of(json.dumps({key: {"cmd": words}})).process.cmd == words
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("Entrypoint", "entrypoint"), ("entrypoint", "Entrypoint"), ("ENTRYPOINT", "entrypoint")]
+)
+def test_of_several_the_last_one_counts_as_in_go(first: str, second: str) -> None:
+    assert config_of(f'{{"config": {{"{first}": ["a"], "{second}" : ["b"]}}}}').process.entrypoint == ["b"]
+
+
+def test_letters_that_go_takes_for_ascii_ones_are_taken_so_too() -> None:
+    assert config_of('{"config": {"\u017ftop\u017fignal": "INT"}}').process.stop_signal == "INT"
+
+
+def test_other_keys_are_none_of_ours() -> None:
+    assert config_of('{"configs": {"cmd": ["a"]}, "container_config": {"Cmd": ["b"]}}').process.cmd is None
+
+
+def manifest(**more: Any) -> dict[str, Any]:
+    part = {"MEDIATYPE": OCI["config"], "Digest": DIGEST, "size": 1}
+    return {"SchemaVersion": 2, "mediatype": OCI["manifest"], "Config": part, "LAYERS": [part], **more}
+
+
+def test_the_keys_of_a_manifest_may_be_in_any_case() -> None:
+    read = read_manifest(json.dumps(manifest()).encode(), "")
+    assert isinstance(read, Manifest)
+    assert (read.config.digest, len(read.layers)) == (DIGEST, 1)
+
+
+def test_the_keys_of_an_index_may_be_in_any_case() -> None:
+    entry = {"Digest": DIGEST, "Platform": {"OS": "linux", "Architecture": "arm", "Variant": "v7"}}
+    read = read_manifest(json.dumps({"Manifests": [entry]}).encode(), OCI["index"])
+    assert isinstance(read, Index)
+    platform = read.manifests[0].platform
+    assert platform
+    assert (platform.os, platform.architecture, platform.variant) == ("linux", "arm", "v7")
+
+
+@pytest.mark.parametrize("more", [{"Manifests": []}, {"MANIFESTS": []}, {"FSLayers": []}, {"MediaType": OCI["index"]}])
+def test_what_go_may_read_as_either_is_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(Failed) as failed:
+        read_manifest(json.dumps(manifest(**more)).encode(), "")
+    assert failed.value.reason is Reason.IMAGE_INVALID
+
+
+@pytest.mark.parametrize("part", [b'"', b'"cmd', b'"cmd"', b'"cmd" ', b"cmd", b'"cmd":'])
+def test_a_hostile_document_takes_no_longer_than_it_is_long(part: bytes) -> None:
+    begun = time.monotonic()
+    with pytest.raises(Failed):
+        read_config(part * (4_000_000 // len(part)))
+    assert time.monotonic() - begun < 2

@@ -1,0 +1,167 @@
+"""What names of images and containers tell: who has no shell, and who serves."""
+
+from __future__ import annotations
+
+import pytest
+
+from webhook.core import serving, shell_less
+from webhook.core.image_names import ImageName, split_image_name
+from webhook.core.serving import serves_by_image
+from webhook.core.shell_less import native_switch, shell_less_because
+
+DIGEST = "sha256:" + "a" * 64
+
+WITHOUT = {
+    "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.14.1": "its image is cloud-sql-connectors/cloud-sql-proxy",
+    f"gcr.io/cloud-sql-connectors/cloud-sql-proxy@{DIGEST}": "its image is cloud-sql-connectors/cloud-sql-proxy",
+    f"gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.14.1@{DIGEST}": "its image is cloud-sql-connectors/cloud-sql-proxy",
+    "gcr.io/cloudsql-docker/gce-proxy:1.33.14": "its image is cloudsql-docker/gce-proxy",
+    "eu.gcr.io/cloudsql-docker/gce-proxy:1.16": "its image is cloudsql-docker/gce-proxy",
+    "gcr.io/alloydb-connectors/alloydb-auth-proxy:1.13.1": "its image is alloydb-connectors/alloydb-auth-proxy",
+    "fluent/fluent-bit": "its image is fluent/fluent-bit",
+    "cr.fluentbit.io/fluent/fluent-bit:3.1.9": "its image is fluent/fluent-bit",
+    "registry.example.com:5000/mirror/fluent/fluent-bit:3.1.9": "its image is fluent/fluent-bit",
+    "otel/opentelemetry-collector-contrib:0.112.0": "its image is otel/opentelemetry-collector-contrib",
+    "ghcr.io/open-telemetry/opentelemetry-collector-releases/opentelemetry-collector-k8s:0.112.0": (
+        "its image is opentelemetry-collector-releases/opentelemetry-collector-k8s"
+    ),
+    "docker.io/daprio/daprd:1.14.4": "its image is daprio/daprd",
+    "ghcr.io/dapr/daprd:1.14.4-mariner": "its image is dapr/daprd",
+    "quay.io/oauth2-proxy/oauth2-proxy:v7.7.1": "its image is oauth2-proxy/oauth2-proxy",
+    "quay.io/oauth2-proxy/oauth2-proxy:v7.10.0": "its image is oauth2-proxy/oauth2-proxy",
+    "quay.io/brancz/kube-rbac-proxy:v0.18.1": "its image is brancz/kube-rbac-proxy",
+    "hashicorp/consul-dataplane:1.6.0": "its image is hashicorp/consul-dataplane",
+    "cr.l5d.io/linkerd/proxy:edge-24.9.1": "its image is linkerd/proxy",
+    "nats:2.10": "its image is library/nats",
+    "mirror.gcr.io/library/nats": "its image is library/nats",
+    "timberio/vector:0.41.1-distroless-libc": "its image says distroless",
+    "envoyproxy/envoy:distroless-v1.32.1": "its image says distroless",
+    "docker.io/istio/proxyv2:1.24.0-distroless": "its image says distroless",
+    "registry.example.com/distroless/proxy:1": "its image says distroless",
+    "gcr.io/distroless/static-debian12:nonroot": "its image is gcr.io/distroless/static-debian12",
+    "cgr.dev/chainguard/static:latest": "its image is cgr.dev/chainguard/static",
+}
+WITH = (
+    "",
+    "nginx:1.29",
+    "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.14.1-alpine",
+    "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.14.1-bookworm",
+    f"gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.14.1-alpine@{DIGEST}",
+    "gcr.io/cloudsql-docker/gce-proxy:1.11",
+    "gcr.io/cloudsql-docker/gce-proxy:1.33.14-buster",
+    "cr.fluentbit.io/fluent/fluent-bit:3.1.9-debug",
+    "ghcr.io/dapr/daprd:1.14.4-debug",
+    "quay.io/oauth2-proxy/oauth2-proxy:v7.4.0",
+    "quay.io/oauth2-proxy/oauth2-proxy:v7.7.1-alpine",
+    "bitnami/oauth2-proxy:7.7.1",
+    "bitnami/nats:2.10",
+    "nats:2.10-alpine",
+    "hashicorp/consul-dataplane:1.6.0-ubi",
+    "amazon/aws-xray-daemon:3.x",
+    "gcr.io/distroless/static-debian12:debug-nonroot",
+    "example/other-fluent/fluent-bitten:1",
+    "notfluent/fluent-bit",
+    "registry.example.com/scratch:1",
+    "registry.example.com:5000/shop",
+)
+
+
+@pytest.mark.parametrize("image", WITHOUT)
+def test_an_image_without_a_shell_is_known(image: str) -> None:
+    assert shell_less_because(image, "sidecar") == WITHOUT[image]
+
+
+@pytest.mark.parametrize("image", WITH)
+def test_of_any_other_image_nothing_is_said(image: str) -> None:
+    assert shell_less_because(image, "sidecar") == ""
+
+
+def test_a_proxy_is_known_by_its_container_too() -> None:
+    assert shell_less_because("registry.example.com/mesh:1", "linkerd-proxy") == "it is linkerd-proxy"
+    assert shell_less_because("registry.example.com/mesh:1", "istio-proxy") == ""
+
+
+def test_meshes_have_a_switch_of_their_own() -> None:
+    assert native_switch("istio-proxy") == "sidecar.istio.io/nativeSidecar"
+    assert native_switch("linkerd-proxy") == "config.linkerd.io/proxy-enable-native-sidecar"
+    assert native_switch("nginx") == ""
+
+
+def test_every_row_says_where_it_is_from() -> None:
+    table = shell_less.TABLE
+    sources = [row.source for row in table.base] + [row.source for row in table.program]
+    sources += [row.source for row in table.mesh]
+    assert all(source.startswith("https://") for source in sources)
+
+
+def test_programs_are_named_by_two_words_at_least() -> None:
+    assert all("/" in image for program in shell_less.TABLE.program for image in program.images)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "nginx",
+        "nginx:1.29-alpine",
+        f"docker.io/library/nginx@{DIGEST}",
+        "registry.example.com:5000/team/nginx:1",
+        "bitnami/pgbouncer:1.23",
+        "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.14.1",
+        "timberio/vector:0.41.1-alpine",
+        "gcr.io/datadoghq/agent:7",
+        "docker.io/istio/proxyv2:1.24.0",
+        "envoyproxy/envoy:v1.32.1",
+        "redis:7",
+        "ghcr.io/dapr/daprd:1.14.4",
+    ],
+)
+def test_an_image_that_serves_is_known(image: str) -> None:
+    assert serves_by_image(image, "other")
+
+
+@pytest.mark.parametrize("container", ["istio-proxy", "linkerd-proxy", "nginx", "vault-agent", "cloud-sql-proxy"])
+def test_a_container_that_serves_is_known_whatever_its_image_is(container: str) -> None:
+    assert serves_by_image("registry.example.com/app:1", container)
+    assert serves_by_image("", container)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "",
+        "shop",
+        "shop:nginx",
+        "registry.example.com/nginx/worker:1",
+        "nginx-worker",
+        "example/agent",
+        "example/vector",
+    ],
+)
+def test_who_may_be_a_worker_is_not_said_to_serve(image: str) -> None:
+    assert not serves_by_image(image, "worker")
+
+
+def test_no_name_is_there_twice() -> None:
+    for names in (
+        [image for group in serving.TABLE.kind for image in group.images],
+        [container for group in serving.TABLE.kind for container in group.containers],
+    ):
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("nginx", ("docker.io", "library/nginx", "", "")),
+        ("nginx:1", ("docker.io", "library/nginx", "1", "")),
+        ("index.docker.io/nginx", ("docker.io", "library/nginx", "", "")),
+        ("team/app", ("docker.io", "team/app", "", "")),
+        ("localhost/app", ("localhost", "app", "", "")),
+        ("Host/app", ("host", "app", "", "")),
+        ("ghcr.io:5000/a/b/c:1.2", ("ghcr.io:5000", "a/b/c", "1.2", "")),
+        (f"ghcr.io/a@{DIGEST}", ("ghcr.io", "a", "", DIGEST)),
+        (f"ghcr.io/a:1@{DIGEST}", ("ghcr.io", "a", "1", DIGEST)),
+    ],
+)
+def test_a_name_is_taken_apart_as_runtimes_do(image: str, parts: tuple[str, ...]) -> None:
+    assert split_image_name(image) == ImageName(*parts)

@@ -1,0 +1,60 @@
+"""All scripts as pods may carry them: `python -m tests.protocol.compositions FOLDER` writes them, for `make lint`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+
+from tests.node.expansion import expand
+from webhook.core import scripts
+from webhook.core.scripts import BRING_SHELL, LOOP
+
+BOTH = (False, True)
+_NOT_CARRIED = re.compile(r"^\s*#.*\n|^\s*\n|^ +", re.MULTILINE)
+
+
+def parts() -> dict[str, str]:
+    """Return the texts of webhook/shell, by the names of their files."""
+    found = (file for file in files("webhook.shell").iterdir() if file.name.endswith(".sh"))
+    return {file.name: file.read_text() for file in found}
+
+
+def carried(text: str) -> str:
+    """Return a part as pods carry it: without comments, empty lines and indentation."""
+    return _NOT_CARRIED.sub("", text)
+
+
+def compositions() -> dict[str, str]:
+    """Return all scripts, past the kubelet's expansion of commands."""
+    commands = {"loop": LOOP, "bring-shell": BRING_SHELL}
+    commands |= {f"parent{'-looks' * looks}": scripts.parent(looks=looks) for looks in BOTH}
+    texts = {name: expand(text, {}) for name, text in commands.items()}
+    texts |= {f"sidecar-hook{'-chained' * chained}": scripts.sidecar_hook(chained=chained) for chained in BOTH}
+    for action, holds, chained in product(("", "listen", "send", "stay"), BOTH, BOTH):
+        name = "-".join(("hook", action or "plain", *["holds"] * holds, *["chained"] * chained))
+        texts[name] = scripts.worker_hook(action, holds=holds, chained=chained)
+    return texts
+
+
+def with_comments(script: str) -> str:
+    """Return a script with the comments of its parts: some of them are for shellcheck."""
+    script = scripts.spelled_out(script)
+    by_beginning = {carried(text): text for text in parts().values()}
+    result = []
+    while script:
+        part = max(filter(script.startswith, by_beginning), key=len)
+        result.append(by_beginning[part])
+        script = script[len(part) :]
+    return "".join(result)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.sh"):
+        old.unlink()
+    for name, text in compositions().items():
+        (folder / f"{name}.sh").write_text(with_comments(text))

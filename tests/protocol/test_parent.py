@@ -1,0 +1,357 @@
+"""The parent of a command that may heed nothing: it changes nothing, and passes a signal on only to who heeds it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from .measurements import Measure
+from .pods import PYTHON, Pod, Process, Setting, first_end, in_all_pods, need, now, number, signal_sets, stays, until
+
+HEEDING = ("handler", "sigwait", "blocked")
+NOT_HEEDING = ("deaf", "ignored")
+
+
+def ready(pod: Pod, name: str = "TERM", code: int = 0, how: str = "handler", **options: object) -> Process:
+    """Start a container with a parent, and return it when its command heeds a signal, or does not."""
+    container = pod.start_parent(pod.consumer(name, code, how), **options)
+    pod.journal.until("ready")
+    return container
+
+
+def heard(pod: Pod) -> list[str]:
+    return [line for line in pod.journal.lines if line.startswith(("heard", "child got"))]
+
+
+# The end of the command
+
+
+def without_mkfifo(pod: Pod) -> None:
+    pod.lack("mkfifo")
+
+
+def without_volume(pod: Pod) -> None:
+    if pod.name == "brought":
+        pytest.skip("without the volume there is no shell")
+    pod.volume.rmdir()
+    pod.volume.touch()
+
+
+def as_usual(pod: Pod) -> None:
+    pass
+
+
+WAYS = pytest.mark.parametrize("way", [as_usual, without_mkfifo, without_volume], ids=lambda way: way.__name__)
+
+
+@WAYS
+@pytest.mark.parametrize("code", [0, 7])
+@in_all_pods
+def test_the_commands_exit_code_is_the_containers(pod: Pod, way: Callable[[Pod], None], code: int) -> None:
+    way(pod)
+    assert pod.start_parent(["/bin/sh", "-c", f"exit {code}"]).wait() == code
+
+
+@WAYS
+@in_all_pods
+def test_a_missing_program_ends_the_container_with_127(pod: Pod, way: Callable[[Pod], None]) -> None:
+    way(pod)
+    container = pod.start_parent(["/no/such/program"])
+    assert container.wait() == 127
+    assert "/no/such/program" in container.stderr
+
+
+@in_all_pods
+def test_a_program_that_cannot_be_executed_ends_the_container_with_126(pod: Pod) -> None:
+    program = pod.program("worker", "#!/bin/sh\n")
+    program.chmod(0o644)
+    assert pod.start_parent([str(program)]).wait() == 126
+
+
+@pytest.mark.parametrize("name", ["KILL", "SEGV", "TERM"])
+@in_all_pods
+def test_a_command_that_a_signal_ended_ends_the_container_with_its_number(pod: Pod, name: str) -> None:
+    container = pod.start_parent(["sleep", "600"])
+    os.kill(container.worker("600"), number(name))
+    assert container.wait() == 128 + number(name)
+
+
+@WAYS
+@in_all_pods
+def test_the_commands_exit_code_after_signals_is_the_containers(pod: Pod, way: Callable[[Pod], None]) -> None:
+    way(pod)
+    pod.journal.hold()
+    container = ready(pod, code=7)
+    for name in ("WINCH", "TERM", "USR2", "TERM"):
+        container.signal(name)
+        time.sleep(0.05)  # of two signals at once, bash may lose one while it waits
+    pod.journal.until("heard")
+    pod.journal.release()
+    assert container.wait() == 7
+
+
+# Whoever heeds the signal gets it
+
+
+@pytest.mark.parametrize("how", HEEDING)
+@WAYS
+@in_all_pods
+def test_a_command_that_heeds_the_signal_gets_it_once(pod: Pod, way: Callable[[Pod], None], how: str) -> None:
+    way(pod)
+    pod.journal.hold()
+    container = ready(pod, code=7, how=how)
+    container.signal("TERM")
+    pod.journal.until("heard TERM")
+    stays("the message in work", lambda: container.running)
+    pod.journal.release()
+    assert container.wait() == 7
+    assert heard(pod) == ["heard TERM"]
+
+
+@in_all_pods
+def test_the_kill_file_alone_does_not_end_the_command(pod: Pod) -> None:
+    container = ready(pod)
+    pod.drain(container)
+    stays("the command at work", lambda: container.running and not heard(pod))
+    container.signal("TERM")
+    assert container.wait() == 0
+
+
+@pytest.mark.parametrize("late", [0, 0.7])
+@in_all_pods
+def test_a_handler_that_comes_later_gets_the_signal(pod: Pod, late: float) -> None:
+    container = pod.start_parent(pod.consumer(code=7, late=late))
+    pod.journal.until("start")
+    pod.drain(container)
+    container.signal("TERM")
+    assert container.wait() == 7
+    assert heard(pod) == ["heard TERM"]
+
+
+@pytest.mark.parametrize("name", ["INT", "QUIT", "HUP", "USR1", "USR2", "TERM"])
+@in_all_pods
+def test_the_stop_signal_becomes_the_one_that_the_worker_wants(pod: Pod, name: str) -> None:
+    container = ready(pod, name, wanted=name)
+    pod.drain(container)
+    container.signal("TERM")
+    assert container.wait() == 0
+    assert heard(pod) == [f"heard {name}"]
+
+
+@pytest.mark.parametrize("name", ["INT", "QUIT", "HUP"])
+@in_all_pods
+def test_another_stop_signal_of_the_image_is_passed_on_as_it_is(pod: Pod, name: str) -> None:
+    container = ready(pod, name)
+    pod.drain(container)
+    container.signal(name)
+    assert container.wait() == 0
+    assert heard(pod) == [f"heard {name}"]
+
+
+@in_all_pods
+def test_the_real_time_signal_that_ends_some_programs_is_passed_on(pod: Pod) -> None:
+    here = pod.room / "ready"
+    listen = f"signal.signal(37, lambda *_: sys.exit(7)); open({str(here)!r}, 'w'); signal.pause()"
+    container = pod.start_parent([*PYTHON, "-c", f"import signal, sys; {listen}"])
+    until("the handler", here.exists)
+    pod.drain(container)
+    signal.pidfd_send_signal(container.pidfd, 37)
+    assert container.wait() == 7
+
+
+@pytest.mark.parametrize("name", ["USR1", "USR2", "TSTP", "HUP", "WINCH"])
+@in_all_pods
+def test_a_signal_outside_a_drain_reaches_a_command_that_heeds_it(pod: Pod, name: str) -> None:
+    """Somebody speaks to process 1: a hook, a probe, an operator."""
+    container = ready(pod, name, 7)
+    container.signal(name)
+    assert container.wait() == 7
+    assert heard(pod) == [f"heard {name}"]
+
+
+@pytest.mark.parametrize("name", ["USR2", "TSTP"])
+@in_all_pods
+def test_a_hook_that_speaks_to_process_1_reaches_the_command_in_the_drain(pod: Pod, name: str) -> None:
+    container = ready(pod, name, 7)
+    pod.drain(container)
+    container.signal(name)
+    assert container.wait() == 7
+    assert heard(pod) == [f"heard {name}"]
+
+
+@pytest.mark.parametrize("name", ["INT", "HUP", "USR1", "TSTP"])
+@pytest.mark.parametrize("how", NOT_HEEDING)
+@in_all_pods
+def test_a_command_that_does_not_heed_a_signal_survives_it_as_process_1_does(pod: Pod, how: str, name: str) -> None:
+    pod.journal.hold()
+    container = ready(pod, name, 7, how)
+    container.signal(name)
+    stays("the command at work", lambda: container.running, 0.1)
+    pod.journal.release()
+    assert container.wait() == 7
+    assert heard(pod) == []
+
+
+# Whoever does not
+
+
+@pytest.mark.parametrize("how", NOT_HEEDING)
+@in_all_pods
+def test_a_message_that_ends_in_time_is_not_cut_though_nobody_heeds_the_signal(pod: Pod, how: str) -> None:
+    pod.journal.hold()
+    container = ready(pod, code=7, how=how, grace=30)
+    pod.drain(container)
+    container.signal("TERM")
+    time.sleep(0.5)
+    assert container.running
+    pod.journal.release()
+    assert container.wait() == 7
+    assert pod.journal.lines == ["start", "ready", "end"]
+
+
+@pytest.mark.parametrize("hooked", [True, False], ids=["hook", "no-hook"])
+@WAYS
+@in_all_pods
+def test_a_deaf_command_is_ended_at_the_old_grace_period_and_not_earlier(
+    pod: Pod, way: Callable[[Pod], None], hooked: bool, measure: Measure
+) -> None:
+    way(pod)
+    pod.journal.hold()
+    container = ready(pod, how="deaf", grace=1)
+    if hooked and way is not without_volume:
+        pod.drain(container)
+    sent = time.monotonic_ns()
+    container.signal("TERM")
+    assert container.wait() == 137
+    seconds = (container.ended - sent) / 1e9
+    measure("old grace period of 1 s → end of a deaf command", seconds, pod)
+    assert 0.8 <= seconds < 4
+    assert pod.journal.lines == ["start", "ready"]
+
+
+@in_all_pods
+def test_the_old_grace_period_counts_from_the_hooks_stamp(pod: Pod) -> None:
+    pod.journal.hold()
+    container = ready(pod, how="deaf", grace=100)
+    pod.kill_me().write_text(f"{now() - 990}\n")
+    sent = time.monotonic_ns()
+    container.signal("TERM")
+    assert container.wait() == 137
+    assert 0.7 <= (container.ended - sent) / 1e9 < 4
+
+
+@in_all_pods
+def test_a_deaf_command_whose_time_is_over_when_the_hook_returns_is_ended_at_once(pod: Pod) -> None:
+    pod.journal.hold()
+    container = ready(pod, how="deaf", grace=10)
+    pod.kill_me().write_text(f"{now() - 200}\n")
+    container.signal("TERM")
+    assert container.wait(3) == 137
+
+
+@in_all_pods
+def test_a_handler_that_comes_after_the_old_grace_period_comes_too_late(pod: Pod) -> None:
+    container = pod.start_parent(pod.consumer(late=600), grace=0)
+    pod.journal.until("start")
+    container.signal("TERM")
+    assert container.wait(5) == 137
+
+
+@in_all_pods
+def test_a_command_that_heeds_the_signal_is_not_ended_at_the_old_grace_period(pod: Pod) -> None:
+    pod.journal.hold()
+    container = ready(pod, code=7, grace=0)
+    container.signal("TERM")
+    pod.journal.until("heard TERM")
+    stays("the message in work", lambda: container.running, 0.5)
+    pod.journal.release()
+    assert container.wait() == 7
+
+
+# Those who kill
+
+
+@in_all_pods
+def test_a_pkill_of_the_commands_words_ends_the_command_and_not_the_parent(pod: Pod) -> None:
+    if pod.name == "yash":
+        pytest.skip("it waits in a further process, without handlers; no image has it as /bin/sh")
+    pod.journal.hold()
+    container = ready(pod, code=7)
+    assert pod.exec(container, [need("pkill"), "-f", str(pod.journal.path)]).wait() == 0
+    pod.journal.until("heard TERM")
+    stays("the message in work", lambda: container.running)
+    pod.journal.release()
+    assert container.wait() == 7
+    assert heard(pod).count("heard TERM") <= 2
+
+
+@in_all_pods
+def test_the_container_ends_whichever_of_its_processes_is_killed(pod: Pod) -> None:
+    """Behind the first process there is the shell above the command, and the one that reads what that says."""
+    shells = 2
+    for victim in range(shells):
+        pod.journal.path.unlink(missing_ok=True)
+        pod.journal.hold()
+        container = ready(pod)
+        os.kill(container.our_shells(shells)[victim], signal.SIGKILL)
+        assert container.wait() == 137
+        assert pod.kill_sidecar().exists()
+        container.remove()
+
+
+@in_all_pods
+def test_the_parent_uses_no_processor_while_its_command_works(pod: Pod) -> None:
+    container = pod.start_parent(["sleep", "600"])
+    container.worker("600")
+    time.sleep(0.2)
+    before = container.processor_seconds()
+    time.sleep(1)
+    assert container.processor_seconds() - before < 0.05
+
+
+@in_all_pods
+def test_the_command_has_the_signal_masks_of_a_process_1(pod: Pod) -> None:
+    container = pod.start_parent(["sleep", "600"])
+    masks = signal_sets(container.worker("600"))
+    assert (masks["SigIgn"], masks["SigBlk"]) == (0, 0)
+
+
+@in_all_pods
+def test_orphans_of_the_command_are_reaped_and_do_not_hold_the_container(pod: Pod) -> None:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 has them")
+    script = "for i in 1 2 3; do (sleep 0.05 & ); done; (sleep 600 &); sleep 0.3; exit 7"
+    container = pod.start_parent(["/bin/sh", "-c", script])
+    assert container.wait() == 7
+
+
+@pytest.mark.parametrize("signalled", [False, True], ids=["by-itself", "signalled"])
+def test_the_container_ends_within_100_ms_of_the_command(pod: Pod, signalled: bool, measure: Measure) -> None:
+    pod.journal.hold()
+    container = pod.start_parent(pod.consumer() if signalled else pod.message())
+    pod.journal.until("ready" if signalled else "begin")
+    worker = os.pidfd_open(container.worker("consumer.py" if signalled else "message.py"))
+    if signalled:
+        container.signal("TERM")
+        pod.journal.until("heard")
+    pod.journal.release()
+    last = first_end(worker)
+    os.close(worker)
+    assert container.wait() == 0
+    seconds = (container.ended - last) / 1e9
+    measure("end of the command → end of the container, parent", seconds, pod)
+    assert seconds < 0.4
+
+
+def test_the_signal_reaches_the_command_at_once(pod: Pod, measure: Measure) -> None:
+    container = ready(pod)
+    sent = time.monotonic_ns()
+    container.signal("TERM")
+    assert container.wait() == 0
+    got = next(when for when, what in pod.journal.events if what.startswith("heard"))
+    measure("stop signal → the command hears it", (got - sent) / 1e9, pod)
+    assert got - sent < 1e9

@@ -1,0 +1,326 @@
+"""The parent that looks for the worker below a command: each one gets its signal once, and nobody else gets any."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+
+import pytest
+
+from .pods import Pod, Process, Setting, in_all_pods, need, refusal, stays, until
+
+LOOKS = "consumer.py"
+
+
+@pytest.fixture
+def pods(pods: list[Pod]) -> list[Pod]:
+    """All pods, in PID namespaces of their own: nobody looks for a worker among all processes of this machine."""
+    reason = refusal(Setting.INIT)
+    if reason:
+        pytest.skip(reason)
+    for pod in pods:
+        pod.shares = pod.setting is Setting.CHILD
+    return pods
+
+
+def shell_string(pod: Pod, text: str, looks: str = LOOKS, **options: object) -> Process:
+    """Start a container with a shell string; in it, WORKER is a worker, and NOTE writes a line into the journal."""
+    text = text.replace("WORKER", shlex.join(pod.consumer(code=7))).replace("NOTE", f"echo >>{pod.journal.path} 0")
+    return pod.start_parent(["/bin/sh", "-c", text], looks=looks, **options)
+
+
+def heard(pod: Pod) -> list[str]:
+    return [line for line in pod.journal.lines if line.startswith(("heard", "child got"))]
+
+
+def drained(pod: Pod, container: Process, within: float = 15) -> int:
+    pod.drain(container)
+    container.signal("TERM")
+    return container.wait(within)
+
+
+def behind_dash(worker: str) -> list[str]:
+    return [need("dash"), "-c", f"true; {worker}; exit $?"]
+
+
+def behind_bash(worker: str) -> list[str]:
+    return [need("bash"), "-c", f"true; {worker}; exit $?"]
+
+
+def behind_bash_with_an_exit_trap(worker: str) -> list[str]:
+    return [need("bash"), "-c", f"trap true EXIT; {worker}; exit $?"]
+
+
+def behind_busybox(worker: str) -> list[str]:
+    return [need("busybox"), "sh", "-c", f"true; {worker}; exit $?"]
+
+
+def behind_exec(worker: str) -> list[str]:
+    return ["/bin/sh", "-c", f"true; exec {worker}"]
+
+
+def behind_two_shells(worker: str) -> list[str]:
+    return ["/bin/sh", "-c", f"true; /bin/sh -c {shlex.quote(f'true; {worker}; exit $?')}; exit $?"]
+
+
+def behind_a_subshell(worker: str) -> list[str]:
+    return ["/bin/sh", "-c", f"(true; {worker}; exit $?); exit $?"]
+
+
+def behind_tini(worker: str) -> list[str]:
+    return [need("tini"), "-s", "--", *shlex.split(worker)]
+
+
+def behind_dumb_init(worker: str) -> list[str]:
+    return [need("dumb-init"), "--", *behind_dash(worker)]
+
+
+BEHIND = (
+    behind_dash,
+    behind_bash,
+    behind_bash_with_an_exit_trap,
+    behind_busybox,
+    behind_exec,
+    behind_two_shells,
+    behind_a_subshell,
+    behind_tini,
+    behind_dumb_init,
+)
+
+
+@pytest.mark.parametrize("behind", BEHIND, ids=lambda behind: behind.__name__)
+@in_all_pods
+def test_the_worker_behind_a_shell_or_an_init_gets_the_signal_once_and_ends_before_it(
+    pod: Pod, behind: Callable[[str], list[str]]
+) -> None:
+    pod.journal.hold()
+    container = pod.start_parent(behind(shlex.join(pod.consumer(code=7))), looks=LOOKS)
+    pod.journal.until("ready")
+    pod.drain(container)
+    for _ in range(2):
+        container.signal("TERM")
+        time.sleep(0.05)
+    pod.journal.until("heard TERM")
+    stays("the message in work", lambda: container.running and heard(pod) == ["heard TERM"])
+    pod.journal.release()
+    assert container.wait() == 7
+    assert pod.journal.lines[-1] == "end"
+    assert heard(pod) == ["heard TERM"]
+
+
+@pytest.mark.parametrize("name", ["INT", "QUIT", "USR1"])
+@in_all_pods
+def test_the_worker_gets_the_signal_that_it_wants(pod: Pod, name: str) -> None:
+    argv = ["/bin/sh", "-c", f"{shlex.join(pod.consumer(name, 7))}; exit $?"]
+    container = pod.start_parent(argv, looks=LOOKS, wanted=name)
+    pod.journal.until("ready")
+    assert drained(pod, container) == 7
+    assert heard(pod) == [f"heard {name}"]
+
+
+@in_all_pods
+def test_two_workers_get_the_signal_once_each(pod: Pod) -> None:
+    pod.journal.hold()
+    container = shell_string(pod, "WORKER & WORKER & wait; NOTE over")
+    pod.journal.until("ready", 2)
+    pod.drain(container)
+    container.signal("TERM")
+    pod.journal.until("heard TERM", 2)
+    stays("the messages in work", lambda: container.running)
+    pod.journal.release()
+    container.wait()
+    assert heard(pod) == ["heard TERM"] * 2
+    assert pod.journal.count("end") == 2
+
+
+@in_all_pods
+def test_what_stands_beside_the_worker_is_not_signalled_and_holds_nothing(pod: Pod) -> None:
+    beside = shlex.join([need("perl"), "-e", "$SIG{TERM} = sub { print 'signalled' }; sleep 1 while 1"])
+    container = shell_string(pod, f"{beside} & WORKER; code=$?; wait; exit $code")
+    pod.journal.until("ready")
+    drained(pod, container, 8)
+    assert pod.journal.lines[-2:] == ["heard TERM", "end"]
+    assert container.stdout == ""
+
+
+@in_all_pods
+def test_a_worker_in_a_pipe_gets_the_signal_and_its_output_is_read_to_the_end(pod: Pod) -> None:
+    container = shell_string(pod, "{ WORKER; echo last words; } | cat")
+    pod.journal.until("ready")
+    assert drained(pod, container) == 0
+    assert container.stdout == "last words\n"
+
+
+@in_all_pods
+def test_what_stands_behind_the_worker_runs_to_its_end(pod: Pod) -> None:
+    container = shell_string(pod, "WORKER; NOTE ack begins; sleep 1.5; NOTE acknowledged; exit 5")
+    pod.journal.until("ready")
+    assert drained(pod, container) == 5
+    assert pod.journal.lines[-3:] == ["end", "ack begins", "acknowledged"]
+
+
+@in_all_pods
+def test_a_worker_that_is_started_anew_is_not_waited_for(pod: Pod) -> None:
+    container = shell_string(pod, "while true; do WORKER; done")
+    pod.journal.until("ready")
+    drained(pod, container, 6)
+    assert heard(pod) == ["heard TERM"]
+    assert pod.journal.count("end") == 1
+
+
+@in_all_pods
+def test_a_loop_of_its_own_is_ended_behind_the_run(pod: Pod) -> None:
+    container = shell_string(pod, "while true; do WORKER; done", loops=True)
+    pod.journal.until("ready")
+    drained(pod, container, 6)
+    assert heard(pod) == ["heard TERM"]
+    assert pod.journal.count("end") == 1
+
+
+@in_all_pods
+def test_a_loop_between_two_runs_is_ended_at_once(pod: Pod) -> None:
+    container = shell_string(pod, "while true; do NOTE asleep; sleep 600; WORKER; done", loops=True)
+    pod.journal.until("asleep")
+    time.sleep(0.1)
+    drained(pod, container, 6)
+    assert pod.journal.lines == ["asleep"]
+
+
+@in_all_pods
+def test_a_worker_behind_a_migration_is_waited_for(pod: Pod) -> None:
+    container = shell_string(pod, "NOTE migrating; sleep 1 && WORKER; exit $?")
+    pod.journal.until("migrating")
+    assert drained(pod, container) == 7
+    assert pod.journal.lines == ["migrating", "start", "ready", "heard TERM", "end"]
+
+
+@in_all_pods
+def test_where_no_worker_comes_the_old_grace_period_is_the_end(pod: Pod) -> None:
+    container = shell_string(pod, "NOTE migrating; sleep 600; WORKER", grace=1)
+    pod.journal.until("migrating")
+    begin = time.monotonic()
+    assert drained(pod, container) == 137
+    assert 0.7 < time.monotonic() - begin < 5
+
+
+@in_all_pods
+def test_a_worker_that_heeds_nothing_is_ended_at_the_old_grace_period(pod: Pod) -> None:
+    pod.journal.hold()
+    deaf = shlex.join(pod.consumer(how="deaf"))
+    container = pod.start_parent(["/bin/sh", "-c", f"{deaf}; exit $?"], looks=LOOKS, grace=1)
+    pod.journal.until("ready")
+    begin = time.monotonic()
+    assert drained(pod, container) == 137
+    assert 0.7 < time.monotonic() - begin < 5
+    assert pod.journal.lines == ["start", "ready"]
+
+
+@pytest.mark.parametrize("how", ["sigwait", "blocked"])
+@in_all_pods
+def test_a_worker_that_waits_for_the_signal_gets_it(pod: Pod, how: str) -> None:
+    worker = shlex.join(pod.consumer(code=7, how=how))
+    container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS)
+    pod.journal.until("ready")
+    assert drained(pod, container) == 7
+    assert heard(pod) == ["heard TERM"]
+
+
+@pytest.mark.parametrize("title", ["[celeryd: worker@host:MainProcess]", "sidekiq 7.3 app [1 of 5 busy]"])
+@in_all_pods
+def test_a_worker_that_changes_its_title_is_known_by_it(pod: Pod, title: str) -> None:
+    looks = "celery worker|=[[]celeryd: *:MainProcess]*|=sidekiq [0-9]*"
+    worker = shlex.join([need("perl"), *pod.worker("titled.pl", pod.journal.path, title)[1:]])
+    container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=looks)
+    pod.journal.until("ready")
+    assert drained(pod, container) == 7
+    assert heard(pod) == ["heard TERM"]
+
+
+@in_all_pods
+def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: Pod) -> None:
+    told = "import os, signal, subprocess, sys; signal.signal(15, lambda *_: os.write(1, b'told'))"
+    launch = pod.room / "launch.py"
+    launch.write_text(f"{told}\nsys.exit(subprocess.call(sys.argv[1:]))\n")
+    link = pod.room / "launch"
+    link.symlink_to(pod.consumer()[0])
+    argv = [str(link), "-I", "-S", str(launch), *pod.consumer(code=7)]
+    container = pod.start_parent(argv, looks=LOOKS, launchers="other|launch")
+    pod.journal.until("ready")
+    assert drained(pod, container) == 7
+    assert (heard(pod), container.stdout) == (["heard TERM"], "")
+
+
+@in_all_pods
+def test_any_process_that_is_no_shell_may_be_the_worker(pod: Pod) -> None:
+    container = shell_string(pod, "true; WORKER; exit $?", looks="*")
+    pod.journal.until("ready")
+    assert drained(pod, container) == 7
+    assert heard(pod) == ["heard TERM"]
+
+
+@in_all_pods
+def test_words_of_the_worker_count_where_they_follow_each_other(pod: Pod) -> None:
+    """A program beside the worker that has its words, but apart."""
+    container = shell_string(
+        pod, "sleep 600 & WORKER; kill $!; exit 7", looks=f"sleep 60|python {LOOKS}|{LOOKS} {pod.journal.path}"
+    )
+    pod.journal.until("ready")
+    drained(pod, container, 8)
+    assert heard(pod) == ["heard TERM"]
+
+
+@in_all_pods
+def test_a_worker_that_fetches_a_message_gets_the_signal_when_it_has_a_child_for_it(pod: Pod) -> None:
+    worker = shlex.join(pod.worker("fetcher.py", pod.journal.path, 0.4))
+    container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks="fetcher.py", busy=1)
+    pod.journal.until("fetching")
+    assert drained(pod, container) == 0
+    assert pod.journal.lines == ["fetching", "working", "heard", "end"]
+
+
+@in_all_pods
+def test_a_worker_that_fetches_nothing_gets_the_signal_a_second_later(pod: Pod) -> None:
+    worker = shlex.join(pod.worker("fetcher.py", pod.journal.path, -1))
+    container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks="fetcher.py", busy=1)
+    pod.journal.until("fetching")
+    assert drained(pod, container) == 0
+    assert pod.journal.lines == ["fetching", "dropped"]
+
+
+@in_all_pods
+def test_a_worker_that_its_parent_has_left_to_process_1_is_found(pod: Pod) -> None:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 is the pause container")
+    container = shell_string(pod, "(WORKER &); exec sleep 600")
+    pod.journal.until("ready")
+    drained(pod, container, 8)
+    assert pod.journal.lines[-2:] == ["heard TERM", "end"]
+
+
+@pytest.mark.parametrize("text", ["WORKER", "WORKER; exit 3"])
+@in_all_pods
+def test_a_worker_that_ends_by_itself_ends_the_container(pod: Pod, text: str) -> None:
+    argv = shlex.join(pod.message(7))
+    assert pod.start_parent(["/bin/sh", "-c", text.replace("WORKER", argv)], looks="message.py").wait() in {3, 7}
+    assert pod.kill_sidecar().exists()
+
+
+@in_all_pods
+def test_a_signal_outside_a_drain_reaches_the_workers_that_heed_it(pod: Pod) -> None:
+    worker = shlex.join(pod.consumer("USR2", 7))
+    container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS)
+    pod.journal.until("ready")
+    container.signal("USR2")
+    assert container.wait() == 7
+    assert heard(pod) == ["heard USR2"]
+
+
+@in_all_pods
+def test_the_parent_drains_in_an_image_without_mkfifo(pod: Pod) -> None:
+    pod.lack("mkfifo")
+    container = shell_string(pod, "WORKER; NOTE acknowledged; exit 5")
+    pod.journal.until("ready")
+    until("the shell", lambda: container.running)
+    assert drained(pod, container) == 5
+    assert pod.journal.lines[-1] == "acknowledged"

@@ -1,0 +1,84 @@
+"""The flags that a worker's command gets, or ought to have, for its mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from webhook.core.annotations import Mode
+from webhook.core.frameworks import Flag, Match, option_place
+from webhook.core.reasons import Finding, Kind, Reason
+
+EXIT_MARGIN = 10
+"""Seconds of the grace period that a worker's own time limit leaves for its exit."""
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """A change of a command line: from an index on, `old` words become `new` ones."""
+
+    place: int
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+class FlagPlan(msgspec.Struct, frozen=True):
+    """The changes of a command line, the last place first: each leaves the places of the rest. And what to say."""
+
+    edits: tuple[Edit, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def only_told(self) -> FlagPlan:
+        """Return what to say where the command line cannot be changed."""
+        said = tuple(
+            replace(finding, reason=Reason.FLAGS_MISSING) if finding.reason is Reason.FLAGS_ADDED else finding
+            for finding in self.findings
+            if finding.reason is not Reason.FLAGS_LOWERED
+        )
+        return FlagPlan((), tuple(finding for finding in said if finding.reason.kind is not Kind.CHANGE))
+
+
+def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int, container: str) -> FlagPlan:
+    """Add the flags that the mode needs behind the worker's last known word, so that no `--` swallows them."""
+    if match is None:
+        return FlagPlan()
+    program = match.program
+    edits: list[Edit] = []
+    findings: list[Finding] = []
+    missing: list[str] = []
+    for flag in match.framework.flags:
+        if flag.mode is not mode:
+            continue
+        if not flag.given_in(program.words):
+            missing += _added(flag, grace)
+            continue
+        given = flag.value_in(program.words)
+        if not flag.most or given <= flag.most:
+            continue
+        told = f"{flag.names[0]}={given} to {flag.most}"
+        if flag.lowers and program.start is not None:
+            edits.append(_lowered(flag, program.words, program.start))
+            findings.append(Finding(Reason.FLAGS_LOWERED, container, told))
+        else:
+            findings.append(Finding(Reason.FLAG_TOO_HIGH, container, told))
+    if missing:
+        detail = " ".join(missing)
+        if program.start is None:
+            findings.append(Finding(Reason.FLAGS_MISSING, container, detail))
+        else:
+            edits.append(Edit(program.start + match.behind, (), tuple(missing)))
+            findings.append(Finding(Reason.FLAGS_ADDED, container, detail))
+    return FlagPlan(tuple(sorted(edits, key=lambda edit: -edit.place)), tuple(findings))
+
+
+def _added(flag: Flag, grace: int) -> list[str]:
+    room = max(grace - EXIT_MARGIN, 1)
+    return [word.format(grace_seconds=room, grace_milliseconds=room * 1000) for word in flag.add]
+
+
+def _lowered(flag: Flag, words: Sequence[str], start: int) -> Edit:
+    """Replace the words of a flag by the ones that would be added where it is missing."""
+    place = option_place(words, flag.names) or 0
+    size = 2 if words[place] in flag.names else 1
+    return Edit(start + place, tuple(words[place : place + size]), flag.add)

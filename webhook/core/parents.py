@@ -1,0 +1,117 @@
+"""When a parent may stand between the kubelet and a command, and what it has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from webhook.core.command_line import CommandLine, Launch, basename
+from webhook.core.frameworks import Match
+from webhook.core.pod import Container, Handler, Pod
+from webhook.core.processes import is_opaque, must_be_first, speaks_of_process_1, who_may_heed_nothing
+
+_ANYBODY = "*"
+_ROOT = 0
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What of the pod bears on the processes of its containers."""
+
+    shares_processes: bool = False
+    """Whether process 1 of a container is not its own."""
+    is_opaque: bool = False
+    """Whether its sandbox does not show which signals a process catches."""
+    user: int | None = None
+    run_as_non_root: bool = False
+
+
+def surroundings_of(pod: Pod) -> Surroundings:
+    """Read the surroundings of a pod's containers."""
+    spec = pod.spec
+    return Surroundings(
+        shares_processes=bool(spec.share_process_namespace or spec.host_pid),
+        is_opaque=is_opaque(spec.runtime_class or ""),
+        user=spec.security.user if spec.security else None,
+        run_as_non_root=bool(spec.security and spec.security.run_as_non_root),
+    )
+
+
+def forbidden_because(
+    container: Container, argv: Sequence[str], launches: Iterable[Launch], surroundings: Surroundings
+) -> str:
+    """Say as half a sentence why nothing may stand before a container's command; empty where something may."""
+    if must_be_first(argv):
+        return f"{basename(argv[0])} must be process 1"
+    if surroundings.is_opaque:
+        return "its sandbox does not tell which signals a process heeds"
+    if _may_not_signal(container, launches, surroundings):
+        return "without the capability KILL it could not signal another user's process"
+    if any(map(_looks_at_process_1, probes_of(container))):
+        return "a probe looks at process 1"
+    return ""
+
+
+def probes_of(container: Container) -> list[Handler]:
+    """Return the probes of a container."""
+    return [probe for probe in (container.liveness, container.readiness, container.startup) if probe]
+
+
+def _looks_at_process_1(probe: Handler) -> bool:
+    return bool(probe.exec and probe.exec.command and speaks_of_process_1(probe.exec.command))
+
+
+def _may_not_signal(container: Container, launches: Iterable[Launch], surroundings: Surroundings) -> bool:
+    """Tell whether the container may change its user, and lacks the capability to signal processes of another one."""
+    security = container.security
+    capabilities = security.capabilities if security else None
+    if not capabilities or (security and security.privileged):
+        return False
+    dropped, added = _names(capabilities.drop), _names(capabilities.add)
+    if added & {"KILL", "ALL"} or not dropped & {"KILL", "ALL"}:
+        return False
+    if any(launch.launcher.user for launch in launches):
+        return True
+    user = security.user if security and security.user is not None else surroundings.user
+    said = security.run_as_non_root if security else None
+    non_root = surroundings.run_as_non_root if said is None else said
+    can_change = "SETUID" in added or not dropped & {"SETUID", "ALL"}
+    return can_change and not non_root and user in (None, _ROOT)
+
+
+def _names(capabilities: Iterable[str] | None) -> set[str]:
+    return {name.upper().removeprefix("CAP_") for name in capabilities or ()}
+
+
+def parent_settings(
+    old_grace: int, line: CommandLine, match: Match | None, signal: str, *, looks_below: bool
+) -> list[str]:
+    """Return the settings of parent.sh, in order.
+
+    `signal` is a number, or empty: the one that comes. `looks_below` says that somebody has asked for a signal to a
+    worker that nobody knows.
+    """
+    looks = _looks(line, match, looks_below=looks_below)
+    launches = [launch for program in line.programs for launch in program.launches]
+    launchers = {basename(launch.words[0]) for launch in launches if launch.launcher.stays}
+    if match and match.launched:
+        launchers.add(basename(match.program.words[0]))
+    awaits = 0
+    if match and match.framework.awaits_child:
+        awaits = 1 + any(option in match.program.words for option in match.framework.permanent_children)
+    # What a name may not have, so that nothing of a manifest changes the meaning of the rest.
+    names = [name for name in sorted(launchers) if name.replace("-", "").replace(".", "").replace("_", "").isalnum()]
+    return [str(old_grace), looks, "|".join(names), signal, str(awaits), "loops" if line.loops else ""]
+
+
+def _looks(line: CommandLine, match: Match | None, *, looks_below: bool) -> str:
+    if match and (match.launched or not match.program.is_first):
+        framework = match.framework
+        words = [command for command in framework.commands if "|" not in command]
+        return "|".join([*dict.fromkeys(words), *(f"={title}" for title in framework.titles)])
+    if match:
+        return ""
+    if any(program.hidden for program in line.programs):
+        return _ANYBODY
+    asked = looks_below and not line.in_background
+    return _ANYBODY if asked and (line.in_shell or not who_may_heed_nothing(line.chain)) else ""

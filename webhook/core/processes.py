@@ -1,0 +1,100 @@
+"""What is known of programs as process 1, and of the words in containers' names; the table is processes.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from fnmatch import translate
+from importlib.resources import files
+
+import msgspec
+
+from webhook.core.command_line import basename
+from webhook.core.image_names import split_image_name
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole table."""
+
+    must_be_first: tuple[str, ...]
+    says_init: tuple[str, ...]
+    runs_anywhere: tuple[str, ...]
+    may_heed_nothing: tuple[str, ...]
+    opaque_runtime_classes: tuple[str, ...]
+    says_worker: tuple[str, ...]
+    says_assistant: tuple[str, ...]
+
+
+def load_table() -> Table:
+    """Read the table that comes with the package."""
+    text = files("webhook.core").joinpath("processes.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Table)
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))
+
+
+TABLE = load_table()
+_MUST_BE_FIRST = frozenset(TABLE.must_be_first)
+_SAYS_INIT = frozenset(TABLE.says_init)
+_ANYWHERE = frozenset(TABLE.runs_anywhere)
+_MAY_HEED_NOTHING = _any_of(TABLE.may_heed_nothing)
+_OPAQUE = _any_of(TABLE.opaque_runtime_classes)
+_SAYS_WORKER = frozenset(TABLE.says_worker)
+_SAYS_ASSISTANT = frozenset(TABLE.says_assistant)
+_WORD = re.compile(r"[^a-z0-9]+")
+# `kill -QUIT 1`, `kill -s SIGUSR2 1`, `kill 1`; not `kill -0 1`.
+_KILL = re.compile(
+    r"\bkill\s+(?:-s\s*|-n\s*|-)?(?:SIG)?"
+    r"(TERM|INT|QUIT|HUP|USR1|USR2|TSTP|WINCH|15|2|3|1|10|12|20|28)?\s*(?:--\s+)?1\b"
+)
+_NUMBERS = {"15": "TERM", "2": "INT", "3": "QUIT", "1": "HUP", "10": "USR1", "12": "USR2", "20": "TSTP", "28": "WINCH"}
+_PROCESS_1 = re.compile(r"/proc/1(?:/|\b)|\bkill\b[^;|&]*\s1\b|\bp(?:id|grep|kill|s)\b[^;|&]*\s(?:-[a-zA-Z]+\s*)?1\b")
+
+
+def must_be_first(argv: Sequence[str]) -> bool:
+    """Tell whether a command's program must be process 1."""
+    if not argv:
+        return False
+    name = basename(argv[0])
+    if argv[0] in _MUST_BE_FIRST or name in _MUST_BE_FIRST:
+        return True
+    return name not in _ANYWHERE and not _SAYS_INIT.isdisjoint(_WORD.split(name.lower()))
+
+
+def who_may_heed_nothing(chain: Sequence[str]) -> str:
+    """Return which of the programs that process 1 is, one after the other, heeds no signal unless it was written to."""
+    return next((name for name in map(basename, chain) if _MAY_HEED_NOTHING.match(name)), "")
+
+
+def is_opaque(runtime_class: str) -> bool:
+    """Tell whether a runtime class stands for a sandbox that does not show which signals a process catches."""
+    return _OPAQUE.match(runtime_class.lower()) is not None
+
+
+def says_worker(container: str, image: str) -> bool:
+    """Tell whether a container's name, or else its image's, says that it works a queue off."""
+    words = set(_WORD.split(container))
+    if words & _SAYS_ASSISTANT:
+        return False
+    if words & _SAYS_WORKER:
+        return True
+    words = set(_WORD.split(basename(split_image_name(image).repository).lower()))
+    return bool(words & _SAYS_WORKER) and not words & _SAYS_ASSISTANT
+
+
+def signal_to_process_1(command: Sequence[str]) -> str:
+    """Return the signal that a hook's command sends to process 1, by its name; empty where it sends none."""
+    for text in (" ".join(command), *command):
+        found = _KILL.search(text)
+        if found:
+            name = found[1] or "TERM"
+            return _NUMBERS.get(name, name)
+    return ""
+
+
+def speaks_of_process_1(command: Sequence[str]) -> bool:
+    """Tell whether a probe's or a hook's command looks at process 1, which must then stay what it is."""
+    return _PROCESS_1.search(" ".join(command)) is not None

@@ -1,0 +1,96 @@
+"""The shell scripts that pods carry, each put together from the files of webhook/shell that it needs."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from string import ascii_lowercase
+
+_COMMENT = re.compile(r"^\s*#.*\n|^\s*\n", re.MULTILINE)
+_INDENT = re.compile(r"^ +", re.MULTILINE)
+_NAME = re.compile(r"\bgw_[a-z_]+")
+_SPELLED_OUT: dict[str, str] = {}
+_EXPANDED = re.compile(r"\$(?=[$(])")
+
+
+def keep_from_expansion(text: str) -> str:
+    """Write `$` so that the kubelet's expansion of `$(NAME)` and `$$` in `command` and `args` gives the text back.
+
+    https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/
+    """
+    return _EXPANDED.sub("$$", text)
+
+
+@cache
+def _part(name: str) -> str:
+    """Read a part as pods carry it: without comments, empty lines and indentation; bytes in a pod are bytes in etcd."""
+    text = files("webhook.shell").joinpath(f"{name}.sh").read_text(encoding="utf-8")
+    return _INDENT.sub("", _COMMENT.sub("", text))
+
+
+def _script(*parts: str) -> str:
+    """Put parts together, with short names for their variables: a third of a hook is names."""
+    text = "".join(map(_part, parts))
+    names = sorted(set(_NAME.findall(text)), key=lambda name: (-text.count(name) * len(name), name))
+    short = {name: f"gw_{_letters(place)}" for place, name in enumerate(names)}
+    script = _NAME.sub(lambda found: short[found[0]], text)
+    _SPELLED_OUT[script] = text
+    return script
+
+
+def spelled_out(script: str) -> str:
+    """Return a script as its parts have it, with their names of variables: for those who read or check it."""
+    return _SPELLED_OUT[script]
+
+
+def _letters(place: int) -> str:
+    return ascii_lowercase[place] if place < 26 else _letters(place // 26 - 1) + ascii_lowercase[place % 26]
+
+
+# The kubelet expands commands (ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go), but no hooks
+# (handlerRunner.Run in pkg/kubelet/lifecycle/handlers.go).
+LOOP = keep_from_expansion(_script("arguments", "environment", "hold", "loop"))
+BRING_SHELL = keep_from_expansion(_script("bring-shell"))
+
+
+@cache
+def parent(*, looks: bool) -> str:
+    """Return the script of a parent; with `looks`, one that looks for the worker below the command."""
+    names = ("arguments", "environment", "handlers", "clock", "heeds", "hold")
+    return keep_from_expansion(_script(*names, *(("parent-workers",) if looks else ()), "parent"))
+
+
+@cache
+def worker_hook(action: str, *, holds: bool, chained: bool) -> str:
+    """Return the preStop script of a worker.
+
+    `action` is "listen", "send", "stay", or empty; with `holds`, sidecars are told when the container ends; `chained`
+    tells that another hook is to run.
+    """
+    names = ["arguments"]
+    names += ["environment"] if chained else []
+    names += ["handlers"] if chained or holds or action == "stay" else []
+    names += ["clock"]
+    stays = action in ("send", "stay")
+    names += ["hold"] if holds or stays else []
+    steps = ["hook-folder", *(["hook-hold"] if holds or stays else []), "hook-kill-file"]
+    steps += ["hook-chained"] if chained else []
+    if action in ("listen", "send"):
+        names += ["heeds"]
+        steps += ["hook-listen"]
+    if action == "send" or holds:
+        names += ["hook-children"]
+    if stays:
+        names += ["handlers"] if "handlers" not in names else []
+        steps += ["hook-send"] if action == "send" else []
+        steps += ["hook-stay"]
+    elif holds:
+        steps += ["hook-holder"]
+    return _script(*names, *steps, *([] if stays else ["hook-end"]))
+
+
+@cache
+def sidecar_hook(*, chained: bool) -> str:
+    """Return the preStop script of a sidecar; `chained` tells that another hook is to run."""
+    return _script("arguments", *(["environment"] if chained else []), "handlers", "clock", "sidecar-prestop")

@@ -1,0 +1,121 @@
+"""Which images have no shell, as far as their names tell; the table is shell_less_images.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from fnmatch import translate
+from functools import lru_cache
+from importlib.resources import files
+
+import msgspec
+
+from webhook.core.image_names import ImageName, split_image_name
+
+
+class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A base without a shell: a pattern of its full name, and of the tags, and the names, that do have one."""
+
+    image: str
+    source: str
+    but: tuple[str, ...] = ()
+    but_images: tuple[str, ...] = ()
+
+
+class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A program whose images have no shell; but tags of these patterns have, and tags with these words have not."""
+
+    name: str
+    images: tuple[str, ...]
+    source: str
+    but: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mesh's proxy, by its container's name."""
+
+    container: str
+    switch: str
+    source: str
+    shell_less: bool = False
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole table."""
+
+    shells: tuple[str, ...]
+    words: tuple[str, ...]
+    base: tuple[Base, ...]
+    program: tuple[Program, ...]
+    mesh: tuple[Mesh, ...]
+
+
+def load_table() -> Table:
+    """Read the table that comes with the package."""
+    text = files("webhook.core").joinpath("shell_less_images.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Table)
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Make one pattern of several; of none, one that fits nothing."""
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
+
+
+TABLE = load_table()
+_SHELLS = frozenset(TABLE.shells)
+_BASES = tuple((_any_of([base.image]), _any_of(base.but), _any_of(base.but_images)) for base in TABLE.base)
+_PROGRAMS = {
+    image: (_any_of(program.but), _SHELLS - set(program.without))
+    for program in TABLE.program
+    for image in program.images
+}
+_MESHES = {mesh.container: mesh for mesh in TABLE.mesh}
+_LONGEST_REMEMBERED = 300
+_WORD = re.compile(r"[-_.+]")
+
+
+def shell_less_because(image: str, container: str) -> str:
+    """Say as half a sentence why a container has no shell; empty where nothing tells that.
+
+    An image that is given by its digest alone is taken to be what the name usually stands for.
+    """
+    return _because(image, container) if len(image) < _LONGEST_REMEMBERED else _because.__wrapped__(image, container)
+
+
+@lru_cache(1024)
+def _because(image: str, container: str) -> str:
+    mesh = _MESHES.get(container)
+    if mesh and mesh.shell_less:
+        return f"it is {container}"
+    name = split_image_name(image)
+    words = _WORD.split(name.tag)
+    for end in _ends(name.repository):
+        if end in _PROGRAMS:
+            versions, shells = _PROGRAMS[end]
+            return "" if versions.match(name.tag) or not shells.isdisjoint(words) else f"its image is {end}"
+    if is_shell_less_base(name):
+        return f"its image is {name.name}"
+    said = next((word for word in TABLE.words if word in name.repository or word in name.tag), "")
+    return f"its image says {said}" if said and _SHELLS.isdisjoint(words) else ""
+
+
+def native_switch(container: str) -> str:
+    """Return the annotation by which a mesh makes its own proxy a native sidecar; empty where it is none of a mesh."""
+    mesh = _MESHES.get(container)
+    return mesh.switch if mesh else ""
+
+
+def is_shell_less_base(name: ImageName) -> bool:
+    """Tell whether this is one of the bases without a shell."""
+    return any(
+        base.match(name.name) and not but.match(name.tag) and not but_images.match(name.name)
+        for base, but, but_images in _BASES
+    )
+
+
+def _ends(repository: str) -> Iterable[str]:
+    """Return the last two parts of a repository, and more."""
+    parts = repository.split("/")
+    return ("/".join(parts[start:]) for start in range(max(len(parts) - 2, 0), -1, -1))

@@ -1,0 +1,2 @@
+# Before the kill file, as whoever finds that looks for this.
+hold

@@ -1,0 +1,194 @@
+# How the parent finds the workers below a command, and ends them: for a command whose first process is not the worker.
+
+is_among() {
+  case "|$2|" in
+    *"|$1|"*) return 0 ;;
+    *) return 1 ;;
+  esac
+}
+
+# True when words $1 follow each other among the words behind it; the first may have a path in front.
+has_words() {
+  gw_words=$1
+  shift
+  for gw_word in "$@"; do
+    case $gw_word in
+      "${gw_words%% *}") ;;
+      *"/${gw_words%% *}") [ "$gw_words" = "$gw_look" ] || continue ;;
+      *) continue ;;
+    esac
+    case $gw_words in
+      *' '*) gw_words=${gw_words#* } ;;
+      *) return 0 ;;
+    esac
+  done
+  return 1
+}
+
+# True when process $1 looks like the worker; $2 says whether it is below the command.
+is_worker() {
+  gw_line=$(tr '\000' '\n' <"/proc/$1/cmdline")
+  [ -n "$gw_line" ] || return 1
+  gw_below=$2
+  IFS='
+'
+  # shellcheck disable=SC2086 # One argument a line.
+  set -- $gw_line
+  unset IFS
+  gw_first=${1%% *}
+  is_among "${gw_first##*/}" "sh|ash|dash|bash|ksh|mksh|zsh|busybox|$gw_launchers" && return 1
+  # A launcher that is itself a script: `node /usr/bin/npx-cli.js`.
+  gw_second=${2-} && gw_second=${gw_second##*/} && gw_second=${gw_second%.*js}
+  [ -z "$gw_second" ] || ! is_among "${gw_second%-cli}" "$gw_launchers" || return 1
+  gw_left="$gw_looks|"
+  while [ -n "$gw_left" ]; do
+    gw_look=${gw_left%%"|"*}
+    gw_left=${gw_left#*"|"}
+    case $gw_look in
+      '*') [ -z "$gw_below" ] || return 0 ;;
+      =*)
+        # shellcheck disable=SC2254 # A pattern.
+        case $gw_line in
+          ${gw_look#=}) return 0 ;;
+        esac
+        ;;
+      *) has_words "$gw_look" "$@" && return 0 ;;
+    esac
+  done
+  return 1
+}
+
+# Sets gw_all to the processes of the container, each with its parent behind a colon.
+list_processes() {
+  gw_all=' '
+  set +f
+  set -- /proc/[0-9]*
+  set -f
+  for gw_process in "$@"; do
+    gw_process=${gw_process#/proc/}
+    ! lives "$gw_process" || gw_all="$gw_all$gw_process:$gw_parent "
+  done
+}
+
+# Sets gw_parent to the parent that process $1 had when they were listed.
+parent_of() {
+  gw_parent=${gw_all#* "$1":}
+  [ "$gw_parent" != "$gw_all" ] || gw_parent=0
+  gw_parent=${gw_parent%% *}
+}
+
+# Sets gw_chain to process $1 and all that are above it, up to the command or process 1.
+climb() {
+  gw_chain=" $1 " gw_above=$1
+  while [ "$gw_above" -gt 1 ] && [ "$gw_above" -ne "$gw_child" ]; do
+    parent_of "$gw_above"
+    gw_above=$gw_parent
+    gw_chain="$gw_chain$gw_above "
+  done
+}
+
+# Sets gw_found to the topmost processes that look like the worker: below the command, or left to process 1 by a parent
+# that has ended, where process 1 is this shell. Hooks and probes are nobody's children.
+find_workers() {
+  list_processes
+  gw_candidates=' '
+  for gw_pair in $gw_all; do
+    climb "${gw_pair%:*}"
+    case $gw_above in
+      "$gw_child") is_worker "${gw_pair%:*}" below ;;
+      "$$") is_worker "${gw_pair%:*}" '' ;;
+      *) false ;;
+    esac && gw_candidates="$gw_candidates${gw_pair%:*} "
+  done
+  gw_found=
+  for gw_candidate in $gw_candidates; do
+    climb "$gw_candidate"
+    for gw_process in ${gw_chain#" $gw_candidate "}; do
+      case $gw_candidates in
+        *" $gw_process "*) continue 2 ;;
+      esac
+    done
+    gw_found="$gw_found $gw_candidate"
+  done
+}
+
+# A worker that forks a child for each message may drop the one that it is just fetching when the signal comes. One that
+# has its child is past that; one that gets none for a second most likely has nothing to fetch.
+await_child() {
+  gw_tries=10
+  while [ "$gw_tries" -gt 0 ] && lives "$1"; do
+    gw_forked=
+    read -r gw_forked <"/proc/$1/task/$1/children"
+    # shellcheck disable=SC2086
+    set -- "$1" $gw_forked
+    [ "$#" -le "$gw_busy" ] || return
+    set -- "$1"
+    gw_tries=$((gw_tries - 1))
+    nap
+  done
+}
+
+# Signals the workers, and returns when they have ended; or, where none heeds the signal, when the time is over.
+drain_workers() {
+  gw_signalled=' ' gw_before='' gw_turn=0
+  while :; do
+    if [ $((gw_turn % 5)) -eq 0 ] && ! is_late; then
+      find_workers
+      gw_before=${gw_before:-$gw_all}
+      signal_found "$1"
+    fi
+    gw_turn=$((gw_turn + 1))
+    if [ "$gw_signalled" != ' ' ]; then
+      has_living || break
+    elif [ -n "$gw_loops" ] && [ -z "$gw_found" ]; then
+      # Between two runs.
+      return
+    else
+      gw_turn=0
+      ! is_late || return
+    fi
+    nap
+  done
+  [ -n "$gw_loops" ] || see_off
+}
+
+# Once to each process: the second TERM makes RQ, Celery and others drop the message at hand.
+signal_found() {
+  for gw_process in $gw_found; do
+    case $gw_signalled in
+      *" $gw_process "*) continue ;;
+    esac
+    heeds "$gw_process" "$1" || continue
+    [ "$gw_busy" -eq 0 ] || await_child "$gw_process"
+    ! kill "-$1" "$gw_process" || gw_signalled="$gw_signalled$gw_process "
+  done
+}
+
+# True when a worker that was signalled has not ended.
+has_living() {
+  for gw_process in $gw_signalled; do
+    ! lives "$gw_process" || return 0
+  done
+  return 1
+}
+
+# The workers have ended. What stands behind them in a shell string may run, where it comes within a second and as long as
+# the pod would have had. Not waited for: who stood beside the worker, and a worker that is started anew.
+see_off() {
+  gw_tries=10
+  while [ "$gw_tries" -gt 0 ] && lives "$gw_child" && ! is_late; do
+    gw_tries=$((gw_tries - 1))
+    find_workers
+    for gw_process in $gw_found; do
+      is_among "$gw_process" "$(echo "$gw_signalled" | tr ' ' '|')" || return
+    done
+    for gw_pair in $gw_all; do
+      case $gw_before in
+        *" $gw_pair "*) continue ;;
+      esac
+      climb "${gw_pair%:*}"
+      [ "$gw_above" -ne "$gw_child" ] || gw_tries=10
+    done
+    nap
+  done
+}

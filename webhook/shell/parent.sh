@@ -1,0 +1,188 @@
+# Stands between the kubelet and a command that is not sure to heed a stop signal, or whose first process is not the worker.
+#
+# SETTINGS   fields, separated by semicolons:
+#   the grace period that the pod came with, in seconds: who heeds nothing is ended when it is over, as without us
+#   what the worker looks like, in alternatives separated by |: words that follow each other in its command line, or
+#     =PATTERN for its whole title, or * for any process below that is neither a shell nor a launcher; empty: the worker
+#     is the command itself
+#   launchers that look like the worker, because its command line is a part of theirs, separated by |
+#   the number of the signal that the worker wants; empty: the one that comes
+#   how many children the worker has when it has a message in work; 0: that does not matter
+#   `loops` where a loop would start the worker anew
+#
+# As process 1, a program survives every signal that it has no handler for; as a child it would die of it. So a signal
+# is passed on only to a process that heeds it.
+
+gw_rest=$gw_settings
+take() {
+  gw_taken=${gw_rest%%;*}
+  gw_rest=${gw_rest#*;}
+}
+take && gw_grace=$gw_taken
+take && gw_looks=$gw_taken
+take && gw_launchers=$gw_taken
+take && gw_signal=$gw_taken
+take && gw_busy=$gw_taken
+gw_loops=$gw_rest
+gw_child='' gw_drainer=''
+
+# Starts the command, and sets gw_child. A shell starts background processes with INT and QUIT ignored, and nothing but
+# bash can undo that; in the foreground it cannot react to signals. So the command is started in the foreground, by a
+# shell whose own parent is killed at once: it goes on as a child of process 1, and this shell with it.
+start() {
+  # shellcheck disable=SC2094 # A FIFO.
+  exec 3<&0 4>&1 5>&2 8<>"$gw_folder/ended" 6<"$gw_folder/ended" 2>/dev/null
+  (
+    {
+      exec 2>&5 7>"$gw_folder/ended" 6<&- 8<&-
+      handle_all
+      (
+        read -r gw_child gw_rest </proc/self/stat
+        echo "$gw_child" >&7
+        # `exec` runs programs only, never a builtin or function of the same name.
+        exec "$@" <&3 >&4 3<&- 4>&- 5>&- 7>&- 9>&-
+      )
+      echo "$?" >&7
+    } | {
+      look_at self
+      kill -9 "$gw_parent"
+    }
+    # Without a command behind it, mksh, ksh and yash start the pipeline from this shell itself.
+    :
+  )
+  exec 2>&5 3<&- 4>&- 5>&- 8<&-
+  read -r gw_child <&6
+}
+
+# Reads what the shell above the command says of its end, or what somebody says who wants to leave.
+start_reader() {
+  (
+    handle_all
+    gw_code=
+    while [ -z "$gw_code" ]; do
+      gw_interrupted=
+      read -r gw_code <&6 || [ -n "$gw_interrupted" ] || gw_code=137
+    done
+    exit "$gw_code"
+  ) 9>&- &
+  gw_awaited=$!
+}
+
+# The way for images without mkfifo, and for volumes that cannot be written to.
+start_in_background() {
+  exec 3<&0
+  (exec "$@" <&3 3<&- 9>&-) &
+  gw_child=$! gw_awaited=$!
+  exec 3<&-
+}
+
+# Waits until the command has ended, or somebody wants to leave, and exits as the command did.
+await_end() {
+  # 127: nothing to wait for any more.
+  gw_interrupted=1 gw_code=127
+  while [ -n "$gw_interrupted" ]; do
+    gw_interrupted=
+    wait "$gw_awaited"
+    gw_status=$?
+    [ "$gw_status" -eq 127 ] || gw_code=$gw_status
+  done
+  exit "$gw_code"
+}
+
+receive() {
+  gw_interrupted=1
+  if [ "$1" -ne 15 ] && [ ! -e "$gw_folder/kill_me" ]; then
+    # Not the end of the pod, but somebody who speaks to process 1.
+    forward "$1" &
+    return
+  fi
+  case $1 in
+    10 | 12 | 14 | 20) forward "$1" & ;;
+    *)
+      if [ -z "$gw_drainer" ]; then
+        drain "$1" &
+        gw_drainer=$!
+      elif [ -z "$gw_looks" ]; then
+        forward "$1" &
+      fi
+      ;;
+  esac
+}
+
+# Sets gw_state and gw_parent of process $1.
+look_at() {
+  gw_state='' gw_parent=0 gw_stat=''
+  read -r gw_stat <"/proc/$1/stat" || return
+  # The name before the parenthesis may have spaces; behind it stand fields.
+  gw_stat=${gw_stat##*) }
+  gw_state=${gw_stat%% *} gw_stat=${gw_stat#* }
+  gw_parent=${gw_stat%% *}
+} 2>/dev/null
+
+lives() {
+  look_at "$1" && case $gw_state in '' | Z | X) false ;; esac
+}
+
+# Passes signal $1 on to whoever heeds it: the workers, or the command itself.
+forward() {
+  handle_all
+  set -f
+  gw_found=
+  [ -z "$gw_looks" ] || find_workers
+  for gw_process in ${gw_found:-$gw_child}; do
+    ! heeds "$gw_process" "$1" || kill "-$1" "$gw_process"
+  done
+} 9>&- 2>/dev/null
+
+# True when the grace period that the pod came with is over.
+is_late() {
+  look_at_clock
+  [ "$gw_now" -gt "$gw_until" ]
+}
+
+# Leaves: the kernel ends whatever is left of the container. Where the command has ended by itself, its own code counts.
+leave() {
+  if lives "$gw_child"; then
+    # Without the FIFO this would be a file that nobody reads.
+    { [ -p "$gw_folder/ended" ] && echo 137 >"$gw_folder/ended"; } || kill -9 "$gw_child"
+  fi
+  exit
+}
+
+# The pod is deleted. Whoever heeds nothing has the grace period that the pod came with, counted from the deletion, which
+# the hook has written down.
+drain() {
+  handle_all
+  set -f
+  look_at_clock
+  gw_until=$gw_now
+  read -r gw_until <"$gw_folder/kill_me"
+  gw_until=$((${gw_until:-$gw_now} + 10 * gw_grace))
+  set -- "${gw_signal:-$1}"
+  if [ -n "$gw_looks" ]; then
+    drain_workers "$1"
+    leave
+  fi
+  until heeds "$gw_child" "$1"; do
+    ! is_late || leave
+    nap
+  done
+  kill "-$1" "$gw_child"
+} 9>&- 2>/dev/null
+
+[ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")
+# The volume outlives the container: after a liveness restart the files of the drain before are still there.
+rm -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat" "$gw_folder/ended"
+hold
+trap 'true >"$gw_folder/kill_sidecar"' EXIT
+if mkfifo -m 600 "$gw_folder/ended" 2>/dev/null; then
+  start "$@"
+  start_reader
+else
+  start_in_background "$@"
+fi
+for gw_number in $gw_signals; do
+  # shellcheck disable=SC2064 # As it is now.
+  trap "receive $gw_number" "$gw_number"
+done
+await_end
