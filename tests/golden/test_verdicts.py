@@ -88,3 +88,23 @@ def test_a_pod_that_is_asked_for_again_and_again_stays_remembered() -> None:
         container = {"name": f"worker-{number}", "command": ["celery", "worker"]}
         verdicts.on(request_of({"spec": {"containers": [container]}}))
         assert verdicts.on(request_of(often)) is first
+
+
+def with_variable(name: str, value: str) -> Request:
+    container = {"name": "worker", "command": ["celery", "worker"], "env": [{"name": name, "value": value}]}
+    return request_of({"spec": {"containers": [container]}})
+
+
+def test_a_variable_that_nobody_reads_is_not_kept_with_the_verdict() -> None:
+    """Its value may be a secret; and pods that differ in it alone are alike."""
+    verdicts = Verdicts(Policy())
+    first = verdicts.on(with_variable("DATABASE_URL", "one"))
+    assert verdicts.on(with_variable("DATABASE_URL", "another")) is first
+
+
+def test_a_variable_that_decides_tells_pods_apart() -> None:
+    verdicts = Verdicts(Policy())
+    verdicts.on(with_variable("DATABASE_URL", "SIGQUIT"))
+    other = verdicts.on(with_variable("REMAP_SIGTERM", "SIGQUIT"))
+    assert other == review(with_variable("REMAP_SIGTERM", "SIGQUIT"), Policy())
+    assert other != review(with_variable("DATABASE_URL", "SIGQUIT"), Policy())

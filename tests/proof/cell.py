@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tests.node.specification import Json
+from tests.node.waiting import wait_until
 from tests.proof.ledger import Ledger
 from tests.proof.workers import Worker
 
@@ -123,11 +124,7 @@ class Cell(ABC):
             TimeoutError: it did not come.
 
         """
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {seconds:g} s: {what}")
-            time.sleep(0.01)
+        wait_until(what, condition, seconds)
 
     def until_hands_are_full(self) -> None:
         """Wait until jobs have started and no further one does."""

@@ -116,6 +116,11 @@ class CommandLine(msgspec.Struct, frozen=True):
     """What process 1 is, one after the other: launchers, interpreters, up to the first that stays, or the program."""
 
     @property
+    def launches(self) -> list[Launch]:
+        """All launchers in it."""
+        return [launch for program in self.programs for launch in program.launches]
+
+    @property
     def first(self) -> str:
         """What process 1 is in the end: the shell, or the first launcher that stays, or the program itself."""
         return self.chain[-1] if self.chain else ""

@@ -20,7 +20,7 @@ from webhook.core.annotations import (
     read_settings,
 )
 from webhook.core.flags import Edit
-from webhook.core.hooks import add_worker_hook, unchainable
+from webhook.core.hooks import add_worker_hook
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.meshes import plan_mesh
 from webhook.core.parents import surroundings_of
@@ -297,7 +297,7 @@ def _hook_of_worker(
 ) -> list[Finding]:
     if plan.shell_less:
         return [Finding(Reason.HOOK_IMPOSSIBLE, container.name, plan.shell_less)]
-    if plan.is_recorded and not unchainable(container):
+    if plan.is_recorded and not container.unchainable_hook:
         return []
     return add_worker_hook(hooks, container, shell, plan.action, holds=holds)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from fnmatch import translate
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Annotated, NamedTuple, TypeAlias
 
@@ -13,6 +13,7 @@ import msgspec
 
 from webhook.core.annotations import Mode
 from webhook.core.command_line import CommandLine, Launcher, Launchers, Program, basename, read_command_line
+from webhook.core.patterns import any_of
 
 LAST_PLACE = 64
 """The words of an unknown command among which a known one is looked for: launchers have a few words of their own."""
@@ -74,10 +75,10 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def holds(self, words: Sequence[str], variables: Mapping[str, str]) -> bool:
         """Tell whether a command line, or the variables, meet the condition."""
         given = option_value(words, self.flags) if self.flags else None
-        if given is not None and re.match(translate(self.value), given):
+        if given is not None and fnmatchcase(given, self.value):
             return True
         value = variables.get(self.env) if self.env else None
-        return value is not None and re.match(translate(self.value), value) is not None
+        return value is not None and fnmatchcase(value, self.value)
 
 
 class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,6 +140,13 @@ class Match(msgspec.Struct, frozen=True):
     behind: int
     launched: bool = False
 
+    @property
+    def children_at_work(self) -> int:
+        """How many children the worker has when it has a message in work; 0: that tells nothing."""
+        if not self.framework.awaits_child:
+            return 0
+        return 1 + any(option in self.program.words for option in self.framework.permanent_children)
+
     @classmethod
     def of_record(cls, framework: Framework) -> Match:
         """Return what is left of a match when the command line is known no more: an image's, asked for earlier."""
@@ -168,7 +176,7 @@ def _patterns_by_name(table: Table) -> dict[str, list[_Pattern]]:
     """Sort patterns by the name of their program: a hostile shell string runs thousands of commands."""
     patterns: dict[str, list[_Pattern]] = {}
     for rank, framework in enumerate(table.framework):
-        unfit = re.compile("|".join(map(translate, framework.unfit))) if framework.unfit else None
+        unfit = any_of(framework.unfit) if framework.unfit else None
         for command in framework.commands:
             words = tuple(command.split())
             patterns.setdefault(basename(words[0]), []).append(_Pattern(rank, framework, words, unfit))
@@ -186,10 +194,15 @@ Found: TypeAlias = tuple[CommandLine, Match | None]
 """A command line, and the framework that it runs, if that is a known one."""
 
 
+def read_line(argv: Sequence[str]) -> CommandLine:
+    """Read an argv."""
+    return read_command_line(argv, _LAUNCHERS)
+
+
 def find_framework(argv: Sequence[str]) -> Found:
     """Read an argv, and find the framework whose worker it runs."""
-    line = read_command_line(argv, _LAUNCHERS)
-    found = [(rank, match) for program in line.programs if (best := _best(program)) for rank, match in (best,)]
+    line = read_line(argv)
+    found = [best for program in line.programs if (best := _best(program))]
     if not found:
         found = [best for program in line.programs if (best := _best_launched(program))]
     return line, min(found, key=lambda item: item[0])[1] if found else None

@@ -13,10 +13,10 @@ def add_worker_hook(
     hooks: dict[str, list[str]], container: Container, shell: str, action: str, *, holds: bool
 ) -> list[Finding]:
     """Put the hook of a worker before the one that is there; with `holds`, sidecars learn when the container ends."""
-    kept = unchainable(container)
+    kept = container.unchainable_hook
     if kept:
         return [Finding(Reason.HOOK_KEPT, container.name, kept)]
-    chained = bool(own_words(_command(container)))
+    chained = bool(own_words(container.hook_command))
     ours = worker_hook(shell, container.name, action, holds=holds, chained=chained)
     return _add(hooks, container, ours, Reason.KILL_FILE_HOOK, chained=chained)
 
@@ -25,10 +25,10 @@ def add_sidecar_hook(
     hooks: dict[str, list[str]], container: Container, shell: str, own_folder: str, workers: Sequence[str]
 ) -> list[Finding]:
     """Put the hook of a sidecar before the one that is there."""
-    kept = unchainable(container)
+    kept = container.unchainable_hook
     if kept:
         return [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
-    chained = bool(own_words(_command(container)))
+    chained = bool(own_words(container.hook_command))
     ours = sidecar_hook(shell, own_folder, workers, chained=chained)
     return _add(hooks, container, ours, Reason.SIDECAR_HOOK, chained=chained)
 
@@ -36,17 +36,6 @@ def add_sidecar_hook(
 def _add(
     hooks: dict[str, list[str]], container: Container, ours: list[str], reason: Reason, *, chained: bool
 ) -> list[Finding]:
-    hooks[container.name] = put_before(_command(container), ours)
+    hooks[container.name] = put_before(container.hook_command, ours)
     said = [Finding(reason, container.name)]
     return [*said, Finding(Reason.HOOK_CHAINED, container.name)] if chained else said
-
-
-def _command(container: Container) -> Sequence[str]:
-    there = container.lifecycle and container.lifecycle.pre_stop
-    return (there and there.exec and there.exec.command) or ()
-
-
-def unchainable(container: Container) -> str:
-    """Return the kind of a hook before which nothing can be put; empty where there is none."""
-    there = container.lifecycle and container.lifecycle.pre_stop
-    return there.other_than_exec if there else ""

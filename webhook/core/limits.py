@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from webhook.core.annotations import Mode
 from webhook.core.frameworks import TABLE, Limit, Match, Runtime, option_value
-from webhook.core.parents import probes_of
+from webhook.core.parents import has_probe_of_process_1
 from webhook.core.pod import Container
-from webhook.core.processes import speaks_of_process_1
 from webhook.core.reasons import Finding, Reason
 
 VARIABLES = frozenset(
@@ -24,7 +23,7 @@ def cautions(
     """Say what of a worker's own settings ends its work, or its pod, before it is done."""
     name = container.name
     findings = []
-    if any(probe.exec and speaks_of_process_1(probe.exec.command or ()) for probe in probes_of(container)):
+    if has_probe_of_process_1(container):
         findings.append(Finding(Reason.PROBE_OF_PROCESS_1, name))
     if runtime:
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, runtime.caution))

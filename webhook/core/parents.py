@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.core.command_line import CommandLine, Launch, basename
 from webhook.core.frameworks import Match
-from webhook.core.pod import Container, Handler, Pod
+from webhook.core.pod import Container, Pod
 from webhook.core.processes import is_opaque, must_be_first, speaks_of_process_1, who_may_heed_nothing
 
 _ANYBODY = "*"
@@ -37,6 +37,13 @@ def surroundings_of(pod: Pod) -> Surroundings:
     )
 
 
+def deaf_because(line: CommandLine, surroundings: Surroundings) -> str:
+    """Say as half a sentence why process 1 of a container may heed nothing; empty where nothing tells that."""
+    # Process 1 of the pod may be the pause container's: to all others, a signal without a handler is the end.
+    deaf = "" if surroundings.shares_processes else who_may_heed_nothing(line.chain)
+    return deaf and f"{deaf} heeds nothing unless it was written to"
+
+
 def forbidden_because(
     container: Container, argv: Sequence[str], launches: Iterable[Launch], surroundings: Surroundings
 ) -> str:
@@ -47,18 +54,14 @@ def forbidden_because(
         return "its sandbox does not tell which signals a process heeds"
     if _may_not_signal(container, launches, surroundings):
         return "without the capability KILL it could not signal another user's process"
-    if any(map(_looks_at_process_1, probes_of(container))):
+    if has_probe_of_process_1(container):
         return "a probe looks at process 1"
     return ""
 
 
-def probes_of(container: Container) -> list[Handler]:
-    """Return the probes of a container."""
-    return [probe for probe in (container.liveness, container.readiness, container.startup) if probe]
-
-
-def _looks_at_process_1(probe: Handler) -> bool:
-    return bool(probe.exec and probe.exec.command and speaks_of_process_1(probe.exec.command))
+def has_probe_of_process_1(container: Container) -> bool:
+    """Tell whether a probe looks at process 1."""
+    return any(probe.exec and speaks_of_process_1(probe.exec.command or ()) for probe in container.probes)
 
 
 def _may_not_signal(container: Container, launches: Iterable[Launch], surroundings: Surroundings) -> bool:
@@ -92,16 +95,13 @@ def parent_settings(
     worker that nobody knows.
     """
     looks = _looks(line, match, looks_below=looks_below)
-    launches = [launch for program in line.programs for launch in program.launches]
-    launchers = {basename(launch.words[0]) for launch in launches if launch.launcher.stays}
+    launchers = {basename(launch.words[0]) for launch in line.launches if launch.launcher.stays}
     if match and match.launched:
         launchers.add(basename(match.program.words[0]))
-    awaits = 0
-    if match and match.framework.awaits_child:
-        awaits = 1 + any(option in match.program.words for option in match.framework.permanent_children)
+    children = match.children_at_work if match else 0
     # What a name may not have, so that nothing of a manifest changes the meaning of the rest.
     names = [name for name in sorted(launchers) if name.replace("-", "").replace(".", "").replace("_", "").isalnum()]
-    return [str(old_grace), looks, "|".join(names), signal, str(awaits), "loops" if line.loops else ""]
+    return [str(old_grace), looks, "|".join(names), signal, str(children), "loops" if line.loops else ""]
 
 
 def _looks(line: CommandLine, match: Match | None, *, looks_below: bool) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
-from fnmatch import translate
+from collections.abc import Sequence
 from importlib.resources import files
 
 import msgspec
 
 from webhook.core.command_line import basename
 from webhook.core.image_names import split_image_name
+from webhook.core.patterns import any_of
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,16 +32,12 @@ def load_table() -> Table:
     return msgspec.convert(tomllib.loads(text), Table)
 
 
-def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(translate, patterns)))
-
-
 TABLE = load_table()
 _MUST_BE_FIRST = frozenset(TABLE.must_be_first)
 _SAYS_INIT = frozenset(TABLE.says_init)
 _ANYWHERE = frozenset(TABLE.runs_anywhere)
-_MAY_HEED_NOTHING = _any_of(TABLE.may_heed_nothing)
-_OPAQUE = _any_of(TABLE.opaque_runtime_classes)
+_MAY_HEED_NOTHING = any_of(TABLE.may_heed_nothing)
+_OPAQUE = any_of(TABLE.opaque_runtime_classes)
 _SAYS_WORKER = frozenset(TABLE.says_worker)
 _SAYS_ASSISTANT = frozenset(TABLE.says_assistant)
 _WORD = re.compile(r"[^a-z0-9]+")

@@ -10,7 +10,7 @@ from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.patch import Operation, escape
 from webhook.core.pod import JsonObject, check_names, read_pod
 from webhook.core.status import CommandStatus, Status, read_status
-from webhook.core.wrapping import find_ours
+from webhook.core.wrapping import find_ours, is_wrapped, without_ours
 
 Path = tuple[str, ...]
 
@@ -94,10 +94,9 @@ class _Undoing:
         for place, old, count in status.edits:
             part, index = (own, place) if place < len(own) else (args, place - len(own))
             part[index : index + count] = old
-        in_args = None if found else find_ours(args)
-        if in_args:
-            # Another webhook has put its own command in front, and all of this behind it.
-            args = [*args[: in_args[0]], *args[in_args[1] :]]
+        if not found:
+            # Another webhook may have put its own command in front, and all of this behind it.
+            args = without_ours(args)
         before = there[: found[0]] if found else []
         if status.was and not before:
             if status.was == "null":
@@ -115,9 +114,8 @@ class _Undoing:
         parent, key, _ = self._locate(path)
         if key is None or not isinstance(parent[key], list):
             return
-        found = find_ours(parent[key])
-        if found:
-            self.put_back(path, [*parent[key][: found[0]], *parent[key][found[1] :]])
+        if is_wrapped(parent[key]):
+            self.put_back(path, without_ours(parent[key]))
 
     def move_back(self, name: str, place: int) -> None:
         """Put a native sidecar back among the regular containers."""

@@ -192,8 +192,7 @@ def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> boo
 
 
 def _serves(container: Container) -> bool:
-    probes = (container.liveness, container.readiness, container.startup)
     return bool(container.ports) or any(
-        probe and (probe.http_get is not None or probe.tcp_socket is not None or probe.grpc is not None)
-        for probe in probes
+        probe.http_get is not None or probe.tcp_socket is not None or probe.grpc is not None
+        for probe in container.probes
     )

@@ -68,11 +68,11 @@ def worker_hook(action: str, *, holds: bool, chained: bool) -> str:
     `action` is "listen", "send", "stay", or empty; with `holds`, sidecars are told when the container ends; `chained`
     tells that another hook is to run.
     """
+    stays = action in ("send", "stay")
     names = ["arguments"]
     names += ["environment"] if chained else []
-    names += ["handlers"] if chained or holds or action == "stay" else []
+    names += ["handlers"] if chained or holds or stays else []
     names += ["clock"]
-    stays = action in ("send", "stay")
     names += ["hold"] if holds or stays else []
     steps = ["hook-folder", *(["hook-hold"] if holds or stays else []), "hook-kill-file"]
     steps += ["hook-chained"] if chained else []
@@ -82,7 +82,6 @@ def worker_hook(action: str, *, holds: bool, chained: bool) -> str:
     if action == "send" or holds:
         names += ["hook-children"]
     if stays:
-        names += ["handlers"] if "handlers" not in names else []
         steps += ["hook-send"] if action == "send" else []
         steps += ["hook-stay"]
     elif holds:

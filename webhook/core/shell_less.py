@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
-from fnmatch import translate
 from functools import lru_cache
 from importlib.resources import files
 
 import msgspec
 
 from webhook.core.image_names import ImageName, split_image_name
+from webhook.core.patterns import any_of
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,16 +58,11 @@ def load_table() -> Table:
     return msgspec.convert(tomllib.loads(text), Table)
 
 
-def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    """Make one pattern of several; of none, one that fits nothing."""
-    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
-
-
 TABLE = load_table()
 _SHELLS = frozenset(TABLE.shells)
-_BASES = tuple((_any_of([base.image]), _any_of(base.but), _any_of(base.but_images)) for base in TABLE.base)
+_BASES = tuple((any_of([base.image]), any_of(base.but), any_of(base.but_images)) for base in TABLE.base)
 _PROGRAMS = {
-    image: (_any_of(program.but), _SHELLS - set(program.without))
+    image: (any_of(program.but), _SHELLS - set(program.without))
     for program in TABLE.program
     for image in program.images
 }

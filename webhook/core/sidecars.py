@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from webhook.core.annotations import DEFAULT_SHELL, Settings, Sidecars, annotation_of
-from webhook.core.frameworks import find_framework
+from webhook.core.frameworks import read_line
 from webhook.core.hooks import add_sidecar_hook
-from webhook.core.parents import Surroundings, forbidden_because, parent_settings
+from webhook.core.parents import Surroundings, deaf_because, forbidden_because, parent_settings
 from webhook.core.pod import Container
-from webhook.core.processes import who_may_heed_nothing
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused
 from webhook.core.shell_less import native_switch, shell_less_because
@@ -53,23 +52,20 @@ def plan_sidecar(
         return SidecarPlan(name, (role, Finding(Reason.SIDECAR_WITHOUT_SHELL, name, way_out)))
     before = None
     findings = [role]
-    argv = [*own_words(container.command or ()), *(container.args or ())]
-    line, _ = find_framework(argv)
-    deaf = who_may_heed_nothing(line.chain)
-    if container.command and deaf and not surroundings.shares_processes:
-        launches = [launch for program in line.programs for launch in program.launches]
-        if not forbidden_because(container, argv, launches, surroundings):
+    if container.command:
+        argv = [*own_words(container.command), *(container.args or ())]
+        line = read_line(argv)
+        deaf = deaf_because(line, surroundings)
+        if deaf and not forbidden_because(container, argv, line.launches, surroundings):
             before = parent(shell, name, parent_settings(old_grace, line, None, "", looks_below=False))
-            why = f"{deaf} heeds nothing unless it was written to"
-            findings.append(Finding(Reason.PARENT_ADDED, name, why))
+            findings.append(Finding(Reason.PARENT_ADDED, name, deaf))
     own_folder = folder(name) if before else ""
     findings += add_sidecar_hook(hooks, container, shell, own_folder, workers)
     return SidecarPlan(name, tuple(findings), is_mounted=True, before=before)
 
 
 def _moved(container: Container) -> Finding:
-    hook = container.lifecycle and container.lifecycle.pre_stop
-    if hook and (hook.other_than_exec or own_words((hook.exec and hook.exec.command) or ())):
+    if container.unchainable_hook or own_words(container.hook_command):
         raise Refused(
             Reason.SIDECAR_HOOK_EARLY,
             container.name,

@@ -22,9 +22,9 @@ from webhook.core.frameworks import FRAMEWORKS, Framework, Match, find_framework
 from webhook.core.frameworks import Found as FoundFramework
 from webhook.core.images import NO_IMAGES, Image, Images, Unavailable, image_argv, image_signal
 from webhook.core.limits import cautions
-from webhook.core.parents import Surroundings, forbidden_because, parent_settings
+from webhook.core.parents import Surroundings, deaf_because, forbidden_because, parent_settings
 from webhook.core.pod import Container
-from webhook.core.processes import must_be_first, signal_to_process_1, who_may_heed_nothing
+from webhook.core.processes import must_be_first, signal_to_process_1
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker
@@ -121,14 +121,12 @@ class _Case(msgspec.Struct, frozen=True):
     @property
     def hook(self) -> Sequence[str]:
         """The exec command of the pod's own preStop hook."""
-        there = self.container.lifecycle and self.container.lifecycle.pre_stop
-        return own_words((there and there.exec and there.exec.command) or ())
+        return own_words(self.container.hook_command)
 
     @property
     def can_hook(self) -> bool:
         """Whether a hook of ours can run."""
-        there = self.container.lifecycle and self.container.lifecycle.pre_stop
-        return not self.shell_less and not (there and there.other_than_exec)
+        return not self.shell_less and not self.container.unchainable_hook
 
 
 def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances) -> WorkerPlan:
@@ -159,7 +157,7 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
         findings.append(Finding(Reason.COMMAND_OF_IMAGE, name, image.source))
     elif isinstance(image, Unavailable):
         findings.append(Finding(Reason.IMAGE_UNKNOWN, name, f"{image.reason.value}: {image.detail}"))
-    findings += [why, *_cautions(case, mode, treatment), *flags.findings, because]
+    findings += [why, *_cautions(case, mode), *flags.findings, because]
     may_raise = _may_raise(case, treatment, wanted)
     return WorkerPlan(
         name,
@@ -357,9 +355,8 @@ def _needs_parent(case: _Case, wanted: str) -> str:
             return "nothing tells whether it heeds the signal"
     elif any(program.hidden for program in line.programs):
         return f"{quoted(line.first)} hides the worker"
-    elif (deaf := who_may_heed_nothing(line.chain)) and not case.circumstances.surroundings.shares_processes:
-        # Process 1 of the pod is the pause container's: to all others, a signal without a handler is the end.
-        return f"{deaf} heeds nothing unless it was written to"
+    elif deaf := deaf_because(line, case.circumstances.surroundings):
+        return deaf
     if wanted in ("", NO_SIGNAL, case.kubelet_signal):
         return ""
     if not case.is_first or not case.can_hook or case.circumstances.surroundings.shares_processes:
@@ -374,8 +371,7 @@ def _no_parent_because(case: _Case) -> str:
         return "the manifest does not say its command"
     if case.shell_less:
         return case.shell_less
-    launches = [launch for program in case.line.programs for launch in program.launches]
-    return forbidden_because(case.container, case.argv, launches, case.circumstances.surroundings)
+    return forbidden_because(case.container, case.argv, case.line.launches, case.circumstances.surroundings)
 
 
 def _stands_in_args(case: _Case) -> bool:
@@ -385,12 +381,10 @@ def _stands_in_args(case: _Case) -> bool:
 
 def _before(case: _Case, treatment: Treatment, wanted: str) -> list[str] | None:
     name, shell = case.container.name, case.circumstances.shell
-    if treatment is Treatment.LOOPED and not _stands_in_args(case):
+    if treatment is Treatment.KEPT or _stands_in_args(case):
+        return None
+    if treatment is Treatment.LOOPED:
         return loop(shell, name, _delay(case))
-    if treatment is not Treatment.GIVEN_PARENT:
-        return None
-    if _stands_in_args(case):
-        return None
     number = str(SIGNALS[wanted]) if wanted and wanted != NO_SIGNAL else ""
     looks_below = case.settings.mode is Mode.SIGNAL or case.settings.stop_signal is not None
     settings = parent_settings(case.circumstances.old_grace, case.line, case.match, number, looks_below=looks_below)
@@ -410,20 +404,17 @@ def _delay(case: _Case) -> int:
 
 def _action(case: _Case, mode: Mode, treatment: Treatment, wanted: str, said: str) -> str:
     """Choose what the hook does behind the kill file."""
-    shares_processes = case.circumstances.surroundings.shares_processes
-    if shares_processes:
+    if case.circumstances.surroundings.shares_processes:
         return ""
     if mode is Mode.LOOP or treatment is Treatment.GIVEN_PARENT:
         return f"listen {SIGNALS[DEFAULT_SIGNAL]} 0"
     framework = case.framework
     if case.is_first and framework and wanted == NO_SIGNAL:
         return "stay"
-    awaits = 0
-    if framework and framework.awaits_child and case.match:
-        awaits = 1 + any(option in case.match.program.words for option in framework.permanent_children)
+    children = case.match.children_at_work if case.match else 0
     known = bool(framework or case.settings.stop_signal)
-    if case.is_first and known and (awaits or wanted not in ("", case.kubelet_signal)):
-        return "stay" if said == wanted else f"send {SIGNALS[wanted]} {awaits}"
+    if case.is_first and known and (children or wanted not in ("", case.kubelet_signal)):
+        return "stay" if said == wanted else f"send {SIGNALS[wanted]} {children}"
     if case.line.in_shell and not case.is_first:
         # No signal would ever be heeded.
         return ""
@@ -431,7 +422,7 @@ def _action(case: _Case, mode: Mode, treatment: Treatment, wanted: str, said: st
     return f"listen {number} 0" if number else ""
 
 
-def _cautions(case: _Case, mode: Mode, treatment: Treatment) -> list[Finding]:
+def _cautions(case: _Case, mode: Mode) -> list[Finding]:
     name, framework = case.container.name, case.framework
     findings = []
     if mode is Mode.LOOP and case.line.loops:

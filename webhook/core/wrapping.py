@@ -80,6 +80,11 @@ def own_words(command: Sequence[str]) -> Sequence[str]:
     return command[found[1] :] if found else command
 
 
+def without_ours(command: Sequence[str]) -> list[str]:
+    """Return a command without ours; what another webhook has put before it stays."""
+    return put_before(command, ())
+
+
 def is_wrapped(command: Sequence[str]) -> bool:
     """Tell whether something of ours is in a command line."""
     return find_ours(command) is not None

@@ -180,7 +180,10 @@ see_off() {
     gw_tries=$((gw_tries - 1))
     find_workers
     for gw_process in $gw_found; do
-      is_among "$gw_process" "$(echo "$gw_signalled" | tr ' ' '|')" || return
+      case $gw_signalled in
+        *" $gw_process "*) ;;
+        *) return ;;
+      esac
     done
     for gw_pair in $gw_all; do
       case $gw_before in
