@@ -74,7 +74,7 @@ proof: $(INSTALLED) $(PROOF_INSTALLED)  ## Run the whole matrix of workers and d
 	@$(BIN)/python -m tests.proof --rounds 3 --results $(PROOF)/results.json || touch $(PROOF)/broken
 	$(BIN)/python -m tests.proof.report $(PROOF)/results.json
 	$(PROOF)/python/bin/python -m tests.proof.timeline $(PROOF)/results.json docs/rollout.svg
-	$(BIN)/python -m tests.documentation.readme
+	$(BIN)/python -m tests.documentation.generated
 	@! rm $(PROOF)/broken 2>/dev/null || { echo "A bound was broken: docs/proof.md says which."; exit 1; }
 
 test-apiserver: $(INSTALLED)  ## Run the tests behind a real API server; see CONTRIBUTING.md.

@@ -16,7 +16,7 @@ from httpx2 import HTTPError
 from lightkube import ApiError, AsyncClient, Client
 from lightkube.codecs import from_dict
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.core_v1 import ConfigMap, Namespace
+from lightkube.resources.core_v1 import ConfigMap, Event, Namespace
 from lightkube.resources.core_v1 import Pod as PodResource
 
 from tests.node.specification import Json
@@ -24,6 +24,8 @@ from tests.node.specification import Json
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE = 150
 """Seconds that anything may take: all pods are started at once."""
+_POD = {"apiVersion": "v1", "kind": "Pod"}
+_DECODING = threading.Lock()
 _FRACTION = re.compile(r"(\.\d{1,6})\d*")
 
 
@@ -109,7 +111,12 @@ class WatchedPod:
         asyncio.run(_execute(self.place.namespace, self.name, container, argv))
 
     def describe(self) -> str:
-        return f"{self.texts()} {self.statuses()}"
+        return f"{self.command()[-3:]} {self.texts()} {self.statuses()}"
+
+    def command(self) -> list[str]:
+        """Return the worker's command, as it was patched."""
+        command: list[str] = self.seen["spec"]["containers"][0]["command"]
+        return command
 
 
 class Place:
@@ -125,6 +132,7 @@ class Place:
         self._client.create(Namespace(metadata=ObjectMeta(name=self.namespace)))
         texts = {path.name: path.read_text() for path in PROGRAMS.iterdir() if path.is_file()}
         self._client.create(ConfigMap(metadata=ObjectMeta(name="programs", namespace=self.namespace), data=texts))
+        _decode_everything(self._client)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
 
@@ -134,15 +142,14 @@ class Place:
             self._number += 1
             name = f"{kind}{'-' if kind else ''}{self._number}"
             pod = self._pods[name] = WatchedPod(self, name, manifest)
-        metadata = {**manifest.get("metadata", {}), "name": name, "namespace": self.namespace}
-        self._client.create(
-            from_dict({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": manifest["spec"]})
-        )
+        self.create_other({**manifest, **_POD, "metadata": {**manifest.get("metadata", {}), "name": name}})
         return pod
 
     def create_other(self, manifest: Json) -> None:
-        metadata = {**manifest["metadata"], "namespace": self.namespace}
-        self._client.create(from_dict({**manifest, "metadata": metadata}))
+        """Create an object of any kind."""
+        with _DECODING:
+            model = from_dict({**manifest, "metadata": {**manifest["metadata"], "namespace": self.namespace}})
+        self._client.create(model)
 
     def await_pod(self, label: str, value: str) -> WatchedPod:
         """Wait for a pod that somebody else makes."""
@@ -158,10 +165,11 @@ class Place:
     def delete(self, name: str) -> None:
         self._client.delete(PodResource, name, namespace=self.namespace)
 
-    def events(self) -> list[Json]:
-        from lightkube.resources.core_v1 import Event
-
-        return [event.to_dict() for event in self._client.list(Event, namespace=self.namespace)]
+    def pods_with_event(self, reason: str) -> list[WatchedPod]:
+        """Return the pods with events of a reason, such as `FailedPreStopHook`."""
+        found = self._client.list(Event, namespace=self.namespace, fields={"reason": reason})
+        names = {str(event.involvedObject.name) for event in found}
+        return [self._pods[name] for name in sorted(names)]
 
     def close(self) -> None:
         self._over = True
@@ -211,6 +219,12 @@ class Place:
                     pod.lines.append(Line(_seconds(when), container, said))
                     self.changed.notify_all()
         client.close()
+
+
+def _decode_everything(client: Client) -> None:
+    """Learn the types of a pod before there are threads: two that learn them at once crash msgspec."""
+    from_dict({**_POD, "metadata": {"name": "pod"}, "spec": {"containers": []}})
+    list(client.list(PodResource, namespace="*"))
 
 
 def _seconds(when: str) -> float:

@@ -114,7 +114,7 @@ def test_wrapped_argv_is_found_again(argv: list[str], tool: list[str]) -> None:
 def test_chained_hook_is_found_again(hook: list[str], workers: list[str]) -> None:
     chained = bool(hook)
     for ours in (
-        worker_hook("/bin/sh", "worker", "listen 15 0", holds=True, chained=chained),
+        worker_hook("/bin/sh", "worker", "listen 15 30", holds=True, chained=chained),
         sidecar_hook("/bin/sh", "", workers, chained=chained),
     ):
         assert own_words(put_before(hook, ours)) == hook

@@ -45,6 +45,8 @@ def as_usual(pod: Pod) -> None:
     pass
 
 
+OF_THE_C_LIBRARY = 0b11 << 31
+"""Two signals that glibc keeps for itself; its posix_spawn, by which make starts its commands, leaves them ignored."""
 WAYS = pytest.mark.parametrize("way", [as_usual, without_mkfifo, without_volume], ids=lambda way: way.__name__)
 
 
@@ -317,7 +319,7 @@ def test_the_parent_uses_no_processor_while_its_command_works(pod: Pod) -> None:
 def test_the_command_has_the_signal_masks_of_a_process_1(pod: Pod) -> None:
     container = pod.start_parent(["sleep", "600"])
     masks = signal_sets(container.worker("600"))
-    assert (masks["SigIgn"], masks["SigBlk"]) == (0, 0)
+    assert (masks["SigIgn"] & ~OF_THE_C_LIBRARY, masks["SigBlk"]) == (0, 0)
 
 
 @in_all_pods

@@ -64,7 +64,7 @@ def untouched(pod: Pod) -> Process:
         pytest.skip("process 1 is this machine's")
     container = pod.start_bare(pod.consumer())
     pod.journal.until("ready")
-    assert pod.pre_stop(container, action="listen 15 0").wait() == 0
+    assert pod.pre_stop(container, action="listen 15 30").wait() == 0
     container.signal("TERM")
     return container
 

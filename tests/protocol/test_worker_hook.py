@@ -15,7 +15,8 @@ from .test_arguments import HARD, arrived
 from .test_surroundings import HARD as HARD_ENVIRONMENT
 from .test_surroundings import LIST, entries
 
-TERM = "15 0"
+TERM = "15 30"
+"""As the listening hook has it: the signal, and the grace period that the pod came with"""
 
 
 def begun(pod: Pod) -> Process:
@@ -329,7 +330,7 @@ def test_nothing_is_left_to_process_1_without_sidecars(pod: Pod) -> None:
 def test_who_holds_the_fifo_does_not_hold_a_process_1_that_waits_for_all_its_children(pod: Pod, children: int) -> None:
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
-    container = pod.start_bare(pod.worker("supervisor.py", pod.journal.path, children))
+    container = pod.start_bare(pod.worker("supervisor.py", pod.journal.path, children, "waits"))
     pod.journal.until("ready")
     assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
     time.sleep(0.3)
@@ -337,6 +338,34 @@ def test_who_holds_the_fifo_does_not_hold_a_process_1_that_waits_for_all_its_chi
     container.signal("TERM")
     assert container.wait(6) == 0
     assert pod.journal.lines == ["ready", "heard TERM", "end"]
+
+
+@in_all_pods
+def test_the_fifo_is_held_to_the_end_of_a_process_1_that_computes_behind_its_last_child(pod: Pod) -> None:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 is this machine's")
+    container = pod.start_bare(pod.worker("supervisor.py", pod.journal.path, 1, "computes"))
+    pod.journal.until("ready")
+    assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
+    container.signal("TERM")
+    pod.journal.until("heard TERM")
+    stays("the FIFO is held", lambda: is_held(pod), 0.8)
+    assert container.wait(6) == 0
+
+
+@in_all_pods
+def test_who_holds_the_fifo_leaves_a_process_1_that_looks_for_children_when_the_first_grace_period_is_over(
+    pod: Pod,
+) -> None:
+    if pod.setting is Setting.CHILD:
+        pytest.skip("process 1 is this machine's")
+    container = pod.start_bare(pod.worker("supervisor.py", pod.journal.path, 1, "polls"))
+    pod.journal.until("ready")
+    assert pod.pre_stop(container, action="listen 15 2").wait() == 0
+    container.signal("TERM")
+    pod.journal.until("heard TERM")
+    stays("the FIFO is held", lambda: is_held(pod), 1)
+    assert container.wait(6) == 0
 
 
 @in_all_pods

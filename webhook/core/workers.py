@@ -140,8 +140,9 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     mode, why = _mode(case)
     wanted = _wanted_signal(case) if mode is Mode.SIGNAL else ""
     treatment, because = _treatment(case, mode, wanted)
+    may_raise = _may_raise(case, treatment, wanted)
     if why.reason is Reason.MODE_DEFAULT:
-        why = Finding(Reason.MODE_DEFAULT, case.container.name, _unknown(case, treatment, wanted))
+        why = Finding(Reason.MODE_DEFAULT, case.container.name, _unknown(case, treatment, may_raise=may_raise))
     flags = plan_flags(case.argv, case.match, mode, circumstances.grace, case.container.name)
     before = _before(case, treatment, wanted)
     if (before is None and not case.is_writable) or _stands_in_args(case) or (case.match and case.match.launched):
@@ -158,7 +159,6 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     elif isinstance(image, Unavailable):
         findings.append(Finding(Reason.IMAGE_UNKNOWN, name, f"{image.reason.value}: {image.detail}"))
     findings += [why, *_cautions(case, mode), *flags.findings, because]
-    may_raise = _may_raise(case, treatment, wanted)
     return WorkerPlan(
         name,
         mode,
@@ -285,11 +285,11 @@ def _mode(case: _Case) -> tuple[Mode, Finding]:
     return framework.mode, Finding(Reason.MODE_KNOWN, name, f"{framework.mode.value}: {framework.why}")
 
 
-def _unknown(case: _Case, treatment: Treatment, wanted: str) -> str:
+def _unknown(case: _Case, treatment: Treatment, *, may_raise: bool) -> str:
     """Say what will happen to a worker of which nobody knows whether it heeds the signal."""
     if treatment is Treatment.GIVEN_PARENT:
         return f"gets TERM if it heeds it, else it ends after {case.circumstances.old_grace} s, as before"
-    if not _may_raise(case, treatment, wanted):
+    if not may_raise:
         return "left as it was"
     return f"TERM must end it, or it holds its pod; {annotation_of('grace_period')} bounds that"
 
@@ -407,7 +407,7 @@ def _action(case: _Case, mode: Mode, treatment: Treatment, wanted: str, said: st
     if case.circumstances.surroundings.shares_processes:
         return ""
     if mode is Mode.LOOP or treatment is Treatment.GIVEN_PARENT:
-        return f"listen {SIGNALS[DEFAULT_SIGNAL]} 0"
+        return _listen(case, DEFAULT_SIGNAL)
     framework = case.framework
     if case.is_first and framework and wanted == NO_SIGNAL:
         return "stay"
@@ -418,8 +418,12 @@ def _action(case: _Case, mode: Mode, treatment: Treatment, wanted: str, said: st
     if case.line.in_shell and not case.is_first:
         # No signal would ever be heeded.
         return ""
-    number = SIGNALS.get(case.kubelet_signal)
-    return f"listen {number} 0" if number else ""
+    return _listen(case, case.kubelet_signal)
+
+
+def _listen(case: _Case, signal: str) -> str:
+    number = SIGNALS.get(signal)
+    return f"listen {number} {case.circumstances.old_grace}" if number else ""
 
 
 def _cautions(case: _Case, mode: Mode) -> list[Finding]:

@@ -1,7 +1,7 @@
 # Makes of COMMAND one that runs with the environment that this shell was started with. A shell drops names that are no
 # identifiers (spring.rabbitmq.host), and adds or changes some of its own (PWD, SHLVL, _).
 
-if [ "$#" -gt 0 ] && command -v env >/dev/null && command -v tr >/dev/null; then
+if [ "$#" -gt 0 ] && gw_env=$(command -v env) && command -v tr >/dev/null; then
   gw_missing=' _ PWD OLDPWD SHLVL '
   gw_newline=$(printf '\001')
   set -f
@@ -26,5 +26,12 @@ if [ "$#" -gt 0 ] && command -v env >/dev/null && command -v tr >/dev/null; then
   done
   unset IFS
   set +f
-  set -- env "$@"
+  set -- "$gw_env" "$@"
 fi 2>/dev/null
+
+# Turns into COMMAND, a program and never a builtin or a function of the same name, with the PATH that this shell was
+# started with, which is all that can be given back without env.
+become() {
+  [ -z "$gw_path" ] || PATH=$gw_path
+  exec "$@"
+}

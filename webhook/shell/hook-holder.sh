@@ -1,15 +1,32 @@
 # Leaves a process behind that holds the FIFO, or beats where there is none. It becomes a child of process 1. Some wait for
-# all their children before they end: so it goes when there were others, none but itself is left, and process 1 waits.
+# all their children before they end: so it goes when there were others, none but itself is left, and process 1 waits. That
+# has to be seen twice: Celery computes for 0.1 s behind its last child. One that sleeps may look for its children again and
+# again, or have a message in work by other threads: what the pod's first grace period was long enough for is over then.
+holds_back() {
+  [ "$gw_others" -gt 0 ] && count_children && [ "$gw_children" = "$gw_me" ] && awaits_children
+}
+
+is_late() {
+  look_at_clock
+  [ "$gw_now" -gt "$gw_until" ]
+}
+
 awaits_children() {
-  gw_where=
+  gw_stat='' gw_where=''
+  read -r gw_stat </proc/1/stat
+  case ${gw_stat##*) } in S*) ;; *) return 1 ;; esac
   read -r gw_where </proc/1/wchan
+  # Empty or 0 where the kernel does not tell.
   case $gw_where in
-    '' | 0 | do_wait* | *nanosleep*) return 0 ;;
+    '' | 0 | do_wait*) return 0 ;;
+    *nanosleep*) is_late ;;
     *) return 1 ;;
   esac
 } 2>/dev/null
 count_children
 gw_others=$gw_count
+gw_until=${gw_settings##* }
+gw_until=$((gw_now + ${gw_until:-999999} * 10))
 (
   handle_all
   umask 022
@@ -17,7 +34,7 @@ gw_others=$gw_count
   gw_beat=1
   read -r gw_me gw_rest </proc/self/stat
   # As long as the hook runs, it is no child of process 1 yet.
-  while [ "$gw_others" -eq 0 ] || ! count_children || [ "$gw_children" != "$gw_me" ] || ! awaits_children; do
+  until holds_back && nap && holds_back; do
     if [ ! -p "$gw_folder/alive" ]; then
       echo "$gw_beat" >"$gw_folder/heartbeat"
       gw_beat=$((1 - gw_beat))

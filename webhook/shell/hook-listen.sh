@@ -1,7 +1,7 @@
 # Waits until process 1 heeds the signal: before that it would be lost. Whoever heeds others, but not this one, has started,
 # and may be meant to be stopped by another one; and nobody takes more than ten minutes to start.
 gw_turn=0
-until heeds 1 "${gw_settings% *}"; do
+until heeds 1 "${gw_settings%% *}"; do
   gw_turn=$((gw_turn + 1))
   case $gw_caught in
     *[!0]*) [ "$gw_turn" -lt 50 ] || break ;;

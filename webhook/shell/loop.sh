@@ -63,10 +63,10 @@ if ! prepare; then
   gw_folder=/dev/null
 fi
 # The run is in the foreground: it keeps stdin, the terminal and its signals, and the shell puts its own handlers off
-# until the run has ended. `exec` in a subshell runs programs only, never a builtin or function of the same name.
+# until the run has ended.
 until over; do
   look_at_hundredths
-  (exec "$@" 9>&-) || exit "$?"
+  (become "$@" 9>&-) || exit "$?"
   slow_down
   pause
 done

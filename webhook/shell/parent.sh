@@ -39,8 +39,7 @@ start() {
       (
         read -r gw_child gw_rest </proc/self/stat
         echo "$gw_child" >&7
-        # `exec` runs programs only, never a builtin or function of the same name.
-        exec "$@" <&3 >&4 3<&- 4>&- 5>&- 7>&- 9>&-
+        become "$@" <&3 >&4 3<&- 4>&- 5>&- 7>&- 9>&-
       )
       echo "$?" >&7
     } | {
@@ -71,7 +70,7 @@ start_reader() {
 # The way for images without mkfifo, and for volumes that cannot be written to.
 start_in_background() {
   exec 3<&0
-  (exec "$@" <&3 3<&- 9>&-) &
+  (become "$@" <&3 3<&- 9>&-) &
   gw_child=$! gw_awaited=$!
   exec 3<&-
 }

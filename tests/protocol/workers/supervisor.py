@@ -1,6 +1,7 @@
-"""Process 1 of a container that waits for all its children: `supervisor.py JOURNAL CHILDREN`.
+"""Process 1 of a container with children of its own: `supervisor.py JOURNAL CHILDREN HOW`.
 
-At TERM its children end, and it waits until it has no child left, whoever left it there.
+At TERM its children end. It `waits` until it has no child left, whoever left it there; it `polls` for that; or it
+`computes` for a second when they have ended.
 """
 
 import os
@@ -8,7 +9,7 @@ import signal
 import sys
 import time
 
-journal, count = sys.argv[1], int(sys.argv[2])
+journal, count, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 
 
 def write(what):
@@ -34,9 +35,17 @@ signal.signal(signal.SIGTERM, stop)
 write("ready")
 if not count:
     signal.pause()
-while True:
+if how == "computes":
+    for child in children:
+        os.waitpid(child, 0)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        pass
+else:
     try:
-        os.waitpid(-1, 0)
+        while True:
+            if os.waitpid(-1, os.WNOHANG if how == "polls" else 0) == (0, 0):
+                time.sleep(0.05)
     except ChildProcessError:
-        break
+        pass
 write("end")

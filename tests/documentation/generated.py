@@ -1,6 +1,6 @@
-"""The README's generated parts: each is computed from the product, and put between its two markers.
+"""The documents' generated parts: each is computed from the product, and put between its two markers.
 
-`python -m tests.documentation.readme` writes them anew.
+`python -m tests.documentation.generated` writes them anew.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import fill
 
 from tests.inspection.cases import Case
 from webhook.core import scripts
@@ -17,6 +18,7 @@ from webhook.core.frameworks import TABLE, Framework
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
+DOCUMENTS = (README, ROOT / "docs" / "frameworks.md")
 PROOF = ROOT / "docs" / "proof.md"
 EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
@@ -37,6 +39,11 @@ def command_line(*arguments: str) -> str:
 def annotations() -> str:
     rows = (f"| `{annotation.key}` | {annotation.accepts} | {annotation.meaning} |" for annotation in ANNOTATIONS)
     return "\n".join(["| annotation | accepts | meaning |", "|---|---|---|", *rows])
+
+
+def framework_titles() -> str:
+    """Return all titles as one paragraph; some frameworks have several rows."""
+    return fill(", ".join(dict.fromkeys(framework.title for framework in TABLE.framework)) + ".", 120)
 
 
 def frameworks() -> str:
@@ -92,13 +99,16 @@ def proof() -> str:
     return PROOF.read_text().partition("<!-- begin: summary -->\n")[2].partition("\n<!-- end -->")[0]
 
 
-PARTS = {part.__name__: part for part in (annotations, frameworks, explain, status, proof, before, after)}
+PARTS = {
+    part.__name__: part for part in (annotations, framework_titles, frameworks, explain, status, proof, before, after)
+}
 
 
 def generated(text: str) -> str:
-    """Return the README with its generated parts as they ought to be."""
+    """Return a document with its generated parts as they ought to be."""
     return _PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
 
 
 if __name__ == "__main__":
-    README.write_text(generated(README.read_text()))
+    for document in DOCUMENTS:
+        document.write_text(generated(document.read_text()))

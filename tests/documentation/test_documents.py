@@ -1,4 +1,4 @@
-"""The README: its generated parts are up to date, its commands work, its manifests are valid."""
+"""The documents: their generated parts are up to date, the README's commands work, and the examples are valid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
-from tests.documentation.readme import README, ROOT, generated
+from tests.documentation.generated import DOCUMENTS, README, ROOT, generated
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.reasons import Kind
@@ -25,8 +25,10 @@ NEEDS_MORE = (f"{OURS}serve ", f"{OURS}status")
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
-def test_the_generated_parts_are_what_the_product_says() -> None:
-    assert generated(TEXT) == TEXT, "write them anew: python -m tests.documentation.readme"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_generated_parts_are_what_the_product_says(document: Path) -> None:
+    text = document.read_text()
+    assert generated(text) == text, "write them anew: python -m tests.documentation.generated"
 
 
 def test_every_command_is_one_that_a_test_here_runs() -> None:
