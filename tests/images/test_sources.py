@@ -58,7 +58,7 @@ def test_what_the_table_says_is_asked_of_nobody_else() -> None:
 
 def test_without_a_registry_the_rest_stays_unknown() -> None:
     found = asyncio.run(ImageSources(TABLE, None).find(POD, ["b"], "", 5))
-    assert found == {"b": Unavailable(Reason.COMMAND_UNKNOWN)}
+    assert found == {"b": Unavailable(Reason.REGISTRY_OFF)}
 
 
 def test_many_at_once_share_one_registry_which_is_closed_in_the_end() -> None:

@@ -27,7 +27,7 @@ class Image(msgspec.Struct, frozen=True):
 
 
 class Unavailable(msgspec.Struct, frozen=True):
-    """Why an image could not be asked: a refusal, and the particulars with what to do."""
+    """Why nothing could be learned of an image: the reason, and the particulars with what to do."""
 
     reason: Reason
     detail: str = ""

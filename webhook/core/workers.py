@@ -157,7 +157,9 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     if isinstance(image, Image):
         findings.append(Finding(Reason.COMMAND_OF_IMAGE, name, image.source))
     elif isinstance(image, Unavailable):
-        findings.append(Finding(Reason.IMAGE_UNKNOWN, name, f"{image.reason.value}: {image.detail}"))
+        findings.append(
+            Finding(Reason.IMAGE_UNKNOWN, name, f"{image.reason.value}{image.detail and f': {image.detail}'}")
+        )
     findings += [why, *_cautions(case, mode), *flags.findings, because]
     return WorkerPlan(
         name,

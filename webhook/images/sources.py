@@ -55,7 +55,7 @@ class ImageSources:
         if not others:
             return known
         if self._make_registry is None:
-            return {**known, **dict.fromkeys(others, Unavailable(Reason.COMMAND_UNKNOWN))}
+            return {**known, **dict.fromkeys(others, Unavailable(Reason.REGISTRY_OFF))}
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
         registry = await self._registry(self._make_registry)
