@@ -1,6 +1,8 @@
-"""The scenarios of the proof in a real cluster: `make e2e-cluster`.
+"""In a real cluster: pods that are no worse than bare, and the scenarios of the proof: `make e2e-cluster`.
 
 KUBECONFIG     the cluster, which must be able to run pods with a hostPath volume
+E2E_PYTHON     an image with python3 and a shell, such as python:3.13: the pods that are compared with bare ones run it
+E2E_BUSYBOX    an image of busybox: one of them runs that
 E2E_BROKER     an image with redis-server, such as redis:7
 E2E_WORKERS    workers of tests/proof/workers and an image for each that has the framework's programs on its PATH,
                such as "plain=python:3.13 celery=registry.example.com/celery:5"
