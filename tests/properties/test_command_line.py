@@ -34,7 +34,7 @@ def test_any_argv_is_read(argv: list[str]) -> None:
     line, match = find_framework(argv)
     assert all(program.words for program in line.programs)
     if match is not None and match.program.start is not None:
-        assert argv[match.program.start :] == match.program.words
+        assert argv[match.program.start :] == list(match.program.words)
         assert 0 < match.behind <= len(match.program.words)
 
 

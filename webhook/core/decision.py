@@ -148,7 +148,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
     """Decide what becomes of a pod, by what is known of its images."""
-    ask: tuple[str, ...] = ()
+    settings = status = None
     try:
         untouched = never_touched(pod)
         if untouched is not None:
@@ -158,16 +158,21 @@ def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
             return _left_alone(Finding(Reason.NOT_LABELLED))
         settings = _settings(pod)
         status = read_status(pod.annotations)
-        if status is None and not settings.command:
-            ask = tuple(name for name in images_to_ask(pod, settings) if name not in images)
         workers = find_workers(pod, settings, images, status.workers if status else {})
         if not labelled and is_plainly_no_worker(pod, workers, images):
             return _left_alone(Finding(Reason.NOT_A_WORKER, workers[0].container.name))
-        if all(worker.container.command for worker in workers):
-            ask = ()
+        knows_all = all(worker.container.command for worker in workers)
+        ask = () if knows_all else _to_ask(pod, settings, status, images)
         return _protect(pod, policy, settings, status, workers, images, ask)
     except Refused as refused:
-        return Decision(outcome_of(refused, pod), refused.finding, ask=ask)
+        return Decision(outcome_of(refused, pod), refused.finding, ask=_to_ask(pod, settings, status, images))
+
+
+def _to_ask(pod: Pod, settings: Settings | None, status: Status | None, images: Images) -> tuple[str, ...]:
+    """Return the containers of whose images more could be learned; none where nothing would come of it."""
+    if settings is None or status is not None or settings.command:
+        return ()
+    return tuple(name for name in images_to_ask(pod, settings) if name not in images)
 
 
 def outcome_of(refused: Refused, pod: Pod) -> Kind:

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, NamedTuple, TypeAlias
 
@@ -18,6 +19,8 @@ from webhook.core.patterns import any_of
 LAST_PLACE = 64
 """The words of an unknown command among which a known one is looked for: launchers have a few words of their own."""
 
+_LONGEST_REMEMBERED = 1000
+"""The characters of a command that is worth its memory."""
 _NO_START = frozenset({"--version", "--help"})
 """Options with which no worker is started, whatever the rest says."""
 
@@ -194,18 +197,26 @@ Found: TypeAlias = tuple[CommandLine, Match | None]
 """A command line, and the framework that it runs, if that is a known one."""
 
 
-def read_line(argv: Sequence[str]) -> CommandLine:
-    """Read an argv."""
-    return read_command_line(argv, _LAUNCHERS)
-
-
 def find_framework(argv: Sequence[str]) -> Found:
-    """Read an argv, and find the framework whose worker it runs."""
-    line = read_line(argv)
+    """Read an argv, and find the framework whose worker it runs.
+
+    A cluster has few commands, each in many pods that differ in the rest: those of a usual length are remembered.
+    """
+    words = tuple(argv)
+    if sum(map(len, words)) > _LONGEST_REMEMBERED:
+        return _find_framework(words)
+    return _find_remembered(words)
+
+
+def _find_framework(argv: tuple[str, ...]) -> Found:
+    line = read_command_line(argv, _LAUNCHERS)
     found = [best for program in line.programs if (best := _best(program))]
     if not found:
         found = [best for program in line.programs if (best := _best_launched(program))]
     return line, min(found, key=lambda item: item[0])[1] if found else None
+
+
+_find_remembered = lru_cache(512)(_find_framework)
 
 
 def runtime_of(line: CommandLine) -> Runtime | None:
@@ -280,8 +291,6 @@ def option_place(words: Sequence[str], names: Sequence[str]) -> int | None:
 def _fits_option(word: str, names: Sequence[str]) -> bool:
     """Tell whether a word is one of the options, as `--flag`, `--flag=value` or `-fVALUE`."""
     for name in names:
-        if word == name or word.startswith(f"{name}="):
-            return True
-        if len(name) == 2 and word.startswith(name) and name[1] != "-":
+        if word.startswith(name) and (len(name) == 2 or word[len(name) : len(name) + 1] in ("", "=")):
             return True
     return False

@@ -16,9 +16,11 @@ def add_worker_hook(
     kept = container.unchainable_hook
     if kept:
         return [Finding(Reason.HOOK_KEPT, container.name, kept)]
-    chained = bool(own_words(container.hook_command))
+    command = container.hook_command
+    chained = bool(own_words(command))
     ours = worker_hook(shell, container.name, action, holds=holds, chained=chained)
-    return _add(hooks, container, ours, Reason.KILL_FILE_HOOK, chained=chained)
+    hooks[container.name] = put_before(command, ours)
+    return _said(Reason.KILL_FILE_HOOK, container, chained=chained)
 
 
 def add_sidecar_hook(
@@ -28,14 +30,13 @@ def add_sidecar_hook(
     kept = container.unchainable_hook
     if kept:
         return [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
-    chained = bool(own_words(container.hook_command))
+    command = container.hook_command
+    chained = bool(own_words(command))
     ours = sidecar_hook(shell, own_folder, workers, chained=chained)
-    return _add(hooks, container, ours, Reason.SIDECAR_HOOK, chained=chained)
+    hooks[container.name] = put_before(command, ours)
+    return _said(Reason.SIDECAR_HOOK, container, chained=chained)
 
 
-def _add(
-    hooks: dict[str, list[str]], container: Container, ours: list[str], reason: Reason, *, chained: bool
-) -> list[Finding]:
-    hooks[container.name] = put_before(container.hook_command, ours)
+def _said(reason: Reason, container: Container, *, chained: bool) -> list[Finding]:
     said = [Finding(reason, container.name)]
     return [*said, Finding(Reason.HOOK_CHAINED, container.name)] if chained else said

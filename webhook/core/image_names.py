@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 DOCKER_HUB = "docker.io"
 # Docker Hub has several names.
 # https://github.com/distribution/reference/blob/v0.6.0/normalize.go
 _HUB_NAMES = (DOCKER_HUB, "index.docker.io")
+_REMEMBERED = 1024
+_LONGEST_REMEMBERED = 300
+"""Characters of an image's name: real ones are shorter."""
+Said = TypeVar("Said")
 
 
 class ImageName(NamedTuple):
@@ -37,3 +43,14 @@ def split_image_name(image: str) -> ImageName:
     if registry in _HUB_NAMES:
         return ImageName(DOCKER_HUB, repository if "/" in repository else f"library/{repository}", tag, digest)
     return ImageName(registry, repository, tag, digest)
+
+
+def remembered(function: Callable[[str, str], Said]) -> Callable[[str, str], Said]:
+    """Remember what is said of an image and a container by their names: a cluster has few, and each in many pods."""
+    remember = lru_cache(_REMEMBERED)(function)
+
+    def ask(image: str, container: str) -> Said:
+        return remember(image, container) if len(image) < _LONGEST_REMEMBERED else function(image, container)
+
+    ask.__doc__ = function.__doc__
+    return ask

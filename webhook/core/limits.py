@@ -30,6 +30,8 @@ def cautions(
     if match is None:
         return findings
     framework = match.framework
+    if not framework.conditions and not framework.limits:
+        return findings
     words = match.program.words[match.behind :]
     variables = {variable.name: variable.value or "" for variable in container.env or ()}
     findings += [

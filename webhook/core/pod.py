@@ -37,19 +37,13 @@ class Exec(msgspec.Struct, omit_defaults=True):
     command: Argv = UNSET
 
 
-class Sleep(msgspec.Struct, omit_defaults=True):
-    """A sleep handler."""
-
-    seconds: int | None = None
-
-
 class Handler(msgspec.Struct, omit_defaults=True):
     """A lifecycle handler or the action of a probe: which of the kinds it is."""
 
     exec: Exec | UnsetType | None = UNSET
     http_get: Something | None = msgspec.field(default=None, name="httpGet")
     tcp_socket: Something | None = msgspec.field(default=None, name="tcpSocket")
-    sleep: Sleep | None = None
+    sleep: Something | None = None
 
     @property
     def other_than_exec(self) -> str:
@@ -135,7 +129,6 @@ class Container(msgspec.Struct, omit_defaults=True):
     mounts: list[VolumeMount] | UnsetType | None = msgspec.field(default=UNSET, name="volumeMounts")
     restart_policy: str | UnsetType | None = msgspec.field(default=UNSET, name="restartPolicy")
     env: list[Variable] | None = None
-    env_from: list[Something] | None = msgspec.field(default=None, name="envFrom")
     security: ContainerSecurity | None = msgspec.field(default=None, name="securityContext")
 
     @property

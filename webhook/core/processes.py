@@ -11,7 +11,7 @@ import msgspec
 
 from webhook.core.command_line import basename
 from webhook.core.image_names import split_image_name
-from webhook.core.patterns import any_of
+from webhook.core.patterns import Names, any_of
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,7 +36,7 @@ TABLE = load_table()
 _MUST_BE_FIRST = frozenset(TABLE.must_be_first)
 _SAYS_INIT = frozenset(TABLE.says_init)
 _ANYWHERE = frozenset(TABLE.runs_anywhere)
-_MAY_HEED_NOTHING = any_of(TABLE.may_heed_nothing)
+_MAY_HEED_NOTHING = Names.of(TABLE.may_heed_nothing)
 _OPAQUE = any_of(TABLE.opaque_runtime_classes)
 _SAYS_WORKER = frozenset(TABLE.says_worker)
 _SAYS_ASSISTANT = frozenset(TABLE.says_assistant)
@@ -62,7 +62,7 @@ def must_be_first(argv: Sequence[str]) -> bool:
 
 def who_may_heed_nothing(chain: Sequence[str]) -> str:
     """Return which of the programs that process 1 is, one after the other, heeds no signal unless it was written to."""
-    return next((name for name in map(basename, chain) if _MAY_HEED_NOTHING.match(name)), "")
+    return next((name for name in map(basename, chain) if name in _MAY_HEED_NOTHING), "")
 
 
 def is_opaque(runtime_class: str) -> bool:
@@ -83,7 +83,10 @@ def says_worker(container: str, image: str) -> bool:
 
 def signal_to_process_1(command: Sequence[str]) -> str:
     """Return the signal that a hook's command sends to process 1, by its name; empty where it sends none."""
-    for text in (" ".join(command), *command):
+    joined = " ".join(command)
+    if "kill" not in joined:
+        return ""
+    for text in (joined, *command):
         found = _KILL.search(text)
         if found:
             name = found[1] or "TERM"
@@ -93,4 +96,5 @@ def signal_to_process_1(command: Sequence[str]) -> str:
 
 def speaks_of_process_1(command: Sequence[str]) -> bool:
     """Tell whether a probe's or a hook's command looks at process 1, which must then stay what it is."""
-    return _PROCESS_1.search(" ".join(command)) is not None
+    text = " ".join(command)
+    return "1" in text and _PROCESS_1.search(text) is not None

@@ -25,13 +25,15 @@ class Kind(Enum):
 class Reason(Enum):
     """A reason; its value is the code that logs, metrics, warnings and audit annotations carry."""
 
+    code: str
+    """The value, but without the descriptor that Enum puts before it: a pod has twenty reasons."""
     kind: Kind
     sentence: str
 
     def __new__(cls, code: str, kind: Kind, sentence: str) -> Reason:
-        """Make the code the member's value, and kind and sentence its attributes."""
+        """Make the code the member's value, and all three its attributes."""
         member = object.__new__(cls)
-        member._value_ = code
+        member._value_ = member.code = code
         member.kind = kind
         member.sentence = sentence
         return member
@@ -222,7 +224,7 @@ class Finding(msgspec.Struct, frozen=True):
 def warning(finding: Finding) -> str:
     """Say a finding in the 120 characters that the API server leaves a warning; the container's name yields first."""
     text = f"{finding.reason.sentence} {finding.detail}".rstrip()
-    head = f"{finding.reason.value}: "
+    head = f"{finding.reason.code}: "
     if finding.container:
         room = WARNING_LENGTH - len(head) - len(text) - 2
         name = finding.container if len(finding.container) <= room else finding.container[: max(room - 1, 8)] + "…"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
-from functools import lru_cache
 from importlib.resources import files
 
 import msgspec
 
-from webhook.core.image_names import ImageName, split_image_name
+from webhook.core.image_names import ImageName, remembered, split_image_name
 from webhook.core.patterns import any_of
 
 
@@ -67,20 +66,15 @@ _PROGRAMS = {
     for image in program.images
 }
 _MESHES = {mesh.container: mesh for mesh in TABLE.mesh}
-_LONGEST_REMEMBERED = 300
 _WORD = re.compile(r"[-_.+]")
 
 
+@remembered
 def shell_less_because(image: str, container: str) -> str:
     """Say as half a sentence why a container has no shell; empty where nothing tells that.
 
     An image that is given by its digest alone is taken to be what the name usually stands for.
     """
-    return _because(image, container) if len(image) < _LONGEST_REMEMBERED else _because.__wrapped__(image, container)
-
-
-@lru_cache(1024)
-def _because(image: str, container: str) -> str:
     mesh = _MESHES.get(container)
     if mesh and mesh.shell_less:
         return f"it is {container}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from webhook.core.annotations import DEFAULT_SHELL, Settings, Sidecars, annotation_of
-from webhook.core.frameworks import read_line
+from webhook.core.frameworks import find_framework
 from webhook.core.hooks import add_sidecar_hook
 from webhook.core.parents import Surroundings, deaf_because, forbidden_because, parent_settings
 from webhook.core.pod import Container
@@ -54,7 +54,7 @@ def plan_sidecar(
     findings = [role]
     if container.command:
         argv = [*own_words(container.command), *(container.args or ())]
-        line = read_line(argv)
+        line, _ = find_framework(argv)
         deaf = deaf_because(line, surroundings)
         if deaf and not forbidden_because(container, argv, line.launches, surroundings):
             before = parent(shell, name, parent_settings(old_grace, line, None, "", looks_below=False))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from webhook.core.pod import NodeSelectorTerm, Pod, Requirement, Spec
 
@@ -28,7 +26,7 @@ def is_windows(pod: Pod) -> bool:
 
 def _selects(spec: Spec) -> bool:
     selector = spec.node_selector or {}
-    return _BUILD_LABEL in selector or any(selector.get(label) == _WINDOWS for label in _OS_LABELS)
+    return any(selector.get(label) == _WINDOWS for label in _OS_LABELS) or _BUILD_LABEL in selector
 
 
 def _is_bound(spec: Spec) -> bool:
@@ -52,15 +50,9 @@ def _leaves_windows_alone(requirement: Requirement) -> bool:
 
 
 def _has_options(spec: Spec) -> bool:
-    if spec.security and _says(spec.security.windows):
-        return True
-    containers = (*spec.containers, *(spec.init_containers or ()))
-    return any(container.security and _says(container.security.windows) for container in containers)
-
-
-def _says(options: Mapping[str, Any] | None) -> bool:
-    return any((options or {}).values())
+    said = [spec.security, *[c.security for c in spec.containers], *[c.security for c in spec.init_containers or ()]]
+    return any(any(security.windows.values()) for security in said if security and security.windows)
 
 
 def _has_runtime(spec: Spec) -> bool:
-    return _RUNTIME_CLASS.search(spec.runtime_class or "") is not None
+    return bool(spec.runtime_class and _RUNTIME_CLASS.search(spec.runtime_class))

@@ -106,6 +106,8 @@ class _Case(msgspec.Struct, frozen=True):
     kubelet_signal: str
     runs_to_completion: bool
     shell_less: str
+    stands_in_args: bool
+    """Whether another webhook has put its own command in front of ours, and ours among the arguments."""
 
     @property
     def framework(self) -> Framework | None:
@@ -139,13 +141,14 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     case = _examine(worker, settings, circumstances)
     mode, why = _mode(case)
     wanted = _wanted_signal(case) if mode is Mode.SIGNAL else ""
-    treatment, because = _treatment(case, mode, wanted)
-    may_raise = _may_raise(case, treatment, wanted)
+    needs = "" if mode is Mode.LOOP else _needs_parent(case, wanted)
+    treatment, because = _treatment(case, mode, needs)
+    may_raise = _may_raise(case, treatment, needs)
     if why.reason is Reason.MODE_DEFAULT:
         why = Finding(Reason.MODE_DEFAULT, case.container.name, _unknown(case, treatment, may_raise=may_raise))
     flags = plan_flags(case.argv, case.match, mode, circumstances.grace, case.container.name)
     before = _before(case, treatment, wanted)
-    if (before is None and not case.is_writable) or _stands_in_args(case) or (case.match and case.match.launched):
+    if (before is None and not case.is_writable) or case.stands_in_args or (case.match and case.match.launched):
         flags = flags.only_told()
     framework = case.framework
     said = signal_to_process_1(case.hook)
@@ -178,7 +181,7 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     )
 
 
-def _may_raise(case: _Case, treatment: Treatment, wanted: str) -> bool:
+def _may_raise(case: _Case, treatment: Treatment, needs: str) -> bool:
     """Tell whether nobody would wait for the longer grace period in vain.
 
     A Job ends by itself, but for a worker in it that, behind a shell, would never hear of the end. That a worker heeds
@@ -189,9 +192,7 @@ def _may_raise(case: _Case, treatment: Treatment, wanted: str) -> bool:
         return True
     if case.runs_to_completion:
         return case.framework is None or case.is_first
-    if must_be_first(case.argv):
-        return True
-    return not _needs_parent(case, wanted) or not case.is_writable
+    return not needs or not case.is_writable or must_be_first(case.argv)
 
 
 def _writes_command(case: _Case, before: list[str] | None) -> bool:
@@ -226,6 +227,7 @@ def _examine(worker: Worker, settings: Settings, circumstances: Circumstances) -
         kubelet_signal=declared or _image_signal(container, image, circumstances) or DEFAULT_SIGNAL,
         runs_to_completion=(container.restart_policy or circumstances.restart_policy) != "Always",
         shell_less=shell_less,
+        stands_in_args=is_wrapped(container.args or ()),
     )
 
 
@@ -313,12 +315,11 @@ def _wanted_signal(case: _Case) -> str:
     return case.settings.stop_signal or (case.framework.signal if case.framework else "")
 
 
-def _treatment(case: _Case, mode: Mode, wanted: str) -> tuple[Treatment, Finding]:
+def _treatment(case: _Case, mode: Mode, needs: str) -> tuple[Treatment, Finding]:
     name = case.container.name
     if mode is Mode.LOOP:
         _check_loop(case)
         return Treatment.LOOPED, Finding(Reason.COMMAND_WRAPPED, name, f"loop, {_delay(case)} s between runs")
-    needs = _needs_parent(case, wanted)
     if not needs:
         return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name)
     forbidden = _no_parent_because(case)
@@ -376,14 +377,9 @@ def _no_parent_because(case: _Case) -> str:
     return forbidden_because(case.container, case.argv, case.line.launches, case.circumstances.surroundings)
 
 
-def _stands_in_args(case: _Case) -> bool:
-    """Tell whether another webhook has put its own command in front of ours, and ours among the arguments."""
-    return is_wrapped(case.container.argv) and not is_wrapped(case.container.command or ())
-
-
 def _before(case: _Case, treatment: Treatment, wanted: str) -> list[str] | None:
     name, shell = case.container.name, case.circumstances.shell
-    if treatment is Treatment.KEPT or _stands_in_args(case):
+    if treatment is Treatment.KEPT or case.stands_in_args:
         return None
     if treatment is Treatment.LOOPED:
         return loop(shell, name, _delay(case))

@@ -66,7 +66,7 @@ def sidecar_hook(shell: str, own_folder: str, workers: Sequence[str], *, chained
 
 def find_ours(command: Sequence[str]) -> tuple[int, int] | None:
     """Find what is ours in a command, wherever another webhook has put it: from where to where; None: nothing."""
-    if _MARKERS.isdisjoint(command):
+    if not command or _MARKERS.isdisjoint(command):
         return None
     for start in range(len(command) - _PREFIX + 1):
         if command[start + 1] == "-c" and command[start + 3] in _MARKERS:

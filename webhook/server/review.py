@@ -183,8 +183,8 @@ def answer(request: Request, verdict: Verdict) -> bytes:
 
 
 def _audit_annotations(decision: Decision) -> dict[str, str]:
-    annotations = {"outcome": decision.outcome.value, "reason": decision.reason.value}
-    codes = dict.fromkeys(finding.reason.value for finding in decision.findings)
+    annotations = {"outcome": decision.outcome.value, "reason": decision.reason.code}
+    codes = dict.fromkeys([finding.reason.code for finding in decision.findings])
     if codes:
         annotations["findings"] = ",".join(codes)
     return annotations

@@ -6,7 +6,8 @@ note() {
 
 witness() {
   cat "/proc/$$/environ" >"/journal/$1.environ"
-  cat "/proc/$$/status" >"/journal/$1.status"
+  # Not by a program: the shell may not have put back yet the signals that it blocks while it starts one.
+  while read -r line; do echo "$line"; done <"/proc/$$/status" >"/journal/$1.status"
   cat /proc/1/cmdline >"/journal/$1.first"
 }
 
