@@ -201,7 +201,11 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
 
 
 def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
-    size = sum(len(key.encode()) + len(value.encode()) for key, value in {**pod.annotations, **new}.items())
+    annotations = {**pod.annotations, **new}
+    # A character has four bytes at most.
+    if 4 * (sum(map(len, annotations)) + sum(map(len, annotations.values()))) <= LARGEST_ANNOTATIONS:
+        return
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
     if size > LARGEST_ANNOTATIONS:
         detail = f"{size} bytes with it, {LARGEST_ANNOTATIONS} are allowed; shorten one of yours"
         raise Refused(Reason.ANNOTATIONS_FULL, detail=detail)
