@@ -59,6 +59,7 @@ class Launcher:
     rewrites: tuple[str, ...] = ()
     hides: bool = False
     user: bool = False
+    prepares: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -97,6 +98,8 @@ class Program(msgspec.Struct, frozen=True):
     start: int | None
     launches: tuple[Launch, ...] = ()
     is_first: bool = True
+    in_loop: bool = False
+    """Whether a loop of the shell string starts it again and again."""
 
     @property
     def hidden(self) -> bool:
@@ -109,11 +112,21 @@ class CommandLine(msgspec.Struct, frozen=True):
 
     programs: tuple[Program, ...]
     in_shell: bool = False
-    loops: bool = False
     in_background: bool = False
     """Whether something runs beside the rest."""
     chain: tuple[str, ...] = ()
     """What process 1 is, one after the other: launchers, interpreters, up to the first that stays, or the program."""
+
+    @property
+    def loops(self) -> bool:
+        """Whether a loop starts anew what is worked on: most likely the last of it, behind all that is waited for."""
+        hidden = [program for program in self.programs if program.hidden]
+        return (hidden or self.programs)[-1].in_loop if self.programs else False
+
+    @property
+    def hides(self) -> bool:
+        """Whether a launcher hides one of the commands."""
+        return any(program.hidden for program in self.programs)
 
     @property
     def launches(self) -> list[Launch]:
@@ -219,28 +232,31 @@ class _Reader:
         """Read a shell string; the arguments stand behind it, where `"$@"` finds them, from an index of the argv on."""
         programs: list[Program] = []
         chain: tuple[str, ...] = ()
-        loops = in_background = traps = False
+        in_background = traps = False
+        depth = 0
         commands = list(_simple_commands(script))
         for place, (command, operator) in enumerate(commands):
             behind = _behind_prefix(command)
-            loops = loops or not _LOOPS.isdisjoint(command[: behind + 1])
+            depth += sum(word in _LOOPS for word in command[: behind + 1])
             in_background = in_background or operator == "&"
             words = command[behind:]
             # Process 1 becomes what the shell's last command says, where nothing of the shell is left: no trap either.
             traps = traps or words[:1] == ["trap"]
-            replaces = is_first and "exec" in command[:behind] and place == len(commands) - 1 and not traps
+            is_last = place == len(commands) - 1 and not traps and not depth
+            replaces = is_first and "exec" in command[:behind] and is_last
             if len(words) == 1 and words[0] in _ALL_ARGUMENTS:
                 inner = self.read(arguments[1:], None if offset is None else offset + 1, launches, is_first=replaces)
             else:
                 inner = self.read(words, None, launches, is_first=replaces)
-            programs.extend(inner.programs)
+            programs.extend(inner.programs if not depth else map(_looped, inner.programs))
             chain = inner.chain if replaces else ()
-            loops = loops or inner.loops
             in_background = in_background or inner.in_background
-        if loops:
-            programs = [msgspec.structs.replace(program, is_first=False) for program in programs]
-            chain = ()
-        return CommandLine(tuple(programs), in_shell=True, loops=loops, in_background=in_background, chain=chain)
+            depth -= depth > 0 and words[:1] == ["done"]
+        return CommandLine(tuple(programs), in_shell=True, in_background=in_background, chain=chain)
+
+
+def _looped(program: Program) -> Program:
+    return msgspec.structs.replace(program, in_loop=True)
 
 
 def _string_of(launch: Launch) -> str | None:
@@ -261,6 +277,7 @@ def _behind(launcher: Launcher, argv: Sequence[str], start: int) -> int | None:
     word = launcher.word
     positionals = launcher.positionals
     has_string = False
+    script = start
     while position < len(argv):
         argument = argv[position]
         if launcher.module and argument == launcher.module:
@@ -277,11 +294,15 @@ def _behind(launcher: Launcher, argv: Sequence[str], start: int) -> int | None:
             if argument != word:
                 return None
             word = ""
+            script = position
         elif positionals:
             positionals -= 1
         elif not has_string:
             return position
         position += 1
+    if launcher.hides and launcher.word and not word:
+        # `npm start`: the word is itself the name of a script.
+        return script
     return min(position, len(argv)) if has_string else None
 
 

@@ -228,7 +228,7 @@ def _protect(
     )
     plans = tuple(plan_worker(worker, settings, circumstances) for worker in workers)
     check_asked_for(settings, workers, plans)
-    if not all(plan.may_raise for plan in plans):
+    if not all(plan.may_raise for plan in plans) or _was_kept(pod, plans, grace):
         grace, probes, findings = old_grace, (), [Finding(Reason.GRACE_KEPT)]
     hooks: dict[str, list[str]] = {}
     brought = _bring_shell(pod, policy, settings, workers[0].container)
@@ -270,6 +270,15 @@ def _protect(
     findings += said
     findings += [Finding(Reason.SIDECAR_RESTORED, name) for name in restarted]
     return Decision(Kind.PROTECTED, Finding(Reason.INJECTED), tuple(findings), plan, ask)
+
+
+def _was_kept(pod: Pod, plans: Iterable[WorkerPlan], grace: int) -> bool:
+    """Tell whether an earlier injection, which knew what an image runs, has not raised the grace period."""
+    return any(plan.is_recorded for plan in plans) and _current_grace(pod) < grace
+
+
+def _current_grace(pod: Pod) -> int:
+    return pod.spec.grace if isinstance(pod.spec.grace, int) else DEFAULT_GRACE
 
 
 def _bring_shell(pod: Pod, policy: Policy, settings: Settings, worker: Container) -> Brought | None:
@@ -335,7 +344,7 @@ def _grace(
     pod: Pod, policy: Policy, settings: Settings, status: Status | None
 ) -> tuple[int, int, tuple[ProbeGrace, ...], list[Finding]]:
     """Raise the grace period, never lower it, and let probes keep the pod's first one, which is the second number."""
-    current = pod.spec.grace if isinstance(pod.spec.grace, int) else DEFAULT_GRACE
+    current = _current_grace(pod)
     wanted = settings.grace_period or policy.grace_period
     grace = max(current, wanted)
     at_first = status.grace_before(DEFAULT_GRACE) if status else None

@@ -116,11 +116,12 @@ class Subcommands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be said of whatever a program runs."""
+    """What is to be said of whatever a program runs, and whether it `ends` at TERM at all."""
 
     names: tuple[str, ...]
     caution: Annotated[str, msgspec.Meta(max_length=80)]
     source: str
+    ends: bool = True
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -70,7 +70,7 @@ def _may_not_signal(container: Container, launches: Iterable[Launch], surroundin
     capabilities = security.capabilities if security else None
     if not capabilities or (security and security.privileged):
         return False
-    dropped, added = _names(capabilities.drop), _names(capabilities.add)
+    dropped, added = _plain(capabilities.drop), _plain(capabilities.add)
     if added & {"KILL", "ALL"} or not dropped & {"KILL", "ALL"}:
         return False
     if any(launch.launcher.user for launch in launches):
@@ -82,7 +82,7 @@ def _may_not_signal(container: Container, launches: Iterable[Launch], surroundin
     return can_change and not non_root and user in (None, _ROOT)
 
 
-def _names(capabilities: Iterable[str] | None) -> set[str]:
+def _plain(capabilities: Iterable[str] | None) -> set[str]:
     return {name.upper().removeprefix("CAP_") for name in capabilities or ()}
 
 
@@ -96,12 +96,16 @@ def parent_settings(
     """
     looks = _looks(line, match, looks_below=looks_below)
     launchers = {basename(launch.words[0]) for launch in line.launches if launch.launcher.stays}
-    if match and match.launched:
-        launchers.add(basename(match.program.words[0]))
+    unknown = {basename(match.program.words[0])} if match and match.launched else set()
     children = match.children_at_work if match else 0
-    # What a name may not have, so that nothing of a manifest changes the meaning of the rest.
-    names = [name for name in sorted(launchers) if name.replace("-", "").replace(".", "").replace("_", "").isalnum()]
-    return [str(old_grace), looks, "|".join(names), signal, str(children), "loops" if line.loops else ""]
+    loops = match.program.in_loop if match else line.loops
+    return [str(old_grace), looks, _names(launchers), _names(unknown), signal, str(children), "loops" if loops else ""]
+
+
+def _names(launchers: set[str]) -> str:
+    """Write names one behind the other, but for those with anything by which a manifest could change the meaning."""
+    plain = [name for name in launchers if name.replace("-", "").replace(".", "").replace("_", "").isalnum()]
+    return "|".join(sorted(plain))
 
 
 def _looks(line: CommandLine, match: Match | None, *, looks_below: bool) -> str:
@@ -111,7 +115,7 @@ def _looks(line: CommandLine, match: Match | None, *, looks_below: bool) -> str:
         return "|".join([*dict.fromkeys(words), *(f"={title}" for title in framework.titles)])
     if match:
         return ""
-    if any(program.hidden for program in line.programs):
+    if line.hides:
         return _ANYBODY
     asked = looks_below and not line.in_background
     return _ANYBODY if asked and (line.in_shell or not who_may_heed_nothing(line.chain)) else ""

@@ -21,6 +21,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says_init: tuple[str, ...]
     runs_anywhere: tuple[str, ...]
     may_heed_nothing: tuple[str, ...]
+    catches_anyway: tuple[str, ...]
     opaque_runtime_classes: tuple[str, ...]
     says_worker: tuple[str, ...]
     says_assistant: tuple[str, ...]
@@ -37,6 +38,7 @@ _MUST_BE_FIRST = frozenset(TABLE.must_be_first)
 _SAYS_INIT = frozenset(TABLE.says_init)
 _ANYWHERE = frozenset(TABLE.runs_anywhere)
 _MAY_HEED_NOTHING = Names.of(TABLE.may_heed_nothing)
+_CATCHES_ANYWAY = Names.of(TABLE.catches_anyway)
 _OPAQUE = any_of(TABLE.opaque_runtime_classes)
 _SAYS_WORKER = frozenset(TABLE.says_worker)
 _SAYS_ASSISTANT = frozenset(TABLE.says_assistant)
@@ -63,6 +65,11 @@ def must_be_first(argv: Sequence[str]) -> bool:
 def who_may_heed_nothing(chain: Sequence[str]) -> str:
     """Return which of the programs that process 1 is, one after the other, heeds no signal unless it was written to."""
     return next((name for name in map(basename, chain) if name in _MAY_HEED_NOTHING), "")
+
+
+def catches_anyway(chain: Sequence[str]) -> bool:
+    """Tell whether one of the programs that process 1 is catches TERM, but may die of it all the same."""
+    return any(basename(name) in _CATCHES_ANYWAY for name in chain)
 
 
 def is_opaque(runtime_class: str) -> bool:

@@ -188,7 +188,12 @@ def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> boo
         return False
     if any(isinstance(image, Image) and image.serves for image in images.values()):
         return True
-    return any(_serves(container) or container.tty for container in pod.spec.containers)
+    return any(_serves(container) or _is_for_somebody(container) for container in pod.spec.containers)
+
+
+def _is_for_somebody(container: Container) -> bool:
+    """Tell whether a terminal is for somebody who types, as by `kubectl run -it`; charts give workers one, too."""
+    return bool(container.tty) and not says_worker(container.name, container.image or "")
 
 
 def _serves(container: Container) -> bool:

@@ -16,7 +16,7 @@ from webhook.core.annotations import (
     Settings,
     annotation_of,
 )
-from webhook.core.command_line import CommandLine
+from webhook.core.command_line import CommandLine, Launch
 from webhook.core.flags import Edit, plan_flags
 from webhook.core.frameworks import FRAMEWORKS, Framework, Match, find_framework, runtime_of
 from webhook.core.frameworks import Found as FoundFramework
@@ -24,7 +24,7 @@ from webhook.core.images import NO_IMAGES, Image, Images, Unavailable, image_arg
 from webhook.core.limits import cautions
 from webhook.core.parents import Surroundings, deaf_because, forbidden_because, parent_settings
 from webhook.core.pod import Container
-from webhook.core.processes import must_be_first, signal_to_process_1
+from webhook.core.processes import catches_anyway, must_be_first, signal_to_process_1
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker
@@ -35,6 +35,7 @@ from webhook.core.wrapping import SIGNALS, is_wrapped, loop, own_words, parent
 DEFAULT_SIGNAL = "TERM"
 NO_SIGNAL = "CONT"
 """The signal of a row whose worker no signal ends in grace, but which ends by itself after its message."""
+_PREPARES = "its entrypoint runs again for each message: leave it out if it prepares."
 OWN_LOOP_DELAY = 1
 """Seconds between runs of a shell string that loops by itself."""
 
@@ -121,6 +122,11 @@ class _Case(msgspec.Struct, frozen=True):
         return not self.line.programs or self.line.programs[-1].is_first
 
     @property
+    def loops(self) -> bool:
+        """Whether a loop of the shell string starts the worker again and again."""
+        return self.match.program.in_loop if self.match else self.line.loops
+
+    @property
     def hook(self) -> Sequence[str]:
         """The exec command of the pod's own preStop hook."""
         return own_words(self.container.hook_command)
@@ -192,7 +198,13 @@ def _may_raise(case: _Case, treatment: Treatment, needs: str) -> bool:
         return True
     if case.runs_to_completion:
         return case.framework is None or case.is_first
-    return not needs or not case.is_writable or must_be_first(case.argv)
+    runtime = runtime_of(case.line)
+    if runtime and not runtime.ends:
+        return False
+    if must_be_first(case.argv):
+        return True
+    # What an image's own command heeds is not known; what a shell in its arguments heeds is.
+    return not needs or not (case.is_writable or case.line.in_shell)
 
 
 def _writes_command(case: _Case, before: list[str] | None) -> bool:
@@ -291,6 +303,8 @@ def _mode(case: _Case) -> tuple[Mode, Finding]:
 
 def _unknown(case: _Case, treatment: Treatment, *, may_raise: bool) -> str:
     """Say what will happen to a worker of which nobody knows whether it heeds the signal."""
+    if treatment is Treatment.GIVEN_PARENT and catches_anyway(case.line.chain):
+        return "gets TERM; as Node.js it ends at once unless it listens for it"
     if treatment is Treatment.GIVEN_PARENT:
         return f"gets TERM if it heeds it, else it ends after {case.circumstances.old_grace} s, as before"
     if not may_raise:
@@ -307,7 +321,7 @@ def _can_loop(case: _Case) -> bool:
         return True
     words = match.program.words
     given = all(flag.given_in(words) for flag in match.framework.flags if flag.mode is Mode.LOOP)
-    return given and not case.line.loops and not case.line.in_background
+    return given and not case.loops and not case.line.in_background
 
 
 def _wanted_signal(case: _Case) -> str:
@@ -356,7 +370,7 @@ def _needs_parent(case: _Case, wanted: str) -> str:
             return f"process 1 is {quoted(line.first)}, not the worker"
         if match.framework.may_ignore:
             return "nothing tells whether it heeds the signal"
-    elif any(program.hidden for program in line.programs):
+    elif line.hides:
         return f"{quoted(line.first)} hides the worker"
     elif deaf := deaf_because(line, case.circumstances.surroundings):
         return deaf
@@ -397,7 +411,7 @@ def _delay(case: _Case) -> int:
     """
     if case.settings.loop_delay is not None:
         return case.settings.loop_delay
-    return OWN_LOOP_DELAY if case.line.loops else 0
+    return OWN_LOOP_DELAY if case.loops else 0
 
 
 def _action(case: _Case, mode: Mode, treatment: Treatment, wanted: str, said: str) -> str:
@@ -427,8 +441,17 @@ def _listen(case: _Case, signal: str) -> str:
 def _cautions(case: _Case, mode: Mode) -> list[Finding]:
     name, framework = case.container.name, case.framework
     findings = []
-    if mode is Mode.LOOP and case.line.loops:
+    if mode is Mode.LOOP and case.loops:
         findings.append(Finding(Reason.OWN_LOOP, name))
+    if mode is Mode.LOOP and any(launch.launcher.prepares for launch in case.line.launches):
+        findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, _PREPARES))
+    if (
+        framework
+        and mode is Mode.SIGNAL
+        and any(_turns_away(launch, framework.signal) for launch in case.line.launches)
+    ):
+        what = f"its launcher rewrites signals, and the worker wants {framework.signal}."
+        findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, what))
     if framework and mode is Mode.LOOP and framework.mode is Mode.SIGNAL:
         findings.append(Finding(Reason.NEVER_RETURNS, name))
     if framework and framework.caution and mode is framework.mode:
@@ -437,6 +460,11 @@ def _cautions(case: _Case, mode: Mode) -> list[Finding]:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, name, framework.note))
     findings += cautions(case.container, case.match, mode, case.circumstances.grace, runtime_of(case.line))
     return findings
+
+
+def _turns_away(launch: Launch, wanted: str) -> bool:
+    """Tell whether a launcher turns signals into others, and none into the one that is wanted."""
+    return launch.rewrites and not any(word.endswith(f":{SIGNALS[wanted]}") for word in launch.words)
 
 
 def check_asked_for(settings: Settings, workers: Iterable[Worker], plans: Iterable[WorkerPlan]) -> None:

@@ -25,8 +25,10 @@ has_words() {
   return 1
 }
 
-# True when process $1 looks like the worker; $2 says whether it is below the command.
+# True when process $1 looks like the worker; $2 says whether it is below the command. Sets gw_unsure where it may be a
+# launcher.
 is_worker() {
+  gw_unsure=
   gw_line=$(tr '\000' '\n' <"/proc/$1/cmdline")
   [ -n "$gw_line" ] || return 1
   gw_below=$2
@@ -40,6 +42,9 @@ is_worker() {
   # A launcher that is itself a script: `node /usr/bin/npx-cli.js`.
   gw_second=${2-} && gw_second=${gw_second##*/} && gw_second=${gw_second%.*js}
   [ -z "$gw_second" ] || ! is_among "${gw_second%-cli}" "$gw_launchers" || return 1
+  if is_among "${gw_first##*/}" "$gw_unknown" || is_among "${gw_second:--}" "$gw_unknown"; then
+    gw_unsure=1
+  fi
   gw_left="$gw_looks|"
   while [ -n "$gw_left" ]; do
     gw_look=${gw_left%%"|"*}
@@ -88,18 +93,30 @@ climb() {
 }
 
 # Sets gw_found to the topmost processes that look like the worker: below the command, or left to process 1 by a parent
-# that has ended, where process 1 is this shell. Hooks and probes are nobody's children.
+# that has ended, where process 1 is this shell. Hooks and probes are nobody's children. A launcher counts only where no
+# other one is there, as a command that takes up another one's in its own process does; and then for good.
 find_workers() {
   list_processes
-  gw_candidates=' '
+  gw_candidates=' ' gw_launching=' '
   for gw_pair in $gw_all; do
     climb "${gw_pair%:*}"
     case $gw_above in
       "$gw_child") is_worker "${gw_pair%:*}" below ;;
       "$$") is_worker "${gw_pair%:*}" '' ;;
       *) false ;;
-    esac && gw_candidates="$gw_candidates${gw_pair%:*} "
+    esac || continue
+    if [ -n "$gw_unsure" ]; then
+      gw_launching="$gw_launching${gw_pair%:*} "
+    else
+      gw_candidates="$gw_candidates${gw_pair%:*} "
+    fi
   done
+  for gw_candidate in $gw_launching; do
+    case $gw_signalled in
+      *" $gw_candidate "*) gw_candidates=' ' ;;
+    esac
+  done
+  [ "$gw_candidates" != ' ' ] || gw_candidates=$gw_launching
   gw_found=
   for gw_candidate in $gw_candidates; do
     climb "$gw_candidate"
@@ -140,8 +157,7 @@ drain_workers() {
     gw_turn=$((gw_turn + 1))
     if [ "$gw_signalled" != ' ' ]; then
       has_living || break
-    elif [ -n "$gw_loops" ] && [ -z "$gw_found" ]; then
-      # Between two runs.
+    elif [ -n "$gw_loops" ] && [ -z "$gw_found" ] && is_between_runs; then
       return
     else
       gw_turn=0
@@ -150,6 +166,19 @@ drain_workers() {
     nap
   done
   [ -n "$gw_loops" ] || see_off
+}
+
+# True when nothing is below the command but somebody who sleeps: not before a loop's first run, nor where the worker is
+# not known for what it is.
+is_between_runs() {
+  for gw_pair in $gw_all; do
+    gw_process=${gw_pair%:*}
+    climb "$gw_process"
+    [ "$gw_above" -eq "$gw_child" ] && [ "$gw_process" -ne "$gw_child" ] || continue
+    gw_name=sleep
+    read -r gw_name <"/proc/$gw_process/comm"
+    [ "$gw_name" = sleep ] || return
+  done
 }
 
 # Once to each process: the second TERM makes RQ, Celery and others drop the message at hand.

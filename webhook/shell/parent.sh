@@ -6,6 +6,7 @@
 #     =PATTERN for its whole title, or * for any process below that is neither a shell nor a launcher; empty: the worker
 #     is the command itself
 #   launchers that look like the worker, because its command line is a part of theirs, separated by |
+#   those of them that nobody knows: such a one is the worker itself where nobody below it looks so
 #   the number of the signal that the worker wants; empty: the one that comes
 #   how many children the worker has when it has a message in work; 0: that does not matter
 #   `loops` where a loop would start the worker anew
@@ -21,10 +22,11 @@ take() {
 take && gw_grace=$gw_taken
 take && gw_looks=$gw_taken
 take && gw_launchers=$gw_taken
+take && gw_unknown=$gw_taken
 take && gw_signal=$gw_taken
 take && gw_busy=$gw_taken
 gw_loops=$gw_rest
-gw_child='' gw_drainer=''
+gw_child='' gw_drainer='' gw_signalled=' '
 
 # Starts the command, and sets gw_child. A shell starts background processes with INT and QUIT ignored, and nothing but
 # bash can undo that; in the foreground it cannot react to signals. So the command is started in the foreground, by a
@@ -34,12 +36,13 @@ start() {
   exec 3<&0 4>&1 5>&2 8<>"$gw_folder/ended" 6<"$gw_folder/ended" 2>/dev/null
   (
     {
-      exec 2>&5 7>"$gw_folder/ended" 6<&- 8<&-
+      # What the shell says of a command that a signal has ended is nobody's log line.
+      exec 7>"$gw_folder/ended" 6<&- 8<&-
       handle_all
       (
         read -r gw_child gw_rest </proc/self/stat
         echo "$gw_child" >&7
-        become "$@" <&3 >&4 3<&- 4>&- 5>&- 7>&- 9>&-
+        become "$@" <&3 >&4 2>&5 3<&- 4>&- 5>&- 7>&- 9>&-
       )
       echo "$?" >&7
     } | {
