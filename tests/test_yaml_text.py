@@ -619,6 +619,12 @@ def test_removed_entries_leave_their_comments():
     assert edited(text, remove("/a"), remove("/b")) == "# 1\n# 2\n# 3\n# 4\n# 5\n# 6\nc: z\n"
 
 
+@pytest.mark.parametrize("empty", ["", " ", "  ", "   "])
+def test_the_empty_lines_that_a_block_scalar_begins_with_may_be_indented_less_than_its_text(empty):
+    text = f"a:\n  b: |\n{empty}\n   x\n  c: 1\n"
+    assert edited(text, add("/a/d", 2)) == f"{text}  d: 2\n"
+
+
 @pytest.mark.parametrize("header", ["|", ">", "|-", ">-", "|2-"])
 def test_a_key_behind_a_block_scalar_comes_before_the_blank_lines(header):
     text = f"a:\n  b: {header}\n    x\n\n\nc: 1\n"

@@ -175,7 +175,7 @@ is_between_runs() {
     gw_process=${gw_pair%:*}
     climb "$gw_process"
     [ "$gw_above" -eq "$gw_child" ] && [ "$gw_process" -ne "$gw_child" ] || continue
-    gw_name=sleep
+    gw_name='sleep'
     read -r gw_name <"/proc/$gw_process/comm"
     [ "$gw_name" = sleep ] || return
   done

@@ -87,6 +87,20 @@ class _Scanner(Scanner):
                 self.reader.forward()
             super().scan_to_next_token()
 
+    def scan_block_scalar_indentation(self) -> tuple[list[str], int, Any]:
+        """Read the empty lines that a block scalar begins with: they may be indented less than its text."""
+        breaks: list[str] = []
+        indentation = 0
+        end = self.reader.get_mark()
+        while self.reader.peek() in " \r\n\x85\u2028\u2029":
+            if self.reader.peek() == " ":
+                self.reader.forward()
+                indentation = max(indentation, self.reader.column)
+            else:
+                breaks.append(self.scan_line_break())
+                end = self.reader.get_mark()
+        return breaks, indentation, end
+
     def need_more_tokens(self) -> bool:
         """Tell whether to read on before the next token is known for sure."""
         if self.tokens and self._complete == self.tokens_taken:
