@@ -454,6 +454,7 @@ class Pod:
         grace: int = GRACE,
         looks: str = "",
         launchers: str = "",
+        unknown: str = "",
         wanted: str = "",
         busy: int = 0,
         loops: bool = False,
@@ -462,7 +463,7 @@ class Pod:
     ) -> Process:
         """Start a container with a parent before its command; `wanted` is the signal that the worker wants."""
         passed = str(SIGNALS[wanted]) if wanted else ""
-        settings = [str(grace), looks, launchers, passed, str(busy), "loops" if loops else ""]
+        settings = [str(grace), looks, launchers, unknown, passed, str(busy), "loops" if loops else ""]
         return self._start(wrapping.parent(self.shell, name, settings), argv, **options)
 
     def _start(

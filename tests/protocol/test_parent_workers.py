@@ -237,18 +237,45 @@ def test_a_worker_that_changes_its_title_is_known_by_it(pod: Pod, title: str) ->
     assert heard(pod) == ["heard TERM"]
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 @in_all_pods
-def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: Pod) -> None:
+def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: Pod, known: bool) -> None:
     told = "import os, signal, subprocess, sys; signal.signal(15, lambda *_: os.write(1, b'told'))"
     launch = pod.room / "launch.py"
     launch.write_text(f"{told}\nsys.exit(subprocess.call(sys.argv[1:]))\n")
     link = pod.room / "launch"
     link.symlink_to(pod.consumer()[0])
     argv = [str(link), "-I", "-S", str(launch), *pod.consumer(code=7)]
-    container = pod.start_parent(argv, looks=LOOKS, launchers="other|launch")
+    launcher = {"launchers" if known else "unknown": "other|launch"}
+    container = pod.start_parent(argv, looks=LOOKS, **launcher)
     pod.journal.until("ready")
     assert drained(pod, container) == 7
     assert (heard(pod), container.stdout) == (["heard TERM"], "")
+
+
+@in_all_pods
+def test_a_launcher_that_nobody_knows_is_the_worker_where_nobody_below_it_looks_so(pod: Pod) -> None:
+    link = pod.room / "takes-up"
+    link.symlink_to(pod.consumer()[0])
+    container = pod.start_parent([str(link), *pod.consumer(code=7)[1:]], looks=LOOKS, unknown="takes-up")
+    pod.journal.until("ready")
+    assert drained(pod, container) == 7
+    assert heard(pod) == ["heard TERM"]
+
+
+@in_all_pods
+def test_what_runs_before_a_loop_is_no_pause_between_its_runs(pod: Pod) -> None:
+    """It has the grace period that the pod came with."""
+    before = shlex.join(pod.worker("message.py", pod.journal.path, pod.folder(), 0))
+    pod.journal.hold()
+    container = shell_string(pod, f"{before}; while true; do WORKER; done", loops=True, grace=20)
+    pod.journal.until("begin")
+    pod.drain(container)
+    container.signal("TERM")
+    time.sleep(0.5)
+    pod.journal.release()
+    pod.journal.until("end")
+    container.wait(15)
 
 
 @in_all_pods

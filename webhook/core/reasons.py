@@ -173,7 +173,7 @@ class Reason(Enum):
     FLAGS_MISSING = (
         "flags-missing",
         Kind.WARNING,
-        "lacks flags that cannot be added for you, so the drain may fail; add",
+        "the command lacks flags, so the drain may fail; add",
     )
     MODE_DEFAULT = "mode-default", Kind.WARNING, "unknown:"
     GRACE_KEPT = (

@@ -38,7 +38,7 @@ is_worker() {
   set -- $gw_line
   unset IFS
   gw_first=${1%% *}
-  is_among "${gw_first##*/}" "sh|ash|dash|bash|ksh|mksh|zsh|busybox|$gw_launchers" && return 1
+  is_among "${gw_first##*/}" "sh|ash|dash|bash|ksh|mksh|yash|zsh|busybox|$gw_launchers" && return 1
   # A launcher that is itself a script: `node /usr/bin/npx-cli.js`.
   gw_second=${2-} && gw_second=${gw_second##*/} && gw_second=${gw_second%.*js}
   [ -z "$gw_second" ] || ! is_among "${gw_second%-cli}" "$gw_launchers" || return 1
