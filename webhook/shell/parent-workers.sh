@@ -177,7 +177,7 @@ is_between_runs() {
     [ "$gw_above" -eq "$gw_child" ] && [ "$gw_process" -ne "$gw_child" ] || continue
     gw_name='sleep'
     read -r gw_name <"/proc/$gw_process/comm"
-    [ "$gw_name" = sleep ] || return
+    [ "$gw_name" = sleep ] || return 1
   done
 }
 
