@@ -47,7 +47,8 @@ from webhook.core.shells import (
 )
 from webhook.core.sidecars import SidecarPlan, plan_sidecar
 from webhook.core.status import Status, read_status
-from webhook.core.workers import Circumstances, WorkerPlan, check_asked_for, plan_worker
+from webhook.core.worker_case import Circumstances
+from webhook.core.workers import WorkerPlan, check_asked_for, plan_worker
 from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 DEFAULT_GRACE = 30

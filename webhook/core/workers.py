@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from enum import Enum
 
 import msgspec
 
 from webhook.core.annotations import (
-    DEFAULT_SHELL,
     HEARD_SIGNALS,
     INJECTED_SHELL,
-    PASSED_SIGNALS,
     Mode,
     Settings,
     annotation_of,
 )
-from webhook.core.command_line import CommandLine, Launch
+from webhook.core.command_line import Launch
 from webhook.core.flags import Edit, plan_flags
-from webhook.core.frameworks import FRAMEWORKS, Framework, Match, find_framework, runtime_of
-from webhook.core.frameworks import Found as FoundFramework
-from webhook.core.images import NO_IMAGES, Image, Images, Unavailable, image_argv, image_signal
+from webhook.core.frameworks import runtime_of
+from webhook.core.images import Image, Unavailable, image_signal
 from webhook.core.limits import cautions
-from webhook.core.parents import Surroundings, deaf_because, forbidden_because, parent_settings
+from webhook.core.parents import deaf_because, forbidden_because, parent_settings
 from webhook.core.pod import Container
 from webhook.core.processes import catches_anyway, must_be_first, signal_to_process_1
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker
-from webhook.core.shell_less import shell_less_because
-from webhook.core.status import WorkerStatus
-from webhook.core.wrapping import SIGNALS, is_wrapped, loop, own_words, parent
+from webhook.core.worker_case import DEFAULT_SIGNAL, Circumstances, WorkerCase, examine
+from webhook.core.wrapping import SIGNALS, is_wrapped, loop, parent
 
-DEFAULT_SIGNAL = "TERM"
 NO_SIGNAL = "CONT"
 """The signal of a row whose worker no signal ends in grace, but which ends by itself after its message."""
-_PREPARES = "its entrypoint runs again for each message: leave it out if it prepares."
+_PREPARES = "its entrypoint runs before each message: leave it out if it migrates data."
 OWN_LOOP_DELAY = 1
 """Seconds between runs of a shell string that loops by itself."""
 
@@ -74,69 +69,6 @@ class WorkerPlan(msgspec.Struct, frozen=True):
     """Whether the grace period may be raised: not for what may heed nothing, and cannot be given a parent."""
 
 
-class Circumstances(msgspec.Struct, frozen=True):
-    """What bears on the workers of a pod.
-
-    Its restart policy; its grace period, in seconds, as it was and once raised; the shell; what is known of the images;
-    what an earlier injection has recorded; and what else decides whether a parent may stand before a command.
-    """
-
-    restart_policy: str
-    grace: int
-    old_grace: int
-    surroundings: Surroundings
-    shell: str = DEFAULT_SHELL
-    images: Images = NO_IMAGES
-    recorded: Mapping[str, WorkerStatus] = {}
-
-
-class _Case(msgspec.Struct, frozen=True):
-    """A worker container with all that was found out about it, before anything is decided."""
-
-    container: Container
-    settings: Settings
-    circumstances: Circumstances
-    argv: Sequence[str]
-    """What it runs, as far as that is known."""
-    is_whole: bool
-    """Whether all of that is known: where only the image says what `args` are for, it is not."""
-    is_writable: bool
-    """Whether the manifest says it, so that something may be put before it."""
-    line: CommandLine
-    match: Match | None
-    kubelet_signal: str
-    runs_to_completion: bool
-    shell_less: str
-    stands_in_args: bool
-    """Whether another webhook has put its own command in front of ours, and ours among the arguments."""
-
-    @property
-    def framework(self) -> Framework | None:
-        return self.match.framework if self.match else None
-
-    @property
-    def is_first(self) -> bool:
-        """Whether process 1 is the worker, or hands its signals on to it alone."""
-        if self.match:
-            return self.match.program.is_first and not self.match.launched
-        return not self.line.programs or self.line.programs[-1].is_first
-
-    @property
-    def loops(self) -> bool:
-        """Whether a loop of the shell string starts the worker again and again."""
-        return self.match.program.in_loop if self.match else self.line.loops
-
-    @property
-    def hook(self) -> Sequence[str]:
-        """The exec command of the pod's own preStop hook."""
-        return own_words(self.container.hook_command)
-
-    @property
-    def can_hook(self) -> bool:
-        """Whether a hook of ours can run."""
-        return not self.shell_less and not self.container.unchainable_hook
-
-
 def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances) -> WorkerPlan:
     """Decide how a worker runs.
 
@@ -144,7 +76,7 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
         Refused: what the pod asks for contradicts itself, or cannot be done.
 
     """
-    case = _examine(worker, settings, circumstances)
+    case = examine(worker, settings, circumstances)
     mode, why = _mode(case)
     wanted = _wanted_signal(case) if mode is Mode.SIGNAL else ""
     needs = "" if mode is Mode.LOOP else _needs_parent(case, wanted)
@@ -180,14 +112,14 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
         before,
         tuple(case.argv[: len(case.argv) - len(case.container.args or ())]) if _writes_command(case, before) else (),
         flags.edits,
-        image_signal(image) if isinstance(image, Image) else _recorded(case).image_signal,
+        image_signal(image) if isinstance(image, Image) else case.recorded.image_signal,
         case.shell_less,
         name in circumstances.recorded and not case.is_whole,
         may_raise,
     )
 
 
-def _may_raise(case: _Case, treatment: Treatment, needs: str) -> bool:
+def _may_raise(case: WorkerCase, treatment: Treatment, needs: str) -> bool:
     """Tell whether nobody would wait for the longer grace period in vain.
 
     A Job ends by itself, but for a worker in it that, behind a shell, would never hear of the end. That a worker heeds
@@ -207,77 +139,11 @@ def _may_raise(case: _Case, treatment: Treatment, needs: str) -> bool:
     return not needs or not (case.is_writable or case.line.in_shell)
 
 
-def _writes_command(case: _Case, before: list[str] | None) -> bool:
+def _writes_command(case: WorkerCase, before: list[str] | None) -> bool:
     return before is not None and not case.container.command
 
 
-def _recorded(case: _Case) -> WorkerStatus:
-    return case.circumstances.recorded.get(case.container.name, WorkerStatus(""))
-
-
-def _examine(worker: Worker, settings: Settings, circumstances: Circumstances) -> _Case:
-    container = worker.container
-    image = circumstances.images.get(container.name)
-    argv, is_whole = _argv(container, settings, image)
-    # The same argv as when the worker was found, unless the annotation says what stands before `args`.
-    found = worker.found if worker.found and (container.command or image) else find_framework(argv)
-    line, match = _as_recorded(found, container, circumstances) if not is_whole else found
-    declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
-    shell_less = ""
-    if circumstances.shell == DEFAULT_SHELL:
-        shell_less = image.shell_less if isinstance(image, Image) else ""
-        shell_less = shell_less or shell_less_because(container.image or "", container.name)
-    return _Case(
-        container=container,
-        settings=settings,
-        circumstances=circumstances,
-        argv=argv,
-        is_whole=is_whole,
-        is_writable=bool(container.command or settings.command) and is_whole,
-        line=line,
-        match=match,
-        kubelet_signal=declared or _image_signal(container, image, circumstances) or DEFAULT_SIGNAL,
-        runs_to_completion=(container.restart_policy or circumstances.restart_policy) != "Always",
-        shell_less=shell_less,
-        stands_in_args=is_wrapped(container.args or ()),
-    )
-
-
-def _argv(container: Container, settings: Settings, image: Image | Unavailable | None) -> tuple[Sequence[str], bool]:
-    """Return what the container runs, by the kubelet's rule, and whether all of it is known.
-
-    That is `command`, else what the image says, then `args`.
-    """
-    if is_wrapped(container.argv):
-        return own_words(container.argv), True
-    command: Sequence[str] | None = container.command or settings.command
-    if command:
-        return [*command, *(container.args or ())], True
-    if isinstance(image, Image):
-        argv = image_argv(image, container.args or ())
-        return argv, bool(argv)
-    return list(container.args or ()), False
-
-
-def _as_recorded(found: FoundFramework, container: Container, circumstances: Circumstances) -> FoundFramework:
-    """Return the framework that an image was known to run when the pod was injected into before."""
-    recorded = circumstances.recorded.get(container.name)
-    framework = FRAMEWORKS.get(recorded.framework) if recorded else None
-    if framework is None or found[1] is not None:
-        return found
-    line, _ = found
-    return line, Match.of_record(framework)
-
-
-def _image_signal(container: Container, image: Image | Unavailable | None, circumstances: Circumstances) -> str:
-    """Return the signal by which the container's image is stopped; empty where that is not known."""
-    if isinstance(image, Image):
-        return image_signal(image)
-    recorded = circumstances.recorded.get(container.name)
-    return recorded.image_signal if recorded and recorded.image_signal in PASSED_SIGNALS else ""
-
-
-def _mode(case: _Case) -> tuple[Mode, Finding]:
+def _mode(case: WorkerCase) -> tuple[Mode, Finding]:
     name = case.container.name
     settings = case.settings
     asked = Mode.SIGNAL if settings.mode is Mode.AUTO and settings.stop_signal else settings.mode
@@ -301,7 +167,7 @@ def _mode(case: _Case) -> tuple[Mode, Finding]:
     return framework.mode, Finding(Reason.MODE_KNOWN, name, f"{framework.mode.value}: {framework.why}")
 
 
-def _unknown(case: _Case, treatment: Treatment, *, may_raise: bool) -> str:
+def _unknown(case: WorkerCase, treatment: Treatment, *, may_raise: bool) -> str:
     """Say what will happen to a worker of which nobody knows whether it heeds the signal."""
     if treatment is Treatment.GIVEN_PARENT and catches_anyway(case.line.chain):
         return "gets TERM; as Node.js it ends at once unless it listens for it"
@@ -312,7 +178,7 @@ def _unknown(case: _Case, treatment: Treatment, *, may_raise: bool) -> str:
     return f"TERM must end it, or it holds its pod; {annotation_of('grace_period')} bounds that"
 
 
-def _can_loop(case: _Case) -> bool:
+def _can_loop(case: WorkerCase) -> bool:
     """Tell whether a run of a framework that is to be looped would end by itself after a message, and can be looped."""
     match = case.match
     if match is None or match.launched or not case.is_whole or match.program.hidden:
@@ -324,12 +190,12 @@ def _can_loop(case: _Case) -> bool:
     return given and not case.loops and not case.line.in_background
 
 
-def _wanted_signal(case: _Case) -> str:
+def _wanted_signal(case: WorkerCase) -> str:
     """Choose the signal that the worker is to get: the annotation's, else the framework's; empty: the kubelet's."""
     return case.settings.stop_signal or (case.framework.signal if case.framework else "")
 
 
-def _treatment(case: _Case, mode: Mode, needs: str) -> tuple[Treatment, Finding]:
+def _treatment(case: WorkerCase, mode: Mode, needs: str) -> tuple[Treatment, Finding]:
     name = case.container.name
     if mode is Mode.LOOP:
         _check_loop(case)
@@ -342,7 +208,7 @@ def _treatment(case: _Case, mode: Mode, needs: str) -> tuple[Treatment, Finding]
     return Treatment.GIVEN_PARENT, Finding(Reason.PARENT_ADDED, name, needs)
 
 
-def _check_loop(case: _Case) -> None:
+def _check_loop(case: WorkerCase) -> None:
     name = case.container.name
     if not case.argv or not case.is_whole:
         raise Refused(
@@ -362,7 +228,7 @@ def _check_loop(case: _Case) -> None:
         )
 
 
-def _needs_parent(case: _Case, wanted: str) -> str:
+def _needs_parent(case: WorkerCase, wanted: str) -> str:
     """Say why something has to stand between the kubelet and the worker; empty where nothing has."""
     line, match = case.line, case.match
     if match:
@@ -381,7 +247,7 @@ def _needs_parent(case: _Case, wanted: str) -> str:
     return ""
 
 
-def _no_parent_because(case: _Case) -> str:
+def _no_parent_because(case: WorkerCase) -> str:
     if case.runs_to_completion:
         return "it ends by itself"
     if not case.is_writable:
@@ -391,7 +257,7 @@ def _no_parent_because(case: _Case) -> str:
     return forbidden_because(case.container, case.argv, case.line.launches, case.circumstances.surroundings)
 
 
-def _before(case: _Case, treatment: Treatment, wanted: str) -> list[str] | None:
+def _before(case: WorkerCase, treatment: Treatment, wanted: str) -> list[str] | None:
     name, shell = case.container.name, case.circumstances.shell
     if treatment is Treatment.KEPT or case.stands_in_args:
         return None
@@ -403,7 +269,7 @@ def _before(case: _Case, treatment: Treatment, wanted: str) -> list[str] | None:
     return parent(shell, name, settings)
 
 
-def _delay(case: _Case) -> int:
+def _delay(case: WorkerCase) -> int:
     """Choose the seconds between runs: none, unless they are asked for, or the shell string has a loop of its own.
 
     Such a loop may have a kill file of its own. After a liveness restart it is still there, as nobody but us removes
@@ -414,7 +280,7 @@ def _delay(case: _Case) -> int:
     return OWN_LOOP_DELAY if case.loops else 0
 
 
-def _action(case: _Case, mode: Mode, treatment: Treatment, wanted: str, said: str) -> str:
+def _action(case: WorkerCase, mode: Mode, treatment: Treatment, wanted: str, said: str) -> str:
     """Choose what the hook does behind the kill file."""
     if case.circumstances.surroundings.shares_processes:
         return ""
@@ -433,12 +299,12 @@ def _action(case: _Case, mode: Mode, treatment: Treatment, wanted: str, said: st
     return _listen(case, case.kubelet_signal)
 
 
-def _listen(case: _Case, signal: str) -> str:
+def _listen(case: WorkerCase, signal: str) -> str:
     number = SIGNALS.get(signal)
     return f"listen {number} {case.circumstances.old_grace}" if number else ""
 
 
-def _cautions(case: _Case, mode: Mode) -> list[Finding]:
+def _cautions(case: WorkerCase, mode: Mode) -> list[Finding]:
     name, framework = case.container.name, case.framework
     findings = []
     if mode is Mode.LOOP and case.loops:
