@@ -9,7 +9,13 @@ import msgspec
 from webhook.core.command_line import CommandLine, Launch, basename
 from webhook.core.frameworks import Match
 from webhook.core.pod import Container, Pod
-from webhook.core.processes import is_opaque, must_be_first, speaks_of_process_1, who_may_heed_nothing
+from webhook.core.processes import (
+    is_opaque,
+    must_be_first,
+    signals_its_group,
+    speaks_of_process_1,
+    who_may_heed_nothing,
+)
 
 _ANYBODY = "*"
 _ROOT = 0
@@ -50,6 +56,8 @@ def forbidden_because(
     """Say as half a sentence why nothing may stand before a container's command; empty where something may."""
     if must_be_first(argv):
         return f"{basename(argv[0])} must be process 1"
+    if signals_its_group(argv):
+        return "it signals its own process group"
     if surroundings.is_opaque:
         return "its sandbox does not tell which signals a process heeds"
     if _may_not_signal(container, launches, surroundings):

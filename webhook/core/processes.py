@@ -49,6 +49,10 @@ _KILL = re.compile(
     r"(TERM|INT|QUIT|HUP|USR1|USR2|TSTP|WINCH|15|2|3|1|10|12|20|28)?\s*(?:--\s+)?1\b"
 )
 _NUMBERS = {"15": "TERM", "2": "INT", "3": "QUIT", "1": "HUP", "10": "USR1", "12": "USR2", "20": "TSTP", "28": "WINCH"}
+# `kill 0`, `kill -TERM 0`, `kill -- -$$`; not `kill -0 1`.
+_KILL_GROUP = re.compile(
+    r"\bkill\b(?:\s+-[A-Za-z0-9]+|\s+[A-Z]+[12]?)*\s+(?:--\s+)?[\"']?(?:0|-\$\$|-\$\{?BASHPID)(?![\w.])"
+)
 _PROCESS_1 = re.compile(r"/proc/1(?:/|\b)|\bkill\b[^;|&]*\s1\b|\bp(?:id|grep|kill|s)\b[^;|&]*\s(?:-[a-zA-Z]+\s*)?1\b")
 
 
@@ -99,6 +103,12 @@ def signal_to_process_1(command: Sequence[str]) -> str:
             name = found[1] or "TERM"
             return _NUMBERS.get(name, name)
     return ""
+
+
+def signals_its_group(argv: Sequence[str]) -> bool:
+    """Tell whether a shell string signals its own process group, which it leads, and survives, as process 1 alone."""
+    text = " ".join(argv)
+    return "kill" in text and _KILL_GROUP.search(text) is not None
 
 
 def speaks_of_process_1(command: Sequence[str]) -> bool:

@@ -129,7 +129,7 @@ def _may_raise(case: WorkerCase, treatment: Treatment, needs: str) -> bool:
     if treatment is not Treatment.KEPT or case.settings.mode is not Mode.AUTO:
         return True
     if case.runs_to_completion:
-        return case.framework is None or case.is_first
+        return case.is_first if case.framework else not case.loops
     runtime = runtime_of(case.line)
     if runtime and not runtime.ends:
         return False
@@ -170,7 +170,7 @@ def _mode(case: WorkerCase) -> tuple[Mode, Finding]:
 def _unknown(case: WorkerCase, treatment: Treatment, *, may_raise: bool) -> str:
     """Say what will happen to a worker of which nobody knows whether it heeds the signal."""
     if treatment is Treatment.GIVEN_PARENT and catches_anyway(case.line.chain):
-        return "gets TERM; as Node.js it ends at once unless it listens for it"
+        return "gets TERM, and ends at once unless it listens for it"
     if treatment is Treatment.GIVEN_PARENT:
         return f"gets TERM if it heeds it, else it ends after {case.circumstances.old_grace} s, as before"
     if not may_raise:
@@ -249,7 +249,7 @@ def _needs_parent(case: WorkerCase, wanted: str) -> str:
 
 def _no_parent_because(case: WorkerCase) -> str:
     if case.runs_to_completion:
-        return "it ends by itself"
+        return "it is to run to completion"
     if not case.is_writable:
         return "the manifest does not say its command"
     if case.shell_less:
