@@ -172,7 +172,7 @@ def _unknown(case: WorkerCase, treatment: Treatment, *, may_raise: bool) -> str:
     if treatment is Treatment.GIVEN_PARENT and catches_anyway(case.line.chain):
         return "gets TERM, and ends at once unless it listens for it"
     if treatment is Treatment.GIVEN_PARENT:
-        return f"gets TERM if it heeds it, else it ends after {case.circumstances.old_grace} s, as before"
+        return f"if it heeds TERM, it has the whole grace period; else {case.circumstances.old_grace} s, as before"
     if not may_raise:
         return "left as it was"
     return f"TERM must end it, or it holds its pod; {annotation_of('grace_period')} bounds that"
