@@ -115,7 +115,7 @@ class WatchedPod:
 
     def command(self) -> list[str]:
         """Return the worker's command, as it was patched."""
-        command: list[str] = self.seen["spec"]["containers"][0]["command"]
+        command: list[str] = self.seen["spec"]["containers"][0].get("command", [])
         return command
 
 

@@ -277,7 +277,7 @@ def _behind(launcher: Launcher, argv: Sequence[str], start: int) -> int | None:
     word = launcher.word
     positionals = launcher.positionals
     has_string = False
-    script = start
+    script = 0
     while position < len(argv):
         argument = argv[position]
         if launcher.module and argument == launcher.module:
@@ -300,7 +300,7 @@ def _behind(launcher: Launcher, argv: Sequence[str], start: int) -> int | None:
         elif not has_string:
             return position
         position += 1
-    if launcher.hides and launcher.word and not word:
+    if launcher.hides and script:
         # `npm start`: the word is itself the name of a script.
         return script
     return min(position, len(argv)) if has_string else None

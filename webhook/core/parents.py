@@ -106,8 +106,13 @@ def parent_settings(
     launchers = {basename(launch.words[0]) for launch in line.launches if launch.launcher.stays}
     unknown = {basename(match.program.words[0])} if match and match.launched else set()
     children = match.children_at_work if match else 0
-    loops = match.program.in_loop if match else line.loops
+    loops = is_looped(line, match)
     return [str(old_grace), looks, _names(launchers), _names(unknown), signal, str(children), "loops" if loops else ""]
+
+
+def is_looped(line: CommandLine, match: Match | None) -> bool:
+    """Tell whether a loop of the shell string starts the worker again and again."""
+    return match.program.in_loop if match else line.loops
 
 
 def _names(launchers: set[str]) -> str:

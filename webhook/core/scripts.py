@@ -57,7 +57,7 @@ BRING_SHELL = keep_from_expansion(_script("bring-shell"))
 @cache
 def parent(*, looks: bool) -> str:
     """Return the script of a parent; with `looks`, one that looks for the worker below the command."""
-    names = ("arguments", "environment", "handlers", "clock", "heeds", "hold")
+    names = ("arguments", "environment", "handlers", "clock", "deadline", "heeds", "hold")
     return keep_from_expansion(_script(*names, *(("parent-workers",) if looks else ()), "parent"))
 
 
@@ -85,6 +85,7 @@ def worker_hook(action: str, *, holds: bool, chained: bool) -> str:
         steps += ["hook-send"] if action == "send" else []
         steps += ["hook-stay"]
     elif holds:
+        names += ["deadline"]
         steps += ["hook-holder"]
     return _script(*names, *steps, *([] if stays else ["hook-end"]))
 

@@ -26,7 +26,7 @@ def is_windows(pod: Pod) -> bool:
 
 def _selects(spec: Spec) -> bool:
     selector = spec.node_selector or {}
-    return any(selector.get(label) == _WINDOWS for label in _OS_LABELS) or _BUILD_LABEL in selector
+    return _BUILD_LABEL in selector or any(selector.get(label) == _WINDOWS for label in _OS_LABELS)
 
 
 def _is_bound(spec: Spec) -> bool:

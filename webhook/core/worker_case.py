@@ -10,7 +10,7 @@ from webhook.core.annotations import DEFAULT_SHELL, PASSED_SIGNALS, Settings
 from webhook.core.command_line import CommandLine
 from webhook.core.frameworks import FRAMEWORKS, Found, Framework, Match, find_framework
 from webhook.core.images import NO_IMAGES, Image, Images, Unavailable, image_argv, image_signal
-from webhook.core.parents import Surroundings
+from webhook.core.parents import Surroundings, is_looped
 from webhook.core.pod import Container
 from webhook.core.roles import Worker
 from webhook.core.shell_less import shell_less_because
@@ -71,7 +71,7 @@ class WorkerCase(msgspec.Struct, frozen=True):
     @property
     def loops(self) -> bool:
         """Whether a loop of the shell string starts the worker again and again."""
-        return self.match.program.in_loop if self.match else self.line.loops
+        return is_looped(self.line, self.match)
 
     @property
     def hook(self) -> Sequence[str]:

@@ -6,11 +6,6 @@ holds_back() {
   [ "$gw_others" -gt 0 ] && count_children && [ "$gw_children" = "$gw_me" ] && awaits_children
 }
 
-is_late() {
-  look_at_clock
-  [ "$gw_now" -gt "$gw_until" ]
-}
-
 awaits_children() {
   gw_stat='' gw_where=''
   read -r gw_stat </proc/1/stat

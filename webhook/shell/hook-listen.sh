@@ -1,3 +1,5 @@
+# SETTINGS   the number of the signal, and the grace period that the pod came with
+#
 # Waits until process 1 heeds the signal: before that it would be lost. Whoever heeds others, but not this one, has started,
 # and may be meant to be stopped by another one; and nobody takes more than ten minutes to start.
 gw_turn=0

@@ -136,12 +136,6 @@ forward() {
   done
 } 9>&- 2>/dev/null
 
-# True when the grace period that the pod came with is over.
-is_late() {
-  look_at_clock
-  [ "$gw_now" -gt "$gw_until" ]
-}
-
 # Leaves: the kernel ends whatever is left of the container. Where the command has ended by itself, its own code counts.
 leave() {
   if lives "$gw_child"; then
