@@ -153,6 +153,13 @@ def first_end(*pidfds: int, within: float = LONG) -> int:
     return time.monotonic_ns()
 
 
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """Go through all processes: numbers, and their states, parents, groups and sessions."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield int(stat.parent.name), stat.read_text().rpartition(")")[2].split()[:4]
+
+
 @dataclass
 class Process:
     """A process that was started, or the init of the namespace that was started with it.
@@ -168,6 +175,7 @@ class Process:
     ended: int = 0
 
     def __post_init__(self) -> None:
+        self.sessions = {self.popen.pid}
         self.leader = os.pidfd_open(self.popen.pid)
         self.pidfd = self.leader
         if self.pid != self.popen.pid:
@@ -222,13 +230,16 @@ class Process:
         return texts[0], texts[1]
 
     def members(self) -> Iterator[tuple[int, list[str]]]:
-        """Go through what runs of the started process's session: numbers and command lines."""
-        for stat in Path("/proc").glob("[0-9]*/stat"):
+        """Go through what runs of the started process's session, and of those below it: numbers and command lines."""
+        running = {pid: fields for pid, fields in _processes() if fields[0] != "Z"}
+        found = 0
+        while found != len(self.sessions):
+            found = len(self.sessions)
+            below = [pid for pid, (_, _, _, session) in running.items() if int(session) in self.sessions]
+            self.sessions.update(int(session) for _, parent, _, session in running.values() if int(parent) in below)
+        for pid in below:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
-                if int(session) == self.popen.pid and state != "Z":
-                    line = stat.with_name("cmdline").read_text(errors="replace")
-                    yield int(stat.parent.name), line.split("\0")[:-1]
+                yield pid, Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")[:-1]
 
     def find(self, text: str) -> int | None:
         """Return the process that has a text in its command line and is none of ours."""
@@ -277,10 +288,14 @@ class Process:
         return until("a child", lambda: children(self.pid))[0]
 
     def remove(self) -> None:
-        """End the process and what is left of its group."""
+        """End the process and what is left of its group, and of the sessions below it."""
         if self.popen.returncode is not None:
             return
+        below = [pid for pid, _ in self.members()]
         self.signal("KILL")
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for kill in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError):
                 kill(self.popen.pid, signal.SIGKILL)

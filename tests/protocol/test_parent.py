@@ -10,7 +10,21 @@ from collections.abc import Callable
 import pytest
 
 from .measurements import Measure
-from .pods import PYTHON, Pod, Process, Setting, first_end, in_all_pods, need, now, number, signal_sets, stays, until
+from .pods import (
+    PYTHON,
+    Pod,
+    Process,
+    Setting,
+    first_end,
+    hears,
+    in_all_pods,
+    need,
+    now,
+    number,
+    signal_sets,
+    stays,
+    until,
+)
 
 HEEDING = ("handler", "sigwait", "blocked")
 NOT_HEEDING = ("deaf", "ignored")
@@ -121,6 +135,19 @@ def test_the_kill_file_alone_does_not_end_the_command(pod: Pod) -> None:
     stays("the command at work", lambda: container.running and not heard(pod))
     container.signal("TERM")
     assert container.wait() == 0
+
+
+@WAYS
+@in_all_pods
+def test_a_signal_that_comes_before_the_command_is_there_reaches_it(pod: Pod, way: Callable[[Pod], None]) -> None:
+    if pod.name == "mksh":
+        pytest.skip("it has handlers of its own from the start; no image has it as /bin/sh")
+    way(pod)
+    container = pod.start_parent(pod.consumer(code=7))
+    until("process 1 heeds TERM", lambda: hears(container.pid, "TERM"), poll=0.001)
+    container.signal("TERM")
+    assert container.wait() == 7
+    assert heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("late", [0, 0.7])

@@ -175,13 +175,22 @@ def test_the_working_directory_is_the_containers(pod: Pod, start: Start) -> None
     assert wrapped.split("->")[1] == bare.split("->")[1]
 
 
-@BY_START
 @in_all_pods
-def test_the_worker_is_in_the_containers_process_group(pod: Pod, start: Start) -> None:
+def test_a_run_is_in_the_containers_process_group(pod: Pod) -> None:
     pod.journal.hold()
-    container = start(pod, pod.message())
+    container = pod.start_loop(pod.message())
     pod.journal.until("begin")
     assert os.getpgid(container.worker("message.py")) == os.getpgid(container.pid)
+
+
+@pytest.mark.skipif(not shutil.which("setsid"), reason="setsid is not installed")
+@in_all_pods
+def test_a_command_below_a_parent_leads_its_process_group_and_session_as_process_1_does(pod: Pod) -> None:
+    pod.journal.hold()
+    container = pod.start_parent(pod.message())
+    pod.journal.until("begin")
+    worker = container.worker("message.py")
+    assert (os.getpgid(worker), os.getsid(worker)) == (worker, worker)
 
 
 @in_all_pods

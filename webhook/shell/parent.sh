@@ -53,18 +53,24 @@ start() {
     :
   )
   exec 2>&5 3<&- 4>&- 5>&- 8<&-
-  read -r gw_child <&6
+  until read -r gw_child <&6 || [ -z "$gw_interrupted" ]; do
+    gw_early=$gw_interrupted gw_interrupted=
+  done
 }
 
 # Reads what the shell above the command says of its end, or what somebody says who wants to leave.
 start_reader() {
   (
     handle_all
-    gw_code=
+    gw_code='' gw_survived=
     while [ -z "$gw_code" ]; do
       gw_interrupted=
       read -r gw_code <&6 || [ -n "$gw_interrupted" ] || gw_code=137
+      case $gw_code in
+        -*) gw_survived=$gw_code gw_code='' ;;
+      esac
     done
+    [ -z "$gw_survived" ] || await_orphans "$gw_survived"
     exit "$gw_code"
   ) 9>&- &
   gw_awaited=$!
@@ -77,6 +83,20 @@ start_in_background() {
   gw_child=$! gw_awaited=$!
   exec 3<&-
 }
+
+has_tries() {
+  gw_tries=$((gw_tries - 1))
+  [ "$gw_tries" -ge 0 ]
+}
+
+# Waits until the command is itself, and no copy of this shell any more, which has its handlers for a moment.
+await_program() {
+  gw_tries=10 gw_own=''
+  read -r gw_own <"/proc/$$/comm"
+  while gw_name='' && read -r gw_name <"/proc/$gw_child/comm" && [ "$gw_name" = "$gw_own" ] && has_tries; do
+    nap
+  done
+} 2>/dev/null
 
 # Waits until the command has ended, or somebody wants to leave, and exits as the command did.
 await_end() {
@@ -111,14 +131,15 @@ receive() {
   esac
 }
 
-# Sets gw_state and gw_parent of process $1.
+# Sets gw_state, gw_parent and gw_session of process $1, and gw_end to how it ended, where it is a zombie: field 52.
 look_at() {
-  gw_state='' gw_parent=0 gw_stat=''
+  gw_state='' gw_parent=0 gw_session=0 gw_end=0 gw_stat=''
   read -r gw_stat <"/proc/$1/stat" || return
   # The name before the parenthesis may have spaces; behind it stand fields.
   gw_stat=${gw_stat##*) }
-  gw_state=${gw_stat%% *} gw_stat=${gw_stat#* }
-  gw_parent=${gw_stat%% *}
+  gw_state=${gw_stat%% *} gw_end=${gw_stat##* } gw_stat=${gw_stat#* }
+  gw_parent=${gw_stat%% *} gw_stat=${gw_stat#* * }
+  gw_session=${gw_stat%% *}
 } 2>/dev/null
 
 lives() {
@@ -145,15 +166,19 @@ leave() {
   exit
 }
 
-# The pod is deleted. Whoever heeds nothing has the grace period that the pod came with, counted from the deletion, which
-# the hook has written down.
-drain() {
-  handle_all
-  set -f
+# The grace period that the pod came with counts from the deletion, which the hook has written down.
+set_deadline() {
   look_at_clock
   gw_until=$gw_now
   read -r gw_until <"$gw_folder/kill_me"
   gw_until=$((${gw_until:-$gw_now} + 10 * gw_grace))
+} 2>/dev/null
+
+# The pod is deleted. Whoever heeds nothing has the grace period that the pod came with.
+drain() {
+  handle_all
+  set -f
+  set_deadline
   set -- "${gw_signal:-$1}"
   if [ -n "$gw_looks" ]; then
     drain_workers "$1"
@@ -163,14 +188,77 @@ drain() {
     ! is_late || leave
     nap
   done
-  kill "-$1" "$gw_child"
+  signal_command "$1"
 } 9>&- 2>/dev/null
 
+# Some scripts hand the signal on to their process group, die of it themselves, which process 1 would not, and would wait
+# then for the others. How a process has ended can be told only before its parent has taken notice: that one is stopped
+# meanwhile. `exit 143` looks alike afterwards.
+signal_command() {
+  lives "$gw_child" || return
+  gw_above=$gw_parent gw_tries=100
+  if [ "$gw_above" -eq "$$" ] || [ "$gw_above" -le 1 ]; then
+    kill "-$1" "$gw_child"
+    return
+  fi
+  kill -STOP "$gw_above"
+  # At once, as a rule.
+  while look_at "$gw_above" && [ "$gw_state" != T ] && has_tries; do :; done
+  kill "-$1" "$gw_child"
+  gw_tries=10
+  while lives "$gw_child" && has_tries; do
+    nap
+  done
+  case "$gw_state $gw_end" in
+    'Z 1' | 'Z 2' | 'Z 3' | 'Z 1'[0245]) echo "-$gw_end" >"$gw_folder/ended" ;;
+  esac
+  kill -CONT "$gw_above"
+}
+
+# The command has ended by signal $1, which it would have survived as process 1. Whom it has left and who heeds the signal
+# may end as long as the pod would have had. Each gets it once from here: npm and others end so without a word to them.
+await_orphans() {
+  set_deadline
+  gw_signalled=' ' gw_waits=1
+  while [ -n "$gw_waits" ] && ! is_late; do
+    gw_waits=
+    for gw_process in /proc/[0-9]*; do
+      gw_process=${gw_process#/proc/}
+      ! is_orphan "$gw_process" || signal_orphan "$1"
+    done
+    [ -z "$gw_waits" ] || nap
+  done
+} 2>/dev/null
+
+is_orphan() {
+  lives "$1" && [ "$gw_session" -eq "$gw_child" ] && { [ "$gw_parent" -eq "$$" ] || [ "$gw_parent" -eq 1 ]; }
+}
+
+signal_orphan() {
+  case $gw_signalled in
+    *" $gw_process "*) ;;
+    *)
+      heeds "$gw_process" "${1#-}" || return
+      kill "$1" "$gw_process"
+      gw_signalled="$gw_signalled$gw_process "
+      ;;
+  esac
+  gw_waits=1
+}
+
+# First of all: what process 1 has no handler for is lost. Before the command is there, signals are remembered.
+gw_early='' gw_interrupted=
+handle_all
 [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")
 # The volume outlives the container: after a liveness restart the files of the drain before are still there.
 rm -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat" "$gw_folder/ended"
 hold
 trap 'true >"$gw_folder/kill_sidecar"' EXIT
+# In a session of its own, as process 1 has: a script may signal the process group that it leads. A terminal is left only to
+# the session that it came with.
+if [ ! -t 0 ] && gw_setsid=$(command -v setsid); then
+  set -- "$gw_setsid" "$@"
+fi
 if mkfifo -m 600 "$gw_folder/ended" 2>/dev/null; then
   start "$@"
   start_reader
@@ -181,4 +269,9 @@ for gw_number in $gw_signals; do
   # shellcheck disable=SC2064 # As it is now.
   trap "receive $gw_number" "$gw_number"
 done
+gw_early=${gw_interrupted:-$gw_early}
+if [ -n "$gw_early" ]; then
+  await_program
+  receive "$gw_early"
+fi
 await_end
