@@ -94,6 +94,8 @@ class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signal: str
     source: str
     why: str
+    second_is_fatal: bool = False
+    """Whether a second signal breaks work off."""
     awaits_child: bool = False
     permanent_children: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()

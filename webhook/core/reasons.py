@@ -184,7 +184,7 @@ class Reason(Enum):
     LOOP_IMPOSSIBLE = (
         "loop-impossible",
         Kind.WARNING,
-        "signalled, not looped: write its whole command as a list, without a shell",
+        "not looped: write its whole command as a list, without a shell",
     )
     OWN_LIMIT = "own-limit", Kind.WARNING, "its own limit cuts messages off after"
     PROBE_OF_PROCESS_1 = (

@@ -21,7 +21,13 @@ from webhook.core.images import Image, Unavailable, image_signal
 from webhook.core.limits import cautions
 from webhook.core.parents import deaf_because, forbidden_because, parent_settings
 from webhook.core.pod import Container
-from webhook.core.processes import catches_anyway, must_be_first, signal_to_process_1
+from webhook.core.processes import (
+    catches_anyway,
+    must_be_first,
+    signal_to_process_1,
+    signals_by_name,
+    signals_its_group,
+)
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker
@@ -187,7 +193,9 @@ def _can_loop(case: WorkerCase) -> bool:
         return True
     words = match.program.words
     given = all(flag.given_in(words) for flag in match.framework.flags if flag.mode is Mode.LOOP)
-    return given and not case.loops and not case.line.in_background
+    # A shell in a loop is no process 1 that would survive such a signal.
+    is_hit = signals_its_group(case.argv) or signals_by_name(case.hook)
+    return given and not case.loops and not case.line.in_background and not is_hit
 
 
 def _wanted_signal(case: WorkerCase) -> str:
@@ -254,6 +262,8 @@ def _no_parent_because(case: WorkerCase) -> str:
         return "the manifest does not say its command"
     if case.shell_less:
         return case.shell_less
+    if signals_by_name(case.hook):
+        return "its own hook signals processes by their names"
     return forbidden_because(case.container, case.argv, case.line.launches, case.circumstances.surroundings)
 
 
@@ -291,7 +301,9 @@ def _action(case: WorkerCase, mode: Mode, treatment: Treatment, wanted: str, sai
         return "stay"
     children = case.match.children_at_work if case.match else 0
     known = bool(framework or case.settings.stop_signal)
-    if case.is_first and known and (children or wanted not in ("", case.kubelet_signal)):
+    # A kubelet that is restarted in the drain sends the signal a second time; our hook does not.
+    once = bool(children or (framework and framework.second_is_fatal))
+    if case.is_first and known and (once or wanted not in ("", case.kubelet_signal)):
         return "stay" if said == wanted else f"send {SIGNALS[wanted]} {children}"
     if case.line.in_shell and not case.is_first:
         # No signal would ever be heeded.
