@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Set
 
 import msgspec
 from msgspec import UnsetType
+from msgspec.structs import replace
 
 from webhook.core.annotations import (
     ANNOTATIONS,
@@ -231,6 +232,8 @@ def _protect(
     check_asked_for(settings, workers, plans)
     if not all(plan.may_raise for plan in plans) or _was_kept(pod, plans, grace):
         grace, probes, findings = old_grace, (), [Finding(Reason.GRACE_KEPT)]
+        circumstances = replace(circumstances, grace=grace, keeps_grace=True)
+        plans = tuple(plan_worker(worker, settings, circumstances) for worker in workers)
     hooks: dict[str, list[str]] = {}
     brought = _bring_shell(pod, policy, settings, workers[0].container)
     sidecars = _plan_sidecars(pod, settings, circumstances, plans, hooks, shell if brought else DEFAULT_SHELL)

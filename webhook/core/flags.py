@@ -39,8 +39,11 @@ class FlagPlan(msgspec.Struct, frozen=True):
         return FlagPlan((), tuple(finding for finding in said if finding.reason.kind is not Kind.CHANGE))
 
 
-def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int, container: str) -> FlagPlan:
-    """Add the flags that the mode needs behind the worker's last known word, so that no `--` swallows them."""
+def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int | None, container: str) -> FlagPlan:
+    """Add the flags that the mode needs behind the worker's last known word, so that no `--` swallows them.
+
+    `grace` is None where the pod's own grace period stays: the worker's own time limit goes with that, and stays, too.
+    """
     if match is None:
         return FlagPlan()
     program = match.program
@@ -72,7 +75,9 @@ def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int,
     return FlagPlan(tuple(sorted(edits, key=lambda edit: -edit.place)), tuple(findings))
 
 
-def _added(flag: Flag, grace: int) -> list[str]:
+def _added(flag: Flag, grace: int | None) -> list[str]:
+    if grace is None:
+        return [] if any("{" in word for word in flag.add) else list(flag.add)
     room = max(grace - EXIT_MARGIN, 1)
     return [word.format(grace_seconds=room, grace_milliseconds=room * 1000) for word in flag.add]
 

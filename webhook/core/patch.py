@@ -278,7 +278,8 @@ def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan) -> None:
         name = container.name
         if name in plan.mounted:
             at, named = f"/spec/containers/{index}/volumeMounts", f"/spec/containers/{name}/volumeMounts"
-            patch.append(at, named, container.mounts, [mount.path for mount in container.mounts or ()], mounts)
+            there = [mount.path for mount in container.mounts or () if mount.is_ours]
+            patch.append(at, named, container.mounts, there, mounts)
 
 
 def _make_room(patch: PodPatch, spec: Spec) -> None:

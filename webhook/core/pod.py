@@ -81,7 +81,7 @@ class VolumeMount(msgspec.Struct, omit_defaults=True):
     @property
     def is_shared(self) -> bool:
         """Whether it appears where the shared volume does."""
-        return self.path == MOUNT_PATH
+        return self.is_ours and self.path == MOUNT_PATH
 
     @property
     def is_ours(self) -> bool:

@@ -14,6 +14,12 @@ _SPELLED_OUT: dict[str, str] = {}
 _EXPANDED = re.compile(r"\$(?=[$(])")
 
 
+class Script(str):
+    """A script that many pods carry, as a type of its own: who writes pods need write it but once."""
+
+    __slots__ = ()
+
+
 def keep_from_expansion(text: str) -> str:
     """Write `$` so that the kubelet's expansion of `$(NAME)` and `$$` in `command` and `args` gives the text back.
 
@@ -29,12 +35,12 @@ def _part(name: str) -> str:
     return _INDENT.sub("", _COMMENT.sub("", text))
 
 
-def _script(*parts: str) -> str:
+def _script(*parts: str) -> Script:
     """Put parts together, with short names for their variables: a third of a hook is names."""
     text = "".join(map(_part, parts))
     names = sorted(set(_NAME.findall(text)), key=lambda name: (-text.count(name) * len(name), name))
     short = {name: f"gw_{_letters(place)}" for place, name in enumerate(names)}
-    script = _NAME.sub(lambda found: short[found[0]], text)
+    script = Script(_NAME.sub(lambda found: short[found[0]], text))
     _SPELLED_OUT[script] = text
     return script
 
@@ -50,19 +56,19 @@ def _letters(place: int) -> str:
 
 # The kubelet expands commands (ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go), but no hooks
 # (handlerRunner.Run in pkg/kubelet/lifecycle/handlers.go).
-LOOP = keep_from_expansion(_script("arguments", "environment", "hold", "loop"))
-BRING_SHELL = keep_from_expansion(_script("bring-shell"))
+LOOP = Script(keep_from_expansion(_script("arguments", "environment", "hold", "loop")))
+BRING_SHELL = Script(keep_from_expansion(_script("bring-shell")))
 
 
 @cache
-def parent(*, looks: bool) -> str:
+def parent(*, looks: bool) -> Script:
     """Return the script of a parent; with `looks`, one that looks for the worker below the command."""
     names = ("arguments", "environment", "handlers", "clock", "deadline", "heeds", "hold")
-    return keep_from_expansion(_script(*names, *(("parent-workers",) if looks else ()), "parent"))
+    return Script(keep_from_expansion(_script(*names, *(("parent-workers",) if looks else ()), "parent")))
 
 
 @cache
-def worker_hook(action: str, *, holds: bool, chained: bool) -> str:
+def worker_hook(action: str, *, holds: bool, chained: bool) -> Script:
     """Return the preStop script of a worker.
 
     `action` is "listen", "send", "stay", or empty; with `holds`, sidecars are told when the container ends; `chained`
@@ -91,6 +97,6 @@ def worker_hook(action: str, *, holds: bool, chained: bool) -> str:
 
 
 @cache
-def sidecar_hook(*, chained: bool) -> str:
+def sidecar_hook(*, chained: bool) -> Script:
     """Return the preStop script of a sidecar; `chained` tells that another hook is to run."""
     return _script("arguments", *(["environment"] if chained else []), "handlers", "clock", "sidecar-prestop")

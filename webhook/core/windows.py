@@ -25,7 +25,9 @@ def is_windows(pod: Pod) -> bool:
 
 
 def _selects(spec: Spec) -> bool:
-    selector = spec.node_selector or {}
+    selector = spec.node_selector
+    if not selector:
+        return False
     return _BUILD_LABEL in selector or any(selector.get(label) == _WINDOWS for label in _OS_LABELS)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.core.annotations import DEFAULT_SHELL, PASSED_SIGNALS, Settings
 from webhook.core.command_line import CommandLine
-from webhook.core.frameworks import FRAMEWORKS, Found, Framework, Match, find_framework
+from webhook.core.frameworks import FRAMEWORKS, Found, Framework, Match, Runtime, find_framework, runtime_of
 from webhook.core.images import NO_IMAGES, Image, Images, Unavailable, image_argv, image_signal
 from webhook.core.parents import Surroundings, is_looped
 from webhook.core.pod import Container
@@ -23,7 +23,7 @@ DEFAULT_SIGNAL = "TERM"
 class Circumstances(msgspec.Struct, frozen=True):
     """What bears on the workers of a pod.
 
-    Its restart policy; its grace period, in seconds, as it was and once raised; the shell; what is known of the images;
+    Its restart policy; its grace period, in seconds, as it was and once raised, if it may be; the shell; what is known of the images;
     what an earlier injection has recorded; and what else decides whether a parent may stand before a command.
     """
 
@@ -31,6 +31,7 @@ class Circumstances(msgspec.Struct, frozen=True):
     grace: int
     old_grace: int
     surroundings: Surroundings
+    keeps_grace: bool = False
     shell: str = DEFAULT_SHELL
     images: Images = NO_IMAGES
     recorded: Mapping[str, WorkerStatus] = {}
@@ -50,6 +51,7 @@ class WorkerCase(msgspec.Struct, frozen=True):
     """Whether the manifest says it, so that something may be put before it."""
     line: CommandLine
     match: Match | None
+    runtime: Runtime | None
     kubelet_signal: str
     runs_to_completion: bool
     shell_less: str
@@ -111,6 +113,7 @@ def examine(worker: Worker, settings: Settings, circumstances: Circumstances) ->
         is_writable=bool(container.command or settings.command) and is_whole,
         line=line,
         match=match,
+        runtime=runtime_of(line),
         kubelet_signal=declared or _image_signal(container, image, circumstances) or DEFAULT_SIGNAL,
         runs_to_completion=(container.restart_policy or circumstances.restart_policy) != "Always",
         shell_less=shell_less,

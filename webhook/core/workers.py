@@ -16,7 +16,6 @@ from webhook.core.annotations import (
 )
 from webhook.core.command_line import Launch
 from webhook.core.flags import Edit, plan_flags
-from webhook.core.frameworks import runtime_of
 from webhook.core.images import Image, Unavailable, image_signal
 from webhook.core.limits import cautions
 from webhook.core.parents import deaf_because, forbidden_because, parent_settings
@@ -90,7 +89,8 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     may_raise = _may_raise(case, treatment, needs)
     if why.reason is Reason.MODE_DEFAULT:
         why = Finding(Reason.MODE_DEFAULT, case.container.name, _unknown(case, treatment, may_raise=may_raise))
-    flags = plan_flags(case.argv, case.match, mode, circumstances.grace, case.container.name)
+    grace = None if circumstances.keeps_grace else circumstances.grace
+    flags = plan_flags(case.argv, case.match, mode, grace, case.container.name)
     before = _before(case, treatment, wanted)
     if (before is None and not case.is_writable) or case.stands_in_args or (case.match and case.match.launched):
         flags = flags.only_told()
@@ -136,8 +136,7 @@ def _may_raise(case: WorkerCase, treatment: Treatment, needs: str) -> bool:
         return True
     if case.runs_to_completion:
         return case.is_first if case.framework else not case.loops
-    runtime = runtime_of(case.line)
-    if runtime and not runtime.ends:
+    if case.runtime and not case.runtime.ends:
         return False
     if must_be_first(case.argv):
         return True
@@ -336,7 +335,7 @@ def _cautions(case: WorkerCase, mode: Mode) -> list[Finding]:
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, framework.caution))
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, name, framework.note))
-    findings += cautions(case.container, case.match, mode, case.circumstances.grace, runtime_of(case.line))
+    findings += cautions(case.container, case.match, mode, case.circumstances.grace, case.runtime)
     return findings
 
 

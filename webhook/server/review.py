@@ -12,6 +12,7 @@ from webhook.core.images import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
 from webhook.core.pod import NOTHING, JsonObject, Pod
 from webhook.core.reasons import Finding, Kind, Reason
+from webhook.server.patch_encoding import encode_patch
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
@@ -165,13 +166,13 @@ def _verdict(injection: Injection) -> Verdict:
     }
     if injection.refusal:
         response["status"] = {"code": REFUSAL_CODE, "reason": "Invalid", "message": injection.refusal}
-    if injection.patch:
-        response["patchType"] = "JSONPatch"
-        response["patch"] = msgspec.json.encode(injection.patch)  # bytes are written as base64
     warnings = injection.warnings
     if warnings:
         response["warnings"] = warnings
-    return Verdict(decision.outcome, decision.reason, b",%b}" % msgspec.json.encode(response)[1:], decision.ask)
+    parts = [b",", msgspec.json.encode(response)[1:-1]]
+    if injection.patch:
+        parts += [b',"patchType":"JSONPatch","patch":"', *encode_patch(injection.patch), b'"']
+    return Verdict(decision.outcome, decision.reason, b"".join([*parts, b"}}"]), decision.ask)
 
 
 _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSION.encode(), KIND.encode())

@@ -270,7 +270,9 @@ def _position(index: str, items: list[Any]) -> int:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether plain data are equal, and of the same types."""
+    """Tell whether plain data are equal, and of the same types; all kinds of strings are one."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one == other
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
