@@ -23,8 +23,9 @@ DEFAULT_SIGNAL = "TERM"
 class Circumstances(msgspec.Struct, frozen=True):
     """What bears on the workers of a pod.
 
-    Its restart policy; its grace period, in seconds, as it was and once raised, if it may be; the shell; what is known of the images;
-    what an earlier injection has recorded; and what else decides whether a parent may stand before a command.
+    Its restart policy; its grace period, in seconds, as it was and once raised, if it may be; the shell; what is known
+    of the images; what an earlier injection has recorded; and what else decides whether a parent may stand before a
+    command.
     """
 
     restart_policy: str
