@@ -1,11 +1,12 @@
-"""A pod on this machine: its containers as plain processes, ended as the kubelet ends them.
+"""A pod on this machine: each container's command as process 1 of a namespace, ended as the kubelet ends it.
 
-What a node has and this has not: images, namespaces, volumes. The shared volume is a temporary folder, put in place of
+What a node has and this has not: images, volumes. The shared volume is a temporary folder, put in place of
 its mount path wherever an argument names that; probes, restarts and resource limits are left out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,19 @@ from webhook.core.wrapping import MOUNT_PATH
 
 Say = Callable[[str, str], None]
 """Takes a container's name and a line."""
+
+
+_NAMESPACE = ("unshare", *(() if os.getuid() == 0 else ("--user", "--map-root-user")), "--pid", "--mount-proc")
+_ENTER = ("nsenter", *(() if os.getuid() == 0 else ("--user", "--preserve-credentials")), "--pid", "--mount")
+
+
+def isolation_refusal() -> str:
+    """Return why no namespace of processes can be made here; empty where it can."""
+    try:
+        tried = subprocess.run([*_NAMESPACE, "--fork", "true"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        return str(error)
+    return tried.stderr.strip()
 
 
 class LocalPod:
@@ -36,9 +50,9 @@ class LocalPod:
         """Start every container."""
         for container in self._spec["containers"]:
             argv = self._mounted([*container["command"], *container.get("args", [])])
-            # A session of its own: a signal reaches the container's first process only, as on a node.
             process = subprocess.Popen(
-                [argument.replace("$$", "$") for argument in argv],  # what the kubelet's expansion does to `$$`
+                # What the kubelet's expansion does to `$$`.
+                [*_NAMESPACE, "--fork", "--kill-child", *(argument.replace("$$", "$") for argument in argv)],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -65,26 +79,25 @@ class LocalPod:
     def kill(self) -> None:
         """End whatever is left of the processes that were started here."""
         for process in self._processes.values():
-            _kill_group(process)
+            process.kill()
+            process.wait()
 
     def _end(self, container: JsonObject, deadline: float) -> None:
         process = self._processes[container["name"]]
+        first = _first_of(process)
         hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command")
         if hook:
-            subprocess.run(
-                self._mounted(hook), env=self._environment, stdin=subprocess.DEVNULL, timeout=60, check=False
-            )
-        process.send_signal(signal.SIGTERM)
+            enter = [*_ENTER, f"--target={first}", *self._mounted(hook)]
+            subprocess.run(enter, env=self._environment, stdin=subprocess.DEVNULL, timeout=60, check=False)
+        _signal(first, signal.SIGTERM)
         try:
             process.wait(max(deadline - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        # What the container's end ends on a node: everything else that ran in it.
-        _kill_group(process)
+            _signal(first, signal.SIGKILL)
+        code = process.wait()
         self._readers[container["name"]].join()
-        code = process.returncode
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        late = time.monotonic() >= deadline
+        how = "killed, as its grace period is over" if late else f"ended with exit code {code}"
         self._say(container["name"], f"container {how}")
 
     def _mounted(self, argv: list[str]) -> list[str]:
@@ -95,11 +108,19 @@ class LocalPod:
 
     def _repeat(self, name: str, process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
-            self._say(name, line.rstrip())
+            # What unshare says of a child that was killed.
+            if not line.startswith("unshare:"):
+                self._say(name, line.rstrip())
 
 
-def _kill_group(process: subprocess.Popen[str]) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _first_of(unshare: subprocess.Popen[str]) -> int:
+    """Return process 1 of a container, as this machine numbers it; 0 where it has ended."""
+    children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
+    found = children.read_text().split() if children.exists() else []
+    return int(found[0]) if found else 0
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    if process:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
