@@ -30,8 +30,9 @@ def carried(text: str) -> str:
 def compositions() -> dict[str, str]:
     """Return all scripts, past the kubelet's expansion of commands."""
     commands = {"loop": LOOP, "bring-shell": BRING_SHELL}
-    commands |= {f"parent{'-looks' * looks}": scripts.parent(looks=looks) for looks in BOTH}
     texts = {name: expand(text, {}) for name, text in commands.items()}
+    texts["parent-first"] = scripts.parent_first()
+    texts |= {f"parent-then{'-looks' * looks}": scripts.parent_then(looks=looks) for looks in BOTH}
     texts |= {f"sidecar-hook{'-chained' * chained}": scripts.sidecar_hook(chained=chained) for chained in BOTH}
     for action, holds, chained in product(("", "listen", "send", "stay"), BOTH, BOTH):
         name = "-".join(("hook", action or "plain", *["holds"] * holds, *["chained"] * chained))

@@ -153,6 +153,11 @@ def first_end(*pidfds: int, within: float = LONG) -> int:
     return time.monotonic_ns()
 
 
+def _is_ours(words: list[str]) -> bool:
+    """Tell whether a command line is a shell of ours, or becomes one: it has the marker, or a whole script."""
+    return any(word.endswith(MARKER) or len(word) > 1000 for word in words)
+
+
 def _processes() -> Iterator[tuple[int, list[str]]]:
     """Go through all processes: numbers, and their states, parents, groups and sessions."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -244,8 +249,7 @@ class Process:
     def find(self, text: str) -> int | None:
         """Return the process that has a text in its command line and is none of ours."""
         for pid, words in sorted(self.members()):
-            is_ours = any(word.endswith(MARKER) for word in words)
-            if not is_ours and any(text in word for word in words) and words[0] != "env":
+            if not _is_ours(words) and any(text in word for word in words) and words[0] != "env":
                 return pid
         return None
 
@@ -265,7 +269,7 @@ class Process:
 
         def found() -> list[int]:
             members = ((pid, words) for pid, words in self.members() if pid not in {self.pid, self.popen.pid})
-            return sorted(pid for pid, words in members if any(word.endswith(MARKER) for word in words))
+            return sorted(pid for pid, words in members if _is_ours(words))
 
         until("our shells", lambda: len(found()) >= at_least, poll=0.02)
         return found()

@@ -10,6 +10,7 @@ from webhook.core.command_line import CommandLine, Launch, basename
 from webhook.core.frameworks import Match
 from webhook.core.pod import Container, Pod
 from webhook.core.processes import (
+    catches_anyway,
     is_opaque,
     must_be_first,
     signals_its_group,
@@ -47,6 +48,8 @@ def deaf_because(line: CommandLine, surroundings: Surroundings) -> str:
     """Say as half a sentence why process 1 of a container may heed nothing; empty where nothing tells that."""
     # Process 1 of the pod may be the pause container's: to all others, a signal without a handler is the end.
     deaf = "" if surroundings.shares_processes else who_may_heed_nothing(line.chain)
+    if deaf and catches_anyway([deaf]):
+        return f"nothing tells whether {deaf} listens for signals"
     return deaf and f"{deaf} heeds nothing unless it was written to"
 
 

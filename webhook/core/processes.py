@@ -53,9 +53,11 @@ _NUMBERS = {"15": "TERM", "2": "INT", "3": "QUIT", "1": "HUP", "10": "USR1", "12
 _KILL_GROUP = re.compile(
     r"\bkill\b(?:\s+-[A-Za-z0-9]+|\s+[A-Z]+[12]?)*\s+(?:--\s+)?[\"']?(?:0|-\$\$|-\$\{?BASHPID)(?![\w.])"
 )
-# `pkill -f worker`, `kill $(pgrep worker)`, `ps | grep worker | xargs kill`.
-_KILL_BY_NAME = re.compile(
+# `pkill -f worker`, `kill $(pgrep worker)`, `ps | grep worker | xargs kill`; `kill -TERM -1`, which spares process 1
+# alone, unlike `kill -1 1`; `kill $(cat /proc/1/task/1/children)`.
+_KILL_OTHERS = re.compile(
     r"\b(?:pkill|killall)\b|\bkill\b[^;&|]*(?:\$\(|`)\s*(?:pgrep|pidof|ps)\b|\bxargs\b[^;&|]*\bkill\b"
+    r"|\bkill\s+(?:-s\s*\w+|-\w+|--)\s+(?:--\s+)?-1\b|/proc/1/task"
 )
 _PROCESS_1 = re.compile(r"/proc/1(?:/|\b)|\bkill\b[^;|&]*\s1\b|\bp(?:id|grep|kill|s)\b[^;|&]*\s(?:-[a-zA-Z]+\s*)?1\b")
 
@@ -115,10 +117,13 @@ def signals_its_group(argv: Sequence[str]) -> bool:
     return "kill" in text and _KILL_GROUP.search(text) is not None
 
 
-def signals_by_name(command: Sequence[str]) -> bool:
-    """Tell whether a hook signals processes by their words: a shell, too, that survives that as process 1 alone."""
+def signals_others(command: Sequence[str]) -> bool:
+    """Tell whether a hook signals processes by their words, or all, or who is below process 1.
+
+    A shell survives that as process 1 alone; and the worker is found below process 1 only where nothing stands between.
+    """
     text = " ".join(command)
-    return "kill" in text and _KILL_BY_NAME.search(text) is not None
+    return "kill" in text and _KILL_OTHERS.search(text) is not None
 
 
 def speaks_of_process_1(command: Sequence[str]) -> bool:

@@ -199,7 +199,7 @@ class Reason(Enum):
     HOOK_KEPT = (
         "hook-kept",
         Kind.WARNING,
-        "no kill file, so only the stop signal ends it and sidecars will not wait: preStop is",
+        "no kill file, so only the stop signal ends it and sidecars wait 5 s at most: preStop is",
     )
     SIDECAR_HOOK_KEPT = "sidecar-hook-kept", Kind.WARNING, "will not wait: a preStop of this kind cannot be chained:"
     MESH_KEPT = "mesh-kept", Kind.WARNING, "Istio stays, as the pod asks; better: annotation"

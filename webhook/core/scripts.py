@@ -36,13 +36,22 @@ def _part(name: str) -> str:
 
 
 def _script(*parts: str) -> Script:
-    """Put parts together, with short names for their variables: a third of a hook is names."""
-    text = "".join(map(_part, parts))
-    names = sorted(set(_NAME.findall(text)), key=lambda name: (-text.count(name) * len(name), name))
-    short = {name: f"gw_{_letters(place)}" for place, name in enumerate(names)}
-    script = Script(_NAME.sub(lambda found: short[found[0]], text))
+    """Put parts together."""
+    text = _text(*parts)
+    script = Script(_with_short_names(text))
     _SPELLED_OUT[script] = text
     return script
+
+
+def _text(*parts: str) -> str:
+    return "".join(map(_part, parts))
+
+
+def _with_short_names(text: str) -> str:
+    """Give variables short names: a third of a hook is names."""
+    names = sorted(set(_NAME.findall(text)), key=lambda name: (-text.count(name) * len(name), name))
+    short = {name: f"gw_{_letters(place)}" for place, name in enumerate(names)}
+    return _NAME.sub(lambda found: short[found[0]], text)
 
 
 def spelled_out(script: str) -> str:
@@ -56,15 +65,33 @@ def _letters(place: int) -> str:
 
 # The kubelet expands commands (ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go), but no hooks
 # (handlerRunner.Run in pkg/kubelet/lifecycle/handlers.go).
-LOOP = Script(keep_from_expansion(_script("arguments", "environment", "hold", "loop")))
+LOOP = Script(keep_from_expansion(_script("arguments", "path", "environment", "hold", "loop")))
 BRING_SHELL = Script(keep_from_expansion(_script("bring-shell")))
+
+
+_HIDE = ("arguments", "path", "hide-words", "environment", "hide")
+
+
+def parent_first() -> Script:
+    """Return what a parent runs at first: it turns into a shell whose command line has no words of the worker."""
+    return _script(*_HIDE)
+
+
+def parent_then(*, looks: bool) -> Script:
+    """Return what a parent runs then."""
+    return _script(*_parent_parts(looks=looks))
 
 
 @cache
 def parent(*, looks: bool) -> Script:
     """Return the script of a parent; with `looks`, one that looks for the worker below the command."""
-    names = ("arguments", "environment", "handlers", "clock", "deadline", "heeds", "hold")
-    return Script(keep_from_expansion(_script(*names, *(("parent-workers",) if looks else ()), "parent")))
+    then = _text(*_parent_parts(looks=looks)).replace("'", "'\\''")
+    return Script(keep_from_expansion(_with_short_names(f"gw_main='{then}'\n{_text(*_HIDE)}")))
+
+
+def _parent_parts(*, looks: bool) -> tuple[str, ...]:
+    targets = ("parent-targets",) if looks else ()
+    return ("words", "path", "environment", "handlers", "clock", "deadline", "heeds", "hold", *targets, "parent")
 
 
 @cache
@@ -75,7 +102,7 @@ def worker_hook(action: str, *, holds: bool, chained: bool) -> Script:
     tells that another hook is to run.
     """
     stays = action in ("send", "stay")
-    names = ["arguments"]
+    names = ["arguments", "path"]
     names += ["environment"] if chained else []
     names += ["handlers"] if chained or holds or stays else []
     names += ["clock"]
@@ -99,4 +126,4 @@ def worker_hook(action: str, *, holds: bool, chained: bool) -> Script:
 @cache
 def sidecar_hook(*, chained: bool) -> Script:
     """Return the preStop script of a sidecar; `chained` tells that another hook is to run."""
-    return _script("arguments", *(["environment"] if chained else []), "handlers", "clock", "sidecar-prestop")
+    return _script("arguments", "path", *(["environment"] if chained else []), "handlers", "clock", "sidecar-prestop")

@@ -24,8 +24,8 @@ from webhook.core.processes import (
     catches_anyway,
     must_be_first,
     signal_to_process_1,
-    signals_by_name,
     signals_its_group,
+    signals_others,
 )
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
@@ -179,7 +179,7 @@ def _unknown(case: WorkerCase, treatment: Treatment, *, may_raise: bool) -> str:
     if treatment is Treatment.GIVEN_PARENT:
         return f"if it heeds TERM, it has the whole grace period; else {case.circumstances.old_grace} s, as before"
     if not may_raise:
-        return "left as it was"
+        return "its command is left as it was"
     return f"TERM must end it, or it holds its pod; {annotation_of('grace_period')} bounds that"
 
 
@@ -193,7 +193,7 @@ def _can_loop(case: WorkerCase) -> bool:
     words = match.program.words
     given = all(flag.given_in(words) for flag in match.framework.flags if flag.mode is Mode.LOOP)
     # A shell in a loop is no process 1 that would survive such a signal.
-    is_hit = signals_its_group(case.argv) or signals_by_name(case.hook)
+    is_hit = signals_its_group(case.argv) or signals_others(case.hook)
     return given and not case.loops and not case.line.in_background and not is_hit
 
 
@@ -261,8 +261,8 @@ def _no_parent_because(case: WorkerCase) -> str:
         return "the manifest does not say its command"
     if case.shell_less:
         return case.shell_less
-    if signals_by_name(case.hook):
-        return "its own hook signals processes by their names"
+    if signals_others(case.hook):
+        return "its own hook signals other processes than the first"
     return forbidden_because(case.container, case.argv, case.line.launches, case.circumstances.surroundings)
 
 

@@ -9,10 +9,3 @@ gw_bin=${0%graceful-worker}
 gw_folder=$1
 gw_settings=$2
 shift 2
-gw_path=${PATH-}
-case ":$gw_path:" in
-  *:/bin:* | *:/usr/bin:*) ;;
-  *) PATH=$gw_path:/usr/bin:/bin ;;
-esac
-# Beside a shell that was brought into the pod there are its own programs.
-[ -z "$gw_bin" ] || PATH=${gw_bin%/}:$PATH

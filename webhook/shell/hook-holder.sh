@@ -1,7 +1,8 @@
 # Leaves a process behind that holds the FIFO, or beats where there is none. It becomes a child of process 1. Some wait for
 # all their children before they end: so it goes when there were others, none but itself is left, and process 1 waits. That
-# has to be seen twice: Celery computes for 0.1 s behind its last child. One that sleeps may look for its children again and
-# again, or have a message in work by other threads: what the pod's first grace period was long enough for is over then.
+# has to be seen twice: Celery computes for 0.1 s behind its last child. One that sleeps otherwise may look for its children
+# again and again, as event loops do, or have a message in work by itself: what the pod's first grace period was long enough
+# for is over then.
 holds_back() {
   [ "$gw_others" -gt 0 ] && count_children && [ "$gw_children" = "$gw_me" ] && awaits_children
 }
@@ -14,8 +15,7 @@ awaits_children() {
   # Empty or 0 where the kernel does not tell.
   case $gw_where in
     '' | 0 | do_wait*) return 0 ;;
-    *nanosleep*) is_late ;;
-    *) return 1 ;;
+    *) is_late ;;
   esac
 } 2>/dev/null
 count_children

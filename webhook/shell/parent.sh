@@ -151,7 +151,7 @@ forward() {
   handle_all
   set -f
   gw_found=
-  [ -z "$gw_looks" ] || find_workers
+  [ -z "$gw_looks" ] || find_targets
   for gw_process in ${gw_found:-$gw_child}; do
     ! heeds "$gw_process" "$1" || kill "-$1" "$gw_process"
   done
@@ -181,7 +181,7 @@ drain() {
   set_deadline
   set -- "${gw_signal:-$1}"
   if [ -n "$gw_looks" ]; then
-    drain_workers "$1"
+    drain_targets "$1"
     leave
   fi
   until heeds "$gw_child" "$1"; do

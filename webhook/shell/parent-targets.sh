@@ -27,7 +27,7 @@ has_words() {
 
 # True when process $1 looks like the worker; $2 says whether it is below the command. Sets gw_unsure where it may be a
 # launcher.
-is_worker() {
+is_target() {
   gw_unsure=
   gw_line=$(tr '\000' '\n' <"/proc/$1/cmdline")
   [ -n "$gw_line" ] || return 1
@@ -95,14 +95,14 @@ climb() {
 # Sets gw_found to the topmost processes that look like the worker: below the command, or left to process 1 by a parent
 # that has ended, where process 1 is this shell. Hooks and probes are nobody's children. A launcher counts only where no
 # other one is there, as a command that takes up another one's in its own process does; and then for good.
-find_workers() {
+find_targets() {
   list_processes
   gw_candidates=' ' gw_launching=' '
   for gw_pair in $gw_all; do
     climb "${gw_pair%:*}"
     case $gw_above in
-      "$gw_child") is_worker "${gw_pair%:*}" below ;;
-      "$$") is_worker "${gw_pair%:*}" '' ;;
+      "$gw_child") is_target "${gw_pair%:*}" below ;;
+      "$$") is_target "${gw_pair%:*}" '' ;;
       *) false ;;
     esac || continue
     if [ -n "$gw_unsure" ]; then
@@ -111,12 +111,15 @@ find_workers() {
       gw_candidates="$gw_candidates${gw_pair%:*} "
     fi
   done
+  # Where a worker that it has launched was signalled, it only ends behind that.
+  gw_counts=
+  [ "$gw_candidates$gw_signalled" != '  ' ] || gw_counts=1
   for gw_candidate in $gw_launching; do
     case $gw_signalled in
-      *" $gw_candidate "*) gw_candidates=' ' ;;
+      *" $gw_candidate "*) gw_counts=1 ;;
     esac
   done
-  [ "$gw_candidates" != ' ' ] || gw_candidates=$gw_launching
+  [ -z "$gw_counts" ] || gw_candidates=$gw_launching
   gw_found=
   for gw_candidate in $gw_candidates; do
     climb "$gw_candidate"
@@ -146,11 +149,11 @@ await_child() {
 }
 
 # Signals the workers, and returns when they have ended; or, where none heeds the signal, when the time is over.
-drain_workers() {
+drain_targets() {
   gw_signalled=' ' gw_before='' gw_turn=0
   while :; do
     if [ $((gw_turn % 5)) -eq 0 ] && ! is_late; then
-      find_workers
+      find_targets
       gw_before=${gw_before:-$gw_all}
       signal_found "$1"
     fi
@@ -207,7 +210,7 @@ see_off() {
   gw_tries=10
   while [ "$gw_tries" -gt 0 ] && lives "$gw_child" && ! is_late; do
     gw_tries=$((gw_tries - 1))
-    find_workers
+    find_targets
     for gw_process in $gw_found; do
       case $gw_signalled in
         *" $gw_process "*) ;;

@@ -1,0 +1,8 @@
+# shellcheck disable=SC2031 # Nothing is lost.
+gw_path=${PATH-}
+case ":$gw_path:" in
+  *:/bin:* | *:/usr/bin:*) ;;
+  *) PATH=$gw_path:/usr/bin:/bin ;;
+esac
+# Beside a shell that was brought into the pod there are its own programs.
+[ -z "$gw_bin" ] || PATH=${gw_bin%/}:$PATH
