@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -47,5 +48,6 @@ def patch(pod: Json, stop_signal: str = "") -> Patched:
     if injection.refusal:
         raise Refused(injection.refusal)
     findings = (injection.decision.verdict, *injection.decision.findings)
-    patched: Json = jsonpatch.apply_patch(pod, injection.patch)
+    # As the API server gets it.
+    patched: Json = jsonpatch.apply_patch(pod, json.loads(json.dumps(injection.patch)))
     return Patched(patched, tuple(f"{finding} [{finding.reason.value}]" for finding in findings))
