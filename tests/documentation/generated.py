@@ -23,7 +23,7 @@ PROOF = ROOT / "docs" / "proof.md"
 EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
     "the loop": scripts.LOOP,
-    "the worker's hook": scripts.worker_hook("listen", holds=True, chained=False),
+    "the worker's hook": scripts.worker_hook("listen", holds=True, chained=False, first_is_ours=True),
     "the sidecar's hook": scripts.sidecar_hook(chained=False),
     "the sidecar's hook, before another": scripts.sidecar_hook(chained=True),
 }

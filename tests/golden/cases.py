@@ -36,6 +36,8 @@ def _worker_hooks() -> dict[str, str]:
                 words = [action, "hold" * holds, "chained" * chained]
                 name = " ".join(["worker-hook", *filter(None, words)])
                 hooks[f"<{name}>"] = scripts.worker_hook(action, holds=holds, chained=chained)
+                ours = scripts.worker_hook(action, holds=holds, chained=chained, first_is_ours=True)
+                hooks[f"<{name.replace('hold', 'beat')}>"] = ours
     return hooks
 
 

@@ -37,6 +37,9 @@ def compositions() -> dict[str, str]:
     for action, holds, chained in product(("", "listen", "send", "stay"), BOTH, BOTH):
         name = "-".join(("hook", action or "plain", *["holds"] * holds, *["chained"] * chained))
         texts[name] = scripts.worker_hook(action, holds=holds, chained=chained)
+    for chained in BOTH:
+        name = f"hook-of-ours{'-chained' * chained}"
+        texts[name] = scripts.worker_hook("listen", holds=True, chained=chained, first_is_ours=True)
     return texts
 
 

@@ -160,9 +160,9 @@ def _is_ours(words: list[str]) -> bool:
 
 def _processes() -> Iterator[tuple[int, list[str]]]:
     """Go through all processes: numbers, and their states, parents, groups and sessions."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            yield int(stat.parent.name), stat.read_text().rpartition(")")[2].split()[:4]
+            yield int(name), Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[:4]
 
 
 @dataclass

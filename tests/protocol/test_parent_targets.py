@@ -192,7 +192,8 @@ def test_a_worker_behind_a_migration_is_waited_for(pod: Pod) -> None:
     container = shell_string(pod, "NOTE migrating; sleep 1 && WORKER; exit $?")
     pod.journal.until("migrating")
     assert drained(pod, container) == 7
-    assert pod.journal.lines == ["migrating", "start", "ready", "heard TERM", "end"]
+    # It may hear the signal before it says that it is ready to.
+    assert [line for line in pod.journal.lines if line != "ready"] == ["migrating", "start", "heard TERM", "end"]
 
 
 @in_all_pods

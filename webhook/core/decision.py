@@ -317,7 +317,8 @@ def _hook_of_worker(
         return [Finding(Reason.HOOK_IMPOSSIBLE, container.name, plan.shell_less)]
     if plan.is_recorded and not container.unchainable_hook:
         return []
-    return add_worker_hook(hooks, container, shell, plan.action, holds=holds)
+    ours = plan.before is not None
+    return add_worker_hook(hooks, container, shell, plan.action, holds=holds, first_is_ours=ours)
 
 
 def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPlan]) -> tuple[CommandChange, ...]:

@@ -10,15 +10,18 @@ from webhook.core.wrapping import own_words, put_before, sidecar_hook, worker_ho
 
 
 def add_worker_hook(
-    hooks: dict[str, list[str]], container: Container, shell: str, action: str, *, holds: bool
+    hooks: dict[str, list[str]], container: Container, shell: str, action: str, *, holds: bool, first_is_ours: bool
 ) -> list[Finding]:
-    """Put the hook of a worker before the one that is there; with `holds`, sidecars learn when the container ends."""
+    """Put the hook of a worker before the one that is there.
+
+    With `holds`, sidecars learn when the container ends; `first_is_ours`: its process 1 is a loop or a parent.
+    """
     kept = container.unchainable_hook
     if kept:
         return [Finding(Reason.HOOK_KEPT, container.name, kept)]
     command = container.hook_command
     chained = bool(own_words(command))
-    ours = worker_hook(shell, container.name, action, holds=holds, chained=chained)
+    ours = worker_hook(shell, container.name, action, holds=holds, chained=chained, first_is_ours=first_is_ours)
     hooks[container.name] = put_before(command, ours)
     return _said(Reason.KILL_FILE_HOOK, container, chained=chained)
 

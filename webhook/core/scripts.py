@@ -95,11 +95,11 @@ def _parent_parts(*, looks: bool) -> tuple[str, ...]:
 
 
 @cache
-def worker_hook(action: str, *, holds: bool, chained: bool) -> Script:
+def worker_hook(action: str, *, holds: bool, chained: bool, first_is_ours: bool = False) -> Script:
     """Return the preStop script of a worker.
 
     `action` is "listen", "send", "stay", or empty; with `holds`, sidecars are told when the container ends; `chained`
-    tells that another hook is to run.
+    tells that another hook is to run, and `first_is_ours` that process 1 is a loop or a parent.
     """
     stays = action in ("send", "stay")
     names = ["arguments", "path"]
@@ -112,11 +112,13 @@ def worker_hook(action: str, *, holds: bool, chained: bool) -> Script:
     if action in ("listen", "send"):
         names += ["heeds"]
         steps += ["hook-listen"]
-    if action == "send" or holds:
+    if action == "send" or (holds and not first_is_ours):
         names += ["hook-children"]
     if stays:
         steps += ["hook-send"] if action == "send" else []
         steps += ["hook-stay"]
+    elif holds and first_is_ours:
+        steps += ["hook-beat"]
     elif holds:
         names += ["deadline"]
         steps += ["hook-holder"]

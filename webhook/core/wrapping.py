@@ -53,10 +53,13 @@ def parent(shell: str, container: str, settings: Sequence[str]) -> list[str]:
     return _command(shell, scripts.parent(looks=bool(settings[1])), folder(container), ";".join(settings))
 
 
-def worker_hook(shell: str, container: str, action: str, *, holds: bool, chained: bool) -> list[str]:
+def worker_hook(
+    shell: str, container: str, action: str, *, holds: bool, chained: bool, first_is_ours: bool = False
+) -> list[str]:
     """Return what stands before a worker's own preStop hook; `action` is a word, and perhaps numbers for it."""
     kind, _, numbers = action.partition(" ")
-    return _command(shell, scripts.worker_hook(kind, holds=holds, chained=chained), folder(container), numbers)
+    script = scripts.worker_hook(kind, holds=holds, chained=chained, first_is_ours=first_is_ours)
+    return _command(shell, script, folder(container), numbers)
 
 
 def sidecar_hook(shell: str, own_folder: str, workers: Sequence[str], *, chained: bool) -> list[str]:

@@ -1,10 +1,13 @@
 # Leaves a process behind that holds the FIFO, or beats where there is none. It becomes a child of process 1. Some wait for
 # all their children before they end: so it goes when there were others, none but itself is left, and process 1 waits. That
 # has to be seen twice: Celery computes for 0.1 s behind its last child. One that sleeps otherwise may look for its children
-# again and again, as event loops do, or have a message in work by itself: what the pod's first grace period was long enough
-# for is over then.
+# again and again, or have a message in work by itself: what the pod's first grace period was long enough for is over then.
+# In an event loop it may also be at its end, with the last words to its broker: that takes no five seconds.
 holds_back() {
-  [ "$gw_others" -gt 0 ] && count_children && [ "$gw_children" = "$gw_me" ] && awaits_children
+  gw_step=0
+  [ "$gw_others" -gt 0 ] && count_children && [ "$gw_children" = "$gw_me" ] && awaits_children || gw_seen=0
+  gw_seen=$((gw_seen + gw_step))
+  [ "$gw_seen" -ge 26 ]
 }
 
 awaits_children() {
@@ -14,8 +17,9 @@ awaits_children() {
   read -r gw_where </proc/1/wchan
   # Empty or 0 where the kernel does not tell.
   case $gw_where in
-    '' | 0 | do_wait*) return 0 ;;
-    *) is_late ;;
+    '' | 0 | do_wait*) gw_step=13 ;;
+    *nanosleep*) gw_step=13 && is_late ;;
+    *) gw_step=1 && is_late ;;
   esac
 } 2>/dev/null
 count_children
@@ -29,7 +33,8 @@ gw_until=$((gw_now + ${gw_until:-999999} * 10))
   gw_beat=1
   read -r gw_me gw_rest </proc/self/stat
   # As long as the hook runs, it is no child of process 1 yet.
-  until holds_back && nap && holds_back; do
+  gw_seen=0
+  until holds_back; do
     if [ ! -p "$gw_folder/alive" ]; then
       echo "$gw_beat" >"$gw_folder/heartbeat"
       gw_beat=$((1 - gw_beat))
