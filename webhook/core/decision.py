@@ -50,7 +50,7 @@ from webhook.core.sidecars import SidecarPlan, plan_sidecar
 from webhook.core.status import Status, read_status
 from webhook.core.worker_case import Circumstances
 from webhook.core.workers import WorkerPlan, check_asked_for, plan_worker
-from webhook.core.wrapping import MOUNT_PATH, VOLUME
+from webhook.core.wrapping import MOUNT_PATH, VOLUME, is_wrapped
 
 DEFAULT_GRACE = 30
 """Seconds that Kubernetes gives a pod that asks for nothing else."""
@@ -317,7 +317,8 @@ def _hook_of_worker(
         return [Finding(Reason.HOOK_IMPOSSIBLE, container.name, plan.shell_less)]
     if plan.is_recorded and not container.unchainable_hook:
         return []
-    ours = plan.before is not None
+    # Another webhook may have put its own program in front of ours: those turn into what they start.
+    ours = plan.before is not None or is_wrapped(container.argv)
     return add_worker_hook(hooks, container, shell, plan.action, holds=holds, first_is_ours=ours)
 
 
