@@ -19,6 +19,7 @@ from tests.proof.workers import Worker, all_workers
 from webhook import __version__
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "proof.md"
+OTHER_REPORT = "## No worse than bare\n"
 Results = list[dict[str, Any]]
 
 
@@ -185,5 +186,11 @@ def _versions(workers: list[Worker]) -> str:
     return "\n".join([*lines, f"- {machine}", f"- {datetime.datetime.now(tz=datetime.UTC):%d %B %Y}"])
 
 
+def _kept(document: str) -> str:
+    """Return what another report has written behind this one: the comparison with bare pods."""
+    _, heading, rest = document.partition(OTHER_REPORT)
+    return f"\n{heading}{rest}" if heading else ""
+
+
 if __name__ == "__main__":
-    DOCUMENT.write_text(write(json.loads(Path(sys.argv[1]).read_text())))
+    DOCUMENT.write_text(write(json.loads(Path(sys.argv[1]).read_text())) + _kept(DOCUMENT.read_text()))
