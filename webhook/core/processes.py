@@ -127,6 +127,6 @@ def signals_others(command: Sequence[str]) -> bool:
 
 
 def speaks_of_process_1(command: Sequence[str]) -> bool:
-    """Tell whether a probe's or a hook's command looks at process 1, which must then stay what it is."""
+    """Tell whether a probe's command looks at process 1, which must then stay what it is."""
     text = " ".join(command)
     return "1" in text and _PROCESS_1.search(text) is not None

@@ -63,12 +63,17 @@ def _letters(place: int) -> str:
     return ascii_lowercase[place] if place < 26 else _letters(place // 26 - 1) + ascii_lowercase[place % 26]
 
 
-# The kubelet expands commands (ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go), but no hooks
-# (handlerRunner.Run in pkg/kubelet/lifecycle/handlers.go).
-LOOP = Script(keep_from_expansion(_script("arguments", "path", "environment", "hold", "loop")))
-BRING_SHELL = Script(keep_from_expansion(_script("bring-shell")))
+def _for_command(text: str) -> Script:
+    """Return a script for a command, which the kubelet expands.
+
+    That is ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go. It expands no hooks (handlerRunner.Run in
+    pkg/kubelet/lifecycle/handlers.go).
+    """
+    return Script(keep_from_expansion(text))
 
 
+LOOP = _for_command(_script("arguments", "path", "environment", "hold", "loop"))
+BRING_SHELL = _for_command(_script("bring-shell"))
 _HIDE = ("arguments", "path", "hide-words", "environment", "hide")
 
 
@@ -86,7 +91,7 @@ def parent_then(*, looks: bool) -> Script:
 def parent(*, looks: bool) -> Script:
     """Return the script of a parent; with `looks`, one that looks for the worker below the command."""
     then = _text(*_parent_parts(looks=looks)).replace("'", "'\\''")
-    return Script(keep_from_expansion(_with_short_names(f"gw_main='{then}'\n{_text(*_HIDE)}")))
+    return _for_command(_with_short_names(f"gw_main='{then}'\n{_text(*_HIDE)}"))
 
 
 def _parent_parts(*, looks: bool) -> tuple[str, ...]:
