@@ -136,14 +136,13 @@ find_targets() {
 # has its child is past that; one that gets none for a second most likely has nothing to fetch.
 await_child() {
   gw_tries=10
-  while [ "$gw_tries" -gt 0 ] && lives "$1"; do
+  while lives "$1" && has_tries; do
     gw_forked=
     read -r gw_forked <"/proc/$1/task/$1/children"
     # shellcheck disable=SC2086
     set -- "$1" $gw_forked
     [ "$#" -le "$gw_busy" ] || return
     set -- "$1"
-    gw_tries=$((gw_tries - 1))
     nap
   done
 }
@@ -208,8 +207,7 @@ has_living() {
 # the pod would have had. Not waited for: who stood beside the worker, and a worker that is started anew.
 see_off() {
   gw_tries=10
-  while [ "$gw_tries" -gt 0 ] && lives "$gw_child" && ! is_late; do
-    gw_tries=$((gw_tries - 1))
+  while lives "$gw_child" && ! is_late && has_tries; do
     find_targets
     for gw_process in $gw_found; do
       case $gw_signalled in
