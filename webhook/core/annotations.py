@@ -64,7 +64,7 @@ INJECTED_SHELL = "injected"
 DEFAULT_SHELL = "/bin/sh"
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a pod's annotations ask for; None where they ask for nothing. Durations are in seconds."""
 
     mode: Mode = Mode.AUTO

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Set
 
 import msgspec
 from msgspec import UnsetType
@@ -21,7 +21,7 @@ from webhook.core.annotations import (
     read_settings,
 )
 from webhook.core.flags import Edit
-from webhook.core.hooks import add_worker_hook
+from webhook.core.hooks import Hook, plan_worker_hook
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.meshes import plan_mesh
 from webhook.core.parents import surroundings_of
@@ -46,9 +46,9 @@ from webhook.core.shells import (
     check_room,
     shell_path,
 )
-from webhook.core.sidecars import SidecarPlan, plan_sidecar
+from webhook.core.sidecars import SidecarPlan, plan_sidecar, sidecar_facts
 from webhook.core.status import Status, read_status
-from webhook.core.worker_case import Circumstances
+from webhook.core.worker_case import Circumstances, facts_of
 from webhook.core.workers import WorkerPlan, check_asked_for, plan_worker
 from webhook.core.wrapping import MOUNT_PATH, VOLUME, is_wrapped
 
@@ -225,22 +225,24 @@ def _protect(
         old_grace=old_grace,
         surroundings=surroundings_of(pod),
         shell=shell,
-        images=images,
-        recorded=status.workers if status else {},
     )
-    plans = tuple(plan_worker(worker, settings, circumstances) for worker in workers)
+    recorded = status.workers if status else {}
+    plans = tuple(plan_worker(facts_of(worker, settings, circumstances, images, recorded)) for worker in workers)
     check_asked_for(settings, workers, plans)
     if not all(plan.may_raise for plan in plans) or _was_kept(pod, plans, grace):
         grace, probes, findings = old_grace, (), [Finding(Reason.GRACE_KEPT)]
         circumstances = replace(circumstances, grace=grace, keeps_grace=True)
-        plans = tuple(plan_worker(worker, settings, circumstances) for worker in workers)
-    hooks: dict[str, list[str]] = {}
+        plans = tuple(plan_worker(facts_of(worker, settings, circumstances, images, recorded)) for worker in workers)
     brought = _bring_shell(pod, policy, settings, workers[0].container)
-    sidecars = _plan_sidecars(pod, settings, circumstances, plans, hooks, shell if brought else DEFAULT_SHELL)
+    sidecars = _plan_sidecars(pod, settings, circumstances, plans, shell if brought else DEFAULT_SHELL)
     holds = any(sidecar.is_mounted for sidecar in sidecars)
+    hooks = {sidecar.name: sidecar.hook for sidecar in sidecars if sidecar.hook}
     for worker, worker_plan in zip(workers, plans, strict=True):
         findings += worker_plan.findings
-        findings += _hook_of_worker(hooks, worker.container, worker_plan, shell, holds=holds)
+        hook, said = _hook_of_worker(worker.container, worker_plan, shell, holds=holds)
+        findings += said
+        if hook:
+            hooks[worker_plan.name] = hook
     for sidecar in sidecars:
         findings += sidecar.findings
     for container in pod.spec.init_containers or ():
@@ -255,7 +257,7 @@ def _protect(
         findings.append(Finding(Reason.SHELL_BROUGHT, detail=f"{policy.shell_source.value}, {policy.shell_image}"))
     mesh = plan_mesh(pod, settings)
     findings += mesh.findings
-    annotations, said = _evictions(settings, grace)
+    annotations, evictions = _evictions(settings, grace)
     restarted = _to_restart(pod, status)
     plan = Plan(
         workers=plans,
@@ -271,7 +273,7 @@ def _protect(
         restarted=restarted,
         brought=brought,
     )
-    findings += said
+    findings += evictions
     findings += [Finding(Reason.SIDECAR_RESTORED, name) for name in restarted]
     return Decision(Kind.PROTECTED, Finding(Reason.INJECTED), tuple(findings), plan, ask)
 
@@ -297,29 +299,24 @@ def _plan_sidecars(
     settings: Settings,
     circumstances: Circumstances,
     workers: tuple[WorkerPlan, ...],
-    hooks: dict[str, list[str]],
     shell: str,
 ) -> list[SidecarPlan]:
-    names = dict.fromkeys(worker.name for worker in workers)
+    names = tuple(worker.name for worker in workers)
     return [
-        plan_sidecar(
-            container, settings, hooks, shell, tuple(names), circumstances.old_grace, circumstances.surroundings
-        )
+        plan_sidecar(sidecar_facts(container, settings.sidecars, shell, names, circumstances))
         for container in pod.spec.containers
         if container.name not in names
     ]
 
 
-def _hook_of_worker(
-    hooks: dict[str, list[str]], container: Container, plan: WorkerPlan, shell: str, *, holds: bool
-) -> list[Finding]:
+def _hook_of_worker(container: Container, plan: WorkerPlan, shell: str, *, holds: bool) -> Hook:
     if plan.shell_less:
-        return [Finding(Reason.HOOK_IMPOSSIBLE, container.name, plan.shell_less)]
+        return None, [Finding(Reason.HOOK_IMPOSSIBLE, container.name, plan.shell_less)]
     if plan.is_recorded and not container.unchainable_hook:
-        return []
+        return None, []
     # Another webhook may have put its own program in front of ours: those turn into what they start.
     ours = plan.before is not None or is_wrapped(container.argv)
-    return add_worker_hook(hooks, container, shell, plan.action, holds=holds, first_is_ours=ours)
+    return plan_worker_hook(container, shell, plan.action, holds=holds, first_is_ours=ours)
 
 
 def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPlan]) -> tuple[CommandChange, ...]:
@@ -358,24 +355,21 @@ def _grace(
     if old >= grace:
         return grace, old, (), []
     # A probe's own grace period is at least 1 s: 0 is not valid there.
-    probes = tuple(_probes(pod, max(old, 1)))
+    probes = _probes(pod, max(old, 1))
     findings = [Finding(Reason.GRACE_RAISED, detail=f"{old} s to {grace} s")]
     findings += [Finding(Reason.PROBE_GRACE, probe.container, f"{probe.probe}: {probe.seconds} s") for probe in probes]
     return grace, old, probes, findings
 
 
-def _probes(pod: Pod, seconds: int) -> Iterator[ProbeGrace]:
-    for index, container in enumerate(pod.spec.containers):
-        yield from _probes_of(container, "containers", index, seconds)
-    for index, container in enumerate(pod.spec.init_containers or ()):
-        if container.is_native_sidecar:
-            yield from _probes_of(container, "initContainers", index, seconds)
-
-
-def _probes_of(container: Container, container_list: str, index: int, seconds: int) -> Iterator[ProbeGrace]:
-    for name, probe in (("livenessProbe", container.liveness), ("startupProbe", container.startup)):
-        if probe is not None and (not isinstance(probe.grace, int) or probe.grace == seconds):
-            yield ProbeGrace(container_list, index, container.name, name, probe.grace, seconds)
+def _probes(pod: Pod, seconds: int) -> tuple[ProbeGrace, ...]:
+    native = [(place, one) for place, one in enumerate(pod.spec.init_containers or ()) if one.is_native_sidecar]
+    return tuple(
+        ProbeGrace(container_list, index, container.name, name, probe.grace, seconds)
+        for container_list, containers in (("containers", enumerate(pod.spec.containers)), ("initContainers", native))
+        for index, container in containers
+        for name, probe in (("livenessProbe", container.liveness), ("startupProbe", container.startup))
+        if probe is not None and (not isinstance(probe.grace, int) or probe.grace == seconds)
+    )
 
 
 def _check_volume(pod: Pod, mounted: Set[str], workers: Set[str]) -> None:

@@ -167,6 +167,11 @@ def load_table() -> Table:
 
 TABLE = load_table()
 FRAMEWORKS = {framework.name: framework for framework in TABLE.framework}
+VARIABLES = frozenset(
+    {limit.env for row in TABLE.framework for limit in row.limits}
+    | {condition.env for row in TABLE.framework for condition in row.conditions}
+) - {""}
+"""The environment variables of which rows speak; of all others, nothing is read."""
 
 
 class _Pattern(NamedTuple):

@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
 from webhook.core.wrapping import own_words, put_before, sidecar_hook, worker_hook
 
+Hook: TypeAlias = tuple[list[str] | None, list[Finding]]
+"""The command of a container's preStop hook, None where that stays as it is; and what to say of it."""
 
-def add_worker_hook(
-    hooks: dict[str, list[str]], container: Container, shell: str, action: str, *, holds: bool, first_is_ours: bool
-) -> list[Finding]:
+
+def plan_worker_hook(container: Container, shell: str, action: str, *, holds: bool, first_is_ours: bool) -> Hook:
     """Put the hook of a worker before the one that is there.
 
     With `holds`, sidecars learn when the container ends; `first_is_ours`: its process 1 is a loop or a parent.
     """
     kept = container.unchainable_hook
     if kept:
-        return [Finding(Reason.HOOK_KEPT, container.name, kept)]
+        return None, [Finding(Reason.HOOK_KEPT, container.name, kept)]
     command = container.hook_command
     chained = bool(own_words(command))
     ours = worker_hook(shell, container.name, action, holds=holds, chained=chained, first_is_ours=first_is_ours)
-    hooks[container.name] = put_before(command, ours)
-    return _said(Reason.KILL_FILE_HOOK, container, chained=chained)
+    return put_before(command, ours), _said(Reason.KILL_FILE_HOOK, container, chained=chained)
 
 
-def add_sidecar_hook(
-    hooks: dict[str, list[str]], container: Container, shell: str, own_folder: str, workers: Sequence[str]
-) -> list[Finding]:
+def plan_sidecar_hook(container: Container, shell: str, own_folder: str, workers: Sequence[str]) -> Hook:
     """Put the hook of a sidecar before the one that is there."""
     kept = container.unchainable_hook
     if kept:
-        return [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
+        return None, [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
     command = container.hook_command
     chained = bool(own_words(command))
     ours = sidecar_hook(shell, own_folder, workers, chained=chained)
-    hooks[container.name] = put_before(command, ours)
-    return _said(Reason.SIDECAR_HOOK, container, chained=chained)
+    return put_before(command, ours), _said(Reason.SIDECAR_HOOK, container, chained=chained)
 
 
 def _said(reason: Reason, container: Container, *, chained: bool) -> list[Finding]:

@@ -11,7 +11,7 @@ from webhook.core.reasons import Reason
 from webhook.core.scripts import keep_from_expansion
 
 
-class Image(msgspec.Struct, frozen=True):
+class Image(msgspec.Struct, frozen=True, tag=True):
     """What an image says of the process that a container of it runs."""
 
     entrypoint: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Image(msgspec.Struct, frozen=True):
     """Where this was learned, for a reader: the registry and the digest, or the operator's table."""
 
 
-class Unavailable(msgspec.Struct, frozen=True):
+class Unavailable(msgspec.Struct, frozen=True, tag=True):
     """Why nothing could be learned of an image: the reason, and the particulars with what to do."""
 
     reason: Reason

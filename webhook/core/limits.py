@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from webhook.core.annotations import Mode
-from webhook.core.frameworks import TABLE, Limit, Match, Runtime, option_value
+from webhook.core.frameworks import Limit, Match, Runtime, option_value
 from webhook.core.parents import has_probe_of_process_1
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
-
-VARIABLES = frozenset(
-    {limit.env for row in TABLE.framework for limit in row.limits}
-    | {condition.env for row in TABLE.framework for condition in row.conditions}
-) - {""}
-"""The environment variables that are looked at."""
 
 
 def cautions(

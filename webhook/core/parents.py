@@ -22,7 +22,7 @@ _ANYBODY = "*"
 _ROOT = 0
 
 
-class Surroundings(msgspec.Struct, frozen=True):
+class Surroundings(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What of the pod bears on the processes of its containers."""
 
     shares_processes: bool = False

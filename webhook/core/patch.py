@@ -7,6 +7,7 @@ the pod's record keeps (list items by their name), which holds when another webh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -39,6 +40,7 @@ https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachi
 """
 
 
+@lru_cache(256)
 def escape(token: str) -> str:
     """Write a key as a part of a JSON Pointer (RFC 6901)."""
     return token.replace("~", "~0").replace("/", "~1")
@@ -201,14 +203,18 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
 
 
 def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
-    annotations = {**pod.annotations, **new}
     # A character has four bytes at most.
-    if 4 * (sum(map(len, annotations)) + sum(map(len, annotations.values()))) <= LARGEST_ANNOTATIONS:
+    if 4 * sum(_characters(texts) for texts in (pod.annotations, new)) <= LARGEST_ANNOTATIONS:
         return
+    annotations = {**pod.annotations, **new}
     size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
     if size > LARGEST_ANNOTATIONS:
         detail = f"{size} bytes with it, {LARGEST_ANNOTATIONS} are allowed; shorten one of yours"
         raise Refused(Reason.ANNOTATIONS_FULL, detail=detail)
+
+
+def _characters(texts: Mapping[str, str]) -> int:
+    return sum(map(len, texts)) + sum(map(len, texts.values()))
 
 
 def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
@@ -278,7 +284,7 @@ def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan) -> None:
         name = container.name
         if name in plan.mounted:
             at, named = f"/spec/containers/{index}/volumeMounts", f"/spec/containers/{name}/volumeMounts"
-            there = [mount.path for mount in container.mounts or () if mount.is_ours]
+            there = [mount.path for mount in container.mounts or ()]
             patch.append(at, named, container.mounts, there, mounts)
 
 

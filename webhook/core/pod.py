@@ -1,24 +1,25 @@
 """The fields of a pod that decisions and patches read, typed and validated; all other fields stay unread and untouched.
 
-Where a patch may write, UNSET tells a field that is not there from one that is null. Both are false. Where pods are
-compared as text, what is not there is left out (omit_defaults): 1.5 µs in place of 2.
+Where a patch may write, UNSET tells a field that is not there from one that is null. Both are false.
 """
 
 from __future__ import annotations
 
-from collections.abc import Set
+import re
+from copy import copy
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from webhook.core.frameworks import VARIABLES
 from webhook.core.refusal import quoted
 from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 JsonObject = dict[str, Any]
 
-# A name that Kubernetes would not accept must not become part of a path in the pod.
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")]
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 Argv = list[str] | UnsetType | None
 Texts = dict[str, str] | UnsetType | None
 
@@ -27,17 +28,25 @@ class Malformed(ValueError):
     """The object is no pod of the documented shape; the message says where and what was expected."""
 
 
-class Something(msgspec.Struct):
+class Part(msgspec.Struct, omit_defaults=True, gc=False):
+    """A part of a pod.
+
+    Where pods are compared as text, what is not there is left out: 1.5 µs in place of 2. What is read from JSON has no
+    cycles, so no collection has to look for them: 17.2 µs for reading a review in place of 19.
+    """
+
+
+class Something(Part):
     """An object of which only its presence matters."""
 
 
-class Exec(msgspec.Struct, omit_defaults=True):
+class Exec(Part):
     """An exec handler."""
 
     command: Argv = UNSET
 
 
-class Handler(msgspec.Struct, omit_defaults=True):
+class Handler(Part):
     """A lifecycle handler or the action of a probe: which of the kinds it is."""
 
     exec: Exec | UnsetType | None = UNSET
@@ -52,21 +61,21 @@ class Handler(msgspec.Struct, omit_defaults=True):
         return next((name for name, action in kinds.items() if action is not None), "")
 
 
-class Probe(Handler, omit_defaults=True):
+class Probe(Handler):
     """A probe; its grace period, in seconds, is the pod's where it has none."""
 
     grpc: Something | None = None
     grace: int | UnsetType | None = msgspec.field(default=UNSET, name="terminationGracePeriodSeconds")
 
 
-class Lifecycle(msgspec.Struct, omit_defaults=True):
+class Lifecycle(Part):
     """What runs at a container's start and end, and the signal that ends it (Kubernetes 1.33 and later)."""
 
     pre_stop: Handler | UnsetType | None = msgspec.field(default=UNSET, name="preStop")
     stop_signal: str | None = msgspec.field(default=None, name="stopSignal")
 
 
-class VolumeMount(msgspec.Struct, omit_defaults=True):
+class VolumeMount(Part):
     """Where a volume appears in a container."""
 
     name: str
@@ -81,29 +90,24 @@ class VolumeMount(msgspec.Struct, omit_defaults=True):
     @property
     def is_shared(self) -> bool:
         """Whether it appears where the shared volume does."""
-        return self.is_ours and self.path == MOUNT_PATH
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it may appear where one of our volumes does, or below."""
-        return self.mount_path.startswith(MOUNT_PATH)
+        return self.path == MOUNT_PATH
 
 
-class Variable(msgspec.Struct, omit_defaults=True):
+class Variable(Part):
     """An environment variable; its value is empty where there is none, and where it stands elsewhere (valueFrom)."""
 
     name: str
     value: str | None = None
 
 
-class Capabilities(msgspec.Struct, omit_defaults=True):
+class Capabilities(Part):
     """What of root's rights a container has beyond, or below, what the runtime gives."""
 
     add: list[str] | None = None
     drop: list[str] | None = None
 
 
-class ContainerSecurity(msgspec.Struct, omit_defaults=True):
+class ContainerSecurity(Part):
     """As whom a container runs, and with which rights; what it does not say, the pod's says."""
 
     user: int | None = msgspec.field(default=None, name="runAsUser")
@@ -113,10 +117,10 @@ class ContainerSecurity(msgspec.Struct, omit_defaults=True):
     windows: dict[str, Any] | None = msgspec.field(default=None, name="windowsOptions")
 
 
-class Container(msgspec.Struct, omit_defaults=True):
+class Container(Part):
     """A container; its own `restart_policy` is an exception to the pod's, and makes init containers native sidecars."""
 
-    name: Name
+    name: str
     image: str | None = None
     command: Argv = UNSET
     args: Argv = UNSET
@@ -130,6 +134,13 @@ class Container(msgspec.Struct, omit_defaults=True):
     restart_policy: str | UnsetType | None = msgspec.field(default=UNSET, name="restartPolicy")
     env: list[Variable] | None = None
     security: ContainerSecurity | None = msgspec.field(default=None, name="securityContext")
+
+    def of_processes(self) -> Container:
+        """Return what bears on its processes alone: its image's tag, for one, differs from release to release."""
+        container = copy(self)
+        container.image = container.ports = None
+        container.mounts = UNSET
+        return container
 
     @property
     def argv(self) -> list[str]:
@@ -164,13 +175,13 @@ class Container(msgspec.Struct, omit_defaults=True):
         return self.restart_policy == "Always"
 
 
-class EmptyDir(msgspec.Struct):
+class EmptyDir(Part):
     """An emptyDir."""
 
     size_limit: Any = msgspec.field(default=UNSET, name="sizeLimit")
 
 
-class Volume(msgspec.Struct, omit_defaults=True):
+class Volume(Part):
     """A volume; of its kinds only those of ours matter."""
 
     name: str
@@ -182,19 +193,14 @@ class Volume(msgspec.Struct, omit_defaults=True):
         """Whether it has the shared volume's name."""
         return self.name == VOLUME
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether its name may be that of one of our volumes."""
-        return self.name.startswith(VOLUME)
 
-
-class OperatingSystem(msgspec.Struct):
+class OperatingSystem(Part):
     """The operating system that the pod declares."""
 
     name: str | None = None
 
 
-class Requirement(msgspec.Struct):
+class Requirement(Part):
     """What a label of the pod's node must be."""
 
     key: str
@@ -202,31 +208,31 @@ class Requirement(msgspec.Struct):
     values: list[str] | None = None
 
 
-class NodeSelectorTerm(msgspec.Struct):
+class NodeSelectorTerm(Part):
     """What all must be true of the pod's node."""
 
     expressions: list[Requirement] | None = msgspec.field(default=None, name="matchExpressions")
 
 
-class NodeSelector(msgspec.Struct):
+class NodeSelector(Part):
     """Terms, of which one must fit the pod's node."""
 
     terms: list[NodeSelectorTerm] | None = msgspec.field(default=None, name="nodeSelectorTerms")
 
 
-class NodeAffinity(msgspec.Struct):
+class NodeAffinity(Part):
     """On which nodes the pod may run."""
 
     required: NodeSelector | None = msgspec.field(default=None, name="requiredDuringSchedulingIgnoredDuringExecution")
 
 
-class Affinity(msgspec.Struct):
+class Affinity(Part):
     """Near what the pod may run; only nodes matter."""
 
     node: NodeAffinity | None = msgspec.field(default=None, name="nodeAffinity")
 
 
-class SecurityContext(msgspec.Struct, omit_defaults=True):
+class SecurityContext(Part):
     """As whom the pod's containers run, where they do not say so themselves."""
 
     user: int | None = msgspec.field(default=None, name="runAsUser")
@@ -234,13 +240,13 @@ class SecurityContext(msgspec.Struct, omit_defaults=True):
     windows: dict[str, Any] | None = msgspec.field(default=None, name="windowsOptions")
 
 
-class SecretReference(msgspec.Struct):
+class SecretReference(Part):
     """A Secret of the pod's namespace."""
 
     name: str | None = None
 
 
-class Spec(msgspec.Struct, omit_defaults=True):
+class Spec(Part):
     """A pod's specification."""
 
     containers: Annotated[list[Container], msgspec.Meta(min_length=1)]
@@ -259,7 +265,7 @@ class Spec(msgspec.Struct, omit_defaults=True):
     runtime_class: str | None = msgspec.field(default=None, name="runtimeClassName")
 
 
-class Metadata(msgspec.Struct, omit_defaults=True):
+class Metadata(Part):
     """A pod's labels and annotations, and the name, or the beginning of it, that its owner gave it."""
 
     labels: Texts = UNSET
@@ -271,7 +277,7 @@ class Metadata(msgspec.Struct, omit_defaults=True):
 NOTHING = Metadata()
 
 
-class Pod(msgspec.Struct):
+class Pod(Part):
     """A pod, or the template of one."""
 
     spec: Spec
@@ -296,37 +302,49 @@ def read_pod(raw: JsonObject) -> Pod:
 
     """
     try:
-        return msgspec.convert(raw, Pod)
+        pod = msgspec.convert(raw, Pod)
     except msgspec.ValidationError as error:
         raise Malformed(_unquoted(raw) or str(error).replace("`$.", "`")) from None
+    drop_unread(pod)
+    return pod
 
 
 def check_names(pod: Pod) -> None:
-    """Check that no two containers have one name: by it, the worker's folder and the fields of the patch are found.
+    """Check the names of containers: by them, a worker's folder and the fields of the patch are found.
+
+    One that Kubernetes would not accept must not become part of a path in the pod.
 
     Raises:
-        Malformed: two have.
+        Malformed: one is none that Kubernetes accepts, or two containers have the same.
 
     """
     names = [container.name for container in pod.spec.containers]
     names += [container.name for container in pod.spec.init_containers or ()]
+    for name in names:
+        if not _is_name(name):
+            raise Malformed(f"{quoted(name)} is no name for a container; write a-z, 0-9 and -, 63 characters at most")
     if len(set(names)) < len(names):
         twice = next(name for position, name in enumerate(names) if name in names[:position])
         raise Malformed(f"Two containers are named {twice!r}")
 
 
-def drop_unread(pod: Pod, variables: Set[str]) -> None:
-    """Leave out the volumes and mounts that nobody looks at, and all but these environment variables.
+@lru_cache(1024)
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def drop_unread(pod: Pod) -> None:
+    """Leave out the volumes and mounts that nobody looks at, and all environment variables but those of the table.
 
     The names of some volumes differ from pod to pod, and the values of variables may be secrets.
     """
     if pod.spec.volumes:
-        pod.spec.volumes = [volume for volume in pod.spec.volumes if volume.is_ours]
+        pod.spec.volumes = [volume for volume in pod.spec.volumes if volume.name.startswith(VOLUME)]
     for container in pod.spec.containers:
         if container.mounts:
-            container.mounts = [mount for mount in container.mounts if mount.is_ours]
+            container.mounts = [mount for mount in container.mounts if mount.mount_path.startswith(MOUNT_PATH)]
         if container.env:
-            container.env = [variable for variable in container.env if variable.name in variables]
+            container.env = [variable for variable in container.env if variable.name in VARIABLES] or None
     for container in pod.spec.init_containers or ():
         container.mounts = container.env = None
 

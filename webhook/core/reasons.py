@@ -206,7 +206,7 @@ class Reason(Enum):
     SIDECAR_WITHOUT_SHELL = "sidecar-without-shell", Kind.WARNING, "no shell for a hook; use"
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, gc=False):
     """One thing to say about a pod: the reason, where it applies, and the particulars."""
 
     reason: Reason

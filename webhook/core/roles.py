@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED, PREFIX, Settings, annotation_of
-from webhook.core.frameworks import Found, find_framework
+from webhook.core.frameworks import find_framework
 from webhook.core.images import Image, Images, image_argv
 from webhook.core.pod import Container, Pod
 from webhook.core.processes import says_worker
@@ -23,12 +23,11 @@ DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 MIRROR = "kubernetes.io/config.mirror"
 
 
-class Worker(msgspec.Struct, frozen=True):
-    """A worker container, why it is one, and what was found in its command line where that is why."""
+class Worker(msgspec.Struct, frozen=True, gc=False):
+    """A worker container, and why it is one."""
 
     container: Container
     reason: Reason
-    found: Found | None = None
 
 
 def never_touched(pod: Pod) -> Reason | None:
@@ -154,14 +153,11 @@ def _known(container: Container, images: Images, recorded: Collection[str]) -> W
     command = container.command or ()
     image = None if command else images.get(container.name)
     if isinstance(image, Image):
-        found = find_framework(image_argv(image, container.args or ()))
-        if found[1]:
-            return Worker(container, Reason.WORKER_KNOWN, found)
         # An entrypoint that is not known may still run what `args` say.
-        return Worker(container, Reason.WORKER_KNOWN) if find_framework(container.argv)[1] else None
-    found = find_framework(own_words([*command, *(container.args or ())]))
-    if found[1]:
-        return Worker(container, Reason.WORKER_KNOWN, found)
+        argvs = image_argv(image, container.args or ()), container.argv
+        return Worker(container, Reason.WORKER_KNOWN) if any(find_framework(argv)[1] for argv in argvs) else None
+    if find_framework(own_words([*command, *(container.args or ())]))[1]:
+        return Worker(container, Reason.WORKER_KNOWN)
     return Worker(container, Reason.WORKER_RECORDED) if container.name in recorded else None
 
 

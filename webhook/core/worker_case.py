@@ -9,9 +9,10 @@ import msgspec
 from webhook.core.annotations import DEFAULT_SHELL, PASSED_SIGNALS, Settings
 from webhook.core.command_line import CommandLine
 from webhook.core.frameworks import FRAMEWORKS, Found, Framework, Match, Runtime, find_framework, runtime_of
-from webhook.core.images import NO_IMAGES, Image, Images, Unavailable, image_argv, image_signal
+from webhook.core.images import Image, Images, Unavailable, image_argv, image_signal
 from webhook.core.parents import Surroundings, is_looped
 from webhook.core.pod import Container
+from webhook.core.reasons import Reason
 from webhook.core.roles import Worker
 from webhook.core.shell_less import shell_less_because
 from webhook.core.status import WorkerStatus
@@ -20,12 +21,11 @@ from webhook.core.wrapping import is_wrapped, own_words
 DEFAULT_SIGNAL = "TERM"
 
 
-class Circumstances(msgspec.Struct, frozen=True):
+class Circumstances(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What bears on the workers of a pod.
 
-    Its restart policy; its grace period, in seconds, as it was and once raised, if it may be; the shell; what is known
-    of the images; what an earlier injection has recorded; and what else decides whether a parent may stand before a
-    command.
+    Its restart policy; its grace period, in seconds, as it was and once raised, if it may be; the shell; and what else
+    decides whether a parent may stand before a command.
     """
 
     restart_policy: str
@@ -34,13 +34,28 @@ class Circumstances(msgspec.Struct, frozen=True):
     surroundings: Surroundings
     keeps_grace: bool = False
     shell: str = DEFAULT_SHELL
-    images: Images = NO_IMAGES
-    recorded: Mapping[str, WorkerStatus] = {}
 
 
-class WorkerCase(msgspec.Struct, frozen=True):
+class WorkerFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """All that the plan of a worker hangs on."""
+
+    container: Container
+    """Without what says nothing of its processes."""
+    reason: Reason
+    """Why it is a worker."""
+    settings: Settings
+    circumstances: Circumstances
+    shell_less: str = ""
+    """Why its image has no shell for a hook; empty where it may have one."""
+    image: Image | Unavailable | None = None
+    recorded: WorkerStatus | None = None
+    """What an earlier injection has recorded of it."""
+
+
+class WorkerCase(msgspec.Struct, frozen=True, gc=False):
     """A worker container with all that was found out about it, before anything is decided."""
 
+    facts: WorkerFacts
     container: Container
     settings: Settings
     circumstances: Circumstances
@@ -55,7 +70,6 @@ class WorkerCase(msgspec.Struct, frozen=True):
     runtime: Runtime | None
     kubelet_signal: str
     runs_to_completion: bool
-    shell_less: str
     stands_in_args: bool
     """Whether another webhook has put its own command in front of ours, and ours among the arguments."""
 
@@ -82,9 +96,9 @@ class WorkerCase(msgspec.Struct, frozen=True):
         return own_words(self.container.hook_command)
 
     @property
-    def recorded(self) -> WorkerStatus:
-        """What an earlier injection has recorded of it."""
-        return self.circumstances.recorded.get(self.container.name, WorkerStatus(""))
+    def shell_less(self) -> str:
+        """Why its image has no shell for a hook; empty where it may have one."""
+        return self.facts.shell_less
 
     @property
     def can_hook(self) -> bool:
@@ -92,20 +106,33 @@ class WorkerCase(msgspec.Struct, frozen=True):
         return not self.shell_less and not self.container.unchainable_hook
 
 
-def examine(worker: Worker, settings: Settings, circumstances: Circumstances) -> WorkerCase:
-    """Find out about a worker container."""
+def facts_of(
+    worker: Worker,
+    settings: Settings,
+    circumstances: Circumstances,
+    images: Images,
+    recorded: Mapping[str, WorkerStatus],
+) -> WorkerFacts:
+    """Collect what the plan of a worker hangs on."""
     container = worker.container
-    image = circumstances.images.get(container.name)
-    argv, is_whole = _argv(container, settings, image)
-    # The same argv as when the worker was found, unless the annotation says what stands before `args`.
-    found = worker.found if worker.found and (container.command or image) else find_framework(argv)
-    line, match = _as_recorded(found, container, circumstances) if not is_whole else found
-    declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
+    image = images.get(container.name)
     shell_less = ""
     if circumstances.shell == DEFAULT_SHELL:
         shell_less = image.shell_less if isinstance(image, Image) else ""
         shell_less = shell_less or shell_less_because(container.image or "", container.name)
+    record = recorded.get(container.name)
+    return WorkerFacts(container.of_processes(), worker.reason, settings, circumstances, shell_less, image, record)
+
+
+def examine(facts: WorkerFacts) -> WorkerCase:
+    """Find out about a worker container."""
+    container, settings, circumstances, image = facts.container, facts.settings, facts.circumstances, facts.image
+    argv, is_whole = _argv(container, settings, image)
+    found = find_framework(argv)
+    line, match = found if is_whole else _as_recorded(found, facts.recorded)
+    declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
     return WorkerCase(
+        facts=facts,
         container=container,
         settings=settings,
         circumstances=circumstances,
@@ -115,9 +142,8 @@ def examine(worker: Worker, settings: Settings, circumstances: Circumstances) ->
         line=line,
         match=match,
         runtime=runtime_of(line),
-        kubelet_signal=declared or _image_signal(container, image, circumstances) or DEFAULT_SIGNAL,
+        kubelet_signal=declared or _image_signal(image, facts.recorded) or DEFAULT_SIGNAL,
         runs_to_completion=(container.restart_policy or circumstances.restart_policy) != "Always",
-        shell_less=shell_less,
         stands_in_args=is_wrapped(container.args or ()),
     )
 
@@ -138,9 +164,8 @@ def _argv(container: Container, settings: Settings, image: Image | Unavailable |
     return list(container.args or ()), False
 
 
-def _as_recorded(found: Found, container: Container, circumstances: Circumstances) -> Found:
+def _as_recorded(found: Found, recorded: WorkerStatus | None) -> Found:
     """Return the framework that an image was known to run when the pod was injected into before."""
-    recorded = circumstances.recorded.get(container.name)
     framework = FRAMEWORKS.get(recorded.framework) if recorded else None
     if framework is None or found[1] is not None:
         return found
@@ -148,9 +173,8 @@ def _as_recorded(found: Found, container: Container, circumstances: Circumstance
     return line, Match.of_record(framework)
 
 
-def _image_signal(container: Container, image: Image | Unavailable | None, circumstances: Circumstances) -> str:
+def _image_signal(image: Image | Unavailable | None, recorded: WorkerStatus | None) -> str:
     """Return the signal by which the container's image is stopped; empty where that is not known."""
     if isinstance(image, Image):
         return image_signal(image)
-    recorded = circumstances.recorded.get(container.name)
     return recorded.image_signal if recorded and recorded.image_signal in PASSED_SIGNALS else ""

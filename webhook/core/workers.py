@@ -18,6 +18,7 @@ from webhook.core.command_line import Launch
 from webhook.core.flags import Edit, plan_flags
 from webhook.core.images import Image, Unavailable, image_signal
 from webhook.core.limits import cautions
+from webhook.core.memoization import memoized
 from webhook.core.parents import deaf_because, forbidden_because, parent_settings
 from webhook.core.pod import Container
 from webhook.core.processes import (
@@ -30,7 +31,7 @@ from webhook.core.processes import (
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.roles import Worker
-from webhook.core.worker_case import DEFAULT_SIGNAL, Circumstances, WorkerCase, examine
+from webhook.core.worker_case import DEFAULT_SIGNAL, WorkerCase, WorkerFacts, examine
 from webhook.core.wrapping import SIGNALS, is_wrapped, loop, parent
 
 NO_SIGNAL = "CONT"
@@ -48,7 +49,7 @@ class Treatment(Enum):
     GIVEN_PARENT = "given-parent"
 
 
-class WorkerPlan(msgspec.Struct, frozen=True):
+class WorkerPlan(msgspec.Struct, frozen=True, gc=False):
     """What a worker container becomes.
 
     `before` is what stands before its command, None where that is kept; `command` the worker's own words that are
@@ -74,14 +75,15 @@ class WorkerPlan(msgspec.Struct, frozen=True):
     """Whether the grace period may be raised: not for what may heed nothing, and cannot be given a parent."""
 
 
-def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances) -> WorkerPlan:
+@memoized(WorkerFacts)
+def plan_worker(facts: WorkerFacts) -> WorkerPlan:
     """Decide how a worker runs.
 
     Raises:
         Refused: what the pod asks for contradicts itself, or cannot be done.
 
     """
-    case = examine(worker, settings, circumstances)
+    case = examine(facts)
     mode, why = _mode(case)
     wanted = _wanted_signal(case) if mode is Mode.SIGNAL else ""
     needs = "" if mode is Mode.LOOP else _needs_parent(case, wanted)
@@ -89,7 +91,7 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     may_raise = _may_raise(case, treatment, needs)
     if why.reason is Reason.MODE_DEFAULT:
         why = Finding(Reason.MODE_DEFAULT, case.container.name, _unknown(case, treatment, may_raise=may_raise))
-    grace = None if circumstances.keeps_grace else circumstances.grace
+    grace = None if case.circumstances.keeps_grace else case.circumstances.grace
     flags = plan_flags(case.argv, case.match, mode, grace, case.container.name)
     before = _before(case, treatment, wanted)
     if (before is None and not case.is_writable) or case.stands_in_args or (case.match and case.match.launched):
@@ -99,8 +101,8 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
     if not wanted and not framework and not case.line.in_shell:
         wanted = said
     name = case.container.name
-    findings = [Finding(worker.reason, name, framework.title if framework else "")]
-    image = circumstances.images.get(name)
+    findings = [Finding(facts.reason, name, framework.title if framework else "")]
+    image = facts.image
     if isinstance(image, Image):
         findings.append(Finding(Reason.COMMAND_OF_IMAGE, name, image.source))
     elif isinstance(image, Unavailable):
@@ -118,11 +120,17 @@ def plan_worker(worker: Worker, settings: Settings, circumstances: Circumstances
         before,
         tuple(case.argv[: len(case.argv) - len(case.container.args or ())]) if _writes_command(case, before) else (),
         flags.edits,
-        image_signal(image) if isinstance(image, Image) else case.recorded.image_signal,
+        _image_signal(facts),
         case.shell_less,
-        name in circumstances.recorded and not case.is_whole,
+        facts.recorded is not None and not case.is_whole,
         may_raise,
     )
+
+
+def _image_signal(facts: WorkerFacts) -> str:
+    if isinstance(facts.image, Image):
+        return image_signal(facts.image)
+    return facts.recorded.image_signal if facts.recorded else ""
 
 
 def _may_raise(case: WorkerCase, treatment: Treatment, needs: str) -> bool:

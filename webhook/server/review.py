@@ -10,7 +10,7 @@ import msgspec
 from webhook.core.decision import Decision, Policy
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
-from webhook.core.pod import NOTHING, JsonObject, Pod
+from webhook.core.pod import NOTHING, JsonObject, Pod, drop_unread
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.server.patch_encoding import encode_patch
 
@@ -116,6 +116,8 @@ def read_review(body: bytes) -> Request:
         raise InvalidReview("`request.uid` is empty")
     if reviewed_elsewhere(review.request) is None and review.request.object is None:
         raise InvalidReview("`request.object` is missing")
+    if isinstance(review.request.object, Pod):
+        drop_unread(review.request.object)
     return review.request
 
 

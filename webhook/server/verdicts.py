@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.decision import Policy
-from webhook.core.limits import VARIABLES
-from webhook.core.pod import Metadata, Pod, drop_unread
+from webhook.core.pod import Metadata, Pod
 from webhook.server.review import Request, Verdict, review, reviewed_elsewhere
 
 MOST = 128
@@ -59,6 +58,5 @@ class Verdicts:
 
 def _alike(pod: Pod) -> bytes:
     """Write what a decision depends on; the pod's own name is no part of it, nor is what nobody reads."""
-    drop_unread(pod, VARIABLES)
     metadata = pod.metadata and Metadata(pod.metadata.labels, pod.metadata.annotations)
     return _ENCODER.encode(Pod(pod.spec, metadata))
