@@ -253,7 +253,8 @@ SCENARIOS = [
     Scenario(hook_not_run, sidecar_bound=None),
     Scenario(own_hook_fails),
     Scenario(second_term),
-    Scenario(crashes, idle=True),
+    # Nobody drains in a container that waits for its restart, which the sidecar cannot tell from one that is late.
+    Scenario(crashes, idle=True, sidecar_bound=5),
     Scenario(broker_gone),
     Scenario(by_hand),
     Scenario(shared_processes),
