@@ -12,8 +12,9 @@ import pytest
 
 from benchmarks import verification
 from benchmarks.contenders.protection import protect
+from benchmarks.core_path import core
 from benchmarks.figures import goals
-from benchmarks.reviews import Review, encoded, heavy, reviews, unlike
+from benchmarks.reviews import COMMANDS, Review, encoded, heavy, reviews, unlike
 from benchmarks.tables import number
 
 
@@ -54,6 +55,12 @@ def test_unlike_reviews_differ_in_what_is_decided_on_alone(review: Review) -> No
 
 def test_a_right_answer_is_right(review: Review, answer: dict[str, Any]) -> None:
     verification.check("protects", review, answer)
+
+
+@pytest.mark.parametrize("number", range(len(COMMANDS)))
+def test_our_answer_to_each_command_is_right(number: int) -> None:
+    review = reviews(len(COMMANDS))[number]
+    verification.check("protects", review, json.loads(core(encoded(review)))["response"])
 
 
 @pytest.mark.parametrize("change", [{"uid": "another"}, {"allowed": False}, {"patch": "W10="}])
