@@ -11,6 +11,7 @@ from benchmarks.processes import resident_mib
 from benchmarks.servers import contender, running
 
 SLICE = 10
+"""Seconds at most; there are three at least: what both kinds of pods take at first does not count."""
 
 
 def soak(certificate: Certificate, effort: Effort) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def soak(certificate: Certificate, effort: Effort) -> dict[str, Any]:
         while series[-1][0] < effort.soak_requests and seconds < effort.soak_seconds:
             # In every other slice, no pod is like an earlier one: what is remembered must stay bounded, too.
             fresh = len(series) % 2 == 0 and driver() == "wrk"
-            measured = drive(server, 8, min(SLICE, effort.soak_seconds), fresh=fresh)
+            measured = drive(server, 8, min(SLICE, effort.soak_seconds / 3), fresh=fresh)
             seconds += measured.seconds
             failures += measured.failures
             series.append((series[-1][0] + measured.requests, measured.resident))

@@ -92,7 +92,7 @@ def _check_container(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def _check_worker(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """A worker may be wrapped, or be left as it is; either way it is run with every word of its own."""
+    """Look for every word of the worker; it may be wrapped, or be left as it is."""
     argv, protected = (container["command"] + container["args"] for container in (before, after))
     _expect(all(word in protected for word in argv), "the worker has lost a word")
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -109,6 +110,7 @@ class Unreadable(ValueError):
         self.annotation = annotation
 
 
+@lru_cache(256)
 def duration(text: str) -> int:
     """Read a duration (`3600`, `90s`, `1h30m`) as seconds; with units, every number needs its own.
 

@@ -21,7 +21,6 @@ from webhook.core.annotations import (
     read_settings,
 )
 from webhook.core.flags import Edit
-from webhook.core.hooks import Hook, plan_worker_hook
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.meshes import plan_mesh
 from webhook.core.parents import surroundings_of
@@ -50,7 +49,7 @@ from webhook.core.sidecars import SidecarPlan, plan_sidecar, sidecar_facts
 from webhook.core.status import Status, read_status
 from webhook.core.worker_case import Circumstances, facts_of
 from webhook.core.workers import WorkerPlan, check_asked_for, plan_worker
-from webhook.core.wrapping import MOUNT_PATH, VOLUME, is_wrapped
+from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 DEFAULT_GRACE = 30
 """Seconds that Kubernetes gives a pod that asks for nothing else."""
@@ -60,6 +59,8 @@ EVICTION_ANNOTATIONS = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
 }
+_EVICTION_CUT = Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')}: {Evict.NEVER.value}")
+_VOLUME_SHARED = Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}")
 _SOFT = frozenset(
     {
         Reason.COMMAND_UNKNOWN,
@@ -86,7 +87,7 @@ class Policy(msgspec.Struct, frozen=True):
     shell_memory: str = DEFAULT_MEMORY
 
 
-class ProbeGrace(msgspec.Struct, frozen=True):
+class ProbeGrace(msgspec.Struct, frozen=True, gc=False):
     """A probe that keeps the pod's old grace period, in seconds."""
 
     container_list: str
@@ -99,7 +100,7 @@ class ProbeGrace(msgspec.Struct, frozen=True):
     seconds: int
 
 
-class CommandChange(msgspec.Struct, frozen=True):
+class CommandChange(msgspec.Struct, frozen=True, gc=False):
     """What is put before a container's command, if anything; the command, where it has none; changes of its words."""
 
     name: str
@@ -108,7 +109,7 @@ class CommandChange(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...] = ()
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """Everything that a protected pod has; what of it the pod lacks becomes the patch."""
 
     workers: tuple[WorkerPlan, ...]
@@ -130,7 +131,7 @@ class Plan(msgspec.Struct, frozen=True):
     """The shell that the pod's images lack."""
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What becomes of a pod; `plan` is None where nothing does.
 
     `ask` names the containers of whose images more could be learned.
@@ -226,6 +227,9 @@ def _protect(
         surroundings=surroundings_of(pod),
         shell=shell,
     )
+    brought = _bring_shell(pod, policy, settings, workers[0].container)
+    sidecars = _plan_sidecars(pod, settings, circumstances, workers, shell if brought else DEFAULT_SHELL)
+    circumstances = replace(circumstances, holds=any(sidecar.is_mounted for sidecar in sidecars))
     recorded = status.workers if status else {}
     plans = tuple(plan_worker(facts_of(worker, settings, circumstances, images, recorded)) for worker in workers)
     check_asked_for(settings, workers, plans)
@@ -233,26 +237,18 @@ def _protect(
         grace, probes, findings = old_grace, (), [Finding(Reason.GRACE_KEPT)]
         circumstances = replace(circumstances, grace=grace, keeps_grace=True)
         plans = tuple(plan_worker(facts_of(worker, settings, circumstances, images, recorded)) for worker in workers)
-    brought = _bring_shell(pod, policy, settings, workers[0].container)
-    sidecars = _plan_sidecars(pod, settings, circumstances, plans, shell if brought else DEFAULT_SHELL)
-    holds = any(sidecar.is_mounted for sidecar in sidecars)
-    hooks = {sidecar.name: sidecar.hook for sidecar in sidecars if sidecar.hook}
-    for worker, worker_plan in zip(workers, plans, strict=True):
+    for worker_plan in plans:
         findings += worker_plan.findings
-        hook, said = _hook_of_worker(worker.container, worker_plan, shell, holds=holds)
-        findings += said
-        if hook:
-            hooks[worker_plan.name] = hook
     for sidecar in sidecars:
         findings += sidecar.findings
     for container in pod.spec.init_containers or ():
         if container.is_native_sidecar:
             findings.append(Finding(Reason.SIDECAR_NATIVE, container.name))
     # In order, and looked up quickly: a dict serves as an ordered set.
-    names = dict.fromkeys(plan.name for plan in plans)
-    mounted = names | dict.fromkeys(sidecar.name for sidecar in sidecars if sidecar.is_mounted)
+    names = dict.fromkeys([plan.name for plan in plans])
+    mounted = names | dict.fromkeys([sidecar.name for sidecar in sidecars if sidecar.is_mounted])
     _check_volume(pod, mounted.keys(), names.keys())
-    findings.append(Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}"))
+    findings.append(_VOLUME_SHARED)
     if brought:
         findings.append(Finding(Reason.SHELL_BROUGHT, detail=f"{policy.shell_source.value}, {policy.shell_image}"))
     mesh = plan_mesh(pod, settings)
@@ -262,7 +258,7 @@ def _protect(
     plan = Plan(
         workers=plans,
         commands=_command_changes(plans, sidecars),
-        hooks=hooks,
+        hooks={s.name: s.hook for s in sidecars if s.hook} | {plan.name: plan.hook for plan in plans if plan.hook},
         mounted=tuple(mounted),
         grace=grace,
         probes=probes,
@@ -298,25 +294,15 @@ def _plan_sidecars(
     pod: Pod,
     settings: Settings,
     circumstances: Circumstances,
-    workers: tuple[WorkerPlan, ...],
+    workers: list[Worker],
     shell: str,
 ) -> list[SidecarPlan]:
-    names = tuple(worker.name for worker in workers)
+    names = tuple([worker.container.name for worker in workers])
     return [
         plan_sidecar(sidecar_facts(container, settings.sidecars, shell, names, circumstances))
         for container in pod.spec.containers
         if container.name not in names
     ]
-
-
-def _hook_of_worker(container: Container, plan: WorkerPlan, shell: str, *, holds: bool) -> Hook:
-    if plan.shell_less:
-        return None, [Finding(Reason.HOOK_IMPOSSIBLE, container.name, plan.shell_less)]
-    if plan.is_recorded and not container.unchainable_hook:
-        return None, []
-    # Another webhook may have put its own program in front of ours: those turn into what they start.
-    ours = plan.before is not None or is_wrapped(container.argv)
-    return plan_worker_hook(container, shell, plan.action, holds=holds, first_is_ours=ours)
 
 
 def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPlan]) -> tuple[CommandChange, ...]:
@@ -338,9 +324,7 @@ def _to_restart(pod: Pod, status: Status | None) -> tuple[str, ...]:
 def _evictions(settings: Settings, grace: int) -> tuple[dict[str, str], list[Finding]]:
     if settings.evict is Evict.NEVER:
         return EVICTION_ANNOTATIONS, [Finding(Reason.EVICTION_FORBIDDEN)]
-    if grace > AUTOSCALER_CUT:
-        return {}, [Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')}: {Evict.NEVER.value}")]
-    return {}, []
+    return {}, [_EVICTION_CUT] if grace > AUTOSCALER_CUT else []
 
 
 def _grace(
@@ -362,14 +346,22 @@ def _grace(
 
 
 def _probes(pod: Pod, seconds: int) -> tuple[ProbeGrace, ...]:
-    native = [(place, one) for place, one in enumerate(pod.spec.init_containers or ()) if one.is_native_sidecar]
-    return tuple(
+    found: list[ProbeGrace] = []
+    for index, container in enumerate(pod.spec.containers):
+        if container.liveness or container.startup:
+            found += _probes_of(container, "containers", index, seconds)
+    for index, container in enumerate(pod.spec.init_containers or ()):
+        if container.is_native_sidecar:
+            found += _probes_of(container, "initContainers", index, seconds)
+    return tuple(found)
+
+
+def _probes_of(container: Container, container_list: str, index: int, seconds: int) -> list[ProbeGrace]:
+    return [
         ProbeGrace(container_list, index, container.name, name, probe.grace, seconds)
-        for container_list, containers in (("containers", enumerate(pod.spec.containers)), ("initContainers", native))
-        for index, container in containers
         for name, probe in (("livenessProbe", container.liveness), ("startupProbe", container.startup))
-        if probe is not None and (not isinstance(probe.grace, int) or probe.grace == seconds)
-    )
+        if probe and (not isinstance(probe.grace, int) or probe.grace == seconds)
+    ]
 
 
 def _check_volume(pod: Pod, mounted: Set[str], workers: Set[str]) -> None:

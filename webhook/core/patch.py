@@ -204,7 +204,7 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
 
 def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
     # A character has four bytes at most.
-    if 4 * sum(_characters(texts) for texts in (pod.annotations, new)) <= LARGEST_ANNOTATIONS:
+    if 4 * (_characters(pod.annotations) + _characters(new)) <= LARGEST_ANNOTATIONS:
         return
     annotations = {**pod.annotations, **new}
     size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
@@ -230,7 +230,8 @@ def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
     patch.set(GRACE_POINTER, GRACE_POINTER, spec.grace, plan.grace)
     for probe in plan.probes:
         field = f"{probe.probe}/terminationGracePeriodSeconds"
-        at, named = (f"/spec/{probe.container_list}/{which}/{field}" for which in (probe.index, probe.container))
+        at = f"/spec/{probe.container_list}/{probe.index}/{field}"
+        named = f"/spec/{probe.container_list}/{probe.container}/{field}"
         patch.set(at, named, probe.there, probe.seconds)
     for index, container in enumerate(spec.init_containers or ()):
         if container.name in plan.restarted:

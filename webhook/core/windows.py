@@ -52,8 +52,10 @@ def _leaves_windows_alone(requirement: Requirement) -> bool:
 
 
 def _has_options(spec: Spec) -> bool:
-    said = [spec.security, *[c.security for c in spec.containers], *[c.security for c in spec.init_containers or ()]]
-    return any(any(security.windows.values()) for security in said if security and security.windows)
+    for part in (spec, *spec.containers, *(spec.init_containers or ())):
+        if part.security and part.security.windows and any(part.security.windows.values()):
+            return True
+    return False
 
 
 def _has_runtime(spec: Spec) -> bool:

@@ -34,6 +34,8 @@ class Circumstances(msgspec.Struct, frozen=True, array_like=True, gc=False):
     surroundings: Surroundings
     keeps_grace: bool = False
     shell: str = DEFAULT_SHELL
+    holds: bool = False
+    """Whether sidecars are to learn when a worker's container ends."""
 
 
 class WorkerFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -99,6 +101,11 @@ class WorkerCase(msgspec.Struct, frozen=True, gc=False):
     def shell_less(self) -> str:
         """Why its image has no shell for a hook; empty where it may have one."""
         return self.facts.shell_less
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether all that is known of what it runs is the record of an earlier injection."""
+        return self.facts.recorded is not None and not self.is_whole
 
     @property
     def can_hook(self) -> bool:

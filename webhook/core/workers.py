@@ -16,6 +16,7 @@ from webhook.core.annotations import (
 )
 from webhook.core.command_line import Launch
 from webhook.core.flags import Edit, plan_flags
+from webhook.core.hooks import Hook, plan_worker_hook
 from webhook.core.images import Image, Unavailable, image_signal
 from webhook.core.limits import cautions
 from webhook.core.memoization import memoized
@@ -53,22 +54,21 @@ class WorkerPlan(msgspec.Struct, frozen=True, gc=False):
     """What a worker container becomes.
 
     `before` is what stands before its command, None where that is kept; `command` the worker's own words that are
-    written behind it where the manifest has none, and `edits` are the changes of the others. `action` is what its hook
-    does after the kill file. `signal` is empty where the kubelet's own is the right one.
+    written behind it where the manifest has none, and `edits` are the changes of the others. `signal` is empty where
+    the kubelet's own is the right one.
     """
 
     name: str
     mode: Mode
     framework: str
     findings: tuple[Finding, ...]
-    action: str
+    hook: list[str] | None = None
+    """Its preStop command, if it gets one."""
     signal: str = ""
     before: list[str] | None = None
     command: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
     image_signal: str = ""
-    shell_less: str = ""
-    """Why its image has no shell for a hook; empty where it may have one."""
     is_recorded: bool = False
     """Whether all that is known of what it runs is the record of an earlier injection, which gave it its hook."""
     may_raise: bool = True
@@ -109,22 +109,34 @@ def plan_worker(facts: WorkerFacts) -> WorkerPlan:
         findings.append(
             Finding(Reason.IMAGE_UNKNOWN, name, f"{image.reason.value}{image.detail and f': {image.detail}'}")
         )
-    findings += [why, *_cautions(case, mode), *flags.findings, because]
+    hook, said_of_hook = _hook(case, _action(case, mode, treatment, wanted, said) if may_raise else "", before)
+    findings += [why, *_cautions(case, mode), *flags.findings, because, *said_of_hook]
     return WorkerPlan(
         name,
         mode,
         framework.name if framework else "",
         tuple(findings),
-        _action(case, mode, treatment, wanted, said) if may_raise else "",
+        hook,
         wanted if wanted not in (case.kubelet_signal, NO_SIGNAL) else "",
         before,
         tuple(case.argv[: len(case.argv) - len(case.container.args or ())]) if _writes_command(case, before) else (),
         flags.edits,
         _image_signal(facts),
-        case.shell_less,
-        facts.recorded is not None and not case.is_whole,
+        case.is_recorded,
         may_raise,
     )
+
+
+def _hook(case: WorkerCase, action: str, before: list[str] | None) -> Hook:
+    container = case.container
+    if case.shell_less:
+        return None, [Finding(Reason.HOOK_IMPOSSIBLE, container.name, case.shell_less)]
+    if case.is_recorded and not container.unchainable_hook:
+        return None, []
+    # Another webhook may have put its own program in front of ours: those turn into what they start.
+    ours = before is not None or is_wrapped(container.argv)
+    circumstances = case.circumstances
+    return plan_worker_hook(container, circumstances.shell, action, holds=circumstances.holds, first_is_ours=ours)
 
 
 def _image_signal(facts: WorkerFacts) -> str:
