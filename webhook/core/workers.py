@@ -101,21 +101,13 @@ def plan_worker(facts: WorkerFacts) -> WorkerPlan:
     if not wanted and not framework and not case.line.in_shell:
         wanted = said
     name = case.container.name
-    findings = [Finding(facts.reason, name, framework.title if framework else "")]
-    image = facts.image
-    if isinstance(image, Image):
-        findings.append(Finding(Reason.COMMAND_OF_IMAGE, name, image.source))
-    elif isinstance(image, Unavailable):
-        findings.append(
-            Finding(Reason.IMAGE_UNKNOWN, name, f"{image.reason.value}{image.detail and f': {image.detail}'}")
-        )
+    role = Finding(facts.reason, name, framework.title if framework else "")
     hook, said_of_hook = _hook(case, _action(case, mode, treatment, wanted, said) if may_raise else "", before)
-    findings += [why, *_cautions(case, mode), *flags.findings, because, *said_of_hook]
     return WorkerPlan(
         name,
         mode,
         framework.name if framework else "",
-        tuple(findings),
+        (role, *_of_image(facts), why, *_cautions(case, mode), *flags.findings, because, *said_of_hook),
         hook,
         wanted if wanted not in (case.kubelet_signal, NO_SIGNAL) else "",
         before,
@@ -137,6 +129,15 @@ def _hook(case: WorkerCase, action: str, before: list[str] | None) -> Hook:
     ours = before is not None or is_wrapped(container.argv)
     circumstances = case.circumstances
     return plan_worker_hook(container, circumstances.shell, action, holds=circumstances.holds, first_is_ours=ours)
+
+
+def _of_image(facts: WorkerFacts) -> list[Finding]:
+    name, image = facts.container.name, facts.image
+    if isinstance(image, Image):
+        return [Finding(Reason.COMMAND_OF_IMAGE, name, image.source)]
+    if isinstance(image, Unavailable):
+        return [Finding(Reason.IMAGE_UNKNOWN, name, f"{image.reason.value}{image.detail and f': {image.detail}'}")]
+    return []
 
 
 def _image_signal(facts: WorkerFacts) -> str:
