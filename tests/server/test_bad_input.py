@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from webhook.core.reasons import Reason
+from webhook.server.options import Limits
 
 from .process import Server, Servers
 from .samples import Review, fresh, read_review, with_pod
@@ -17,7 +18,7 @@ from .wire import JSON, Answer, chunked, get, head, post
 
 GOOD = read_review("symfony-messenger")
 GOOD_BODY = json.dumps(GOOD).encode()
-LIMIT = 4 * 1024 * 1024
+LIMIT = Limits().body_bytes
 DEEP = 100_000
 
 
@@ -101,7 +102,8 @@ UNHEARD: dict[str, tuple[bytes, int, str]] = {
     "announced-far-too-large": (head("POST", "/mutate", {**JSON, "content-length": "9" * 18}), 413, "too-large"),
     "sent-too-large": (post(b" " * (LIMIT + 1)), 413, "too-large"),
     "chunked-too-large": (
-        head("POST", "/mutate", {**JSON, "transfer-encoding": "chunked"}) + chunked(*[b" " * 65536] * 65),
+        head("POST", "/mutate", {**JSON, "transfer-encoding": "chunked"})
+        + chunked(*[b" " * 65536] * (LIMIT // 65536 + 1)),
         413,
         "too-large",
     ),

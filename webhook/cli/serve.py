@@ -14,11 +14,11 @@ from webhook.cli.image_settings import image_settings
 from webhook.cli.settings import Duration, policy_settings, setting
 from webhook.core.decision import Policy
 from webhook.images.sources import ImageSettings
-from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, ServerOptions
+from webhook.server.options import ANY_ADDRESS, DRAIN_SECONDS, Cluster, Files, Limits, ServerOptions
 
 
 @click.command("serve")
-@setting("--host", default="0.0.0.0", help="Address to listen on.")  # noqa: S104 - a pod has to
+@setting("--host", default=ANY_ADDRESS, help="Address to listen on; ::, the default, is every one of IPv6 and IPv4.")
 @setting("--port", type=click.IntRange(0, 65535), default=8443, help="Port to listen on.")
 @setting("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate chain, PEM.")
 @setting("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM.")

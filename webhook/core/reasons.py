@@ -58,6 +58,7 @@ class Reason(Enum):
     REVIEW_INVALID = "review-invalid", Kind.ERROR, "The request is no valid AdmissionReview."
     REVIEW_TOO_LARGE = "review-too-large", Kind.ERROR, "The request body is over the limit."
     REVIEW_TOO_SLOW = "review-too-slow", Kind.ERROR, "The request body did not arrive in time."
+    REVIEW_SHED = "review-shed", Kind.ERROR, "More is on its way than the server can hold; try again."
     REVIEW_NOT_JSON = "review-not-json", Kind.ERROR, "The request body must be of type application/json."
     DEFECT = "defect", Kind.ERROR, "A defect of graceful-worker; the failurePolicy decides."
 

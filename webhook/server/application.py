@@ -16,6 +16,7 @@ from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.images.sources import Source
 from webhook.server.errors import JSON, error_response
+from webhook.server.load_shedding import LoadShedding
 from webhook.server.metrics import CONTENT_TYPE, Metrics
 from webhook.server.mutation import PATH, Mutation
 from webhook.server.options import Limits
@@ -54,9 +55,10 @@ def create_application(
     clock: Callable[[], float] = perf_counter,
     events: Events | None = None,
     images: Source | None = None,
+    shedding: LoadShedding | None = None,
 ) -> Webhook:
     """Build the application; `clock` counts seconds, `events` are those of the certificates."""
-    metrics = Metrics(events or Events())
+    metrics = Metrics(events or Events(), shedding)
     record = Record(metrics)
     application = Webhook(Mutation(policy, limits or Limits(), record, images, clock), record)
     ready = readiness or Readiness()

@@ -21,6 +21,7 @@ from prometheus_client.utils import floatToGoString
 from certs.events import Events
 from webhook import __version__
 from webhook.core.reasons import Kind, Reason
+from webhook.server.load_shedding import LoadShedding
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -47,6 +48,24 @@ class CertificateCollector(Collector):
             ("certificate_failures", "Failed attempts to look after the certificates.", events.failures),
         ):
             yield CounterMetricFamily(f"graceful_worker_{name}", what, value=count)
+
+
+class LoadCollector(Collector):
+    """Shows what is on its way, and what was dropped."""
+
+    def __init__(self, shedding: LoadShedding) -> None:
+        self._shedding = shedding
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics."""
+        load = self._shedding
+        yield GaugeMetricFamily("graceful_worker_connections", "Connections that are open.", value=len(load))
+        yield GaugeMetricFamily(
+            "graceful_worker_held_bytes", "Bytes of requests not answered, and of answers not sent.", load.held_bytes
+        )
+        yield CounterMetricFamily(
+            "graceful_worker_dropped_connections", "Connections dropped, as there were too many.", value=load.dropped
+        )
 
 
 class Series:
@@ -99,9 +118,11 @@ class ReviewCollector(Collector):
 class Metrics:
     """The metrics of one server; no label takes its values from a request, so their number stays bounded."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, shedding: LoadShedding | None = None) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(CertificateCollector(events))
+        if shedding is not None:
+            self._registry.register(LoadCollector(shedding))
         self._reviews = ReviewCollector()
         self._registry.register(self._reviews)
         Info("graceful_worker_build", "The running version.", registry=self._registry).info(

@@ -26,16 +26,19 @@ from webhook.server.verdicts import Verdicts
 PATH = "/mutate"
 WHOLE_ANSWER = "graceful_worker.whole_answer"
 """The extension of a server that takes the content of an answer in one call."""
+GIVEN_UP = "graceful_worker.given_up"
+"""The extension of a server that says why it no longer waits for a body: a Reason."""
 _JSON = JSON.encode()
 _ERRORS = {
     Reason.REVIEW_INVALID: HTTPStatus.BAD_REQUEST,
     Reason.REVIEW_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Reason.REVIEW_TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
+    Reason.REVIEW_SHED: HTTPStatus.SERVICE_UNAVAILABLE,
     Reason.REVIEW_NOT_JSON: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Reason.DEFECT: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 # The rest of such a body is not read, so the connection cannot be used again.
-_UNREAD = frozenset({Reason.REVIEW_TOO_LARGE, Reason.REVIEW_TOO_SLOW, Reason.REVIEW_NOT_JSON})
+_UNREAD = frozenset({Reason.REVIEW_TOO_LARGE, Reason.REVIEW_TOO_SLOW, Reason.REVIEW_SHED, Reason.REVIEW_NOT_JSON})
 
 
 class Rejected(Exception):  # an HTTP error for the client, not a defect
@@ -128,7 +131,7 @@ class Mutation:
         while size <= self._limits.body_bytes:
             message = await receive()
             if message["type"] != "http.request":  # the patience of one of the two is over
-                raise Rejected(Reason.REVIEW_TOO_SLOW)
+                raise Rejected(scope.get("extensions", {}).get(GIVEN_UP, Reason.REVIEW_TOO_SLOW))
             pieces.append(message["body"])
             size += len(message["body"])
             if not message["more_body"] and size <= self._limits.body_bytes:

@@ -13,7 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from webhook.core.reasons import Reason
 from webhook.server.application import Readiness
 from webhook.server.errors import JSON, error_content
-from webhook.server.mutation import WHOLE_ANSWER
+from webhook.server.load_shedding import LoadShedding
+from webhook.server.mutation import GIVEN_UP, WHOLE_ANSWER
 from webhook.server.options import ServerOptions
 
 HEAD_BYTES = 64 * 1024
@@ -46,11 +47,57 @@ class LimitedProtocol(HttpToolsProtocol):
     head_seconds: float
     body_seconds: float
     readiness: Readiness
+    shedding: LoadShedding
+    _extensions: dict[str, Any]
+    """Those of the latest request."""
+    _handshake: asyncio.Task[None] | None = None
+    """What is cancelled to drop the connection before TLS is there."""
+    _held = 0
+    """Bytes of bodies that came and are not answered."""
     _phase: Phase | None = None
     _timer: asyncio.TimerHandle | None = None
     _in_head = False
     _arrived = 0
     """Bytes of the head, or since the last piece of a body."""
+
+    def accepted(self, handshake: asyncio.Task[None]) -> None:
+        """Count as a connection from now on."""
+        self._handshake = handshake
+        self.shedding.opened(self)
+
+    def failed(self) -> None:
+        """Count no longer, as nobody there speaks TLS."""
+        self.shedding.closed(self)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a whole request is here, and its answer not away."""
+        if self.cycle is None:
+            return False
+        return not self.cycle.response_complete and not self.cycle.more_body
+
+    def shed(self) -> None:
+        """Drop the connection: whoever is in the middle of a body is told why, as an API server tries again then."""
+        if self._handshake is not None:
+            self._handshake.cancel()
+        elif self._phase is Phase.BODY and not self.transport.get_write_buffer_size():
+            self._give_up(Reason.REVIEW_SHED, HTTPStatus.SERVICE_UNAVAILABLE, "retry-after: 1\r\n")
+        else:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """Count what the client does not read."""
+        super().pause_writing()
+        self._hold()
+
+    def resume_writing(self) -> None:
+        """Count it no longer."""
+        super().resume_writing()
+        self._hold()
+
+    def _hold(self) -> None:
+        unsent = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
+        self.shedding.hold(self, self._held + unsent)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Await the first request, as long as the next one is awaited.
@@ -59,6 +106,7 @@ class LimitedProtocol(HttpToolsProtocol):
         closed early, it might be with that later request on its way, which the client would report as `EOF`.
         https://github.com/golang/go/blob/master/src/net/http/transport.go (dialConnFor)
         """
+        self._handshake = None
         super().connection_made(transport)  # type: ignore[arg-type]
         self._enter(Phase.REQUEST)
 
@@ -70,6 +118,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        self.shedding.closed(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, and limit the time for the rest."""
@@ -106,8 +155,8 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError(TOO_LARGE)
         self._arrived = 0
         super().on_headers_complete()
-        extensions: dict[str, Any] = {WHOLE_ANSWER: partial(_answer, self.cycle)}
-        self.scope["extensions"] = extensions
+        self._extensions = {WHOLE_ANSWER: partial(_answer, self.cycle)}
+        self.scope["extensions"] = self._extensions
         if self.readiness.draining:
             self.close_when_answered()
 
@@ -115,6 +164,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """Take a part of a body."""
         self._arrived = 0
         super().on_body(body)
+        if not self.cycle.response_complete:
+            self._held += len(body)
+            self._hold()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, as JSON like all errors."""
@@ -155,18 +207,30 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._close_after(self.timeout_keep_alive if phase is Phase.REQUEST else self.head_seconds)
 
-    def _give_up(self) -> None:
+    def on_response_complete(self) -> None:
+        """Forget the body that is answered."""
+        self._held = sum(len(cycle.body) for cycle, _ in self.pipeline)
+        self.shedding.proved(self)
+        self._hold()
+        super().on_response_complete()
+
+    def _give_up(
+        self,
+        reason: Reason = Reason.REVIEW_TOO_SLOW,
+        status: HTTPStatus = HTTPStatus.REQUEST_TIMEOUT,
+        headers: str = "",
+    ) -> None:
         """Answer a request whose body does not arrive; the application learns of it as of a client that has gone."""
         if self.cycle.response_complete:
             self.transport.close()
             return
-        reason = Reason.REVIEW_TOO_SLOW
-        self._send_error(HTTPStatus.REQUEST_TIMEOUT, error_content(reason.value, reason.sentence))
+        self._send_error(status, error_content(reason.value, reason.sentence), headers)
+        self._extensions[GIVEN_UP] = reason
         self.cycle.disconnected = True
         self.cycle.message_event.set()
 
-    def _send_error(self, status: HTTPStatus, content: bytes) -> None:
-        head = f"content-type: {JSON}\r\ncontent-length: {len(content)}\r\nconnection: close\r\n\r\n"
+    def _send_error(self, status: HTTPStatus, content: bytes, headers: str = "") -> None:
+        head = f"content-type: {JSON}\r\ncontent-length: {len(content)}\r\n{headers}connection: close\r\n\r\n"
         self.transport.write(f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}".encode() + content)
         self.transport.close()
 
@@ -196,10 +260,11 @@ async def _answer(cycle: RequestResponseCycle, content: bytes) -> None:
     cycle.on_response()
 
 
-def protocol_class(options: ServerOptions, state: Readiness) -> type[LimitedProtocol]:
+def protocol_class(options: ServerOptions, state: Readiness, load: LoadShedding) -> type[LimitedProtocol]:
     """Return the protocol with these settings: uvicorn makes each connection's object itself."""
 
     class Protocol(LimitedProtocol):
+        shedding = load
         head_seconds = options.head_seconds
         body_seconds = options.limits.body_seconds
         readiness = state

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from ssl import SSLContext
 from types import FrameType
-from typing import Any
+from typing import cast
 
 import uvicorn
 import uvloop
@@ -19,6 +20,8 @@ from webhook.core.decision import Policy
 from webhook.server.application import Readiness, create_application
 from webhook.server.certificates import make_certificate
 from webhook.server.images import make_sources
+from webhook.server.listening import Listener, bind
+from webhook.server.load_shedding import LoadShedding
 from webhook.server.logs import configure_logs
 from webhook.server.options import ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
@@ -28,6 +31,7 @@ class ImpatientLoop(uvloop.Loop):
     """An event loop whose server drops clients that do not do their part at the begin and the end of TLS.
 
     Otherwise these have 60 s and 30 s; with the latter, a client that does not listen keeps the process from ending.
+    And of uvloop's own server, nobody could drop a connection before its handshake is over.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -35,12 +39,17 @@ class ImpatientLoop(uvloop.Loop):
         self._seconds = seconds
 
     async def create_server(  # type: ignore[override]
-        self, *arguments: Any, **options: Any
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        *,
+        host: str,
+        port: int,
+        ssl: SSLContext,
+        backlog: int,
     ) -> asyncio.AbstractServer:
-        """Create a server with these limits, which uvicorn does not set."""
-        options |= {"ssl_handshake_timeout": self._seconds, "ssl_shutdown_timeout": self._seconds}
-        create: Callable[..., Awaitable[asyncio.AbstractServer]] = super().create_server
-        return await create(*arguments, **options)
+        """Create the server, as uvicorn asks for it."""
+        listener = Listener(bind(host, port, backlog), protocol_factory, ssl, self._seconds)
+        return cast(asyncio.AbstractServer, listener)
 
 
 class DrainingServer(uvicorn.Server):
@@ -97,14 +106,15 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     events = Events()
     served, source = await make_certificate(options.tls, events)
     readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
+    shedding = LoadShedding(options.limits.connections, options.limits.held_bytes)
     images = make_sources(options.images)
-    application = create_application(policy, options.limits, readiness, events=events, images=images)
+    application = create_application(policy, options.limits, readiness, events=events, images=images, shedding=shedding)
     config = uvicorn.Config(
         application,
         host=options.host,
         port=options.port,
         ssl_context_factory=lambda *_: served.context,
-        http=protocol_class(options, readiness),
+        http=protocol_class(options, readiness, shedding),
         ws="none",
         lifespan="off",
         log_config=None,

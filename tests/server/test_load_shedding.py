@@ -1,0 +1,165 @@
+"""Whoever reaches the port can fill neither the memory nor the connections: what waits the longest is dropped."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import pytest
+
+from webhook.core.reasons import Reason
+from webhook.server.listening import bind
+from webhook.server.options import ANY_ADDRESS
+
+from .process import Server, Servers, wait_for
+from .samples import Review, large, read_review
+from .wire import JSON, Connection, get, head, post
+
+GOOD_BODY = json.dumps(read_review("symfony-messenger")).encode()
+MIB = 1024 * 1024
+ATTACKERS = 70
+ANNOUNCED = 4 * MIB
+
+
+@pytest.fixture(scope="module")
+def small_server(shared_servers: Servers) -> Server:
+    """A server that holds little, and waits long enough for a test to see it."""
+    limits = {"connections": 30, "held_bytes": MIB, "body_seconds": 60}
+    return shared_servers.start(head_seconds=60, limits=limits)
+
+
+def gauge(server: Server, name: str) -> float:
+    with server.connect() as connection:
+        text = connection.exchange(get("/metrics")).body.decode()
+    return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")))
+
+
+def begin_a_body(connection: Connection, size: int) -> None:
+    """Announce a large body, send a part of it, and fall silent; the server may have had enough before."""
+    connection.send(head("POST", "/mutate", {**JSON, "content-length": str(ANNOUNCED)}))
+    with suppress(OSError):
+        connection.send(b" " * size)
+
+
+def test_bodies_that_never_end_do_not_fill_the_memory(servers: Servers) -> None:
+    """As the attack was: 70 connections, each with 4.0 of 4.19 MB and then silence, took 300 MB."""
+    server = servers.start(log_level="error", limits={"body_seconds": 60})
+    assert server.review(GOOD_BODY).status == 200
+    before = server.resident_kib
+    with ExitStack() as stack:
+        for _ in range(ATTACKERS):
+            begin_a_body(stack.enter_context(server.connect()), ANNOUNCED - 100)
+        assert server.review(GOOD_BODY).response["allowed"] is True
+        assert server.resident_kib - before < 128 * 1024
+        assert gauge(server, "graceful_worker_held_bytes") <= 32 * MIB
+        assert gauge(server, "graceful_worker_dropped_connections_total") > 0
+
+
+def test_the_body_that_waits_the_longest_gets_503_and_may_be_sent_again(small_server: Server) -> None:
+    with small_server.connect() as first, small_server.connect() as second:
+        begin_a_body(first, MIB // 2)
+        wait_for(lambda: gauge(small_server, "graceful_worker_held_bytes") > MIB // 3)
+        begin_a_body(second, MIB * 3 // 4)
+        answer = first.answer()
+        assert (answer.status, answer.error) == (503, Reason.REVIEW_SHED.value)
+        assert answer.headers["retry-after"] == "1"
+        assert answer.closes
+
+
+def test_a_body_that_alone_is_more_than_may_be_held_is_dropped(small_server: Server) -> None:
+    with small_server.connect() as connection:
+        begin_a_body(connection, 3 * MIB)
+        with suppress(OSError):
+            assert connection.answer().status == 503
+    assert small_server.review(GOOD_BODY).status == 200
+
+
+def test_connections_that_never_say_hello_do_not_keep_others_out(small_server: Server) -> None:
+    with ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", small_server.port))) for _ in range(ATTACKERS)
+        ]
+        assert small_server.review(GOOD_BODY).response["allowed"] is True
+        silent[0].settimeout(10)
+        assert silent[0].recv(1) == b""
+
+
+def test_a_connection_that_was_of_use_outlives_those_that_never_ask(small_server: Server) -> None:
+    with ExitStack() as stack:
+        api_server = stack.enter_context(small_server.connect())
+        assert api_server.exchange(post(GOOD_BODY)).status == 200
+        for _ in range(ATTACKERS):
+            stack.enter_context(small_server.connect())
+        assert api_server.exchange(post(GOOD_BODY)).response["allowed"] is True
+
+
+def test_connections_that_were_all_of_use_make_room_for_a_new_one(small_server: Server) -> None:
+    with ExitStack() as stack:
+        for _ in range(ATTACKERS):
+            connection = stack.enter_context(small_server.connect())
+            assert connection.exchange(get("/healthz")).status == 200
+        assert small_server.review(GOOD_BODY).status == 200
+
+
+def test_answers_that_nobody_reads_do_not_fill_the_memory(small_server: Server) -> None:
+    with ExitStack() as stack:
+        for _ in range(20):
+            connection = stack.enter_context(small_server.connect())
+            with suppress(OSError):
+                connection.send(post(refused_at_length()) * 8)
+        wait_for(lambda: gauge(small_server, "graceful_worker_held_bytes") <= MIB)
+        assert small_server.review(GOOD_BODY).status == 200
+
+
+def refused_at_length() -> bytes:
+    """Return a review whose answer is long: many sidecars, each with a hook."""
+    review: dict[str, Any] = read_review("symfony-messenger")
+    containers = review["request"]["object"]["spec"]["containers"]
+    containers += [{"name": f"sidecar-{number}", "command": ["sleep", "9"]} for number in range(20)]
+    return json.dumps(review).encode()
+
+
+def test_the_largest_object_that_an_api_server_takes_is_answered(server: Server, messenger: Review) -> None:
+    """3 MiB, of which Go writes every `&` as six characters."""
+    body = large(messenger, 3 * MIB).replace(b"x" * 1000, b"\\u0026" * 1000)
+    assert len(body) > 17 * MIB
+    assert server.review(body).response["allowed"] is True
+
+
+def test_counts_come_back_to_nothing(small_server: Server) -> None:
+    assert small_server.review(GOOD_BODY).status == 200
+    wait_for(lambda: gauge(small_server, "graceful_worker_connections") == 1)
+    assert gauge(small_server, "graceful_worker_held_bytes") == 0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_by_default_both_families_of_addresses_are_listened_on(address: str) -> None:
+    (listening,) = bind(ANY_ADDRESS, 0, 1)
+    with listening:
+        if listening.family != socket.AF_INET6:
+            pytest.skip("this machine has no IPv6")
+        with socket.create_connection((address, listening.getsockname()[1]), timeout=10):
+            time.sleep(0)
+
+
+def test_a_machine_without_ipv6_is_listened_on_by_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = socket.create_server
+
+    def without_ipv6(address: tuple[str, int], **options: Any) -> socket.socket:
+        if options["family"] == socket.AF_INET6:
+            raise OSError(97, "Address family not supported by protocol")
+        return create(address, **options)
+
+    monkeypatch.setattr(socket, "create_server", without_ipv6)
+    (listening,) = bind(ANY_ADDRESS, 0, 1)
+    with listening, socket.create_connection(("127.0.0.1", listening.getsockname()[1]), timeout=10):
+        assert listening.family == socket.AF_INET
+
+
+def test_a_port_that_is_taken_is_no_machine_without_ipv6() -> None:
+    (listening,) = bind(ANY_ADDRESS, 0, 1)
+    with listening, pytest.raises(OSError, match=r"(?i)in use"):
+        bind(ANY_ADDRESS, listening.getsockname()[1], 1)

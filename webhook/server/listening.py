@@ -1,0 +1,107 @@
+"""Listens, and accepts connections that can be dropped from their first byte on, before TLS has said hello."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from webhook.server.options import ANY_ADDRESS
+
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""What the kernel says where it has no IPv6, or where that is switched off."""
+_BREATH = 0.1
+"""Seconds until the next try to accept, where the process or the machine has too many files open."""
+
+
+class Accepted(Protocol):
+    """A protocol that is told of its connection before the handshake."""
+
+    def accepted(self, handshake: asyncio.Task[None]) -> None:
+        """Begin; whoever cancels the handshake drops the connection."""
+
+    def failed(self) -> None:
+        """End: the handshake has come to nothing."""
+
+
+def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
+    """Return a socket that listens.
+
+    On any address, it takes IPv6 and IPv4, or IPv4 alone on a machine that has no IPv6.
+
+    Raises:
+        OSError: the address cannot be listened on.
+
+    """
+    if host == ANY_ADDRESS:
+        try:
+            return [socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog)]
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_IPV6:
+                raise
+        host = "0.0.0.0"  # noqa: S104 - what was asked for
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return [socket.create_server((host, port), family=family, backlog=backlog)]
+
+
+class Listener:
+    """Accepts connections from sockets until it is closed: what uvicorn asks of an asyncio.Server."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        make_protocol: Callable[[], asyncio.BaseProtocol],
+        context: ssl.SSLContext,
+        seconds: float,
+    ) -> None:
+        """Begin; a client has so many seconds for its part at the begin of TLS, and at its end."""
+        self._loop = asyncio.get_running_loop()
+        self._make_protocol = make_protocol
+        self._context = context
+        self._seconds = seconds
+        self.sockets = tuple(sockets)
+        for listening in sockets:
+            listening.setblocking(False)
+        self._accepting = [self._loop.create_task(self._accept(listening)) for listening in sockets]
+        self._handshakes: set[asyncio.Task[None]] = set()
+
+    def close(self) -> None:
+        """Accept nothing more; connections that are there, live on."""
+        for task in self._accepting:
+            task.cancel()
+        for listening in self.sockets:
+            listening.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing more is accepted."""
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = await self._loop.sock_accept(listening)
+            except OSError:
+                await asyncio.sleep(_BREATH)
+                continue
+            protocol = self._make_protocol()
+            handshake = self._loop.create_task(self._shake_hands(protocol, connection))
+            self._handshakes.add(handshake)
+            handshake.add_done_callback(self._handshakes.discard)
+            cast(Accepted, protocol).accepted(handshake)
+
+    async def _shake_hands(self, protocol: asyncio.BaseProtocol, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: protocol,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=self._seconds,
+                ssl_shutdown_timeout=self._seconds,
+            )
+        except (OSError, asyncio.CancelledError):
+            # Of the client's making: it spoke no TLS, left, or took too long; or it was dropped.
+            connection.close()
+            cast(Accepted, protocol).failed()
