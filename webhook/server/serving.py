@@ -23,6 +23,7 @@ from webhook.server.images import make_sources
 from webhook.server.listening import Listener, bind
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.logs import configure_logs
+from webhook.server.memory import keep_buffers_apart
 from webhook.server.options import ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
 
@@ -98,6 +99,7 @@ def serve(policy: Policy, options: ServerOptions) -> None:
 
     """
     configure_logs(options.log_level)
+    keep_buffers_apart()
     with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
         runner.run(_serve(policy, options))
 
