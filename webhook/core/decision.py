@@ -45,7 +45,7 @@ from webhook.core.shells import (
     check_room,
     shell_path,
 )
-from webhook.core.sidecars import SidecarPlan, plan_sidecar, sidecar_facts
+from webhook.core.sidecars import SidecarPlan, plan_native, plan_sidecar, sidecar_facts
 from webhook.core.status import Status, read_status
 from webhook.core.worker_case import Circumstances, facts_of
 from webhook.core.workers import WorkerPlan, check_asked_for, plan_worker
@@ -229,7 +229,7 @@ def _protect(
     )
     brought = _bring_shell(pod, policy, settings, workers[0].container)
     sidecars = _plan_sidecars(pod, settings, circumstances, workers, shell if brought else DEFAULT_SHELL)
-    circumstances = replace(circumstances, holds=any(sidecar.is_mounted for sidecar in sidecars))
+    circumstances = replace(circumstances, holds=any(sidecar.waits for sidecar in sidecars))
     recorded = status.workers if status else {}
     plans = tuple(plan_worker(facts_of(worker, settings, circumstances, images, recorded)) for worker in workers)
     check_asked_for(settings, workers, plans)
@@ -239,11 +239,10 @@ def _protect(
         plans = tuple(plan_worker(facts_of(worker, settings, circumstances, images, recorded)) for worker in workers)
     for worker_plan in plans:
         findings += worker_plan.findings
+    moved = tuple([sidecar.name for sidecar in sidecars]) if settings.sidecars is Sidecars.NATIVE else ()
+    sidecars += _plan_natives(pod, settings, circumstances)
     for sidecar in sidecars:
         findings += sidecar.findings
-    for container in pod.spec.init_containers or ():
-        if container.is_native_sidecar:
-            findings.append(Finding(Reason.SIDECAR_NATIVE, container.name))
     # In order, and looked up quickly: a dict serves as an ordered set.
     names = dict.fromkeys([plan.name for plan in plans])
     mounted = names | dict.fromkeys([sidecar.name for sidecar in sidecars if sidecar.is_mounted])
@@ -265,7 +264,7 @@ def _protect(
         labels=mesh.labels,
         annotations=mesh.annotations | annotations,
         status=status,
-        moved=tuple(s.name for s in sidecars) if settings.sidecars is Sidecars.NATIVE else (),
+        moved=moved,
         restarted=restarted,
         brought=brought,
     )
@@ -302,6 +301,15 @@ def _plan_sidecars(
         plan_sidecar(sidecar_facts(container, settings.sidecars, shell, names, circumstances))
         for container in pod.spec.containers
         if container.name not in names
+    ]
+
+
+def _plan_natives(pod: Pod, settings: Settings, circumstances: Circumstances) -> list[SidecarPlan]:
+    """Plan those that are native already; a shell that is brought may come too late for them."""
+    return [
+        plan_native(sidecar_facts(container, settings.sidecars, DEFAULT_SHELL, (), circumstances))
+        for container in pod.spec.init_containers or ()
+        if container.is_native_sidecar
     ]
 
 
@@ -370,7 +378,7 @@ def _check_volume(pod: Pod, mounted: Set[str], workers: Set[str]) -> None:
             raise Refused(
                 Reason.VOLUME_CONFLICT, detail=f"volume {VOLUME} is no emptyDir; give your volume another name"
             )
-    for container in pod.spec.containers:
+    for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
         if container.name not in mounted:
             continue
         for mount in container.mounts or ():

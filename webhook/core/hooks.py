@@ -38,6 +38,17 @@ def plan_sidecar_hook(container: Container, shell: str, own_folder: str, workers
     return put_before(command, ours), _said(Reason.SIDECAR_HOOK, container, chained=chained)
 
 
+def plan_stamp_hook(container: Container, shell: str, own_folder: str) -> Hook:
+    """Put a hook that writes down when the pod was deleted, and waits for nobody, before the one that is there."""
+    if container.unchainable_hook:
+        # Then the parent counts from the signal on.
+        return None, []
+    command = container.hook_command
+    chained = bool(own_words(command))
+    ours = sidecar_hook(shell, own_folder, (), chained=chained)
+    return put_before(command, ours), _said(Reason.KILL_FILE_HOOK, container, chained=chained)
+
+
 def _said(reason: Reason, container: Container, *, chained: bool) -> list[Finding]:
     said = [Finding(reason, container.name)]
     return [*said, Finding(Reason.HOOK_CHAINED, container.name)] if chained else said

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -219,14 +219,12 @@ def _characters(texts: Mapping[str, str]) -> int:
 
 def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
     spec = pod.spec
-    containers = {container.name: (index, container) for index, container in enumerate(spec.containers)}
-    _emit_lists(patch, spec, plan)
+    places = _places(spec)
+    _emit_lists(patch, spec, plan, places)
     for change in plan.commands:
-        index, container = containers[change.name]
-        _emit_command(patch, f"/spec/containers/{index}", container, change)
+        _emit_command(patch, places[change.name], change)
     for name, command in plan.hooks.items():
-        index, container = containers[name]
-        _emit_hook(patch, f"/spec/containers/{index}", f"/spec/containers/{name}", container, command)
+        _emit_hook(patch, places[name], command)
     patch.set(GRACE_POINTER, GRACE_POINTER, spec.grace, plan.grace)
     for probe in plan.probes:
         field = f"{probe.probe}/terminationGracePeriodSeconds"
@@ -239,22 +237,39 @@ def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
             patch.set(at, named, container.restart_policy, "Always")
 
 
-def _emit_command(patch: PodPatch, at: str, container: Container, change: CommandChange) -> None:
+class _Place(NamedTuple):
+    """Where a container stands, as a pointer by its index, and as one by its name."""
+
+    at: str
+    named: str
+    container: Container
+
+
+def _places(spec: Spec) -> dict[str, _Place]:
+    return {
+        container.name: _Place(f"/spec/{field}/{index}", f"/spec/{field}/{container.name}", container)
+        for field, containers in (("containers", spec.containers), ("initContainers", spec.init_containers or ()))
+        for index, container in enumerate(containers)
+    }
+
+
+def _emit_command(patch: PodPatch, place: _Place, change: CommandChange) -> None:
     """Put ours before a command, and change its words, in `command` and `args` where they stand."""
+    at, named, container = place
     there = list(container.command or change.command)
     found = find_ours(there)
     own = list(there[found[1] :] if found else there)
     args = list(container.args or ())
     undone: list[tuple[int, list[str], int]] = []
     for edit in change.edits:
-        part, place = (own, edit.place) if edit.place < len(own) + (not args) else (args, edit.place - len(own))
-        part[place : place + len(edit.old)] = edit.new
+        part, start = (own, edit.place) if edit.place < len(own) + (not args) else (args, edit.place - len(own))
+        part[start : start + len(edit.old)] = edit.new
         undone.insert(0, (edit.place, list(edit.old), len(edit.new)))
     command = put_before([*there[: found[1] if found else 0], *own], change.before) if change.before else own
     if command != list(container.command or ()):
         if found and not patch.knows_command(container.name):
             # Ours without a record of it: what was there is all that can be given back.
-            patch.set(f"{at}/command", f"/spec/containers/{container.name}/command", container.command, command)
+            patch.set(f"{at}/command", f"{named}/command", container.command, command)
         else:
             patch.replace(f"{at}/command", container.command, command)
     if args != list(container.args or ()):
@@ -265,7 +280,7 @@ def _emit_command(patch: PodPatch, at: str, container: Container, change: Comman
     patch.record_command(container.name, was, undone)
 
 
-def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan) -> None:
+def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan, places: Mapping[str, _Place]) -> None:
     """Give volumes, mounts, and an init container to those who lack them."""
     brought = plan.brought
     volumes = [(VOLUME, SHARED_VOLUME if brought is None else _volume_for(brought))]
@@ -281,12 +296,10 @@ def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan) -> None:
         at = "/spec/initContainers"
         there = [container.name for container in spec.init_containers or ()]
         patch.append(at, at, spec.init_containers, there, [(SHELL_CONTAINER, brought.init_container)])
-    for index, container in enumerate(spec.containers):
-        name = container.name
+    for name, (place, named, container) in places.items():
         if name in plan.mounted:
-            at, named = f"/spec/containers/{index}/volumeMounts", f"/spec/containers/{name}/volumeMounts"
             there = [mount.path for mount in container.mounts or ()]
-            patch.append(at, named, container.mounts, there, mounts)
+            patch.append(f"{place}/volumeMounts", f"{named}/volumeMounts", container.mounts, there, mounts)
 
 
 def _make_room(patch: PodPatch, spec: Spec) -> None:
@@ -337,8 +350,9 @@ def _place(index: int, earlier: Iterable[int]) -> int:
     return index
 
 
-def _emit_hook(patch: PodPatch, at: str, named: str, container: Container, command: list[str]) -> None:
+def _emit_hook(patch: PodPatch, place: _Place, command: list[str]) -> None:
     """Set lifecycle.preStop.exec.command, and make of the objects on the way what is missing."""
+    at, named, container = place
     field = "/lifecycle"
     there: Any = container.lifecycle
     content: JsonObject = {"preStop": {"exec": {"command": command}}}

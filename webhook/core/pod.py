@@ -340,13 +340,11 @@ def drop_unread(pod: Pod) -> None:
     """
     if pod.spec.volumes:
         pod.spec.volumes = [volume for volume in pod.spec.volumes if volume.name.startswith(VOLUME)]
-    for container in pod.spec.containers:
+    for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
         if container.mounts:
             container.mounts = [mount for mount in container.mounts if mount.mount_path.startswith(MOUNT_PATH)]
         if container.env:
             container.env = [variable for variable in container.env if variable.name in VARIABLES] or None
-    for container in pod.spec.init_containers or ():
-        container.mounts = container.env = None
 
 
 def _unquoted(raw: Any) -> str:

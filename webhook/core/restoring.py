@@ -83,7 +83,7 @@ class _Undoing:
 
     def undo_command(self, name: str, status: CommandStatus) -> None:
         """Take ours out of a command, and change its words back."""
-        path = ("spec", "containers", name)
+        path = self._place_of(name)
         parent, key, _ = self._locate(path)
         if not isinstance(key, int) or not isinstance(parent[key], dict):
             return
@@ -110,12 +110,17 @@ class _Undoing:
 
     def undo_hook(self, name: str) -> None:
         """Take ours out of a hook."""
-        path = ("spec", "containers", name, "lifecycle", "preStop", "exec", "command")
+        path = (*self._place_of(name), "lifecycle", "preStop", "exec", "command")
         parent, key, _ = self._locate(path)
         if key is None or not isinstance(parent[key], list):
             return
         if is_wrapped(parent[key]):
             self.put_back(path, without_ours(parent[key]))
+
+    def _place_of(self, name: str) -> Path:
+        """Return where a container stands: among the regular ones, or a native sidecar among the init containers."""
+        path: Path = ("spec", "containers", name)
+        return path if self._locate(path)[1] is not None else ("spec", "initContainers", name)
 
     def move_back(self, name: str, place: int) -> None:
         """Put a native sidecar back among the regular containers."""

@@ -6,7 +6,7 @@ import msgspec
 
 from webhook.core.annotations import DEFAULT_SHELL, Sidecars, annotation_of
 from webhook.core.frameworks import find_framework
-from webhook.core.hooks import plan_sidecar_hook
+from webhook.core.hooks import plan_sidecar_hook, plan_stamp_hook
 from webhook.core.memoization import memoized
 from webhook.core.parents import Surroundings, deaf_because, forbidden_because, parent_settings
 from webhook.core.pod import Container
@@ -23,6 +23,8 @@ class SidecarPlan(msgspec.Struct, frozen=True, gc=False):
     name: str
     findings: tuple[Finding, ...]
     is_mounted: bool = False
+    waits: bool = False
+    """Whether its hook waits for the workers."""
     before: list[str] | None = None
     hook: list[str] | None = None
     """Its preStop command, if it gets one."""
@@ -58,27 +60,53 @@ def plan_sidecar(facts: SidecarFacts) -> SidecarPlan:
         Refused: as a native sidecar, it would end too early.
 
     """
-    container, shell = facts.container, facts.shell
+    container = facts.container
     name = container.name
     if facts.sidecars is Sidecars.IGNORE:
         return SidecarPlan(name, (Finding(Reason.SIDECAR_IGNORED, name),))
     role = Finding(Reason.SIDECAR, name)
     if facts.sidecars is Sidecars.NATIVE:
-        return SidecarPlan(name, (role, _moved(container)))
+        return _native(facts, role, _moved(container))
     if facts.shell_less:
         way_out = native_switch(name) or f"{annotation_of('sidecars')}: {Sidecars.NATIVE.value}"
         return SidecarPlan(name, (role, Finding(Reason.SIDECAR_WITHOUT_SHELL, name, way_out)))
-    before = None
-    findings = [role]
-    if container.command:
-        argv = [*own_words(container.command), *(container.args or ())]
-        line, _ = find_framework(argv)
-        deaf = deaf_because(line, facts.surroundings)
-        if deaf and not forbidden_because(container, argv, line.launches, facts.surroundings):
-            before = parent(shell, name, parent_settings(facts.old_grace, line, None, "", looks_below=False))
-            findings.append(Finding(Reason.PARENT_ADDED, name, deaf))
-    hook, said = plan_sidecar_hook(container, shell, folder(name) if before else "", facts.workers)
-    return SidecarPlan(name, (*findings, *said), is_mounted=True, before=before, hook=hook)
+    before, why = _parent(facts)
+    hook, said = plan_sidecar_hook(container, facts.shell, folder(name) if before else "", facts.workers)
+    return SidecarPlan(name, (role, *why, *said), is_mounted=True, waits=True, before=before, hook=hook)
+
+
+@memoized(SidecarFacts)
+def plan_native(facts: SidecarFacts) -> SidecarPlan:
+    """Say what becomes of a sidecar that is a native one already: the kubelet ends it after the workers."""
+    return _native(facts, Finding(Reason.SIDECAR_NATIVE, facts.container.name))
+
+
+def _native(facts: SidecarFacts, *role: Finding) -> SidecarPlan:
+    """Let nobody wait for a native sidecar that heeds nothing: the kubelet would, for the rest of the raised period.
+
+    The kubelet runs the preStop hooks of native sidecars at the deletion, with all others, and sends them the signal
+    when the others have ended: killContainer in pkg/kubelet/kuberuntime/kuberuntime_container.go.
+    """
+    name = facts.container.name
+    before, why = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
+    if before is None:
+        return SidecarPlan(name, role)
+    hook, said = plan_stamp_hook(facts.container, facts.shell, folder(name))
+    return SidecarPlan(name, (*role, *why, *said), is_mounted=True, before=before, hook=hook)
+
+
+def _parent(facts: SidecarFacts) -> tuple[list[str] | None, list[Finding]]:
+    """Return what stands before the command of a sidecar that may heed nothing, and why."""
+    container = facts.container
+    if not container.command:
+        return None, []
+    argv = [*own_words(container.command), *(container.args or ())]
+    line, _ = find_framework(argv)
+    deaf = deaf_because(line, facts.surroundings)
+    if not deaf or forbidden_because(container, argv, line.launches, facts.surroundings):
+        return None, []
+    settings = parent_settings(facts.old_grace, line, None, "", looks_below=False)
+    return parent(facts.shell, container.name, settings), [Finding(Reason.PARENT_ADDED, container.name, deaf)]
 
 
 def _moved(container: Container) -> Finding:
