@@ -174,10 +174,11 @@ def test_a_worker_that_heeds_nothing_is_gone_by_the_first_grace_period(place: Pl
 # A sidecar that heeds nothing
 
 
-def check_deaf_sidecar(place: Place, after: float, command: list[str]) -> None:
-    pod = pod_of([WORKER, f"after={after}"], command)
-    bare = start_bare(place, pod_of([WORKER], command))
-    patched = start_patched(place, pod)
+def check_deaf_sidecar(
+    place: Place, after: float, command: list[str], change: Callable[[Json], Json] = lambda pod: pod
+) -> None:
+    bare = start_bare(place, change(pod_of([WORKER], command)))
+    patched = start_patched(place, change(pod_of([WORKER, f"after={after}"], command)))
     was, now = end_together(bare, patched)
     assert patched.exit_code() == 0
     assert patched.count("end") == 1
@@ -199,6 +200,33 @@ def test_a_sidecar_that_heeds_nothing_beside_a_short_message_ends_with_the_first
 @side_by_side
 def test_a_sidecar_that_heeds_nothing_beside_a_long_message_ends_with_it(place: Place) -> None:
     check_deaf_sidecar(place, GRACE + 5, HEEDS_NOTHING["sleep"])
+
+
+def with_native_sidecar(pod: Json) -> Json:
+    worker, sidecar = pod["spec"]["containers"]
+    pod["spec"] |= {"containers": [worker], "initContainers": [sidecar | {"restartPolicy": "Always"}]}
+    return pod
+
+
+def with_sidecar_that_becomes_native(pod: Json) -> Json:
+    return annotated(pod, sidecars="native")
+
+
+@side_by_side
+def test_a_native_sidecar_that_heeds_nothing_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
+    place: Place,
+) -> None:
+    check_deaf_sidecar(place, 0, HEEDS_NOTHING["python"], with_native_sidecar)
+
+
+@side_by_side
+def test_a_native_sidecar_that_heeds_nothing_beside_a_long_message_ends_with_it(place: Place) -> None:
+    check_deaf_sidecar(place, GRACE + 5, HEEDS_NOTHING["tail"], with_native_sidecar)
+
+
+@side_by_side
+def test_a_sidecar_that_becomes_native_and_heeds_nothing_ends_with_a_long_message(place: Place) -> None:
+    check_deaf_sidecar(place, GRACE + 5, HEEDS_NOTHING["sleep"], with_sidecar_that_becomes_native)
 
 
 # A sidecar that behaves
