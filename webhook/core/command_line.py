@@ -16,6 +16,8 @@ LONGEST_SCRIPT = 8192
 
 _VERSION = "0123456789."
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+# What launchers take for one: env(1) sets names that no shell would, such as spring.profiles.active.
+_LAUNCHERS_ASSIGNMENT = re.compile(r"[A-Za-z_][\w.-]*=", re.ASCII)
 _RESERVED = frozenset({"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "exec", "command"})
 _LOOPS = frozenset({"while", "until", "for"})
 _ALL_ARGUMENTS = ("$@", "$*")
@@ -127,6 +129,15 @@ class CommandLine(msgspec.Struct, frozen=True):
     def hides(self) -> bool:
         """Whether a launcher hides one of the commands."""
         return any(program.hidden for program in self.programs)
+
+    @property
+    def is_shell(self) -> bool:
+        """Whether process 1 stays the shell of the string, which has no handler of its own."""
+        return (
+            self.in_shell
+            and basename(self.first) in SHELLS
+            and not any(program.words[0] == "trap" for program in self.programs)
+        )
 
     @property
     def launches(self) -> list[Launch]:
@@ -285,7 +296,7 @@ def _behind(launcher: Launcher, argv: Sequence[str], start: int) -> int | None:
         if argument == "--" and not word:
             position += 1
             continue
-        if argument.startswith("-") or _ASSIGNMENT.match(argument):
+        if argument.startswith("-") or _LAUNCHERS_ASSIGNMENT.match(argument):
             takes_string = argument.partition("=")[0] in launcher.string
             has_string = has_string or takes_string
             position += 2 if argument in launcher.values or (takes_string and "=" not in argument) else 1

@@ -10,6 +10,7 @@ import msgspec
 from webhook.core.annotations import (
     HEARD_SIGNALS,
     INJECTED_SHELL,
+    PASSED_SIGNALS,
     Mode,
     Settings,
     annotation_of,
@@ -195,13 +196,18 @@ def _mode(case: WorkerCase) -> tuple[Mode, Finding]:
 
 def _unknown(case: WorkerCase, treatment: Treatment, *, may_raise: bool) -> str:
     """Say what will happen to a worker of which nobody knows whether it heeds the signal."""
+    # Of others, no record is kept.
+    signal = case.kubelet_signal if case.kubelet_signal in PASSED_SIGNALS else DEFAULT_SIGNAL
+    old_grace = case.circumstances.old_grace
+    if treatment is Treatment.GIVEN_PARENT and case.line.is_shell and not case.line.hides:
+        return f"its shell hears nothing: {old_grace} s, as before, unless you write {annotation_of('mode')}: signal"
     if treatment is Treatment.GIVEN_PARENT and catches_anyway(case.line.chain):
-        return "gets TERM, and ends at once unless it listens for it"
+        return f"gets {signal}, and ends at once unless it listens for it"
     if treatment is Treatment.GIVEN_PARENT:
-        return f"if it heeds TERM, it has the whole grace period; else {case.circumstances.old_grace} s, as before"
+        return f"if it heeds {signal}, it has the whole grace period; else {old_grace} s, as before"
     if not may_raise:
         return "its command is left as it was"
-    return f"TERM must end it, or it holds its pod; {annotation_of('grace_period')} bounds that"
+    return f"{signal} must end it, or it holds its pod; {annotation_of('grace_period')} bounds that"
 
 
 def _can_loop(case: WorkerCase) -> bool:
@@ -229,7 +235,10 @@ def _treatment(case: WorkerCase, mode: Mode, needs: str) -> tuple[Treatment, Fin
         _check_loop(case)
         return Treatment.LOOPED, Finding(Reason.COMMAND_WRAPPED, name, f"loop, {_delay(case)} s between runs")
     if not needs:
-        return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name)
+        shared = (
+            "the pod's containers share their processes" if case.circumstances.surroundings.shares_processes else ""
+        )
+        return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, shared)
     forbidden = _no_parent_because(case)
     if forbidden:
         return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, f"{needs}, but no parent before it: {forbidden}")
