@@ -22,7 +22,7 @@ class Limits:
     `<` and `>` as six characters. https://pkg.go.dev/encoding/json#Marshal
 
     Measured: with all connections, each of which has sent 60 KB of a body, and four of the largest bodies, the process
-    had 277 MiB at most. The manifest's limit is above that.
+    had 252 MiB at most. The manifest's limit is above that.
     """
 
     body_bytes: int = 19 * 1024 * 1024

@@ -14,6 +14,7 @@ from webhook.core.reasons import Reason
 from webhook.server.application import Readiness
 from webhook.server.errors import JSON, error_content
 from webhook.server.load_shedding import LoadShedding
+from webhook.server.memory import Leftovers
 from webhook.server.mutation import GIVEN_UP, WHOLE_ANSWER
 from webhook.server.options import ServerOptions
 
@@ -48,6 +49,7 @@ class LimitedProtocol(HttpToolsProtocol):
     body_seconds: float
     readiness: Readiness
     shedding: LoadShedding
+    leftovers: Leftovers
     _extensions: dict[str, Any]
     """Those of the latest request."""
     _handshake: asyncio.Task[None] | None = None
@@ -119,6 +121,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
         self.shedding.closed(self)
+        self.leftovers.add()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, and limit the time for the rest."""
@@ -265,6 +268,7 @@ def protocol_class(options: ServerOptions, state: Readiness, load: LoadShedding)
 
     class Protocol(LimitedProtocol):
         shedding = load
+        leftovers = Leftovers()
         head_seconds = options.head_seconds
         body_seconds = options.limits.body_seconds
         readiness = state
