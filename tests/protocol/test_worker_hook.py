@@ -6,6 +6,7 @@ import functools
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -374,6 +375,8 @@ def test_a_heart_beats_in_an_image_without_mkfifo(pod: Pod) -> None:
         pytest.skip("process 1 is this machine's")
     pod.lack("mkfifo")
     container = pod.start_bare([*pod.without, "sleep", "600"])
+    # Only then is mkfifo away.
+    until("process 1 is the worker", lambda: Path(f"/proc/{container.pid}/comm").read_text() == "sleep\n")
     assert pod.pre_stop(container).wait() == 0
     until("a heartbeat", functools.partial(_beat, pod))
     assert _beat(pod) in {"0", "1"}

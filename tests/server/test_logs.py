@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import signal
+import ssl
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,16 +22,19 @@ import pytest
 from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.core.reasons import Kind, Reason
+from webhook.server.log_output import LOG_OUTPUT, MOST_BYTES, LogOutput
 from webhook.server.logs import LONGEST_VALUE, configure_logs
 from webhook.server.metrics import Metrics
 from webhook.server.record import Record
 from webhook.server.review import read_review as read_request
 from webhook.server.review import review as decide_on
 
-from .process import Server, Servers, wait_for
+from .process import Server, Servers, free_port, serve_command, wait_for
 from .samples import Review, fresh, read_review, uid_of, with_pod
-from .wire import JSON, head, post
+from .wire import JSON, Connection, head, post
 
+LINE = b"x" * 250 + b"\n"
+PIPE_IN_REVIEWS = 262
 SECRET = "hunter2-5ecret"
 
 
@@ -99,6 +106,7 @@ def test_a_dry_run_is_logged_as_one(server: Server) -> None:
 def test_a_rejected_request_is_one_warning_with_the_reason(server: Server) -> None:
     before = len(server.log())
     server.review(b"{}")
+    wait_for(lambda: len(server.log()) > before)
     (line,) = server.log()[before:]
     assert line["level"] == "warning"
     assert (line["outcome"], line["reason"]) == (Kind.ERROR.value, Reason.REVIEW_INVALID.value)
@@ -234,6 +242,7 @@ def loggers_as_before() -> Iterator[None]:
 def test_what_libraries_have_to_say_is_one_line_of_json_too(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     configure_logs("info")
     logging.getLogger(name).warning("two\nlines")
+    assert LOG_OUTPUT.drain(10)
     output, errors = capfd.readouterr()
     assert errors == ""
     assert json.loads(output)["message"] == "two\nlines"
@@ -252,6 +261,47 @@ def test_a_log_that_nobody_takes_is_no_reason_to_fail(monkeypatch: pytest.Monkey
         monkeypatch.setattr(sys, "stdout", full)
         asyncio.run(review())
         record.complete()
+        assert LOG_OUTPUT.drain(10)
         with suppress(OSError):
             full.close()
     assert b'reason="injected"' in metrics.exposition()
+
+
+def test_a_reader_who_stops_reading_stops_nobody(certificate: Path, messenger: Review) -> None:
+    """The log goes into a pipe that is full after 262 reviews."""
+    port = free_port()
+    options = {"port": port, "limits": {"connections": 50}}
+    command = serve_command(certificate, options)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        try:
+            trust = ssl.create_default_context(cafile=certificate / "ca.crt")
+            assert b"running on" in process.stdout.read1(), "the first lines"
+            with Connection(port, trust) as connection:
+                for _ in range(3 * PIPE_IN_REVIEWS):
+                    assert connection.exchange(post(json.dumps(fresh(messenger)).encode())).status == 200
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+            lines = process.stdout.read().splitlines()
+        finally:
+            process.kill()
+    assert len(lines) >= PIPE_IN_REVIEWS // 2
+
+
+def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
+    reader, writer = os.pipe()
+    output = LogOutput()
+    with open(reader, "rb") as read, open(writer, "w") as stdout, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "stdout", stdout)
+        begin = time.monotonic()
+        for _ in range(2 * MOST_BYTES // len(LINE)):
+            output.write(LINE)
+        assert time.monotonic() - begin < 5
+        lines = []
+        while not lines or b"dropped" not in lines[-1]:
+            lines.append(read.readline())
+        assert output.drain(10)
+    kept = lines.count(LINE)
+    # The pipe and what the thread has in hand come on top.
+    assert kept * len(LINE) <= MOST_BYTES + 256 * 1024
+    assert kept + json.loads(lines[-1])["count"] == 2 * MOST_BYTES // len(LINE)

@@ -20,6 +20,7 @@ from webhook.core.annotations import (
     annotation_of,
     read_settings,
 )
+from webhook.core.budgets import check_pod
 from webhook.core.flags import Edit
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.meshes import plan_mesh
@@ -67,6 +68,9 @@ _SOFT = frozenset(
         Reason.SHELL_MISSING,
         Reason.WORKERS_AMBIGUOUS,
         Reason.ANNOTATIONS_FULL,
+        Reason.TOO_MANY_CONTAINERS,
+        Reason.SHELL_TEXT_TOO_LONG,
+        Reason.PATCH_TOO_LARGE,
     }
 )
 """Refusals for what graceful-worker cannot know or do."""
@@ -159,6 +163,7 @@ def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
         labelled = is_labelled(pod)
         if policy.only_labelled and not labelled:
             return _left_alone(Finding(Reason.NOT_LABELLED))
+        check_pod(pod)
         settings = _settings(pod)
         status = read_status(pod.annotations)
         workers = find_workers(pod, settings, images, status.workers if status else {})

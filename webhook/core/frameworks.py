@@ -21,6 +21,8 @@ LAST_PLACE = 64
 
 _LONGEST_REMEMBERED = 1000
 """The characters of a command that is worth its memory."""
+_LONG = 16 * 1024
+"""The characters of one that is kept for a moment."""
 _NO_START = frozenset({"--version", "--help"})
 """Options with which no worker is started, whatever the rest says."""
 
@@ -211,8 +213,10 @@ def find_framework(argv: Sequence[str]) -> Found:
     A cluster has few commands, each in many pods that differ in the rest: those of a usual length are remembered.
     """
     words = tuple(argv)
-    if sum(map(len, words)) > _LONGEST_REMEMBERED:
-        return _find_framework(words)
+    size = sum(map(len, words))
+    if size > _LONGEST_REMEMBERED:
+        # A pod's own are asked for three times; for few others, nor for more than a few KiB, there is room.
+        return _find_long(words) if size < _LONG else _find_framework(words)
     return _find_remembered(words)
 
 
@@ -225,6 +229,7 @@ def _find_framework(argv: tuple[str, ...]) -> Found:
 
 
 _find_remembered = lru_cache(512)(_find_framework)
+_find_long = lru_cache(32)(_find_framework)
 
 
 def runtime_of(line: CommandLine) -> Runtime | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from webhook.core.budgets import check_patch
 from webhook.core.decision import Decision, Policy, decide, outcome_of
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.patch import Operation, emit
@@ -57,6 +58,7 @@ def inject_pod(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Injectio
         return Injection(decision, [])
     try:
         patch = emit(pod, decision.plan)
+        check_patch(pod, patch)
     except Refused as refused:
         return Injection(Decision(outcome_of(refused, pod), refused.finding), [])
     if patch:

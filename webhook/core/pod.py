@@ -6,6 +6,7 @@ Where a patch may write, UNSET tells a field that is not there from one that is 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from copy import copy
 from functools import lru_cache
 from typing import Annotated, Any
@@ -324,7 +325,7 @@ def check_names(pod: Pod) -> None:
         if not _is_name(name):
             raise Malformed(f"{quoted(name)} is no name for a container; write a-z, 0-9 and -, 63 characters at most")
     if len(set(names)) < len(names):
-        twice = next(name for position, name in enumerate(names) if name in names[:position])
+        twice, _ = Counter(names).most_common(1)[0]
         raise Malformed(f"Two containers are named {twice!r}")
 
 

@@ -90,6 +90,9 @@ class Reason(Enum):
         Kind.REFUSED,
         "The name or the path of the shell that is to be brought is taken by something else.",
     )
+    TOO_MANY_CONTAINERS = "too-many-containers", Kind.REFUSED, "The pod has more containers than are decided on."
+    SHELL_TEXT_TOO_LONG = "shell-text-too-long", Kind.REFUSED, "The pod's shell strings are longer than what is read."
+    PATCH_TOO_LARGE = "patch-too-large", Kind.REFUSED, "With what it would get, the pod could not be stored."
     # These refuse a labelled pod; in a labelled namespace the pod is left alone: decision.py says why.
     COMMAND_UNKNOWN = "command-unknown", Kind.REFUSED, "Only the image knows the command that is to be looped."
     SHELL_MISSING = "shell-missing", Kind.REFUSED, "The image has no shell for the loop."

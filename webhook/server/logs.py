@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 import traceback
 from functools import lru_cache
 from typing import Any
 
 import msgspec
+
+from webhook.server.log_output import LOG_OUTPUT
 
 LOGGER = "graceful_worker"
 LONGEST_VALUE = 253
@@ -38,7 +39,7 @@ class JsonFormatter(logging.Formatter):
 
 def configure_logs(level: str) -> logging.Logger:
     """Send this program's log, and those of uvicorn and asyncio, to standard output as JSON."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(LOG_OUTPUT)
     handler.setFormatter(JsonFormatter())
     for name in (LOGGER, "uvicorn", "uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)

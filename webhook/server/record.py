@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
 from webhook.core.reasons import Reason
+from webhook.server.log_output import LOG_OUTPUT
 from webhook.server.logs import FIELDS, LOGGER, clip, timestamp
 from webhook.server.metrics import Metrics
 from webhook.server.review import Request, Verdict
@@ -72,10 +71,7 @@ class Record:
                 verdict.reason, outcome=verdict.outcome, dry_run=review.dry_run, seconds=review.seconds
             )
         if waiting and self._log.isEnabledFor(logging.INFO):
-            # A log that nobody takes is no reason to refuse a pod; the logging module passes over it, too.
-            with suppress(OSError, ValueError):
-                sys.stdout.buffer.write(b"".join(map(_line, waiting)))
-                sys.stdout.buffer.flush()
+            LOG_OUTPUT.write(b"".join(map(_line, waiting)))
 
 
 class _Line(msgspec.Struct):

@@ -22,10 +22,14 @@ from webhook.server.certificates import make_certificate
 from webhook.server.images import make_sources
 from webhook.server.listening import Listener, bind
 from webhook.server.load_shedding import LoadShedding
+from webhook.server.log_output import LOG_OUTPUT
 from webhook.server.logs import configure_logs
 from webhook.server.memory import keep_buffers_apart
 from webhook.server.options import ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
+
+LAST_WORDS_SECONDS = 2.0
+"""How long the process waits at its end for a reader of its log."""
 
 
 class ImpatientLoop(uvloop.Loop):
@@ -100,8 +104,11 @@ def serve(policy: Policy, options: ServerOptions) -> None:
     """
     configure_logs(options.log_level)
     keep_buffers_apart()
-    with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
-        runner.run(_serve(policy, options))
+    try:
+        with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
+            runner.run(_serve(policy, options))
+    finally:
+        LOG_OUTPUT.drain(LAST_WORDS_SECONDS)
 
 
 async def _serve(policy: Policy, options: ServerOptions) -> None:

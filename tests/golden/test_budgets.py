@@ -1,0 +1,93 @@
+"""Whoever may create a pod cannot hold up the others: what a pod may cost is bounded, and the answer says how."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from webhook.core.budgets import LARGEST_PATCH, MOST_CONTAINERS, MOST_SHELL_TEXT
+from webhook.core.command_line import LONGEST_SCRIPT
+from webhook.core.decision import Policy
+from webhook.core.injection import Injection, inject
+from webhook.core.reasons import Kind, Reason
+
+LONGEST_SECONDS = 1.0
+"""Measured: below 0.06 s; the rest is for busy machines. Without the budgets: 4 to 20 s."""
+SCRIPT = "work && " * (LONGEST_SCRIPT // 8)
+
+
+def pod_of(containers: list[dict[str, Any]], **labels: str) -> dict[str, Any]:
+    return {"metadata": {"labels": labels}, "spec": {"containers": containers}}
+
+
+def labelled(containers: list[dict[str, Any]]) -> dict[str, Any]:
+    return pod_of(containers, **{"graceful-worker": "enabled"})
+
+
+def quickly(pod: dict[str, Any]) -> Injection:
+    begin = time.process_time()
+    injection = inject(pod, Policy())
+    assert time.process_time() - begin < LONGEST_SECONDS
+    return injection
+
+
+def strings(count: int) -> list[dict[str, Any]]:
+    return [{"name": f"c{n}", "command": ["sh", "-c", f"{SCRIPT}{n}"]} for n in range(count)]
+
+
+def sidecars(count: int) -> list[dict[str, Any]]:
+    return [{"name": "worker", "command": ["celery", "worker"]}, *({"name": f"s{n}"} for n in range(count))]
+
+
+def twins(count: int) -> list[dict[str, Any]]:
+    return [*({"name": f"c{n}"} for n in range(count)), {"name": f"c{count - 1}"}]
+
+
+@pytest.mark.parametrize(
+    ("containers", "reason", "bound"),
+    [
+        (strings(340), Reason.TOO_MANY_CONTAINERS, MOST_CONTAINERS),
+        (strings(200), Reason.SHELL_TEXT_TOO_LONG, MOST_SHELL_TEXT),
+        (strings(5), Reason.SHELL_TEXT_TOO_LONG, MOST_SHELL_TEXT),
+        (sidecars(9000), Reason.TOO_MANY_CONTAINERS, MOST_CONTAINERS),
+        (sidecars(50_000), Reason.TOO_MANY_CONTAINERS, MOST_CONTAINERS),
+        (
+            [{"name": f"s{n}", "command": ["sleep", "9"]} for n in range(200)],
+            Reason.PATCH_TOO_LARGE,
+            LARGEST_PATCH,
+        ),
+    ],
+    ids=["scripts", "fewer-scripts", "five-scripts", "9000-sidecars", "50000-sidecars", "parents"],
+)
+def test_a_pod_that_costs_too_much_is_refused_with_the_bound(
+    containers: list[dict[str, Any]], reason: Reason, bound: int
+) -> None:
+    pod = labelled(containers)
+    pod["metadata"]["annotations"] = {"graceful-worker/containers": containers[0]["name"]}
+    injection = quickly(pod)
+    assert (injection.decision.outcome, injection.decision.reason) == (Kind.REFUSED, reason)
+    assert str(bound) in injection.refusal
+
+
+def test_without_the_label_it_is_left_alone() -> None:
+    assert quickly(pod_of(strings(340))).decision.outcome is Kind.LEFT_ALONE
+
+
+def test_a_pod_that_is_never_touched_is_not_refused_for_its_size() -> None:
+    assert quickly(pod_of(strings(340), **{"graceful-worker": "disabled"})).decision.reason is Reason.OPTED_OUT
+
+
+def test_two_names_alike_among_many_are_found_quickly() -> None:
+    assert quickly(labelled(twins(20_000))).decision.reason is Reason.POD_MALFORMED
+
+
+def test_as_much_shell_text_as_may_be_is_read() -> None:
+    pod = labelled(strings(MOST_SHELL_TEXT // LONGEST_SCRIPT))
+    pod["metadata"]["annotations"] = {"graceful-worker/containers": "c0"}
+    assert quickly(pod).decision.outcome is Kind.PROTECTED
+
+
+def test_a_pod_with_many_containers_is_protected() -> None:
+    assert quickly(labelled(sidecars(100))).decision.outcome is Kind.PROTECTED
