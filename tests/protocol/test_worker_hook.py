@@ -214,12 +214,14 @@ def test_a_hook_gives_up_on_who_heeds_other_signals_only(pod: Pod) -> None:
 def test_a_hook_waits_for_a_loop_or_a_parent_that_is_still_starting(pod: Pod) -> None:
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
+    if pod.name == "mksh":
+        pytest.skip("it has handlers of its own from the start; no image has it as /bin/sh")
     for start in (pod.start_loop, pod.start_parent):
         pod.journal.path.unlink(missing_ok=True)
         container = start(pod.consumer(code=7) if start == pod.start_parent else pod.message())
         assert pod.pre_stop(container, action=f"listen {TERM}").wait() in {0, 137}  # the container's end is its own
         container.signal("TERM")
-        assert container.wait(5) in {0, 7, 143}  # a command that is no program yet may die of it: it has no message
+        assert container.wait() in {0, 7, 143}  # a command that is no program yet may die of it: it has no message
         container.remove()
 
 
@@ -362,11 +364,12 @@ def test_who_holds_the_fifo_leaves_a_process_1_that_looks_for_children_when_the_
         pytest.skip("process 1 is this machine's")
     container = pod.start_bare(pod.worker("supervisor.py", pod.journal.path, 1, "polls"))
     pod.journal.until("ready")
-    assert pod.pre_stop(container, action="listen 15 2").wait() == 0
+    # Long enough for a busy machine to see that it is held before that.
+    assert pod.pre_stop(container, action="listen 15 6").wait() == 0
     container.signal("TERM")
     pod.journal.until("heard TERM")
     stays("the FIFO is held", lambda: is_held(pod), 1)
-    assert container.wait(6) == 0
+    assert container.wait() == 0
 
 
 @in_all_pods
