@@ -21,10 +21,9 @@ def plan_worker_hook(container: Container, shell: str, action: str, *, holds: bo
     kept = container.unchainable_hook
     if kept:
         return None, [Finding(Reason.HOOK_KEPT, container.name, kept)]
-    command = container.hook_command
-    chained = bool(own_words(command))
+    chained = _has_own(container)
     ours = worker_hook(shell, container.name, action, holds=holds, chained=chained, first_is_ours=first_is_ours)
-    return put_before(command, ours), _said(Reason.KILL_FILE_HOOK, container, chained=chained)
+    return _before_own(container, ours, Reason.KILL_FILE_HOOK)
 
 
 def plan_sidecar_hook(container: Container, shell: str, own_folder: str, workers: Sequence[str]) -> Hook:
@@ -32,10 +31,8 @@ def plan_sidecar_hook(container: Container, shell: str, own_folder: str, workers
     kept = container.unchainable_hook
     if kept:
         return None, [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
-    command = container.hook_command
-    chained = bool(own_words(command))
-    ours = sidecar_hook(shell, own_folder, workers, chained=chained)
-    return put_before(command, ours), _said(Reason.SIDECAR_HOOK, container, chained=chained)
+    ours = sidecar_hook(shell, own_folder, workers, chained=_has_own(container))
+    return _before_own(container, ours, Reason.SIDECAR_HOOK)
 
 
 def plan_stamp_hook(container: Container, shell: str, own_folder: str) -> Hook:
@@ -43,12 +40,16 @@ def plan_stamp_hook(container: Container, shell: str, own_folder: str) -> Hook:
     if container.unchainable_hook:
         # Then the parent counts from the signal on.
         return None, []
-    command = container.hook_command
-    chained = bool(own_words(command))
-    ours = sidecar_hook(shell, own_folder, (), chained=chained)
-    return put_before(command, ours), _said(Reason.KILL_FILE_HOOK, container, chained=chained)
+    ours = sidecar_hook(shell, own_folder, (), chained=_has_own(container))
+    return _before_own(container, ours, Reason.KILL_FILE_HOOK)
 
 
-def _said(reason: Reason, container: Container, *, chained: bool) -> list[Finding]:
+def _has_own(container: Container) -> bool:
+    return bool(own_words(container.hook_command))
+
+
+def _before_own(container: Container, ours: Sequence[str], reason: Reason) -> Hook:
     said = [Finding(reason, container.name)]
-    return [*said, Finding(Reason.HOOK_CHAINED, container.name)] if chained else said
+    if _has_own(container):
+        said.append(Finding(Reason.HOOK_CHAINED, container.name))
+    return put_before(container.hook_command, ours), said

@@ -58,9 +58,6 @@ class WorkerCase(msgspec.Struct, frozen=True, gc=False):
     """A worker container with all that was found out about it, before anything is decided."""
 
     facts: WorkerFacts
-    container: Container
-    settings: Settings
-    circumstances: Circumstances
     argv: Sequence[str]
     """What it runs, as far as that is known."""
     is_whole: bool
@@ -74,6 +71,21 @@ class WorkerCase(msgspec.Struct, frozen=True, gc=False):
     runs_to_completion: bool
     stands_in_args: bool
     """Whether another webhook has put its own command in front of ours, and ours among the arguments."""
+
+    @property
+    def container(self) -> Container:
+        """The container, without what says nothing of its processes."""
+        return self.facts.container
+
+    @property
+    def settings(self) -> Settings:
+        """What the pod asks for."""
+        return self.facts.settings
+
+    @property
+    def circumstances(self) -> Circumstances:
+        """What bears on all workers of the pod."""
+        return self.facts.circumstances
 
     @property
     def framework(self) -> Framework | None:
@@ -140,9 +152,6 @@ def examine(facts: WorkerFacts) -> WorkerCase:
     declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
     return WorkerCase(
         facts=facts,
-        container=container,
-        settings=settings,
-        circumstances=circumstances,
         argv=argv,
         is_whole=is_whole,
         is_writable=bool(container.command or settings.command) and is_whole,
