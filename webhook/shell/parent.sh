@@ -82,6 +82,8 @@ start_in_background() {
   (become "$@" <&3 3<&- 9>&-) &
   gw_child=$! gw_awaited=$!
   exec 3<&-
+  # Until it is itself, it seems to heed all that this shell heeds, and loses it.
+  await_program
 }
 
 has_tries() {
@@ -89,11 +91,18 @@ has_tries() {
   [ "$gw_tries" -ge 0 ]
 }
 
-# Waits until the command is itself, and no copy of this shell any more, which has its handlers for a moment.
+# Sets gw_line to the first line of the words of process $1; yash stops at the first word, and calls that a failure.
+read_words() {
+  gw_line=''
+  read -r gw_line <"/proc/$1/cmdline" || [ -n "$gw_line" ]
+}
+
+# Waits until the command is itself, and no copy of this shell any more, which has its handlers for a moment. An applet
+# that the shell itself runs keeps the words of this shell for ever.
 await_program() {
-  gw_tries=10 gw_own=''
-  read -r gw_own <"/proc/$$/comm"
-  while gw_name='' && read -r gw_name <"/proc/$gw_child/comm" && [ "$gw_name" = "$gw_own" ] && has_tries; do
+  read_words $$
+  gw_own=$gw_line gw_tries=30
+  while read_words "$gw_child" && [ "$gw_line" = "$gw_own" ] && has_tries; do
     nap
   done
 } 2>/dev/null
