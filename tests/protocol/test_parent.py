@@ -171,6 +171,20 @@ def test_the_stop_signal_becomes_the_one_that_the_worker_wants(pod: Pod, name: s
     assert heard(pod) == [f"heard {name}"]
 
 
+@in_all_pods
+def test_a_second_stop_signal_is_not_passed_on_to_a_worker_that_wants_another(pod: Pod) -> None:
+    """A kubelet that is restarted in the drain sends it again: Huey breaks its message off at TERM."""
+    pod.journal.hold()
+    container = ready(pod, "INT", wanted="INT", how="breaks")
+    pod.drain(container)
+    container.signal("TERM")
+    pod.journal.until("heard INT")
+    container.signal("TERM")
+    stays("the message in work", lambda: container.running and heard(pod) == ["heard INT"], 0.5)
+    pod.journal.release()
+    assert container.wait() == 0
+
+
 @pytest.mark.parametrize("name", ["INT", "QUIT", "HUP"])
 @in_all_pods
 def test_another_stop_signal_of_the_image_is_passed_on_as_it_is(pod: Pod, name: str) -> None:

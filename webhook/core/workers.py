@@ -279,9 +279,20 @@ def _needs_parent(case: WorkerCase, wanted: str) -> str:
         return deaf
     if wanted in ("", NO_SIGNAL, case.kubelet_signal):
         return ""
-    if not case.is_first or not case.can_hook or case.circumstances.surroundings.shares_processes:
+    no_hook = not case.is_first or not case.can_hook or case.circumstances.surroundings.shares_processes
+    if no_hook or (match and _can_turn_signal(case, wanted)):
         return f"{wanted} is not what the kubelet sends"
     return ""
+
+
+def _can_turn_signal(case: WorkerCase, wanted: str) -> bool:
+    """Tell whether a parent would turn the kubelet's signal into the one that is wanted, and nobody else does.
+
+    A hook could send that, too. But where a hook fails to run, the kubelet's own signal comes, and breaks work off. Of
+    a program that nobody knows this is not told, so for it the hook is enough.
+    """
+    is_turned = any(launch.rewrites and not _turns_away(launch, wanted) for launch in case.line.launches)
+    return case.kubelet_signal in HEARD_SIGNALS and not is_turned and not _no_parent_because(case)
 
 
 def _no_parent_because(case: WorkerCase) -> str:

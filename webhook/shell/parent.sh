@@ -133,7 +133,7 @@ receive() {
       if [ -z "$gw_drainer" ]; then
         drain "$1" &
         gw_drainer=$!
-      elif [ -z "$gw_looks" ]; then
+      elif [ -z "$gw_looks$gw_signal" ]; then
         forward "$1" &
       fi
       ;;

@@ -1,9 +1,10 @@
 """Works until a signal comes: `consumer.py JOURNAL HOW SIGNAL CODE LATE`.
 
 HOW it heeds SIGNAL, LATE seconds after its start: with a `handler`, by `sigwait`, by looking now and then whether one
-that is `blocked` has come; or not at all: it is `deaf`, or SIGNAL is `ignored`. The message at hand takes as long as
-JOURNAL.hold is there; after it, and a signal that is heeded, it ends with CODE. With a handler it has a child, in its
-process group, that handles every signal. Both tell of the signals that they get.
+that is `blocked` has come; with a handler, beside one for TERM that `breaks` the message off; or not at all: it is
+`deaf`, or SIGNAL is `ignored`. The message at hand takes as long as JOURNAL.hold is there; after it, and a signal that
+is heeded, it ends with CODE. With a `handler` it has a child, in its process group, that handles every signal. Both
+tell of the signals that they get.
 """
 
 import os
@@ -50,6 +51,9 @@ if how == "handler":
             time.sleep(0.02)
         os._exit(0)
     signal.signal(number, hear)
+elif how == "breaks":
+    signal.signal(number, hear)
+    signal.signal(signal.SIGTERM, lambda *_: (write("heard TERM"), os._exit(1)))
 elif how in ("sigwait", "blocked"):
     signal.pthread_sigmask(signal.SIG_BLOCK, [number])
 elif how == "ignored":
@@ -57,7 +61,7 @@ elif how == "ignored":
 else:
     signal.signal(number, signal.SIG_DFL)
 write("ready")
-if how == "handler":
+if how in ("handler", "breaks"):
     while not heard:
         time.sleep(0.005)
 elif how == "blocked":
