@@ -53,6 +53,8 @@ class Reading:
     vault: Vault | None
     requested: str
     secret: Secret | None
+    secret_version: str = ""
+    """Another one whenever somebody writes the Secret, even as it was before; empty where it is absent."""
     trouble: str = ""
     """What is wrong with the Secret, where it is unusable."""
 
@@ -82,10 +84,12 @@ class Cluster:
             return Reading(bundles, version, None, "", None)
         annotations = (secret.metadata and secret.metadata.annotations) or {}
         data = {key: base64.b64decode(text) for key, text in (secret.data or {}).items()}
+        secret_version = _version(secret)
         try:
-            return Reading(bundles, version, from_data(data), annotations.get(ROTATE_ANNOTATION, ""), secret)
+            requested = annotations.get(ROTATE_ANNOTATION, "")
+            return Reading(bundles, version, from_data(data), requested, secret, secret_version)
         except Unusable as unusable:
-            return Reading(bundles, version, None, "", secret, str(unusable))
+            return Reading(bundles, version, None, "", secret, secret_version, str(unusable))
 
     async def _read_configuration(self) -> tuple[list[frozenset[x509.Certificate]], str]:
         try:
@@ -95,11 +99,10 @@ class Cluster:
                 raise
             return [], ""
         texts = [entry.clientConfig.caBundle or "" for entry in configuration.webhooks or ()]
-        version = configuration.metadata and configuration.metadata.resourceVersion
-        return [trusted_in(base64.b64decode(text)) for text in texts], version or ""
+        return [trusted_in(base64.b64decode(text)) for text in texts], _version(configuration)
 
-    async def write(self, vault: Vault, reading: Reading) -> None:
-        """Put a vault into the Secret, in the version that was read.
+    async def write(self, vault: Vault, reading: Reading) -> str:
+        """Put a vault into the Secret, in the version that was read; return the version that it has then.
 
         Raises:
             Changed: it has another version by now.
@@ -109,10 +112,9 @@ class Cluster:
         try:
             if reading.secret is None:
                 metadata = ObjectMeta(name=self._names.secret, namespace=self._names.namespace)
-                await self._client.create(Secret(metadata=metadata, type=TYPE, data=data))
-            else:
-                reading.secret.data = data
-                await self._client.replace(reading.secret)
+                return _version(await self._client.create(Secret(metadata=metadata, type=TYPE, data=data)))
+            reading.secret.data = data
+            return _version(await self._client.replace(reading.secret))
         except ApiError as error:
             raise _changed(error) from None
 
@@ -159,6 +161,10 @@ class Cluster:
             # The connection has ended: what has changed meanwhile is unknown.
             self.changed.set()
             await asyncio.sleep(1)
+
+
+def _version(thing: Secret | MutatingWebhookConfiguration) -> str:
+    return (thing.metadata and thing.metadata.resourceVersion) or ""
 
 
 def _stop(error: Exception, count: int) -> OnErrorResult:

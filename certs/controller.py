@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from lightkube import ApiError
 from certs.authority import Unusable
 from certs.cluster import Changed, Cluster, Reading
 from certs.events import Events, wall_clock
-from certs.rotation import BEGIN, Publish, Sight, Sign, Step, Vault, Wait, Write, is_served_well, next_step
+from certs.rotation import BEGIN, Publish, Sight, Sign, Step, Vault, Wait, Write, is_served_well, next_step, remembered
 from certs.serving import ServedCertificate
 from certs.terms import Terms
 
@@ -54,8 +55,9 @@ class Controller:
         self._log = logging.getLogger(LOGGER)
         self._signed = False
         self._known: Vault | None = None
-        self._seen: object = None
-        self._since = time.monotonic()
+        self._secret_seen = Unchanged()
+        self._bundles_seen = Unchanged()
+        self._wrote = ""
         self._sight: Sight | None = None
         self._published: frozenset[x509.Certificate] = frozenset()
 
@@ -64,8 +66,7 @@ class Controller:
         """Whether the API server accepts the certificate, as far as this replica has seen, and at this time."""
         if self._sight is None or not self._signed:
             return False
-        sight = self._sight
-        return is_served_well(Sight(self._clock(), sight.bundles, None, "", None, 0, self._served.leaf, self._hosts[0]))
+        return is_served_well(self._served.leaf, self._sight.bundles, self._hosts[0], self._clock())
 
     async def run(self) -> None:
         """Look after the certificate until cancelled."""
@@ -98,42 +99,57 @@ class Controller:
         """
         self._cluster.changed.clear()
         # Before the vault is read: a leaf that is signed by what has been read is not to live longer from there on.
-        now = self._clock()
+        now, began = self._clock(), time.monotonic()
         reading = await self._cluster.read()
-        sight = self._look(now, reading)
+        sight = self._look(now, began, reading)
         step = next_step(sight, self._terms)
         if isinstance(step, Write):
             await self._write(step, reading)
         elif isinstance(step, Publish):
-            await self._cluster.publish(step.certificates, reading)
-            self._tell_of(step)
+            await self._publish(step, began, reading)
         elif isinstance(step, Sign):
             self._sign(step, sight)
         return step
 
-    def _look(self, now: datetime.datetime, reading: Reading) -> Sight:
-        seen = (reading.vault, tuple(reading.bundles))
-        if seen != self._seen:
-            self._seen, self._since = seen, time.monotonic()
-        leaf = self._served.leaf if self._signed else None
-        elapsed = time.monotonic() - self._since
-        host = self._hosts[0]
+    def _look(self, now: datetime.datetime, began: float, reading: Reading) -> Sight:
         if reading.vault and reading.bundles and all(bundle == reading.vault.trusted for bundle in reading.bundles):
             self._published = reading.vault.trusted
-        sight = Sight(now, reading.bundles, reading.vault, reading.requested, self._known, elapsed, leaf, host)
+        sight = Sight(
+            now=now,
+            bundles=reading.bundles,
+            vault=reading.vault,
+            requested=reading.requested,
+            known=self._known,
+            unchanged=self._secret_seen.look(reading.secret_version, began),
+            published=self._bundles_seen.look(tuple(reading.bundles), began),
+            wrote=reading.secret_version == self._wrote,
+            leaf=self._served.leaf if self._signed else None,
+            host=self._hosts[0],
+        )
         self._sight = sight
         if reading.trouble:
             self._log.error("the Secret of the CA is made anew: %s", reading.trouble)
+        self._known = remembered(self._known, reading.vault)
         if reading.vault is not None:
-            self._known = reading.vault
             self._events.ca_ends = reading.vault.current.ends if reading.vault.current else None
         return sight
 
     async def _write(self, step: Write, reading: Reading) -> None:
-        await self._cluster.write(step.vault, reading)
+        version = await self._cluster.write(step.vault, reading)
+        self._wrote = version if step.drops else ""
         self._log.info("the vault has changed: %s", step.why)
         promoted = step.vault.current != (reading.vault and reading.vault.current)
         self._events.rotations += bool(promoted and reading.vault and reading.vault.current)
+
+    async def _publish(self, step: Publish, began: float, reading: Reading) -> None:
+        if step.removes:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(began + self._terms.removal - time.monotonic()):
+                    await self._cluster.publish(step.certificates, reading)
+                    self._log.info("every bundle holds the CAs of the vault alone now")
+            return
+        await self._cluster.publish(step.certificates, reading)
+        self._tell_of(step)
 
     def _tell_of(self, step: Publish) -> None:
         if step.certificates == self._published:
@@ -157,6 +173,20 @@ class Controller:
             return
         with suppress(TimeoutError):
             await asyncio.wait_for(self._cluster.changed.wait(), step.seconds)
+
+
+class Unchanged:
+    """How long something has been seen unchanged."""
+
+    def __init__(self) -> None:
+        self._seen: object = None
+        self._since = math.inf
+
+    def look(self, seen: object, began: float) -> float:
+        """Return for how many seconds this was seen when a look began, by a clock that only goes on."""
+        if seen != self._seen:
+            self._seen, self._since = seen, time.monotonic()
+        return max(began - self._since, 0.0)
 
 
 def _told(error: Exception) -> str:

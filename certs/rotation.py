@@ -6,6 +6,7 @@ configuration; each changes them only in the version that it has read. A CA goes
     next      belongs into the bundles; signs nothing yet
     current   signs the leaves
     previous  signs no more; stays in the bundles until no leaf of it can be left
+    dropped   no leaf of it was left; may stay in the bundles, and is taken out by whoever knows that
 
 There is never a gap, because of these rules:
 
@@ -13,12 +14,21 @@ There is never a gap, because of these rules:
    vault before it is in a bundle: so whoever acts on an old view finds that the bundles have changed since.
 2. `next` becomes `current` only by a replica that has seen it in all bundles for a while: API servers learn of a change
    by a watch, and not all at once.
-3. A replica signs with `current` only while it sees that CA in all bundles.
-4. `previous` is dropped only by a replica that has seen the vault unchanged for longer than a leaf lives.
+3. A replica signs with `current` only when it has seen the Secret in one version for a while, and that CA in all
+   bundles.
+4. `previous` becomes `dropped` only by a replica that has seen the Secret in one version for longer than a leaf lives.
+   A dropped CA is taken out of the bundles only by that replica, and only while the Secret is in the version that it
+   has written; or by one that has seen it `dropped` for longer than a leaf lives.
 5. A CA of ours that is in a bundle but not in the vault (a Secret that was lost, or restored from a backup) may have
-   leaves: it becomes `previous` instead of being thrown out.
+   leaves: it becomes `previous` instead of being thrown out. Whoever distrusts one removes `previous.crt` by hand.
 
-Wall clocks jump. Rules 2 and 4 count on a clock that only goes on; certificates begin long ago, so that none is in the
+The Secret may be replaced by an older one at any time, again and again. Only 4 takes a CA away, so this is all there is
+to show: whoever does it knows of a time, longer than a leaf lives, in which the Secret did not change (a version never
+comes back), and that CA was not `current`. So nobody could sign with it in that time, nor can anybody later, until the
+Secret changes once more; and whoever signs by a Secret that has changed waits (3) until a removal that was on its way
+has come through, and sees it.
+
+Wall clocks jump. Rules 2 to 4 count on a clock that only goes on; certificates begin long ago, so that none is in the
 future for whoever checks it; and a leaf is dated by its CA where the replica's own clock is behind.
 """
 
@@ -53,6 +63,9 @@ class Vault:
     previous: tuple[x509.Certificate, ...] = ()
     rotated: str = ""
     """The request for a rotation that was carried out last."""
+    dropped: tuple[x509.Certificate, ...] = ()
+    forgets: bool = False
+    """Whether somebody has removed the previous CAs by hand: replicas always write that there are none."""
 
     @property
     def trusted(self) -> frozenset[x509.Certificate]:
@@ -73,8 +86,12 @@ class Sight:
     """The request for a rotation that stands in the Secret; empty where there is none."""
     known: Vault | None
     """The vault that this replica saw before."""
-    elapsed: float
-    """Seconds since this replica saw vault or bundles change."""
+    unchanged: float
+    """Seconds since this replica saw another version of the Secret."""
+    published: float
+    """Seconds since this replica saw other bundles."""
+    wrote: bool
+    """Whether the Secret is as this replica has written it when it dropped CAs."""
     leaf: Leaf | None
     """What it serves."""
     host: str
@@ -87,6 +104,8 @@ class Write:
 
     vault: Vault
     why: str
+    drops: bool = False
+    """Whether the writer may take the dropped CAs out of the bundles, as long as the Secret stays in this version."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,8 @@ class Publish:
     """Put these CAs into every bundle, in the version that was read."""
 
     certificates: frozenset[x509.Certificate]
+    removes: bool = False
+    """Whether a dropped CA goes: then, within `Terms.removal` of the look, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -119,25 +140,32 @@ def next_step(sight: Sight, terms: Terms) -> Step:
     vault = sight.vault
     if vault is None:
         return _found(sight, terms)
+    if vault.forgets:
+        return _forget(sight, vault)
     strays = tuple(_strays(sight, vault))
     if strays:
         return Write(replace(vault, previous=(*vault.previous, *strays)), "a bundle holds a CA of ours that was lost")
-    if any(bundle != vault.trusted for bundle in sight.bundles):
-        return Publish(vault.trusted)
+    left = _left(sight, vault)
+    may_remove = sight.wrote or sight.unchanged >= terms.retirement
+    wanted = vault.trusted if may_remove else vault.trusted | left
+    if any(bundle != wanted for bundle in sight.bundles):
+        return Publish(wanted, removes=may_remove and bool(left))
     if not sight.bundles:
         return Wait(LONGEST_WAIT)
     step = _signed(sight, vault, terms) or _advance(sight, vault, terms)
     return Wait(min(step.seconds, _until_due(sight, terms))) if isinstance(step, Wait) else step
 
 
-def is_served_well(sight: Sight) -> bool:
+def remembered(known: Vault | None, vault: Vault | None) -> Vault | None:
+    """Return what a replica keeps in mind: where somebody has removed something by hand, what there was before."""
+    return known if vault is None or (vault.forgets and known is not None) else vault
+
+
+def is_served_well(
+    leaf: Leaf | None, bundles: Sequence[frozenset[x509.Certificate]], host: str, now: datetime.datetime
+) -> bool:
     """Tell whether the API server accepts the leaf: every live bundle verifies it."""
-    leaf = sight.leaf
-    return (
-        leaf is not None
-        and bool(sight.bundles)
-        and not any(refusal(leaf, tuple(bundle), sight.host, sight.now) for bundle in sight.bundles)
-    )
+    return leaf is not None and bool(bundles) and not any(refusal(leaf, tuple(b), host, now) for b in bundles)
 
 
 def _found(sight: Sight, terms: Terms) -> Write:
@@ -147,16 +175,27 @@ def _found(sight: Sight, terms: Terms) -> Write:
     return Write(Vault(next=_create(sight, terms), previous=tuple(_all(sight.bundles))), "there was no CA")
 
 
-def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
-    """Find CAs of ours that are live but not in the vault, and were not dropped from it by rule 4.
-
-    Dropping leaves the current CA alone; where that has changed, too, the Secret is an old one that was restored.
-    """
+def _forget(sight: Sight, vault: Vault) -> Write:
+    """Drop what was removed by hand, if that is all that has changed: a Secret that was restored may lack it, too."""
     known = sight.known
-    dropped = frozenset(known.previous if known and known.current == vault.current else ())
-    for certificate in _all(sight.bundles):
+    by_hand = known is not None and (known.current, known.next) == (vault.current, vault.next)
+    forgotten = frozenset((*known.previous, *known.dropped) if known and by_hand else ()) - vault.trusted
+    others = tuple(c for c in _strays(sight, replace(vault, dropped=())) if c not in forgotten)
+    why = "the previous CAs were removed by hand" if forgotten else "the Secret did not say which CAs were before"
+    written = replace(vault, previous=(*vault.previous, *others), dropped=tuple(forgotten), forgets=False)
+    return Write(written, why, drops=bool(forgotten))
+
+
+def _left(sight: Sight, vault: Vault) -> frozenset[x509.Certificate]:
+    """Find CAs that were dropped and are live."""
+    return frozenset(vault.dropped) & _all(sight.bundles) - vault.trusted
+
+
+def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
+    """Find CAs of ours that are live but not in the vault."""
+    for certificate in _all(sight.bundles) - vault.trusted - frozenset(vault.dropped):
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        if certificate not in vault.trusted | dropped and any(name.value == COMMON_NAME for name in names):
+        if any(name.value == COMMON_NAME for name in names):
             yield certificate
 
 
@@ -165,13 +204,12 @@ def _signed(sight: Sight, vault: Vault, terms: Terms) -> Step | None:
     if vault.current is None or vault.current.ends <= sight.now:
         return None
     sign = Sign(vault.current, _leaf_end(vault.current, sight.now, terms))
-    if sight.leaf is None or not is_served_well(sight):
-        return sign
-    if refusal(sight.leaf, [vault.current.parsed], sight.host, sight.now):
-        # It is of another CA, but trusted still: there is time until all API servers know the new one.
-        return sign if sight.elapsed >= terms.propagation else Wait(terms.propagation - sight.elapsed)
-    is_due = sight.leaf.ends - sight.now < terms.leaf_validity / 2
-    return sign if is_due and sign.end > sight.leaf.ends else None
+    if sight.leaf and not refusal(sight.leaf, [vault.current.parsed], sight.host, sight.now):
+        is_due = sight.leaf.ends - sight.now < terms.leaf_validity / 2
+        if not is_due or sign.end <= sight.leaf.ends:
+            return None
+    missing = terms.propagation - min(sight.unchanged, sight.published)
+    return sign if missing <= 0 else Wait(missing)
 
 
 def _until_due(sight: Sight, terms: Terms) -> float:
@@ -185,20 +223,21 @@ def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
     """Take the rotation one step on, once its time has come."""
     current = vault.current
     if vault.next is not None:
-        if sight.elapsed < terms.propagation:
-            return Wait(terms.propagation - sight.elapsed)
+        if sight.published < terms.propagation:
+            return Wait(terms.propagation - sight.published)
         retired = (*((current.parsed,) if current else ()), *vault.previous)
         return Write(replace(vault, current=vault.next, next=None, previous=retired), "the next CA is in every bundle")
     asked_for = sight.requested not in ("", vault.rotated)
-    may_rotate = len(vault.previous) < MOST_PREVIOUS
+    may_rotate = len(vault.previous) + len(_left(sight, vault)) < MOST_PREVIOUS
     if current is None or (may_rotate and (asked_for or _is_due(current, sight.now, terms))):
         why = "a rotation was asked for" if asked_for else "the CA comes of age"
         return Write(replace(vault, next=_create(sight, terms), rotated=sight.requested), why)
     if not vault.previous:
         return Wait(LONGEST_WAIT)
-    if sight.elapsed < terms.retirement:
-        return Wait(min(terms.retirement - sight.elapsed, LONGEST_WAIT))
-    return Write(replace(vault, previous=()), "no leaf of the previous CA is left")
+    if sight.unchanged < terms.retirement:
+        return Wait(min(terms.retirement - sight.unchanged, LONGEST_WAIT))
+    dropped = replace(vault, previous=(), dropped=vault.previous)
+    return Write(dropped, "no leaf of the previous CA is left", drops=True)
 
 
 def _all(bundles: Iterable[frozenset[x509.Certificate]]) -> frozenset[x509.Certificate]:

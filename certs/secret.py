@@ -11,6 +11,7 @@ from certs.rotation import Vault
 
 TYPE = "kubernetes.io/tls"
 """tls.crt and tls.key are the CA that signs, where people and tools look for them; this type asks for both keys."""
+PREVIOUS = "previous.crt"
 ROTATE_ANNOTATION = "graceful-worker/rotate"
 """On the Secret: a value that was not there before asks for a rotation."""
 
@@ -20,7 +21,8 @@ def to_data(vault: Vault) -> dict[str, bytes]:
     data = {
         "tls.crt": vault.current.certificate if vault.current else b"",
         "tls.key": vault.current.key if vault.current else b"",
-        "previous.crt": write_bundle(vault.previous),
+        PREVIOUS: write_bundle(vault.previous),
+        "dropped.crt": write_bundle(vault.dropped),
         "rotated": vault.rotated.encode(),
     }
     if vault.next:
@@ -38,8 +40,9 @@ def from_data(data: Mapping[str, bytes]) -> Vault:
     current, following = (_authority(data, name) for name in ("tls", "next"))
     if current is None and following is None:
         raise Unusable("the Secret holds no CA")
-    previous = read_bundle(data.get("previous.crt", b""))
-    return Vault(current, following, tuple(previous), data.get("rotated", b"").decode(errors="replace"))
+    previous, dropped = (tuple(read_bundle(data.get(key, b""))) for key in (PREVIOUS, "dropped.crt"))
+    rotated = data.get("rotated", b"").decode(errors="replace")
+    return Vault(current, following, previous, rotated, dropped, forgets=PREVIOUS not in data)
 
 
 def _authority(data: Mapping[str, bytes], name: str) -> Authority | None:

@@ -19,3 +19,8 @@ class Terms:
     def retirement(self) -> float:
         """Seconds until no leaf of a CA that signs no more can be left."""
         return self.leaf_validity.total_seconds() + self.propagation
+
+    @property
+    def removal(self) -> float:
+        """Seconds in which a CA is taken out of the bundles, from the look on: whoever signs waits for longer."""
+        return max(self.propagation / 2, 0.5)

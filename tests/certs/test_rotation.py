@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from certs.rotation import MOST_PREVIOUS
@@ -20,6 +20,7 @@ TROUBLE = st.one_of(
     st.tuples(st.just("crash"), REPLICAS),
     st.tuples(st.just("delete_secret")),
     st.tuples(st.just("restore_secret"), st.integers(0, 5)),
+    st.tuples(st.just("forget_previous")),
     st.tuples(st.just("spoil_bundle"), st.booleans()),
     st.tuples(st.just("ask_for_rotation")),
     st.tuples(st.just("jump"), REPLICAS, st.sampled_from([-400, -2, 2, 40, 400, 4000])),
@@ -30,6 +31,7 @@ HISTORIES = st.lists(st.one_of(WORK, WORK, WORK, TOGETHER, TIME, TROUBLE, TROUBL
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(HISTORIES)
+@example([("ask_for_rotation",), ("work", 12), ("restore_secret", 2), ("work", 2), ("restore_secret", 2)])
 def test_no_served_leaf_ever_fails_and_all_ends_well(history: list[tuple[Any, ...]]) -> None:
     world = settled()
     for name, *arguments in history:
@@ -100,6 +102,18 @@ def test_a_secret_restored_from_before_a_rotation_leaves_no_gap() -> None:
     world.restore_secret(world.backups.index(before))
     world.work(60)
     assert [world.is_settled(index) for index in range(3)] == [True] * 3
+
+
+def test_previous_cas_that_are_removed_by_hand_are_trusted_no_more() -> None:
+    world = settled()
+    world.ask_for_rotation()
+    world.work(20)
+    assert len(world.bundles[0]) == 2
+    world.forget_previous()
+    world.work(2)
+    assert world.vault is not None
+    assert world.bundles == (world.vault.trusted,) * 2
+    assert len(world.vault.trusted) == 1
 
 
 def test_a_secret_that_was_lost_is_written_again_as_it_was() -> None:

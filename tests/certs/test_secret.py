@@ -22,10 +22,17 @@ FIRST, SECOND, THIRD = (Authority.create(BEGIN, LATER) for _ in range(3))
         Vault(next=FIRST),
         Vault(FIRST, SECOND, (THIRD.parsed,), "by hand"),
         Vault(FIRST, None, (SECOND.parsed, THIRD.parsed)),
+        Vault(FIRST, dropped=(SECOND.parsed,)),
     ],
 )
 def test_what_is_written_can_be_read(vault: Vault) -> None:
     assert from_data(to_data(vault)) == vault
+
+
+def test_that_the_previous_cas_were_removed_by_hand_can_be_told_from_there_being_none() -> None:
+    data = to_data(Vault(FIRST))
+    del data["previous.crt"]
+    assert from_data(data) == Vault(FIRST, forgets=True)
 
 
 @pytest.mark.parametrize(

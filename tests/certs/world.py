@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
 from cryptography import x509
 
 from certs.authority import Authority, Leaf
-from certs.rotation import BEGIN, Publish, Sight, Sign, Vault, Wait, Write, is_served_well, next_step
+from certs.rotation import BEGIN, Publish, Sight, Sign, Vault, Wait, Write, is_served_well, next_step, remembered
 from certs.terms import Terms
 from certs.verification import refusal
 
@@ -28,11 +28,14 @@ class Replica:
     """A replica: what it remembers, and how far it is with its look at the cluster."""
 
     known: Vault | None = None
-    seen: object = None
+    seen: int | None = None
     since: float = 0.0
+    seen_bundles: tuple[Bundle, ...] | None = None
+    since_bundles: float = 0.0
+    wrote: int | None = None
     leaf: Leaf | None = None
     offset: datetime.timedelta = datetime.timedelta()
-    began: datetime.datetime | None = None
+    began: float = 0.0
     bundles: tuple[Bundle, ...] | None = None
     configuration_version: int = 0
     sight: Sight | None = None
@@ -65,35 +68,45 @@ class World:
     def act(self, index: int) -> None:
         replica = self.replicas[index]
         if replica.bundles is None:
-            replica.began = self.now + replica.offset
+            replica.began = self.seconds
             replica.bundles, replica.configuration_version = self.bundles, self.configuration_version
         elif replica.sight is None:
             self._read_vault(replica)
         else:
             sight, replica.sight, replica.bundles = replica.sight, None, None
             self._take_step(replica, sight)
-        self.check()
+            self.check()
 
     def _read_vault(self, replica: Replica) -> None:
         assert replica.bundles is not None
-        assert replica.began is not None
         replica.secret_version = self.secret_version
-        seen = (self.vault, replica.bundles)
-        if seen != replica.seen:
-            replica.seen, replica.since = seen, self.seconds
-        elapsed = self.seconds - replica.since
+        if self.secret_version != replica.seen:
+            replica.seen, replica.since = self.secret_version, self.seconds
+        if replica.bundles != replica.seen_bundles:
+            replica.seen_bundles, replica.since_bundles = replica.bundles, self.seconds
         replica.sight = Sight(
-            replica.began, replica.bundles, self.vault, self.requested, replica.known, elapsed, replica.leaf, HOST
+            now=START + datetime.timedelta(seconds=replica.began) + replica.offset,
+            bundles=replica.bundles,
+            vault=self.vault,
+            requested=self.requested,
+            known=replica.known,
+            unchanged=replica.began - replica.since,
+            published=replica.began - replica.since_bundles,
+            wrote=replica.wrote == self.secret_version,
+            leaf=replica.leaf,
+            host=HOST,
         )
-        replica.known = self.vault or replica.known
+        replica.known = remembered(replica.known, self.vault)
 
     def _take_step(self, replica: Replica, sight: Sight) -> None:
         step = next_step(sight, TERMS)
         if isinstance(step, Write):
             if self.secret_version == replica.secret_version:
                 self._store(step.vault)
+                replica.wrote = self.secret_version if step.drops else None
         elif isinstance(step, Publish):
-            if self.configuration_version == replica.configuration_version:
+            is_late = step.removes and self.seconds - replica.began > TERMS.removal
+            if self.configuration_version == replica.configuration_version and not is_late:
                 self._set_bundles((step.certificates,) * ENTRIES)
                 # What somebody else has put there, API servers may still have: not the replicas' fault either.
                 self.past = [] if self.disturbed else self.past
@@ -105,7 +118,9 @@ class World:
             assert step.seconds > 0
 
     def _store(self, vault: Vault | None) -> None:
-        self.backups.append(self.vault)
+        # The replicas answer at once to a vault from which something was removed by hand: nobody has a backup of that.
+        if self.vault is None or not self.vault.forgets:
+            self.backups.append(self.vault)
         self.vault, self.secret_version = vault, self.secret_version + 1
 
     def _set_bundles(self, bundles: tuple[Bundle, ...]) -> None:
@@ -131,6 +146,15 @@ class World:
     def restore_secret(self, which: int) -> None:
         if self.backups:
             self._store(self.backups[which % len(self.backups)])
+
+    def forget_previous(self) -> None:
+        """Remove the previous CAs by hand, once all replicas serve a leaf of the current one: see docs/install.md."""
+        vault = self.vault
+        if vault is None or vault.current is None or vault.next is not None:
+            return
+        current = frozenset([vault.current.parsed])
+        if all(replica.leaf is None or is_of(replica.leaf, current) for replica in self.replicas):
+            self._store(replace(vault, previous=(), forgets=True))
 
     def spoil_bundle(self, foreign: bool) -> None:
         spoilt = frozenset([FOREIGN.parsed]) if foreign else frozenset[x509.Certificate]()
@@ -174,9 +198,9 @@ class World:
 
     def is_settled(self, index: int) -> bool:
         replica = self.replicas[index]
-        sight = Sight(self.now, self.bundles, self.vault, "", None, 0, replica.leaf, HOST)
         vault = self.vault
-        return vault is not None and is_served_well(sight) and vault.next is None and vault.current is not None
+        is_well = is_served_well(replica.leaf, self.bundles, HOST, self.now)
+        return vault is not None and is_well and vault.next is None and vault.current is not None
 
 
 @lru_cache(maxsize=10_000)
