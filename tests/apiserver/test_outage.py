@@ -46,12 +46,6 @@ def create(plane: ControlPlane, namespace: str, label: str = "") -> httpx.Respon
     return plane.create_pod(namespace, pod, dry_run=True)
 
 
-def skip_without_policies(plane: ControlPlane) -> None:
-    known = plane.client.get("/apis/admissionregistration.k8s.io/v1").raise_for_status().json()["resources"]
-    if not any(resource["kind"] == "ValidatingAdmissionPolicy" for resource in known):
-        pytest.skip("this API server is older than 1.30: it has no ValidatingAdmissionPolicy")
-
-
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not condition():
@@ -109,7 +103,6 @@ def test_with_fail_open_a_labelled_pod_is_created_as_it_is(plane: ControlPlane, 
 def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
     plane: ControlPlane, room: Path, overlay: str, status: int
 ) -> None:
-    skip_without_policies(plane)
     install(plane, room, f"overlays/{overlay}")
     plane.client.delete(CONFIGURATION).raise_for_status()
 
@@ -131,7 +124,6 @@ def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
 def test_the_policy_has_nothing_against_a_pod_that_is_protected_or_never_touched(
     plane: ControlPlane, room: Path, pod: dict[str, dict[str, object]]
 ) -> None:
-    skip_without_policies(plane)
     install(plane, room, "overlays/validating-policy-deny")
     plane.client.delete(CONFIGURATION).raise_for_status()
     until(lambda: UNPROTECTED in create(plane, "plain", LABEL_ENABLED).text)

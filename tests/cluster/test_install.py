@@ -176,10 +176,6 @@ def test_while_it_is_down_under_fail_open_pods_are_created_unprotected() -> None
 
 
 def test_the_policy_refuses_a_labelled_pod_that_came_through_unprotected() -> None:
-    if "validatingadmissionpolicies" not in kubectl(
-        "api-resources", "--api-group=admissionregistration.k8s.io", "-o=name"
-    ):
-        pytest.skip("this cluster is older than 1.30: it has no ValidatingAdmissionPolicy")
     kubectl("apply", "-k", str(DEPLOY / "overlays" / "validating-policy-deny"))
     try:
         until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))

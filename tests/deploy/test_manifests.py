@@ -26,8 +26,6 @@ from tests.deploy.rendered import (
 from tests.golden.schemas import RELEASES
 
 POLICY_OVERLAYS = ("validating-policy", "validating-policy-deny")
-OLDEST_WITH_POLICIES = "1.30.0"
-"""https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/: v1 since then."""
 CUSTOM = {"cert-manager.io/v1", "monitoring.coreos.com/v1"}
 """API groups that are no part of Kubernetes; other tests look at the shape of their objects."""
 CLUSTER_SCOPED = {
@@ -54,8 +52,6 @@ def fault(manifest: str, release: str) -> str:
 @every_installation
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_manifest_is_valid(installation: str, release: str) -> None:
-    if installation in POLICY_OVERLAYS and release == RELEASES[0]:
-        release = OLDEST_WITH_POLICIES
     faults = {
         f"{manifest['kind']} {manifest['metadata']['name']}": fault(json.dumps(manifest), release)
         for manifest in installed(installation)

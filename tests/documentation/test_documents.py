@@ -62,7 +62,7 @@ def test_a_kubectl_command_has_arguments_that_kubectl_knows(command: str) -> Non
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("version", ["1.29.0", "1.37.0"])
+@pytest.mark.parametrize("version", ["1.30.0", "1.37.0"])
 def test_an_example_is_valid_and_protected(example: Path, version: str) -> None:
     manifest = YAML(typ="safe").load(example)
     kubernetes_validate.validate(manifest, version, strict=True)

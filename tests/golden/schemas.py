@@ -9,7 +9,7 @@ import jsonschema
 from kubernetes_validate.utils import latest_version, schema_contents
 from referencing import Registry, Resource
 
-OLDEST = "1.29.0"
+OLDEST = "1.30.0"
 RELEASES = (OLDEST, latest_version())
 
 
