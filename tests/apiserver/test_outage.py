@@ -13,6 +13,7 @@ import pytest
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import CONFIGURATION, apply, call_at, kubectl_missing
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
+from webhook.core.roles import CRITICAL_CLASSES
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -36,12 +37,12 @@ def plane(room: Path) -> Iterator[ControlPlane]:
         yield plane
 
 
-def create(plane: ControlPlane, namespace: str, label: str = "") -> httpx.Response:
+def create(plane: ControlPlane, namespace: str, label: str = "", **spec: object) -> httpx.Response:
     pod: dict[str, object] = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"generateName": "worker-", "labels": {LABEL: label} if label else {}},
-        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}]},
+        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}], **spec},
     }
     return plane.create_pod(namespace, pod, dry_run=True)
 
@@ -82,6 +83,19 @@ def test_by_default_all_other_pods_are_created(plane: ControlPlane, room: Path, 
     assert create(plane, namespace, label).is_success
 
 
+@pytest.mark.parametrize("label", ["", LABEL_ENABLED])
+@pytest.mark.parametrize("priority_class", sorted(CRITICAL_CLASSES))
+@pytest.mark.parametrize("namespace", ["workers", "plain"])
+def test_by_default_what_a_cluster_cannot_do_without_is_created_however_it_is_labelled(
+    plane: ControlPlane, room: Path, namespace: str, priority_class: str, label: str
+) -> None:
+    """A network plugin's pods, for example, without which no replica could start."""
+    install_without_replicas(plane, room, ".")
+    until(lambda: not create(plane, "workers").is_success)
+    answer = create(plane, namespace, label, priorityClassName=priority_class, hostNetwork=True)
+    assert answer.is_success, answer.text
+
+
 def test_its_own_replicas_can_always_be_created(plane: ControlPlane, room: Path) -> None:
     install_without_replicas(plane, room, ".")
     until(lambda: not create(plane, "workers").is_success)
@@ -118,8 +132,9 @@ def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
     [
         {"metadata": {"annotations": {"graceful-worker/status": json.dumps({})}}},
         {"spec": {"os": {"name": "windows"}}},
+        {"spec": {"priorityClassName": "system-node-critical"}},
     ],
-    ids=["protected", "windows"],
+    ids=["protected", "windows", "critical"],
 )
 def test_the_policy_has_nothing_against_a_pod_that_is_protected_or_never_touched(
     plane: ControlPlane, room: Path, pod: dict[str, dict[str, object]]

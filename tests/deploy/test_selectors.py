@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import Any
 
 import pytest
 
-from tests.deploy.rendered import Manifest, every_installation, installed, only
+from tests.deploy.rendered import NAME, Manifest, every_installation, installed, of_kind, only
 from webhook.core.annotations import LABEL
+from webhook.core.roles import CRITICAL_CLASSES
 
 LABELS = (None, "enabled", "disabled", "true")
 NAMESPACES = ("shop", "kube-system", "graceful-worker")
@@ -76,6 +78,20 @@ def test_the_validating_policy_looks_at_the_labelled_pods_that_are_sent_to_the_w
 def test_the_validating_policy_looks_at_the_same_requests_as_the_webhook() -> None:
     constraints = only(installed("validating-policy"), "ValidatingAdmissionPolicy")["spec"]["matchConstraints"]
     assert [constraints["resourceRules"]] * 2 == [entry["rules"] for entry in configuration()["webhooks"]]
+
+
+@every_installation
+def test_pods_on_which_the_webhook_depends_are_not_sent_as_the_core_would_not_touch_them(installation: str) -> None:
+    """Evaluated in a real API server by tests/apiserver/test_outage.py."""
+    manifests = installed(installation)
+    policies = [
+        policy for policy in of_kind(manifests, "ValidatingAdmissionPolicy") if policy["metadata"]["name"] == NAME
+    ]
+    for each in [*configuration(installation)["webhooks"], *(policy["spec"] for policy in policies)]:
+        condition = each["matchConditions"][-1]
+        assert condition["name"] == "is-not-system-critical"
+        assert set(re.findall(r"'([^']+)'", condition["expression"])) == CRITICAL_CLASSES
+    assert only(manifests, "Deployment")["spec"]["template"]["spec"]["priorityClassName"] in CRITICAL_CLASSES
 
 
 def test_the_configuration_sorts_before_istios() -> None:

@@ -264,6 +264,7 @@ class Spec(Part):
     share_process_namespace: bool | None = msgspec.field(default=None, name="shareProcessNamespace")
     host_pid: bool | None = msgspec.field(default=None, name="hostPID")
     runtime_class: str | None = msgspec.field(default=None, name="runtimeClassName")
+    priority_class: str | None = msgspec.field(default=None, name="priorityClassName")
 
 
 class Metadata(Part):

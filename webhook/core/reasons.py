@@ -51,6 +51,11 @@ class Reason(Enum):
     )
     WINDOWS_POD = "windows-pod", Kind.LEFT_ALONE, "Windows containers have no POSIX shell and no signals."
     MIRROR_POD = "mirror-pod", Kind.LEFT_ALONE, "A mirror pod only reflects a static pod; a patch has no effect."
+    CRITICAL_POD = (
+        "critical-pod",
+        Kind.LEFT_ALONE,
+        "The cluster cannot do without pods of a system-critical class, so none of them depends on graceful-worker.",
+    )
     NOT_A_POD = "not-a-pod", Kind.LEFT_ALONE, "Only pods are patched."
     NOT_A_CREATION = "not-a-creation", Kind.LEFT_ALONE, "Pods are patched when they are created only."
 

@@ -21,6 +21,8 @@ MOST_WORKERS = 50
 """Each sidecar's hook names every worker, so the patch grows with the product of the two."""
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 MIRROR = "kubernetes.io/config.mirror"
+CRITICAL_CLASSES = frozenset({"system-node-critical", "system-cluster-critical"})
+"""https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/"""
 
 
 class Worker(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +40,8 @@ def never_touched(pod: Pod) -> Reason | None:
         return Reason.MIRROR_POD
     if is_windows(pod):
         return Reason.WINDOWS_POD
+    if pod.spec.priority_class in CRITICAL_CLASSES:
+        return Reason.CRITICAL_POD
     return None
 
 
