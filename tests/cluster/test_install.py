@@ -202,8 +202,9 @@ def test_its_end_leaves_nothing_behind_and_no_pod_is_refused_on_the_way() -> Non
     thread.join()
     assert {trouble for trouble in troubles if trouble} == set()
     kinds = "mutatingwebhookconfigurations,clusterroles,clusterrolebindings,namespaces"
+    kinds += ",validatingadmissionpolicies,validatingadmissionpolicybindings"
     left = kubectl("get", kinds, "-o", "name").split()
-    assert [name for name in left if name.endswith("/graceful-worker")] == []
+    assert [name for name in left if "/graceful-worker" in name and WORKERS not in name] == []
 
 
 def scale(replicas: int) -> None:

@@ -55,6 +55,7 @@ def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
     return [manifest for manifest in manifests if manifest["kind"] == kind]
 
 
-def only(manifests: list[Manifest], kind: str) -> Manifest:
-    (manifest,) = of_kind(manifests, kind)
+def only(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
+    """Return the one of a kind, or of a kind and a name."""
+    (manifest,) = (each for each in of_kind(manifests, kind) if name in ("", each["metadata"]["name"]))
     return manifest

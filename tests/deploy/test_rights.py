@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.deploy.rendered import NAME, every_installation, installed, of_kind, only
 
 SECRET = "graceful-worker-ca"
@@ -55,6 +57,34 @@ def test_the_roles_are_bound_to_the_service_account_of_the_deployment_alone(inst
 
 def test_the_configuration_that_may_be_patched_is_the_shipped_one() -> None:
     assert only(installed("default"), "MutatingWebhookConfiguration")["metadata"]["name"] == NAME
+
+
+@every_installation
+@pytest.mark.parametrize("policy", ["graceful-worker-account-configuration", "graceful-worker-account-secret"])
+def test_a_policy_holds_that_account_to_its_own_and_fails_closed(installation: str, policy: str) -> None:
+    """What it lets through is seen in a real API server: tests/apiserver/test_account.py."""
+    manifests = installed(installation)
+    account = only(manifests, "ServiceAccount")["metadata"]
+    spec = only(manifests, "ValidatingAdmissionPolicy", policy)["spec"]
+    (condition,) = spec["matchConditions"]
+    username = f"system:serviceaccount:{account['namespace']}:{account['name']}"
+    assert condition["expression"] == f"request.userInfo.username == '{username}'"
+    assert spec["failurePolicy"] == "Fail"
+    assert set(spec["matchConstraints"]) == {"resourceRules"}
+    binding = only(manifests, "ValidatingAdmissionPolicyBinding", policy)["spec"]
+    assert binding == {"policyName": policy, "validationActions": ["Deny"]}
+
+
+def test_the_policies_are_about_all_that_the_account_may_write() -> None:
+    policies = [policy["spec"] for policy in of_kind(installed("default"), "ValidatingAdmissionPolicy")]
+    rules = [rule for policy in policies for rule in policy["matchConstraints"]["resourceRules"]]
+    held = {
+        f"{resource}.{group}".rstrip(".")
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert held == {resource for _, resource, _, verb in EXPECTED if verb not in ("get", "list", "watch")}
 
 
 def test_a_token_is_mounted_only_where_it_is_asked_for() -> None:

@@ -70,13 +70,13 @@ def test_a_pod_is_sent_once_if_its_namespace_or_itself_is_labelled_and_it_is_not
 def test_the_validating_policy_looks_at_the_labelled_pods_that_are_sent_to_the_webhook(
     installation: str, namespace: str, namespace_label: str | None, pod_label: str | None
 ) -> None:
-    constraints = only(installed(installation), "ValidatingAdmissionPolicy")["spec"]["matchConstraints"]
+    constraints = only(installed(installation), "ValidatingAdmissionPolicy", NAME)["spec"]["matchConstraints"]
     looked_at = is_selected(constraints, namespace, namespace_label, pod_label)
     assert looked_at is (namespace == "shop" and pod_label == "enabled")
 
 
 def test_the_validating_policy_looks_at_the_same_requests_as_the_webhook() -> None:
-    constraints = only(installed("validating-policy"), "ValidatingAdmissionPolicy")["spec"]["matchConstraints"]
+    constraints = only(installed("validating-policy"), "ValidatingAdmissionPolicy", NAME)["spec"]["matchConstraints"]
     assert [constraints["resourceRules"]] * 2 == [entry["rules"] for entry in configuration()["webhooks"]]
 
 
