@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
@@ -22,6 +25,9 @@ INSTALLATIONS = {"default": DEPLOY, **OVERLAYS}
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin"))
 NAME = "graceful-worker"
 """The name of the installation: that of its namespace and of most objects."""
+
+CUSTOM = {"cert-manager.io/v1", "monitoring.coreos.com/v1"}
+"""API groups that are no part of Kubernetes; other tests look at the shape of their objects."""
 
 Manifest = dict[str, Any]
 every_installation = pytest.mark.parametrize("installation", INSTALLATIONS)
@@ -45,6 +51,41 @@ def _rendered(folder: Path) -> list[Manifest]:
 def render(folder: Path) -> list[Manifest]:
     """Render a folder; each call returns objects of its own."""
     return deepcopy(_rendered(folder))
+
+
+def combined(components: Sequence[str], room: Path) -> list[Manifest]:
+    """Render the base with components, in their order."""
+
+    def relative(folder: Path) -> str:
+        return os.path.relpath(folder, room)
+
+    kustomization = {
+        "resources": [relative(DEPLOY / "base")],
+        "components": [relative(DEPLOY / "components" / name) for name in components],
+    }
+    # JSON is YAML.
+    (room / "kustomization.yaml").write_text(json.dumps(kustomization))
+    return _rendered.__wrapped__(room)
+
+
+@cache
+def _fault(manifest: str, release: str) -> str:
+    # Most manifests are in all overlays.
+    try:
+        kubernetes_validate.validate(json.loads(manifest), release, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return f"{error.json_path}: {error.message}"
+    return ""
+
+
+def faults(manifests: list[Manifest], release: str) -> dict[str, str]:
+    """Say of which manifests the strict schema of a release finds something wrong; unknown fields are wrong, too."""
+    found = {
+        f"{manifest['kind']} {manifest['metadata']['name']}": _fault(json.dumps(manifest), release)
+        for manifest in manifests
+        if manifest["apiVersion"] not in CUSTOM
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def installed(installation: str) -> list[Manifest]:

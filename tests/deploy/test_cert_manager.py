@@ -53,7 +53,16 @@ def test_the_replicas_serve_the_certificate_from_the_mounted_secret() -> None:
     assert [values["GRACEFUL_WORKER_TLS_CERT"], values["GRACEFUL_WORKER_TLS_KEY"]] == paths
 
 
-def test_the_api_server_is_not_talked_to() -> None:
-    manifests = installed("cert-manager")
-    assert only(manifests, "NetworkPolicy")["spec"]["egress"] == []
-    assert not only(manifests, "Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"]
+def test_cert_manager_never_waits_for_the_webhook_that_starts_with_its_certificate() -> None:
+    """Where its namespace is labelled, or a pod of it."""
+    for entry in only(installed("cert-manager"), "MutatingWebhookConfiguration")["webhooks"]:
+        (outside,) = (
+            each
+            for each in entry["namespaceSelector"]["matchExpressions"]
+            if each["operator"] == "NotIn" and each["key"] != NAME
+        )
+        assert outside == {
+            "key": "kubernetes.io/metadata.name",
+            "operator": "NotIn",
+            "values": ["kube-system", NAME, "cert-manager"],
+        }

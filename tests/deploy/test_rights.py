@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.rendered import NAME, every_installation, installed, of_kind, only
+from tests.deploy.rendered import NAME, Manifest, every_installation, installed, of_kind, only
 
 SECRET = "graceful-worker-ca"
 Right = tuple[str, str, str, str]
@@ -23,8 +23,7 @@ PULL_SECRETS: set[Right] = {("ClusterRole", resource, "*", "get") for resource i
 OTHER_RIGHTS: dict[str, set[Right]] = {"cert-manager": set(), "pull-secrets": EXPECTED | PULL_SECRETS}
 
 
-def rights(installation: str) -> set[Right]:
-    manifests = installed(installation)
+def rights(manifests: list[Manifest]) -> set[Right]:
     return {
         (role["kind"], f"{resource}.{group}".rstrip("."), name, verb)
         for role in of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
@@ -38,7 +37,7 @@ def rights(installation: str) -> set[Right]:
 
 @every_installation
 def test_the_rights_are_these_and_no_others(installation: str) -> None:
-    assert rights(installation) == OTHER_RIGHTS.get(installation, EXPECTED)
+    assert rights(installed(installation)) == OTHER_RIGHTS.get(installation, EXPECTED)
 
 
 @every_installation

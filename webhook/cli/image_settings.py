@@ -100,6 +100,8 @@ def _read(
     except Unusable as unusable:
         fail(str(unusable))
     if not registry:
+        if pull_secrets:
+            fail("--pull-secrets is for asking registries, and --no-registry asks none: leave one of them out")
         return ImageSettings(table)
     _check_files(registry_ca, registry_credentials)
     lookup = LookupOptions(

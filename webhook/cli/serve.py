@@ -80,6 +80,8 @@ def serve_command(
     from certs.authority import Unusable  # noqa: PLC0415 - only serving needs these, and they cost half a second
     from webhook.server.serving import serve  # noqa: PLC0415
 
+    if images.pull_secrets:
+        _check_cluster()
     options = ServerOptions(
         host,
         port,
@@ -93,6 +95,19 @@ def serve_command(
         serve(policy, options)
     except Unusable as unusable:
         fail(str(unusable))
+
+
+def _check_cluster() -> None:
+    """Say now what would otherwise look like pods without credentials, one by one."""
+    from lightkube import ConfigError, KubeConfig  # noqa: PLC0415 - as above
+
+    try:
+        KubeConfig.from_env()
+    except ConfigError as error:
+        fail(
+            f"--pull-secrets reads Secrets of the cluster, but no ServiceAccount's token is mounted here, and {error}; "
+            "mount the token (automountServiceAccountToken), set KUBECONFIG, or leave --pull-secrets out"
+        )
 
 
 def _tls(

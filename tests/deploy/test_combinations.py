@@ -1,0 +1,140 @@
+"""Components in all combinations: in any order, none takes away what another needs, or the start says so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from certs.throwaway import issue
+from tests.deploy.rendered import COMPONENTS, NAME, Manifest, combined, faults, of_kind, only
+from tests.deploy.test_rights import EXPECTED, PULL_SECRETS, rights
+from tests.golden.schemas import RELEASES
+from webhook.cli.commands import main
+from webhook.server import serving
+
+CONCERNED = ("cert-manager", "no-registry", "pull-secrets")
+"""The components that change what the program is told, whom it talks to, and what it may do."""
+OTHERS = tuple(name for name in COMPONENTS if name not in CONCERNED)
+PAIRS = [*combinations(COMPONENTS, 2)]
+CONCERNED_SUBSETS = [subset for count in range(len(CONCERNED) + 1) for subset in combinations(CONCERNED, count)]
+# All 128 would take a minute, and the others touch nothing of what the three do.
+SUBSETS = sorted({*PAIRS, *CONCERNED_SUBSETS, *((*subset, *OTHERS) for subset in CONCERNED_SUBSETS)})
+API_SERVER = {443, 6443, 8443, 16443}
+REGISTRIES = {443}
+DNS = {53}
+
+every_subset = pytest.mark.parametrize("components", SUBSETS, ids="+".join)
+
+
+def needs_token(components: Collection[str]) -> bool:
+    """Tell whether the program talks to the API server: for a CA of its own, or for the pods' Secrets."""
+    return "cert-manager" not in components or "pull-secrets" in components
+
+
+def template(manifests: list[Manifest]) -> Manifest:
+    spec: Manifest = only(manifests, "Deployment")["spec"]["template"]["spec"]
+    return spec
+
+
+def has_token(manifests: list[Manifest]) -> bool:
+    """The pod's own word counts, then the ServiceAccount's.
+
+    https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting
+    """
+    of_the_account = only(manifests, "ServiceAccount")["automountServiceAccountToken"]
+    return bool(template(manifests).get("automountServiceAccountToken", of_the_account))
+
+
+def open_ports(manifests: list[Manifest]) -> set[int]:
+    """All policies of a pod are added up."""
+    specs = [policy["spec"] for policy in of_kind(manifests, "NetworkPolicy")]
+    assert any("Egress" in spec["policyTypes"] for spec in specs)
+    return {port["port"] for spec in specs for rule in spec.get("egress", ()) for port in rule["ports"]}
+
+
+def environment(manifests: list[Manifest]) -> dict[str, str]:
+    (container,) = template(manifests)["containers"]
+    variables = {variable["name"]: variable.get("value", NAME) for variable in container["env"]}
+    assert len(variables) == len(container["env"])
+    return variables
+
+
+def without_order(manifests: list[Manifest]) -> list[Any]:
+    """Leave out the order of objects and of variables, which means nothing."""
+    for container in template(manifests)["containers"]:
+        container["env"].sort(key=lambda variable: variable["name"])
+    return sorted(manifests, key=lambda manifest: (manifest["kind"], manifest["metadata"]["name"]))
+
+
+@every_subset
+def test_a_combination_is_valid_and_has_what_it_needs_and_no_more(components: tuple[str, ...], tmp_path: Path) -> None:
+    manifests = combined(components, tmp_path)
+    assert faults(manifests, RELEASES[-1]) == {}
+    assert has_token(manifests) is needs_token(components)
+    reached = (API_SERVER if needs_token(components) else set()) | (
+        set() if "no-registry" in components else REGISTRIES
+    )
+    assert open_ports(manifests) == reached | DNS
+    assert rights(manifests) == (set() if "cert-manager" in components else EXPECTED) | (
+        PULL_SECRETS if "pull-secrets" in components else set()
+    )
+    # Nothing is bound that is not there, and nothing is there that is not bound.
+    bindings = of_kind(manifests, "RoleBinding") + of_kind(manifests, "ClusterRoleBinding")
+    roles = of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
+    assert sorted((b["roleRef"]["kind"], b["roleRef"]["name"]) for b in bindings) == sorted(
+        (role["kind"], role["metadata"]["name"]) for role in roles
+    )
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="+".join)
+def test_the_order_of_two_components_does_not_matter(pair: tuple[str, str], tmp_path: Path) -> None:
+    assert without_order(combined(pair, tmp_path)) == without_order(combined(pair[::-1], tmp_path))
+
+
+def test_the_order_of_all_components_does_not_matter(tmp_path: Path) -> None:
+    assert without_order(combined(COMPONENTS, tmp_path)) == without_order(combined(COMPONENTS[::-1], tmp_path))
+
+
+def start(components: tuple[str, ...], room: Path, monkeypatch: pytest.MonkeyPatch, *, token: bool) -> Result:
+    """Start the program as it is rendered, up to the point where it would serve; a kubeconfig stands for the token."""
+    issue(["localhost"]).write(room)
+    kubeconfig = room / "kubeconfig"
+    kubeconfig.write_text(
+        """{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],
+        clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}], users: [{name: a, user: {token: a}}]}"""
+    )
+    variables = environment(combined(components, room))
+    variables |= {name: str(room / Path(value).name) for name, value in variables.items() if "_TLS_" in name}
+    access = {"KUBECONFIG": str(kubeconfig if token else room / "none")}
+    monkeypatch.setattr(serving, "serve", lambda *_: None)
+    return CliRunner().invoke(main, ["serve"], env={**variables, **access})
+
+
+@pytest.mark.parametrize("components", CONCERNED_SUBSETS, ids="+".join)
+def test_a_combination_starts_or_says_in_a_sentence_what_does_not_go_together(
+    components: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = start(components, tmp_path, monkeypatch, token=True)
+    if {"no-registry", "pull-secrets"} <= set(components):
+        assert result.exit_code == 1
+        assert result.stderr.count("\n") == 1
+        assert "--pull-secrets" in result.stderr
+        assert "--no-registry" in result.stderr
+    else:
+        assert result.exit_code == 0, result.output
+
+
+def test_a_start_without_the_token_that_pull_secrets_needs_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was when somebody took the token away by a patch."""
+    result = start(("cert-manager", "pull-secrets"), tmp_path, monkeypatch, token=False)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "--pull-secrets" in result.stderr
+    assert "token" in result.stderr
