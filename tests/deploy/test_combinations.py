@@ -26,7 +26,8 @@ CONCERNED_SUBSETS = [subset for count in range(len(CONCERNED) + 1) for subset in
 SUBSETS = sorted({*PAIRS, *CONCERNED_SUBSETS, *((*subset, *OTHERS) for subset in CONCERNED_SUBSETS)})
 API_SERVER = {443, 6443, 8443, 16443}
 REGISTRIES = {443}
-DNS = {53}
+DNS = {53, 5353}
+"""The latter in OpenShift: a policy sees the port behind the Service."""
 
 every_subset = pytest.mark.parametrize("components", SUBSETS, ids="+".join)
 

@@ -152,6 +152,34 @@ def test_the_probes_ask_the_port_that_is_served(installation: str) -> None:
         assert request == {"scheme": "HTTPS", "path": path, "port": port["name"]}
 
 
+@every_installation
+def test_no_user_is_named_so_that_openshift_can_give_one(installation: str) -> None:
+    """Its policy "restricted-v2" takes users of the namespace's own range only.
+
+    https://docs.redhat.com/en/documentation/openshift_container_platform/4.18/html/authentication_and_authorization/managing-pod-security-policies
+    """
+    for context in (pod(installation)["securityContext"], container(installation)["securityContext"]):
+        assert not {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "seLinuxOptions"} & set(context)
+
+
+@every_installation
+def test_no_mesh_stands_before_the_webhook(installation: str) -> None:
+    """Where it demands mutual TLS, the API server, which is in no mesh, would be turned away."""
+    metadata = deployment(installation)["template"]["metadata"]
+    assert metadata["labels"].items() >= {
+        ("sidecar.istio.io/inject", "false"),
+        ("istio.io/dataplane-mode", "none"),
+        ("kuma.io/sidecar-injection", "disabled"),
+    }
+    assert metadata["annotations"].items() >= {
+        ("sidecar.istio.io/inject", "false"),
+        ("linkerd.io/inject", "disabled"),
+        ("consul.hashicorp.com/connect-inject", "false"),
+    }
+    # A selector cannot be changed later on, so it has none of these.
+    assert set(deployment(installation)["selector"]["matchLabels"]) == {"app.kubernetes.io/name"}
+
+
 def test_memory_is_limited_and_cpu_is_not() -> None:
     resources = container()["resources"]
     assert set(resources["requests"]) == {"cpu", "memory"}

@@ -78,11 +78,12 @@ def test_all_that_is_copied_exists_and_is_not_ignored() -> None:
     assert all((ROOT / source).exists() for source in sources)
 
 
-def test_the_user_is_the_one_of_the_deployment_and_not_root() -> None:
+def test_the_user_is_a_number_so_that_the_kubelet_can_tell_that_it_is_not_root() -> None:
+    """https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#implicit-group-memberships-defined-in-etc-group-for-containers"""
     context = only(installed("default"), "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    assert context["runAsNonRoot"] is True
     (user,) = arguments("USER")
-    assert user == f"{context['runAsUser']}:{context['runAsGroup']}"
-    assert context["runAsUser"] != 0
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
 
 
 def test_the_program_is_the_first_process_and_gets_the_signals() -> None:

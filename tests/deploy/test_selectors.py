@@ -94,6 +94,11 @@ def test_pods_on_which_the_webhook_depends_are_not_sent_as_the_core_would_not_to
     assert only(manifests, "Deployment")["spec"]["template"]["spec"]["priorityClassName"] in CRITICAL_CLASSES
 
 
+@every_installation
+def test_aks_writes_nothing_into_the_selectors(installation: str) -> None:
+    assert configuration(installation)["metadata"]["labels"]["admissions.enforcer/disabled"] == "true"
+
+
 def test_the_configuration_sorts_before_istios() -> None:
     for name in ("istio-revision-tag-default", "istio-sidecar-injector"):
         assert configuration()["metadata"]["name"] < name

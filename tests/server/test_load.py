@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.rendered import installed, only
+
 from .process import Server, Servers
 from .samples import Review, fresh, large, read_review, uid_of
 from .wire import Connection, get, post
@@ -87,6 +89,16 @@ def times_of(server: Server, request: bytes, until: Callable[[], bool]) -> list[
 
 def summary(times: list[float]) -> str:
     return f"median {statistics.median(times) * 1000:.2f} ms, longest {max(times) * 1000:.1f} ms, of {len(times)}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the size of a process is read from /proc")
+def test_an_idle_server_takes_less_than_its_pod_asks_for(servers: Servers, measure: Measure) -> None:
+    """Otherwise it is evicted first where a node runs out of memory."""
+    (container,) = only(installed("default"), "Deployment")["spec"]["template"]["spec"]["containers"]
+    asked = int(container["resources"]["requests"]["memory"].removesuffix("Mi")) * 1024
+    resident = servers.start().resident_kib
+    measure(f"idle: {resident} KiB of {asked}")
+    assert resident < asked
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the size of a process is read from /proc")
