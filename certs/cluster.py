@@ -15,12 +15,14 @@ from typing import Any
 from cryptography import x509
 from httpx2 import HTTPError
 from lightkube import ApiError, AsyncClient
+from lightkube.models.admissionregistration_v1 import WebhookClientConfig
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.admissionregistration_v1 import MutatingWebhookConfiguration
 from lightkube.resources.core_v1 import Secret
 from lightkube.types import OnErrorAction, OnErrorResult, PatchType
 
 from certs.authority import Unusable, write_bundle
+from certs.capability import path_in, with_path
 from certs.rotation import Vault
 from certs.secret import ROTATE_ANNOTATION, TYPE, from_data, to_data, trusted_in
 
@@ -45,10 +47,29 @@ class Names:
 
 
 @dataclass(frozen=True)
+class Target:
+    """Where an entry of the configuration calls: a Service, or a URL."""
+
+    path: str | None
+    """None where it is none of ours."""
+    url: str = ""
+
+    def put(self, index: int, path: str) -> list[dict[str, str]]:
+        """Return the JSON Patch that lets the entry call another path."""
+        where = f"/webhooks/{index}/clientConfig"
+        if self.path is None:
+            return []
+        if self.url:
+            return [{"op": "add", "path": f"{where}/url", "value": with_path(self.url, path)}]
+        return [{"op": "add", "path": f"{where}/service/path", "value": path}]
+
+
+@dataclass(frozen=True)
 class Reading:
     """What was read in the cluster; the versions are the API server's."""
 
     bundles: Sequence[frozenset[x509.Certificate]]
+    targets: Sequence[Target]
     configuration_version: str
     vault: Vault | None
     requested: str
@@ -75,31 +96,32 @@ class Cluster:
             ApiError, HTTPError: the API server cannot be reached, or does not let us.
 
         """
-        bundles, version = await self._read_configuration()
+        bundles, targets, version = await self._read_configuration()
         try:
             secret = await self._client.get(Secret, self._names.secret, namespace=self._names.namespace)
         except ApiError as error:
             if error.status.code != NOT_FOUND:
                 raise
-            return Reading(bundles, version, None, "", None)
+            return Reading(bundles, targets, version, None, "", None)
         annotations = (secret.metadata and secret.metadata.annotations) or {}
         data = {key: base64.b64decode(text) for key, text in (secret.data or {}).items()}
         secret_version = _version(secret)
         try:
             requested = annotations.get(ROTATE_ANNOTATION, "")
-            return Reading(bundles, version, from_data(data), requested, secret, secret_version)
+            return Reading(bundles, targets, version, from_data(data), requested, secret, secret_version)
         except Unusable as unusable:
-            return Reading(bundles, version, None, "", secret, secret_version, str(unusable))
+            return Reading(bundles, targets, version, None, "", secret, secret_version, str(unusable))
 
-    async def _read_configuration(self) -> tuple[list[frozenset[x509.Certificate]], str]:
+    async def _read_configuration(self) -> tuple[list[frozenset[x509.Certificate]], list[Target], str]:
         try:
             configuration = await self._client.get(MutatingWebhookConfiguration, self._names.configuration)
         except ApiError as error:
             if error.status.code != NOT_FOUND:
                 raise
-            return [], ""
-        texts = [entry.clientConfig.caBundle or "" for entry in configuration.webhooks or ()]
-        return [trusted_in(base64.b64decode(text)) for text in texts], _version(configuration)
+            return [], [], ""
+        clients = [entry.clientConfig for entry in configuration.webhooks or ()]
+        bundles = [trusted_in(base64.b64decode(client.caBundle or "")) for client in clients]
+        return bundles, list(map(_target, clients)), _version(configuration)
 
     async def write(self, vault: Vault, reading: Reading) -> str:
         """Put a vault into the Secret, in the version that was read; return the version that it has then.
@@ -118,10 +140,10 @@ class Cluster:
         except ApiError as error:
             raise _changed(error) from None
 
-    async def publish(self, certificates: frozenset[x509.Certificate], reading: Reading) -> None:
-        """Put CAs into the bundle of every entry, in the version of the configuration that was read.
+    async def publish(self, certificates: frozenset[x509.Certificate], path: str, reading: Reading) -> None:
+        """Put CAs and the path into every entry, in the version of the configuration that was read.
 
-        Nothing but the bundles is touched: whoever applies the rest of the configuration finds it as it was.
+        Nothing else is touched: whoever applies the rest of the configuration finds it as it was.
 
         Raises:
             Changed: it has another version by now.
@@ -133,7 +155,8 @@ class Cluster:
             {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle}
             for index in range(len(reading.bundles))
         ]
-        patch: Any = [version, *bundles]
+        paths = [change for index, target in enumerate(reading.targets) for change in target.put(index, path)]
+        patch: Any = [version, *bundles, *paths]
         try:
             await self._client.patch(
                 MutatingWebhookConfiguration,
@@ -161,6 +184,12 @@ class Cluster:
             # The connection has ended: what has changed meanwhile is unknown.
             self.changed.set()
             await asyncio.sleep(1)
+
+
+def _target(client: WebhookClientConfig) -> Target:
+    if client.url:
+        return Target(path_in(client.url), client.url)
+    return Target((client.service and client.service.path) or "/")
 
 
 def _version(thing: Secret | MutatingWebhookConfiguration) -> str:

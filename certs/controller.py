@@ -68,6 +68,11 @@ class Controller:
             return False
         return is_served_well(self._served.leaf, self._sight.bundles, self._hosts[0], self._clock())
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """Paths that only the API server knows, and whoever may read the configuration."""
+        return self._known.paths if self._known else frozenset()
+
     async def run(self) -> None:
         """Look after the certificate until cancelled."""
         watch = asyncio.create_task(self._cluster.watch())
@@ -125,6 +130,7 @@ class Controller:
             wrote=reading.secret_version == self._wrote,
             leaf=self._served.leaf if self._signed else None,
             host=self._hosts[0],
+            paths=[target.path for target in reading.targets],
         )
         self._sight = sight
         if reading.trouble:
@@ -145,19 +151,19 @@ class Controller:
         if step.removes:
             with suppress(TimeoutError):
                 async with asyncio.timeout(began + self._terms.removal - time.monotonic()):
-                    await self._cluster.publish(step.certificates, reading)
+                    await self._cluster.publish(step.certificates, step.path, reading)
                     self._log.info("every bundle holds the CAs of the vault alone now")
             return
-        await self._cluster.publish(step.certificates, reading)
+        await self._cluster.publish(step.certificates, step.path, reading)
         self._tell_of(step)
 
     def _tell_of(self, step: Publish) -> None:
         if step.certificates == self._published:
             # They were there before, so somebody else took them away.
             self._events.healings += 1
-            self._log.warning("every bundle holds the CAs again: somebody had changed one")
+            self._log.warning("every entry holds CAs and path again: somebody had changed one")
         else:
-            self._log.info("every bundle holds the CAs of the vault now")
+            self._log.info("every entry holds the CAs and the path of the vault now")
         self._published = step.certificates
 
     def _sign(self, step: Sign, sight: Sight) -> None:

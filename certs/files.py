@@ -32,8 +32,21 @@ def read_leaf(certificate: Path, key: Path) -> Leaf:
     return leaf
 
 
+def read_clients(path: Path | None) -> bytes:
+    """Read the CAs that sign clients' certificates; none where there is no file for them.
+
+    Raises:
+        Unusable: the file cannot be read.
+
+    """
+    try:
+        return path.read_bytes() if path else b""
+    except OSError as error:
+        raise Unusable(f"the clients' CA {path} cannot be read: {error.strerror}") from None
+
+
 class FileCertificate:
-    """Serves what stands in two files, always the last pair that fits together."""
+    """Serves what stands in files, always the last pair that fits together, and the last CAs of clients."""
 
     def __init__(
         self,
@@ -42,19 +55,27 @@ class FileCertificate:
         key: Path,
         events: Events,
         clock: Callable[[], datetime.datetime] = wall_clock,
+        *,
+        clients: Path | None = None,
     ) -> None:
         self._served = served
         self._certificate = certificate
         self._key = key
+        self._clients = clients
         self._events = events
         self._clock = clock
-        self._refused: Leaf | None = None
+        self._refused: tuple[Leaf, bytes] | None = None
         events.leaf_ends = served.leaf.ends
 
     @property
     def is_ready(self) -> bool:
         """Whether the certificate has not expired."""
         return self._clock() < self._served.leaf.ends
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """None: whoever writes the configuration writes the path, too."""
+        return frozenset()
 
     async def run(self) -> None:
         """Look at the files until cancelled."""
@@ -64,15 +85,15 @@ class FileCertificate:
 
     def look(self) -> None:
         """Serve what stands in the files, if it is new and usable; a pair that is half written is not, yet."""
-        leaf = None
+        found = None
         try:
-            leaf = read_leaf(self._certificate, self._key)
-            if leaf in (self._served.leaf, self._refused):
+            leaf, clients = found = read_leaf(self._certificate, self._key), read_clients(self._clients)
+            if found in ((self._served.leaf, self._served.clients), self._refused):
                 return
-            self._served.exchange(leaf)
+            self._served.exchange(leaf, clients=clients)
         except Unusable as unusable:
             self._events.failures += 1
-            self._refused = leaf
+            self._refused = found
             logging.getLogger(LOGGER).error("the old certificate is served on: %s", unusable)
             return
         self._events.leaf_ends = leaf.ends

@@ -42,6 +42,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from certs.authority import COMMON_NAME, Authority, Leaf
+from certs.capability import capability_path
 from certs.terms import Terms
 from certs.verification import refusal
 
@@ -70,7 +71,21 @@ class Vault:
     @property
     def trusted(self) -> frozenset[x509.Certificate]:
         """The CAs that belong into every bundle."""
-        return frozenset([*(authority.parsed for authority in (self.current, self.next) if authority), *self.previous])
+        return frozenset([*(authority.parsed for authority in self._signers), *self.previous])
+
+    @property
+    def path(self) -> str:
+        """The path that belongs into every entry: that of `next`, so that API servers know it when it is `current`."""
+        return capability_path(self._signers[-1])
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The paths by which the API server is known."""
+        return frozenset(map(capability_path, self._signers))
+
+    @property
+    def _signers(self) -> list[Authority]:
+        return [authority for authority in (self.current, self.next) if authority]
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,8 @@ class Sight:
     """What it serves."""
     host: str
     """The name by which the API server calls it."""
+    paths: Sequence[str | None] = ()
+    """The path that every entry calls; None where it leads elsewhere, which is none of ours."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +127,10 @@ class Write:
 
 @dataclass(frozen=True)
 class Publish:
-    """Put these CAs into every bundle, in the version that was read."""
+    """Put these CAs into every bundle, and the path into every entry, in the version that was read."""
 
     certificates: frozenset[x509.Certificate]
+    path: str
     removes: bool = False
     """Whether a dropped CA goes: then, within `Terms.removal` of the look, or not at all."""
 
@@ -148,8 +166,8 @@ def next_step(sight: Sight, terms: Terms) -> Step:
     left = _left(sight, vault)
     may_remove = sight.wrote or sight.unchanged >= terms.retirement
     wanted = vault.trusted if may_remove else vault.trusted | left
-    if any(bundle != wanted for bundle in sight.bundles):
-        return Publish(wanted, removes=may_remove and bool(left))
+    if any(bundle != wanted for bundle in sight.bundles) or any(path not in (None, vault.path) for path in sight.paths):
+        return Publish(wanted, vault.path, removes=may_remove and bool(left))
     if not sight.bundles:
         return Wait(LONGEST_WAIT)
     step = _signed(sight, vault, terms) or _advance(sight, vault, terms)

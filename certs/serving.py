@@ -19,15 +19,19 @@ class ServedCertificate:
     beside the new one where their keys are of different types.
     """
 
-    def __init__(self, leaf: Leaf) -> None:
+    def __init__(self, leaf: Leaf, clients: bytes = b"") -> None:
+        """Take the CAs, PEM, that sign clients' certificates: where there are any, clients may show one."""
         self.leaf = leaf
-        self._fresh = _context(leaf)
-        self.context = _context(leaf)
+        self.clients = clients
+        self._fresh = _context(leaf, clients)
+        self.context = _context(leaf, clients)
         # OpenSSL asks before it chooses the certificate, also where the client names no server.
         self.context.sni_callback = self._choose
 
-    def exchange(self, leaf: Leaf, bundle: Sequence[x509.Certificate] = (), host: str = "") -> None:
-        """Serve another certificate from the next connection on.
+    def exchange(
+        self, leaf: Leaf, bundle: Sequence[x509.Certificate] = (), host: str = "", clients: bytes = b""
+    ) -> None:
+        """Serve another certificate, and ask for clients' of other CAs, from the next connection on.
 
         Where a bundle is given, a handshake is tried first, by a client that trusts the bundle and wants the host.
 
@@ -35,18 +39,20 @@ class ServedCertificate:
             Unusable: it cannot be served; the old one still is.
 
         """
-        fresh = _context(leaf)
+        fresh = _context(leaf, clients)
         if bundle:
             _try(fresh, bundle, host)
-        self._fresh, self.leaf = fresh, leaf
+        self._fresh, self.leaf, self.clients = fresh, leaf, clients
 
     def _choose(self, connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         connection.context = self._fresh
 
 
-def _context(leaf: Leaf) -> ssl.SSLContext:
+def _context(leaf: Leaf, clients: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if clients:
+        _ask_for_certificate(context, clients)
     # OpenSSL reads pairs from files only; these are in memory, so a read-only root file system will do.
     certificate, key = (_in_memory(name, pem) for name, pem in (("crt", leaf.certificate), ("key", leaf.key)))
     try:
@@ -57,6 +63,15 @@ def _context(leaf: Leaf) -> ssl.SSLContext:
         os.close(certificate)
         os.close(key)
     return context
+
+
+def _ask_for_certificate(context: ssl.SSLContext, clients: bytes) -> None:
+    """Let clients show a certificate of these CAs; who has none, as the kubelet's probes, is served, too."""
+    try:
+        context.load_verify_locations(cadata=clients.decode())
+    except (ssl.SSLError, ValueError) as error:
+        raise Unusable(f"the CA of the clients' certificates cannot be used: {error}") from None
+    context.verify_mode = ssl.CERT_OPTIONAL
 
 
 def _no_password() -> str:

@@ -35,7 +35,8 @@ SCHEMAS = "/openapi/v3/apis/admissionregistration.k8s.io/v1"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 DRY_RUN = {"dryRun": "All"}
 BUNDLE = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n").decode()
-PATH = f"/mutate/{'0a9z' * 13}"
+PATH = f"/mutate/{'0a9f' * 16}"
+ELSEWHERE = "https://elsewhere.example.com/mutate"
 OWNER = {"apiVersion": "v1", "kind": "Namespace", "name": "default", "uid": "0"}
 Object = dict[str, Any]
 Change = Callable[[Object], None]
@@ -44,7 +45,7 @@ OWN_FIELDS = {"clientConfig.caBundle", "clientConfig.service.path"}
 """Of an entry, what the account may change."""
 OTHER_FIELDS: dict[str, Any] = {
     "name": "another.label.graceful-worker",
-    "clientConfig.url": "https://elsewhere.example.com/mutate",
+    "clientConfig.url": ELSEWHERE,
     "clientConfig.service.name": "another",
     "clientConfig.service.namespace": "default",
     "clientConfig.service.port": 8443,
@@ -99,6 +100,11 @@ def entry_with(field: str, value: Any) -> Change:
         entry[last] = value
 
     return change
+
+
+def calling(url: str) -> Change:
+    """Return what lets an entry that calls a URL call another one."""
+    return lambda live: live["webhooks"][0]["clientConfig"].update(url=url)
 
 
 def metadata_with(field: str, value: Any) -> Change:
@@ -231,10 +237,15 @@ def test_the_account_may_go_on_where_an_administrator_has_the_webhook_called_at_
     before = configuration(plane)["webhooks"]
     elsewhere = deepcopy(before)
     for entry in elsewhere:
-        entry["clientConfig"] = {"url": "https://elsewhere.example.com/mutate"}
+        entry["clientConfig"] = {"url": ELSEWHERE}
     _store(plane, elsewhere)
     try:
         assert _write(account, plane, entry_with("clientConfig.caBundle", BUNDLE)).is_success
+        assert _write(account, plane, calling(f"https://elsewhere.example.com{PATH}")).is_success
+        others = ("https://example.com", "https://elsewhere.example.com/x")
+        for url in (*(f"{other}{PATH}" for other in others), f"{ELSEWHERE}/x", ELSEWHERE[:-1]):
+            answer = _write(account, plane, calling(url))
+            assert _is_refused(answer), answer.text
         back = _write(account, plane, lambda live: live["webhooks"][0].update(clientConfig=before[0]["clientConfig"]))
         assert _is_refused(back), back.text
     finally:

@@ -13,14 +13,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
 import trustme
 
-from certs.throwaway import LOCAL_HOSTS, issue
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
-from tests.apiserver.installation import apply, call_at, kubectl_missing, service_account_token, write_kubeconfig
+from tests.apiserver.installation import (
+    NAMESPACE,
+    apply,
+    call_at,
+    configuration,
+    kubectl_missing,
+    service_account_token,
+    write_kubeconfig,
+)
 from tests.images.building import build
 from tests.images.docker_registry import PASSWORD, USER, docker_registry
 from tests.images.docker_registry import missing as registry_missing
@@ -77,15 +85,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def _serve(plane: ControlPlane, room: Path, kubeconfig: Path, options: list[str]) -> subprocess.Popen[bytes]:
-    issue(LOCAL_HOSTS).write(room / "certs")
     (port,) = free_ports(1)
-    files = ["--tls-cert", str(room / "certs" / "tls.crt"), "--tls-key", str(room / "certs" / "tls.key")]
-    command = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0", *files, *options]
+    own_ca = ["--namespace", NAMESPACE, "--extra-host", "127.0.0.1"]
+    command = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0", *own_ca, *options]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     with (room / "webhook.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=environment)
-    bundle = base64.b64encode((room / "certs" / "ca.crt").read_bytes()).decode()
-    call_at(plane, f"https://127.0.0.1:{port}/mutate", bundle)
+    call_at(plane, f"https://127.0.0.1:{port}/mutate")
     return process
 
 
@@ -155,6 +161,22 @@ def test_what_one_namespace_may_read_is_not_told_to_another(world: World) -> Non
     response = world.plane.create_pod("without", made)
     assert recognised(response) == ""
     assert FRAMEWORK not in response.text
+
+
+def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(world: World) -> None:
+    """A neighbour on the network names another namespace, and the Secret there."""
+    made = pod(world.private_image, imagePullSecrets=[{"name": SECRET}])
+    assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
+    request = {"uid": "1", "kind": {"kind": "Pod", "version": "v1"}, "operation": "CREATE"}
+    request |= {"namespace": "with-secret", "object": made}
+    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    live = configuration(world.plane)["webhooks"][0]["clientConfig"]["url"]
+    known = urlsplit(live).path
+    for path, is_told in (("/mutate", False), ("/", False), (f"/mutate/{64 * 'a'}", False), (known, True)):
+        response = httpx.post(urljoin(live, path), json=review, verify=False).raise_for_status().json()["response"]
+        assert response["allowed"]
+        patch = base64.b64decode(response["patch"]).decode()
+        assert (FRAMEWORK in patch) is is_told, path
 
 
 @pytest.mark.parametrize("labelled", [True, False])

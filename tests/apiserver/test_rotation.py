@@ -10,9 +10,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from certs.authority import Authority
+from certs.capability import capability_path
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
 from tests.apiserver.installation import (
     CONFIGURATION,
@@ -63,6 +66,13 @@ class Cluster:
     def set_bundle(self, bundle: str | None) -> None:
         path = "/webhooks/0/clientConfig/caBundle"
         patch = [{"op": "replace", "path": path, "value": bundle}] if bundle else [{"op": "remove", "path": path}]
+        self.plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
+
+    def paths(self) -> list[str]:
+        return [urlsplit(entry["clientConfig"]["url"]).path for entry in configuration(self.plane)["webhooks"]]
+
+    def set_url(self, url: str) -> None:
+        patch = [{"op": "replace", "path": "/webhooks/1/clientConfig/url", "value": url}]
         self.plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
 
     def ask_for_rotation(self, value: str) -> None:
@@ -151,6 +161,20 @@ def test_replicas_that_start_at_once_share_one_ca(cluster: Cluster) -> None:
 
 def test_a_first_installation_is_no_healing(cluster: Cluster) -> None:
     assert cluster.replicas.count(HEALINGS) == 0
+
+
+def test_every_entry_calls_the_path_that_goes_with_the_ca(cluster: Cluster) -> None:
+    data = cluster.secret()["data"]
+    authority = Authority(base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"]))
+    assert set(cluster.paths()) == {capability_path(authority)}
+
+
+def test_a_path_that_somebody_resets_is_healed_and_pods_are_patched_meanwhile(cluster: Cluster) -> None:
+    before = cluster.paths()
+    with Stream(cluster) as stream:
+        cluster.set_url(f"https://127.0.0.1:{cluster.replicas.port}/mutate")
+        assert until(lambda: cluster.paths() == before) < 5
+    stream.assert_unbroken()
 
 
 @pytest.mark.parametrize("bundle", [None, FOREIGN])

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from certs.capability import OPEN_PATH
 from tests.deploy.rendered import (
     COMPONENTS,
     INSTALLATIONS,
@@ -62,10 +63,12 @@ def test_the_namespace_is_restricted_and_not_one_of_workers(installation: str) -
 
 
 @every_installation
-def test_the_configuration_is_shipped_without_a_bundle_and_asks_the_service(installation: str) -> None:
+def test_the_configuration_is_shipped_without_bundle_and_path_and_asks_the_service(installation: str) -> None:
     manifests = installed(installation)
     service = only(manifests, "Service")
-    expected = {"name": service["metadata"]["name"], "namespace": NAME, "path": "/mutate", "port": 443}
+    expected = {"name": service["metadata"]["name"], "namespace": NAME, "port": 443}
+    if installation == "cert-manager":
+        expected["path"] = OPEN_PATH
     assert service["spec"]["ports"][0]["port"] == expected["port"]
     for entry in only(manifests, "MutatingWebhookConfiguration")["webhooks"]:
         assert entry["clientConfig"] == {"service": expected}

@@ -31,6 +31,8 @@ FLAGS = {
     "registry_local": "--registry-local",
     "registry_plain_http": "--registry-plain-http",
     "registry_credentials": "--registry-credentials",
+    "client_ca": "--client-ca",
+    "client_names": "--client-name",
 }
 """The options that the command line has too."""
 PATIENCE = 30
@@ -54,12 +56,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def serve_command(certificate: Path, options: dict[str, Any]) -> list[str]:
     """Return the command of a server: that of the command line, unless it lacks one of the options."""
     given = {"host": "127.0.0.1", "tls_cert": str(certificate / "tls.crt"), "tls_key": str(certificate / "tls.key")}
+    options = dict(options)
+    registry = ["--registry"] if options.pop("registry", False) else []
     if options.keys() <= FLAGS.keys():
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
         flags += [f"{FLAGS[name]}={value}" for name, value in options.items()]
-        if not any(name.startswith("registry") for name in options):
-            flags.append("--no-registry")
-        return [sys.executable, "-m", "webhook", "serve", *flags]
+        if not registry and not any(name.startswith("registry") for name in options):
+            registry = ["--no-registry"]
+        return [sys.executable, "-m", "webhook", "serve", *flags, *registry]
     # -P: this folder is not to be on the program's path.
     return [sys.executable, "-P", str(PROGRAM), json.dumps(given | options)]
 
@@ -68,6 +72,7 @@ class Server:
     """A server process on a port of its own."""
 
     def __init__(self, room: Path, certificate: Path, options: dict[str, Any]) -> None:
+        self.certificate = certificate
         self.trust = ssl.create_default_context(cafile=certificate / "ca.crt")
         self._output = room / "stdout"
         self._errors = room / "stderr"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from certs.terms import Terms
 from webhook.cli.failure import fail
@@ -22,6 +24,18 @@ from webhook.server.options import ANY_ADDRESS, DRAIN_SECONDS, Cluster, Files, L
 @setting("--port", type=click.IntRange(0, 65535), default=8443, help="Port to listen on.")
 @setting("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate chain, PEM.")
 @setting("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM.")
+@setting(
+    "--client-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CA of the certificates by which API servers prove themselves, PEM; with --tls-cert.",
+)
+@setting(
+    "--client-name",
+    "client_names",
+    multiple=True,
+    metavar="NAME",
+    help="Common name of such a certificate; may be given several times.  [default: any of that CA]",
+)
 @setting("--namespace", help="Namespace of the webhook; without --tls-cert it keeps a CA of its own there.")
 @setting("--service", default="graceful-worker", help="Service by which the API server calls.")
 @setting("--ca-secret", default="graceful-worker-ca", help="Secret that keeps the CA.")
@@ -68,6 +82,8 @@ def serve_command(
     log_level: str,
     tls_cert: Path | None,
     tls_key: Path | None,
+    client_ca: Path | None,
+    client_names: tuple[str, ...],
     policy: Policy,
     images: ImageSettings,
     **cluster: Any,
@@ -80,12 +96,16 @@ def serve_command(
     from certs.authority import Unusable  # noqa: PLC0415 - only serving needs these, and they cost half a second
     from webhook.server.serving import serve  # noqa: PLC0415
 
+    tls = _tls(tls_cert, tls_key, **cluster)
+    if client_ca or client_names:
+        tls = _with_clients(tls, client_ca, client_names)
+    images = _images_for(tls, images)
     if images.pull_secrets:
         _check_cluster()
     options = ServerOptions(
         host,
         port,
-        _tls(tls_cert, tls_key, **cluster),
+        tls,
         Limits(body_bytes=body_limit),
         drain_seconds=drain,
         log_level=log_level,
@@ -108,6 +128,30 @@ def _check_cluster() -> None:
             f"--pull-secrets reads Secrets of the cluster, but no ServiceAccount's token is mounted here, and {error}; "
             "mount the token (automountServiceAccountToken), set KUBECONFIG, or leave --pull-secrets out"
         )
+
+
+def _with_clients(tls: Files | Cluster, client_ca: Path | None, client_names: tuple[str, ...]) -> Files:
+    if isinstance(tls, Cluster):
+        fail(
+            "--client-ca goes with --tls-cert: with a CA kept in the cluster, the API server is known by the path that "
+            "it calls"
+        )
+    if not client_ca:
+        fail("--client-name says which certificates of --client-ca are an API server's: give that, too")
+    return replace(tls, client_ca=client_ca, client_names=client_names)
+
+
+def _images_for(tls: Files | Cluster, images: ImageSettings) -> ImageSettings:
+    """Leave registries alone where no caller can prove to be the API server, unless somebody asks for that."""
+    if images.lookup is None or isinstance(tls, Cluster) or tls.client_ca:
+        return images
+    if images.pull_secrets or images.lookup.credentials_file:
+        fail(
+            "--pull-secrets and --registry-credentials would serve whoever reaches the port: give --client-ca, by "
+            "which the API server proves itself, or leave --tls-cert out to have a CA kept in the cluster"
+        )
+    asked_for = click.get_current_context().get_parameter_source("registry") is not ParameterSource.DEFAULT
+    return images if asked_for else replace(images, lookup=None)
 
 
 def _tls(

@@ -116,6 +116,11 @@ class Reason(Enum):
     IMAGE_PLATFORM_MISSING = "image-platform-missing", Kind.NOTE, "The image has no variant for the pod's platform."
     IMAGE_INVALID = "image-invalid", Kind.NOTE, "What the registry sends is no image that can be read."
     REGISTRY_OFF = "registry-off", Kind.NOTE, "No registry is asked, and the operator's table does not have the image."
+    REGISTRY_CLOSED = (
+        "registry-closed",
+        Kind.NOTE,
+        "Registries are asked for the API server alone, and the caller has not proved to be it.",
+    )
     REGISTRY_FAILED = "registry-failed", Kind.NOTE, "The image's registry cannot be asked."
     REGISTRY_TOO_SLOW = "registry-too-slow", Kind.NOTE, "The image's registry did not answer in time."
 

@@ -42,9 +42,16 @@ class ImageSources:
     manifest, and it takes 2 MiB and 50 ms.
     """
 
-    def __init__(self, table: CommandTable, make_registry: Callable[[], Awaitable[Source]] | None) -> None:
+    def __init__(
+        self,
+        table: CommandTable,
+        make_registry: Callable[[], Awaitable[Source]] | None,
+        off: Reason = Reason.REGISTRY_OFF,
+    ) -> None:
+        """Take the reason why registries are `off` where nothing makes a client for them."""
         self._table = table
         self._make_registry = make_registry
+        self._off = off
         self._making: asyncio.Future[Source] | None = None
 
     async def find(self, pod: Pod, names: Sequence[str], namespace: str, seconds: float) -> Images:
@@ -55,7 +62,7 @@ class ImageSources:
         if not others:
             return known
         if self._make_registry is None:
-            return {**known, **dict.fromkeys(others, Unavailable(Reason.REGISTRY_OFF))}
+            return {**known, **dict.fromkeys(others, Unavailable(self._off))}
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
         registry = await self._registry(self._make_registry)
@@ -70,6 +77,12 @@ class ImageSources:
         except Exception:
             self._making = None
             raise
+
+    def for_anybody(self) -> ImageSources:
+        """Return what may be asked for whoever calls: the table, which the operator writes for all."""
+        return ImageSources(
+            self._table, None, Reason.REGISTRY_OFF if self._make_registry is None else Reason.REGISTRY_CLOSED
+        )
 
     async def aclose(self) -> None:
         """End what is under way."""

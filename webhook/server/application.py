@@ -14,11 +14,12 @@ from starlette.types import Receive, Scope, Send
 
 from certs.events import Events
 from webhook.core.decision import Policy
-from webhook.images.sources import Source
+from webhook.images.sources import ImageSources
+from webhook.server.callers import OPEN_PATHS, Callers, is_review_path
 from webhook.server.errors import JSON, error_response
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.metrics import CONTENT_TYPE, Metrics
-from webhook.server.mutation import PATH, Mutation
+from webhook.server.mutation import Mutation
 from webhook.server.options import Limits
 from webhook.server.record import Record
 
@@ -38,11 +39,11 @@ class Webhook(FastAPI):
         super().__init__(title="graceful-worker", openapi_url=None, redirect_slashes=False)
         self._mutation = mutation
         self.record = record
-        self.router.routes.append(Route(PATH, mutation, methods=["POST"]))
+        self.router.routes.extend(Route(path, mutation, methods=["POST"]) for path in OPEN_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; FastAPI's layers take 26 µs, a quarter of what a review takes without them."""
-        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["method"] == "POST" and is_review_path(scope["path"]):
             await self._mutation(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -54,13 +55,17 @@ def create_application(
     readiness: Readiness | None = None,
     clock: Callable[[], float] = perf_counter,
     events: Events | None = None,
-    images: Source | None = None,
+    images: ImageSources | None = None,
+    callers: Callers | None = None,
     shedding: LoadShedding | None = None,
 ) -> Webhook:
-    """Build the application; `clock` counts seconds, `events` are those of the certificates."""
+    """Build the application; `clock` counts seconds, `events` are those of the certificates.
+
+    Nobody is taken for the API server unless `callers` know one.
+    """
     metrics = Metrics(events or Events(), shedding)
     record = Record(metrics)
-    application = Webhook(Mutation(policy, limits or Limits(), record, images, clock), record)
+    application = Webhook(Mutation(policy, limits or Limits(), record, images, callers, clock), record)
     ready = readiness or Readiness()
 
     @application.get("/healthz")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from certs.authority import Leaf, Unusable
 from certs.events import Events
-from certs.files import FileCertificate, read_leaf
+from certs.files import FileCertificate, read_clients, read_leaf
 from certs.serving import ServedCertificate
 from certs.throwaway import issue
 from webhook.server.options import Cluster, Files
@@ -18,6 +18,10 @@ class CertificateSource(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether the API server accepts the certificate."""
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Paths that only the API server knows, and whoever may read the configuration."""
 
     async def run(self) -> None:
         """Look after it until cancelled."""
@@ -31,8 +35,8 @@ async def make_certificate(tls: Files | Cluster, events: Events) -> tuple[Served
 
     """
     if isinstance(tls, Files):
-        served = ServedCertificate(read_leaf(tls.certificate, tls.key))
-        return served, FileCertificate(served, tls.certificate, tls.key, events)
+        served = ServedCertificate(read_leaf(tls.certificate, tls.key), read_clients(tls.client_ca))
+        return served, FileCertificate(served, tls.certificate, tls.key, events, clients=tls.client_ca)
     # Until the first one is signed, one that nobody trusts: probes are answered, and the API server is not.
     placeholder = issue(["localhost"])
     served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))

@@ -13,8 +13,9 @@ from starlette.types import Receive, Scope, Send
 from webhook.core.decision import Policy
 from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
-from webhook.images.sources import Source
+from webhook.images.sources import ImageSources
 from webhook.server import review as admission
+from webhook.server.callers import Callers
 from webhook.server.deadline import seconds_to_answer
 from webhook.server.errors import JSON, error_response
 from webhook.server.logs import LOGGER
@@ -23,7 +24,6 @@ from webhook.server.record import Record
 from webhook.server.review import Verdict
 from webhook.server.verdicts import Verdicts
 
-PATH = "/mutate"
 WHOLE_ANSWER = "graceful_worker.whole_answer"
 """The extension of a server that takes the content of an answer in one call."""
 GIVEN_UP = "graceful_worker.given_up"
@@ -58,12 +58,15 @@ class Mutation:
         policy: Policy,
         limits: Limits,
         record: Record,
-        images: Source | None = None,
+        images: ImageSources | None = None,
+        callers: Callers | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._policy = policy
         self._verdicts = Verdicts(policy)
         self._images = images
+        self._images_for_anybody = images and images.for_anybody()
+        self._callers = callers or Callers()
         self._limits = limits
         self._record = record
         self._clock = clock
@@ -78,7 +81,9 @@ class Mutation:
             request = self._read(body)
             verdict = self._verdicts.on(request)
             if verdict.ask:
-                verdict = await self._with_images(request, verdict, begun + seconds_to_answer(scope["query_string"]))
+                images = self._images if self._callers.is_api_server(scope) else self._images_for_anybody
+                until = begun + seconds_to_answer(scope["query_string"])
+                verdict = await self._with_images(images, request, verdict, until)
             content = admission.answer(request, verdict)
             self._record.add(request, verdict, self._clock() - started)
         except Rejected as rejected:
@@ -97,12 +102,14 @@ class Mutation:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _with_images(self, request: admission.Request, verdict: Verdict, until: float) -> Verdict:
+    async def _with_images(
+        self, sources: ImageSources | None, request: admission.Request, verdict: Verdict, until: float
+    ) -> Verdict:
         """Learn what the verdict hangs on, and review again; what was learned may make others wanted."""
         images: dict[str, Image | Unavailable] = {}
-        while self._images and verdict.ask:
+        while sources and verdict.ask:
             seconds = max(until - self._clock(), 0.0)
-            images |= await self._images.find(request.object, verdict.ask, request.namespace, seconds)
+            images |= await sources.find(request.object, verdict.ask, request.namespace, seconds)
             verdict = admission.review(request, self._policy, images)
         return verdict
 

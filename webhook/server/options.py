@@ -33,10 +33,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A certificate chain and its key in files, PEM."""
+    """A certificate chain and its key in files, PEM, and the CAs that sign the API servers' own certificates."""
 
     certificate: Path
     key: Path
+    client_ca: Path | None = None
+    client_names: tuple[str, ...] = ()
+    """Common names of API servers; none: every certificate of these CAs is one's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from webhook.core.reasons import Reason
 from webhook.server.application import Readiness
+from webhook.server.callers import CLIENT
 from webhook.server.errors import JSON, error_content
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.memory import Leftovers
@@ -58,6 +59,8 @@ class LimitedProtocol(HttpToolsProtocol):
     """Bytes of bodies that came and are not answered."""
     _phase: Phase | None = None
     _timer: asyncio.TimerHandle | None = None
+    _client: dict[str, Any] | None = None
+    """The certificate that the client has shown."""
     _in_head = False
     _arrived = 0
     """Bytes of the head, or since the last piece of a body."""
@@ -110,6 +113,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         self._handshake = None
         super().connection_made(transport)  # type: ignore[arg-type]
+        self._client = transport.get_extra_info("peercert")
         self._enter(Phase.REQUEST)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -158,7 +162,7 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError(TOO_LARGE)
         self._arrived = 0
         super().on_headers_complete()
-        self._extensions = {WHOLE_ANSWER: partial(_answer, self.cycle)}
+        self._extensions = {WHOLE_ANSWER: partial(_answer, self.cycle), CLIENT: self._client}
         self.scope["extensions"] = self._extensions
         if self.readiness.draining:
             self.close_when_answered()

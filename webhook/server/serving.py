@@ -18,14 +18,15 @@ import uvloop
 from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.server.application import Readiness, create_application
-from webhook.server.certificates import make_certificate
+from webhook.server.callers import Anybody, Callers
+from webhook.server.certificates import CertificateSource, make_certificate
 from webhook.server.images import make_sources
 from webhook.server.listening import Listener, bind
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.log_output import LOG_OUTPUT
 from webhook.server.logs import configure_logs
 from webhook.server.memory import keep_buffers_apart
-from webhook.server.options import ServerOptions
+from webhook.server.options import Cluster, Files, ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
 
 LAST_WORDS_SECONDS = 2.0
@@ -111,13 +112,29 @@ def serve(policy: Policy, options: ServerOptions) -> None:
         LOG_OUTPUT.drain(LAST_WORDS_SECONDS)
 
 
+def _callers(tls: Files | Cluster, source: CertificateSource) -> Callers:
+    if isinstance(tls, Cluster):
+        return Callers(lambda: source.paths)
+    if tls.client_ca:
+        return Callers(names=frozenset(tls.client_names))
+    return Anybody()
+
+
 async def _serve(policy: Policy, options: ServerOptions) -> None:
     events = Events()
     served, source = await make_certificate(options.tls, events)
     readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
     shedding = LoadShedding(options.limits.connections, options.limits.held_bytes)
     images = make_sources(options.images)
-    application = create_application(policy, options.limits, readiness, events=events, images=images, shedding=shedding)
+    application = create_application(
+        policy,
+        options.limits,
+        readiness,
+        events=events,
+        images=images,
+        callers=_callers(options.tls, source),
+        shedding=shedding,
+    )
     config = uvicorn.Config(
         application,
         host=options.host,

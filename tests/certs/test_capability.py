@@ -1,0 +1,56 @@
+"""The path by which the API server is known: where it comes from, and what it looks like in a URL."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from certs.authority import Authority
+from certs.capability import capability_path, is_capability_path, path_in, with_path
+from certs.rotation import BEGIN, Vault
+
+END = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+PATH = f"/mutate/{64 * 'a'}"
+
+
+@pytest.fixture
+def authorities() -> list[Authority]:
+    return [Authority.create(BEGIN, END) for _ in range(2)]
+
+
+def test_every_replica_finds_the_same_path_and_every_ca_has_its_own(authorities: list[Authority]) -> None:
+    one, other = authorities
+    assert capability_path(one) == capability_path(Authority(one.certificate, one.key))
+    assert capability_path(one) != capability_path(other)
+    assert all(is_capability_path(capability_path(authority)) for authority in authorities)
+
+
+def test_a_path_is_known_before_the_ca_signs_and_as_long_as_it_does(authorities: list[Authority]) -> None:
+    current, following = authorities
+    assert Vault(current).path == capability_path(current)
+    rotating = Vault(current, following)
+    assert rotating.path == capability_path(following)
+    assert rotating.paths == {capability_path(current), capability_path(following)}
+    assert Vault(following).paths == {rotating.path}
+
+
+@pytest.mark.parametrize("path", ["/mutate", "/mutate/", PATH + "x", PATH[:-1], f"{PATH}/", "/", "", f"/x{PATH}"])
+def test_other_paths_are_none_of_a_ca(path: str) -> None:
+    assert not is_capability_path(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "found", "changed"),
+    [
+        ("https://example.com/mutate", "/mutate", f"https://example.com{PATH}"),
+        (f"https://example.com:8443/mutate/{64 * 'b'}", f"/mutate/{64 * 'b'}", f"https://example.com:8443{PATH}"),
+        ("https://example.com/hooks/mutate/?a=b", "/mutate/", f"https://example.com/hooks{PATH}?a=b"),
+        ("https://example.com/other", None, "https://example.com/other"),
+        ("https://example.com", None, "https://example.com"),
+        ("https://example.com/mutate/pods", None, "https://example.com/mutate/pods"),
+    ],
+)
+def test_only_the_end_of_a_url_that_is_ours_is_changed(url: str, found: str | None, changed: str) -> None:
+    assert path_in(url) == found
+    assert with_path(url, PATH) == changed
