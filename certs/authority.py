@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -81,7 +82,7 @@ class Authority:
             certificate = self.parsed
             constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
             own = self._key.public_key() == certificate.public_key()
-        except (ValueError, TypeError, x509.ExtensionNotFound) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
             raise Unusable(f"no CA certificate with a key on an elliptic curve: {error}") from None
         if not constraints.ca:
             raise Unusable("the certificate is not that of a CA")
@@ -121,9 +122,9 @@ class Authority:
 
 
 def read_bundle(pem: bytes) -> list[x509.Certificate]:
-    """Read the certificates of a bundle; one that cannot be read has none."""
+    """Read the certificates of a bundle; one that cannot be read has none, and odd ones do not count."""
     try:
-        return x509.load_pem_x509_certificates(pem)
+        return [certificate for certificate in x509.load_pem_x509_certificates(pem) if _is_readable(certificate)]
     except ValueError:
         return []
 
@@ -131,6 +132,16 @@ def read_bundle(pem: bytes) -> list[x509.Certificate]:
 def write_bundle(certificates: Iterable[x509.Certificate]) -> bytes:
     """Write certificates as one PEM text, each of them once."""
     return b"".join(dict.fromkeys(c.public_bytes(serialization.Encoding.PEM) for c in certificates))
+
+
+def _is_readable(certificate: x509.Certificate) -> bool:
+    """Tell whether all can be read that the rotation asks for: parts of it are parsed only then."""
+    try:
+        list(certificate.subject)
+        certificate.not_valid_after_utc  # noqa: B018 - parses it
+    except ValueError:
+        return False
+    return True
 
 
 def _builder(

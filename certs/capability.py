@@ -34,11 +34,14 @@ def is_capability_path(path: str) -> bool:
 
 def path_in(url: str) -> str | None:
     """Return the path of reviews in a URL, behind whatever a proxy cuts off; None where it leads elsewhere."""
-    found = _TAIL.search(urlsplit(url).path)
+    try:
+        found = _TAIL.search(urlsplit(url).path)
+    except ValueError:
+        return None
     return found[0] if found else None
 
 
 def with_path(url: str, path: str) -> str:
-    """Return a URL with another path of reviews; one that leads elsewhere stays as it is."""
+    """Return a URL in which there is a path of reviews with another one."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=_TAIL.sub(path, parts.path)))

@@ -7,25 +7,26 @@ import datetime
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from cryptography import x509
-from httpx2 import HTTPError
-from lightkube import ApiError
 
-from certs.authority import Unusable
 from certs.cluster import Changed, Cluster, Reading
 from certs.events import Events, wall_clock
+from certs.repetition import LOGGER, Trouble, repeat
 from certs.rotation import BEGIN, Publish, Sight, Sign, Step, Vault, Wait, Write, is_served_well, next_step, remembered
 from certs.serving import ServedCertificate
 from certs.terms import Terms
 
-LOGGER = "graceful_worker"
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds to wait after a failure: twice as long each time."""
 BREATH = 0.05
-"""Seconds between two steps, so that a replica that fights somebody else for a bundle does not take all of a core."""
+"""Seconds between two looks, so that a replica that fights somebody else for a bundle does not take all of a core."""
+WATCH_BREATH = 1.0
+"""Seconds between two watches."""
+MOST_CONFLICTS = 20
+"""Times in a row that somebody else may be faster, before that counts as a failure."""
+FAILURE = "the certificates cannot be looked after"
 
 
 def hosts_of(service: str, namespace: str, domain: str) -> tuple[str, ...]:
@@ -60,6 +61,7 @@ class Controller:
         self._wrote = ""
         self._sight: Sight | None = None
         self._published: frozenset[x509.Certificate] = frozenset()
+        self._conflicts = 0
 
     @property
     def is_ready(self) -> bool:
@@ -74,32 +76,36 @@ class Controller:
         return self._known.paths if self._known else frozenset()
 
     async def run(self) -> None:
-        """Look after the certificate until cancelled."""
-        watch = asyncio.create_task(self._cluster.watch())
-        pause = FIRST_PAUSE
+        """Look after the certificate until cancelled; if a part of it ends all the same, all of it does."""
+        cluster = self._cluster
         try:
-            while True:
-                try:
-                    await self._rest(await self.step())
-                    pause = FIRST_PAUSE
-                except Changed:
-                    await asyncio.sleep(BREATH)
-                except (ApiError, HTTPError, Unusable, OSError) as error:
-                    self._events.failures += 1
-                    self._log.error("the certificates cannot be looked after: %s", _told(error))
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(repeat(self._look_and_step, FAILURE, self._events))
+                for watch in (cluster.watch_secret, cluster.watch_configuration):
+                    group.create_task(repeat(partial(_watch, watch), "changes are seen late", self._events))
         finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            await cluster.aclose()
+
+    async def _look_and_step(self) -> None:
+        try:
+            step = await self.step()
+            self._conflicts = 0
+        except Changed:
+            self._conflicts += 1
+            if self._conflicts % MOST_CONFLICTS == 0:
+                raise Trouble("somebody else changes the Secret or the configuration all the time") from None
+            step = None
+        if isinstance(step, Wait):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._cluster.changed.wait(), step.seconds)
+        await asyncio.sleep(BREATH)
 
     async def step(self) -> Step:
         """Look, and take one step.
 
         Raises:
             Changed: somebody else was faster.
-            ApiError, HTTPError: the API server cannot be reached, or does not let us.
+            Trouble: the API server cannot be reached, or does not let us.
 
         """
         self._cluster.changed.clear()
@@ -173,13 +179,6 @@ class Controller:
         self._events.leaf_ends = leaf.ends
         self._log.info("a new certificate is served, valid until %s", leaf.ends.isoformat())
 
-    async def _rest(self, step: Step) -> None:
-        if not isinstance(step, Wait):
-            await asyncio.sleep(BREATH)
-            return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._cluster.changed.wait(), step.seconds)
-
 
 class Unchanged:
     """How long something has been seen unchanged."""
@@ -195,8 +194,6 @@ class Unchanged:
         return max(began - self._since, 0.0)
 
 
-def _told(error: Exception) -> str:
-    """Say what went wrong: the API server's own words, which name no key."""
-    if isinstance(error, ApiError):
-        return f"{error.status.message} ({error.status.code})"
-    return f"{type(error).__name__}: {error}"
+async def _watch(watch: Callable[[], Awaitable[None]]) -> None:
+    await watch()
+    await asyncio.sleep(WATCH_BREATH)

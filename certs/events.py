@@ -21,5 +21,7 @@ class Events:
     """Bundles that somebody else had changed, and that were put right."""
     failures: int = 0
     """Looks or steps that failed."""
+    is_cared_for: bool = True
+    """Whether anybody still looks after the certificates."""
     leaf_ends: datetime.datetime | None = None
     ca_ends: datetime.datetime | None = None

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from certs.authority import Leaf, Unusable
 from certs.events import Events, wall_clock
+from certs.repetition import LOGGER, repeat
 from certs.serving import ServedCertificate
 
-LOGGER = "graceful_worker"
 LOOK_SECONDS = 5.0
 """How often the files are read. A mounted Secret changes by a link, which not every file system tells watchers of."""
 
@@ -79,9 +79,11 @@ class FileCertificate:
 
     async def run(self) -> None:
         """Look at the files until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.look()
+        await repeat(self._look_later, "the old certificate is served on", self._events)
+
+    async def _look_later(self) -> None:
+        await asyncio.sleep(LOOK_SECONDS)
+        self.look()
 
     def look(self) -> None:
         """Serve what stands in the files, if it is new and usable; a pair that is half written is not, yet."""

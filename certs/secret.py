@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from certs.authority import Authority, Unusable, read_bundle, write_bundle
-from certs.rotation import Vault
+from certs.rotation import BEGIN, Vault
+from certs.verification import refusal
 
 TYPE = "kubernetes.io/tls"
 """tls.crt and tls.key are the CA that signs, where people and tools look for them; this type asks for both keys."""
+_TRIAL = "trial.invalid"
 PREVIOUS = "previous.crt"
 ROTATE_ANNOTATION = "graceful-worker/rotate"
 """On the Secret: a value that was not there before asks for a rotation."""
@@ -51,7 +55,18 @@ def _authority(data: Mapping[str, bytes], name: str) -> Authority | None:
         return None
     authority = Authority(certificate, key)
     authority.check()
+    if trouble := _refused(authority):
+        raise Unusable(f"no client accepts what the CA signs: {trouble}")
     return authority
+
+
+def _refused(authority: Authority) -> str:
+    """Say why a leaf of a CA would be refused while the CA is valid: for its curve, or for what it may be used for."""
+    try:
+        leaf = authority.issue([_TRIAL], BEGIN, authority.ends)
+        return refusal(leaf, [authority.parsed], _TRIAL, authority.ends - datetime.timedelta(seconds=1))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        return str(error)
 
 
 def trusted_in(bundle: bytes) -> frozenset[x509.Certificate]:

@@ -20,6 +20,7 @@ CERTIFICATE_METRICS = {
     "graceful_worker_ca_rotations_total",
     "graceful_worker_bundle_healings_total",
     "graceful_worker_certificate_failures_total",
+    "graceful_worker_certificate_care",
 }
 API_SERVER_METRICS = {
     "apiserver_admission_webhook_fail_open_count",
@@ -97,6 +98,7 @@ def test_every_expression_is_balanced() -> None:
         "leaf_expiry",
         "ca_expiry",
         "certificate_failures",
+        "certificate_care",
         "bundle_healings",
         'outcome="refused"',
         "review_seconds",

@@ -60,10 +60,13 @@ class Cluster:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.denied: dict[str, int] = {}
+        self.odd: dict[str, httpx2.Response] = {}
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         name = request.url.path.removeprefix("/api/v1/namespaces/")
         self.asked.append(name)
+        if name in self.odd:
+            return self.odd[name]
         if name in self.denied:
             if not self.denied[name]:
                 raise httpx2.ConnectError("refused")
@@ -122,6 +125,23 @@ def test_a_secret_that_is_of_no_use_is_passed_over(cluster: Cluster, name: str) 
 @pytest.mark.parametrize("status", [403, 500, 0])
 def test_a_secret_that_cannot_be_read_is_passed_over(cluster: Cluster, status: int) -> None:
     cluster.denied["shop/secrets/old"] = status
+    assert users(cluster, ["old", "ann"]) == ["ann"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        httpx2.Response(503, content=b"busy"),
+        httpx2.Response(503, content=b"{", headers={"Content-Type": "application/json"}),
+        httpx2.Response(500, json=[]),
+        httpx2.Response(200, content=b"<html>"),
+        httpx2.Response(200, content=b'{"a":' * 100_000),
+        httpx2.Response(200, json=[]),
+        httpx2.Response(200, json={"data": {".dockerconfigjson": 7}, "type": 7}),
+    ],
+)
+def test_an_odd_answer_is_passed_over(cluster: Cluster, odd: httpx2.Response) -> None:
+    cluster.odd["shop/secrets/old"] = odd
     assert users(cluster, ["old", "ann"]) == ["ann"]
 
 

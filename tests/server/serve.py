@@ -1,7 +1,7 @@
 """Serves as `graceful-worker serve` does, with options that the command line does not have.
 
 Its argument is a JSON object of ServerOptions, in which `limits` are Limits. With `defect`, the core fails on every
-pod, with an exception that quotes the pod.
+pod, with an exception that quotes the pod. With `care`, that for the certificate ends at once: it fails, or returns.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from certs.files import FileCertificate
 from webhook.core.decision import Policy
 from webhook.server import review
 from webhook.server.options import Files, Limits, ServerOptions
@@ -21,10 +22,20 @@ def fail(pod: Any, *_: object) -> NoReturn:
     raise ValueError(f"cannot cope with {pod!r}")
 
 
+async def fail_to_care(*_: object) -> None:
+    raise LookupError("words-that-nobody-may-log")
+
+
+async def no_care(*_: object) -> None:
+    return
+
+
 def main() -> None:
     options = json.loads(sys.argv[1])
     if options.pop("defect", False):
         review.inject_pod = fail
+    if "care" in options:
+        FileCertificate.run = {"fails": fail_to_care, "returns": no_care}[options.pop("care")]  # type: ignore[method-assign]
     limits = Limits(**options.pop("limits", {}))
     tls = Files(Path(options.pop("tls_cert")), Path(options.pop("tls_key")))
     serve(Policy(), ServerOptions(limits=limits, tls=tls, **options))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -286,6 +287,18 @@ def test_a_reader_who_stops_reading_stops_nobody(certificate: Path, messenger: R
         finally:
             process.kill()
     assert len(lines) >= PIPE_IN_REVIEWS // 2
+
+
+@pytest.mark.parametrize("stdout", [None, object(), io.StringIO()])
+def test_an_odd_standard_output_does_not_end_the_log(stdout: object, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    output = LogOutput()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "stdout", stdout)
+        output.write(b"lost\n")
+        assert output.drain(10)
+    output.write(b"kept\n")
+    assert output.drain(10)
+    assert capfdbinary.readouterr().out == b"kept\n"
 
 
 def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:

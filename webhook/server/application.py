@@ -63,13 +63,18 @@ def create_application(
 
     Nobody is taken for the API server unless `callers` know one.
     """
-    metrics = Metrics(events or Events(), shedding)
+    certificates = events or Events()
+    metrics = Metrics(certificates, shedding)
     record = Record(metrics)
     application = Webhook(Mutation(policy, limits or Limits(), record, images, callers, clock), record)
     ready = readiness or Readiness()
 
     @application.get("/healthz")
     async def healthz() -> Response:
+        if not certificates.is_cared_for:
+            # The certificate would end, some time, and with it all answers: better a container that is started again.
+            body = b'{"status":"nobody looks after the certificate"}'
+            return Response(body, HTTPStatus.SERVICE_UNAVAILABLE, media_type=JSON)
         return Response(b'{"status":"ok"}', media_type=JSON)
 
     @application.get("/readyz")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
-from certs.authority import Leaf, Unusable
+from certs.authority import Leaf
 from certs.events import Events
 from certs.files import FileCertificate, read_clients, read_leaf
+from certs.repetition import LOGGER, told
 from certs.serving import ServedCertificate
 from certs.throwaway import issue
 from webhook.server.options import Cluster, Files
@@ -44,18 +46,21 @@ async def make_certificate(tls: Files | Cluster, events: Events) -> tuple[Served
 
 
 async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -> CertificateSource:
-    from lightkube import AsyncClient, ConfigError  # noqa: PLC0415 - files need no client for the cluster
-
-    from certs import cluster  # noqa: PLC0415
+    from certs import api_server, cluster  # noqa: PLC0415 - files need no client for the cluster
     from certs.controller import Controller, hosts_of  # noqa: PLC0415
 
     names = cluster.Names(tls.namespace, tls.secret, tls.configuration)
     hosts = (*hosts_of(tls.service, tls.namespace, tls.domain), *tls.extra_hosts)
+    return Controller(cluster.Cluster(api_server.connect(), names), served, hosts, events, tls.terms)
+
+
+async def look_after(source: CertificateSource, events: Events) -> None:
+    """Look after the certificate until cancelled; where that ends all the same, liveness is to fail."""
     try:
-        client = AsyncClient()
-    except ConfigError as error:
-        raise Unusable(
-            f"a CA can be kept in a cluster only: there is no service account here, and {error}; "
-            "run it in a pod, set KUBECONFIG, or give --tls-cert and --tls-key"
-        ) from None
-    return Controller(cluster.Cluster(client, names), served, hosts, events, tls.terms)
+        await source.run()
+    except Exception as error:
+        logging.getLogger(LOGGER).critical("nobody looks after the certificates any more: %s", told(error))
+    else:
+        logging.getLogger(LOGGER).critical("nobody looks after the certificates any more")
+    finally:
+        events.is_cared_for = False

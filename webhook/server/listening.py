@@ -81,16 +81,25 @@ class Listener:
 
     async def _accept(self, listening: socket.socket) -> None:
         while True:
+            # Whatever goes wrong with one connection, the next one is accepted; liveness asks by a connection, too.
             try:
                 connection, _ = await self._loop.sock_accept(listening)
-            except OSError:
+                self._take(connection)
+            except Exception as error:
+                if not isinstance(error, OSError):
+                    self._loop.call_exception_handler({"message": "a connection was not accepted", "exception": error})
                 await asyncio.sleep(_BREATH)
-                continue
+
+    def _take(self, connection: socket.socket) -> None:
+        try:
             protocol = self._make_protocol()
             handshake = self._loop.create_task(self._shake_hands(protocol, connection))
             self._handshakes.add(handshake)
             handshake.add_done_callback(self._handshakes.discard)
             cast(Accepted, protocol).accepted(handshake)
+        except Exception:
+            connection.close()
+            raise
 
     async def _shake_hands(self, protocol: asyncio.BaseProtocol, connection: socket.socket) -> None:
         try:
@@ -101,7 +110,7 @@ class Listener:
                 ssl_handshake_timeout=self._seconds,
                 ssl_shutdown_timeout=self._seconds,
             )
-        except (OSError, asyncio.CancelledError):
-            # Of the client's making: it spoke no TLS, left, or took too long; or it was dropped.
+        except (Exception, asyncio.CancelledError):
+            # Of the client's making, mostly: it spoke no TLS, left, or took too long; or it was dropped.
             connection.close()
             cast(Accepted, protocol).failed()

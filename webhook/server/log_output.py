@@ -57,8 +57,8 @@ class LogOutput:
                 batch = b"".join(self._lines)
                 self._lines.clear()
                 self._busy = True
-            # A log that nobody takes is no reason to fail.
-            with suppress(OSError, ValueError):
+            # A log that nobody takes is no reason to fail, for whatever reason; and there is no other thread.
+            with suppress(Exception):
                 sys.stdout.buffer.write(batch)
                 sys.stdout.buffer.flush()
             with self._changed:

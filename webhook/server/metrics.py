@@ -42,6 +42,11 @@ class CertificateCollector(Collector):
             if ends is not None:
                 gauge.add_metric([], ends.timestamp())
             yield gauge
+        yield GaugeMetricFamily(
+            "graceful_worker_certificate_care",
+            "1 while somebody looks after the certificates, 0 when that has ended.",
+            float(events.is_cared_for),
+        )
         for name, what, count in (
             ("ca_rotations", "CAs that took another one's place, by this replica.", events.rotations),
             ("bundle_healings", "Bundles that others had changed and this replica put right.", events.healings),

@@ -19,7 +19,7 @@ from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.server.application import Readiness, create_application
 from webhook.server.callers import Anybody, Callers
-from webhook.server.certificates import CertificateSource, make_certificate
+from webhook.server.certificates import CertificateSource, look_after, make_certificate
 from webhook.server.images import make_sources
 from webhook.server.listening import Listener, bind
 from webhook.server.load_shedding import LoadShedding
@@ -155,7 +155,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     # What is alive now is so for ever. Looked at in every full collection, it would hold up an answer by several ms.
     gc.collect()
     gc.freeze()
-    care = asyncio.create_task(source.run())
+    care = asyncio.create_task(look_after(source, events))
     try:
         await DrainingServer(config, readiness, options.drain_seconds).serve()
     finally:

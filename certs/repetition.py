@@ -1,0 +1,53 @@
+"""Does something again and again, whatever goes wrong: no odd event is to end the care for the certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from certs.authority import Unusable
+from certs.events import Events
+
+LOGGER = "graceful_worker"
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds to wait after a failure: twice as long each time."""
+_LONGEST_WORDS = 300
+
+
+class Trouble(Exception):
+    """Something has gone wrong that can be told: the words name no key."""
+
+
+async def repeat(act: Callable[[], Awaitable[None]], what: str, events: Events) -> None:
+    """Do something until cancelled; failures are counted, and logged with `what` comes of them."""
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            await act()
+            pause = FIRST_PAUSE
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
+            events.failures += 1
+            logging.getLogger(LOGGER).error("%s: %s", what, told(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def told(error: BaseException) -> str:
+    """Say what went wrong; of an error that nobody has foreseen only where, as its words may quote anything."""
+    if isinstance(error, Trouble | Unusable | OSError):
+        words = f"{type(error).__name__}: {error}"
+        return words if len(words) <= _LONGEST_WORDS else f"{words[:_LONGEST_WORDS]}…"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+def _is_cancelled() -> bool:
+    """Tell whether it is this task that was cancelled, and not something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,194 @@
+"""An API server on loopback that keeps the Secret and the configuration, and gives odd answers where it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import json
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from email.utils import format_datetime
+from typing import Any
+
+from certs.events import wall_clock
+
+Object = dict[str, Any]
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+QUESTIONS = (
+    "read configuration",
+    "read secret",
+    "create secret",
+    "replace secret",
+    "patch configuration",
+    "watch secret",
+    "watch configuration",
+)
+MOST_SENT = 100 * 1024 * 1024
+"""What an answer without end has at most, whatever becomes of the client."""
+
+
+class OddApiServer:
+    """Answers sanely, and to each kind of question first with the odd answers that it has been given."""
+
+    def __init__(self) -> None:
+        self.secret: Object | None = None
+        self.configuration: Object = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": "graceful-worker", "resourceVersion": "1"},
+            "webhooks": [{"name": "a", "clientConfig": {}}, {"name": "b", "clientConfig": {}}],
+        }
+        self.odd: dict[str, deque[Answer]] = defaultdict(deque)
+        self.offset = datetime.timedelta()
+        """By how much its clock is ahead."""
+        self.base_url = ""
+        self.busy = 0
+        """Odd answers under way."""
+        self._version = 1
+        self._changed = asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[OddApiServer]:
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield self
+        finally:
+            server.close()
+            for connection in self._connections:
+                connection.cancel()
+            await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def store(self, secret: Object | None) -> None:
+        """Store a Secret, as somebody does who restores one."""
+        self.secret = secret and self._new(secret)
+
+    @property
+    def bundles(self) -> list[str]:
+        return [entry["clientConfig"].get("caBundle", "") for entry in self.configuration["webhooks"]]
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while await self._exchange(reader, writer):
+                pass
+        self._connections.discard(task)
+        writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method, target, _ = head.split(" ", 2)
+        lengths = [line.split(":")[1] for line in head.lower().splitlines() if line.startswith("content-length")]
+        body = json.loads(await reader.readexactly(int(lengths[0]))) if lengths else None
+        question = _question(method, target)
+        if self.odd[question]:
+            self.busy += 1
+            try:
+                await self.odd[question].popleft()(writer)
+            finally:
+                self.busy -= 1
+            return False
+        if question.startswith("watch"):
+            await self._watch(writer)
+            return False
+        status, answer = self._answer(question, body)
+        content = json.dumps(answer).encode()
+        now = format_datetime(wall_clock() + self.offset, usegmt=True)
+        writer.write(
+            f"HTTP/1.1 {status} X\r\nDate: {now}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n".encode()
+        )
+        writer.write(content)
+        await writer.drain()
+        return True
+
+    def _answer(self, question: str, body: Any) -> tuple[int, Object]:
+        match question:
+            case "read configuration":
+                return 200, self.configuration
+            case "read secret":
+                return (200, self.secret) if self.secret else _status(404)
+            case "create secret":
+                if self.secret:
+                    return _status(409)
+                self.secret = self._new(body)
+                return 201, self.secret
+            case "replace secret":
+                if not self.secret or _version(body) != _version(self.secret):
+                    return _status(409)
+                self.secret = self._new(body)
+                return 200, self.secret
+        if body[0]["value"] != _version(self.configuration):
+            return _status(422)
+        for operation in body[1:]:
+            index = int(operation["path"].split("/")[2])
+            self.configuration["webhooks"][index]["clientConfig"]["caBundle"] = operation["value"]
+        self.configuration = self._new(self.configuration)
+        return 200, self.configuration
+
+    def _new(self, thing: Object) -> Object:
+        self._version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+        return {**thing, "metadata": {**thing["metadata"], "resourceVersion": str(self._version)}}
+
+    async def _watch(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
+        for _ in range(1000):
+            writer.write(b'{"type":"MODIFIED","object":{}}\n')
+            await writer.drain()
+            await self._changed.wait()
+
+
+def _question(method: str, target: str) -> str:
+    thing = "secret" if "/secrets" in target else "configuration"
+    if "watch=true" in target:
+        return f"watch {thing}"
+    return {"GET": "read", "POST": "create", "PUT": "replace", "PATCH": "patch"}[method] + f" {thing}"
+
+
+def _version(thing: Object) -> str:
+    return str(thing["metadata"]["resourceVersion"])
+
+
+def _status(code: int) -> tuple[int, Object]:
+    return code, {"kind": "Status", "apiVersion": "v1", "code": code, "message": f"no: {code}"}
+
+
+def raw(text: bytes) -> Answer:
+    """Answer with these bytes, and close."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(text)
+        await writer.drain()
+
+    return answer
+
+
+def whole(status: str, body: bytes, *headers: str) -> Answer:
+    """Answer with a body and its length."""
+    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
+    return raw("\r\n".join(lines).encode() + body)
+
+
+def endless(head: bytes, part: bytes, pause: float = 0.0) -> Answer:
+    """Answer without end."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        for _ in range(MOST_SENT // len(part)):
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause)
+
+    return answer
+
+
+def encoded(data: dict[str, bytes]) -> dict[str, str]:
+    return {key: base64.b64encode(value).decode() for key, value in data.items()}
