@@ -10,8 +10,10 @@ import pytest
 
 from tests.images.building import OCI
 from webhook.core.reasons import Reason
-from webhook.images.documents import Config, Index, Manifest, read_config, read_manifest
+from webhook.images.documents import Config, Index, Manifest, Step, read_config, read_manifest, texts
 from webhook.images.failure import Failed
+from webhook.images.options import Platform
+from webhook.images.platform import choose
 
 DIGEST = f"sha256:{'0' * 64}"
 KEYS = ("Entrypoint", "Cmd", "StopSignal", "ExposedPorts", "Env", "Labels")
@@ -29,8 +31,7 @@ def test_the_keys_of_a_configuration_may_be_in_any_case(write: Any) -> None:
     read = config.process
     assert (read.entrypoint, read.cmd, read.stop_signal, read.exposed_ports, read.env) == VALUES[:-1]
     assert set(read.labels or ()) <= {"cmd", "Cmd"}
-    assert config.history
-    assert config.history[0].created_by == "RUN"
+    assert config.history == [Step("RUN")]
 
 
 @pytest.mark.parametrize("key", ["Config", "CONFIG", "config"])
@@ -79,6 +80,49 @@ def test_what_go_may_read_as_either_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(Failed) as failed:
         read_manifest(json.dumps(manifest(**more)).encode(), "")
     assert failed.value.reason is Reason.IMAGE_INVALID
+
+
+def nulls(document: Any) -> Any:
+    """Return a document with null in the place of every text and number."""
+    if isinstance(document, dict):
+        return {key: nulls(value) for key, value in document.items()}
+    return list(map(nulls, document)) if isinstance(document, list) else None
+
+
+def test_null_is_the_empty_value_in_a_configuration() -> None:
+    document = {
+        "config": dict(zip(KEYS, VALUES, strict=True)) | {"Labels": {"a": "b"}},
+        "history": [{"created_by": "RUN"}, None],
+    }
+    process = config_of(json.dumps(nulls(document))).process
+    assert [texts(words) for words in (process.entrypoint, process.cmd, process.env)] == [("",)] * 3
+    assert not process.stop_signal
+    assert config_of(json.dumps(dict.fromkeys(document))) == config_of("{}")
+    assert config_of(json.dumps({"config": dict.fromkeys(KEYS)})).process == config_of("{}").process
+
+
+def test_null_is_the_empty_value_in_a_manifest() -> None:
+    part = {"mediaType": OCI["config"], "digest": DIGEST, "size": None, "platform": None, "annotations": {"a": None}}
+    layers = [None, nulls(part)]
+    document = {"schemaVersion": None, "mediaType": None, "manifests": None, "config": part, "layers": layers}
+    read = read_manifest(json.dumps({**document, "annotations": {"b": None}}).encode(), OCI["manifest"])
+    assert isinstance(read, Manifest)
+    assert (read.config.digest, len(read.layers)) == (DIGEST, 2)
+
+
+def test_null_is_the_empty_value_in_an_index() -> None:
+    entry = {"digest": DIGEST, "mediaType": None, "annotations": None}
+    platforms = [None, dict.fromkeys(("os", "architecture", "variant"))]
+    entries = [None, *({**entry, "platform": platform} for platform in platforms)]
+    read = read_manifest(json.dumps({"manifests": entries, "config": None, "layers": None}).encode(), OCI["index"])
+    assert isinstance(read, Index)
+    assert [entry.digest or "" for entry in read.manifests] == ["", DIGEST, DIGEST]
+    with pytest.raises(Failed, match="image-platform-missing"):
+        choose(read.manifests, Platform("linux", "amd64"))
+
+
+def test_what_is_no_utf_8_is_a_letter_that_says_so_as_in_go() -> None:
+    assert read_config(b'{"author": "\xff", "config": {"Cmd": ["a\xff"]}}').process.cmd == ["a\ufffd"]
 
 
 @pytest.mark.parametrize("part", [b'"', b'"cmd', b'"cmd"', b'"cmd" ', b"cmd", b'"cmd":'])

@@ -82,9 +82,9 @@ def test_the_entry_for_the_platform_is_chosen(entries: str, wanted: str, expecte
 @pytest.mark.parametrize(
     ("entries", "wanted"),
     [
-        ("linux/arm64", "linux/amd64"),
-        ("windows/amd64", "linux/amd64"),
-        ("linux/arm/v7", "linux/arm/v6"),
+        ("linux/arm64 linux/s390x", "linux/amd64"),
+        ("windows/amd64 linux/arm64", "linux/amd64"),
+        ("linux/arm/v7 linux/amd64", "linux/arm/v6"),
         ("unknown/unknown", "unknown/unknown"),
         ("", "linux/amd64"),
     ],
@@ -94,6 +94,22 @@ def test_nothing_is_chosen_in_the_place_of_what_is_missing(entries: str, wanted:
         choose([entry(text) for text in entries.split()], Platform(**parts(wanted)))
     assert raised.value.reason is Reason.IMAGE_PLATFORM_MISSING
     assert wanted in raised.value.unavailable.detail
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ("linux/arm64", "linux/arm64"),
+        ("linux/arm64 unknown/unknown", "linux/arm64"),
+        ("linux/arm/v7 linux/arm/v6", "linux/arm/v6"),
+        ("linux/aarch64 linux/arm64", "linux/aarch64"),
+        ("windows/amd64 windows/amd64", "windows/amd64"),
+    ],
+)
+@pytest.mark.parametrize("wanted", ["linux/amd64", "linux/arm/v5"])
+def test_an_index_for_a_single_platform_is_for_that_one(entries: str, expected: str, wanted: str) -> None:
+    chosen = choose([entry(text) for text in entries.split()], Platform(**parts(wanted)))
+    assert chosen.digest == expected
 
 
 def test_an_attestation_is_no_image_whatever_its_platform() -> None:

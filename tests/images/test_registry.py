@@ -111,6 +111,12 @@ def test_where_no_variant_is_for_the_platform_it_is_said_which_there_are(open_re
     assert detail == "it is not for linux/s390x, but for linux/amd64, linux/arm/v7"
 
 
+def test_an_index_for_a_single_platform_is_that_platforms(open_registry: DockerRegistry) -> None:
+    variants = {"linux/arm64": build({"Entrypoint": ["arm64"]}), "unknown/unknown": build({"Cmd": ["attestation"]})}
+    name = open_registry.push("team/single", build_index(variants))
+    assert known(learn(options(open_registry), name)).entrypoint == ("arm64",)
+
+
 def test_an_image_without_layers_has_no_shell(open_registry: DockerRegistry) -> None:
     name = open_registry.push("team/empty", build({"Entrypoint": ["/app"]}, layers=()))
     assert known(learn(options(open_registry), name)).shell_less == "it has no layers"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -34,72 +35,76 @@ LONGEST_COMMAND = 32 * 1024
 """Characters of what an image runs, at most: it is kept in memory, and becomes part of the pod."""
 _LONGEST_SIGNAL = 64
 
+# Container runtimes are written in Go, to which null is the empty value of whatever stands there.
+# https://pkg.go.dev/encoding/json#Unmarshal
+Text: TypeAlias = str | None
+
 
 class DescriptorPlatform(msgspec.Struct, frozen=True):
     """What a manifest in an index is for."""
 
-    architecture: str = ""
-    os: str = ""
-    variant: str | None = None
+    architecture: Text = None
+    os: Text = None
+    variant: Text = None
 
 
 class Descriptor(msgspec.Struct, frozen=True, rename="camel"):
     """A document, by its digest."""
 
-    digest: str
-    media_type: str = ""
+    digest: Text = None
+    media_type: Text = None
     platform: DescriptorPlatform | None = None
-    annotations: dict[str, str] | None = None
+    annotations: Mapping[str, Text] | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True):
     """The parts of one image; of its layers only their number matters."""
 
     config: Descriptor
-    layers: list[Descriptor]
-    annotations: dict[str, str]
+    layers: Sequence[Descriptor | None]
+    annotations: Mapping[str, Text]
 
 
 class Index(msgspec.Struct, frozen=True):
     """The variants of one image."""
 
-    manifests: list[Descriptor]
+    manifests: Sequence[Descriptor]
 
 
 class _Document(msgspec.Struct, rename="camel"):
     """Either of the two, before it is known which."""
 
-    schema_version: int = 0
-    media_type: str | None = None
-    manifests: list[Descriptor] | None = None
+    schema_version: int | None = None
+    media_type: Text = None
+    manifests: Sequence[Descriptor | None] | None = None
     config: Descriptor | None = None
-    layers: list[Descriptor] | None = None
-    annotations: dict[str, str] | None = None
+    layers: Sequence[Descriptor | None] | None = None
+    annotations: Mapping[str, Text] | None = None
     fs_layers: Any = None
 
 
 class Process(msgspec.Struct, frozen=True, rename="pascal"):
     """How containers of an image are run."""
 
-    entrypoint: list[str] | None = None
-    cmd: list[str] | None = None
-    stop_signal: str | None = None
-    exposed_ports: dict[str, Any] | None = None
-    env: list[str] | None = None
-    labels: dict[str, str] | None = None
+    entrypoint: Sequence[Text] | None = None
+    cmd: Sequence[Text] | None = None
+    stop_signal: Text = None
+    exposed_ports: Mapping[str, Any] | None = None
+    env: Sequence[Text] | None = None
+    labels: Mapping[str, Text] | None = None
 
 
 class Step(msgspec.Struct, frozen=True):
     """A step by which an image was made."""
 
-    created_by: str | None = None
+    created_by: Text = None
 
 
 class Config(msgspec.Struct, frozen=True):
     """An image's configuration."""
 
     config: Process | None = None
-    history: list[Step] | None = None
+    history: Sequence[Step | None] | None = None
 
     @property
     def process(self) -> Process:
@@ -111,9 +116,8 @@ _DOCUMENT = msgspec.json.Decoder(_Document)
 _CONFIG = msgspec.json.Decoder(Config)
 _Read = TypeVar("_Read")
 
-# Container runtimes are written in Go, whose structs take keys in any case. Of two that differ in case alone, the later
-# one counts. No two fields here do, so a key says which one is meant.
-# https://pkg.go.dev/encoding/json#Unmarshal
+# Go's structs take keys in any case, too. Of two that differ in case alone, the later one counts. No two fields here
+# do, so a key says which one is meant.
 _STRUCTS = (_Document, Descriptor, DescriptorPlatform, Config, Process, Step)
 _FIELDS = {name.lower(): name for struct in _STRUCTS for name in struct.__struct_encode_fields__}
 _KEY = re.compile(rf'"({"|".join(_FIELDS)})"(?=\s*:)', re.IGNORECASE)
@@ -136,15 +140,16 @@ def read_manifest(body: bytes, content_type: str) -> Manifest | Index:
         # https://github.com/opencontainers/image-spec/security/advisories/GHSA-77vh-xpmg-72qh
         raise _invalid("its manifest is neither a manifest nor an index" if not is_index else "its index is ambiguous")
     if document.manifests is not None:
-        return Index(document.manifests)
+        return Index([entry or Descriptor() for entry in document.manifests])
     return _read_image(document)
 
 
 def _read_image(document: _Document) -> Manifest:
     if document.config is None or document.layers is None:
         raise _invalid("its manifest lacks the configuration or the layers")
-    if document.config.media_type not in _CONFIG_TYPES:
-        raise _invalid(f"it is no image but an artifact: its configuration is {shown(document.config.media_type)}")
+    media_type = document.config.media_type or ""
+    if media_type not in _CONFIG_TYPES:
+        raise _invalid(f"it is no image but an artifact: its configuration is {shown(media_type)}")
     return Manifest(document.config, document.layers, document.annotations or {})
 
 
@@ -158,17 +163,23 @@ def read_config(body: bytes) -> Config:
     config = _decode(_CONFIG, body, "configuration")
     process = config.process
     # A word takes memory, be it empty.
-    if sum(len(word) + 1 for word in (*(process.entrypoint or ()), *(process.cmd or ()))) > LONGEST_COMMAND:
+    if sum(len(word) + 1 for word in (*texts(process.entrypoint), *texts(process.cmd))) > LONGEST_COMMAND:
         raise _invalid(f"its command is longer than {LONGEST_COMMAND // 1024} KiB")
     if len(process.stop_signal or "") > _LONGEST_SIGNAL:
         raise _invalid("its stop signal is none")
     return config
 
 
+def texts(words: Iterable[Text] | None) -> tuple[str, ...]:
+    """Return texts as Go reads them."""
+    return tuple([word or "" for word in words or ()])
+
+
 def _decode(decoder: msgspec.json.Decoder[_Read], body: bytes, what: str) -> _Read:
     try:
-        return decoder.decode(_KEY.sub(_as_named_here, body.decode()))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        # What is no UTF-8 is replaced, as by Go.
+        return decoder.decode(_KEY.sub(_as_named_here, body.decode(errors="replace")))
+    except msgspec.MsgspecError as error:
         raise _invalid(f"its {what} cannot be read: {shown(str(error))}") from None
     except RecursionError:
         raise _invalid(f"its {what} is nested too deeply") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from webhook.core.pod import NodeSelectorTerm, Pod
 from webhook.core.reasons import Reason
 from webhook.core.refusal import listed
-from webhook.images.documents import INDEX_TYPES, Descriptor
+from webhook.images.documents import INDEX_TYPES, Descriptor, texts
 from webhook.images.failure import Failed, shown
 from webhook.images.options import Platform
 
@@ -60,7 +60,8 @@ def _only_value(term: NodeSelectorTerm, labels: Sequence[str]) -> str:
 def choose(entries: Sequence[Descriptor], platform: Platform) -> Descriptor:
     """Choose from an index what is for a platform: the very one, else the next lower variant of the processor.
 
-    Where the pod asks for no variant, an image that has but higher ones has the same command.
+    Where the pod asks for no variant, an image that has but higher ones has the same command. An index for a single
+    platform is like an image without an index: whatever the pod says, no node can run anything else of it.
 
     Raises:
         Failed: there is none.
@@ -81,6 +82,8 @@ def choose(entries: Sequence[Descriptor], platform: Platform) -> Descriptor:
         return nested[0]
     if len(silent) == len(images) == 1:
         return silent[0]
+    if not silent and len({_kind_of(entry) for entry in images}) == 1:
+        return min(images, key=_rank_of)
     raise Failed(Reason.IMAGE_PLATFORM_MISSING, _missing(images, platform))
 
 
@@ -90,8 +93,12 @@ def _is_attestation(entry: Descriptor) -> bool:
 
 
 def _fits(entry: Descriptor, platform: Platform) -> bool:
+    return _kind_of(entry) == (platform.os, _usual(platform.architecture))
+
+
+def _kind_of(entry: Descriptor) -> tuple[str, str] | None:
     there = entry.platform
-    return there is not None and (there.os, _usual(there.architecture)) == (platform.os, _usual(platform.architecture))
+    return (there.os or "", _usual(there.architecture or "")) if there else None
 
 
 def _usual(architecture: str) -> str:
@@ -99,7 +106,7 @@ def _usual(architecture: str) -> str:
 
 
 def _rank_of(entry: Descriptor) -> int:
-    return _rank(entry.platform.architecture, entry.platform.variant or "") if entry.platform else 0
+    return _rank(entry.platform.architecture or "", entry.platform.variant or "") if entry.platform else 0
 
 
 def _rank(architecture: str, variant: str) -> int:
@@ -109,7 +116,7 @@ def _rank(architecture: str, variant: str) -> int:
 
 def _missing(images: Iterable[Descriptor], platform: Platform) -> str:
     there = dict.fromkeys(
-        str(Platform(entry.platform.os, entry.platform.architecture, entry.platform.variant or ""))
+        str(Platform(*texts((entry.platform.os, entry.platform.architecture, entry.platform.variant))))
         for entry in images
         if entry.platform
     )

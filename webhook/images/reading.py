@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from webhook.core.images import Image
 from webhook.core.reasons import Reason
-from webhook.images.documents import Descriptor, Index, Manifest, read_config, read_manifest
+from webhook.images.documents import Descriptor, Index, Manifest, Text, read_config, read_manifest, texts
 from webhook.images.failure import Failed, shown
 from webhook.images.options import Platform
 from webhook.images.platform import choose
@@ -28,7 +28,7 @@ async def read_image(registry: Registry, reference: Reference, platform: Platfor
     document = await registry.manifest(reference.version)
     digest = document.digest
     found = read_manifest(document.body, document.content_type)
-    annotations: Mapping[str, str] = {}
+    annotations: Mapping[str, Text] = {}
     for _ in range(_MOST_INDEXES):
         if isinstance(found, Manifest):
             break
@@ -41,8 +41,8 @@ async def read_image(registry: Registry, reference: Reference, platform: Platfor
     config = read_config(await registry.blob(_verifiable(found.config)))
     process = config.process
     return digest, Image(
-        tuple(process.entrypoint or ()),
-        tuple(process.cmd or ()),
+        texts(process.entrypoint),
+        texts(process.cmd),
         process.stop_signal or "",
         why_no_shell(found, config, annotations),
         bool(process.exposed_ports),
@@ -51,6 +51,7 @@ async def read_image(registry: Registry, reference: Reference, platform: Platfor
 
 
 def _verifiable(descriptor: Descriptor) -> str:
-    if not is_digest(descriptor.digest):
-        raise Failed(Reason.IMAGE_INVALID, f"{shown(descriptor.digest)} is no digest that can be verified")
-    return descriptor.digest
+    digest = descriptor.digest or ""
+    if not is_digest(digest):
+        raise Failed(Reason.IMAGE_INVALID, f"{shown(digest) or 'nothing'} is no digest that can be verified")
+    return digest

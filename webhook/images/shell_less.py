@@ -10,7 +10,7 @@ import msgspec
 
 from webhook.core.image_names import ImageName
 from webhook.core.shell_less import is_shell_less_base
-from webhook.images.documents import Config, Manifest, Process
+from webhook.images.documents import Config, Manifest, Process, Text, texts
 from webhook.images.failure import shown
 from webhook.images.reference import InvalidReference, read_reference
 
@@ -45,7 +45,7 @@ def load_table() -> Table:
 TABLE = load_table()
 
 
-def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[str, str]) -> str:
+def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[str, Text]) -> str:
     """Say as half a sentence why an image can have no shell; empty where that is not known."""
     process = config.process
     if _runs_shell(process):
@@ -53,7 +53,7 @@ def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[
     if not manifest.layers:
         return "it has no layers"
     told = (manifest.annotations, index_annotations, process.labels or {})
-    base = next((names[BASE_NAME] for names in told if names.get(BASE_NAME)), "")
+    base = next(filter(None, (names.get(BASE_NAME) for names in told)), "")
     if _is_shell_less(base):
         return f"its base is {shown(base.partition('@')[0])}"
     trace = next((trace.name for trace in TABLE.trace if _fits(trace, config)), "")
@@ -61,7 +61,7 @@ def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[
 
 
 def _runs_shell(process: Process) -> bool:
-    first_words = (words[0] for words in (process.entrypoint, process.cmd) if words)
+    first_words = (words[0] for words in (texts(process.entrypoint), texts(process.cmd)) if words)
     return any(word.rpartition("/")[2] in _SHELLS for word in first_words)
 
 
@@ -78,8 +78,8 @@ def _is_shell_less(base: str) -> bool:
 
 
 def _fits(trace: Trace, config: Config) -> bool:
-    steps = [step.created_by or "" for step in config.history or ()]
-    environment = config.process.env or ()
+    steps = texts(step.created_by if step else None for step in config.history or ())
+    environment = texts(config.process.env)
     return (
         bool(steps)
         and steps[0].startswith(trace.first_step)
