@@ -66,8 +66,10 @@ def pod_of(image: str, **spec: Any) -> Pod:
     return read_pod({"spec": {"containers": [{"name": NAME, "image": image}], **spec}})
 
 
-async def ask(lookup: ImageLookup, image: str, seconds: float = 8.0, **spec: Any) -> Image | Unavailable:
-    found = await lookup.find(pod_of(image, **spec), [NAME], NAMESPACE, seconds)
+async def ask(
+    lookup: ImageLookup, image: str, seconds: float = 8.0, namespace: str = NAMESPACE, **spec: Any
+) -> Image | Unavailable:
+    found = await lookup.find(pod_of(image, **spec), [NAME], namespace, seconds)
     return found[NAME]
 
 

@@ -90,11 +90,11 @@ def test_a_registry_that_hangs_keeps_nobody_from_asking_others(authority: trustm
             serve(Keeps(BUILT), authority) as server,
             lookup_in(trusting(ca_file)) as lookup,
         ):
-            names = [f"{hanging.host}/team/app:{number}" for number in range(flights.MOST + flights.MOST_TO_ONE)]
+            names = [f"{hanging.host}/team/app:{number}" for number in range(2 * flights.MOST)]
             waiting = asyncio.gather(*(ask(lookup, name, seconds=3) for name in names))
-            await _asked(hanging, flights.MOST_TO_ONE)
+            await _asked(hanging, flights.MOST // 4)
             known(await ask(lookup, f"{server.host}/team/app"))
-            assert len(hanging.asked) == flights.MOST_TO_ONE
+            assert len(hanging.asked) == flights.MOST // 4
             waiting.cancel()
 
     asyncio.run(scenario())
@@ -109,12 +109,15 @@ async def _asked(server: Scripted, times: int = 1) -> None:
 def test_a_look_up_ends_though_nobody_waits_for_it_any_more(
     authority: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "MOST_SECONDS", 0.3)
+    monkeypatch.setattr("webhook.images.lookup.MOST_SECONDS", 0.3)
 
     async def scenario() -> None:
         async with serve(Slow(), authority) as server, lookup_in(trusting(ca_file)) as lookup:
             refused(await ask(lookup, f"{server.host}/team/app", seconds=0.1), Reason.REGISTRY_TOO_SLOW)
-            refused(await ask(lookup, f"{server.host}/team/app", seconds=5), Reason.REGISTRY_TOO_SLOW)
+            async with asyncio.timeout(20):
+                for _ in range(2):
+                    refused(await ask(lookup, f"{server.host}/team/app", seconds=60), Reason.REGISTRY_TOO_SLOW)
+            # That it was too slow is remembered, as any failure is.
             assert len(server.asked) == 1
 
     asyncio.run(scenario())

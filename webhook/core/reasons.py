@@ -115,6 +115,7 @@ class Reason(Enum):
     IMAGE_NOT_FOUND = "image-not-found", Kind.NOTE, "The registry has no such image."
     IMAGE_PLATFORM_MISSING = "image-platform-missing", Kind.NOTE, "The image has no variant for the pod's platform."
     IMAGE_INVALID = "image-invalid", Kind.NOTE, "What the registry sends is no image that can be read."
+    IMAGE_LIMIT = "image-limit", Kind.NOTE, "The pod has more images than are looked up."
     REGISTRY_OFF = "registry-off", Kind.NOTE, "No registry is asked, and the operator's table does not have the image."
     REGISTRY_CLOSED = (
         "registry-closed",
@@ -123,6 +124,7 @@ class Reason(Enum):
     )
     REGISTRY_FAILED = "registry-failed", Kind.NOTE, "The image's registry cannot be asked."
     REGISTRY_TOO_SLOW = "registry-too-slow", Kind.NOTE, "The image's registry did not answer in time."
+    REGISTRY_QUEUE = "registry-queue", Kind.NOTE, "Too many images are being looked up."
 
     # Why things are done as they are.
     WORKER_NAMED = "worker-named", Kind.NOTE, "Is a worker: the annotation names it."

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import socket
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
@@ -14,6 +12,7 @@ from webhook.core.image_names import DOCKER_HUB
 from webhook.core.reasons import Reason
 from webhook.images.failure import Failed, shown
 from webhook.images.options import LookupOptions
+from webhook.images.resolver import Resolver
 
 PORTS = {"https": 443, "http": 80}
 
@@ -52,6 +51,7 @@ class Egress:
         self._hosts = (*hosts, *_HUB_HOSTS) if DOCKER_HUB in hosts else hosts
         self._plain_http = options.plain_http
         self._local_hosts = options.local_hosts
+        self._resolver = Resolver()
 
     def base(self, host: str) -> URL:
         """Return where the API of a registry begins; `host` may have a port.
@@ -89,14 +89,10 @@ class Egress:
 
         Raises:
             Failed: there are others only.
-            OSError: the name is not found.
+            OSError: the name is not found, or not now.
 
         """
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except UnicodeError:
-            raise socket.gaierror(socket.EAI_NONAME, "no name") from None
-        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        addresses = await self._resolver.addresses(host)
         if _fits(host, port, self._local_hosts, *PORTS.values()):
             return addresses
         allowed = [address for address in addresses if not _is_local(address)]

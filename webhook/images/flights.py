@@ -1,50 +1,72 @@
-"""Look-ups under way: one for all who want the same, not too many at once, and none that lasts for ever."""
+"""Look-ups under way: one for all who want the same, each in the share of a namespace that wants it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeAlias
-from weakref import WeakValueDictionary
 
 from webhook.core.images import Image, Unavailable
+from webhook.core.reasons import Reason
+from webhook.images.shares import Full, Seats
 
 Answer: TypeAlias = Image | Unavailable
+Task: TypeAlias = asyncio.Task[Answer]
 
-MOST_SECONDS = 30.0
-"""How long a look-up may take once those who wanted it have given up: the next ones find the answer."""
 MOST = 32
-MOST_TO_ONE = 16
-"""So that a registry that hangs keeps nobody from asking the others."""
+MOST_WAITING = 1024
+WAITING_SECONDS = 30.0
+"""How long one waits for its turn: those who wanted it have given up by then."""
+QUEUED = Unavailable(Reason.REGISTRY_QUEUE)
 
 
 class Flights:
     """Starts look-ups, and lets others wait for them."""
 
     def __init__(self) -> None:
-        self._tasks: dict[Hashable, asyncio.Task[Answer]] = {}
-        self._seats = asyncio.Semaphore(MOST)
-        self._seats_to_one: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._tasks: dict[tuple[str, Hashable], Task] = {}
+        self._flying: dict[Hashable, Task] = {}
+        self._seats = Seats(MOST, MOST_WAITING)
 
-    def join(self, key: Hashable, host: str, look_up: Callable[[], Awaitable[Answer]], late: Unavailable) -> _Task:
+    def join(self, key: Hashable, namespace: str, host: str, look_up: Callable[[], Awaitable[Answer]]) -> Task:
         """Return the look-up of a key, started if it is not under way; whoever waits for it must not cancel it.
 
-        `late` is its answer where it takes too long.
+        One that waits for its turn is its namespace's own: nobody waits behind what another namespace wants.
         """
-        task = self._tasks.get(key)
+        task = self._flying.get(key) or self._tasks.get((namespace, key))
         if task is None:
-            task = asyncio.create_task(self._fly(host, look_up, late))
-            self._tasks[key] = task
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+            task = asyncio.create_task(self._fly(key, namespace, host, look_up))
+            self._tasks[namespace, key] = task
+            task.add_done_callback(lambda _: self._tasks.pop((namespace, key), None))
         return task
 
-    async def _fly(self, host: str, look_up: Callable[[], Awaitable[Answer]], late: Unavailable) -> Answer:
-        to_one = self._seats_to_one.setdefault(host, asyncio.Semaphore(MOST_TO_ONE))
+    def is_waiting(self, task: Task) -> bool:
+        """Tell whether a look-up waits for its turn, and its registry has not been asked."""
+        return not task.done() and task not in self._flying.values()
+
+    async def _fly(self, key: Hashable, namespace: str, host: str, look_up: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
-            async with asyncio.timeout(MOST_SECONDS), to_one, self._seats:
-                return await look_up()
-        except TimeoutError:
-            return late
+            async with asyncio.timeout(WAITING_SECONDS):
+                await self._seats.take(namespace, host)
+        except (Full, TimeoutError):
+            return QUEUED
+        try:
+            # Another namespace may have had its turn.
+            flying = self._flying.get(key)
+            if flying is None:
+                return await self._seated(key, look_up)
+        finally:
+            self._seats.give_back(namespace, host)
+        return await asyncio.shield(flying)
+
+    async def _seated(self, key: Hashable, look_up: Callable[[], Awaitable[Answer]]) -> Answer:
+        task: Task | None = asyncio.current_task()
+        if task:
+            self._flying[key] = task
+        try:
+            return await look_up()
+        finally:
+            self._flying.pop(key, None)
 
     async def aclose(self) -> None:
         """End what is under way."""
@@ -52,6 +74,3 @@ class Flights:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-_Task: TypeAlias = asyncio.Task[Answer]

@@ -10,6 +10,7 @@ from functools import partial
 from hashlib import blake2b
 from secrets import token_bytes
 
+from webhook.core.annotations import annotation_of
 from webhook.core.images import Image, Unavailable
 from webhook.core.pod import Pod
 from webhook.core.reasons import Reason
@@ -18,7 +19,7 @@ from webhook.images.connections import make_pool
 from webhook.images.credentials import Credential, CredentialsFile, Keyring, Keyrings
 from webhook.images.egress import Egress
 from webhook.images.failure import Failed, shown
-from webhook.images.flights import Flights
+from webhook.images.flights import QUEUED, Flights, Task
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.patience import Patience
 from webhook.images.platform import platform_of
@@ -26,11 +27,23 @@ from webhook.images.pull_secrets import PullSecrets
 from webhook.images.reading import read_image
 from webhook.images.reference import InvalidReference, Reference, read_reference
 from webhook.images.registry import Registry
+from webhook.images.resolver import NAMESPACE
 from webhook.images.transfers import Transfers
 
+MOST_IMAGES = 10
+"""Of a pod, so that nobody has hundreds of registries asked with one."""
+MOST_SECONDS = 30.0
+"""How long a look-up may take once those who wanted it have given up: the next ones find the answer."""
 _MOST_CREDENTIALS = 5
 # Another credential may see what this one does not: some registries say that there is nothing.
 _HIDDEN = frozenset({Reason.IMAGE_DENIED, Reason.IMAGE_NOT_FOUND})
+
+
+_NOBODY = ""
+_TOO_MANY = Unavailable(
+    Reason.IMAGE_LIMIT,
+    f"{MOST_IMAGES} of a pod are looked up at most; name the workers in annotation {annotation_of('containers')}",
+)
 
 
 class ImageLookup:
@@ -73,14 +86,20 @@ class ImageLookup:
         images = {container.name: container.image or "" for container in containers}
         answers: dict[str, Image | Unavailable] = {}
         asked: dict[str, Reference] = {}
+        wanted: set[Reference] = set()
         for name in names:
             try:
                 reference = read_reference(images.get(name, ""))
             except InvalidReference as invalid:
                 answers[name] = Unavailable(Reason.IMAGE_NAME_INVALID, str(invalid))
                 continue
+            # Known ones count, too, so that all pods that are alike are told the same.
+            if len(wanted) == MOST_IMAGES and reference not in wanted:
+                answers[name] = _TOO_MANY
+                continue
+            wanted.add(reference)
             # What everybody may see needs no credentials, not even these to be read.
-            known = self._cache.image(reference, platform, self._identities.of(None))
+            known = self._cache.image(reference, platform, _NOBODY)
             if known:
                 answers[name] = known
             else:
@@ -103,9 +122,9 @@ class ImageLookup:
             failed = f"the credentials for it cannot be read: {type(error).__name__}"
             return dict.fromkeys(asked, Unavailable(Reason.REGISTRY_FAILED, failed))
         answers: dict[str, Image | Unavailable] = {}
-        flights: dict[str, asyncio.Task[Image | Unavailable]] = {}
+        flights: dict[str, Task] = {}
         for name, reference in asked.items():
-            answer = self._look_up(reference, platform, candidates[name][:_MOST_CREDENTIALS], until)
+            answer = self._look_up(reference, platform, candidates[name][:_MOST_CREDENTIALS], namespace, until)
             if isinstance(answer, asyncio.Task):
                 flights[name] = answer
             else:
@@ -113,7 +132,13 @@ class ImageLookup:
         if flights:
             # Not gathered: that would cancel what others may wait for.
             await asyncio.wait(flights.values(), timeout=max(until - asyncio.get_running_loop().time(), 0))
-        return {**answers, **{name: _landed(flight, asked[name]) for name, flight in flights.items()}}
+        return {**answers, **{name: self._landed(flight, asked[name]) for name, flight in flights.items()}}
+
+    def _landed(self, flight: Task, reference: Reference) -> Image | Unavailable:
+        # One that was cancelled was so because all ends.
+        if flight.done() and not flight.cancelled():
+            return flight.result()
+        return QUEUED if self._flights.is_waiting(flight) else _late(reference)
 
     async def _keyring(self, pod: Pod, namespace: str) -> Keyring:
         if self._secrets is None:
@@ -123,33 +148,52 @@ class ImageLookup:
         return Keyrings([of_pod, *self._keyrings])
 
     def _look_up(
-        self, reference: Reference, platform: Platform, candidates: Sequence[Credential], until: float
-    ) -> Image | Unavailable | asyncio.Task[Image | Unavailable]:
+        self,
+        reference: Reference,
+        platform: Platform,
+        candidates: Sequence[Credential],
+        namespace: str,
+        until: float,
+    ) -> Image | Unavailable | Task:
         """Return what is known, or the look-up that finds it."""
         identities = tuple(map(self._identities.of, candidates))
-        for identity in identities:
-            known = self._cache.image(reference, platform, identity)
-            if known:
-                return known
-        key = (reference, platform, identities)
-        failure = self._cache.failure(key)
-        if failure or self._is_closed:
-            return failure or _late(reference)
-        fly = partial(self._fly, reference, platform, candidates, until)
-        return self._flights.join(key, reference.host, fly, _late(reference))
+        known = self._remembered(reference, platform, identities)
+        if known or self._is_closed:
+            return known or _late(reference)
+        fly = partial(self._fly, reference, platform, candidates, namespace, until)
+        return self._flights.join((reference, platform, identities), namespace, reference.host, fly)
+
+    def _remembered(
+        self, reference: Reference, platform: Platform, identities: tuple[str, ...]
+    ) -> Image | Unavailable | None:
+        found = (self._cache.image(reference, platform, identity) for identity in (*identities, _NOBODY))
+        return next(filter(None, found), None) or self._cache.failure((reference, platform, identities))
 
     async def _fly(
-        self, reference: Reference, platform: Platform, candidates: Sequence[Credential], until: float
+        self,
+        reference: Reference,
+        platform: Platform,
+        candidates: Sequence[Credential],
+        namespace: str,
+        until: float,
     ) -> Image | Unavailable:
+        NAMESPACE.set(namespace)
+        identities = tuple(map(self._identities.of, candidates))
+        # While it has waited for its turn, another may have found it.
+        known = self._remembered(reference, platform, identities)
+        if known:
+            return known
         try:
-            return await self._try_all(reference, platform, candidates, until)
+            async with asyncio.timeout(MOST_SECONDS):
+                return await self._try_all(reference, platform, candidates, until)
         except Failed as failed:
             failure = failed
+        except TimeoutError:
+            failure = Failed(Reason.REGISTRY_TOO_SLOW, _late(reference).detail)
         except Exception as error:
             # Whoever waits must get an answer, and the next ones not wait for it.
             failure = Failed(Reason.REGISTRY_FAILED, f"a defect of graceful-worker: {type(error).__name__}")
-        key = (reference, platform, tuple(map(self._identities.of, candidates)))
-        self._cache.put_failure(key, failure.unavailable, failure.seconds)
+        self._cache.put_failure((reference, platform, identities), failure.unavailable, failure.seconds)
         return failure.unavailable
 
     async def _try_all(
@@ -202,15 +246,10 @@ class _Identities:
     def of(self, credential: Credential | None) -> str:
         """Return who asks; empty for nobody."""
         if credential is None:
-            return ""
+            return _NOBODY
         return blake2b(repr(astuple(credential)).encode(), key=self._key, digest_size=16).hexdigest()
 
 
 def _late(reference: Reference) -> Unavailable:
     detail = f"{shown(reference.host)} has not told {shown(reference.repository)} in time"
     return Unavailable(Reason.REGISTRY_TOO_SLOW, detail)
-
-
-def _landed(flight: asyncio.Task[Image | Unavailable], reference: Reference) -> Image | Unavailable:
-    # One that was cancelled was so because all ends.
-    return flight.result() if flight.done() and not flight.cancelled() else _late(reference)

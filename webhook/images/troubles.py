@@ -9,9 +9,12 @@ from collections.abc import Iterator
 import httpcore2
 
 from webhook.images.failure import shown
+from webhook.images.resolver import Overburdened, Unanswered
 
 # Whether it may well be gone the next moment.
 _WORDS: tuple[tuple[type[BaseException], str, bool], ...] = (
+    (Unanswered, "DNS has not answered in time", False),
+    (Overburdened, "too many names that DNS does not answer", False),
     (ConnectionRefusedError, "connection refused", True),
     (ConnectionResetError, "connection reset", True),
     (httpcore2.ConnectTimeout, "no connection in time", True),

@@ -1,0 +1,319 @@
+"""Who hangs, and who asks too much, takes nothing from the others."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.images.asking import NAMESPACE, ask, known, lookup_in, pod_of, refused
+from tests.images.building import build
+from tests.images.scripted import Asked, Keeps, Reply, Scripted, serve
+from webhook.core.images import Image, Unavailable
+from webhook.core.reasons import Reason
+from webhook.images import flights, resolver
+from webhook.images.lookup import MOST_IMAGES, ImageLookup
+from webhook.images.options import LookupOptions
+from webhook.images.shares import Shares
+
+BUILT = build({"Entrypoint": ["consume"]})
+# Without TLS, so that one server has as many names as are wanted.
+ANY = LookupOptions(local_hosts=("*",), plain_http=("*",))
+Waiting = asyncio.Future[list[Image | Unavailable]]
+
+
+class Dns:
+    """DNS that never answers for some names, and knows others that are here."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.is_over = threading.Event()
+        self._resolve = socket.getaddrinfo
+
+    def __call__(self, host: str, *arguments: Any, **more: Any) -> Any:
+        if host.endswith(".silent.test") and not more.get("flags"):
+            self.asked.append(host)
+            self.is_over.wait(60)
+            raise socket.gaierror(socket.EAI_NONAME, "no name")
+        is_here = host.endswith(".here.test") and not more.get("flags")
+        return self._resolve("127.0.0.1" if is_here else host, *arguments, **more)
+
+
+@pytest.fixture
+def dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dns]:
+    dns = Dns()
+    monkeypatch.setattr(socket, "getaddrinfo", dns)
+    yield dns
+    dns.is_over.set()
+
+
+async def hang(asked: Asked) -> Reply:
+    await asyncio.sleep(60)
+    return Reply()
+
+
+def names_of(server: Scripted, count: int) -> list[str]:
+    """Return different names of the host of a server."""
+    port = server.host.rpartition(":")[2]
+    return [f"r{number}.here.test:{port}" for number in range(count)]
+
+
+@asynccontextmanager
+async def asking(lookup: ImageLookup, images: Sequence[str], **more: Any) -> AsyncIterator[Waiting]:
+    """Have pods wait for images."""
+    waiting = asyncio.gather(*(ask(lookup, image, seconds=20, **more) for image in images))
+    try:
+        yield waiting
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def until_asked(server: Scripted, times: int) -> None:
+    async with asyncio.timeout(10):
+        while len(server.asked) < times:
+            await asyncio.sleep(0.01)
+
+
+def tags(host: str, count: int) -> list[str]:
+    return [f"{host}/team/app:{number}" for number in range(count)]
+
+
+@pytest.mark.parametrize("namespaces", [("one", "one"), ("one", "two")])
+@pytest.mark.parametrize("asker", ["one", "three"])
+def test_two_registries_that_hang_keep_nobody_from_asking_others(namespaces: Sequence[str], asker: str) -> None:
+    async def scenario() -> None:
+        async with (
+            serve(hang, None) as first,
+            serve(hang, None) as second,
+            serve(Keeps(BUILT), None) as good,
+            lookup_in(ANY) as lookup,
+            asking(lookup, tags(first.host, 100), namespace=namespaces[0]),
+            asking(lookup, tags(second.host, 100), namespace=namespaces[1]),
+        ):
+            await until_asked(first, 1)
+            await until_asked(second, 1)
+            known(await ask(lookup, f"{good.host}/team/app", namespace=asker))
+            assert len(first.asked) + len(second.asked) < flights.MOST
+
+    asyncio.run(scenario())
+
+
+def test_a_namespace_whose_images_have_hundreds_of_hosts_that_hang_stops_no_other(dns: Dns) -> None:
+    async def scenario() -> None:
+        async with (
+            serve(hang, None) as hanging,
+            serve(Keeps(BUILT), None) as good,
+            lookup_in(ANY) as lookup,
+            asking(lookup, [f"{host}/team/app" for host in names_of(hanging, 200)], namespace="odd"),
+        ):
+            await until_asked(hanging, flights.MOST // 2)
+            answers = [ask(lookup, image, namespace="other") for image in tags(good.host, 40)]
+            found = await asyncio.gather(*answers, ask(lookup, f"{good.host}/team/app", namespace="third"))
+            assert all(isinstance(answer, Image) or answer.reason is Reason.IMAGE_NOT_FOUND for answer in found)
+            known(found[-1])
+            assert len(hanging.asked) == flights.MOST // 2
+
+    asyncio.run(scenario())
+
+
+def test_nobody_waits_behind_what_another_namespace_has_wanted_first(dns: Dns) -> None:
+    async def scenario() -> None:
+        async with (
+            serve(hang, None) as hanging,
+            serve(Keeps(BUILT), None) as good,
+            lookup_in(ANY) as lookup,
+            asking(lookup, [f"{host}/team/app" for host in names_of(hanging, 50)], namespace="odd"),
+        ):
+            await until_asked(hanging, flights.MOST // 2)
+            async with asking(lookup, [f"{good.host}/team/app"], namespace="odd") as queued:
+                await asyncio.sleep(0)
+                known(await ask(lookup, f"{good.host}/team/app", namespace="other"))
+                known(await ask(lookup, f"{good.host}/team/app", namespace="odd"))
+                assert not queued.done()
+
+    asyncio.run(scenario())
+
+
+def test_of_many_namespaces_that_want_the_same_one_asks() -> None:
+    async def scenario() -> None:
+        async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
+            image = f"{server.host}/team/app"
+            answers = await asyncio.gather(*(ask(lookup, image, namespace=f"n{number}") for number in range(60)))
+            assert {known(answer).entrypoint for answer in answers} == {("consume",)}
+            assert server.count("GET", "manifests") == 1
+
+    asyncio.run(scenario())
+
+
+def test_who_would_wait_behind_too_many_is_told_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flights, "MOST_WAITING", 8)
+
+    async def scenario() -> None:
+        async with (
+            serve(hang, None) as hanging,
+            serve(Keeps(BUILT), None) as good,
+            lookup_in(ANY) as lookup,
+            asking(lookup, tags(hanging.host, 50)),
+        ):
+            await until_asked(hanging, flights.MOST // 4)
+            async with asyncio.timeout(10):
+                answer = await ask(lookup, f"{hanging.host}/team/app:last", seconds=20)
+            assert answer == Unavailable(Reason.REGISTRY_QUEUE)
+            known(await ask(lookup, f"{good.host}/team/app"))
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_for_a_turn_in_vain_is_not_told_that_the_registry_is_slow() -> None:
+    async def scenario() -> None:
+        async with (
+            serve(hang, None) as hanging,
+            lookup_in(ANY) as lookup,
+            asking(lookup, tags(hanging.host, 50)),
+        ):
+            await until_asked(hanging, flights.MOST // 4)
+            answer = await ask(lookup, f"{hanging.host}/team/app:last", seconds=0.1)
+            assert answer == Unavailable(Reason.REGISTRY_QUEUE)
+
+    asyncio.run(scenario())
+
+
+def test_a_turn_comes_when_others_have_ended(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flights, "MOST", 2)
+
+    async def scenario() -> None:
+        async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
+            hosts = [f"{host}/team/app" for host in names_of(server, 20)]
+            async with asyncio.timeout(20):
+                for answer in await asyncio.gather(*(ask(lookup, image, seconds=20) for image in hosts)):
+                    known(answer)
+
+    asyncio.run(scenario())
+
+
+def test_of_a_pod_only_so_many_images_are_looked_up() -> None:
+    async def scenario() -> None:
+        async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
+            images = {f"c{number}": image for number, image in enumerate(tags(server.host, MOST_IMAGES + 5))}
+            images |= {"again": images["c0"], "invalid": "No Name"}
+            pod = pod_of("", containers=[{"name": name, "image": image} for name, image in images.items()])
+            for _ in range(2):
+                found = await lookup.find(pod, list(images), NAMESPACE, 8)
+                over = [name for name, answer in found.items() if _reason(answer) is Reason.IMAGE_LIMIT]
+                assert over == [f"c{number}" for number in range(MOST_IMAGES, MOST_IMAGES + 5)]
+            assert _reason(found["again"]) is _reason(found["c0"]) is Reason.IMAGE_NOT_FOUND
+            assert "graceful-worker/containers" in refused(found["c12"], Reason.IMAGE_LIMIT)
+            assert server.count("GET", "manifests") == MOST_IMAGES
+
+    asyncio.run(scenario())
+
+
+def _reason(answer: Image | Unavailable) -> Reason | None:
+    return answer.reason if isinstance(answer, Unavailable) else None
+
+
+def silent(count: int) -> list[str]:
+    return [f"r{number}.silent.test/team/app" for number in range(count)]
+
+
+async def until_resolving(dns: Dns, times: int) -> None:
+    async with asyncio.timeout(10):
+        while len(dns.asked) < times:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("count", "asker"), [(4, NAMESPACE), (4, "other"), (300, "other")])
+def test_names_that_dns_never_answers_stop_no_other(dns: Dns, count: int, asker: str) -> None:
+    async def scenario() -> None:
+        async with (
+            serve(Keeps(BUILT), None) as server,
+            lookup_in(ANY) as lookup,
+            asking(lookup, silent(count)),
+        ):
+            await until_resolving(dns, min(count, resolver.MOST // 2))
+            name = server.host.replace("127.0.0.1", "localhost")
+            known(await ask(lookup, f"{name}/team/app", namespace=asker))
+            assert len(dns.asked) <= resolver.MOST // 2
+
+    asyncio.run(scenario())
+
+
+def test_a_name_that_dns_does_not_answer_is_given_up_and_has_but_one_thread(
+    dns: Dns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolver, "SECONDS", 0.2)
+
+    async def scenario() -> None:
+        async with lookup_in(LookupOptions(failure_seconds=0)) as lookup:
+            for _ in range(3):
+                detail = refused(await ask(lookup, silent(1)[0]), Reason.REGISTRY_FAILED)
+                assert "DNS has not answered in time" in detail
+            assert len(dns.asked) == 1
+            dns.is_over.set()
+            async with asyncio.timeout(10):
+                while "not found" not in refused(await ask(lookup, silent(1)[0]), Reason.REGISTRY_FAILED):
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(scenario())
+
+
+def test_threads_that_hang_are_few_and_those_of_one_namespace_leave_some_to_others(
+    dns: Dns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolver, "SECONDS", 0.05)
+
+    async def scenario() -> None:
+        async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
+            answers = await asyncio.gather(*(ask(lookup, image, seconds=20) for image in silent(60)))
+            details = [refused(answer, Reason.REGISTRY_FAILED) for answer in answers]
+            assert any("too many names that DNS does not answer" in detail for detail in details)
+            assert len(dns.asked) == resolver.MOST // 2
+            # An address needs no thread.
+            known(await ask(lookup, f"{server.host}/team/app"))
+            name = server.host.replace("127.0.0.1", "localhost")
+            known(await ask(lookup, f"{name}/team/app", namespace="other"))
+
+    asyncio.run(scenario())
+    dns.is_over.set()
+
+
+def test_a_process_ends_though_dns_still_does_not_answer() -> None:
+    program = """
+import asyncio, socket, time
+from webhook.images import resolver
+resolver.SECONDS = 0.1
+socket.getaddrinfo = lambda *arguments, **more: time.sleep(600)
+resolver._written = lambda host: None
+try:
+    asyncio.run(resolver.Resolver().addresses("r.silent.test"))
+except resolver.Unanswered:
+    print("unanswered")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "unanswered\n"), ended.stderr
+
+
+def test_shares_leave_a_place_for_whoever_has_none() -> None:
+    shares = Shares(32)
+    taken = [
+        (namespace, host)
+        for namespace in ("a", "b", "c")
+        for host in ("x", "y", "z")
+        for _ in range(50)
+        if shares.take(namespace, host)
+    ]
+    assert taken.count(("a", "x")) == 8
+    assert taken.count(("a", "y")) == 4
+    assert shares.take("d", "w")
+    shares.give_back("d", "w")
+    for parties in taken:
+        shares.give_back(*parties)
+    assert vars(shares) == vars(Shares(32))
