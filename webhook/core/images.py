@@ -24,6 +24,8 @@ class Image(msgspec.Struct, frozen=True, tag=True):
     """Whether it says that it listens at a port."""
     source: str = ""
     """Where this was learned, for a reader: the registry and the digest, or the operator's table."""
+    stale: str = ""
+    """Why it is only what was learned before, for a reader; empty where it is known to hold."""
 
 
 class Unavailable(msgspec.Struct, frozen=True, tag=True):
@@ -32,6 +34,13 @@ class Unavailable(msgspec.Struct, frozen=True, tag=True):
     reason: Reason
     detail: str = ""
 
+    def __str__(self) -> str:
+        """Say it in one line, by the reason's code."""
+        return f"{self.reason.value}{self.detail and f': {self.detail}'}"
+
+
+# They say nothing of the image, and mostly pass by themselves.
+TROUBLES = frozenset({Reason.REGISTRY_FAILED, Reason.REGISTRY_TOO_SLOW, Reason.REGISTRY_QUEUE})
 
 Images: TypeAlias = Mapping[str, Image | Unavailable]
 """What has been learned of a pod's images, by the names of its containers."""

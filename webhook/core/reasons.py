@@ -143,6 +143,11 @@ class Reason(Enum):
     )
     COMMAND_KEPT = "command-kept", Kind.NOTE, "Nothing is put before the command."
     IMAGE_UNKNOWN = "image-unknown", Kind.NOTE, "What the image runs could not be learned, so it is treated as unknown."
+    IMAGE_STALE = (
+        "image-stale",
+        Kind.NOTE,
+        "The registry cannot be asked, so what it has said of the image before counts.",
+    )
     HOOK_IMPOSSIBLE = "hook-impossible", Kind.NOTE, "Gets no hook, as its image has no shell."
     COMMAND_OF_IMAGE = "command-of-image", Kind.NOTE, "The command is the image's."
     MODE_ASKED = "mode-asked", Kind.NOTE, "The mode is the one that the annotation asks for."

@@ -18,7 +18,7 @@ from webhook.core.annotations import (
 from webhook.core.command_line import Launch
 from webhook.core.flags import Edit, plan_flags
 from webhook.core.hooks import Hook, plan_worker_hook
-from webhook.core.images import Image, Unavailable, image_signal
+from webhook.core.images import Image, image_signal
 from webhook.core.limits import cautions
 from webhook.core.memoization import memoized
 from webhook.core.parents import deaf_because, forbidden_because, parent_settings
@@ -135,10 +135,9 @@ def _hook(case: WorkerCase, action: str, before: list[str] | None) -> Hook:
 def _of_image(facts: WorkerFacts) -> list[Finding]:
     name, image = facts.container.name, facts.image
     if isinstance(image, Image):
-        return [Finding(Reason.COMMAND_OF_IMAGE, name, image.source)]
-    if isinstance(image, Unavailable):
-        return [Finding(Reason.IMAGE_UNKNOWN, name, f"{image.reason.value}{image.detail and f': {image.detail}'}")]
-    return []
+        stale = [Finding(Reason.IMAGE_STALE, name, image.stale)] if image.stale else []
+        return [Finding(Reason.COMMAND_OF_IMAGE, name, image.source), *stale]
+    return [Finding(Reason.IMAGE_UNKNOWN, name, str(image))] if image else []
 
 
 def _image_signal(facts: WorkerFacts) -> str:

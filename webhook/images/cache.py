@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from math import inf
 from typing import Generic, TypeVar
 
 from webhook.core.images import Image, Unavailable
-from webhook.images.options import Platform
+from webhook.images.options import LookupOptions, Platform
 from webhook.images.reference import Reference
 
 MOST = 2048
+NOBODY = ""
+"""Who has shown no credential: what nobody in particular is shown, everybody may see."""
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -33,19 +36,23 @@ class _Recent(Generic[Key, Value]):
         if len(self._values) > MOST:
             self._values.popitem(last=False)
 
+    def drop(self, key: Key) -> None:
+        self._values.pop(key, None)
+
 
 class Cache:
     """Remembers what digests mean for ever, what tags mean and what failed for a while.
+
+    What a tag has meant outlives that: it is stale, and serves where its registry cannot be asked.
 
     All by an identity, that of the credential which the registry has shown the image to: a digest that somebody else
     has been shown says nothing to a pod that would not be shown it. The repository belongs to it, too: whoever has a
     registry can write any digest into a manifest.
     """
 
-    def __init__(self, clock: Callable[[], float], tag_seconds: float, failure_seconds: float) -> None:
+    def __init__(self, clock: Callable[[], float], options: LookupOptions) -> None:
         self._clock = clock
-        self._tag_seconds = tag_seconds
-        self._failure_seconds = failure_seconds
+        self._options = options
         self._images: _Recent[tuple[str, str, str, Platform], Image] = _Recent()
         self._digests: _Recent[tuple[str, str, str], tuple[str, float]] = _Recent()
         self._failures: _Recent[Hashable, tuple[Unavailable, float]] = _Recent()
@@ -54,8 +61,15 @@ class Cache:
         """Return what an image's name means, if that is known and still holds."""
         if reference.digest:
             return self.meant(reference, platform, identity, reference.digest)
-        digest, until = self._digests.get((reference.name, reference.tag, identity)) or ("", 0.0)
-        return self.meant(reference, platform, identity, digest) if self._clock() < until else None
+        return self._of_tag(reference, platform, identity, self._options.tag_seconds)
+
+    def stale(self, reference: Reference, platform: Platform, identity: str) -> Image | None:
+        """Return what an image's name has meant, if its registry has said so not too long ago."""
+        return None if reference.digest else self._of_tag(reference, platform, identity, self._options.stale_seconds)
+
+    def _of_tag(self, reference: Reference, platform: Platform, identity: str, seconds: float) -> Image | None:
+        digest, since = self._digests.get((reference.name, reference.tag, identity)) or ("", -inf)
+        return self.meant(reference, platform, identity, digest) if self._clock() < since + seconds else None
 
     def meant(self, reference: Reference, platform: Platform, identity: str, digest: str) -> Image | None:
         """Return what a digest means, in the repository of a name."""
@@ -69,8 +83,13 @@ class Cache:
         """Remember what an image's name means now."""
         self._images.put((reference.name, identity, digest, platform), image)
         if not reference.digest:
-            until = self._clock() + self._tag_seconds
-            self._digests.put((reference.name, reference.tag, identity), (digest, until))
+            self._digests.put((reference.name, reference.tag, identity), (digest, self._clock()))
+
+    def forget(self, reference: Reference, identity: str, but: str = "") -> None:
+        """Forget what a tag has meant, unless it was this digest: it no longer does, or is no longer shown."""
+        key = reference.name, reference.tag, identity
+        if (self._digests.get(key) or ("",))[0] != but:
+            self._digests.drop(key)
 
     def failure(self, key: Hashable) -> Unavailable | None:
         """Return why a question has failed a short time ago."""
@@ -79,4 +98,5 @@ class Cache:
 
     def put_failure(self, key: Hashable, unavailable: Unavailable, seconds: float | None) -> None:
         """Remember why a question has failed."""
-        self._failures.put(key, (unavailable, self._clock() + (self._failure_seconds if seconds is None else seconds)))
+        lasting = self._options.failure_seconds if seconds is None else seconds
+        self._failures.put(key, (unavailable, self._clock() + lasting))

@@ -9,24 +9,25 @@ from dataclasses import astuple
 from functools import partial
 from hashlib import blake2b
 from secrets import token_bytes
+from weakref import WeakSet
+
+from msgspec.structs import replace
 
 from webhook.core.annotations import annotation_of
-from webhook.core.images import Image, Unavailable
+from webhook.core.images import TROUBLES, Image, Unavailable
 from webhook.core.pod import Pod
 from webhook.core.reasons import Reason
-from webhook.images.cache import Cache
+from webhook.images.cache import NOBODY, Cache
 from webhook.images.connections import make_pool
 from webhook.images.credentials import Credential, CredentialsFile, Keyring, Keyrings
 from webhook.images.egress import Egress
 from webhook.images.failure import Failed, shown
 from webhook.images.flights import QUEUED, Flights, Task
+from webhook.images.inquiry import Inquiry, Wanted
 from webhook.images.options import LookupOptions, Platform
-from webhook.images.patience import Patience
 from webhook.images.platform import platform_of
 from webhook.images.pull_secrets import PullSecrets
-from webhook.images.reading import read_image
 from webhook.images.reference import InvalidReference, Reference, read_reference
-from webhook.images.registry import Registry
 from webhook.images.resolver import NAMESPACE
 from webhook.images.transfers import Transfers
 
@@ -35,11 +36,8 @@ MOST_IMAGES = 10
 MOST_SECONDS = 30.0
 """How long a look-up may take once those who wanted it have given up: the next ones find the answer."""
 _MOST_CREDENTIALS = 5
-# Another credential may see what this one does not: some registries say that there is nothing.
-_HIDDEN = frozenset({Reason.IMAGE_DENIED, Reason.IMAGE_NOT_FOUND})
 
 
-_NOBODY = ""
 _TOO_MANY = Unavailable(
     Reason.IMAGE_LIMIT,
     f"{MOST_IMAGES} of a pod are looked up at most; name the workers in annotation {annotation_of('containers')}",
@@ -66,12 +64,14 @@ class ImageLookup:
         self._secrets = secrets
         file = options.credentials_file
         self._keyrings = [credentials or Keyring(), *([CredentialsFile(file)] if file else [])]
-        self._egress = Egress(options)
-        self._pool = make_pool(self._egress, options.ca_file)
-        self._transfers = Transfers(self._pool, self._egress)
-        self._cache = Cache(clock, options.tag_seconds, options.failure_seconds)
+        egress = Egress(options)
+        self._pool = make_pool(egress, options.ca_file)
+        self._cache = Cache(clock, options)
+        self._inquiry = Inquiry(Transfers(self._pool, egress), egress, self._cache)
         self._identities = _Identities()
         self._flights = Flights()
+        self._given_up: WeakSet[Task] = WeakSet()
+        """Look-ups for which somebody has waited as long as he could."""
         self._is_closed = False
 
     async def find(
@@ -99,7 +99,7 @@ class ImageLookup:
                 continue
             wanted.add(reference)
             # What everybody may see needs no credentials, not even these to be read.
-            known = self._cache.image(reference, platform, _NOBODY)
+            known = self._cache.image(reference, platform, NOBODY)
             if known:
                 answers[name] = known
             else:
@@ -116,29 +116,43 @@ class ImageLookup:
                 candidates = {name: await keyring.find(reference) for name, reference in asked.items()}
         except TimeoutError:
             late = Unavailable(Reason.REGISTRY_TOO_SLOW, "the credentials for it were not found in time")
-            return dict.fromkeys(asked, late)
+            return {name: self._or_stale(late, Wanted(reference, platform)) for name, reference in asked.items()}
         except Exception as error:
             # Whoever keeps them has a defect; the pod's review must not fail for it.
-            failed = f"the credentials for it cannot be read: {type(error).__name__}"
-            return dict.fromkeys(asked, Unavailable(Reason.REGISTRY_FAILED, failed))
-        answers: dict[str, Image | Unavailable] = {}
-        flights: dict[str, Task] = {}
-        for name, reference in asked.items():
-            answer = self._look_up(reference, platform, candidates[name][:_MOST_CREDENTIALS], namespace, until)
-            if isinstance(answer, asyncio.Task):
-                flights[name] = answer
-            else:
-                answers[name] = answer
-        if flights:
+            defect = Unavailable(
+                Reason.REGISTRY_FAILED, f"the credentials for it cannot be read: {type(error).__name__}"
+            )
+            return {name: self._or_stale(defect, Wanted(reference, platform)) for name, reference in asked.items()}
+        wanted = {name: self._wanted(asked[name], platform, found) for name, found in candidates.items()}
+        flights = {name: self._look_up(one, namespace, until) for name, one in wanted.items()}
+        under_way = [flight for flight in flights.values() if isinstance(flight, asyncio.Task)]
+        if under_way:
             # Not gathered: that would cancel what others may wait for.
-            await asyncio.wait(flights.values(), timeout=max(until - asyncio.get_running_loop().time(), 0))
-        return {**answers, **{name: self._landed(flight, asked[name]) for name, flight in flights.items()}}
+            await asyncio.wait(under_way, timeout=max(until - asyncio.get_running_loop().time(), 0))
+        return {
+            name: self._or_stale(self._landed(flight, wanted[name]), wanted[name]) for name, flight in flights.items()
+        }
 
-    def _landed(self, flight: Task, reference: Reference) -> Image | Unavailable:
+    def _wanted(self, reference: Reference, platform: Platform, candidates: Sequence[Credential]) -> Wanted:
+        credentials = tuple(candidates[:_MOST_CREDENTIALS])
+        return Wanted(reference, platform, credentials, tuple(map(self._identities.of, credentials)))
+
+    def _landed(self, flight: Image | Unavailable | Task, wanted: Wanted) -> Image | Unavailable:
+        if not isinstance(flight, asyncio.Task):
+            return flight
         # One that was cancelled was so because all ends.
         if flight.done() and not flight.cancelled():
             return flight.result()
-        return QUEUED if self._flights.is_waiting(flight) else _late(reference)
+        if self._flights.is_waiting(flight):
+            return QUEUED
+        self._given_up.add(flight)
+        return _late(wanted.reference)
+
+    def _or_stale(self, answer: Image | Unavailable, wanted: Wanted) -> Image | Unavailable:
+        if isinstance(answer, Image) or answer.reason not in TROUBLES:
+            return answer
+        stale = self._inquiry.stale(wanted)
+        return replace(stale, stale=str(answer)) if stale else answer
 
     async def _keyring(self, pod: Pod, namespace: str) -> Keyring:
         if self._secrets is None:
@@ -147,86 +161,35 @@ class ImageLookup:
         of_pod = await self._secrets.keyring(namespace, pod.spec.service_account or "", names)
         return Keyrings([of_pod, *self._keyrings])
 
-    def _look_up(
-        self,
-        reference: Reference,
-        platform: Platform,
-        candidates: Sequence[Credential],
-        namespace: str,
-        until: float,
-    ) -> Image | Unavailable | Task:
+    def _look_up(self, wanted: Wanted, namespace: str, until: float) -> Image | Unavailable | Task:
         """Return what is known, or the look-up that finds it."""
-        identities = tuple(map(self._identities.of, candidates))
-        known = self._remembered(reference, platform, identities)
+        known = self._inquiry.known(wanted)
         if known or self._is_closed:
-            return known or _late(reference)
-        fly = partial(self._fly, reference, platform, candidates, namespace, until)
-        return self._flights.join((reference, platform, identities), namespace, reference.host, fly)
+            return known or _late(wanted.reference)
+        fly = partial(self._fly, wanted, namespace, until)
+        flight = self._flights.join(wanted.key, namespace, wanted.reference.host, fly)
+        # Where there is something to go by, one pod that has waited in vain is enough.
+        is_vain = flight in self._given_up and self._inquiry.stale(wanted)
+        return _late(wanted.reference) if is_vain else flight
 
-    def _remembered(
-        self, reference: Reference, platform: Platform, identities: tuple[str, ...]
-    ) -> Image | Unavailable | None:
-        found = (self._cache.image(reference, platform, identity) for identity in (*identities, _NOBODY))
-        return next(filter(None, found), None) or self._cache.failure((reference, platform, identities))
-
-    async def _fly(
-        self,
-        reference: Reference,
-        platform: Platform,
-        candidates: Sequence[Credential],
-        namespace: str,
-        until: float,
-    ) -> Image | Unavailable:
+    async def _fly(self, wanted: Wanted, namespace: str, until: float) -> Image | Unavailable:
         NAMESPACE.set(namespace)
-        identities = tuple(map(self._identities.of, candidates))
         # While it has waited for its turn, another may have found it.
-        known = self._remembered(reference, platform, identities)
+        known = self._inquiry.known(wanted)
         if known:
             return known
         try:
             async with asyncio.timeout(MOST_SECONDS):
-                return await self._try_all(reference, platform, candidates, until)
+                return await self._inquiry.ask(wanted, until)
         except Failed as failed:
             failure = failed
         except TimeoutError:
-            failure = Failed(Reason.REGISTRY_TOO_SLOW, _late(reference).detail)
+            failure = Failed(Reason.REGISTRY_TOO_SLOW, _late(wanted.reference).detail)
         except Exception as error:
             # Whoever waits must get an answer, and the next ones not wait for it.
             failure = Failed(Reason.REGISTRY_FAILED, f"a defect of graceful-worker: {type(error).__name__}")
-        self._cache.put_failure((reference, platform, identities), failure.unavailable, failure.seconds)
+        self._cache.put_failure(wanted.key, failure.unavailable, failure.seconds)
         return failure.unavailable
-
-    async def _try_all(
-        self, reference: Reference, platform: Platform, candidates: Sequence[Credential], until: float
-    ) -> Image:
-        first: Failed | None = None
-        for credential in candidates:
-            try:
-                return await self._try(reference, platform, credential, until)
-            except Failed as failed:
-                if failed.reason not in _HIDDEN:
-                    raise
-                first = first or failed
-        try:
-            return await self._try(reference, platform, None, until)
-        except Failed as failed:
-            raise (first or failed) from None
-
-    async def _try(
-        self, reference: Reference, platform: Platform, credential: Credential | None, until: float
-    ) -> Image:
-        identity = self._identities.of(credential)
-        base = self._egress.base(reference.host)
-        registry = Registry(Patience(self._transfers, until), base, reference, credential)
-        if self._cache.was_known(reference, identity):
-            digest = await registry.digest()
-            image = self._cache.meant(reference, platform, identity, digest)
-            if image:
-                self._cache.put_image(reference, platform, identity, digest, image)
-                return image
-        digest, image = await read_image(registry, reference, platform)
-        self._cache.put_image(reference, platform, identity, digest, image)
-        return image
 
     async def aclose(self) -> None:
         """End what is under way, and close all connections."""
@@ -246,7 +209,7 @@ class _Identities:
     def of(self, credential: Credential | None) -> str:
         """Return who asks; empty for nobody."""
         if credential is None:
-            return _NOBODY
+            return NOBODY
         return blake2b(repr(astuple(credential)).encode(), key=self._key, digest_size=16).hexdigest()
 
 

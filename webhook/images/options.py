@@ -39,3 +39,7 @@ class LookupOptions:
     """The operator's own credentials, for all pods, as `docker login` writes them."""
     tag_seconds: float = 300.0
     failure_seconds: float = 10.0
+    stale_seconds: float = 6 * 3600.0
+    """How long it is believed what a registry has said of a tag, while it cannot be asked: above all as long as Docker
+    Hub counts pulls before it answers again. https://docs.docker.com/docker-hub/usage/pulls/
+    """

@@ -11,21 +11,20 @@ from webhook.images.failure import Failed, shown
 from webhook.images.options import Platform
 from webhook.images.platform import choose
 from webhook.images.reference import Reference, is_digest
-from webhook.images.registry import Registry
+from webhook.images.registry import Document, Registry
 from webhook.images.shell_less import why_no_shell
 
 _MOST_INDEXES = 2
 _DIGITS = len("sha256:") + 12
 
 
-async def read_image(registry: Registry, reference: Reference, platform: Platform) -> tuple[str, Image]:
-    """Return the digest that a name means now, and what the image for a platform runs.
+async def read_image(registry: Registry, document: Document, reference: Reference, platform: Platform) -> Image:
+    """Return what the image for a platform runs, by the document that a name means now.
 
     Raises:
         Failed: that cannot be learned.
 
     """
-    document = await registry.manifest(reference.version)
     digest = document.digest
     found = read_manifest(document.body, document.content_type)
     annotations: Mapping[str, Text] = {}
@@ -40,7 +39,7 @@ async def read_image(registry: Registry, reference: Reference, platform: Platfor
         raise Failed(Reason.IMAGE_INVALID, "its indexes are nested too deeply")
     config = read_config(await registry.blob(_verifiable(found.config)))
     process = config.process
-    return digest, Image(
+    return Image(
         texts(process.entrypoint),
         texts(process.cmd),
         process.stop_signal or "",

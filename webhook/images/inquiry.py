@@ -1,0 +1,104 @@
+"""One image, asked for with one credential after another; what is learned is remembered, and what is gone forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webhook.core.images import TROUBLES, Image, Unavailable
+from webhook.core.reasons import Reason
+from webhook.images.cache import NOBODY, Cache
+from webhook.images.credentials import Credential
+from webhook.images.egress import Egress
+from webhook.images.failure import Failed
+from webhook.images.options import Platform
+from webhook.images.patience import Patience
+from webhook.images.reading import read_image
+from webhook.images.reference import Reference
+from webhook.images.registry import Registry
+from webhook.images.transfers import Transfers
+
+# Another credential may see what this one does not: some registries say that there is nothing.
+_HIDDEN = frozenset({Reason.IMAGE_DENIED, Reason.IMAGE_NOT_FOUND})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a pod wants to know; `identities` are those of the credentials that it may use, in the same order."""
+
+    reference: Reference
+    platform: Platform
+    credentials: tuple[Credential, ...] = ()
+    identities: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[Reference, Platform, tuple[str, ...]]:
+        """What makes the answer to two pods the same, without the credentials themselves."""
+        return self.reference, self.platform, self.identities
+
+
+class Inquiry:
+    """Asks registries, and keeps the cache."""
+
+    def __init__(self, transfers: Transfers, egress: Egress, cache: Cache) -> None:
+        self._transfers = transfers
+        self._egress = egress
+        self._cache = cache
+
+    def known(self, wanted: Wanted) -> Image | Unavailable | None:
+        """Return what is known and holds, or why nothing could be learned a short time ago."""
+        reference, platform = wanted.reference, wanted.platform
+        found = (self._cache.image(reference, platform, identity) for identity in (*wanted.identities, NOBODY))
+        return next(filter(None, found), None) or self._cache.failure(wanted.key)
+
+    def stale(self, wanted: Wanted) -> Image | None:
+        """Return what the registry has shown before, to one of these credentials or to everybody."""
+        reference, platform = wanted.reference, wanted.platform
+        found = (self._cache.stale(reference, platform, identity) for identity in (*wanted.identities, NOBODY))
+        return next(filter(None, found), None)
+
+    async def ask(self, wanted: Wanted, until: float) -> Image:
+        """Ask with each credential, then as nobody; `until` is a time of the event loop: see Patience.
+
+        Raises:
+            Failed: none of them is shown the image, or the registry cannot be asked.
+
+        """
+        first: Failed | None = None
+        for credential, identity in zip(wanted.credentials, wanted.identities, strict=True):
+            try:
+                return await self._ask_as(wanted, credential, identity, until)
+            except Failed as failed:
+                if failed.reason not in _HIDDEN:
+                    raise
+                first = first or failed
+        try:
+            return await self._ask_as(wanted, None, NOBODY, until)
+        except Failed as failed:
+            raise (first or failed) from None
+
+    async def _ask_as(self, wanted: Wanted, credential: Credential | None, identity: str, until: float) -> Image:
+        base = self._egress.base(wanted.reference.host)
+        registry = Registry(Patience(self._transfers, until), base, wanted.reference, credential)
+        try:
+            return await self._learn(wanted, registry, identity)
+        except Failed as failed:
+            if failed.reason not in TROUBLES:
+                self._cache.forget(wanted.reference, identity)
+            raise
+
+    async def _learn(self, wanted: Wanted, registry: Registry, identity: str) -> Image:
+        reference, platform, cache = wanted.reference, wanted.platform, self._cache
+        if cache.was_known(reference, identity):
+            digest = await registry.digest()
+            image = cache.meant(reference, platform, identity, digest)
+            if image:
+                cache.put_image(reference, platform, identity, digest, image)
+                return image
+            if digest:
+                cache.forget(reference, identity, but=digest)
+        document = await registry.manifest(reference.version)
+        # Whatever becomes of the rest.
+        cache.forget(reference, identity, but=document.digest)
+        image = await read_image(registry, document, reference, platform)
+        cache.put_image(reference, platform, identity, document.digest, image)
+        return image
