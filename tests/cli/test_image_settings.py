@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,39 @@ def test_a_command_in_the_manifest_needs_no_registry(pod: Path) -> None:
     result = explain(pod, "--registry-host", "nothing.invalid")
     assert result.exit_code == 0
     assert "protected" in result.output
+
+
+@pytest.fixture
+def silent(pod: Path) -> Path:
+    """A labelled pod whose image is in a registry where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    pod.write_text(
+        "kind: Pod\nmetadata: {labels: {graceful-worker: enabled}}\n"
+        f"spec: {{containers: [{{name: worker, image: '{host}/team/app'}}]}}\n"
+    )
+    return pod
+
+
+@pytest.mark.parametrize("options", [(), ("--registry-trouble", "admit")])
+def test_while_a_registry_does_not_answer_a_worker_is_admitted_with_a_warning(
+    silent: Path, options: tuple[str, ...]
+) -> None:
+    result = explain(silent, *options)
+    assert result.exit_code == 0
+    assert "protected" in result.output
+    assert "[registry-trouble]" in result.output
+
+
+def test_while_a_registry_does_not_answer_a_worker_is_refused_where_the_operator_wants_that(
+    silent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_option = explain(silent, "--registry-trouble", "refuse")
+    monkeypatch.setenv("GRACEFUL_WORKER_REGISTRY_TROUBLE", "refuse")
+    for result in (by_option, explain(silent)):
+        assert "refused" in result.output
+        assert "connection refused; try again" in result.output
+        assert "[registry-required]" in result.output
 
 
 def test_a_pod_is_protected_as_unknown_where_its_registry_may_not_be_asked(pod: Path) -> None:

@@ -71,7 +71,9 @@ def test_second_pass_changes_nothing(case: Case) -> None:
     second = inject(case.injected, case.policy)
     assert second.patch == []
     assert second.decision.reason is Reason.UNCHANGED
-    assert second.warnings == case.injection.warnings
+    # What was in trouble the first time is not asked again.
+    passing = f"{Reason.REGISTRY_TROUBLE.value}: "
+    assert second.warnings == [said for said in case.injection.warnings if not said.startswith(passing)]
 
 
 @every_injected

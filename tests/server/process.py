@@ -33,6 +33,7 @@ FLAGS = {
     "registry_credentials": "--registry-credentials",
     "client_ca": "--client-ca",
     "client_names": "--client-name",
+    "registry_trouble": "--registry-trouble",
 }
 """The options that the command line has too."""
 PATIENCE = 30

@@ -11,6 +11,7 @@ import click
 
 from webhook.core.annotations import LONGEST_DURATION, duration
 from webhook.core.decision import Policy
+from webhook.core.registry_trouble import OnTrouble
 from webhook.core.shells import DEFAULT_CPU, DEFAULT_IMAGE, DEFAULT_MEMORY, Source
 
 ENVIRONMENT_PREFIX = "GRACEFUL_WORKER_"
@@ -59,7 +60,13 @@ def policy_settings(command: Command) -> Command:
 
     @wraps(command)
     def with_policy(
-        grace_period: int, shell_image: str, shell_source: str, shell_cpu: str, shell_memory: str, **others: Any
+        grace_period: int,
+        shell_image: str,
+        shell_source: str,
+        shell_cpu: str,
+        shell_memory: str,
+        registry_trouble: str,
+        **others: Any,
     ) -> Any:
         policy = Policy(
             grace_period,
@@ -67,6 +74,7 @@ def policy_settings(command: Command) -> Command:
             shell_source=Source(shell_source),
             shell_cpu=shell_cpu,
             shell_memory=shell_memory,
+            registry_trouble=OnTrouble(registry_trouble),
         )
         return command(policy=policy, **others)
 
@@ -109,5 +117,12 @@ _POLICY = (
         type=Quantity(),
         default=DEFAULT_MEMORY,
         help="Memory that it asks for, and may use.",
+    ),
+    setting(
+        "--registry-trouble",
+        type=click.Choice([choice.value for choice in OnTrouble]),
+        default=OnTrouble.ADMIT.value,
+        help="What becomes of a worker whose image would have to be asked, while its registry does not answer: it is "
+        "admitted as an unknown one, with a warning, or refused.",
     ),
 )

@@ -28,6 +28,7 @@ from webhook.core.parents import surroundings_of
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.refusal import Refused, quoted
+from webhook.core.registry_trouble import OnTrouble, check_answered, check_refusal
 from webhook.core.roles import (
     Worker,
     find_workers,
@@ -80,7 +81,7 @@ class Policy(msgspec.Struct, frozen=True):
     """What the operator sets.
 
     The grace period, in seconds; whether pods without the label are workers; the image of the shell that is brought
-    into pods that ask for one, and how.
+    into pods that ask for one, and how; and what becomes of workers whose images could not be asked.
     """
 
     grace_period: int = 3600
@@ -89,6 +90,7 @@ class Policy(msgspec.Struct, frozen=True):
     shell_source: Source = Source.INIT_CONTAINER
     shell_cpu: str = DEFAULT_CPU
     shell_memory: str = DEFAULT_MEMORY
+    registry_trouble: OnTrouble = OnTrouble.ADMIT
 
 
 class ProbeGrace(msgspec.Struct, frozen=True, gc=False):
@@ -173,7 +175,18 @@ def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
         ask = () if knows_all else _to_ask(pod, settings, status, images)
         return _protect(pod, policy, settings, status, workers, images, ask)
     except Refused as refused:
-        return Decision(outcome_of(refused, pod), refused.finding, ask=_to_ask(pod, settings, status, images))
+        outcome, finding = _refusal(refused, pod, policy, images)
+        return Decision(outcome, finding, ask=_to_ask(pod, settings, status, images))
+
+
+def _refusal(refused: Refused, pod: Pod, policy: Policy, images: Images) -> tuple[Kind, Finding]:
+    outcome = outcome_of(refused, pod)
+    if outcome is Kind.LEFT_ALONE and policy.registry_trouble is OnTrouble.REFUSE:
+        try:
+            check_refusal(refused, images)
+        except Refused as required:
+            return Kind.REFUSED, required.finding
+    return outcome, refused.finding
 
 
 def _to_ask(pod: Pod, settings: Settings | None, status: Status | None, images: Images) -> tuple[str, ...]:
@@ -244,6 +257,8 @@ def _protect(
         plans = tuple(plan_worker(facts_of(worker, settings, circumstances, images, recorded)) for worker in workers)
     for worker_plan in plans:
         findings += worker_plan.findings
+    if policy.registry_trouble is OnTrouble.REFUSE:
+        check_answered(findings, images)
     moved = tuple([sidecar.name for sidecar in sidecars]) if settings.sidecars is Sidecars.NATIVE else ()
     sidecars += _plan_natives(pod, settings, circumstances)
     for sidecar in sidecars:

@@ -98,6 +98,11 @@ class Reason(Enum):
     TOO_MANY_CONTAINERS = "too-many-containers", Kind.REFUSED, "The pod has more containers than are decided on."
     SHELL_TEXT_TOO_LONG = "shell-text-too-long", Kind.REFUSED, "The pod's shell strings are longer than what is read."
     PATCH_TOO_LARGE = "patch-too-large", Kind.REFUSED, "With what it would get, the pod could not be stored."
+    REGISTRY_REQUIRED = (
+        "registry-required",
+        Kind.REFUSED,
+        "The operator wants to know first what its image runs, which could not be asked now.",
+    )
     # These refuse a labelled pod; in a labelled namespace the pod is left alone: decision.py says why.
     COMMAND_UNKNOWN = "command-unknown", Kind.REFUSED, "Only the image knows the command that is to be looped."
     SHELL_MISSING = "shell-missing", Kind.REFUSED, "The image has no shell for the loop."
@@ -191,6 +196,11 @@ class Reason(Enum):
     EVICTION_FORBIDDEN = "eviction-forbidden", Kind.CHANGE, "Cluster autoscaler and Karpenter may not evict the pod."
 
     # What the operator ought to know: these are sent to whoever creates the pod.
+    REGISTRY_TROUBLE = (
+        "registry-trouble",
+        Kind.WARNING,
+        "its image could not be asked now, so it counts as unknown:",
+    )
     FLAGS_MISSING = (
         "flags-missing",
         Kind.WARNING,

@@ -32,6 +32,7 @@ from webhook.core.processes import (
 )
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused, quoted
+from webhook.core.registry_trouble import is_trouble
 from webhook.core.roles import Worker
 from webhook.core.worker_case import DEFAULT_SIGNAL, WorkerCase, WorkerFacts, examine
 from webhook.core.wrapping import SIGNALS, is_wrapped, loop, parent
@@ -108,7 +109,7 @@ def plan_worker(facts: WorkerFacts) -> WorkerPlan:
         name,
         mode,
         framework.name if framework else "",
-        (role, *_of_image(facts), why, *_cautions(case, mode), *flags.findings, because, *said_of_hook),
+        (role, *_of_image(case), why, *_cautions(case, mode), *flags.findings, because, *said_of_hook),
         hook,
         wanted if wanted not in (case.kubelet_signal, NO_SIGNAL) else "",
         before,
@@ -132,12 +133,17 @@ def _hook(case: WorkerCase, action: str, before: list[str] | None) -> Hook:
     return plan_worker_hook(container, circumstances.shell, action, holds=circumstances.holds, first_is_ours=ours)
 
 
-def _of_image(facts: WorkerFacts) -> list[Finding]:
-    name, image = facts.container.name, facts.image
+def _of_image(case: WorkerCase) -> list[Finding]:
+    name, image = case.container.name, case.facts.image
     if isinstance(image, Image):
         stale = [Finding(Reason.IMAGE_STALE, name, image.stale)] if image.stale else []
         return [Finding(Reason.COMMAND_OF_IMAGE, name, image.source), *stale]
-    return [Finding(Reason.IMAGE_UNKNOWN, name, str(image))] if image else []
+    if image is None:
+        return []
+    # What is known or asked for all the same needs no answer.
+    needs = not (case.framework or case.is_recorded or _asked_mode(case.settings) is not Mode.AUTO)
+    trouble = [Finding(Reason.REGISTRY_TROUBLE, name, image.reason.value)] if needs and is_trouble(image) else []
+    return [Finding(Reason.IMAGE_UNKNOWN, name, str(image)), *trouble]
 
 
 def _image_signal(facts: WorkerFacts) -> str:
@@ -172,7 +178,7 @@ def _writes_command(case: WorkerCase, before: list[str] | None) -> bool:
 def _mode(case: WorkerCase) -> tuple[Mode, Finding]:
     name = case.container.name
     settings = case.settings
-    asked = Mode.SIGNAL if settings.mode is Mode.AUTO and settings.stop_signal else settings.mode
+    asked = _asked_mode(settings)
     if case.runs_to_completion:
         if asked is Mode.LOOP:
             policy = case.container.restart_policy or case.circumstances.restart_policy
@@ -191,6 +197,10 @@ def _mode(case: WorkerCase) -> tuple[Mode, Finding]:
     if framework.mode is Mode.LOOP and not _can_loop(case):
         return Mode.SIGNAL, Finding(Reason.LOOP_IMPOSSIBLE, name)
     return framework.mode, Finding(Reason.MODE_KNOWN, name, f"{framework.mode.value}: {framework.why}")
+
+
+def _asked_mode(settings: Settings) -> Mode:
+    return Mode.SIGNAL if settings.mode is Mode.AUTO and settings.stop_signal else settings.mode
 
 
 def _unknown(case: WorkerCase, treatment: Treatment, *, may_raise: bool) -> str:

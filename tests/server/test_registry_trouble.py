@@ -1,0 +1,45 @@
+"""Workers whose image could not be asked: admitted with a warning, or refused, as the operator wants."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from .process import Servers
+from .samples import Review, fresh, read_review
+
+
+@pytest.fixture
+def host() -> str:
+    """A registry's host where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def review(host: str) -> Review:
+    review = fresh(read_review("no-command"))
+    review["request"]["object"]["spec"]["containers"][0]["image"] = f"{host}/team/app:1"
+    return review
+
+
+def test_a_worker_is_admitted_with_a_warning(servers: Servers, review: Review, host: str) -> None:
+    answer = servers.start(registry_local=host).review(review).json["response"]
+    assert answer["allowed"]
+    assert answer["patch"]
+    assert any(said.startswith("registry-trouble: ") for said in answer["warnings"])
+    assert "registry-trouble" in answer["auditAnnotations"]["findings"].split(",")
+
+
+def test_a_worker_is_refused_with_the_reason_where_the_operator_wants_that(
+    servers: Servers, review: Review, host: str
+) -> None:
+    server = servers.start(registry_local=host, registry_trouble="refuse")
+    answer = server.review(review).json["response"]
+    assert not answer["allowed"]
+    assert answer["auditAnnotations"]["reason"] == "registry-required"
+    assert f"{host}: connection refused" in answer["status"]["message"]
+    container = review["request"]["object"]["spec"]["containers"][0]
+    container["command"] = ["/app/worker"]
+    assert server.review(fresh(review)).json["response"]["allowed"]
