@@ -69,7 +69,8 @@ def test_a_policy_holds_that_account_to_its_own_and_fails_closed(installation: s
     username = f"system:serviceaccount:{account['namespace']}:{account['name']}"
     assert condition["expression"] == f"request.userInfo.username == '{username}'"
     assert spec["failurePolicy"] == "Fail"
-    assert set(spec["matchConstraints"]) == {"resourceRules"}
+    constraints = spec["matchConstraints"]
+    assert constraints["namespaceSelector"] == constraints["objectSelector"] == {}
     binding = only(manifests, "ValidatingAdmissionPolicyBinding", policy)["spec"]
     assert binding == {"policyName": policy, "validationActions": ["Deny"]}
 
