@@ -12,6 +12,7 @@ import pytest
 from certs.events import Events
 from tests.deploy.rendered import installed, only
 from webhook.core.reasons import Kind, Reason
+from webhook.server.load_shedding import LoadShedding
 from webhook.server.metrics import Metrics
 
 CERTIFICATE_METRICS = {
@@ -55,7 +56,7 @@ def expressions() -> Iterator[str]:
 
 def own_metrics() -> set[str]:
     """Return the names of all series that the program has; one without a value yet has a line that says its type."""
-    metrics = Metrics(Events())
+    metrics = Metrics(Events(), LoadShedding(1, 1))
     metrics.observe(Reason.INJECTED, outcome=Kind.PROTECTED, dry_run=False, seconds=0.001)
     names = re.findall(r"^(?:# TYPE )?(graceful_worker_\w+)", metrics.exposition().decode(), re.MULTILINE)
     return set(names)
@@ -100,6 +101,7 @@ def test_every_expression_is_balanced() -> None:
         "certificate_failures",
         "certificate_care",
         "bundle_healings",
+        "dropped_connections",
         'outcome="refused"',
         "review_seconds",
         "fail_open_count",
