@@ -158,4 +158,4 @@ def test_a_helper_that_hangs_is_ended(tmp_path: Path, helpers: Path, monkeypatch
     write(tmp_path / ".docker" / "config.json", {"credsStore": "store"})
     begun = time.monotonic()
     assert found(tmp_path) == []
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,13 +12,13 @@ import pytest
 
 from . import measurements
 from .measurements import MEASURED, Measure
-from .pods import SHELLS, STOP_SIGNALS, USUAL_SHELLS, Pod, Setting, refusal
+from .pods import SHELLS, STOP_SIGNALS, USUAL_SHELLS, Pod, Setting, find_program, refusal
 
 
 def find_shell(name: str, links: Path) -> str | None:
     """Return the path by which a shell is called; None where it is not installed."""
     program, called = SHELLS[name]
-    path = shutil.which(program)
+    path = find_program(name)
     if path is None or program == called:
         return path
     link = links / name / called
@@ -52,7 +51,7 @@ def links() -> Iterator[Path]:
 @pytest.fixture(params=SHELLS)
 def shell(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    if shutil.which(SHELLS[name][0]) is None:
+    if find_program(name) is None:
         pytest.skip(f"{SHELLS[name][0]} is not installed")
     return name
 
@@ -88,7 +87,7 @@ def pods(links: Path) -> Iterator[list[Pod]]:
 
     The shells of most images are there in both settings, the others once.
     """
-    shells = [shell for shell, (program, _) in SHELLS.items() if shutil.which(program)]
+    shells = [shell for shell in SHELLS if find_program(shell)]
     settings = [setting for setting in Setting if not refusal(setting)]
     both = {shell: settings if shell in USUAL_SHELLS else settings[-1:] for shell in shells}
     pods = [make_pod(shell, setting, links) for shell in shells for setting in both[shell]]

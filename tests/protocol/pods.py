@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.node.expansion import expand_all
+from tests.node.images import static_busybox
 from webhook.core import wrapping
 from webhook.core.scripts import BRING_SHELL
 from webhook.core.wrapping import COPIED_SHELL, MARKER, MOUNT_PATH, SIGNALS
@@ -35,6 +36,7 @@ STOP_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
 SHELLS = {
     "dash": ("dash", "dash"),
     "busybox": ("busybox", "sh"),
+    "busybox-static": ("busybox-static", "sh"),
     "brought": ("busybox", "sh"),
     "bash": ("bash", "bash"),
     "bash-as-sh": ("bash", "sh"),
@@ -42,6 +44,8 @@ SHELLS = {
     "yash": ("yash", "yash"),
 }
 """Names in the tests: the program that is a shell, and the name by which it is called."""
+STATIC = "busybox-static"
+"""Debian's and Ubuntu's package of this name, whose shell runs its own applets before the programs of PATH."""
 USUAL_SHELLS = frozenset({"dash", "busybox", "bash"})
 BROUGHT = "brought"
 """The shell that an init container has copied into the volume, with the programs that the scripts need."""
@@ -85,6 +89,15 @@ def need(program: str) -> str:
     if path is None:
         pytest.skip(f"{program} is not installed")
     return path
+
+
+def find_program(shell: str) -> str | None:
+    """Return the path of the program that is a shell; None where this machine does not have it, or by another name."""
+    program, _ = SHELLS[shell]
+    if program != STATIC:
+        return shutil.which(program)
+    path = static_busybox()
+    return str(path) if path and path.resolve() != Path(shutil.which("busybox") or "").resolve() else None
 
 
 def now() -> int:
@@ -156,6 +169,11 @@ def first_end(*pidfds: int, within: float = LONG) -> int:
 def _is_ours(words: list[str]) -> bool:
     """Tell whether a command line is a shell of ours, or becomes one: it has the marker, or a whole script."""
     return any(word.endswith(MARKER) or len(word) > 1000 for word in words)
+
+
+def _is_on_the_way(words: list[str]) -> bool:
+    """Tell whether a command line is a program of the scripts, which may have the command's words among its own."""
+    return os.path.basename(words[0]) in {"env", "mkfifo", "printf", "setsid", "tr"}
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:
@@ -249,7 +267,7 @@ class Process:
     def find(self, text: str) -> int | None:
         """Return the process that has a text in its command line and is none of ours."""
         for pid, words in sorted(self.members()):
-            if not _is_ours(words) and any(text in word for word in words) and words[0] != "env":
+            if any(text in word for word in words) and not _is_ours(words) and not _is_on_the_way(words):
                 return pid
         return None
 

@@ -163,13 +163,17 @@ def test_runs_that_end_at_once_are_slowed_down(pod: Pod, measure: Measure) -> No
     container = pod.start_loop(["/bin/sh", "-c", f"echo >>{ticks}"])
     until("ten runs", lambda: ticks.exists() and ticks.stat().st_size >= 10)
     time.sleep(0.5)
-    before, used, start = ticks.stat().st_size, container.processor_seconds(), time.monotonic()
-    time.sleep(1.5)
-    runs, seconds = ticks.stat().st_size - before, time.monotonic() - start
-    measure(
-        "processor time in each second of runs that end at once", (container.processor_seconds() - used) / seconds, pod
-    )
-    assert 1 <= runs <= 5
+    used, start = container.processor_seconds(), time.monotonic()
+
+    def is_slow() -> bool:
+        before = ticks.stat().st_size
+        time.sleep(1.5)
+        return 1 <= ticks.stat().st_size - before <= 5
+
+    # On a busy machine such a run may take its tenth of a second: then come ten quick ones again.
+    until("five runs at most in 1.5 s", is_slow, within=2 * LONG, poll=0)
+    seconds = (container.processor_seconds() - used) / (time.monotonic() - start)
+    measure("processor time in each second of runs that end at once", seconds, pod)
     container.signal("TERM")
     assert container.wait() == 0
 
@@ -178,10 +182,13 @@ def test_runs_that_end_at_once_are_slowed_down(pod: Pod, measure: Measure) -> No
 def test_runs_that_do_not_end_at_once_end_the_slowness(pod: Pod) -> None:
     """Ten runs that find nothing to do, then one that works, then ten that are as quick as before."""
     runs = pod.room / "runs"
-    script = f"echo >>{runs}; [ $(wc -l <{runs}) -ne 12 ] || sleep 0.2; [ $(wc -l <{runs}) -lt 20 ] || exit 3"
+    note = f"read -r now rest </proc/uptime; echo $now >>{runs}"
+    script = f"{note}; [ $(wc -l <{runs}) -ne 12 ] || sleep 0.2; [ $(wc -l <{runs}) -lt 20 ] || exit 3"
     container = pod.start_loop(["/bin/sh", "-c", script])
-    assert container.wait() == 3
-    assert container.seconds < 5
+    assert container.wait(2 * LONG) == 3
+    times = [float(line) for line in runs.read_text().splitlines()]
+    # Every one would have half a second before it.
+    assert min(then - now for now, then in pairwise(times[12:])) < 0.5
 
 
 @in_all_pods
@@ -264,8 +271,8 @@ def sleep_exactly(since: int, milliseconds: float) -> None:
 
 def has_handlers(pod: Pod, container: Process, worker: str) -> bool:
     """Tell whether the script's handlers are in place, so that the kernel lets an init have the stop signals."""
-    if pod.name == "mksh":  # catches them from its start, but as an init survives them
-        return pod.folder(worker).exists()
+    if pod.name == "mksh":  # catches them from its start, but as an init survives them; the FIFO is made behind ours
+        return pod.alive(worker).exists()
     return all(hears(container.pid, name) for name in STOP_SIGNALS)
 
 

@@ -43,6 +43,12 @@ def impatient_server(shared_servers: Servers) -> Server:
 
 
 @pytest.fixture(scope="session")
+def patient_server(shared_servers: Servers) -> Server:
+    """A server that ends no slow client within a test's patience: whoever waits behind one waits too long."""
+    return shared_servers.start(head_seconds=300, limits={"body_seconds": 300})
+
+
+@pytest.fixture(scope="session")
 def defective_server(shared_servers: Servers) -> Server:
     """A server whose core fails on every pod, with an exception that quotes it."""
     return shared_servers.start(defect=True, log_level="debug")

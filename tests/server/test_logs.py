@@ -309,7 +309,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
         begin = time.monotonic()
         for _ in range(2 * MOST_BYTES // len(LINE)):
             output.write(LINE)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 30
         lines = []
         while not lines or b"dropped" not in lines[-1]:
             lines.append(read.readline())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 from copy import deepcopy
 
 import pytest
@@ -85,10 +86,12 @@ def test_the_times_are_counted_too(server: Server, messenger: Review) -> None:
 def test_the_times_are_seconds(server: Server, messenger: Review) -> None:
     name = f"{SECONDS}_sum"
     before = count(server, Kind.PROTECTED, Reason.INJECTED, name=name)
+    begin = time.monotonic()
     for _ in range(20):
         server.review(messenger)
-    seconds = count(server, Kind.PROTECTED, Reason.INJECTED, name=name) - before
-    assert 0.00002 < seconds / 20 < 0.1
+    waited = time.monotonic() - begin
+    # Not more than the client has waited for the answers; milliseconds would be.
+    assert 0.0004 < count(server, Kind.PROTECTED, Reason.INJECTED, name=name) - before < waited
 
 
 def test_every_label_is_of_the_vocabulary(server: Server, messenger: Review) -> None:
