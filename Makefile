@@ -1,4 +1,4 @@
-# Everything starts here: `make demo`, `make serve`, `make test`, `make lint`.
+# Everything starts here: `make demo`, `make serve`, `make check`, `make test`, `make lint`.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -11,11 +11,14 @@ PROOF := $(LOCAL)/proof
 PROOF_INSTALLED := $(PROOF)/.installed
 BULLMQ := tests/proof/workers/bullmq
 
+# What `make check` leaves out: what runs pods, with time in them, or behind an API server, or in valgrind.
+SLOW := apiserver cluster harm node performance proof protocol test_demo.py
+
 BENCH := $(LOCAL)/bench
 BUSYBOX := $(LOCAL)/busybox-static
 BENCH_INSTALLED := $(BENCH)/.installed
 
-.PHONY: busybox-static demo serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
+.PHONY: busybox-static check demo serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,6 +46,9 @@ serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw
 	@echo
 	@exec $(BIN)/graceful-worker serve --host 127.0.0.1 --port 8443 \
 		--tls-cert $(LOCAL)/certs/tls.crt --tls-key $(LOCAL)/certs/tls.key
+
+check: $(INSTALLED)  ## Run the quick tests: an answer in two minutes. CONTRIBUTING.md says what they leave out.
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(SLOW:%=--ignore tests/%)
 
 test: $(INSTALLED) $(PROOF_INSTALLED)  ## Run all tests, with coverage.
 	@$(BIN)/coverage erase

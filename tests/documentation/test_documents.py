@@ -76,3 +76,11 @@ def test_every_link_to_a_file_leads_somewhere() -> None:
     for document in documents:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_what_make_check_leaves_out_is_there_and_said() -> None:
+    (slow,) = re.findall(r"^SLOW := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    said = (ROOT / "CONTRIBUTING.md").read_text()
+    for name in slow.split():
+        assert (ROOT / "tests" / name).exists()
+        assert f"`tests/{name}`" in said
