@@ -18,7 +18,7 @@ BENCH := $(LOCAL)/bench
 BUSYBOX := $(LOCAL)/busybox-static
 BENCH_INSTALLED := $(BENCH)/.installed
 
-.PHONY: busybox-static check demo serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
+.PHONY: busybox-static check demo explore serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,6 +57,9 @@ test: $(INSTALLED) $(PROOF_INSTALLED)  ## Run all tests, with coverage.
 	$(BIN)/coverage run -m pytest -n 0 tests/harm
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+explore: $(INSTALLED)  ## Try every property with thousands of new examples: an hour. CONTRIBUTING.md says what to do with a finding.
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n auto --timeout 0 -m hypothesis tests
 
 $(BUSYBOX):
 	@rm -rf $@ && mkdir -p $@

@@ -11,7 +11,7 @@ from textwrap import dedent
 import jsonpatch
 import jsonpointer
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -242,7 +242,6 @@ def random_move(rng, data):
     return [move(source, rng.choice(targets))] if targets else []
 
 
-@settings(max_examples=200, deadline=None)
 @given(COLLECTIONS, RANDOM, st.lists(DATA, min_size=1, max_size=4))
 def test_any_edits_of_any_text_give_the_right_data_and_keep_every_comment(value, rng, news):
     text = written(rng, value)
@@ -260,7 +259,6 @@ def test_any_edits_of_any_text_give_the_right_data_and_keep_every_comment(value,
     assert sorted(COMMENT.findall(stream.text)) == sorted(COMMENT.findall(text))
 
 
-@settings(max_examples=300, deadline=None)
 @given(COLLECTIONS, RANDOM, st.lists(DATA, min_size=1, max_size=4))
 def test_any_moves_in_any_text_give_the_right_data_and_keep_every_comment(value, rng, news):
     text = written(rng, value)
@@ -290,7 +288,6 @@ def list_of(entries, column, gap):
     return re.sub("^(?=.)", " " * column, text, flags=re.MULTILINE)
 
 
-@settings(max_examples=200, deadline=None)
 @given(ITEMS, ITEMS | st.just([]), st.tuples(*[st.sampled_from([0, 2, 3])] * 2), st.sampled_from(["", "\n"]), st.data())
 def test_an_item_that_is_moved_there_and_back_leaves_the_text_as_it_was(one, other, columns, gap, choices):
     assume(len(one) > 1)
@@ -306,7 +303,6 @@ def test_an_item_that_is_moved_there_and_back_leaves_the_text_as_it_was(one, oth
     assert edited(there, move(f"/other/{to}", f"/one/{at}")) == text
 
 
-@settings(max_examples=120, deadline=None)
 @given(COLLECTIONS, RANDOM, DATA)
 def test_adding_to_a_collection_leaves_all_lines_as_they_were_and_removing_it_again_the_whole_text(value, rng, new):
     text = written(rng, value)
@@ -324,7 +320,6 @@ def test_adding_to_a_collection_leaves_all_lines_as_they_were_and_removing_it_ag
     assert stream.text == text
 
 
-@settings(max_examples=100, deadline=None)
 @given(COLLECTIONS, RANDOM, DATA)
 def test_the_data_is_right_even_if_an_edit_would_have_meant_something_else(value, rng, new):
     class Careless(Editor):
@@ -355,7 +350,6 @@ TEXTS = st.text(
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.2"])
-@settings(max_examples=200, deadline=None)
 @given(text=STRINGS | TEXTS, key=STRINGS | TEXTS, step=st.sampled_from([1, 2, 4]), quote=st.sampled_from("'\""))
 def test_every_string_is_written_such_that_all_versions_of_yaml_read_it_as_that_string(version, text, key, step, quote):
     style = Style(step=step, quote=quote)

@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from certs.rotation import MOST_PREVIOUS
@@ -29,7 +29,6 @@ TROUBLE = st.one_of(
 HISTORIES = st.lists(st.one_of(WORK, WORK, WORK, TOGETHER, TIME, TROUBLE, TROUBLE), max_size=60)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(HISTORIES)
 @example([("ask_for_rotation",), ("work", 12), ("restore_secret", 2), ("work", 2), ("restore_secret", 2)])
 def test_no_served_leaf_ever_fails_and_all_ends_well(history: list[tuple[Any, ...]]) -> None:

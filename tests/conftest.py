@@ -1,4 +1,7 @@
-"""How hard Hypothesis tries: the same examples in every run, unless HYPOTHESIS_PROFILE=thorough asks for new ones."""
+"""How hard Hypothesis tries, in one place for all tests: the same examples in every run, unless new ones are asked for.
+
+HYPOTHESIS_PROFILE=thorough asks for new ones, and for many more; it is what .github/workflows/nightly.yaml runs.
+"""
 
 from __future__ import annotations
 
@@ -14,5 +17,5 @@ _PHASES = [Phase.explicit, Phase.generate, Phase.shrink]
 settings.register_profile(
     "same", max_examples=150, deadline=None, derandomize=True, phases=_PHASES, suppress_health_check=_PATIENT
 )
-settings.register_profile("thorough", max_examples=5000, deadline=None, suppress_health_check=_PATIENT)
+settings.register_profile("thorough", max_examples=5000, deadline=None, print_blob=True, suppress_health_check=_PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
