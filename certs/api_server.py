@@ -39,11 +39,12 @@ class NoAnswer(Trouble):
 
 
 class Refused(Trouble):
-    """The API server says no: with an HTTP status, and in its own words, which name no key."""
+    """The API server says no: with an HTTP status, in its own words, which name no key, and at a time of its own."""
 
-    def __init__(self, status: int, words: str) -> None:
+    def __init__(self, status: int, words: str, date: datetime.datetime | None) -> None:
         super().__init__(f"{words} ({status})")
         self.status = status
+        self.date = date
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ async def _refusal(response: Response) -> Trouble:
         return NoAnswer(f"the API server has answered {response.status_code}, and does not say why")
     if status.kind != "Status":
         return NoAnswer(f"the API server has answered {response.status_code} with what is no Status")
-    return Refused(response.status_code, status.message)
+    return Refused(response.status_code, status.message, _date(response.headers))
 
 
 def _unreachable(error: Exception) -> NoAnswer:

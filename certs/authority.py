@@ -67,6 +67,11 @@ class Authority:
         return x509.load_pem_x509_certificate(self.certificate)
 
     @property
+    def begins(self) -> datetime.datetime:
+        """Since when the CA is valid."""
+        return self.parsed.not_valid_before_utc
+
+    @property
     def ends(self) -> datetime.datetime:
         """When the CA expires."""
         return self.parsed.not_valid_after_utc

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -59,12 +60,21 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Live:
+    """What was read of the configuration; without entries where it is not installed."""
+
+    date: datetime.datetime | None
+    """The API server's time, before the vault was read; None where it does not say."""
+    bundles: Sequence[frozenset[x509.Certificate]] = ()
+    targets: Sequence[Target] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True)
 class Reading:
     """What was read in the cluster; the versions are the API server's."""
 
-    bundles: Sequence[frozenset[x509.Certificate]]
-    targets: Sequence[Target]
-    configuration_version: str
+    live: Live
     vault: Vault | None
     requested: str
     secret: JsonObject | None
@@ -126,33 +136,33 @@ class Cluster:
             Refused, NoAnswer: the API server cannot be reached, or does not let us.
 
         """
-        bundles, targets, version = await self._read_configuration()
+        live = await self._read_configuration()
         try:
             answer = await self._api_server.ask("GET", self._secret, SECRET)
         except Refused as refused:
             if refused.status != NOT_FOUND:
                 raise
-            return Reading(bundles, targets, version, None, "", None)
+            return Reading(live, None, "", None)
         secret = _typed(answer.object, _Secret)
         requested = (secret.metadata.annotations or {}).get(ROTATE_ANNOTATION, "")
         secret_version = secret.metadata.resource_version
         try:
             vault = from_data(_decoded(secret.data or {}))
         except Unusable as unusable:
-            return Reading(bundles, targets, version, None, "", answer.object, secret_version, str(unusable))
-        return Reading(bundles, targets, version, vault, requested, answer.object, secret_version)
+            return Reading(live, None, "", answer.object, secret_version, str(unusable))
+        return Reading(live, vault, requested, answer.object, secret_version)
 
-    async def _read_configuration(self) -> tuple[list[frozenset[x509.Certificate]], list[Target], str]:
+    async def _read_configuration(self) -> Live:
         try:
             answer = await self._api_server.ask("GET", self._configuration, CONFIGURATION)
         except Refused as refused:
             if refused.status != NOT_FOUND:
                 raise
-            return [], [], ""
+            return Live(refused.date)
         configuration = _typed(answer.object, _Configuration)
         clients = [entry.client_config for entry in configuration.webhooks or ()]
         bundles = [_bundle(client.ca_bundle or "") for client in clients]
-        return bundles, list(map(_target, clients)), configuration.metadata.resource_version
+        return Live(answer.date, bundles, list(map(_target, clients)), configuration.metadata.resource_version)
 
     async def write(self, vault: Vault, reading: Reading) -> str:
         """Put a vault into the Secret, in the version that was read; return the version that it has then.
@@ -186,12 +196,12 @@ class Cluster:
 
         """
         bundle = base64.b64encode(write_bundle(sorted(certificates, key=lambda c: c.not_valid_after_utc))).decode()
-        version = {"op": "test", "path": "/metadata/resourceVersion", "value": reading.configuration_version}
+        version = {"op": "test", "path": "/metadata/resourceVersion", "value": reading.live.version}
         bundles = [
             {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle}
-            for index in range(len(reading.bundles))
+            for index in range(len(reading.live.bundles))
         ]
-        paths = [change for index, target in enumerate(reading.targets) for change in target.put(index, path)]
+        paths = [change for index, target in enumerate(reading.live.targets) for change in target.put(index, path)]
         patch = [version, *bundles, *paths]
         try:
             await self._api_server.ask(

@@ -60,6 +60,8 @@ class Controller:
         self._bundles_seen = Unchanged()
         self._wrote = ""
         self._sight: Sight | None = None
+        self._time_seen = 0.0
+        self._is_skewed = False
         self._published: frozenset[x509.Certificate] = frozenset()
         self._conflicts = 0
 
@@ -68,7 +70,9 @@ class Controller:
         """Whether the API server accepts the certificate, as far as this replica has seen, and at this time."""
         if self._sight is None or not self._signed:
             return False
-        return is_served_well(self._served.leaf, self._sight.bundles, self._hosts[0], self._clock())
+        # By the API server's clock, which goes on without it; the own one may be wrong.
+        now = self._sight.now + datetime.timedelta(seconds=time.monotonic() - self._time_seen)
+        return is_served_well(self._served.leaf, self._sight.bundles, self._hosts[0], now)
 
     @property
     def paths(self) -> frozenset[str]:
@@ -96,8 +100,10 @@ class Controller:
                 raise Trouble("somebody else changes the Secret or the configuration all the time") from None
             step = None
         if isinstance(step, Wait):
+            # Not by wait_for: before Python 3.12 it may lose a cancellation, as the watches set the event at their end.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._cluster.changed.wait(), step.seconds)
+                async with asyncio.timeout(step.seconds):
+                    await self._cluster.changed.wait()
         await asyncio.sleep(BREATH)
 
     async def step(self) -> Step:
@@ -109,10 +115,9 @@ class Controller:
 
         """
         self._cluster.changed.clear()
-        # Before the vault is read: a leaf that is signed by what has been read is not to live longer from there on.
-        now, began = self._clock(), time.monotonic()
+        own, began = self._clock(), time.monotonic()
         reading = await self._cluster.read()
-        sight = self._look(now, began, reading)
+        sight = self._look(own, began, reading)
         step = next_step(sight, self._terms)
         if isinstance(step, Write):
             await self._write(step, reading)
@@ -122,29 +127,43 @@ class Controller:
             self._sign(step, sight)
         return step
 
-    def _look(self, now: datetime.datetime, began: float, reading: Reading) -> Sight:
-        if reading.vault and reading.bundles and all(bundle == reading.vault.trusted for bundle in reading.bundles):
-            self._published = reading.vault.trusted
+    def _look(self, own: datetime.datetime, began: float, reading: Reading) -> Sight:
+        live, vault = reading.live, reading.vault
+        self._compare_clocks(own, live.date)
+        if vault and live.bundles and all(bundle == vault.trusted for bundle in live.bundles):
+            self._published = vault.trusted
         sight = Sight(
-            now=now,
-            bundles=reading.bundles,
-            vault=reading.vault,
+            now=live.date or own,
+            own=own,
+            bundles=live.bundles,
+            vault=vault,
             requested=reading.requested,
             known=self._known,
             unchanged=self._secret_seen.look(reading.secret_version, began),
-            published=self._bundles_seen.look(tuple(reading.bundles), began),
+            published=self._bundles_seen.look(tuple(live.bundles), began),
             wrote=reading.secret_version == self._wrote,
             leaf=self._served.leaf if self._signed else None,
             host=self._hosts[0],
-            paths=[target.path for target in reading.targets],
+            paths=[target.path for target in live.targets],
         )
-        self._sight = sight
+        self._sight, self._time_seen = sight, began
         if reading.trouble:
             self._log.error("the Secret of the CA is made anew: %s", reading.trouble)
-        self._known = remembered(self._known, reading.vault)
-        if reading.vault is not None:
-            self._events.ca_ends = reading.vault.current.ends if reading.vault.current else None
+        self._known = remembered(self._known, vault)
+        if vault is not None:
+            self._events.ca_ends = vault.current.ends if vault.current else None
         return sight
+
+    def _compare_clocks(self, own: datetime.datetime, date: datetime.datetime | None) -> None:
+        skew = own - date if date else None
+        self._events.clock_skew = skew.total_seconds() if skew is not None else None
+        is_skewed = skew is not None and abs(skew) > self._terms.skew
+        if is_skewed and not self._is_skewed:
+            told = "this machine's clock and the API server's differ by %.0f s: that one counts, and no CA is made here"
+            self._log.warning(told, self._events.clock_skew)
+        elif self._is_skewed and not is_skewed:
+            self._log.info("this machine's clock and the API server's agree again")
+        self._is_skewed = is_skewed
 
     async def _write(self, step: Write, reading: Reading) -> None:
         version = await self._cluster.write(step.vault, reading)

@@ -23,5 +23,7 @@ class Events:
     """Looks or steps that failed."""
     is_cared_for: bool = True
     """Whether anybody still looks after the certificates."""
+    clock_skew: float | None = None
+    """Seconds by which the own clock is ahead of the API server's; None where that does not say what time it is."""
     leaf_ends: datetime.datetime | None = None
     ca_ends: datetime.datetime | None = None

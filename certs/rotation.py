@@ -28,8 +28,13 @@ comes back), and that CA was not `current`. So nobody could sign with it in that
 Secret changes once more; and whoever signs by a Secret that has changed waits (3) until a removal that was on its way
 has come through, and sees it.
 
-Wall clocks jump. Rules 2 to 4 count on a clock that only goes on; certificates begin long ago, so that none is in the
-future for whoever checks it; and a leaf is dated by its CA where the replica's own clock is behind.
+Wall clocks are wrong. Rules 2 to 4 count on a clock that only goes on. Certificates begin long ago, so that none is in
+the future for whoever checks it, and end by the clock of the API server, which checks them. Besides:
+
+6. A replica whose clock differs from the API server's makes no CA, as nobody knows which one is wrong: another replica
+   will. Only where there is no CA that either clock takes for valid, nothing can be lost, and the API server's counts.
+7. A CA that is not valid yet, or for longer than the terms say, was made by a wrong clock: as `next` it becomes
+   `previous`, and another one takes its place; as `current` it is rotated.
 """
 
 from __future__ import annotations
@@ -93,6 +98,9 @@ class Sight:
     """What a replica sees and has."""
 
     now: datetime.datetime
+    """The API server's time when the replica began to look."""
+    own: datetime.datetime
+    """The replica's own time then."""
     bundles: Sequence[frozenset[x509.Certificate]]
     """The live bundle of every entry of the configuration; none where that is not installed."""
     vault: Vault | None
@@ -219,9 +227,9 @@ def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
 
 def _signed(sight: Sight, vault: Vault, terms: Terms) -> Step | None:
     """Decide whether to sign a leaf; all bundles hold all of the vault here."""
-    if vault.current is None or vault.current.ends <= sight.now:
+    if vault.current is None or not vault.current.begins <= sight.now < vault.current.ends:
         return None
-    sign = Sign(vault.current, _leaf_end(vault.current, sight.now, terms))
+    sign = Sign(vault.current, min(sight.now + terms.leaf_validity, vault.current.ends))
     if sight.leaf and not refusal(sight.leaf, [vault.current.parsed], sight.host, sight.now):
         is_due = sight.leaf.ends - sight.now < terms.leaf_validity / 2
         if not is_due or sign.end <= sight.leaf.ends:
@@ -241,14 +249,12 @@ def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
     """Take the rotation one step on, once its time has come."""
     current = vault.current
     if vault.next is not None:
-        if sight.published < terms.propagation:
-            return Wait(terms.propagation - sight.published)
-        retired = (*((current.parsed,) if current else ()), *vault.previous)
-        return Write(replace(vault, current=vault.next, next=None, previous=retired), "the next CA is in every bundle")
+        return _promote(sight, vault, vault.next, terms)
     asked_for = sight.requested not in ("", vault.rotated)
-    may_rotate = len(vault.previous) + len(_left(sight, vault)) < MOST_PREVIOUS
-    if current is None or (may_rotate and (asked_for or _is_due(current, sight.now, terms))):
-        why = "a rotation was asked for" if asked_for else "the CA comes of age"
+    why = "a rotation was asked for" if asked_for else _why_due(current, sight.now, terms)
+    has_room = len(vault.previous) + len(_left(sight, vault)) < MOST_PREVIOUS
+    must_rotate = current is None or not _is_fit(current, sight.now, terms)
+    if why and (has_room or must_rotate) and _may_make(sight, current, terms):
         return Write(replace(vault, next=_create(sight, terms), rotated=sight.requested), why)
     if not vault.previous:
         return Wait(LONGEST_WAIT)
@@ -256,6 +262,21 @@ def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
         return Wait(min(terms.retirement - sight.unchanged, LONGEST_WAIT))
     dropped = replace(vault, previous=(), dropped=vault.previous)
     return Write(dropped, "no leaf of the previous CA is left", drops=True)
+
+
+def _promote(sight: Sight, vault: Vault, following: Authority, terms: Terms) -> Step:
+    if not _is_fit(following, sight.now, terms):
+        if not _may_make(sight, vault.current, terms):
+            return Wait(LONGEST_WAIT)
+        # It may have been current, and have leaves, before an older Secret was restored.
+        previous = (*vault.previous, following.parsed)
+        return Write(
+            replace(vault, next=_create(sight, terms), previous=previous), "the next CA was made by a wrong clock"
+        )
+    if sight.published < terms.propagation:
+        return Wait(terms.propagation - sight.published)
+    retired = (*((vault.current.parsed,) if vault.current else ()), *vault.previous)
+    return Write(replace(vault, current=following, next=None, previous=retired), "the next CA is in every bundle")
 
 
 def _all(bundles: Iterable[frozenset[x509.Certificate]]) -> frozenset[x509.Certificate]:
@@ -266,12 +287,21 @@ def _create(sight: Sight, terms: Terms) -> Authority:
     return Authority.create(BEGIN, sight.now + terms.ca_validity)
 
 
-def _is_due(authority: Authority, now: datetime.datetime, terms: Terms) -> bool:
-    """Tell whether a CA needs a successor: in the last third of its life."""
-    return authority.ends - now < terms.ca_validity / 3
+def _may_make(sight: Sight, current: Authority | None, terms: Terms) -> bool:
+    """Tell whether this replica may make a CA: by a clock that is right, or where nothing can be lost."""
+    is_over = current is None or current.ends <= min(sight.now, sight.own)
+    return is_over or abs(sight.own - sight.now) <= terms.skew
 
 
-def _leaf_end(authority: Authority, now: datetime.datetime, terms: Terms) -> datetime.datetime:
-    """Return when a leaf ends that is signed now; a clock that is behind the CA's own beginning is wrong."""
-    created = authority.ends - terms.ca_validity
-    return min(max(now, created) + terms.leaf_validity, authority.ends)
+def _is_fit(authority: Authority, now: datetime.datetime, terms: Terms) -> bool:
+    """Tell whether a CA is valid now, and for no longer than one that is made now."""
+    return authority.begins <= now < authority.ends <= now + terms.ca_validity + terms.skew
+
+
+def _why_due(authority: Authority | None, now: datetime.datetime, terms: Terms) -> str:
+    """Say why a CA needs a successor; empty where it does not."""
+    if authority is None:
+        return "there was no CA"
+    if authority.ends - now < terms.ca_validity / 3:
+        return "the CA comes of age"
+    return "" if _is_fit(authority, now, terms) else "the CA was made by a wrong clock"

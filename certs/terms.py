@@ -15,6 +15,9 @@ class Terms:
     propagation: float = 5.0
     """Seconds until every API server has learned of a changed bundle."""
 
+    skew: datetime.timedelta = datetime.timedelta(minutes=5)
+    """By how much clocks may differ and still agree."""
+
     @property
     def retirement(self) -> float:
         """Seconds until no leaf of a CA that signs no more can be left."""

@@ -44,6 +44,8 @@ class OddApiServer:
         self.odd: dict[str, deque[Answer]] = defaultdict(deque)
         self.offset = datetime.timedelta()
         """By how much its clock is ahead."""
+        self.date_line: bytes | None = None
+        """What it says in place of the time."""
         self.base_url = ""
         self.busy = 0
         """Odd answers under way."""
@@ -82,9 +84,9 @@ class OddApiServer:
         writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        method, target, _ = head.split(" ", 2)
-        lengths = [line.split(":")[1] for line in head.lower().splitlines() if line.startswith("content-length")]
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method, target, _ = request.split(" ", 2)
+        lengths = [line.split(":")[1] for line in request.lower().splitlines() if line.startswith("content-length")]
         body = json.loads(await reader.readexactly(int(lengths[0]))) if lengths else None
         question = _question(method, target)
         if self.odd[question]:
@@ -99,11 +101,9 @@ class OddApiServer:
             return False
         status, answer = self._answer(question, body)
         content = json.dumps(answer).encode()
-        now = format_datetime(wall_clock() + self.offset, usegmt=True)
-        writer.write(
-            f"HTTP/1.1 {status} X\r\nDate: {now}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(content)}\r\n\r\n".encode()
-        )
+        now = f"Date: {format_datetime(wall_clock() + self.offset, usegmt=True)}\r\n".encode()
+        head = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+        writer.write(f"HTTP/1.1 {status} X\r\n".encode() + (now if self.date_line is None else self.date_line) + head)
         writer.write(content)
         await writer.drain()
         return True

@@ -9,25 +9,17 @@ import gzip
 import json
 import textwrap
 import tracemalloc
-from collections.abc import Awaitable, Callable
 
-import httpx2
 import pytest
 
-from certs import api_server, controller, repetition
-from certs.api_server import ApiServer
-from certs.authority import Authority, Leaf
-from certs.cluster import Cluster, Names
-from certs.controller import Controller
+from certs import api_server, repetition
+from certs.authority import Authority
 from certs.events import Events, wall_clock
 from certs.rotation import BEGIN, Vault
 from certs.secret import to_data
-from certs.serving import ServedCertificate
-from certs.terms import Terms
-from certs.throwaway import issue
-from tests.certs.odd_api_server import QUESTIONS, Answer, OddApiServer, encoded, endless, raw, whole
+from tests.certs.odd_api_server import QUESTIONS, Answer, encoded, endless, raw, whole
+from tests.certs.scene import Scene
 
-HOST = "graceful-worker.graceful-worker.svc"
 WORDS = "words-that-nobody-may-log"
 JSON = "Content-Type: application/json"
 CHUNKED = f"HTTP/1.1 200 OK\r\n{JSON}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
@@ -69,59 +61,6 @@ ODD: dict[str, Answer] = {
     "a broken chunk": raw(CHUNKED + b"zz\r\n{}\r\n"),
     "a length that is none": raw(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}"),
 }
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have failures wait for a moment only."""
-    monkeypatch.setattr(repetition, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(repetition, "LONGEST_PAUSE", 0.05)
-    monkeypatch.setattr(controller, "BREATH", 0.005)
-    monkeypatch.setattr(controller, "WATCH_BREATH", 0.01)
-
-
-class Scene:
-    """A controller, and the API server that it asks."""
-
-    def __init__(self) -> None:
-        self.server = OddApiServer()
-        self.events = Events()
-        placeholder = issue(["localhost"])
-        self.served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
-        self.controller: Controller
-
-    def play(self, act: Callable[[], Awaitable[None]]) -> None:
-        asyncio.run(self._play(act))
-
-    async def _play(self, act: Callable[[], Awaitable[None]]) -> None:
-        async with self.server.running():
-            client = httpx2.AsyncClient(base_url=self.server.base_url)
-            cluster = Cluster(ApiServer(client), Names("graceful-worker", "graceful-worker-ca", "graceful-worker"))
-            terms = Terms(propagation=0.05)
-            self.controller = Controller(cluster, self.served, [HOST], self.events, terms)
-            care = asyncio.create_task(self.controller.run())
-            try:
-                await act()
-                assert not care.done()
-            finally:
-                care.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await care
-
-    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
-        async with asyncio.timeout(seconds):
-            while not condition():
-                await asyncio.sleep(0.01)
-
-    async def all_is_well(self) -> None:
-        """Wait until the certificate is accepted, and nothing odd is left."""
-        server = self.server
-        await self.until(lambda: self.controller.is_ready and not any(server.odd.values()) and not server.busy)
-
-
-@pytest.fixture
-def scene() -> Scene:
-    return Scene()
 
 
 @pytest.mark.parametrize("odd", ODD)

@@ -10,12 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from certs.rotation import MOST_PREVIOUS
-from tests.certs.world import START, TERMS, settled
+from tests.certs.world import START, TERMS, World, settled
 
 REPLICAS = st.integers(0, 2)
 WORK = st.tuples(st.just("act"), REPLICAS)
 TOGETHER = st.tuples(st.just("work"), st.integers(1, 15))
 TIME = st.tuples(st.just("advance"), st.sampled_from([0.1, 1.0, 2.4, 5.0, 60.0, 6 * 3600.0]))
+BEGINS, ENDS = (-400, 3, 400), (-1, 5, 40, 3650)
 TROUBLE = st.one_of(
     st.tuples(st.just("crash"), REPLICAS),
     st.tuples(st.just("delete_secret")),
@@ -23,7 +24,8 @@ TROUBLE = st.one_of(
     st.tuples(st.just("forget_previous")),
     st.tuples(st.just("spoil_bundle"), st.booleans()),
     st.tuples(st.just("ask_for_rotation")),
-    st.tuples(st.just("jump"), REPLICAS, st.sampled_from([-400, -2, 2, 40, 400, 4000])),
+    st.tuples(st.just("jump"), REPLICAS, st.sampled_from([-4000, -400, -2, 2, 40, 400, 4000])),
+    st.tuples(st.just("plant"), st.sampled_from(["next", "alone"]), st.sampled_from(BEGINS), st.sampled_from(ENDS)),
 )
 # Mostly work, so that rotations come far enough to be disturbed in all of their states.
 HISTORIES = st.lists(st.one_of(WORK, WORK, WORK, TOGETHER, TIME, TROUBLE, TROUBLE), max_size=60)
@@ -113,6 +115,55 @@ def test_previous_cas_that_are_removed_by_hand_are_trusted_no_more() -> None:
     assert world.vault is not None
     assert world.bundles == (world.vault.trusted,) * 2
     assert len(world.vault.trusted) == 1
+
+
+def test_a_replica_whose_clock_is_wrong_makes_no_ca_and_another_one_does() -> None:
+    world = settled()
+    world.ask_for_rotation()
+    world.jump(0, 3650)
+    world.jump(1, -400)
+    before = world.vault
+    for _ in range(60):
+        world.advance(1.0)
+        world.act(0)
+        world.act(1)
+    assert world.vault == before
+    world.work(20)
+    assert world.vault is not None
+    assert world.vault.current is not None
+    assert before is not None
+    assert before.current != world.vault.current
+    assert world.vault.current.ends <= world.now + TERMS.ca_validity
+
+
+@pytest.mark.parametrize("days", [3650, -400])
+def test_where_there_is_no_ca_the_api_servers_clock_decides(days: int) -> None:
+    world = World()
+    for index in range(3):
+        world.jump(index, days)
+    world.work(20)
+    assert [world.is_settled(index) for index in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize("days", [3650, -400])
+def test_a_replica_whose_clock_is_wrong_signs_by_the_api_servers(days: int) -> None:
+    world = settled()
+    world.jump(0, days)
+    for _ in range(26):
+        world.advance(3600.0)
+        world.work(10)
+        leaf = world.replicas[0].leaf
+        assert leaf is not None
+        assert world.now < leaf.ends <= world.now + TERMS.leaf_validity
+
+
+@pytest.mark.parametrize("place", ["next", "alone"])
+@pytest.mark.parametrize(("begin", "end"), [(-400, 3650), (3, 40), (3, 3650), (-400, -1)])
+def test_a_ca_that_was_made_by_a_wrong_clock_is_replaced_without_a_gap(place: str, begin: int, end: int) -> None:
+    world = settled()
+    world.plant(place, begin, end)
+    world.work(40)
+    assert [world.is_settled(index) for index in range(3)] == [True] * 3
 
 
 def test_a_secret_that_was_lost_is_written_again_as_it_was() -> None:

@@ -84,8 +84,10 @@ class World:
             replica.seen, replica.since = self.secret_version, self.seconds
         if replica.bundles != replica.seen_bundles:
             replica.seen_bundles, replica.since_bundles = replica.bundles, self.seconds
+        began = START + datetime.timedelta(seconds=replica.began)
         replica.sight = Sight(
-            now=START + datetime.timedelta(seconds=replica.began) + replica.offset,
+            now=began,
+            own=began + replica.offset,
             bundles=replica.bundles,
             vault=self.vault,
             requested=self.requested,
@@ -156,6 +158,15 @@ class World:
         if all(replica.leaf is None or is_of(replica.leaf, current) for replica in self.replicas):
             self._store(replace(vault, previous=(), forgets=True))
 
+    def plant(self, place: str, begin: int, end: int) -> None:
+        """Put a CA into the Secret that somebody has made whose clock was wrong: valid from and until so many days."""
+        days = datetime.timedelta(days=1)
+        planted = Authority.create(max(self.now + begin * days, BEGIN), self.now + max(end, begin + 1) * days)
+        if self.vault is None or place == "alone":
+            self._store(Vault(planted))
+        elif self.vault.next is None:
+            self._store(replace(self.vault, next=planted))
+
     def spoil_bundle(self, foreign: bool) -> None:
         spoilt = frozenset([FOREIGN.parsed]) if foreign else frozenset[x509.Certificate]()
         self._set_bundles((spoilt, *self.bundles[1:]))
@@ -199,8 +210,10 @@ class World:
     def is_settled(self, index: int) -> bool:
         replica = self.replicas[index]
         vault = self.vault
-        is_well = is_served_well(replica.leaf, self.bundles, HOST, self.now)
-        return vault is not None and is_well and vault.next is None and vault.current is not None
+        if vault is None or vault.current is None or vault.next is not None:
+            return False
+        is_long = vault.current.ends > self.now + TERMS.ca_validity + TERMS.skew
+        return not is_long and is_served_well(replica.leaf, self.bundles, HOST, self.now)
 
 
 @lru_cache(maxsize=10_000)

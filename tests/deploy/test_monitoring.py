@@ -22,6 +22,7 @@ CERTIFICATE_METRICS = {
     "graceful_worker_bundle_healings_total",
     "graceful_worker_certificate_failures_total",
     "graceful_worker_certificate_care",
+    "graceful_worker_clock_skew_seconds",
 }
 API_SERVER_METRICS = {
     "apiserver_admission_webhook_fail_open_count",
@@ -100,6 +101,7 @@ def test_every_expression_is_balanced() -> None:
         "ca_expiry",
         "certificate_failures",
         "certificate_care",
+        "clock_skew",
         "bundle_healings",
         "dropped_connections",
         'outcome="refused"',

@@ -42,6 +42,12 @@ class CertificateCollector(Collector):
             if ends is not None:
                 gauge.add_metric([], ends.timestamp())
             yield gauge
+        skew = GaugeMetricFamily(
+            "graceful_worker_clock_skew_seconds", "By how much the own clock is ahead of the API server's."
+        )
+        if events.clock_skew is not None:
+            skew.add_metric([], events.clock_skew)
+        yield skew
         yield GaugeMetricFamily(
             "graceful_worker_certificate_care",
             "1 while somebody looks after the certificates, 0 when that has ended.",

@@ -1,0 +1,61 @@
+"""A controller, and the API server that it asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx2
+import pytest
+
+from certs.api_server import ApiServer
+from certs.authority import Leaf
+from certs.cluster import Cluster, Names
+from certs.controller import Controller
+from certs.events import Events
+from certs.serving import ServedCertificate
+from certs.terms import Terms
+from certs.throwaway import issue
+from tests.certs.odd_api_server import OddApiServer
+
+HOST = "graceful-worker.graceful-worker.svc"
+
+
+class Scene:
+    """Where a certificate is looked after while something is done."""
+
+    def __init__(self) -> None:
+        self.server = OddApiServer()
+        self.events = Events()
+        placeholder = issue(["localhost"])
+        self.served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
+        self.controller: Controller
+
+    def play(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Look after the certificate while something is done; it must not end by itself."""
+        asyncio.run(self._play(act))
+
+    async def _play(self, act: Callable[[], Awaitable[None]]) -> None:
+        async with self.server.running():
+            client = httpx2.AsyncClient(base_url=self.server.base_url)
+            cluster = Cluster(ApiServer(client), Names("graceful-worker", "graceful-worker-ca", "graceful-worker"))
+            terms = Terms(propagation=0.05)
+            self.controller = Controller(cluster, self.served, [HOST], self.events, terms)
+            care = asyncio.create_task(self.controller.run())
+            try:
+                await act()
+                assert not care.done()
+            finally:
+                care.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await care
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    async def all_is_well(self) -> None:
+        """Wait until the certificate is accepted, and nothing odd is left."""
+        server = self.server
+        await self.until(lambda: self.controller.is_ready and not any(server.odd.values()) and not server.busy)
