@@ -106,7 +106,7 @@ def eviction(cell: Cell) -> None:
 
 def worker_liveness(cell: Cell) -> None:
     """Liveness failure of the worker in mid-message, then normal work again."""
-    _fail_liveness(cell, "worker", SHORT)
+    _fail_liveness(cell, "worker", LONG)
 
 
 def sidecar_liveness(cell: Cell) -> None:
@@ -116,8 +116,8 @@ def sidecar_liveness(cell: Cell) -> None:
 
 def _fail_liveness(cell: Cell, container: str, seconds: float) -> None:
     """Let a container hang while messages of some seconds are in hand, and send more once it has been restarted."""
-    # Longer than Dramatiq's exit (3 s) and a sidecar's patience (5 s), as the usual 30 s are.
-    cell.template["spec"]["terminationGracePeriodSeconds"] = 10
+    # Longer than the message, Dramatiq's exit (3 s) and a sidecar's patience (5 s) together, as the usual 30 s are.
+    cell.template["spec"]["terminationGracePeriodSeconds"] = 20
     cell.container(container)["livenessProbe"]["periodSeconds"] = 1
     cell.start()
     cell.send(cell.worker.slots, seconds)
