@@ -233,7 +233,7 @@ class Cluster:
 def _target(client: _ClientConfig) -> Target:
     if client.url:
         return Target(path_in(client.url), client.url)
-    return Target((client.service and client.service.path) or "/")
+    return Target((client.service.path or "/") if client.service else None)
 
 
 def _typed(raw: JsonObject, wanted: type[_Typed]) -> _Typed:

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from email.utils import format_datetime
 from typing import Any
 
+import jsonpatch
+
 from certs.events import wall_clock
 
 Object = dict[str, Any]
@@ -39,7 +41,7 @@ class OddApiServer:
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
             "metadata": {"name": "graceful-worker", "resourceVersion": "1"},
-            "webhooks": [{"name": "a", "clientConfig": {}}, {"name": "b", "clientConfig": {}}],
+            "webhooks": [{"name": name, "clientConfig": {"service": {"name": "graceful-worker"}}} for name in "ab"],
         }
         self.odd: dict[str, deque[Answer]] = defaultdict(deque)
         self.offset = datetime.timedelta()
@@ -124,12 +126,10 @@ class OddApiServer:
                     return _status(409)
                 self.secret = self._new(body)
                 return 200, self.secret
-        if body[0]["value"] != _version(self.configuration):
+        try:
+            self.configuration = self._new(jsonpatch.apply_patch(self.configuration, body))
+        except jsonpatch.JsonPatchTestFailed:
             return _status(422)
-        for operation in body[1:]:
-            index = int(operation["path"].split("/")[2])
-            self.configuration["webhooks"][index]["clientConfig"]["caBundle"] = operation["value"]
-        self.configuration = self._new(self.configuration)
         return 200, self.configuration
 
     def _new(self, thing: Object) -> Object:

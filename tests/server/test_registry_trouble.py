@@ -25,7 +25,7 @@ def review(host: str) -> Review:
 
 
 def test_a_worker_is_admitted_with_a_warning(servers: Servers, review: Review, host: str) -> None:
-    answer = servers.start(registry_local=host).review(review).json["response"]
+    answer = servers.start(registry_local=host, registry=True).review(review).json["response"]
     assert answer["allowed"]
     assert answer["patch"]
     assert any(said.startswith("registry-trouble: ") for said in answer["warnings"])
@@ -35,7 +35,7 @@ def test_a_worker_is_admitted_with_a_warning(servers: Servers, review: Review, h
 def test_a_worker_is_refused_with_the_reason_where_the_operator_wants_that(
     servers: Servers, review: Review, host: str
 ) -> None:
-    server = servers.start(registry_local=host, registry_trouble="refuse")
+    server = servers.start(registry_local=host, registry=True, registry_trouble="refuse")
     answer = server.review(review).json["response"]
     assert not answer["allowed"]
     assert answer["auditAnnotations"]["reason"] == "registry-required"
