@@ -47,7 +47,7 @@ serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw
 	@exec $(BIN)/graceful-worker serve --host 127.0.0.1 --port 8443 \
 		--tls-cert $(LOCAL)/certs/tls.crt --tls-key $(LOCAL)/certs/tls.key
 
-check: $(INSTALLED)  ## Run the quick tests: an answer in two minutes. CONTRIBUTING.md says what they leave out.
+check: $(INSTALLED)  ## Run the quick tests: an answer in two and a half minutes. CONTRIBUTING.md says what they leave out.
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(SLOW:%=--ignore tests/%)
 
 test: $(INSTALLED) $(PROOF_INSTALLED)  ## Run all tests, with coverage.
