@@ -494,13 +494,13 @@ class Pod:
         unknown: str = "",
         wanted: str = "",
         busy: int = 0,
-        loops: bool = False,
+        loops: str = "",
         name: str = "worker",
         **options: Any,
     ) -> Process:
         """Start a container with a parent before its command; `wanted` is the signal that the worker wants."""
         passed = str(SIGNALS[wanted]) if wanted else ""
-        settings = [str(grace), looks, launchers, unknown, passed, str(busy), "loops" if loops else ""]
+        settings = [str(grace), looks, launchers, unknown, passed, str(busy), loops]
         return self._start(wrapping.parent(self.shell, name, settings), argv, **options)
 
     def _start(

@@ -169,9 +169,10 @@ def test_a_worker_that_is_started_anew_is_not_waited_for(pod: Pod) -> None:
     assert pod.journal.count("end") == 1
 
 
+@pytest.mark.parametrize("loops", ["loops", "endless"])
 @in_all_pods
-def test_a_loop_of_its_own_is_ended_behind_the_run(pod: Pod) -> None:
-    container = shell_string(pod, "while true; do WORKER; done", loops=True)
+def test_a_loop_of_its_own_is_ended_behind_the_run(pod: Pod, loops: str) -> None:
+    container = shell_string(pod, "while true; do WORKER; done", loops=loops)
     pod.journal.until("ready")
     drained(pod, container, 6)
     assert heard(pod) == ["heard TERM"]
@@ -179,12 +180,55 @@ def test_a_loop_of_its_own_is_ended_behind_the_run(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_loop_between_two_runs_is_ended_at_once(pod: Pod) -> None:
-    container = shell_string(pod, "while true; do NOTE asleep; sleep 600; WORKER; done", loops=True)
+def test_an_endless_loop_starts_no_worker_anew(pod: Pod) -> None:
+    container = shell_string(pod, "while true; do WORKER; NOTE anew; done", loops="endless")
+    pod.journal.until("ready")
+    drained(pod, container, 6)
+    assert pod.journal.lines == ["start", "ready", "heard TERM", "end"]
+
+
+@in_all_pods
+def test_an_endless_loop_between_two_runs_is_ended_at_once(pod: Pod) -> None:
+    container = shell_string(pod, "while true; do NOTE asleep; sleep 600; WORKER; done", loops="endless")
     pod.journal.until("asleep")
     time.sleep(0.1)
     drained(pod, container, 6)
     assert pod.journal.lines == ["asleep"]
+
+
+@pytest.mark.parametrize("behind", ["", "; sleep 1.5"], ids=["at-once", "asleep-behind-the-run"])
+@in_all_pods
+def test_what_stands_behind_a_loop_runs_when_the_loop_ends_by_itself(pod: Pod, behind: str) -> None:
+    stop = pod.room / "stop"
+    container = shell_string(
+        pod, f"until [ -e {stop} ]; do WORKER{behind}; done; sleep 0.3; NOTE behind; exit 5", loops="loops"
+    )
+    pod.journal.until("ready")
+    stop.touch()
+    assert drained(pod, container) == 5
+    assert pod.journal.lines[-2:] == ["end", "behind"]
+
+
+@in_all_pods
+def test_a_loop_that_is_asleep_and_ends_by_itself_is_waited_for(pod: Pod) -> None:
+    stop = pod.room / "stop"
+    text = f"until [ -e {stop} ]; do NOTE asleep; sleep 2; [ -e {stop} ] || WORKER; done; NOTE behind; exit 5"
+    container = shell_string(pod, text, loops="loops")
+    pod.journal.until("asleep")
+    time.sleep(0.1)
+    stop.touch()
+    assert drained(pod, container) == 5
+    assert pod.journal.lines == ["asleep", "behind"]
+
+
+@in_all_pods
+def test_a_loop_that_sleeps_longer_than_the_old_grace_period_is_ended_then(pod: Pod) -> None:
+    container = shell_string(pod, "until false; do WORKER; NOTE asleep; sleep 600; done", loops="loops", grace=3)
+    pod.journal.until("ready")
+    begin = time.monotonic()
+    assert drained(pod, container) == 137
+    assert 2 < time.monotonic() - begin < 8
+    assert pod.journal.lines[-2:] == ["end", "asleep"]
 
 
 @in_all_pods
@@ -269,7 +313,7 @@ def test_what_runs_before_a_loop_is_no_pause_between_its_runs(pod: Pod) -> None:
     """It has the grace period that the pod came with."""
     before = shlex.join(pod.worker("message.py", pod.journal.path, pod.folder(), 0))
     pod.journal.hold()
-    container = shell_string(pod, f"{before}; while true; do WORKER; done", loops=True, grace=20)
+    container = shell_string(pod, f"{before}; while true; do WORKER; done", loops="endless", grace=20)
     pod.journal.until("begin")
     pod.drain(container)
     container.signal("TERM")

@@ -20,6 +20,9 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _LAUNCHERS_ASSIGNMENT = re.compile(r"[A-Za-z_][\w.-]*=", re.ASCII)
 _RESERVED = frozenset({"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "exec", "command"})
 _LOOPS = frozenset({"while", "until", "for"})
+_ENDLESS = (["while", "true"], ["while", ":"], ["until", "false"])
+# What may end an endless loop, or run when its shell ends.
+_MAY_END = frozenset({"break", "exit", "return", "eval", "source", ".", "trap"})
 _ALL_ARGUMENTS = ("$@", "$*")
 # The tokens of a shell string. Not by shlex: its comments begin inside words, too, and swallow the end of the line.
 _TOKEN = re.compile(
@@ -116,6 +119,8 @@ class CommandLine(msgspec.Struct, frozen=True):
     in_shell: bool = False
     in_background: bool = False
     """Whether something runs beside the rest."""
+    is_endless: bool = False
+    """Whether the shell string has a loop that nothing in it ends."""
     chain: tuple[str, ...] = ()
     """What process 1 is, one after the other: launchers, interpreters, up to the first that stays, or the program."""
 
@@ -246,6 +251,7 @@ class _Reader:
         in_background = traps = False
         depth = 0
         commands = list(_simple_commands(script))
+        is_endless = _is_endless(commands)
         for place, (command, operator) in enumerate(commands):
             behind = _behind_prefix(command)
             depth += sum(word in _LOOPS for word in command[: behind + 1])
@@ -262,8 +268,16 @@ class _Reader:
             programs.extend(inner.programs if not depth else map(_looped, inner.programs))
             chain = inner.chain if replaces else ()
             in_background = in_background or inner.in_background
+            is_endless = is_endless or inner.is_endless
             depth -= depth > 0 and words[:1] == ["done"]
-        return CommandLine(tuple(programs), in_shell=True, in_background=in_background, chain=chain)
+        return CommandLine(
+            tuple(programs), in_shell=True, in_background=in_background, is_endless=is_endless, chain=chain
+        )
+
+
+def _is_endless(commands: Sequence[tuple[list[str], str]]) -> bool:
+    begins = any(command[-2:] in _ENDLESS and operator[:1] in (";", "\n") for command, operator in commands)
+    return begins and not any(_MAY_END.intersection(command) for command, _ in commands)
 
 
 def _looped(program: Program) -> Program:

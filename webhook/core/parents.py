@@ -109,13 +109,18 @@ def parent_settings(
     launchers = {basename(launch.words[0]) for launch in line.launches if launch.launcher.stays}
     unknown = {basename(match.program.words[0])} if match and match.launched else set()
     children = match.children_at_work if match else 0
-    loops = is_looped(line, match)
-    return [str(old_grace), looks, _names(launchers), _names(unknown), signal, str(children), "loops" if loops else ""]
+    return [str(old_grace), looks, _names(launchers), _names(unknown), signal, str(children), _loops(line, match)]
 
 
 def is_looped(line: CommandLine, match: Match | None) -> bool:
     """Tell whether a loop of the shell string starts the worker again and again."""
     return match.program.in_loop if match else line.loops
+
+
+def _loops(line: CommandLine, match: Match | None) -> str:
+    if not is_looped(line, match):
+        return ""
+    return "endless" if line.is_endless else "loops"
 
 
 def _names(launchers: set[str]) -> str:

@@ -1,5 +1,7 @@
 # How the parent finds the workers below a command, and ends them: for a command whose first process is not the worker.
 
+gw_shells='sh|ash|dash|bash|ksh|mksh|yash|zsh|busybox'
+
 is_among() {
   case "|$2|" in
     *"|$1|"*) return 0 ;;
@@ -38,7 +40,7 @@ is_target() {
   set -- $gw_line
   unset IFS
   gw_first=${1%% *}
-  is_among "${gw_first##*/}" "sh|ash|dash|bash|ksh|mksh|yash|zsh|busybox|$gw_launchers" && return 1
+  is_among "${gw_first##*/}" "$gw_shells|$gw_launchers" && return 1
   # A launcher that is itself a script: `node /usr/bin/npx-cli.js`.
   gw_second=${2-} && gw_second=${gw_second##*/} && gw_second=${gw_second%.*js}
   [ -z "$gw_second" ] || ! is_among "${gw_second%-cli}" "$gw_launchers" || return 1
@@ -160,14 +162,23 @@ drain_targets() {
     if [ "$gw_signalled" != ' ' ]; then
       has_living || break
     elif [ -n "$gw_loops" ] && [ -z "$gw_found" ] && is_between_runs; then
-      return
+      # Who sleeps is waited for like one who has come behind the worker.
+      gw_before=' '
+      break
     else
       gw_turn=0
       ! is_late || return
     fi
     nap
   done
-  [ -n "$gw_loops" ] || see_off
+  [ "$gw_loops" = endless ] || see_off
+}
+
+# Stops the shell of an endless loop: the worker that it starts anew could take a message before anybody sees it.
+stop_loop() {
+  gw_name=''
+  read -r gw_name <"/proc/$gw_child/comm"
+  [ "$gw_loops" != endless ] || ! is_among "$gw_name" "$gw_shells" || kill -STOP "$gw_child"
 }
 
 # True when nothing is below the command but somebody who sleeps: not before a loop's first run, nor where the worker is
@@ -191,6 +202,7 @@ signal_found() {
     esac
     heeds "$gw_process" "$1" || continue
     [ "$gw_busy" -eq 0 ] || await_child "$gw_process"
+    stop_loop
     ! kill "-$1" "$gw_process" || gw_signalled="$gw_signalled$gw_process "
   done
 }
@@ -204,7 +216,8 @@ has_living() {
 }
 
 # The workers have ended. What stands behind them in a shell string may run, where it comes within a second and as long as
-# the pod would have had. Not waited for: who stood beside the worker, and a worker that is started anew.
+# the pod would have had; that may be a pause of a loop, and what stands behind its end. Not waited for: who stood beside
+# the worker, and a worker that is started anew.
 see_off() {
   gw_tries=10
   while lives "$gw_child" && ! is_late && has_tries; do
