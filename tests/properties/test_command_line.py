@@ -115,7 +115,7 @@ def test_chained_hook_is_found_again(hook: list[str], workers: list[str]) -> Non
     chained = bool(hook)
     for ours in (
         worker_hook("/bin/sh", "worker", "listen 15 30", holds=True, chained=chained),
-        sidecar_hook("/bin/sh", "", workers, chained=chained),
+        sidecar_hook("/bin/sh", "", workers, 30 if chained else None),
     ):
         assert own_words(put_before(hook, ours)) == hook
 

@@ -558,12 +558,17 @@ class Pod:
             container.wait()
 
     def sidecar_pre_stop(
-        self, chained: Sequence[str] = (), workers: Sequence[str] = ("worker",), own: str = "", **options: Any
+        self,
+        chained: Sequence[str] = (),
+        workers: Sequence[str] = ("worker",),
+        own: str = "",
+        grace: int = GRACE,
+        **options: Any,
     ) -> Process:
         """Run a sidecar's preStop hook; the sidecar's container is not the worker's, and is none here."""
         prefix = (*self.without, *options.pop("prefix", ()))
         folder = wrapping.folder(own) if own else ""
-        hook = wrapping.sidecar_hook(self.shell, folder, workers, chained=bool(chained))
+        hook = wrapping.sidecar_hook(self.shell, folder, workers, grace if chained else None)
         return self._spawn([*prefix, *self.mounted(hook), *chained], **options)
 
     def _spawn(

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,16 @@ def held(pod: Pod, name: str, drains: bool = True) -> Iterator[None]:
         yield
     finally:
         os.close(holder)
+
+
+def members(session: int) -> list[int]:
+    """Return the processes of a session that live."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, _, _, its_session = stat.read_text().rpartition(") ")[2].split()[:4]
+            found += [int(stat.parent.name)] * (state != "Z" and int(its_session) == session)
+    return found
 
 
 def loop(pod: Pod) -> Process:
@@ -266,6 +276,28 @@ def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: 
 def test_the_chained_hooks_exit_code_is_the_hooks(pod: Pod, code: int) -> None:
     let_go(pod.kill_sidecar())
     assert pod.sidecar_pre_stop(["/bin/sh", "-c", f"exit {code}"]).wait() == code
+
+
+@in_all_pods
+def test_a_chained_hook_that_never_ends_has_the_old_grace_period_from_the_workers_end(pod: Pod) -> None:
+    text = f"touch {pod.room}/begun; while true; do sleep 600; done"
+    with held(pod, "worker"):
+        hook = pod.sidecar_pre_stop(["/bin/sh", "-c", text], grace=2, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        stays("the sidecar waits", lambda: hook.running, 3)
+    until("it begins", (pod.room / "begun").exists)
+    begin = time.monotonic()
+    # Who reads the hook's output is not held by what it has started.
+    assert hook.read_to_end(10) == (b"", b"")
+    assert 1 < time.monotonic() - begin < 6
+    assert hook.wait() != 0
+
+
+@in_all_pods
+def test_nothing_of_ours_outlives_the_chained_hook_for_long(pod: Pod) -> None:
+    let_go(pod.kill_sidecar())
+    hook = pod.sidecar_pre_stop(["true"], grace=60)
+    assert hook.wait() == 0
+    until("the watch over it ends", lambda: not members(hook.pid))
 
 
 @in_all_pods

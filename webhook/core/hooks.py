@@ -26,21 +26,23 @@ def plan_worker_hook(container: Container, shell: str, action: str, *, holds: bo
     return _before_own(container, ours, Reason.KILL_FILE_HOOK)
 
 
-def plan_sidecar_hook(container: Container, shell: str, own_folder: str, workers: Sequence[str]) -> Hook:
-    """Put the hook of a sidecar before the one that is there."""
+def plan_sidecar_hook(
+    container: Container, shell: str, own_folder: str, workers: Sequence[str], old_grace: int
+) -> Hook:
+    """Put the hook of a sidecar before the one that is there, which has the pod's old grace period."""
     kept = container.unchainable_hook
     if kept:
         return None, [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
-    ours = sidecar_hook(shell, own_folder, workers, chained=_has_own(container))
+    ours = sidecar_hook(shell, own_folder, workers, old_grace if _has_own(container) else None)
     return _before_own(container, ours, Reason.SIDECAR_HOOK)
 
 
-def plan_stamp_hook(container: Container, shell: str, own_folder: str) -> Hook:
+def plan_stamp_hook(container: Container, shell: str, own_folder: str, old_grace: int) -> Hook:
     """Put a hook that writes down when the pod was deleted, and waits for nobody, before the one that is there."""
     if container.unchainable_hook:
         # Then the parent counts from the signal on.
         return None, []
-    ours = sidecar_hook(shell, own_folder, (), chained=_has_own(container))
+    ours = sidecar_hook(shell, own_folder, (), old_grace if _has_own(container) else None)
     return _before_own(container, ours, Reason.KILL_FILE_HOOK)
 
 

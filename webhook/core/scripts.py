@@ -133,4 +133,7 @@ def worker_hook(action: str, *, holds: bool, chained: bool, first_is_ours: bool 
 @cache
 def sidecar_hook(*, chained: bool) -> Script:
     """Return the preStop script of a sidecar; `chained` tells that another hook is to run."""
-    return _script("arguments", "path", *(["environment"] if chained else []), "handlers", "clock", "sidecar-prestop")
+    if not chained:
+        return _script("arguments", "path", "handlers", "clock", "sidecar-prestop")
+    names = ("arguments", "path", "environment", "handlers", "clock", "deadline")
+    return _script(*names, "sidecar-prestop", "sidecar-chained")

@@ -71,7 +71,8 @@ def plan_sidecar(facts: SidecarFacts) -> SidecarPlan:
         way_out = native_switch(name) or f"{annotation_of('sidecars')}: {Sidecars.NATIVE.value}"
         return SidecarPlan(name, (role, Finding(Reason.SIDECAR_WITHOUT_SHELL, name, way_out)))
     before, why = _parent(facts)
-    hook, said = plan_sidecar_hook(container, facts.shell, folder(name) if before else "", facts.workers)
+    own_folder = folder(name) if before else ""
+    hook, said = plan_sidecar_hook(container, facts.shell, own_folder, facts.workers, facts.old_grace)
     return SidecarPlan(name, (role, *why, *said), is_mounted=True, waits=True, before=before, hook=hook)
 
 
@@ -91,7 +92,7 @@ def _native(facts: SidecarFacts, *role: Finding) -> SidecarPlan:
     before, why = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
     if before is None:
         return SidecarPlan(name, role)
-    hook, said = plan_stamp_hook(facts.container, facts.shell, folder(name))
+    hook, said = plan_stamp_hook(facts.container, facts.shell, folder(name), facts.old_grace)
     return SidecarPlan(name, (*role, *why, *said), is_mounted=True, before=before, hook=hook)
 
 

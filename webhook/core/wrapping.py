@@ -62,9 +62,12 @@ def worker_hook(
     return _command(shell, script, folder(container), numbers)
 
 
-def sidecar_hook(shell: str, own_folder: str, workers: Sequence[str], *, chained: bool) -> list[str]:
-    """Return what stands before a sidecar's own preStop hook."""
-    return _command(shell, scripts.sidecar_hook(chained=chained), own_folder, " ".join(map(folder, workers)))
+def sidecar_hook(shell: str, own_folder: str, workers: Sequence[str], own_hook_limit: int | None) -> list[str]:
+    """Return what stands before a sidecar's own preStop hook, which has so many seconds; None: it has none."""
+    chained = own_hook_limit is not None
+    limit = f";{own_hook_limit}" if chained else ""
+    settings = f"{' '.join(map(folder, workers))}{limit}"
+    return _command(shell, scripts.sidecar_hook(chained=chained), own_folder, settings)
 
 
 def find_ours(command: Sequence[str]) -> tuple[int, int] | None:
