@@ -19,7 +19,6 @@ from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConfigError
 
-from certs.authority import Unusable
 from certs.repetition import Trouble
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -36,6 +35,10 @@ JSON = "application/json"
 
 class NoAnswer(Trouble):
     """The API server cannot be reached, or what has answered is none, or a sick one."""
+
+
+class NoCluster(Trouble):
+    """Nothing says where an API server is."""
 
 
 class Refused(Trouble):
@@ -138,7 +141,7 @@ def connect() -> ApiServer:
     """Return the API server of the pod that this is, or of KUBECONFIG.
 
     Raises:
-        Unusable: there is neither.
+        NoCluster: there is neither.
 
     """
     try:
@@ -146,10 +149,7 @@ def connect() -> ApiServer:
         assert config is not None  # noqa: S101 - with a default, there is always one
         return ApiServer(client_adapter.AsyncClient(config, client_adapter.ConnectionParams()))
     except ConfigError as error:
-        raise Unusable(
-            f"a CA can be kept in a cluster only: there is no service account here, and {error}; "
-            "run it in a pod, set KUBECONFIG, or give --tls-cert and --tls-key"
-        ) from None
+        raise NoCluster(f"there is no service account here, and {error}") from None
 
 
 async def _tell(response: Response, changed: Callable[[], None]) -> None:

@@ -14,8 +14,11 @@ from .cases import Case, all_cases
 
 CASES = all_cases()
 BY_NAME = {case.name: case for case in CASES}
+OUTCOMES = {Kind.PROTECTED, Kind.LEFT_ALONE}
 OF_IMAGES = {reason for reason in Reason if reason.value.startswith(("image-", "registry-"))} - {Reason.IMAGE_UNKNOWN}
 """Why nothing could be learned of an image: they stand behind another reason."""
+OF_EVICTIONS = {reason for reason in Reason if reason.value.startswith("eviction-") and reason.kind in OUTCOMES}
+"""Their cases are in tests/server/evictions."""
 OF_THE_SERVER = {Reason.NOT_A_POD, Reason.NOT_A_CREATION}
 
 every_framework = pytest.mark.parametrize("framework", TABLE.framework, ids=lambda framework: framework.name)
@@ -66,8 +69,8 @@ OF_BUDGETS = {Reason.TOO_MANY_CONTAINERS, Reason.SHELL_TEXT_TOO_LONG, Reason.PAT
 def test_reasons_have_cases() -> None:
     shown = {_reason(case) for case in CASES}
     shown |= {finding.reason for case in CASES for finding in case.injection.decision.findings}
-    expected = {reason for reason in Reason if reason.kind is not Kind.ERROR} - OF_THE_SERVER - OF_IMAGES - OF_BUDGETS
-    assert expected - shown == set()
+    expected = {reason for reason in Reason if reason.kind is not Kind.ERROR} - OF_THE_SERVER
+    assert expected - OF_IMAGES - OF_BUDGETS - OF_EVICTIONS - shown == set()
 
 
 def test_no_warning_is_cut_short() -> None:

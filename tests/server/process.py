@@ -59,13 +59,13 @@ def serve_command(certificate: Path, options: dict[str, Any]) -> list[str]:
     """Return the command of a server: that of the command line, unless it lacks one of the options."""
     given = {"host": "127.0.0.1", "tls_cert": str(certificate / "tls.crt"), "tls_key": str(certificate / "tls.key")}
     options = dict(options)
-    registry = ["--registry"] if options.pop("registry", False) else []
+    switches = [f"--{name.replace('_', '-')}" for name in ("registry", "eviction_guard") if options.pop(name, False)]
     if options.keys() <= FLAGS.keys():
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
         flags += [f"{FLAGS[name]}={value}" for name, value in options.items()]
-        if not registry and not any(name.startswith("registry") for name in options):
-            registry = ["--no-registry"]
-        return [sys.executable, "-m", "webhook", "serve", *flags, *registry]
+        if "--registry" not in switches and not any(name.startswith("registry") for name in options):
+            switches.append("--no-registry")
+        return [sys.executable, "-m", "webhook", "serve", *flags, *switches]
     # -P: this folder is not to be on the program's path.
     return [sys.executable, "-P", str(PROGRAM), json.dumps(given | options)]
 

@@ -63,6 +63,12 @@ from webhook.server.options import ANY_ADDRESS, DRAIN_SECONDS, Cluster, Files, L
     help="Ask registries with the pods' own imagePullSecrets; needs the right to read these.",
 )
 @setting(
+    "--eviction-guard/--no-eviction-guard",
+    "eviction_guard",
+    default=True,
+    help="Let protected pods keep their grace period when they are evicted; needs the right to get pods.",
+)
+@setting(
     "--body-limit",
     type=click.IntRange(min=1024),
     default=Limits().body_bytes,
@@ -86,6 +92,7 @@ def serve_command(
     client_names: tuple[str, ...],
     policy: Policy,
     images: ImageSettings,
+    eviction_guard: bool,
     **cluster: Any,
 ) -> None:
     """Serve the webhook over HTTPS: POST /mutate, and /healthz, /readyz, /metrics.
@@ -110,6 +117,7 @@ def serve_command(
         drain_seconds=drain,
         log_level=log_level,
         images=images,
+        guard_off_because=_guard_off_because(tls, is_wanted=eviction_guard),
     )
     try:
         serve(policy, options)
@@ -150,8 +158,20 @@ def _images_for(tls: Files | Cluster, images: ImageSettings) -> ImageSettings:
             "--pull-secrets and --registry-credentials would serve whoever reaches the port: give --client-ca, by "
             "which the API server proves itself, or leave --tls-cert out to have a CA kept in the cluster"
         )
-    asked_for = click.get_current_context().get_parameter_source("registry") is not ParameterSource.DEFAULT
-    return images if asked_for else replace(images, lookup=None)
+    return images if _is_given("registry") else replace(images, lookup=None)
+
+
+def _guard_off_because(tls: Files | Cluster, *, is_wanted: bool) -> str:
+    """Say why evictions are not guarded: as asked, or as anybody could ask for any pod, unless somebody wants that."""
+    if not is_wanted:
+        return "--no-eviction-guard"
+    if isinstance(tls, Cluster) or tls.client_ca or _is_given("eviction_guard"):
+        return ""
+    return "no caller can prove to be the API server; give --client-ca, or --eviction-guard to answer everybody"
+
+
+def _is_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _tls(

@@ -55,10 +55,11 @@ class Istio(Enum):
 
 
 class Evict(Enum):
-    """Whether autoscalers may evict the pod."""
+    """Whether the pod may be evicted, and in how much time."""
 
     ALLOW = "allow"
     NEVER = "never"
+    AS_ASKED = "as-asked"
 
 
 INJECTED_SHELL = "injected"
@@ -224,8 +225,8 @@ ANNOTATIONS = (
     ),
     Annotation(
         "evict",
-        "allow or never",
-        "Whether cluster autoscaler and Karpenter may evict the pod.",
+        "allow, never or as-asked",
+        "Whether cluster autoscaler and Karpenter may evict the pod; as-asked lets evictions cut its grace period.",
         Evict,
     ),
 )

@@ -25,7 +25,7 @@ from webhook.core.flags import Edit
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.meshes import plan_mesh
 from webhook.core.parents import surroundings_of
-from webhook.core.pod import Container, Pod
+from webhook.core.pod import DEFAULT_GRACE, Container, Pod
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.refusal import Refused, quoted
 from webhook.core.registry_trouble import OnTrouble, check_answered, check_refusal
@@ -53,15 +53,16 @@ from webhook.core.worker_case import Circumstances, facts_of
 from webhook.core.workers import WorkerPlan, check_asked_for, plan_worker
 from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
-DEFAULT_GRACE = 30
-"""Seconds that Kubernetes gives a pod that asks for nothing else."""
 AUTOSCALER_CUT = 600
 """Seconds to which the cluster autoscaler cuts a grace period: its --max-graceful-termination-sec."""
 EVICTION_ANNOTATIONS = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
 }
-_EVICTION_CUT = Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')}: {Evict.NEVER.value}")
+_EVICTION_CUT = {
+    Evict.ALLOW: Finding(Reason.EVICTION_CUT, detail="the guard on evictions keeps the grace period, where it is on"),
+    Evict.AS_ASKED: Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')} lets that through"),
+}
 _VOLUME_SHARED = Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}")
 _SOFT = frozenset(
     {
@@ -352,7 +353,7 @@ def _to_restart(pod: Pod, status: Status | None) -> tuple[str, ...]:
 def _evictions(settings: Settings, grace: int) -> tuple[dict[str, str], list[Finding]]:
     if settings.evict is Evict.NEVER:
         return EVICTION_ANNOTATIONS, [Finding(Reason.EVICTION_FORBIDDEN)]
-    return {}, [_EVICTION_CUT] if grace > AUTOSCALER_CUT else []
+    return {}, [_EVICTION_CUT[settings.evict]] if grace > AUTOSCALER_CUT else []
 
 
 def _grace(

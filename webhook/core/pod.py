@@ -19,6 +19,8 @@ from webhook.core.refusal import quoted
 from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 JsonObject = dict[str, Any]
+DEFAULT_GRACE = 30
+"""Seconds that Kubernetes gives a pod that asks for nothing else."""
 
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 Argv = list[str] | UnsetType | None

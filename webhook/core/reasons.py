@@ -56,8 +56,29 @@ class Reason(Enum):
         Kind.LEFT_ALONE,
         "The cluster cannot do without pods of a system-critical class, so none of them depends on graceful-worker.",
     )
-    NOT_A_POD = "not-a-pod", Kind.LEFT_ALONE, "Only pods are patched."
+    NOT_A_POD = "not-a-pod", Kind.LEFT_ALONE, "Only pods and their evictions are patched."
     NOT_A_CREATION = "not-a-creation", Kind.LEFT_ALONE, "Pods are patched when they are created only."
+
+    # What becomes of an eviction; none is ever refused.
+    EVICTION_HEALED = "eviction-healed", Kind.PROTECTED, "The pod keeps its own grace period."
+    EVICTION_LONG_ENOUGH = (
+        "eviction-long-enough",
+        Kind.LEFT_ALONE,
+        "The eviction leaves the pod as much time as it has by itself.",
+    )
+    EVICTION_AS_ASKED = (
+        "eviction-as-asked",
+        Kind.LEFT_ALONE,
+        "The pod lets evictions cut its grace period.",
+    )
+    EVICTION_OF_ANOTHER = "eviction-of-another", Kind.LEFT_ALONE, "The pod is none that graceful-worker protects."
+    EVICTION_UNSEEN = "eviction-unseen", Kind.LEFT_ALONE, "The pod cannot be looked at, so its eviction is as it was."
+    EVICTION_CLOSED = (
+        "eviction-closed",
+        Kind.LEFT_ALONE,
+        "Pods are looked at for the API server alone, and the caller has not proved to be it.",
+    )
+    EVICTION_GUARD_OFF = "eviction-guard-off", Kind.LEFT_ALONE, "The guard on evictions is off."
 
     # Requests that get no verdict, only an HTTP error.
     REVIEW_INVALID = "review-invalid", Kind.ERROR, "The request is no valid AdmissionReview."
@@ -166,7 +187,7 @@ class Reason(Enum):
     EVICTION_CUT = (
         "eviction-cut",
         Kind.NOTE,
-        "The cluster autoscaler cuts grace periods to 600 s, unless told not to evict the pod.",
+        "An eviction may ask for less time; the cluster autoscaler asks for 600 s at most.",
     )
 
     # What is done.

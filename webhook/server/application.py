@@ -17,6 +17,7 @@ from webhook.core.decision import Policy
 from webhook.images.sources import ImageSources
 from webhook.server.callers import OPEN_PATHS, Callers, is_review_path
 from webhook.server.errors import JSON, error_response
+from webhook.server.eviction_guard import EvictionGuard
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.metrics import CONTENT_TYPE, Metrics
 from webhook.server.mutation import Mutation
@@ -58,6 +59,7 @@ def create_application(
     images: ImageSources | None = None,
     callers: Callers | None = None,
     shedding: LoadShedding | None = None,
+    guard: EvictionGuard | None = None,
 ) -> Webhook:
     """Build the application; `clock` counts seconds, `events` are those of the certificates.
 
@@ -66,7 +68,7 @@ def create_application(
     certificates = events or Events()
     metrics = Metrics(certificates, shedding)
     record = Record(metrics)
-    application = Webhook(Mutation(policy, limits or Limits(), record, images, callers, clock), record)
+    application = Webhook(Mutation(policy, limits or Limits(), record, images, callers, clock, guard), record)
     ready = readiness or Readiness()
 
     @application.get("/healthz")

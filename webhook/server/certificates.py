@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from certs.authority import Leaf
+from certs.authority import Leaf, Unusable
 from certs.events import Events
 from certs.files import FileCertificate, read_clients, read_leaf
 from certs.repetition import LOGGER, told
@@ -51,7 +51,14 @@ async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -
 
     names = cluster.Names(tls.namespace, tls.secret, tls.configuration)
     hosts = (*hosts_of(tls.service, tls.namespace, tls.domain), *tls.extra_hosts)
-    return Controller(cluster.Cluster(api_server.connect(), names), served, hosts, events, tls.terms)
+    try:
+        connected = api_server.connect()
+    except api_server.NoCluster as error:
+        raise Unusable(
+            f"a CA can be kept in a cluster only: {error}; "
+            "run it in a pod, set KUBECONFIG, or give --tls-cert and --tls-key"
+        ) from None
+    return Controller(cluster.Cluster(connected, names), served, hosts, events, tls.terms)
 
 
 async def look_after(source: CertificateSource, events: Events) -> None:

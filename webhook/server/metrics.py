@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 
@@ -126,6 +127,26 @@ class ReviewCollector(Collector):
         yield times
 
 
+class EvictionCollector(Collector):
+    """Counts evictions by what was decided and by what kind of user has asked."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, bool]] = Counter()
+
+    def observe(self, reason: str, by: str, dry_run: bool) -> None:
+        """Count one."""
+        self._counts[reason, by, dry_run] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics."""
+        evictions = CounterMetricFamily(
+            "graceful_worker_evictions", "Evictions looked at.", labels=("reason", "by", "dry_run")
+        )
+        for (reason, by, dry_run), count in self._counts.items():
+            evictions.add_metric((reason, by, "true" if dry_run else "false"), count)
+        yield evictions
+
+
 class Metrics:
     """The metrics of one server; no label takes its values from a request, so their number stays bounded."""
 
@@ -136,6 +157,8 @@ class Metrics:
             self._registry.register(LoadCollector(shedding))
         self._reviews = ReviewCollector()
         self._registry.register(self._reviews)
+        self._evictions = EvictionCollector()
+        self._registry.register(self._evictions)
         Info("graceful_worker_build", "The running version.", registry=self._registry).info(
             {"version": __version__, "python": platform.python_version()}
         )
@@ -143,6 +166,10 @@ class Metrics:
     def observe(self, reason: Reason, *, outcome: Kind, dry_run: bool, seconds: float) -> None:
         """Count one review."""
         self._reviews.observe(outcome.value, reason.value, dry_run, seconds)
+
+    def observe_eviction(self, reason: Reason, *, by: str, dry_run: bool) -> None:
+        """Count one eviction, by the kind of user who has asked for it."""
+        self._evictions.observe(reason.value, by, dry_run)
 
     def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""

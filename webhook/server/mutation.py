@@ -18,10 +18,11 @@ from webhook.server import review as admission
 from webhook.server.callers import Callers
 from webhook.server.deadline import seconds_to_answer
 from webhook.server.errors import JSON, error_response
+from webhook.server.eviction_guard import EvictionGuard
 from webhook.server.logs import LOGGER
 from webhook.server.options import Limits
 from webhook.server.record import Record
-from webhook.server.review import Verdict
+from webhook.server.review import EvictionRequest, Verdict
 from webhook.server.verdicts import Verdicts
 
 WHOLE_ANSWER = "graceful_worker.whole_answer"
@@ -61,8 +62,10 @@ class Mutation:
         images: ImageSources | None = None,
         callers: Callers | None = None,
         clock: Callable[[], float] = perf_counter,
+        guard: EvictionGuard | None = None,
     ) -> None:
         self._policy = policy
+        self._guard = guard or EvictionGuard(None)
         self._verdicts = Verdicts(policy)
         self._images = images
         self._images_for_anybody = images and images.for_anybody()
@@ -79,7 +82,10 @@ class Mutation:
             body = await self._body(scope, receive)
             started = self._clock()
             request = self._read(body)
-            verdict = self._verdicts.on(request)
+            if isinstance(request, EvictionRequest):
+                verdict = await self._on_eviction(request, scope, begun + seconds_to_answer(scope["query_string"]))
+            else:
+                verdict = self._verdicts.on(request)
             if verdict.ask:
                 images = self._images if self._callers.is_api_server(scope) else self._images_for_anybody
                 until = begun + seconds_to_answer(scope["query_string"])
@@ -101,6 +107,13 @@ class Mutation:
         headers = [(b"content-length", b"%d" % len(content)), (b"content-type", _JSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _on_eviction(self, request: EvictionRequest, scope: Scope, until: float) -> Verdict:
+        by_api_server = self._callers.is_api_server(scope)
+        seconds = max(until - self._clock(), 0.0)
+        finding = await self._guard.decide(request, seconds, by_api_server=by_api_server)
+        self._record.evict(request, finding)
+        return admission.review_eviction(finding)
 
     async def _with_images(
         self, sources: ImageSources | None, request: admission.Request, verdict: Verdict, until: float

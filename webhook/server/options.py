@@ -74,3 +74,5 @@ class ServerOptions:
     finish_seconds: int = 30
     log_level: str = "info"
     images: ImageSettings = field(default_factory=ImageSettings)
+    guard_off_because: str = ""
+    """Why evictions are not guarded; empty: they are."""

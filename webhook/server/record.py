@@ -9,16 +9,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from webhook.core.reasons import Reason
+from webhook.core.reasons import Finding, Reason
 from webhook.server.log_output import LOG_OUTPUT
 from webhook.server.logs import FIELDS, LOGGER, clip, timestamp
 from webhook.server.metrics import Metrics
-from webhook.server.review import Request, Verdict
+from webhook.server.review import EvictionRequest, Request, Verdict
 
 MOST_SECONDS = 0.05
 """How long a review may wait for its record."""
 MOST_REVIEWS = 64
 """Reviews that are recorded at once: more of them would hold up the next answer by more than 0.2 ms."""
+
+
+_USER_KINDS = (("system:serviceaccount:", "service-account"), ("system:node:", "node"), ("system:", "component"))
 
 
 class Reviewed(NamedTuple):
@@ -56,6 +59,20 @@ class Record:
         elif len(waiting) >= MOST_REVIEWS:
             self.complete()
 
+    def evict(self, request: EvictionRequest, finding: Finding) -> None:
+        """Record by whom a pod is evicted, and what was decided on it; its review is recorded, too."""
+        by = kind_of(request.user.username)
+        self._metrics.observe_eviction(finding.reason, by=by, dry_run=request.dry_run)
+        fields = {
+            "namespace": clip(request.namespace),
+            "pod": clip(request.name),
+            "by": clip(request.user.username),
+            "reason": finding.reason.value,
+            "detail": finding.detail,
+            "dryRun": request.dry_run,
+        }
+        self._log.info("eviction", extra={FIELDS: fields})
+
     def reject(self, reason: Reason, seconds: float) -> None:
         """Record a request that got no verdict; these are few, so at once."""
         self._metrics.observe(reason, outcome=reason.kind, dry_run=False, seconds=seconds)
@@ -72,6 +89,17 @@ class Record:
             )
         if waiting and self._log.isEnabledFor(logging.INFO):
             LOG_OUTPUT.write(b"".join(map(_line, waiting)))
+
+
+def kind_of(user: str) -> str:
+    """Return what kind of user a name stands for: of names there are as many as somebody makes up.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/authentication/
+    """
+    for prefix, kind in _USER_KINDS:
+        if user.startswith(prefix):
+            return kind
+    return "user"
 
 
 class _Line(msgspec.Struct):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from webhook.core.decision import Decision, Policy
+from webhook.core.eviction import Eviction, eviction_patch, eviction_warnings
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
 from webhook.core.pod import NOTHING, JsonObject, Pod, drop_unread
@@ -71,6 +73,24 @@ class AnyRequest(Request):
         return _first_name(map(metadata.get, ("generateName", "name"))) if isinstance(metadata, dict) else ""
 
 
+class User(msgspec.Struct):
+    """Who asks."""
+
+    username: str = ""
+
+
+class EvictionRequest(Request):
+    """A request to evict a pod; `name` is the pod's."""
+
+    object: Eviction | None = None
+    name: str = ""
+    user: User = msgspec.field(name="userInfo", default_factory=User)
+
+    @property
+    def pod_name(self) -> str:  # noqa: D102
+        return self.name
+
+
 class Review(msgspec.Struct):
     """The envelope."""
 
@@ -91,6 +111,14 @@ class AnyReview(Review):
     request: AnyRequest
 
 
+class EvictionReview(Review):
+    """The envelope of an eviction."""
+
+    request: EvictionRequest
+
+
+_EVICTION_VERSIONS = ("v1", "v1beta1")
+_EVICTION_REVIEW = msgspec.json.Decoder(EvictionReview)
 _POD_REVIEW = msgspec.json.Decoder(PodReview)
 _ANY_REVIEW = msgspec.json.Decoder(AnyReview)
 
@@ -123,9 +151,24 @@ def read_review(body: bytes) -> Request:
 
 def _decode(body: bytes) -> Review:
     try:
-        return _POD_REVIEW.decode(body)
+        review: Review = _POD_REVIEW.decode(body)
     except msgspec.ValidationError:
-        return _ANY_REVIEW.decode(body)
+        review = _ANY_REVIEW.decode(body)
+    if _is_eviction(review.request):
+        with suppress(msgspec.ValidationError):
+            return _EVICTION_REVIEW.decode(body)
+    return review
+
+
+def _is_eviction(request: Request) -> bool:
+    kind = request.kind
+    return (
+        kind.kind == "Eviction"
+        and kind.group == "policy"
+        and kind.version in _EVICTION_VERSIONS
+        and request.sub_resource == "eviction"
+        and request.operation == "CREATE"
+    )
 
 
 def _first_name(names: Iterable[Any]) -> str:
@@ -160,7 +203,13 @@ def review(request: Request, policy: Policy, images: Images = NO_IMAGES) -> Verd
     return _verdict(inject_pod(pod, policy, images) if isinstance(pod, Pod) else inject(pod, policy))
 
 
-def _verdict(injection: Injection) -> Verdict:
+def review_eviction(eviction: Finding) -> Verdict:
+    """Say what was decided on an eviction."""
+    decision = Decision(eviction.reason.kind, eviction)
+    return _verdict(Injection(decision, eviction_patch(eviction)), eviction_warnings(eviction))
+
+
+def _verdict(injection: Injection, warnings: Sequence[str] = ()) -> Verdict:
     decision = injection.decision
     response: dict[str, Any] = {
         "allowed": decision.outcome is not Kind.REFUSED,
@@ -168,7 +217,7 @@ def _verdict(injection: Injection) -> Verdict:
     }
     if injection.refusal:
         response["status"] = {"code": REFUSAL_CODE, "reason": "Invalid", "message": injection.refusal}
-    warnings = injection.warnings
+    warnings = [*warnings, *injection.warnings]
     if warnings:
         response["warnings"] = warnings
     parts = [b",", msgspec.json.encode(response)[1:-1]]

@@ -20,6 +20,7 @@ from webhook.core.decision import Policy
 from webhook.server.application import Readiness, create_application
 from webhook.server.callers import Anybody, Callers
 from webhook.server.certificates import CertificateSource, look_after, make_certificate
+from webhook.server.eviction_guard import make_guard
 from webhook.server.images import make_sources
 from webhook.server.listening import Listener, bind
 from webhook.server.load_shedding import LoadShedding
@@ -126,6 +127,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
     shedding = LoadShedding(options.limits.connections, options.limits.held_bytes)
     images = make_sources(options.images)
+    guard = make_guard(options.guard_off_because)
     application = create_application(
         policy,
         options.limits,
@@ -134,6 +136,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         images=images,
         callers=_callers(options.tls, source),
         shedding=shedding,
+        guard=guard,
     )
     config = uvicorn.Config(
         application,
@@ -164,3 +167,4 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         with suppress(asyncio.CancelledError):
             await care
         await images.aclose()
+        await guard.aclose()

@@ -1,0 +1,306 @@
+"""The guard on evictions, asked over HTTPS, with an API server of the test's own behind it: each case is a file."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jsonpatch
+import pytest
+import trustme
+from ruamel.yaml import YAML
+
+from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
+
+from .process import Server, Servers
+from .test_callers import trust
+from .wire import post
+
+FOLDER = Path(__file__).with_name("evictions")
+NAMESPACE = "shop"
+TIMEOUT = 30
+"""Seconds that the API server gives the webhook: the most, for a busy machine."""
+SHORT_TIMEOUT = 1
+EVICTOR = "system:serviceaccount:kube-system:cluster-autoscaler"
+Json = dict[str, Any]
+OF_PODS = {Reason.EVICTION_CUT, Reason.EVICTION_FORBIDDEN}
+"""What is said of a pod when it is created."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An eviction, the pod that it names, and what becomes of it.
+
+    `options` are its deleteOptions; `pod` is what the pod has beside, or in place of, what a protected one has;
+    `answer` is what the API server says in place of a pod: `status` and `body`. `asked` says whether the API server is
+    asked for the pod at all. `hangs`: it does not answer until the test lets it.
+    """
+
+    title: str
+    reason: str
+    options: Json | None
+    version: str = "v1"
+    name: str = ""
+    pod: Json = field(default_factory=dict)
+    answer: Json = field(default_factory=dict)
+    dry_run: bool = False
+    asked: bool = True
+    hangs: bool = False
+
+
+def load(path: Path) -> Case:
+    data = YAML(typ="safe").load(path)
+    return Case(**{"name": path.stem, **data})
+
+
+CASES = {path.stem: load(path) for path in sorted(FOLDER.glob("*.yaml"))}
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+HEALED = CASES["protected-0"]
+
+
+def merged(base: Json, change: Json) -> Json:
+    """As a merge patch: null takes away."""
+    result = dict(base)
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key, {}), value) if isinstance(value, dict) else value
+    return result
+
+
+def pod_of(case: Case) -> Json:
+    metadata = {"name": case.name, "namespace": NAMESPACE, "labels": {"graceful-worker/injected": "true"}}
+    protected = {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": metadata,
+        "spec": {"terminationGracePeriodSeconds": 3600},
+    }
+    return merged(protected, case.pod)
+
+
+def eviction_of(case: Case) -> Json:
+    metadata = {"name": case.name, "namespace": NAMESPACE}
+    eviction = {"kind": "Eviction", "apiVersion": f"policy/{case.version}", "metadata": metadata}
+    return eviction | ({} if case.options is None else {"deleteOptions": case.options})
+
+
+def review_of(case: Case, user: str = EVICTOR) -> Json:
+    """As an API server sends it."""
+    request = {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": {"group": "policy", "version": case.version, "kind": "Eviction"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "subResource": "eviction",
+        "name": case.name,
+        "namespace": NAMESPACE,
+        "operation": "CREATE",
+        "userInfo": {"username": user, "groups": ["system:authenticated"]},
+        "object": eviction_of(case),
+        "dryRun": case.dry_run,
+        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+    }
+    return {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}
+
+
+class ApiServer(ThreadingHTTPServer):
+    """Knows the pods of the cases, and what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[str] = []
+        self.released = threading.Event()
+        self.pods = {f"/api/v1/namespaces/{NAMESPACE}/pods/{case.name}": case for case in CASES.values()}
+
+    def kubeconfig(self, path: Path) -> Path:
+        cluster = {"server": f"http://127.0.0.1:{self.server_address[1]}"}
+        context = {"cluster": "test", "user": "test"}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "contexts": [{"name": "test", "context": context}],
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "test", "user": {"token": "token"}}],
+        }
+        path.write_text(json.dumps(config))
+        return path
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ApiServer
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        case = self.server.pods[self.path]
+        if case.hangs:
+            self.server.released.wait(TIMEOUT)
+            return
+        body = case.answer.get("body", pod_of(case))
+        content = (body if isinstance(body, str) else json.dumps(body)).encode()
+        self.send_response(case.answer.get("status", 200))
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture(scope="module")
+def api_server() -> Iterator[ApiServer]:
+    with ApiServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def guard(shared_servers: Servers, api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A webhook that takes everybody for the API server, as it was told."""
+    kubeconfig = api_server.kubeconfig(tmp_path_factory.mktemp("guard") / "kubeconfig")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(kubeconfig))
+        yield shared_servers.start(eviction_guard=True)
+
+
+def ask(server: Server, case: Case, **review: Any) -> Json:
+    body = json.dumps(review_of(case, **review)).encode()
+    timeout = SHORT_TIMEOUT if case.hangs else TIMEOUT
+    response: Json = server.exchange(post(body, path=f"/mutate?timeout={timeout}s")).response
+    return response
+
+
+def made_of(case: Case, response: Json) -> Json:
+    """Return the eviction that the API server carries out."""
+    patch = json.loads(base64.b64decode(response["patch"])) if "patch" in response else []
+    eviction: Json = jsonpatch.apply_patch(deepcopy(eviction_of(case)), patch)
+    return eviction
+
+
+@every_case
+def test_an_eviction_is_let_through_and_leaves_a_protected_pod_its_time(
+    guard: Server, api_server: ApiServer, case: Case
+) -> None:
+    api_server.asked.clear()
+    response = ask(guard, case)
+    assert response["allowed"] is True
+    assert response["auditAnnotations"]["reason"] == case.reason
+    assert bool(api_server.asked) is case.asked
+    wanted = eviction_of(case)
+    if case.reason == Reason.EVICTION_HEALED.value:
+        assert case.options is not None
+        wanted["deleteOptions"] = {key: v for key, v in case.options.items() if key != "gracePeriodSeconds"}
+    else:
+        assert "warnings" not in response
+    assert made_of(case, response) == wanted
+
+
+def test_whoever_evicts_is_told_what_was_kept_and_how_the_pod_is_ended_all_the_same(guard: Server) -> None:
+    kept, way_out = ask(guard, HEALED)["warnings"]
+    assert "3600 s, not 0 s" in kept
+    assert "kubectl delete pod" in way_out
+    assert max(map(len, (kept, way_out))) <= WARNING_LENGTH
+
+
+def test_whoever_evicts_is_counted_by_kind_and_logged_by_name(guard: Server) -> None:
+    made_up = [f"made-up-{number}@example.com" for number in range(5)]
+    for user in (EVICTOR, "system:node:a", "system:kube-controller-manager", *made_up):
+        ask(guard, HEALED, user=user)
+    metrics = guard.get("/metrics").body.decode()
+    counted = {
+        line.split(" ")[0] for line in metrics.splitlines() if line.startswith("graceful_worker_evictions_total")
+    }
+    kinds = ("service-account", "node", "component", "user")
+    assert {
+        f'graceful_worker_evictions_total{{by="{by}",dry_run="false",reason="eviction-healed"}}' for by in kinds
+    } <= counted
+    assert "made-up" not in metrics
+    logged = [line for line in guard.log() if line["message"] == "eviction"]
+    assert {made_up[0], EVICTOR} <= {line["by"] for line in logged}
+    assert all((line["namespace"], line["pod"]) == (NAMESPACE, HEALED.name) for line in logged[-5:])
+
+
+def test_many_pods_that_cannot_be_looked_at_are_one_line_of_trouble(guard: Server) -> None:
+    for _ in range(5):
+        ask(guard, CASES["forbidden"])
+    assert sum("cannot be looked at" in line["message"] for line in guard.log()) == 1
+
+
+def test_hundreds_of_evictions_at_once_are_all_healed(guard: Server) -> None:
+    with ThreadPoolExecutor(50) as pool:
+        responses = list(pool.map(lambda _: ask(guard, HEALED), range(500)))
+    assert Counter(response["auditAnnotations"]["reason"] for response in responses) == {"eviction-healed": 500}
+
+
+def test_an_api_server_that_does_not_answer_holds_no_other_review_up(guard: Server, api_server: ApiServer) -> None:
+    patient = replace(CASES["slow"], hangs=False)
+    with ThreadPoolExecutor(1) as pool:
+        held_up = pool.submit(ask, guard, patient)
+        for _ in range(5):
+            assert ask(guard, HEALED)["auditAnnotations"]["reason"] == "eviction-healed"
+        assert not held_up.done()
+        api_server.released.set()
+
+
+def test_a_pod_is_looked_at_for_who_shows_an_api_servers_certificate_and_for_nobody_else(
+    servers: Servers, api_server: ApiServer, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "clients.crt")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(api_server.kubeconfig(tmp_path / "kubeconfig")))
+        server = servers.start(client_ca=str(tmp_path / "clients.crt"))
+    api_server.asked.clear()
+    assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-closed"
+    assert api_server.asked == []
+    server.trust = trust(server, authority)
+    assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-healed"
+
+
+def test_where_nobody_can_prove_to_be_the_api_server_the_guard_is_off_and_says_so(
+    servers: Servers, api_server: ApiServer, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(api_server.kubeconfig(tmp_path / "kubeconfig")))
+        server = servers.start()
+    api_server.asked.clear()
+    assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-guard-off"
+    assert api_server.asked == []
+    assert any("--client-ca" in line["message"] for line in server.log() if line["level"] == "warning")
+
+
+@pytest.mark.parametrize("kubeconfig", ["", "{", "[]", "{kind: Config}"], ids=["none", "no-yaml", "a-list", "empty"])
+def test_without_a_cluster_the_guard_is_off_and_says_so_once(servers: Servers, tmp_path: Path, kubeconfig: str) -> None:
+    file = tmp_path / "kubeconfig"
+    if kubeconfig:
+        file.write_text(kubeconfig)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(file))
+        server = servers.start(eviction_guard=True)
+    assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-guard-off"
+    assert ask(server, HEALED)["allowed"] is True
+    assert sum("guard on evictions is off" in line["message"] for line in server.log()) == 1
+
+
+def test_every_reason_for_what_becomes_of_an_eviction_has_a_case_and_none_refuses() -> None:
+    reasons = {reason for reason in Reason if reason.value.startswith("eviction-")} - OF_PODS
+    assert {reason.kind for reason in reasons} == {Kind.PROTECTED, Kind.LEFT_ALONE}
+    assert {reason.value for reason in reasons} - {case.reason for case in CASES.values()} == {
+        # Tested below: these hang on the server, not on the eviction.
+        "eviction-guard-off",
+        "eviction-closed",
+    }

@@ -1,0 +1,99 @@
+"""The guard on evictions: looks at the pod, and lets a protected one keep its grace period.
+
+Whatever goes wrong, the eviction is let through as it was: a guard that fails must not keep a node from being drained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from certs.repetition import told
+from webhook.core.eviction import decide_eviction, read_evicted_pod
+from webhook.core.pod import JsonObject, Malformed
+from webhook.core.reasons import Finding, Reason
+from webhook.server.logs import LOGGER
+from webhook.server.review import EvictionRequest
+
+QUIET_SECONDS = 60.0
+"""Between two lines of the log about pods that cannot be looked at: a drain evicts hundreds, again and again."""
+
+
+class PodUnseen(Exception):
+    """A pod cannot be looked at; the message says why."""
+
+
+class PodGone(PodUnseen):
+    """There is no such pod: somebody else was faster, and nothing is wrong."""
+
+
+class Pods(Protocol):
+    """Knows the pods of the cluster."""
+
+    async def get(self, namespace: str, name: str) -> JsonObject:
+        """Return a pod, or raise PodUnseen."""
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+
+
+class EvictionGuard:
+    """Decides on evictions."""
+
+    def __init__(self, pods: Pods | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take whom to ask for pods; None: the guard is off."""
+        self._pods = pods
+        self._clock = clock
+        self._log = logging.getLogger(LOGGER)
+        self._quiet_until = clock()
+
+    async def decide(self, request: EvictionRequest, seconds: float, *, by_api_server: bool) -> Finding:
+        """Decide on an eviction within some seconds; `by_api_server` says whether the caller has proved to be it."""
+        if self._pods is None:
+            return Finding(Reason.EVICTION_GUARD_OFF)
+        if not by_api_server:
+            return Finding(Reason.EVICTION_CLOSED)
+        eviction = request.object
+        if eviction is None or eviction.grace is None:
+            return Finding(Reason.EVICTION_LONG_ENOUGH)
+        try:
+            async with asyncio.timeout(seconds):
+                raw = await self._pods.get(request.namespace, request.name)
+            return decide_eviction(eviction, read_evicted_pod(raw))
+        except PodGone as gone:
+            return Finding(Reason.EVICTION_UNSEEN, detail=str(gone))
+        except TimeoutError:
+            return self._unseen("the API server does not answer in time")
+        except (PodUnseen, Malformed) as error:
+            return self._unseen(str(error))
+
+    def _unseen(self, why: str) -> Finding:
+        now = self._clock()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET_SECONDS
+            self._log.error("an eviction is let through as it was, as its pod cannot be looked at: %s", why)
+        return Finding(Reason.EVICTION_UNSEEN, detail=why)
+
+    async def aclose(self) -> None:
+        """Close the connections to the API server."""
+        if self._pods is not None:
+            await self._pods.aclose()
+
+
+def make_guard(off_because: str) -> EvictionGuard:
+    """Return the guard; it is off where there is a reason for that, or no cluster. The log says so, once."""
+    log = logging.getLogger(LOGGER)
+    if off_because:
+        log.warning("the guard on evictions is off: %s", off_because)
+        return EvictionGuard()
+    # Who serves without a cluster needs no client for it, and that takes memory.
+    from webhook.server.pods import connect_pods  # noqa: PLC0415
+
+    try:
+        return EvictionGuard(connect_pods())
+    except Exception as error:  # a kubeconfig may be anything
+        log.warning("the guard on evictions is off, as there is no cluster to ask for pods: %s", told(error))
+        return EvictionGuard()
