@@ -35,15 +35,19 @@ class Webhook:
 
     def admit(self, pod: JsonObject) -> tuple[JsonObject, list[str]]:
         """Send a pod that is about to be created; return what it becomes, and the warnings."""
+        return self.review(review_of(pod))
+
+    def review(self, review: JsonObject) -> tuple[JsonObject, list[str]]:
+        """Send a review; return what its object becomes, and the warnings."""
         request = urllib.request.Request(  # noqa: S310 - an https URL of our own
-            f"{self.url}/mutate", json.dumps(review_of(pod)).encode(), {"Content-Type": "application/json"}
+            f"{self.url}/mutate", json.dumps(review).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, context=self._context(), timeout=5) as response:  # noqa: S310
             answer: dict[str, Any] = json.load(response)["response"]
         if not answer["allowed"]:
             raise SystemExit(answer["status"]["message"])
         operations = json.loads(base64.b64decode(answer.get("patch", "W10=")))
-        return jsonpatch.apply_patch(pod, operations), answer.get("warnings", [])
+        return jsonpatch.apply_patch(review["request"]["object"], operations), answer.get("warnings", [])
 
     def _context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.ca))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,7 +47,7 @@ def labels(client: Client) -> Iterator[dict[str, str]]:
         return
     chosen = {NAME: f"{time.time_ns():x}"}
     with ExitStack() as stack:
-        webhook = stack.enter_context(running_webhook())
+        webhook = stack.enter_context(running_webhook(os.environ["KUBECONFIG"]))
         stack.enter_context(configured(client, webhook.url, webhook.ca.read_bytes(), chosen))
         yield chosen
 

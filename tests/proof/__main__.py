@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tests.proof.matrix import Task, refusal, run, running_webhook
+from tests.proof.matrix import Task, refusal, run, running_admission
 from tests.proof.results import Result
 from tests.proof.scenarios import SCENARIOS
 from tests.proof.workers import all_workers
@@ -47,8 +47,8 @@ def main(
     tasks += patched * rounds if only != "unprotected" else []
     begin = time.monotonic()
     done: list[Result] = []
-    with running_webhook() as webhook:
-        for result in run(tasks, webhook, at_once):
+    with running_admission() as admission:
+        for result in run(tasks, admission, at_once):
             done.append(result)
             click.echo(f"{len(done):3}/{len(tasks)}  {describe(result)}")
     click.echo(f"{len(done)} cells in {time.monotonic() - begin:.0f} s")

@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from demo.client import Webhook
 from tests.node.deployment import Deployment
 from tests.node.kubelet import RunningPod
 from tests.node.node import Node
 from tests.node.runtime import Container
 from tests.node.specification import Json, PodSpecification
+from tests.proof.admission import Admission
 from tests.proof.broker import Broker
 from tests.proof.cell import PATIENCE, Cell, Pod
 from tests.proof.ledger import Ledger
@@ -23,7 +23,7 @@ from tests.proof.workers import Worker
 class LocalCell(Cell):
     """A broker, a ledger, a node, and a Deployment whose pods pass the running webhook, or do not."""
 
-    def __init__(self, worker: Worker, webhook: Webhook, room: Path, *, protected: bool) -> None:
+    def __init__(self, worker: Worker, admission: Admission, room: Path, *, protected: bool) -> None:
         folder = room / "ledger"
         folder.mkdir(parents=True)
         folder.chmod(0o777)
@@ -35,7 +35,7 @@ class LocalCell(Cell):
         self._services = {"REDIS_SERVICE_HOST": "127.0.0.1", "REDIS_SERVICE_PORT": str(self.broker.port)}
         self.node = Node(room / "node", worker.image, self._services)
         self.node.images |= worker.named_images(room / "images")
-        self._webhook = webhook
+        self._admission = admission
 
     def start(self, replicas: int = 1) -> None:
         self.manifest["spec"]["replicas"] = replicas
@@ -43,7 +43,7 @@ class LocalCell(Cell):
         self.deployment.start()
 
     def _admit(self, pod: Json) -> Json:
-        return self._webhook.admit(pod)[0] if self.protected else pod
+        return self._admission.admit(pod) if self.protected else pod
 
     def pods(self) -> list[Pod]:
         return list(self.deployment.pods)
@@ -58,7 +58,11 @@ class LocalCell(Cell):
         return self.deployment.create()
 
     def delete(self, pod: Pod, grace: float | None = None, *, replace: bool = True) -> None:
-        _running(pod).delete(grace)
+        running = _running(pod)
+        if grace is not None:
+            # The webhook is asked about the evictions of all pods.
+            grace = self._admission.evict(running.pod, running.name, int(grace))
+        running.delete(grace)
         if replace:
             self.deployment.create()
 

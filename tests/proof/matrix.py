@@ -14,6 +14,7 @@ from certs.throwaway import LOCAL_HOSTS, issue
 from demo.client import Webhook
 from tests.node import runtime
 from tests.proof import broker
+from tests.proof.admission import Admission, pods_api
 from tests.proof.local import LocalCell
 from tests.proof.results import Result, result_of
 from tests.proof.scenarios import scenario
@@ -38,26 +39,35 @@ def refusal() -> str:
 
 
 @contextmanager
-def running_webhook() -> Iterator[Webhook]:
-    """Run the webhook as it is shipped, with a certificate of its own."""
+def running_webhook(kubeconfig: str) -> Iterator[Webhook]:
+    """Run the webhook as it is shipped, with a certificate of its own; a file says whom it asks for pods."""
     with tempfile.TemporaryDirectory(prefix="proof-webhook-") as name:
         room = Path(name)
         issue(LOCAL_HOSTS).write(room / "certs")
-        servers = Servers(room, room / "certs")
+        servers = Servers(room, room / "certs", {"KUBECONFIG": kubeconfig})
         try:
-            server = servers.start(drain_seconds=0)
+            server = servers.start(drain_seconds=0, eviction_guard=True)
             yield Webhook(f"https://127.0.0.1:{server.port}", room / "certs" / "ca.crt")
         finally:
             servers.stop()
 
 
-def run_cell(task: Task, webhook: Webhook) -> Result:
+@contextmanager
+def running_admission() -> Iterator[Admission]:
+    """Run the webhook, and what it asks for pods."""
+    with tempfile.TemporaryDirectory(prefix="proof-admission-") as name:
+        kubeconfig = Path(name) / "kubeconfig"
+        with pods_api(kubeconfig) as api_server, running_webhook(str(kubeconfig)) as webhook:
+            yield Admission(webhook, api_server)
+
+
+def run_cell(task: Task, admission: Admission) -> Result:
     """Run one cell; what goes wrong in it becomes part of its result."""
     with tempfile.TemporaryDirectory(prefix="proof-", ignore_cleanup_errors=True) as name:
         # Every user of the containers must be able to enter.
         Path(name).chmod(0o755)
         plan = scenario(task.scenario)
-        cell = LocalCell(load_worker(task.worker), webhook, Path(name) / "cell", protected=task.protected)
+        cell = LocalCell(load_worker(task.worker), admission, Path(name) / "cell", protected=task.protected)
         error = ""
         try:
             plan.run(cell)
@@ -69,11 +79,13 @@ def run_cell(task: Task, webhook: Webhook) -> Result:
             cell.close()
 
 
-def run(tasks: Iterable[Task], webhook: Webhook, at_once: int) -> Iterator[Result]:
+def run(tasks: Iterable[Task], admission: Admission, at_once: int) -> Iterator[Result]:
     """Run cells, some at once, the large ones alone; yield their results as they come."""
     tasks = list(tasks)
     for alone, processes in ((True, 1), (False, at_once)):
         with ProcessPoolExecutor(processes) as pool:
-            futures = [pool.submit(run_cell, task, webhook) for task in tasks if scenario(task.scenario).alone is alone]
+            futures = [
+                pool.submit(run_cell, task, admission) for task in tasks if scenario(task.scenario).alone is alone
+            ]
             for future in as_completed(futures):
                 yield future.result()

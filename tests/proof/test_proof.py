@@ -7,7 +7,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 
 import pytest
 
-from tests.proof.matrix import Task, refusal, run_cell, running_webhook
+from tests.proof.matrix import Task, refusal, run_cell, running_admission
 from tests.proof.results import Result
 from tests.proof.scenarios import SCENARIOS
 from tests.proof.workers import all_workers, load_worker
@@ -40,8 +40,8 @@ pytestmark = [pytest.mark.skipif(bool(refusal()), reason=refusal()), pytest.mark
 def cells() -> Iterator[dict[Task, Future[Result]]]:
     """Run all cells of the slice, some at once; each test waits for its own."""
     tasks = [task for task in (*PROTECTED, UNPATCHED) if not load_worker(task.worker).missing()]
-    with running_webhook() as webhook, ProcessPoolExecutor(AT_ONCE) as pool:
-        yield {task: pool.submit(run_cell, task, webhook) for task in tasks}
+    with running_admission() as admission, ProcessPoolExecutor(AT_ONCE) as pool:
+        yield {task: pool.submit(run_cell, task, admission) for task in tasks}
 
 
 def result(cells: dict[Task, Future[Result]], task: Task) -> Result:

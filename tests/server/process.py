@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import signal
 import socket
@@ -11,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,9 @@ def serve_command(certificate: Path, options: dict[str, Any]) -> list[str]:
 class Server:
     """A server process on a port of its own."""
 
-    def __init__(self, room: Path, certificate: Path, options: dict[str, Any]) -> None:
+    def __init__(
+        self, room: Path, certificate: Path, options: dict[str, Any], environment: Mapping[str, str] | None = None
+    ) -> None:
         self.certificate = certificate
         self.trust = ssl.create_default_context(cafile=certificate / "ca.crt")
         self._output = room / "stdout"
@@ -82,7 +85,9 @@ class Server:
         self.port = free_port() if options.get("log_level") in ("warning", "error") else 0
         command = serve_command(certificate, {"port": self.port, **options})
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment
+            )
 
     def wait_until_ready(self) -> None:
         wait_for(self._is_ready)
@@ -159,9 +164,10 @@ class Server:
 class Servers:
     """Starts server processes, and stops them all."""
 
-    def __init__(self, room: Path, certificate: Path) -> None:
+    def __init__(self, room: Path, certificate: Path, environment: Mapping[str, str] | None = None) -> None:
         self._room = room
         self._certificate = certificate
+        self._environment = {**os.environ, **(environment or {})}
         self._numbers = itertools.count()
         self._started: list[Server] = []
 
@@ -174,7 +180,7 @@ class Servers:
         """Start a server without waiting until it is ready."""
         room = self._room / f"server-{next(self._numbers)}"
         room.mkdir()
-        server = Server(room, self._certificate, options)
+        server = Server(room, self._certificate, options, self._environment)
         self._started.append(server)
         return server
 
