@@ -73,7 +73,7 @@ async def _seen(answer: Awaitable[Seen]) -> Seen | Unseen:
 
 async def _pods(api: _Api, seen: Observations) -> list[WorkerPod]:
     namespaces = [] if isinstance(seen.namespaces, Unseen) else seen.namespaces
-    entries = seen.entries or shipped_entries(seen.names.namespace)
+    entries = seen.pod_entries or shipped_entries(seen.names.namespace)
     lists = await _all(
         api.list(PROTECTED_PODS, injected_pod),
         api.list(MISLABELLED_PODS, mislabelled_pod),

@@ -54,7 +54,7 @@ class Fact(Enum):
         "no-entries",
         Weight.WRONG,
         "configuration",
-        "MutatingWebhookConfiguration {name} has no entry: no pod is sent to the webhook.",
+        "MutatingWebhookConfiguration {name} has no entry for pods: no pod is sent to the webhook.",
         "kubectl apply -k deploy/",
     )
     FAILS_CLOSED = (
@@ -115,6 +115,26 @@ class Fact(Enum):
         Weight.OK,
         "certificates",
         "{count} in caBundle, valid until {until} (for {left}).",
+    )
+    GUARD_THERE = (
+        "guard-there",
+        Weight.OK,
+        "configuration",
+        "The eviction guard is on ({entries}): no eviction cuts a protected pod's grace period short.",
+    )
+    GUARD_MISSING = (
+        "guard-missing",
+        Weight.NOTE,
+        "configuration",
+        "There is no eviction guard: an eviction that asks for less cuts a protected pod's grace period.",
+        "kubectl apply -k deploy/",
+    )
+    GUARD_FAILS = (
+        "guard-fails",
+        Weight.WRONG,
+        "certificates",
+        "The eviction guard has no CA of use ({entries}), so evictions cut grace periods; a replica ought to heal it.",
+        "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
 
     # Those who answer.

@@ -14,7 +14,7 @@ from certs.authority import read_bundle
 from webhook.core.pod import JsonObject
 from webhook.core.refusal import listed
 from webhook.inspection.facts import Conclusion, Fact
-from webhook.inspection.observations import Names, Observations, Unseen
+from webhook.inspection.observations import Names, Observations, Unseen, is_guard
 from webhook.inspection.words import counted
 
 DEPLOYMENT = "graceful-worker"
@@ -22,6 +22,8 @@ DEPLOYMENT = "graceful-worker"
 LATEST_RENEWAL = datetime.timedelta(days=14)
 """A CA is renewed in the last third of its life, four months before its end by default. How long that life is cannot be
 told from the certificate: it begins long ago, for the sake of clocks that are behind."""
+BUNDLE_FAILS = frozenset({Fact.BUNDLE_MISSING, Fact.BUNDLE_UNREADABLE, Fact.BUNDLE_EXPIRED})
+"""By each of these, calls fail."""
 _VERSION_TAG = re.compile(r":v?(\d+\.\d+\.\d+[\w.+-]*)$", re.ASCII)
 
 
@@ -55,19 +57,28 @@ def _configuration(seen: Observations, now: datetime.datetime) -> Iterator[Concl
     if seen.configuration is None:
         yield Conclusion(Fact.NOT_INSTALLED, name)
         return
-    if not seen.entries:
+    if not seen.pod_entries:
         yield Conclusion(Fact.NO_ENTRIES, name)
         return
     # The API server's default is Fail.
     for fact, policy in ((Fact.FAILS_CLOSED, "Fail"), (Fact.FAILS_OPEN, "Ignore")):
-        chosen = [entry for entry in seen.entries if entry.get("failurePolicy", "Fail") == policy]
+        chosen = [entry for entry in seen.pod_entries if entry.get("failurePolicy", "Fail") == policy]
         if chosen:
             yield Conclusion(fact, {"entries": _named(chosen, seen)})
+    bundles = list(_bundles(seen, now))
+    yield from _guard(seen, bundles)
     outside = [entry for entry in seen.entries if not entry["clientConfig"].get("service")]
     if outside:
         yield Conclusion(Fact.CALLED_BY_URL, {"entries": _named(outside, seen)})
     yield from _called_elsewhere(seen)
-    yield from _bundles(seen, now)
+    yield from bundles
+
+
+def _guard(seen: Observations, bundles: list[Conclusion]) -> Iterator[Conclusion]:
+    if not seen.guards:
+        yield Conclusion(Fact.GUARD_MISSING)
+    elif not any(conclusion.fact is Fact.GUARD_FAILS for conclusion in bundles):
+        yield Conclusion(Fact.GUARD_THERE, {"entries": _named(seen.guards, seen)})
 
 
 def _called_elsewhere(seen: Observations) -> Iterator[Conclusion]:
@@ -89,10 +100,12 @@ def _bundles(seen: Observations, now: datetime.datetime) -> Iterator[Conclusion]
         by_bundle.setdefault(entry["clientConfig"].get("caBundle") or "", []).append(entry)
     for bundle, entries in by_bundle.items():
         values = {"entries": _named(entries, seen), "namespace": namespace, "deployment": name}
-        if bundle:
-            yield _certificates(_decoded(bundle), values, now)
-        elif any(entry["clientConfig"].get("service") for entry in entries):
-            yield Conclusion(Fact.BUNDLE_MISSING, values)
+        if not bundle and not any(entry["clientConfig"].get("service") for entry in entries):
+            continue
+        conclusion = _certificates(_decoded(bundle), values, now) if bundle else Conclusion(Fact.BUNDLE_MISSING, values)
+        # Pods are still protected where it is the guard's calls alone that fail.
+        is_harmless = conclusion.fact in BUNDLE_FAILS and all(map(is_guard, entries))
+        yield Conclusion(Fact.GUARD_FAILS, values) if is_harmless else conclusion
 
 
 def _certificates(certificates: list[x509.Certificate], values: dict[str, str], now: datetime.datetime) -> Conclusion:
@@ -210,4 +223,6 @@ def _named(entries: list[JsonObject], seen: Observations) -> str:
     """Name entries of the configuration."""
     if len(entries) == len(seen.entries):
         return "all entries"
+    if entries == seen.pod_entries:
+        return "all entries for pods"
     return f"entry {', '.join(entry['name'] for entry in entries)}"

@@ -9,6 +9,9 @@ import msgspec
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding
 
+EVICTIONS = frozenset({"pods/eviction"})
+"""The resource of the eviction API, as a rule of an entry names it."""
+
 
 class Names(msgspec.Struct, frozen=True):
     """Where the installation is."""
@@ -82,3 +85,19 @@ class Observations(msgspec.Struct, frozen=True):
         if self.configuration is None or isinstance(self.configuration, Unseen):
             return []
         return self.configuration.get("webhooks") or []
+
+    @property
+    def pod_entries(self) -> list[JsonObject]:
+        """The entries that send pods to the webhook."""
+        return [entry for entry in self.entries if not is_guard(entry)]
+
+    @property
+    def guards(self) -> list[JsonObject]:
+        """The entries that send evictions to the webhook, which takes their cut of the grace period away."""
+        return [entry for entry in self.entries if is_guard(entry)]
+
+
+def is_guard(entry: JsonObject) -> bool:
+    """Tell whether an entry is for evictions, and not for pods."""
+    resources = {resource for rule in entry.get("rules") or () for resource in rule.get("resources") or ()}
+    return bool(resources) and resources <= EVICTIONS

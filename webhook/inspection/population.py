@@ -48,7 +48,7 @@ def about_namespaces(seen: Observations) -> Iterator[Conclusion]:
 
 
 def _is_sent(namespace: Namespace, seen: Observations) -> bool:
-    entries = seen.entries or shipped_entries(seen.names.namespace)
+    entries = seen.pod_entries or shipped_entries(seen.names.namespace)
     return any(matches(entry.get("namespaceSelector"), namespace.labels) for entry in entries)
 
 

@@ -5,18 +5,9 @@ from __future__ import annotations
 from enum import Enum
 
 from webhook.inspection.facts import Conclusion, Fact, Weight
+from webhook.inspection.installation import BUNDLE_FAILS
 
-STOPS = frozenset(
-    {
-        Fact.BUNDLE_MISSING,
-        Fact.BUNDLE_UNREADABLE,
-        Fact.BUNDLE_EXPIRED,
-        Fact.NO_DEPLOYMENT,
-        Fact.SCALED_TO_ZERO,
-        Fact.NO_REPLICA,
-        Fact.NO_ENDPOINT,
-    }
-)
+STOPS = BUNDLE_FAILS | {Fact.NO_DEPLOYMENT, Fact.SCALED_TO_ZERO, Fact.NO_REPLICA, Fact.NO_ENDPOINT}
 """Each of these means that the API server's calls fail."""
 
 
