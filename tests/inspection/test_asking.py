@@ -19,9 +19,11 @@ from ruamel.yaml import YAML
 from tests.inspection.cases import CONFIGURATION, Case, look
 from webhook.cli.commands import main
 from webhook.cli.status_report import as_json
+from webhook.inspection.api import Api
 from webhook.inspection.cluster import observe
 from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
 from webhook.inspection.observations import Names, Unseen, is_guard
+from webhook.inspection.questions import Question
 from webhook.inspection.selectors import matches, shipped_entries, to_query
 from webhook.inspection.worker_pods import owner_of
 
@@ -75,6 +77,16 @@ def test_a_list_that_took_too_long_goes_on_as_things_are_now() -> None:
 
     ask(answer)
     assert tokens
+
+
+def test_a_kind_that_is_not_installed_has_no_objects() -> None:
+    async def listed() -> list[Any]:
+        # The API server itself answers a path that it does not know without JSON.
+        transport = httpx2.MockTransport(lambda request: httpx2.Response(404, text="404 page not found\n"))
+        async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
+            return await Api(client).list(Question("nodepools", "karpenter.sh"), dict)
+
+    assert asyncio.run(listed()) == []
 
 
 def test_a_cluster_that_cannot_be_reached_is_exit_code_2(tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Questions to the API server: requests that read, bounded and in pages, and what its answers mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from httpx2 import AsyncClient, HTTPError, InvalidURL, Response
+from lightkube.core.exceptions import ConfigError
+
+from webhook.core.pod import JsonObject
+from webhook.inspection.connection import CannotAsk
+from webhook.inspection.observations import Unseen
+from webhook.inspection.questions import Question
+
+PAGE = 500
+"""Objects of an answer, as kubectl asks for them."""
+AT_ONCE = 4
+"""Requests at a time: the API server has other things to do."""
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+Seen = TypeVar("Seen")
+
+
+class Forbidden(Exception):
+    """The right for a question is missing."""
+
+
+async def seen(answer: Awaitable[Seen]) -> Seen | Unseen:
+    """Await an answer; without the right, say which one is missing."""
+    try:
+        return await answer
+    except Forbidden as forbidden:
+        return Unseen(str(forbidden))
+
+
+async def all_of(*answers: Awaitable[Seen]) -> list[Seen]:
+    """Await answers side by side; where one of them fails, the others are given up."""
+    tasks = [asyncio.ensure_future(answer) for answer in answers]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+class Api:
+    """Asks, a few questions at a time, and page by page."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def get(self, question: Question) -> JsonObject | None:
+        """Ask for one object; None where it is not there."""
+        response = await self._ask(question, {})
+        return None if response.status_code == 404 else _read(response)
+
+    async def list(self, question: Question, keep: Callable[[JsonObject], Seen]) -> list[Seen]:
+        """Ask page by page, and keep of each object what `keep` returns: clusters are large.
+
+        A kind that is not installed has no objects.
+        """
+        return [keep(raw) async for raw in self._pages(question)]
+
+    async def _pages(self, question: Question) -> AsyncIterator[JsonObject]:
+        parameters = {"limit": str(PAGE)}
+        parameters |= {"labelSelector": question.labels} if question.labels else {}
+        parameters |= {"fieldSelector": question.fields} if question.fields else {}
+        while True:
+            response = await self._ask(question, parameters)
+            if response.status_code == 404:
+                return
+            page = _read(response, gone_is_fine=True)
+            for raw in page.get("items") or ():
+                yield raw
+            # After 410 the rest of the list is had by another token, as it is now: the list took too long.
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            parameters["continue"] = token
+
+    async def _ask(self, question: Question, parameters: dict[str, str]) -> Response:
+        headers = {"Accept": METADATA_ONLY if question.metadata_only else "application/json"}
+        try:
+            async with self._turn:
+                response = await self._client.get(question.path, params=parameters, headers=headers)
+        except (HTTPError, InvalidURL, ConfigError, OSError) as error:
+            raise CannotAsk(f"the API server cannot be asked: {str(error) or type(error).__name__}") from None
+        if response.status_code == 403:
+            raise Forbidden(question.right)
+        return response
+
+
+def _read(response: Response, *, gone_is_fine: bool = False) -> JsonObject:
+    if response.status_code == 401:
+        raise CannotAsk("the API server does not know you: the credentials are missing, wrong or expired")
+    try:
+        answer = msgspec.json.decode(response.content, type=JsonObject)
+    except msgspec.DecodeError:
+        raise CannotAsk(f"what answers is no API server of Kubernetes (status {response.status_code})") from None
+    if response.is_success or (gone_is_fine and response.status_code == 410 and "metadata" in answer):
+        return answer
+    raise CannotAsk(f"the API server answers {response.status_code}: {str(answer.get('message', ''))[:200]}")
