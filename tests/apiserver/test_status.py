@@ -29,7 +29,7 @@ from tests.apiserver.installation import (
 from webhook.core.annotations import LABEL, LABEL_ENABLED
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.inspection.questions import RIGHTS
+from webhook.inspection.questions import KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -39,6 +39,40 @@ pytestmark = [
 
 MERGE = {"Content-Type": "application/merge-patch+json"}
 PROTECTED = ("emails-0", "emails-1", "emails-2")
+SPOT = "spot-a"
+LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/api/v1/nodes", {"metadata": {"name": SPOT, "labels": {"cloud.google.com/gke-spot": "true"}}}),
+    ("/api/v1/nodes", {"metadata": {"name": "other"}}),
+    (
+        "/apis/apps/v1/namespaces/kube-system/deployments",
+        {
+            "metadata": {"name": "cluster-autoscaler", "labels": {"app": "cluster-autoscaler"}},
+            "spec": {
+                "selector": {"matchLabels": {"app": "cluster-autoscaler"}},
+                "template": {
+                    "metadata": {"labels": {"app": "cluster-autoscaler"}},
+                    "spec": {
+                        "containers": [
+                            {
+                                "name": "cluster-autoscaler",
+                                "image": "cluster-autoscaler:1",
+                                "command": ["./cluster-autoscaler", "--max-graceful-termination-sec=1200"],
+                            }
+                        ]
+                    },
+                },
+            },
+        },
+    ),
+    (
+        "/api/v1/namespaces/kube-system/configmaps",
+        {
+            "metadata": {"name": "descheduler", "labels": {"app.kubernetes.io/name": "descheduler"}},
+            "data": {"policy.yaml": "kind: DeschedulerPolicy\ngracePeriodSeconds: 300\n"},
+        },
+    ),
+)
+"""What limits drains. Karpenter is not installed: the API server does not know its kinds."""
 
 
 def pod(name: str, **labels: str) -> dict[str, Any]:
@@ -55,8 +89,11 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with control_plane(room) as plane:
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
         plane.create_namespace("shop", {})
+        for url, raw in LIMITING:
+            plane.client.post(url, json=raw).raise_for_status()
         for name in PROTECTED:
             raw = pod(name)
+            raw["spec"]["nodeName"] = SPOT
             plane.create_pod("workers", jsonpatch.apply_patch(raw, inject(raw, Policy()).patch)).raise_for_status()
         plane.create_pod("workers", pod("late")).raise_for_status()
         plane.create_pod("workers", pod("aside", **{LABEL: "disabled"})).raise_for_status()
@@ -142,6 +179,7 @@ def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path)
     }
     _in_pages(plane, tmp_path)
     _by_rights(plane, tmp_path)
+    _drains(plane, tmp_path)
 
     for namespace, name in (("workers", "late"), ("shop", "labelled"), ("shop", "typo")):
         url = f"/api/v1/namespaces/{namespace}/pods/{name}?gracePeriodSeconds=0"
@@ -161,10 +199,38 @@ def _in_pages(plane: ControlPlane, room: Path) -> None:
     assert paged.stdout == status(plane, room, "--pods").stdout
 
 
+def _drains(plane: ControlPlane, room: Path) -> None:
+    """Look at what limits drains, and at kubelets, none of which are here."""
+    said = json.loads(status(plane, room, "--kubelets", "-o", "json").stdout)
+    limits = {
+        each["values"]["limit"]: each["values"]
+        for each in said["findings"]
+        if each["code"] in ("drain-cut", "drain-kept")
+    }
+    assert {limit: values["seconds"] for limit, values in limits.items()} == {
+        "cluster-autoscaler": 1200,
+        "descheduler": 300,
+        "gke-spot": 15,
+    }
+    assert all(values["gracePeriods"] == {"workers": 3600} for values in limits.values())
+    assert limits["gke-spot"]["place"] == f"node {SPOT}"
+    assert [each["values"] for each in said["findings"] if each["code"] == "kubelet-silent"] == [{"node": SPOT}]
+
+
 def _by_rights(plane: ControlPlane, room: Path) -> None:
     everything = status(plane, room, "--pods").stdout
-    enough = status(plane, room, "--pods", token=account(plane, "enough", RIGHTS))
+    enough = status(plane, room, "--pods", token=account(plane, "enough", (*RIGHTS, *LIMIT_RIGHTS)))
     assert enough.stdout == everything
+    proxy = status(plane, room, "--kubelets", token=account(plane, "proxy", (*RIGHTS, *LIMIT_RIGHTS, *KUBELET_RIGHTS)))
+    assert f"The kubelet of node {SPOT} does not answer." in proxy.stdout
+
+    without_limits = status(plane, room, token=account(plane, "without-limits", RIGHTS))
+    assert without_limits.returncode == status(plane, room).returncode
+    (unknown,) = (
+        line for line in without_limits.stdout.splitlines() if "What else ends drains early is unknown" in line
+    )
+    assert "list nodes;" in unknown
+    assert "list nodepools.karpenter.sh" in unknown
 
     none = status(plane, room, token=account(plane, "none", ()))
     assert none.returncode == 2

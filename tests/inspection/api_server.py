@@ -11,12 +11,16 @@ import httpx2
 
 Object = dict[str, Any]
 PATH = re.compile(r"/(?:api|apis/(?P<group>[^/]+))/v1(?:/namespaces/(?P<namespace>[^/]+))?/(?P<rest>[^/]+(?:/[^/]+)?)")
+KUBELET = re.compile(r"/api/v1/nodes/([^/]+)/proxy/configz")
 KINDS = {
     "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
     "deployments": "Deployment",
     "endpointslices": "EndpointSlice",
     "namespaces": "Namespace",
     "pods": "Pod",
+    "nodes": "Node",
+    "configmaps": "ConfigMap",
+    "nodepools": "NodePool",
 }
 PAGE = 2
 """So small that every list has pages."""
@@ -37,6 +41,8 @@ class ApiServer:
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         assert request.method == "GET"
         self.requests.append(request)
+        if kubelet := KUBELET.fullmatch(request.url.path):
+            return self._kubelet(kubelet[1])
         path = PATH.fullmatch(request.url.path)
         assert path, request.url.path
         resource, _, name = path["rest"].partition("/")
@@ -52,10 +58,20 @@ class ApiServer:
             for each in self._objects
             if each["kind"] == KINDS[resource] and namespace in ("", each["metadata"].get("namespace"))
         ]
+        if group == "karpenter.sh" and not found:
+            return httpx2.Response(404, text="404 page not found\n")
         if name:
             named = [each for each in found if each["metadata"]["name"] == name]
             return httpx2.Response(200, json=named[0]) if named else _status(404, "not found")
         return _page(request, found)
+
+    def _kubelet(self, node: str) -> httpx2.Response:
+        """Answer as a kubelet does, behind the proxy; one that is not in the list is down."""
+        self.rights.add("get nodes/proxy")
+        if "get nodes/proxy" in self._denied:
+            return _status(403, "forbidden")
+        said = [each for each in self._objects if each["kind"] == "Kubelet" and each["metadata"]["name"] == node]
+        return httpx2.Response(200, json=said[0]["answer"]) if said else _status(502, "error trying to reach service")
 
 
 def _status(code: int, message: str) -> httpx2.Response:

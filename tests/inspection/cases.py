@@ -10,6 +10,7 @@ import base64
 import datetime
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,7 @@ from webhook.inspection.selectors import shipped_entries
 from webhook.inspection.verdict import Verdict, judge
 
 FOLDER = Path(__file__).parent / "cases"
+INSTALLATION = Path(__file__).parent / "installation.yaml"
 CONFIGURATION = Path(__file__).parent.parent.parent / "deploy" / "base" / "webhook-configuration.yaml"
 GUARD = {
     "name": "pod.eviction.graceful-worker",
@@ -57,13 +59,17 @@ class Case:
     def api_server(self) -> ApiServer:
         denied = FOLDER / self.name / "denied.yaml"
         return ApiServer(
-            map(_expanded, YAML(typ="safe", pure=True).load_all(FOLDER / self.name / "cluster.yaml")),
+            map(_expanded, _documents(FOLDER / self.name / "cluster.yaml")),
             YAML(typ="safe").load(denied) if denied.exists() else (),
         )
 
     @property
+    def kubelets(self) -> bool:
+        return (FOLDER / self.name / "kubelets").exists()
+
+    @property
     def printed(self) -> str:
-        seen, conclusions, verdict = look(self.api_server)
+        seen, conclusions, verdict = look(self.api_server, kubelets=self.kubelets)
         lines = [*text(seen, conclusions, verdict), *pods_table(seen), "", f"exit code {verdict.exit_code}"]
         return "\n".join(re.sub("\x1b\\[[0-9;]*m", "", line) for line in lines) + "\n"
 
@@ -71,12 +77,20 @@ class Case:
         return self.name
 
 
-def look(api_server: ApiServer) -> tuple[Observations, list[Conclusion], Verdict]:
+def _documents(file: Path) -> Iterator[Any]:
+    for document in YAML(typ="safe", pure=True).load_all(file):
+        if document == "<working installation>":
+            yield from _documents(INSTALLATION)
+        else:
+            yield document
+
+
+def look(api_server: ApiServer, *, kubelets: bool = False) -> tuple[Observations, list[Conclusion], Verdict]:
     """Ask an API server, and conclude."""
 
     async def ask() -> Observations:
         async with api_server.client() as client:
-            return await observe(client, Names(context="prod"))
+            return await observe(client, Names(context="prod"), kubelets=kubelets)
 
     seen = asyncio.run(ask())
     conclusions = inspect(seen, NOW)

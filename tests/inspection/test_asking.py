@@ -22,7 +22,8 @@ from webhook.cli.status_report import as_json
 from webhook.inspection.api import Api
 from webhook.inspection.cluster import observe
 from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
-from webhook.inspection.observations import Names, Unseen, is_guard
+from webhook.inspection.drain_readings import seconds_of
+from webhook.inspection.observations import Names, Observations, Unseen, is_guard
 from webhook.inspection.questions import Question
 from webhook.inspection.selectors import matches, shipped_entries, to_query
 from webhook.inspection.worker_pods import owner_of
@@ -40,13 +41,13 @@ def write(file: Path, config: dict[str, Any]) -> str:
     return str(file)
 
 
-def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> None:
-    async def observed() -> None:
+def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Observations:
+    async def observed() -> Observations:
         transport = httpx2.MockTransport(answer)
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
-            await observe(client, Names())
+            return await observe(client, Names())
 
-    asyncio.run(observed())
+    return asyncio.run(observed())
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,40 @@ def test_a_kind_that_is_not_installed_has_no_objects() -> None:
             return await Api(client).list(Question("nodepools", "karpenter.sh"), dict)
 
     assert asyncio.run(listed()) == []
+
+
+def test_a_kind_whose_objects_cannot_be_had_is_unknown_and_nothing_else() -> None:
+    answered = Case("drain-cluster-autoscaler").api_server.client()._transport
+    assert isinstance(answered, httpx2.MockTransport)
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/nodepools"):
+            return httpx2.Response(500, json={"message": "conversion webhook for karpenter.sh/v1 failed"})
+        return answered.handler(request)  # type: ignore[return-value]
+
+    limits = ask(answer).limits
+    assert limits
+    assert [each.limit for each in limits.bounds] == ["cluster-autoscaler"]
+    assert [(each.limit, each.place) for each in limits.unreadable] == [
+        ("karpenter", "the API server answers 500: conversion webhook for karpenter.sh/v1 failed")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("30s", 30),
+        ("1h0m0s", 3600),
+        ("1.5h", 5400),
+        ("90m", 5400),
+        ("1500ms", 1),
+        ("0", 0),
+        ("1h 30m", None),
+        (30, None),
+    ],
+)
+def test_a_duration_is_read_as_go_writes_it(value: object, seconds: int | None) -> None:
+    assert seconds_of(value) == seconds
 
 
 def test_a_cluster_that_cannot_be_reached_is_exit_code_2(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.inspection.cases import Case, all_cases, look
-from webhook.inspection.facts import Fact
-from webhook.inspection.questions import RIGHTS
+from webhook.inspection.drain_limits import TABLE, Limit
+from webhook.inspection.facts import Fact, Weight
+from webhook.inspection.questions import KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
 from webhook.inspection.verdict import Verdict
 
 CASES = all_cases()
@@ -18,7 +19,7 @@ def test_what_is_printed_about_a_cluster(case: Case) -> None:
 
 
 def test_every_fact_and_every_verdict_is_shown_by_a_case() -> None:
-    results = [look(case.api_server) for case in CASES]
+    results = [look(case.api_server, kubelets=case.kubelets) for case in CASES]
     assert {conclusion.fact for _, conclusions, _ in results for conclusion in conclusions} == set(Fact)
     assert {verdict for _, _, verdict in results} == set(Verdict)
 
@@ -26,12 +27,13 @@ def test_every_fact_and_every_verdict_is_shown_by_a_case() -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_no_right_is_needed_that_the_help_does_not_name(case: Case) -> None:
     api_server = case.api_server
-    look(api_server)
-    assert api_server.rights <= {right.partition(" (")[0] for right in RIGHTS}
+    look(api_server, kubelets=case.kubelets)
+    rights = (*RIGHTS, *LIMIT_RIGHTS, *(KUBELET_RIGHTS if case.kubelets else ()))
+    assert api_server.rights <= {right.partition(" (")[0] for right in rights}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_whole_pods_are_asked_for_only_where_they_are_decided_on(case: Case) -> None:
+def test_whole_pods_are_asked_for_only_where_they_are_decided_on_or_protected(case: Case) -> None:
     api_server = case.api_server
     look(api_server)
     whole = [
@@ -39,11 +41,27 @@ def test_whole_pods_are_asked_for_only_where_they_are_decided_on(case: Case) -> 
         for request in api_server.requests
         if request.url.path.endswith("/pods") and "PartialObjectMetadata" not in request.headers["Accept"]
     ]
-    ours = "app.kubernetes.io/name in (graceful-worker)"
-    assert [labels for labels in whole if labels != ours and "graceful-worker/injected!=true" not in labels] == []
+    known = ("app.kubernetes.io/name in (graceful-worker)", "graceful-worker/injected=true")
+    assert [labels for labels in whole if labels not in known and "graceful-worker/injected!=true" not in labels] == []
 
 
 def test_the_cases_have_more_than_one_page() -> None:
     api_server = Case("many").api_server
     look(api_server)
     assert any("continue" in request.url.params for request in api_server.requests)
+
+
+@pytest.mark.parametrize("limit", TABLE.limit, ids=lambda limit: limit.id)
+def test_every_limit_of_drains_has_a_source_and_a_case_that_shows_what_is_said_of_it(limit: Limit) -> None:
+    assert limit.source.startswith("https://")
+    case = Case(f"drain-{limit.id}")
+    _, conclusions, _ = look(case.api_server, kubelets=case.kubelets)
+    cuts = [each for each in conclusions if each.fact in (Fact.DRAIN_CUT, Fact.DRAIN_KEPT)]
+    assert limit.id in [each.values["limit"] for each in cuts]
+
+
+def test_what_ends_drains_early_changes_no_exit_code() -> None:
+    for case in (Case("drain-gke-spot"), Case("drains-no-rights")):
+        _, conclusions, verdict = look(case.api_server)
+        assert {"drains"} <= {each.fact.topic for each in conclusions if each.fact.weight is Weight.NOTE}
+        assert verdict is Verdict.WORKS

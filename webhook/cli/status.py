@@ -9,14 +9,19 @@ import click
 
 from webhook.cli.failure import fail
 from webhook.inspection.observations import Names
-from webhook.inspection.questions import RIGHTS
+from webhook.inspection.questions import KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
 
 if TYPE_CHECKING:
     from webhook.inspection.observations import Observations
 
 CANNOT_ASK = 2
-_RIGHTS = "\b\nThe rights that this needs, and no others (Secrets are never read):\n" + "\n".join(
-    f"  {right}" for right in RIGHTS
+_RIGHTS = "\n\n".join(
+    "\b\n" + "\n".join([title, *(f"  {right}" for right in rights)])
+    for title, rights in (
+        ("The rights that this needs (Secrets are never read):", RIGHTS),
+        ("Those that tell what ends drains early, which is unknown without them:", LIMIT_RIGHTS),
+        ("With --kubelets also this one, by which one may run commands in all pods of a node:", KUBELET_RIGHTS),
+    )
 )
 
 
@@ -33,15 +38,16 @@ _RIGHTS = "\b\nThe rights that this needs, and no others (Secrets are never read
     help="Its MutatingWebhookConfiguration.",
 )
 @click.option("--pods", is_flag=True, help="List the pods, too: state, workers with their modes, version.")
+@click.option("--kubelets", is_flag=True, help="Ask some kubelets how long a node that shuts down waits.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
-def status(context: str | None, namespace: str, configuration: str, pods: bool, output: str) -> None:
+def status(context: str | None, namespace: str, configuration: str, pods: bool, kubelets: bool, output: str) -> None:
     """Say whether protection works in a cluster, and if not, what is wrong and what to do.
 
     Nothing is changed. The cluster is that of KUBECONFIG, or of ~/.kube/config. Why a pod is left alone is told by the
-    rules of this version.
+    rules of this version. What ends a drain before the pods' grace periods are over is told as far as it can be seen.
 
     The exit code is 0 when all is well, 1 when something is wrong, 2 when the cluster cannot be asked or a right is
-    missing.
+    missing. What ends drains early is no reason for either of these, nor is a right that is missing for it.
     """
     # Other commands need neither a client nor cryptography.
     import asyncio  # noqa: PLC0415
@@ -53,7 +59,7 @@ def status(context: str | None, namespace: str, configuration: str, pods: bool, 
     from webhook.inspection.verdict import judge  # noqa: PLC0415
 
     try:
-        seen = asyncio.run(_observe(context, Names(namespace, configuration)))
+        seen = asyncio.run(_observe(context, Names(namespace, configuration), kubelets=kubelets))
     except CannotAsk as error:
         fail(str(error), CANNOT_ASK)
     conclusions = inspect(seen, wall_clock())
@@ -65,7 +71,7 @@ def status(context: str | None, namespace: str, configuration: str, pods: bool, 
     sys.exit(verdict.exit_code)
 
 
-async def _observe(context: str | None, names: Names) -> Observations:
+async def _observe(context: str | None, names: Names, *, kubelets: bool) -> Observations:
     from msgspec.structs import replace  # noqa: PLC0415
 
     from webhook.inspection.cluster import observe  # noqa: PLC0415
@@ -73,4 +79,4 @@ async def _observe(context: str | None, names: Names) -> Observations:
 
     config = read_kubeconfig(context)
     async with connect(config) as client:
-        return await observe(client, replace(names, context=config.context_name))
+        return await observe(client, replace(names, context=config.context_name), kubelets=kubelets)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from webhook.inspection.facts import Conclusion, Fact, Weight
-from webhook.inspection.observations import Observations, Unseen, WorkerPod
+from webhook.inspection.observations import Observations, State, Unseen, WorkerPod
 from webhook.inspection.verdict import Verdict
 
 MOST_LINES = 4
@@ -99,5 +99,7 @@ def _pod(pod: WorkerPod) -> dict[str, Any]:
         "reason": pod.verdict.reason.value if pod.verdict else "",
         "workers": pod.workers,
         "version": pod.version,
+        "node": pod.node,
+        "gracePeriodSeconds": pod.grace if pod.state is State.PROTECTED else None,
         "ending": pod.ending,
     }

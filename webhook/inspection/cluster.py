@@ -7,6 +7,7 @@ from httpx2 import AsyncClient
 
 from webhook.core.pod import JsonObject
 from webhook.inspection.api import Api, all_of, seen
+from webhook.inspection.drain_asking import observe_limits
 from webhook.inspection.installation import service_of
 from webhook.inspection.observations import Names, Namespace, Observations, Unseen, WorkerPod
 from webhook.inspection.questions import (
@@ -24,8 +25,8 @@ from webhook.inspection.selectors import shipped_entries
 from webhook.inspection.worker_pods import candidate_pod, injected_pod, mislabelled_pod
 
 
-async def observe(client: AsyncClient, names: Names) -> Observations:
-    """Look at everything once.
+async def observe(client: AsyncClient, names: Names, *, kubelets: bool = False) -> Observations:
+    """Look at everything once; at the kubelets only where that is wanted.
 
     Raises:
         CannotAsk: the API server cannot be reached, or does not know who asks.
@@ -44,7 +45,9 @@ async def observe(client: AsyncClient, names: Names) -> Observations:
         replicas = await seen(api.list(about_replicas(service[0], deployment["spec"]["selector"]), dict))
     namespaces = await seen(api.list(NAMESPACES, _namespace))
     observed = Observations(names, configuration, deployment, replicas, endpoint_slices, namespaces, [])
-    return msgspec.structs.replace(observed, pods=await seen(_pods(api, observed)))
+    pods = await seen(_pods(api, observed))
+    limits = None if isinstance(pods, Unseen) else await observe_limits(api, pods, kubelets=kubelets)
+    return msgspec.structs.replace(observed, pods=pods, limits=limits)
 
 
 async def _pods(api: Api, observed: Observations) -> list[WorkerPod]:

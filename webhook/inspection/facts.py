@@ -244,6 +244,41 @@ class Fact(Enum):
     )
     LEFT_ALONE = "left-alone", Weight.NOTE, "pods", "{owner} in {namespace}: {count} left alone: {verdict}"
 
+    # What ends drains early.
+    DRAIN_CUT = "drain-cut", Weight.NOTE, "drains", "{says} ({place}); pods may take: {places}.", "{remedy}"
+    DRAIN_KEPT = (
+        "drain-kept",
+        Weight.OK,
+        "drains",
+        "{says} ({place}), but the eviction guard keeps grace periods: {places}.",
+    )
+    DRAIN_UNLIMITED = "drain-unlimited", Weight.OK, "drains", "Nothing that was seen ends a drain of these pods early."
+    LIMIT_UNREADABLE = (
+        "limit-unreadable",
+        Weight.NOTE,
+        "drains",
+        "{title}: how long it gives a pod cannot be read ({place}).",
+    )
+    LIMIT_RIGHT_MISSING = (
+        "limit-right-missing",
+        Weight.NOTE,
+        "drains",
+        "What else ends drains early is unknown: you may not {rights}.",
+    )
+    KUBELETS_NOT_ASKED = (
+        "kubelets-not-asked",
+        Weight.NOTE,
+        "drains",
+        "How long nodes that shut down wait for pods is not looked at: --kubelets asks them.",
+    )
+    KUBELET_SILENT = "kubelet-silent", Weight.NOTE, "drains", "The kubelet of node {node} does not answer."
+    KUBELETS_LEFT_OUT = (
+        "kubelets-left-out",
+        Weight.NOTE,
+        "drains",
+        "Kubelets of {asked} of {kinds} kinds of nodes were asked; of the others, nothing is known.",
+    )
+
 
 class Conclusion(msgspec.Struct, frozen=True):
     """A fact about this cluster, with its particulars."""

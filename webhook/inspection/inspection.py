@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 
-from webhook.inspection.facts import Conclusion
+from webhook.inspection.drain_cuts import about_drains
+from webhook.inspection.facts import Conclusion, Fact
 from webhook.inspection.installation import about_installation
 from webhook.inspection.observations import Observations
 from webhook.inspection.population import about_namespaces, about_pods
@@ -15,6 +16,12 @@ def inspect(seen: Observations, now: datetime.datetime) -> list[Conclusion]:
     """Conclude from everything that was seen."""
     installation = list(about_installation(seen, now))
     is_able = judge(installation) in (Verdict.WORKS, Verdict.FLAWED)
-    said = [*installation, *about_namespaces(seen), *about_pods(seen, is_able=is_able)]
+    guard_works = is_able and not any(conclusion.fact is Fact.GUARD_FAILS for conclusion in installation)
+    said = [
+        *installation,
+        *about_namespaces(seen),
+        *about_pods(seen, is_able=is_able),
+        *about_drains(seen, guard_works=guard_works),
+    ]
     # The same right may be missing for several things.
     return [conclusion for position, conclusion in enumerate(said) if conclusion not in said[:position]]

@@ -8,6 +8,7 @@ import msgspec
 
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding
+from webhook.inspection.drain_readings import Bound, Unreadable
 
 EVICTIONS = frozenset({"pods/eviction"})
 """The resource of the eviction API, as a rule of an entry names it."""
@@ -65,6 +66,33 @@ class WorkerPod(msgspec.Struct, frozen=True):
     version: str = ""
     """The version that protected it."""
     ending: bool = False
+    grace: int = 0
+    """The seconds that it may take to end."""
+    node: str = ""
+    priority: int = 0
+    exempt: tuple[str, ...] = ()
+    """The limits of drains that leave it alone."""
+    as_asked: bool = False
+    """Evictions may cut its grace period."""
+
+
+class Kubelets(msgspec.Struct, frozen=True):
+    """How many kubelets were asked, of how many kinds of nodes, and which of them did not answer."""
+
+    asked: int
+    kinds: int
+    silent: list[str]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What was seen of the limits of drains."""
+
+    bounds: list[Bound]
+    unreadable: list[Unreadable]
+    missing: list[str]
+    """The rights for what could not be seen."""
+    kubelets: Kubelets | None
+    """None where nobody wanted them asked."""
 
 
 class Observations(msgspec.Struct, frozen=True):
@@ -78,6 +106,8 @@ class Observations(msgspec.Struct, frozen=True):
     endpoint_slices: list[JsonObject] | Unseen
     namespaces: list[Namespace] | Unseen
     pods: list[WorkerPod] | Unseen
+    limits: Limits | None = None
+    """None where there is no protected pod that they could concern."""
 
     @property
     def entries(self) -> list[JsonObject]:

@@ -28,6 +28,7 @@ class Question(msgspec.Struct, frozen=True):
     labels: str = ""
     fields: str = ""
     metadata_only: bool = False
+    subresource: str = ""
 
     @property
     def path(self) -> str:
@@ -35,13 +36,15 @@ class Question(msgspec.Struct, frozen=True):
         parts = ["apis", self.group, "v1"] if self.group else ["api", "v1"]
         if self.namespace:
             parts += ["namespaces", self.namespace]
-        return "/".join([*parts, self.resource, *([self.name] if self.name else [])])
+        return "/".join([*parts, self.resource, *filter(None, [self.name, self.subresource])])
 
     @property
     def right(self) -> str:
         """The right that it needs, in words."""
+        if self.subresource:
+            return f"get {self.resource}/{self.subresource.partition('/')[0]}"
         where = f" in namespace {self.namespace}" if self.namespace else ""
-        if self.resource == "pods" and not self.namespace:
+        if self.resource in ("pods", "deployments") and not self.namespace:
             where = " in all namespaces"
         kind = f"{self.resource}.{self.group}" if self.group else self.resource
         return f"get {kind} {self.name}{where}" if self.name else f"list {kind}{where}"
@@ -68,8 +71,33 @@ def about_replicas(namespace: str, selector: JsonObject | None) -> Question:
 
 
 NAMESPACES = Question("namespaces", metadata_only=True)
-PROTECTED_PODS = Question("pods", labels=INJECTED, fields=ALIVE, metadata_only=True)
+NODES = Question("nodes", metadata_only=True)
+# Whole pods: how long they may take, and on which node they run, metadata do not tell.
+PROTECTED_PODS = Question("pods", labels=INJECTED, fields=ALIVE)
 MISLABELLED_PODS = Question("pods", labels=MISLABELLED, fields=ALIVE, metadata_only=True)
+
+
+def about_labelled(labels: str, resource: str, group: str = "", namespace: str = "") -> Question:
+    """Ask for objects that are known by their labels."""
+    return Question(resource, group, namespace, labels=labels)
+
+
+def about_kind(group: str, resource: str) -> Question:
+    """Ask for all objects of a kind that may not be installed."""
+    return Question(resource, group)
+
+
+def about_config_map(namespace: str, name: str) -> Question:
+    """Ask for one ConfigMap."""
+    return Question("configmaps", namespace=namespace, name=name)
+
+
+def about_kubelet(node: str) -> Question:
+    """Ask a kubelet for its configuration, by way of the API server.
+
+    https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/#viewing-the-kubelet-configuration
+    """
+    return Question("nodes", name=node, subresource="proxy/configz")
 
 
 class Candidates(msgspec.Struct, frozen=True):
@@ -100,4 +128,14 @@ RIGHTS = (
     "get deployments.apps (in the namespace of the installation)",
     "list endpointslices.discovery.k8s.io (there, too)",
 )
-"""All that somebody needs who runs the command."""
+"""What somebody needs who runs the command."""
+LIMIT_RIGHTS = (
+    "list nodes",
+    "list deployments.apps (in all namespaces)",
+    "list nodepools.karpenter.sh",
+    "get configmaps (in namespace kube-system)",
+    "list configmaps (there, too)",
+)
+"""What tells of the limits of drains; without them, these are unknown, and all else is told."""
+KUBELET_RIGHTS = ("get nodes/proxy",)
+"""What --kubelets needs beyond that; with it, one may run commands in every pod."""

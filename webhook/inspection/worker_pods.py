@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from webhook.core.decision import Policy
+import sys
+
+from msgspec.structs import replace
+
+from webhook.core.annotations import annotation_of
+from webhook.core.decision import DEFAULT_GRACE, Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.refusal import Refused
 from webhook.core.status import Status, read_status
+from webhook.inspection.drain_limits import TABLE
 from webhook.inspection.observations import State, WorkerPod
 
 _HASH_LABEL = "pod-template-hash"
+_EVICT = annotation_of("evict")
+_AS_ASKED = "as-asked"
 _STATES = {Kind.PROTECTED: State.UNPROTECTED, Kind.REFUSED: State.REFUSED}
 
 
 def injected_pod(pod: JsonObject) -> WorkerPod:
-    """Read a pod that bears the label of the injected; its metadata will do."""
-    status = _status(pod["metadata"].get("annotations") or {})
+    """Read a whole pod that bears the label of the injected."""
+    annotations = pod["metadata"].get("annotations") or {}
+    status = _status(annotations)
     if status is None:
         return _read(pod, State.UNRECORDED)
     workers = {name: worker.mode for name, worker in status.workers.items()}
-    return _read(pod, State.PROTECTED, workers=workers, version=status.version)
+    read = _read(pod, State.PROTECTED, workers=workers, version=status.version)
+    spec = pod["spec"]
+    grace = spec.get("terminationGracePeriodSeconds")
+    return replace(
+        read,
+        grace=DEFAULT_GRACE if grace is None else grace,
+        # Thousands of pods share some nodes, and their names.
+        node=sys.intern(spec.get("nodeName") or ""),
+        priority=spec.get("priority") or 0,
+        exempt=TABLE.exempts(annotations),
+        as_asked=annotations.get(_EVICT) == _AS_ASKED,
+    )
 
 
 def _status(annotations: dict[str, str]) -> Status | None:

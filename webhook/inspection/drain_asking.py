@@ -1,0 +1,154 @@
+"""What the API server is asked about the limits of drains: each right that is missing leaves one of them unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from webhook.core.pod import JsonObject
+from webhook.inspection.api import Api, all_of, seen
+from webhook.inspection.connection import CannotAsk
+from webhook.inspection.drain_limits import NODE_LABELS, TABLE, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy
+from webhook.inspection.drain_readings import (
+    Bound,
+    Unreadable,
+    field_bound,
+    flag_bound,
+    kinds_of_nodes,
+    kubelet_bound,
+    policy_bound,
+)
+from webhook.inspection.observations import Kubelets, Limits, State, Unseen, WorkerPod
+from webhook.inspection.questions import NODES, about_config_map, about_kind, about_kubelet, about_labelled
+from webhook.inspection.words import counted
+
+MOST_KUBELETS = 3
+"""Kubelets that are asked: one of each kind of nodes, and the proxy to them is a right to be used with care."""
+NodeLabels = Mapping[str, Mapping[str, str]]
+Reading = Bound | Unreadable | Unseen
+
+
+async def observe_limits(api: Api, pods: Iterable[WorkerPod], *, kubelets: bool) -> Limits | None:
+    """Look at what may end a drain of protected pods early; None where there are none.
+
+    Raises:
+        CannotAsk: the API server cannot be reached any more.
+
+    """
+    used = {pod.node for pod in pods if pod.state is State.PROTECTED and not pod.ending}
+    if not used:
+        return None
+    found = await seen(api.list(NODES, _node))
+    nodes = {} if isinstance(found, Unseen) else dict(found)
+    used &= nodes.keys()
+    lists = await all_of(*(_answered(api, limit, nodes, used) for limit in TABLE.limit))
+    readings = [reading for each in lists for reading in each]
+    asked = None
+    if kubelets:
+        asked, more = await _kubelets(api, nodes, used)
+        readings += more
+    missing = [each.right for each in [found, *readings] if isinstance(each, Unseen)]
+    return Limits(
+        [each for each in readings if isinstance(each, Bound)],
+        [each for each in readings if isinstance(each, Unreadable)],
+        list(dict.fromkeys(missing)),
+        asked,
+    )
+
+
+def _node(raw: JsonObject) -> tuple[str, dict[str, str]]:
+    labels = raw["metadata"].get("labels") or {}
+    return raw["metadata"]["name"], {key: value for key, value in labels.items() if key in NODE_LABELS}
+
+
+async def _answered(api: Api, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
+    """Read what is seen of a limit; what cannot be answered, such as for a broken conversion, spoils nothing else."""
+    try:
+        return await _readings(api, limit, nodes, used)
+    except CannotAsk as error:
+        return [Unreadable(limit.id, str(error))]
+
+
+async def _readings(api: Api, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
+    match limit.seen:
+        case Flag() as flag:
+            return await _flags(api, limit.id, flag)
+        case Field() as field:
+            question = about_kind(field.group, field.resource)
+            return _known(await seen(api.list(question, lambda raw: field_bound(limit.id, field, raw, nodes))))
+        case Policy() as policy:
+            return await _policies(api, limit.id, policy)
+        case Marker() as marker:
+            return await _marker(api, limit.id, marker)
+        case Nodes() as labelled:
+            return _labelled(limit.id, labelled, nodes, used)
+        case Kubelet():
+            return []
+
+
+def _known(answer: list[Bound | Unreadable] | Unseen) -> list[Reading]:
+    return [answer] if isinstance(answer, Unseen) else [*answer]
+
+
+async def _flags(api: Api, limit: str, flag: Flag) -> list[Reading]:
+    answers = await all_of(
+        *(
+            seen(api.list(about_labelled(selector, "deployments", "apps"), lambda raw: flag_bound(limit, flag, raw)))
+            for selector in flag.selectors
+        )
+    )
+    # A Deployment may bear several of the labels.
+    return list(dict.fromkeys(reading for answer in answers for reading in _known(answer)))
+
+
+async def _policies(api: Api, limit: str, policy: Policy) -> list[Reading]:
+    question = about_labelled(policy.selector, "configmaps", namespace=policy.namespace)
+    labelled = await seen(api.list(question, lambda raw: policy_bound(limit, policy, raw)))
+    named = await seen(api.get(about_config_map(policy.namespace, policy.name)))
+    readings: list[Reading] = (
+        [labelled] if isinstance(labelled, Unseen) else [reading for reading in labelled if reading]
+    )
+    if isinstance(named, Unseen):
+        return [*readings, named]
+    reading = policy_bound(limit, policy, named) if named else None
+    return list(dict.fromkeys([*readings, reading] if reading else readings))
+
+
+async def _marker(api: Api, limit: str, marker: Marker) -> list[Reading]:
+    found = await seen(api.get(about_config_map(marker.namespace, marker.name)))
+    if isinstance(found, Unseen):
+        return [found]
+    place = f"ConfigMap {marker.name} in {marker.namespace}"
+    return [Bound(limit, place, ((0, marker.seconds),))] if found else []
+
+
+def _labelled(limit: str, labelled: Nodes, nodes: NodeLabels, used: set[str]) -> list[Reading]:
+    those = frozenset(name for name in used if labelled.fits(nodes[name]))
+    if not those:
+        return []
+    place = f"node {min(those)}" if len(those) == 1 else counted(len(those), "node")
+    return [Bound(limit, place, ((0, labelled.seconds),), those)]
+
+
+async def _kubelets(api: Api, nodes: NodeLabels, used: set[str]) -> tuple[Kubelets, list[Reading]]:
+    """Ask one kubelet of each kind of nodes, those first of which there are most."""
+    (limit,) = (each.id for each in TABLE.limit if isinstance(each.seen, Kubelet))
+    kinds = kinds_of_nodes(nodes, used)
+    readings: list[Reading] = []
+    silent: list[str] = []
+    for node, alike in kinds[:MOST_KUBELETS]:
+        answer = await seen(_configuration(api, node))
+        if isinstance(answer, Unseen):
+            readings.append(answer)
+        elif answer is None:
+            silent.append(node)
+        else:
+            readings.append(kubelet_bound(limit, answer, node, alike))
+    return Kubelets(min(len(kinds), MOST_KUBELETS), len(kinds), silent), readings
+
+
+async def _configuration(api: Api, node: str) -> JsonObject | None:
+    """Return a kubelet's configuration; None where it does not answer, as of a node that is down."""
+    try:
+        return await api.get(about_kubelet(node))
+    except CannotAsk:
+        return None

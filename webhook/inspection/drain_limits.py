@@ -1,0 +1,125 @@
+"""What ends drains early, as data: the table itself is drain_limits.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import TypeAlias
+
+import msgspec
+
+ANY = "*"
+
+
+class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="flag"):
+    """By the flag of a Deployment."""
+
+    selectors: tuple[str, ...]
+    flag: str
+    default: int
+    by_priority: str
+
+
+class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="field"):
+    """By a field of objects that are named by a label of the nodes for which it counts."""
+
+    group: str
+    resource: str
+    kind: str
+    path: tuple[str, ...]
+    node_label: str
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="policy"):
+    """By a field of a configuration in a ConfigMap."""
+
+    namespace: str
+    selector: str
+    name: str
+    key: str
+    field: str
+
+
+class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="marker"):
+    """By a ConfigMap that is there, while what wrote it is out of sight."""
+
+    namespace: str
+    name: str
+    unless: str
+    seconds: int
+
+
+class Kubelet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="kubelet"):
+    """By the kubelet's configuration."""
+
+
+class Nodes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="nodes"):
+    """By labels of the nodes that a provider runs."""
+
+    labels: tuple[dict[str, str], ...]
+    seconds: int
+
+    def fits(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether a node is one of them."""
+        return any(all(_fits(labels.get(key), value) for key, value in group.items()) for group in self.labels)
+
+
+def _fits(value: str | None, wanted: str) -> bool:
+    return value is not None and wanted in (value, ANY)
+
+
+Seen: TypeAlias = Flag | Field | Policy | Marker | Kubelet | Nodes
+
+
+class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ends drains early: how it is seen, what it does, and what to do about it."""
+
+    id: str
+    title: str
+    says: str
+    advice: str
+    source: str
+    seen: Seen
+    guarded: bool = False
+    """It comes as an eviction, so the webhook gives the grace period back."""
+    exempt: dict[str, str] = {}
+    """Annotations of the pods that it leaves alone."""
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What drain_limits.toml says."""
+
+    pools: tuple[str, ...]
+    """Labels by which nodes are alike."""
+    limit: tuple[Limit, ...]
+
+    @property
+    def node_labels(self) -> frozenset[str]:
+        """The labels of nodes that matter."""
+        groups = [group for limit in self.limit if isinstance(limit.seen, Nodes) for group in limit.seen.labels]
+        fields = [limit.seen.node_label for limit in self.limit if isinstance(limit.seen, Field)]
+        return frozenset(self.pools).union(fields, *groups)
+
+    def exempts(self, annotations: Mapping[str, str]) -> tuple[str, ...]:
+        """Name the limits that leave a pod alone."""
+        return tuple(
+            limit.id
+            for limit in self.limit
+            if any(annotations.get(key) == value for key, value in limit.exempt.items())
+        )
+
+
+def load_table() -> Table:
+    """Read the table.
+
+    Raises:
+        msgspec.ValidationError: a row is not one.
+
+    """
+    text = files("webhook.inspection").joinpath("drain_limits.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Table)
+
+
+TABLE = load_table()
+NODE_LABELS = TABLE.node_labels
