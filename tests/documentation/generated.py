@@ -15,10 +15,12 @@ from tests.inspection.cases import Case
 from webhook.core import scripts
 from webhook.core.annotations import ANNOTATIONS, Mode
 from webhook.core.frameworks import TABLE, Framework
+from webhook.inspection.drain_limits import ANY, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy, Seen
+from webhook.inspection.drain_limits import TABLE as LIMITS
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
-DOCUMENTS = (README, ROOT / "docs" / "frameworks.md")
+DOCUMENTS = (README, ROOT / "docs" / "frameworks.md", ROOT / "docs" / "drain-limits.md")
 PROOF = ROOT / "docs" / "proof.md"
 EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
@@ -72,6 +74,52 @@ def status() -> str:
     return f"```console\n$ .venv/bin/graceful-worker status\n{printed}\n```"
 
 
+def status_of_drains() -> str:
+    """Return what is printed about drains in a cluster of the tests."""
+    lines = Case("drains-of-the-readme").printed.partition("\n\n")[0].splitlines()
+    first = next(number for number, line in enumerate(lines) if " drains " in line)
+    return "\n".join(["```console", "$ .venv/bin/graceful-worker status --kubelets", "…", *lines[first:], "```"])
+
+
+def drain_limits() -> str:
+    head = ["| what | seen by | gives a pod | eviction guard | what else helps |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *map(_limit_row, LIMITS.limit)])
+
+
+def _limit_row(limit: Limit) -> str:
+    seen_by, gives = _seen(limit.seen)
+    advice = limit.advice.format(longest="N", minutes="M")
+    cells = (
+        f"[{limit.title}]({limit.source})",
+        seen_by,
+        gives,
+        "keeps the grace period" if limit.guarded else "",
+        advice,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _seen(seen: Seen) -> tuple[str, str]:
+    """Say how a limit is seen, and how long it is."""
+    match seen:
+        case Flag():
+            return f"`--{seen.flag}` or `--{seen.by_priority}` of its Deployment", f"{seen.default} s by default"
+        case Field():
+            return f"`{'.'.join(seen.path)}` of a {seen.kind}", "what it says"
+        case Policy():
+            return f"`{seen.field}` in a ConfigMap of {seen.namespace}", "what it says"
+        case Marker():
+            return f"ConfigMap `{seen.name}` in {seen.namespace}", f"{seen.seconds} s by default"
+        case Kubelet():
+            return "`shutdownGracePeriod` of a kubelet, with `--kubelets` alone", "what it says; else nothing"
+        case Nodes():
+            return "nodes with " + ", or ".join(map(_labels, seen.labels)), f"{seen.seconds} s"
+
+
+def _labels(labels: dict[str, str]) -> str:
+    return " and ".join(f"`{key}`" if value == ANY else f"`{key}: {value}`" for key, value in labels.items())
+
+
 def before() -> str:
     return f"```yaml\n{_template(EXAMPLE.read_text())}```"
 
@@ -100,7 +148,19 @@ def proof() -> str:
 
 
 PARTS = {
-    part.__name__: part for part in (annotations, framework_titles, frameworks, explain, status, proof, before, after)
+    part.__name__: part
+    for part in (
+        annotations,
+        framework_titles,
+        frameworks,
+        explain,
+        status,
+        status_of_drains,
+        drain_limits,
+        proof,
+        before,
+        after,
+    )
 }
 
 
