@@ -96,6 +96,12 @@ def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
     return [manifest for manifest in manifests if manifest["kind"] == kind]
 
 
+def entries(manifests: list[Manifest], resource: str) -> list[Manifest]:
+    """Return the entries of the webhook's configuration that are about a resource, in their order."""
+    configuration = only(manifests, "MutatingWebhookConfiguration")
+    return [entry for entry in configuration["webhooks"] if entry["rules"][0]["resources"] == [resource]]
+
+
 def only(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
     """Return the one of a kind, or of a kind and a name."""
     (manifest,) = (each for each in of_kind(manifests, kind) if name in ("", each["metadata"]["name"]))

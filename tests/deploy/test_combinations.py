@@ -11,18 +11,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 from certs.throwaway import issue
-from tests.deploy.rendered import COMPONENTS, NAME, Manifest, combined, faults, of_kind, only
-from tests.deploy.test_rights import EXPECTED, PULL_SECRETS, rights
+from tests.deploy.rendered import COMPONENTS, NAME, Manifest, combined, entries, faults, of_kind, only
+from tests.deploy.test_rights import AUTHORITY, EVICTIONS, PULL_SECRETS, Right, rights
 from tests.golden.schemas import RELEASES
 from webhook.cli.commands import main
 from webhook.server import serving
+from webhook.server.options import ServerOptions
 
-CONCERNED = ("cert-manager", "no-registry", "pull-secrets")
+CONCERNED = ("cert-manager", "no-eviction-guard", "no-registry", "pull-secrets")
 """The components that change what the program is told, whom it talks to, and what it may do."""
 OTHERS = tuple(name for name in COMPONENTS if name not in CONCERNED)
 PAIRS = [*combinations(COMPONENTS, 2)]
 CONCERNED_SUBSETS = [subset for count in range(len(CONCERNED) + 1) for subset in combinations(CONCERNED, count)]
-# All 128 would take a minute, and the others touch nothing of what the three do.
+# All of them would take minutes, and the others touch nothing of what these do.
 SUBSETS = sorted({*PAIRS, *CONCERNED_SUBSETS, *((*subset, *OTHERS) for subset in CONCERNED_SUBSETS)})
 API_SERVER = {443, 6443, 8443, 16443}
 REGISTRIES = {443}
@@ -40,6 +41,19 @@ def needs_token(components: Collection[str]) -> bool:
 def asks_registries(components: Collection[str]) -> bool:
     """Tell whether it is looked up what images run: not where no caller can prove to be the API server."""
     return not {"no-registry", "cert-manager"} & set(components)
+
+
+def guards_evictions(components: Collection[str]) -> bool:
+    """Tell whether evictions are sent: not where no caller can prove to be the API server."""
+    return not {"no-eviction-guard", "cert-manager"} & set(components)
+
+
+def expected_rights(components: Collection[str]) -> set[Right]:
+    return (
+        (set() if "cert-manager" in components else AUTHORITY)
+        | (EVICTIONS if guards_evictions(components) else set())
+        | (PULL_SECRETS if "pull-secrets" in components else set())
+    )
 
 
 def template(manifests: list[Manifest]) -> Manifest:
@@ -86,9 +100,8 @@ def test_a_combination_is_valid_and_has_what_it_needs_and_no_more(components: tu
         REGISTRIES if asks_registries(components) else set()
     )
     assert open_ports(manifests) == reached | DNS
-    assert rights(manifests) == (set() if "cert-manager" in components else EXPECTED) | (
-        PULL_SECRETS if "pull-secrets" in components else set()
-    )
+    assert rights(manifests) == expected_rights(components)
+    assert bool(entries(manifests, "pods/eviction")) is guards_evictions(components)
     # Nothing is bound that is not there, and nothing is there that is not bound.
     bindings = of_kind(manifests, "RoleBinding") + of_kind(manifests, "ClusterRoleBinding")
     roles = of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
@@ -106,8 +119,13 @@ def test_the_order_of_all_components_does_not_matter(tmp_path: Path) -> None:
     assert without_order(combined(COMPONENTS, tmp_path)) == without_order(combined(COMPONENTS[::-1], tmp_path))
 
 
-def start(components: tuple[str, ...], room: Path, monkeypatch: pytest.MonkeyPatch, *, token: bool) -> Result:
-    """Start the program as it is rendered, up to the point where it would serve; a kubeconfig stands for the token."""
+def start(
+    components: tuple[str, ...], room: Path, monkeypatch: pytest.MonkeyPatch, *, token: bool
+) -> tuple[Result, list[ServerOptions]]:
+    """Start the program as it is rendered, up to the point where it would serve; a kubeconfig stands for the token.
+
+    With what it would serve, if it would.
+    """
     issue(["localhost"]).write(room)
     kubeconfig = room / "kubeconfig"
     kubeconfig.write_text(
@@ -117,17 +135,20 @@ def start(components: tuple[str, ...], room: Path, monkeypatch: pytest.MonkeyPat
     variables = environment(combined(components, room))
     variables |= {name: str(room / Path(value).name) for name, value in variables.items() if "_TLS_" in name}
     access = {"KUBECONFIG": str(kubeconfig if token else room / "none")}
-    monkeypatch.setattr(serving, "serve", lambda *_: None)
-    return CliRunner().invoke(main, ["serve"], env={**variables, **access})
+    served: list[ServerOptions] = []
+    monkeypatch.setattr(serving, "serve", lambda _, options: served.append(options))
+    return CliRunner().invoke(main, ["serve"], env={**variables, **access}), served
 
 
 @pytest.mark.parametrize("components", CONCERNED_SUBSETS, ids="+".join)
 def test_a_combination_starts_or_says_in_a_sentence_what_does_not_go_together(
     components: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = start(components, tmp_path, monkeypatch, token=True)
-    if "pull-secrets" not in components or len(components) == 1:
+    result, served = start(components, tmp_path, monkeypatch, token=True)
+    if "pull-secrets" not in components or asks_registries(components):
         assert result.exit_code == 0, result.output
+        (options,) = served
+        assert (options.guard_off_because == "") is guards_evictions(components)
         return
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
@@ -139,7 +160,7 @@ def test_a_start_without_the_token_that_pull_secrets_needs_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it was when somebody took the token away by a patch."""
-    result = start(("pull-secrets",), tmp_path, monkeypatch, token=False)
+    result, _ = start(("pull-secrets",), tmp_path, monkeypatch, token=False)
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert "--pull-secrets" in result.stderr

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.rendered import NAME, Manifest, every_installation, installed, of_kind, only
+from tests.deploy.rendered import NAME, Manifest, entries, every_installation, installed, of_kind, only
 
 SECRET = "graceful-worker-ca"
 Right = tuple[str, str, str, str]
 """Kind of the role, resource, name of the object (`*` is any), verb."""
-EXPECTED: set[Right] = {
+AUTHORITY: set[Right] = {
     ("Role", "secrets", "*", "create"),
     *(("Role", "secrets", SECRET, verb) for verb in ("get", "list", "watch", "update")),
     *(
@@ -17,10 +17,18 @@ EXPECTED: set[Right] = {
         for verb in ("get", "list", "watch", "patch")
     ),
 }
+"""What the CA of its own needs."""
 
+# get alone: the guard on evictions knows the pod's name.
+EVICTIONS: set[Right] = {("ClusterRole", "pods", "*", "get")}
 # get alone: with list or watch it would see Secrets that no pod names.
 PULL_SECRETS: set[Right] = {("ClusterRole", resource, "*", "get") for resource in ("secrets", "serviceaccounts")}
-OTHER_RIGHTS: dict[str, set[Right]] = {"cert-manager": set(), "pull-secrets": EXPECTED | PULL_SECRETS}
+EXPECTED = AUTHORITY | EVICTIONS
+OTHER_RIGHTS: dict[str, set[Right]] = {
+    "cert-manager": set(),
+    "no-eviction-guard": AUTHORITY,
+    "pull-secrets": EXPECTED | PULL_SECRETS,
+}
 
 
 def rights(manifests: list[Manifest]) -> set[Right]:
@@ -38,6 +46,12 @@ def rights(manifests: list[Manifest]) -> set[Right]:
 @every_installation
 def test_the_rights_are_these_and_no_others(installation: str) -> None:
     assert rights(installed(installation)) == OTHER_RIGHTS.get(installation, EXPECTED)
+
+
+@every_installation
+def test_pods_may_be_looked_at_where_evictions_are_sent_and_nowhere_else(installation: str) -> None:
+    manifests = installed(installation)
+    assert (rights(manifests) >= EVICTIONS) is bool(entries(manifests, "pods/eviction"))
 
 
 @every_installation

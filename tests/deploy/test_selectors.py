@@ -1,4 +1,4 @@
-"""The shipped selectors, evaluated as the API server evaluates them: who is sent to the webhook, and how often."""
+"""The shipped selectors, evaluated as the API server evaluates them: which pods are sent, and how often."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.rendered import NAME, Manifest, every_installation, installed, of_kind, only
+from tests.deploy.rendered import NAME, Manifest, entries, every_installation, installed, of_kind, only
 from webhook.core.annotations import LABEL
 from webhook.core.roles import CRITICAL_CLASSES
 
@@ -54,7 +54,7 @@ def test_a_pod_is_sent_once_if_its_namespace_or_itself_is_labelled_and_it_is_not
 ) -> None:
     sent = [
         entry["name"]
-        for entry in configuration(installation)["webhooks"]
+        for entry in entries(installed(installation), "pods")
         if is_selected(entry, namespace, namespace_label, pod_label)
     ]
     if namespace != "shop" or pod_label == "disabled" or "enabled" not in (namespace_label, pod_label):
@@ -77,7 +77,7 @@ def test_the_validating_policy_looks_at_the_labelled_pods_that_are_sent_to_the_w
 
 def test_the_validating_policy_looks_at_the_same_requests_as_the_webhook() -> None:
     constraints = only(installed("validating-policy"), "ValidatingAdmissionPolicy", NAME)["spec"]["matchConstraints"]
-    assert [constraints["resourceRules"]] * 2 == [entry["rules"] for entry in configuration()["webhooks"]]
+    assert [constraints["resourceRules"]] * 2 == [entry["rules"] for entry in entries(installed("default"), "pods")]
 
 
 @every_installation
@@ -87,7 +87,7 @@ def test_pods_on_which_the_webhook_depends_are_not_sent_as_the_core_would_not_to
     policies = [
         policy for policy in of_kind(manifests, "ValidatingAdmissionPolicy") if policy["metadata"]["name"] == NAME
     ]
-    for each in [*configuration(installation)["webhooks"], *(policy["spec"] for policy in policies)]:
+    for each in [*entries(manifests, "pods"), *(policy["spec"] for policy in policies)]:
         condition = each["matchConditions"][-1]
         assert condition["name"] == "is-not-system-critical"
         assert set(re.findall(r"'([^']+)'", condition["expression"])) == CRITICAL_CLASSES
@@ -105,8 +105,8 @@ def test_the_configuration_sorts_before_istios() -> None:
 
 
 @pytest.mark.parametrize("position", [0, 1])
-def test_an_entry_is_called_again_has_no_side_effects_and_fails_closed_and_fast(position: int) -> None:
-    entry = configuration()["webhooks"][position]
+def test_an_entry_for_pods_is_called_again_has_no_side_effects_and_fails_closed_and_fast(position: int) -> None:
+    entry = entries(installed("default"), "pods")[position]
     assert entry["reinvocationPolicy"] == "IfNeeded"
     assert entry["sideEffects"] == "None"
     assert entry["failurePolicy"] == "Fail"
