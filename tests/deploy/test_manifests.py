@@ -76,6 +76,18 @@ def test_the_configuration_is_shipped_without_bundle_and_path_and_asks_the_servi
 
 
 @every_installation
+def test_the_name_of_an_entry_is_one_that_the_api_server_takes(installation: str) -> None:
+    """Three parts or more; no schema says so.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+    """
+    names = [entry["name"] for entry in only(installed(installation), "MutatingWebhookConfiguration")["webhooks"]]
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert re.fullmatch(r"[a-z0-9-]+([.][a-z0-9-]+){2,}", name)
+
+
+@every_installation
 def test_the_image_is_named_without_a_registry(installation: str) -> None:
     (container,) = only(installed(installation), "Deployment")["spec"]["template"]["spec"]["containers"]
     assert re.fullmatch(rf"{NAME}:\d+\.\d+\.\d+", container["image"])
