@@ -16,12 +16,16 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
+from tests.golden.schemas import OLDEST, RELEASES
+
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
 COMPONENTS = sorted(folder.name for folder in (DEPLOY / "components").iterdir())
 OVERLAYS = {folder.name: folder for folder in sorted((DEPLOY / "overlays").iterdir())}
 INSTALLATIONS = {"default": DEPLOY, **OVERLAYS}
 """Everything that can be applied, by name."""
+FIRST_RELEASES = {"eviction-policy": "1.36.0"}
+"""The first Kubernetes that has all kinds of an overlay, where it is not the oldest that is supported."""
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin"))
 NAME = "graceful-worker"
 """The name of the installation: that of its namespace and of most objects."""
@@ -31,6 +35,10 @@ CUSTOM = {"cert-manager.io/v1", "monitoring.coreos.com/v1"}
 
 Manifest = dict[str, Any]
 every_installation = pytest.mark.parametrize("installation", INSTALLATIONS)
+every_installation_and_release = pytest.mark.parametrize(
+    ("installation", "release"),
+    [(name, release) for name in INSTALLATIONS for release in (FIRST_RELEASES.get(name, OLDEST), RELEASES[-1])],
+)
 
 
 def kubectl() -> str:

@@ -1,10 +1,13 @@
-"""The entry for evictions: it costs other evictions nothing, cannot fail a drain, and goes with the guard."""
+"""The entry for evictions cannot fail a drain, and goes with the guard; the policy does the same without a webhook."""
 
 from __future__ import annotations
 
+from itertools import product
+from pathlib import Path
+
 import pytest
 
-from tests.deploy.rendered import NAME, Manifest, entries, every_installation, installed, only
+from tests.deploy.rendered import NAME, Manifest, combined, entries, every_installation, installed, of_kind, only
 from tests.deploy.test_selectors import LABELS, labelled, matches
 
 UNGUARDED = {"cert-manager", "no-eviction-guard"}
@@ -59,8 +62,10 @@ def test_an_eviction_without_a_time_of_its_own_is_not_sent() -> None:
     assert condition["expression"] == "has(object.deleteOptions) && has(object.deleteOptions.gracePeriodSeconds)"
 
 
-@pytest.mark.parametrize("label", LABELS)
-@pytest.mark.parametrize("namespace", ["shop", "kube-system", NAME])
+every_namespace = pytest.mark.parametrize(("namespace", "label"), [*product(["shop", "kube-system", NAME], LABELS)])
+
+
+@every_namespace
 def test_evictions_of_all_namespaces_are_sent_but_of_the_systems_and_the_webhooks_own(
     namespace: str, label: str | None
 ) -> None:
@@ -77,3 +82,51 @@ def test_the_program_is_told_when_it_is_to_let_evictions_be(installation: str) -
     (container,) = only(installed(installation), "Deployment")["spec"]["template"]["spec"]["containers"]
     told = [variable["value"] for variable in container["env"] if variable["name"] == SETTING]
     assert told == (["false"] if installation == "no-eviction-guard" else [])
+
+
+def policy(manifests: list[Manifest]) -> Manifest:
+    spec: Manifest = only(manifests, "MutatingAdmissionPolicy")["spec"]
+    return spec
+
+
+def test_the_policy_is_bound_everywhere() -> None:
+    manifests = installed("eviction-policy")
+    name = only(manifests, "MutatingAdmissionPolicy")["metadata"]["name"]
+    assert only(manifests, "MutatingAdmissionPolicyBinding")["spec"] == {"policyName": name}
+
+
+@every_namespace
+def test_the_policy_looks_at_the_namespaces_whose_pods_are_workers(namespace: str, label: str | None) -> None:
+    manifests = installed("eviction-policy")
+    labels = {"kubernetes.io/metadata.name": namespace, **labelled(label)}
+    constraints = policy(manifests)["matchConstraints"]
+    of_namespaces, _ = entries(manifests, "pods")
+    assert constraints["namespaceSelector"] == of_namespaces["namespaceSelector"]
+    assert matches(constraints["namespaceSelector"], labels) is (namespace == "shop" and label == "enabled")
+    # An eviction has none of its pod's labels.
+    assert constraints["objectSelector"] == {}
+
+
+def test_the_policy_looks_at_the_same_evictions_as_the_webhook_and_cannot_fail_one() -> None:
+    manifests = installed("eviction-policy")
+    (entry,) = entries(manifests, "pods/eviction")
+    assert policy(manifests)["matchConstraints"]["resourceRules"] == entry["rules"]
+    assert policy(manifests)["matchConstraints"]["matchPolicy"] == entry["matchPolicy"]
+    assert policy(manifests)["matchConditions"] == entry["matchConditions"]
+    assert policy(manifests)["failurePolicy"] == entry["failurePolicy"] == "Ignore"
+
+
+def test_the_policy_takes_one_field_away_once() -> None:
+    """What becomes of it is seen in a real API server: tests/apiserver/test_eviction_policy.py."""
+    spec = policy(installed("eviction-policy"))
+    (mutation,) = spec["mutations"]
+    assert mutation["patchType"] == "JSONPatch"
+    assert mutation["jsonPatch"]["expression"] == '[JSONPatch{op: "remove", path: "/deleteOptions/gracePeriodSeconds"}]'
+    assert spec["reinvocationPolicy"] == "Never"
+
+
+@pytest.mark.parametrize("other", sorted(UNGUARDED))
+def test_the_policy_stands_where_the_guard_is_off(other: str, tmp_path: Path) -> None:
+    manifests = combined(["eviction-policy", other], tmp_path)
+    assert of_kind(manifests, "MutatingAdmissionPolicyBinding")
+    assert entries(manifests, "pods/eviction") == []

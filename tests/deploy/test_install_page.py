@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.deploy.rendered import DEPLOY, NAME, OVERLAYS, ROOT, installed, kubectl, of_kind, only, render
+from tests.deploy.rendered import (
+    DEPLOY,
+    FIRST_RELEASES,
+    NAME,
+    OVERLAYS,
+    ROOT,
+    installed,
+    kubectl,
+    of_kind,
+    only,
+    render,
+)
 
 TEXT = (ROOT / "docs" / "install.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -27,6 +38,23 @@ def slug(heading: str) -> str:
 def test_every_overlay_is_in_the_table() -> None:
     rows = re.findall(r"^\| \[([\w-]+)\]\(\.\./deploy/overlays/\1\) \|", TEXT, re.MULTILINE)
     assert sorted(rows) == list(OVERLAYS)
+
+
+@pytest.mark.parametrize("overlay", FIRST_RELEASES)
+def test_an_overlay_that_needs_a_later_kubernetes_says_so_in_the_table(overlay: str) -> None:
+    (row,) = re.findall(rf"^\| \[{overlay}\].*$", TEXT, re.MULTILINE)
+    assert f"Kubernetes {FIRST_RELEASES[overlay].removesuffix('.0')} " in row
+
+
+def test_the_example_is_sorted_as_the_overlays_are() -> None:
+    (example,) = (block for block in BLOCKS if block.startswith("# kustomization.yaml"))
+    options, shipped = (
+        YAML(typ="safe").load(text)["sortOptions"]["legacySortOptions"]
+        for text in (example, (DEPLOY / "kustomization.yaml").read_text())
+    )
+    assert options["orderFirst"] == shipped["orderFirst"][: len(options["orderFirst"])]
+    assert options["orderFirst"][-1] == "Namespace"
+    assert options["orderLast"] == shipped["orderLast"]
 
 
 def test_every_path_exists() -> None:

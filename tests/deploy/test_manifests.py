@@ -5,36 +5,45 @@ from __future__ import annotations
 import re
 
 import pytest
+from ruamel.yaml import YAML
 
 from certs.capability import OPEN_PATH
 from tests.deploy.rendered import (
     COMPONENTS,
+    DEPLOY,
     INSTALLATIONS,
     NAME,
     OVERLAYS,
     entries,
     every_installation,
+    every_installation_and_release,
     faults,
     installed,
     of_kind,
     only,
 )
-from tests.golden.schemas import RELEASES
 
 POLICY_OVERLAYS = ("validating-policy", "validating-policy-deny")
 CLUSTER_SCOPED = {
     "Namespace",
     "ClusterRole",
     "ClusterRoleBinding",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
     "MutatingWebhookConfiguration",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
 }
-ADMISSION = ("ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "MutatingWebhookConfiguration")
+BEFORE_THE_NAMESPACE = (
+    "MutatingAdmissionPolicyBinding",
+    "MutatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingAdmissionPolicy",
+    "MutatingWebhookConfiguration",
+)
 
 
-@every_installation
-@pytest.mark.parametrize("release", RELEASES)
+@every_installation_and_release
 def test_every_manifest_is_valid(installation: str, release: str) -> None:
     assert faults(installed(installation), release) == {}
 
@@ -53,7 +62,21 @@ def test_what_decides_on_pods_is_deleted_before_what_answers(installation: str) 
     https://github.com/kubernetes/kubectl/blob/master/pkg/cmd/delete/delete.go
     """
     kinds = list(dict.fromkeys(manifest["kind"] for manifest in installed(installation)))
-    assert kinds[: len(ADMISSION) + 1] == [*ADMISSION, "Namespace"]
+    expected = [kind for kind in BEFORE_THE_NAMESPACE if kind in kinds]
+    assert kinds[: len(expected) + 1] == [*expected, "Namespace"]
+    assert expected[-1] == "MutatingWebhookConfiguration"
+
+
+@every_installation
+def test_every_installation_is_sorted_alike(installation: str) -> None:
+    """With a component added, each is still in a safe order."""
+    options, default = (
+        YAML(typ="safe").load(folder / "kustomization.yaml")["sortOptions"]
+        for folder in (INSTALLATIONS[installation], DEPLOY)
+    )
+    assert options == default
+    first = options["legacySortOptions"]["orderFirst"]
+    assert first[: len(BEFORE_THE_NAMESPACE) + 1] == [*BEFORE_THE_NAMESPACE, "Namespace"]
 
 
 @every_installation
@@ -110,7 +133,7 @@ def test_fail_open_changes_the_failure_policy_for_pods_and_nothing_else() -> Non
     assert changed == default
 
 
-@pytest.mark.parametrize("overlay", ["monitoring", *POLICY_OVERLAYS])
+@pytest.mark.parametrize("overlay", ["eviction-policy", "monitoring", *POLICY_OVERLAYS])
 def test_an_overlay_adds_and_changes_nothing(overlay: str) -> None:
     default = installed("default")
     assert [manifest for manifest in installed(overlay) if manifest in default] == default

@@ -1,0 +1,157 @@
+"""The policy on evictions in a real API server while no webhook runs: pods of labelled namespaces keep their period."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
+from tests.apiserver.installation import apply, call_at, kubectl_missing
+from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.skipif(bool(kubectl_missing()), reason=kubectl_missing()),
+    pytest.mark.xdist_group("apiserver"),
+]
+
+OWN_GRACE = 3600
+POLICIES = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
+FAILED_OPEN = "apiserver_admission_webhook_fail_open_count"
+NUMBERS = count()
+Object = dict[str, Any]
+every_time = pytest.mark.parametrize("seconds", [0, 1, 600, 7200])
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The overlay is installed, no replica runs, and the policy is in force."""
+    room = tmp_path_factory.mktemp("evictions")
+    with control_plane(room) as plane:
+        if plane.client.get(POLICIES).status_code == 404:
+            pytest.skip("this API server has no MutatingAdmissionPolicy in v1: it is older than 1.36")
+        plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
+        plane.create_namespace("plain", {})
+        system = {"metadata": {"labels": {LABEL: LABEL_ENABLED}}}
+        merge = {"Content-Type": "application/merge-patch+json"}
+        plane.client.patch("/api/v1/namespaces/kube-system", json=system, headers=merge).raise_for_status()
+        apply(plane, room, "overlays/eviction-policy")
+        call_at(plane, f"https://127.0.0.1:{free_ports(1)[0]}/mutate")
+        until(lambda: evicted(plane, "workers", {"gracePeriodSeconds": 600})["deletionGracePeriodSeconds"] == OWN_GRACE)
+        yield plane
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def create(plane: ControlPlane, namespace: str) -> str:
+    """Create a pod on a node that nobody looks after, so that it stays while it terminates.
+
+    It is opted out: no webhook is asked for it, and the policy looks at no label of a pod.
+    """
+    name = f"worker-{next(NUMBERS)}"
+    pod: Object = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {LABEL: LABEL_DISABLED}},
+        "spec": {
+            "nodeName": "a-node",
+            "terminationGracePeriodSeconds": OWN_GRACE,
+            "containers": [{"name": "worker", "image": "shop:1"}],
+        },
+    }
+    plane.create_pod(namespace, pod).raise_for_status()
+    return name
+
+
+def evict(plane: ControlPlane, namespace: str, name: str, body: Object) -> httpx.Response:
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+    return plane.client.post(f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", json={**eviction, **body})
+
+
+def evicted(plane: ControlPlane, namespace: str, options: Object | None = None, **body: Any) -> Object:
+    """Evict a pod; return its metadata after that, empty where it is gone."""
+    name = create(plane, namespace)
+    if options is not None:
+        body["deleteOptions"] = options
+    answer = evict(plane, namespace, name, body)
+    assert answer.is_success, answer.text
+    pod = plane.client.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+    return dict(pod.json()["metadata"]) if pod.is_success else {}
+
+
+def failed_open(plane: ControlPlane) -> float:
+    """Count the evictions for which no webhook answered, by the API server's own metric."""
+    lines = plane.client.get("/metrics").raise_for_status().text.splitlines()
+    ours = (line for line in lines if line.startswith(FAILED_OPEN) and 'name="pod.eviction.graceful-worker"' in line)
+    return sum(float(line.rpartition(" ")[2]) for line in ours)
+
+
+@every_time
+@pytest.mark.parametrize("version", ["policy/v1", "policy/v1beta1"])
+def test_in_a_labelled_namespace_a_pod_keeps_its_own_period_whatever_is_asked_for(
+    plane: ControlPlane, version: str, seconds: int
+) -> None:
+    metadata = evicted(plane, "workers", {"gracePeriodSeconds": seconds}, apiVersion=version)
+    assert metadata["deletionGracePeriodSeconds"] == OWN_GRACE
+    end = datetime.fromisoformat(metadata["deletionTimestamp"])
+    assert OWN_GRACE - 60 < end.timestamp() - time.time() <= OWN_GRACE
+
+
+@every_time
+@pytest.mark.parametrize("namespace", ["plain", "kube-system"])
+def test_in_all_other_namespaces_a_pod_is_given_what_is_asked_for(
+    plane: ControlPlane, namespace: str, seconds: int
+) -> None:
+    assert evicted(plane, namespace, {"gracePeriodSeconds": seconds}).get("deletionGracePeriodSeconds", 0) == seconds
+
+
+@pytest.mark.parametrize("namespace", ["workers", "plain"])
+@pytest.mark.parametrize("options", [None, {}, {"gracePeriodSeconds": None}])
+def test_an_eviction_that_asks_for_no_time_is_as_ever(
+    plane: ControlPlane, namespace: str, options: Object | None
+) -> None:
+    assert evicted(plane, namespace, options)["deletionGracePeriodSeconds"] == OWN_GRACE
+
+
+@pytest.mark.parametrize("seconds", [0, 600])
+@pytest.mark.parametrize("namespace", ["workers", "plain"])
+def test_a_dry_run_evicts_nothing(plane: ControlPlane, namespace: str, seconds: int) -> None:
+    metadata = evicted(plane, namespace, {"gracePeriodSeconds": seconds, "dryRun": ["All"]})
+    assert metadata["name"]
+    assert "deletionTimestamp" not in metadata
+
+
+def test_a_precondition_still_holds(plane: ControlPlane) -> None:
+    options = {"gracePeriodSeconds": 0, "preconditions": {"uid": "another"}}
+    name = create(plane, "workers")
+    assert evict(plane, "workers", name, {"deleteOptions": options}).status_code == 409
+    pod = plane.client.get(f"/api/v1/namespaces/workers/pods/{name}").raise_for_status().json()
+    assert "deletionTimestamp" not in pod["metadata"]
+
+
+def test_a_deletion_is_no_eviction(plane: ControlPlane) -> None:
+    """It is the way to end such a pod all the same."""
+    name = create(plane, "workers")
+    url = f"/api/v1/namespaces/workers/pods/{name}"
+    plane.client.delete(url, params={"gracePeriodSeconds": 0}).raise_for_status()
+    assert plane.client.get(url).status_code == 404
+
+
+def test_no_webhook_is_called_where_the_policy_has_decided(plane: ControlPlane) -> None:
+    until(lambda: bool(evicted(plane, "plain", {"gracePeriodSeconds": 600})) and failed_open(plane) > 0)
+    before = failed_open(plane)
+    evicted(plane, "workers", {"gracePeriodSeconds": 600})
+    assert failed_open(plane) == before
+    evicted(plane, "plain", {"gracePeriodSeconds": 600})
+    assert failed_open(plane) == before + 1
