@@ -85,12 +85,24 @@ OF_THE_SERVER = {
 }
 
 
-def entry_with(field: str, value: Any) -> Change:
-    """Return what sets a field of the first entry, by its path in the schema; of a list, that of the first item."""
+ENTRIES = {"namespace.label": 0, "pod.label": 1, "pod.eviction": 2}
+"""Where each entry stands."""
+OF_EVICTIONS: dict[str, Any] = {
+    "clientConfig.service.name": "another",
+    "rules[].resources": ["pods/eviction", "secrets"],
+    "failurePolicy": "Fail",
+    "timeoutSeconds": 30,
+    "matchConditions": [],
+}
+"""Of the entry for evictions, what would send more to the webhook, or let it fail a drain."""
+
+
+def entry_with(field: str, value: Any, position: int = 0) -> Change:
+    """Return what sets a field of an entry, by its path in the schema; of a list, that of the first item."""
 
     def change(live: Object) -> None:
         *way, last = field.split(".")
-        entry = live["webhooks"][0]
+        entry = live["webhooks"][position]
         if field == "clientConfig.url":
             # The API server takes one of the two.
             del entry["clientConfig"]["service"]
@@ -145,12 +157,17 @@ SHAPES = (
 )
 OTHER_CHANGES: dict[str, Change] = {
     **{field: entry_with(field, value) for field, value in OTHER_FIELDS.items()},
+    **{
+        f"pod.eviction: {field}": entry_with(field, value, ENTRIES["pod.eviction"])
+        for field, value in OF_EVICTIONS.items()
+    },
     **{f"metadata.{field}": metadata_with(field, value) for field, value in METADATA.items()},
     **{shape.__name__: shape for shape in SHAPES},
 }
 OWN_CHANGES: dict[str, Change] = {
-    "caBundle": entry_with("clientConfig.caBundle", BUNDLE),
-    "path": entry_with("clientConfig.service.path", PATH),
+    f"{name}: {field}": entry_with(field, value, position)
+    for name, position in ENTRIES.items()
+    for field, value in (("clientConfig.caBundle", BUNDLE), ("clientConfig.service.path", PATH))
 }
 every_other_change = pytest.mark.parametrize("change", OTHER_CHANGES.values(), ids=OTHER_CHANGES)
 every_own_change = pytest.mark.parametrize("change", OWN_CHANGES.values(), ids=OWN_CHANGES)
@@ -201,6 +218,11 @@ def _create(client: httpx.Client, *arguments: str, **metadata: Any) -> httpx.Res
 def _is_refused(answer: httpx.Response) -> bool:
     """Tell whether a policy, not RBAC or a rule of the API server, has refused a request."""
     return answer.status_code == 403 and "ValidatingAdmissionPolicy 'graceful-worker-account-" in answer.text
+
+
+def test_every_entry_is_tried(plane: ControlPlane) -> None:
+    names = [entry["name"] for entry in configuration(plane)["webhooks"]]
+    assert names == [f"{name}.graceful-worker" for name in ENTRIES]
 
 
 @every_own_change
@@ -270,6 +292,17 @@ def test_rbac_lets_the_account_change_no_other_configuration_and_take_none_away(
     assert account.delete(CONFIGURATION, params=DRY_RUN).status_code == 403
     assert account.post(CONFIGURATIONS, json={"metadata": {"name": "another"}}, params=DRY_RUN).status_code == 403
     assert account.patch(f"{CONFIGURATIONS}/another", json={}, headers=MERGE, params=DRY_RUN).status_code == 403
+
+
+def test_rbac_lets_the_account_look_at_one_pod_and_do_nothing_else_with_pods(account: httpx.Client) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    # There is none of that name.
+    assert account.get(f"{pods}/worker").status_code == 404
+    assert account.get(pods).status_code == 403
+    assert account.get(pods, params={"watch": "true"}).status_code == 403
+    assert account.get(f"{pods}/worker/log").status_code == 403
+    assert account.post(f"{pods}/worker/eviction", json={}, params=DRY_RUN).status_code == 403
+    assert account.delete(f"{pods}/worker", params=DRY_RUN).status_code == 403
 
 
 def test_every_field_that_this_api_server_has_is_tried(plane: ControlPlane) -> None:

@@ -42,6 +42,8 @@ ROTATIONS = int(os.environ.get("ROTATIONS", "5"))
 """How often the CA is rotated under load; `make test-apiserver` says 100."""
 SECRET_PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 MERGE = {"Content-Type": "application/merge-patch+json"}
+OF_NAMESPACES, OF_LABELLED_PODS, OF_EVICTIONS = range(3)
+"""Where the entries stand in the configuration."""
 HEALINGS = "graceful_worker_bundle_healings_total"
 FOREIGN = base64.b64encode(b"nonsense").decode()
 
@@ -63,16 +65,16 @@ class Cluster:
     def bundles(self) -> list[str]:
         return [entry["clientConfig"].get("caBundle", "") for entry in configuration(self.plane)["webhooks"]]
 
-    def set_bundle(self, bundle: str | None) -> None:
-        path = "/webhooks/0/clientConfig/caBundle"
+    def set_bundle(self, bundle: str | None, position: int) -> None:
+        path = f"/webhooks/{position}/clientConfig/caBundle"
         patch = [{"op": "replace", "path": path, "value": bundle}] if bundle else [{"op": "remove", "path": path}]
         self.plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
 
     def paths(self) -> list[str]:
         return [urlsplit(entry["clientConfig"]["url"]).path for entry in configuration(self.plane)["webhooks"]]
 
-    def set_url(self, url: str) -> None:
-        patch = [{"op": "replace", "path": "/webhooks/1/clientConfig/url", "value": url}]
+    def set_url(self, url: str, position: int) -> None:
+        patch = [{"op": "replace", "path": f"/webhooks/{position}/clientConfig/url", "value": url}]
         self.plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
 
     def ask_for_rotation(self, value: str) -> None:
@@ -169,20 +171,22 @@ def test_every_entry_calls_the_path_that_goes_with_the_ca(cluster: Cluster) -> N
     assert set(cluster.paths()) == {capability_path(authority)}
 
 
-def test_a_path_that_somebody_resets_is_healed_and_pods_are_patched_meanwhile(cluster: Cluster) -> None:
+@pytest.mark.parametrize("position", [OF_LABELLED_PODS, OF_EVICTIONS])
+def test_a_path_that_somebody_resets_is_healed_and_pods_are_patched_meanwhile(cluster: Cluster, position: int) -> None:
     before = cluster.paths()
     with Stream(cluster) as stream:
-        cluster.set_url(f"https://127.0.0.1:{cluster.replicas.port}/mutate")
+        cluster.set_url(f"https://127.0.0.1:{cluster.replicas.port}/mutate", position)
         assert until(lambda: cluster.paths() == before) < 5
     stream.assert_unbroken()
 
 
+@pytest.mark.parametrize("position", [OF_NAMESPACES, OF_EVICTIONS])
 @pytest.mark.parametrize("bundle", [None, FOREIGN])
 def test_a_bundle_that_somebody_empties_or_alters_is_healed_within_seconds(
-    cluster: Cluster, bundle: str | None
+    cluster: Cluster, bundle: str | None, position: int
 ) -> None:
     before, healings = set(cluster.bundles()), cluster.replicas.count(HEALINGS)
-    cluster.set_bundle(bundle)
+    cluster.set_bundle(bundle, position)
     assert until(lambda: set(cluster.bundles()) == before) < 5
     until(lambda: cluster.replicas.count(HEALINGS) == healings + 1)
     until(lambda: not cluster.create())
