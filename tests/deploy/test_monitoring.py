@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from certs.events import Events
-from tests.deploy.rendered import installed, only
+from tests.deploy.rendered import entries, installed, only
 from webhook.core.reasons import Kind, Reason
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.metrics import Metrics
@@ -36,6 +36,14 @@ LABEL_VALUES = {
     "dry_run": {"true", "false"},
     "error_type": {"calling_webhook_error", "apiserver_internal_error", "no_error"},
 }
+RESOURCES = {
+    "GracefulWorkerFailedOpen": {"pods"},
+    "GracefulWorkerEvictionsFailedOpen": {"pods/eviction"},
+    "GracefulWorkerCallsFail": {"pods"},
+    "GracefulWorkerCallsSlow": {"pods", "pods/eviction"},
+}
+"""By alert on the API server's calls, what they are about."""
+VERDICTS = [reason for reason in Reason if reason.kind in (Kind.PROTECTED, Kind.LEFT_ALONE, Kind.REFUSED, Kind.ERROR)]
 SEVERITIES = {"critical", "warning"}
 
 
@@ -81,11 +89,35 @@ def test_every_label_is_asked_for_a_value_that_it_can_have() -> None:
     assert [(label, value) for label, value in asked if value not in LABEL_VALUES[label]] == []
 
 
+def resources(expression: str) -> set[str]:
+    """Return what the entries that an expression asks for are about; each pattern asks for all about a resource."""
+    manifests = installed("monitoring")
+    found = set()
+    for pattern in re.findall(r'name=~"([^"]+)"', expression):
+        for resource in ("pods", "pods/eviction"):
+            asked = {bool(re.fullmatch(pattern, entry["name"])) for entry in entries(manifests, resource)}
+            assert len(asked) == 1
+            found |= {resource} if asked == {True} else set()
+    return found
+
+
 def test_the_api_servers_metrics_are_asked_for_the_shipped_entries() -> None:
-    patterns = {pattern for text in expressions() for pattern in re.findall(r'name=~"([^"]+)"', text)}
-    entries = only(installed("monitoring"), "MutatingWebhookConfiguration")["webhooks"]
+    for text in expressions():
+        assert bool(resources(text)) is ("apiserver_" in text)
+
+
+def test_an_alert_on_calls_is_about_pods_or_evictions_as_it_says() -> None:
+    """What an eviction suffers is another thing to mend than what a pod does."""
+    asked = {rule["alert"]: resources(rule["expr"]) for rule in rules() if "apiserver_" in rule["expr"]}
+    assert asked == RESOURCES
+
+
+@pytest.mark.parametrize("reason", VERDICTS)
+def test_what_is_said_of_pods_leaves_evictions_out_and_nothing_else(reason: Reason) -> None:
+    patterns = {pattern for text in expressions() for pattern in re.findall(r'reason!~"([^"]+)"', text)}
+    assert patterns
     for pattern in patterns:
-        assert all(re.fullmatch(pattern, entry["name"]) for entry in entries)
+        assert bool(re.fullmatch(pattern, reason.value)) is reason.name.startswith("EVICTION_")
 
 
 def test_every_expression_is_balanced() -> None:
@@ -105,6 +137,7 @@ def test_every_expression_is_balanced() -> None:
         "bundle_healings",
         "dropped_connections",
         'outcome="refused"',
+        'reason="eviction-unseen"',
         "review_seconds",
         "fail_open_count",
         "rejection_count",
