@@ -25,22 +25,12 @@ from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.inspection.cluster import observe
 from webhook.inspection.facts import Conclusion
 from webhook.inspection.inspection import inspect
-from webhook.inspection.observations import Names, Observations, is_guard
-from webhook.inspection.selectors import shipped_entries
+from webhook.inspection.observations import Names, Observations
 from webhook.inspection.verdict import Verdict, judge
 
 FOLDER = Path(__file__).parent / "cases"
 INSTALLATION = Path(__file__).parent / "installation.yaml"
 CONFIGURATION = Path(__file__).parent.parent.parent / "deploy" / "base" / "webhook-configuration.yaml"
-GUARD = {
-    "name": "pod.eviction.graceful-worker",
-    "namespaceSelector": {
-        "matchExpressions": [shipped_entries("graceful-worker")[0]["namespaceSelector"]["matchExpressions"][1]]
-    },
-    "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/eviction"]}],
-    "failurePolicy": "Ignore",
-}
-"""The entry for evictions, where `deploy/` has none yet."""
 NOW = datetime.datetime(2026, 8, 1, 3, tzinfo=datetime.UTC)
 _CA = re.compile(r"CA until (\S+)")
 
@@ -104,8 +94,6 @@ def all_cases() -> list[Case]:
 def _expanded(value: Any) -> Any:
     if value == "<shipped configuration>":
         configuration = YAML(typ="safe").load(CONFIGURATION)
-        if not any(map(is_guard, configuration["webhooks"])):
-            configuration["webhooks"].append({**GUARD, "clientConfig": configuration["webhooks"][0]["clientConfig"]})
         for entry in configuration["webhooks"]:
             entry["clientConfig"] = {**entry["clientConfig"], "caBundle": bundle("2027-06-01")}
         return configuration
