@@ -74,6 +74,11 @@ class WatchedPod:
         names = {container["name"] for container in self.seen["spec"]["containers"]}
         self.until("running", lambda: {n for n, s in self.statuses().items() if "running" in s["state"]} == names)
 
+    def until_started(self, container: str = "worker") -> None:
+        """Wait until a container runs, or has run: on a busy node, a short one has ended before the kubelet says so."""
+        started = {"running", "terminated"}
+        self.until("started", lambda: bool(started & self.statuses().get(container, {}).get("state", {}).keys()))
+
     def statuses(self) -> dict[str, Json]:
         return {status["name"]: status for status in self.seen.get("status", {}).get("containerStatuses", [])}
 

@@ -147,10 +147,18 @@ class Server:
         lines: list[dict[str, Any]] = [json.loads(line) for line in self._output.read_bytes().splitlines()]
         return lines
 
+    def lines(self, count: int = 1, **fields: str) -> list[dict[str, Any]]:
+        """Wait for so many lines whose fields have these words in them, and return all; lines come a moment later."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.log() if all(words in str(line.get(key)) for key, words in fields.items())]
+
+        wait_for(lambda: len(found()) >= count)
+        return found()
+
     def log_of(self, uid: str) -> dict[str, Any]:
-        """Return the one line about a review, which may come a moment after the answer."""
-        wait_for(lambda: any(line.get("uid") == uid for line in self.log()))
-        (line,) = (line for line in self.log() if line.get("uid") == uid)
+        """Return the one line about a review."""
+        (line,) = self.lines(uid=uid)
         return line
 
     @property
@@ -167,7 +175,7 @@ class Servers:
     def __init__(self, room: Path, certificate: Path, environment: Mapping[str, str] | None = None) -> None:
         self._room = room
         self._certificate = certificate
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = environment or {}
         self._numbers = itertools.count()
         self._started: list[Server] = []
 
@@ -180,7 +188,7 @@ class Servers:
         """Start a server without waiting until it is ready."""
         room = self._room / f"server-{next(self._numbers)}"
         room.mkdir()
-        server = Server(room, self._certificate, options, self._environment)
+        server = Server(room, self._certificate, options, {**os.environ, **self._environment})
         self._started.append(server)
         return server
 

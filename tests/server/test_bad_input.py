@@ -12,7 +12,7 @@ import pytest
 from webhook.core.reasons import Reason
 from webhook.server.options import Limits
 
-from .process import Server, Servers
+from .process import Server, Servers, wait_for
 from .samples import Review, fresh, read_review, with_pod
 from .wire import JSON, Answer, chunked, get, head, post
 
@@ -310,4 +310,5 @@ def test_a_line_that_does_not_end_is_not_hoarded(server: Server, name: str) -> N
 def test_what_is_no_http_leaves_one_line_in_the_log(server: Server) -> None:
     before = len(server.log())
     assert server.exchange(NO_HTTP["head-of-a-long-line"]).status == 400
+    wait_for(lambda: len(server.log()) > before)
     assert len(server.log()) == before + 1

@@ -183,7 +183,7 @@ def test_a_defect_is_500_with_json_and_without_a_verdict(defective_server: Serve
 
 def test_a_defect_is_logged_with_its_place_and_without_the_pod(defective_server: Server, messenger: Review) -> None:
     answer = defective_server.review(with_secrets(messenger))
-    line = next(line for line in defective_server.log() if line["level"] == "error")
+    line = defective_server.lines(level="error")[0]
     assert line["error"] == "ValueError"
     assert any("serve.py" in place for place in line["stack"])
     assert SECRET not in defective_server.output
@@ -226,7 +226,8 @@ def test_the_log_level_is_heeded(servers: Servers, messenger: Review) -> None:
     assert server.review(messenger).status == 200
     assert server.review(b"").status == 400
     server.stop()
-    assert [line["level"] for line in server.log()] == ["warning"]
+    assert {line["level"] for line in server.log()} == {"warning"}
+    assert [line["reason"] for line in server.log() if "reason" in line] == [Reason.REVIEW_INVALID.value]
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import sys
 from msgspec.structs import replace
 
 from webhook.core.annotations import annotation_of
-from webhook.core.decision import DEFAULT_GRACE, Policy
+from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.core.pod import JsonObject
+from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.refusal import Refused
 from webhook.core.status import Status, read_status

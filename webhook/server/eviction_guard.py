@@ -26,7 +26,7 @@ class PodUnseen(Exception):
     """A pod cannot be looked at; the message says why."""
 
 
-class PodGone(PodUnseen):
+class PodGone(Exception):
     """There is no such pod: somebody else was faster, and nothing is wrong."""
 
 
@@ -34,7 +34,7 @@ class Pods(Protocol):
     """Knows the pods of the cluster."""
 
     async def get(self, namespace: str, name: str) -> JsonObject:
-        """Return a pod, or raise PodUnseen."""
+        """Return a pod, or raise PodUnseen or PodGone."""
 
     async def aclose(self) -> None:
         """End what is under way."""
@@ -63,8 +63,8 @@ class EvictionGuard:
             async with asyncio.timeout(seconds):
                 raw = await self._pods.get(request.namespace, request.name)
             return decide_eviction(eviction, read_evicted_pod(raw))
-        except PodGone as gone:
-            return Finding(Reason.EVICTION_UNSEEN, detail=str(gone))
+        except PodGone:
+            return Finding(Reason.EVICTION_GONE)
         except TimeoutError:
             return self._unseen("the API server does not answer in time")
         except (PodUnseen, Malformed) as error:

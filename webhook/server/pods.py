@@ -29,12 +29,12 @@ class ClusterPods:
 
         """
         if not (_NAME.fullmatch(namespace) and _NAME.fullmatch(name)):
-            raise PodGone("no pod has such a name")
+            raise PodGone
         try:
             return (await self._api_server.ask("GET", f"api/v1/namespaces/{namespace}/pods/{name}", "Pod")).object
         except Refused as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
-                raise PodGone("there is no such pod") from None
+                raise PodGone from None
             raise PodUnseen(str(refused)) from None
         except NoAnswer as error:
             raise PodUnseen(str(error)) from None
