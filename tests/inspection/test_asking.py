@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from tests.inspection.cases import CONFIGURATION, Case, look
 from webhook.cli.commands import main
 from webhook.cli.status_report import as_json
+from webhook.core.ownership import owner_of
 from webhook.inspection.api import Api
 from webhook.inspection.cluster import observe
 from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
@@ -26,7 +27,6 @@ from webhook.inspection.drain_readings import seconds_of
 from webhook.inspection.observations import Names, Observations, Unseen, is_guard
 from webhook.inspection.questions import Question
 from webhook.inspection.selectors import matches, shipped_entries, to_query
-from webhook.inspection.worker_pods import owner_of
 
 CONFIG = {
     "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
@@ -232,7 +232,7 @@ def test_a_selector_means_what_it_means_to_the_api_server(
 )
 def test_the_owner_is_named_as_people_know_it(kind: str, name: str, labels: dict[str, str], said: str) -> None:
     owners = [{"kind": "Other", "name": "x"}, {"kind": kind, "name": name, "controller": True}]
-    assert owner_of({"name": "p", "labels": labels, "ownerReferences": owners}) == said
+    assert str(owner_of({"name": "p", "labels": labels, "ownerReferences": owners})) == said
 
 
 def test_scripts_get_codes_counts_and_pods() -> None:

@@ -6,9 +6,10 @@ import sys
 
 from msgspec.structs import replace
 
-from webhook.core.annotations import annotation_of
+from webhook.core.annotations import Evict, annotation_of
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
+from webhook.core.ownership import owner_of
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.refusal import Refused
@@ -16,9 +17,8 @@ from webhook.core.status import Status, read_status
 from webhook.inspection.drain_limits import TABLE
 from webhook.inspection.observations import State, WorkerPod
 
-_HASH_LABEL = "pod-template-hash"
 _EVICT = annotation_of("evict")
-_AS_ASKED = "as-asked"
+_AS_ASKED = Evict.AS_ASKED.value
 _STATES = {Kind.PROTECTED: State.UNPROTECTED, Kind.REFUSED: State.REFUSED}
 
 
@@ -78,21 +78,10 @@ def _read(
     return WorkerPod(
         metadata["namespace"],
         metadata["name"],
-        owner_of(metadata),
+        str(owner_of(metadata)),
         state,
         verdict,
         workers or {},
         version,
         "deletionTimestamp" in metadata,
     )
-
-
-def owner_of(metadata: JsonObject) -> str:
-    """Name what made a pod, as people know it: the Deployment, not its ReplicaSet."""
-    owner = next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), None)
-    if owner is None:
-        return f"Pod {metadata['name']}"
-    end = f"-{(metadata.get('labels') or {}).get(_HASH_LABEL, '')}"
-    if owner["kind"] == "ReplicaSet" and len(end) > 1 and owner["name"].endswith(end):
-        return f"Deployment {owner['name'].removesuffix(end)}"
-    return f"{owner['kind']} {owner['name']}"

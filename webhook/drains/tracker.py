@@ -1,0 +1,115 @@
+"""Follows the drains of a cluster through what is seen of its pods, in the order in which it is seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import TypeAlias
+
+import msgspec
+
+from webhook.core.ownership import Owner, owner_of
+from webhook.core.pod import JsonObject
+from webhook.drains.outcome import NOTHING_SEEN, End, end_of
+from webhook.drains.pods import DrainingPod, is_draining, read_draining, revision_of
+
+OwnerKey: TypeAlias = tuple[str, Owner]
+"""An owner, and its namespace."""
+
+ROLLOUT, DELETION = "rollout", "deletion"
+# https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+_CAUSES = {
+    "EvictionByEvictionAPI": "eviction",
+    "PreemptionByScheduler": "preemption",
+    "DeletionByTaintManager": "taint",
+    "DeletionByPodGC": "node-gone",
+    "TerminationByKubelet": "node-shutdown",
+}
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A drain that begins, or is seen for the first time."""
+
+    pod: DrainingPod
+    cause: str
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A drain that is over."""
+
+    pod: DrainingPod
+    cause: str
+    end: End
+
+
+class Tracker:
+    """Knows which pods drain, and why, as far as pods tell.
+
+    Of pods that live, only their number by revision is kept: a rollout is told from a deletion by pods of another one.
+    """
+
+    def __init__(self) -> None:
+        self.draining: dict[str, Begun] = {}
+        """By the pod's uid."""
+        self._alive: dict[str, tuple[OwnerKey, str]] = {}
+        self._revisions: dict[OwnerKey, Counter[str]] = {}
+
+    def see(self, pod: JsonObject) -> Iterator[Begun]:
+        """Take a pod as it is now."""
+        metadata = pod["metadata"]
+        uid: str = metadata["uid"]
+        if not is_draining(pod):
+            self._live(uid, (metadata["namespace"], owner_of(metadata)), revision_of(metadata))
+            return
+        self._forget(uid)
+        known = self.draining.get(uid)
+        now = self.draining[uid] = self._drain(read_draining(pod), known)
+        if known is None:
+            yield now
+
+    def gone(self, pod: JsonObject) -> Iterator[Begun | Ended]:
+        """Take the last state of a pod whose object goes; one without a deletion was never given any time."""
+        uid: str = pod["metadata"]["uid"]
+        self._forget(uid)
+        if not is_draining(pod):
+            return
+        known = self.draining.pop(uid, None)
+        last = self._drain(read_draining(pod), known)
+        if known is None:
+            yield last
+        yield Ended(last.pod, last.cause, end_of(last.pod))
+
+    def relist(self, uids: Collection[str]) -> Iterator[Ended]:
+        """Take all pods that there are, after a gap: how those have ended that are gone, nobody knows."""
+        there = set(uids)
+        for uid in self._alive.keys() - there:
+            self._forget(uid)
+        for uid in self.draining.keys() - there:
+            lost = self.draining.pop(uid)
+            yield Ended(lost.pod, lost.cause, NOTHING_SEEN)
+
+    def _live(self, uid: str, owner: OwnerKey, revision: str) -> None:
+        if uid not in self._alive:
+            self._alive[uid] = owner, revision
+            self._revisions.setdefault(owner, Counter())[revision] += 1
+
+    def _forget(self, uid: str) -> None:
+        known = self._alive.pop(uid, None)
+        if known is None:
+            return
+        owner, revision = known
+        revisions = self._revisions[owner]
+        revisions[revision] -= 1
+        if not revisions[revision]:
+            del revisions[revision]
+        if not revisions:
+            del self._revisions[owner]
+
+    def _drain(self, pod: DrainingPod, known: Begun | None) -> Begun:
+        """Tell why: by the pod's own condition, else by what was there when the drain began."""
+        if pod.disruption:
+            return Begun(pod, _CAUSES.get(pod.disruption, pod.disruption))
+        if known is not None:
+            return Begun(pod, known.cause)
+        others = self._revisions.get((pod.namespace, pod.owner), {}).keys() - {pod.revision}
+        return Begun(pod, ROLLOUT if others else DELETION)
