@@ -1,0 +1,113 @@
+"""The model of docs/idle-workers-first.md: it chooses as the ReplicaSet controller does, and what must come out."""
+
+from __future__ import annotations
+
+from random import Random
+from statistics import fmean
+
+import pytest
+
+from benchmarks.idle_first import (
+    BLIND,
+    DELAYS,
+    DOCUMENT,
+    FRESH,
+    KNOWLEDGE,
+    LONG,
+    MESSAGES,
+    UTILISATIONS,
+    VICTIMS,
+    WORKERS,
+    Knowledge,
+    Messages,
+    Worker,
+    around,
+    queue_outcomes,
+    queue_row,
+    saved_row,
+    scale_down,
+    sooner_row,
+    steady,
+    steady_outcomes,
+    steady_row,
+    victims,
+)
+
+CURRENT = Knowledge("current", lambda _: 0.0)
+
+
+@pytest.fixture
+def chance() -> Random:
+    return Random(13)
+
+
+@pytest.mark.parametrize("busy", range(WORKERS + 1))
+def test_current_costs_never_take_a_busy_worker_while_an_idle_one_stays(busy: int, chance: Random) -> None:
+    known = [index < busy for index in range(WORKERS)]
+    for _ in range(50):
+        chance.shuffle(known)
+        chosen = victims(known, chance)
+        assert len(set(chosen)) == VICTIMS
+        assert sum(known[index] for index in chosen) == max(0, busy - (WORKERS - VICTIMS))
+
+
+@pytest.mark.parametrize("utilisation", UTILISATIONS)
+def test_in_the_model_too(utilisation: float, chance: Random) -> None:
+    workers = steady(around("10 s", 10), utilisation, 4000, chance)
+    for moment in range(400, 4000, 20):
+        busy = sum(worker.left(moment) > 0 for worker in workers)
+        outcome = scale_down(workers, moment, CURRENT, chance)
+        assert outcome.busy * VICTIMS == pytest.approx(max(0, busy - (WORKERS - VICTIMS)))
+
+
+@pytest.mark.parametrize("messages", MESSAGES, ids=lambda messages: messages.name)
+def test_messages_are_as_long_as_is_said(messages: Messages, chance: Random) -> None:
+    lengths = [messages.draw(chance) for _ in range(200_000)]
+    assert fmean(lengths) == pytest.approx(messages.mean, rel=0.1)
+    assert max(lengths) <= messages.longest
+
+
+@pytest.mark.parametrize("utilisation", UTILISATIONS)
+def test_without_knowledge_as_many_victims_are_busy_as_workers(utilisation: float) -> None:
+    outcomes = steady_outcomes(around("60 s", 60), utilisation, 500)
+    assert fmean(outcome.busy for outcome in outcomes[BLIND.name]) == pytest.approx(utilisation, abs=0.05)
+
+
+def test_what_a_victim_has_left_is_half_a_message_and_more_where_lengths_differ() -> None:
+    """By renewal theory E(X²) / 2 E(X): 32.5 s where messages take 30 to 90 s."""
+    outcomes = steady_outcomes(around("60 s", 60), 0.6, 1000)[BLIND.name]
+    left = sum(outcome.held for outcome in outcomes) / sum(outcome.busy * VICTIMS for outcome in outcomes)
+    assert left == pytest.approx(32.5, rel=0.05)
+
+
+def test_what_was_known_a_message_ago_is_of_no_use() -> None:
+    outcomes = steady_outcomes(around("1 s", 1), 0.6, 1000)
+    blind, fresh, old = (fmean(o.busy for o in outcomes[name]) for name in (BLIND.name, FRESH.name, "every 60 s"))
+    assert fresh < blind - 0.1
+    assert old == pytest.approx(blind, abs=0.05)
+
+
+def test_long_after_the_last_message_nobody_is_busy() -> None:
+    for outcomes in queue_outcomes(around("60 s", 60), DELAYS[-1], in_work=False, count=50).values():
+        assert all(outcome.busy == outcome.last == outcome.held == 0 for outcome in outcomes)
+
+
+def test_a_worker_is_busy_from_the_begin_to_the_end_of_a_message() -> None:
+    worker = Worker()
+    worker.take(10, 5)
+    worker.take(20, 1)
+    assert [worker.left(now) for now in (9, 10, 14, 15, 20.5, 21)] == [0, 5, 1, 0, 0.5, 0]
+
+
+def test_the_document_has_what_the_model_says() -> None:
+    """A row of each table is computed anew."""
+    lines = DOCUMENT.read_text().splitlines()
+    assert f"| {' | '.join(steady_row(MESSAGES[2], UTILISATIONS[1]))} |" in lines, (
+        "python -m benchmarks.idle_first --write"
+    )
+    assert f"| {' | '.join(queue_row(LONG[0], DELAYS[0], in_work=False))} |" in lines
+    assert f"| {' | '.join(sooner_row(LONG[0], in_work=True))} |" in lines
+    assert f"| {' | '.join(saved_row(MESSAGES[0]))} |" in lines
+    columns = len(KNOWLEDGE) + 2
+    rows = [line for line in lines if line.count("|") == columns + 1 and " · " in line]
+    assert len(rows) == len(MESSAGES) * len(UTILISATIONS) + 2 * len(LONG) * len(DELAYS)
