@@ -127,7 +127,7 @@ class Fact(Enum):
         Weight.NOTE,
         "configuration",
         "There is no eviction guard: an eviction that asks for less cuts a protected pod's grace period.",
-        "kubectl apply -k deploy/",
+        "kubectl apply -k deploy/, unless the overlay eviction-policy is there",
     )
     GUARD_FAILS = (
         "guard-fails",
