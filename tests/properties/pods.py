@@ -104,6 +104,7 @@ def containers(*, odd: bool) -> SearchStrategy[JsonObject]:
             "volumeMounts": st.lists(_MOUNTS, max_size=2, unique_by=lambda mount: mount["mountPath"]),
             "securityContext": st.just({"readOnlyRootFilesystem": True, "runAsNonRoot": True}),
             "resources": st.just({"limits": {"memory": "64Mi"}}),
+            "terminationMessagePath": text,
         },
         odd=odd,
     )

@@ -103,10 +103,11 @@ def test_command_behind_launchers_is_the_same_command(argv: list[str]) -> None:
 
 @given(argvs, plain_argvs | st.just(["/vault/vault-env"]))
 def test_wrapped_argv_is_found_again(argv: list[str], tool: list[str]) -> None:
-    wrapped = put_before(argv, loop("/bin/sh", "worker", 0))
+    first, later = (loop("/bin/sh", "worker", delay, "/dev/termination-log") for delay in (0, 1))
+    wrapped = put_before(argv, first)
     assert own_words(wrapped) == argv
     assert own_words([*tool, *wrapped]) == argv
-    assert put_before([*tool, *wrapped], loop("/bin/sh", "worker", 1)) == [*tool, *loop("/bin/sh", "worker", 1), *argv]
+    assert put_before([*tool, *wrapped], later) == [*tool, *later, *argv]
     assert not is_wrapped([*argv, *tool])
 
 

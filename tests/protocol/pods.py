@@ -417,6 +417,10 @@ class Pod:
     def alive(self, worker: str = "worker") -> Path:
         return self.folder(worker) / "alive"
 
+    def message_file(self, worker: str = "worker") -> Path:
+        """Return where a container's termination message goes: what it holds is of the container started last."""
+        return self.room / f"termination-log-{worker}"
+
     def program(self, name: str, text: str) -> Path:
         """Put a program where PATH finds it first."""
         return self._put(self.programs / name, text)
@@ -481,9 +485,23 @@ class Pod:
         folder, settings = (each.replace(MOUNT_PATH, volume) for each in (folder, settings))
         return [shell, option, script, marker, folder, settings, *rest]
 
-    def start_loop(self, argv: Sequence[str], delay: int = 0, name: str = "worker", **options: Any) -> Process:
-        """Start a container whose worker is run again and again."""
-        return self._start(wrapping.loop(self.shell, name, delay), argv, **options)
+    def start_loop(
+        self,
+        argv: Sequence[str],
+        delay: int = 0,
+        name: str = "worker",
+        message_file: Path | None = None,
+        **options: Any,
+    ) -> Process:
+        """Start a container whose worker is run again and again.
+
+        The kubelet makes the file for the termination message; a test that names another one sees to it itself.
+        """
+        if message_file is None:
+            message_file = self.message_file(name)
+            message_file.write_text("")
+            message_file.chmod(0o666)
+        return self._start(wrapping.loop(self.shell, name, delay, str(message_file)), argv, **options)
 
     def start_parent(
         self,

@@ -21,6 +21,8 @@ from webhook.core.wrapping import MOUNT_PATH, VOLUME
 JsonObject = dict[str, Any]
 DEFAULT_GRACE = 30
 """Seconds that Kubernetes gives a pod that asks for nothing else."""
+DEFAULT_MESSAGE_PATH = "/dev/termination-log"
+"""Where Kubernetes looks for the termination message of a container that does not say."""
 
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 Argv = list[str] | UnsetType | None
@@ -137,6 +139,7 @@ class Container(Part):
     restart_policy: str | UnsetType | None = msgspec.field(default=UNSET, name="restartPolicy")
     env: list[Variable] | None = None
     security: ContainerSecurity | None = msgspec.field(default=None, name="securityContext")
+    message_path: str | None = msgspec.field(default=DEFAULT_MESSAGE_PATH, name="terminationMessagePath")
 
     def of_processes(self) -> Container:
         """Return what bears on its processes alone: its image's tag, for one, differs from release to release."""
@@ -171,6 +174,14 @@ class Container(Part):
         """The kind of its preStop hook where that is no command, before which ours could be put; else empty."""
         hook = self.pre_stop
         return hook.other_than_exec if hook else ""
+
+    @property
+    def message_file(self) -> str:
+        """The file that takes its termination message: a path from the root, for the kubelet puts a slash before it.
+
+        That is MakeAbsolutePath in pkg/volume/util/util.go.
+        """
+        return f"/{(self.message_path or DEFAULT_MESSAGE_PATH).lstrip('/')}"
 
     @property
     def is_native_sidecar(self) -> bool:

@@ -321,7 +321,7 @@ def _before(case: WorkerCase, treatment: Treatment, wanted: str) -> list[str] | 
     if treatment is Treatment.KEPT or case.stands_in_args:
         return None
     if treatment is Treatment.LOOPED:
-        return loop(shell, name, _delay(case))
+        return loop(shell, name, _delay(case), case.container.message_file)
     number = str(SIGNALS[wanted]) if wanted and wanted != NO_SIGNAL else ""
     looks_below = case.settings.mode is Mode.SIGNAL or case.settings.stop_signal is not None
     settings = parent_settings(case.circumstances.old_grace, case.line, case.match, number, looks_below=looks_below)

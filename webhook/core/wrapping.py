@@ -43,9 +43,10 @@ def _command(shell: str, script: str, folder: str, settings: str) -> list[str]:
     return [shell, "-c", script, _script_name(shell), folder, settings]
 
 
-def loop(shell: str, container: str, delay: int) -> list[str]:
+def loop(shell: str, container: str, delay: int, message_file: str) -> list[str]:
     """Return what stands before a command that is run again and again, `delay` seconds apart."""
-    return _command(shell, scripts.LOOP, folder(container), str(delay))
+    settings = scripts.keep_from_expansion(f"{delay} {message_file}")
+    return _command(shell, scripts.LOOP, folder(container), settings)
 
 
 def parent(shell: str, container: str, settings: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 # Runs the worker again and again until the pod is drained, and never signals it.
 #
-# SETTINGS   the seconds between two runs
+# SETTINGS   the seconds between two runs, and behind a space the file that takes the termination message
 
 gw_draining=
 gw_quick=0
@@ -28,7 +28,7 @@ prepare() {
 # Seconds are slept one by one, in the background: `wait` ends at once when a stop signal comes, and a kill file
 # without a signal (a slow hook behind it) is seen within a second.
 pause() {
-  gw_left=$gw_settings
+  gw_left=${gw_settings%% *}
   while [ "$gw_left" -gt 0 ] && ! over; do
     sleep 1 9>&- &
     wait "$!"
