@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -379,3 +383,192 @@ def test_the_loop_drains_where_sleep_knows_whole_seconds_only(pod: Pod) -> None:
     time.sleep(0.3)
     pod.drain(container)
     assert container.wait() == 0
+
+
+# The termination message
+
+NOT_BEFORE_TEN_MILLISECONDS = ["/bin/sh", "-c", "sleep 0.02"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a termination message says, in seconds."""
+
+    drain: int
+    is_bound: bool
+    runs: int
+    longest: int
+
+
+def told(pod: Pod, worker: str = "worker") -> Told:
+    """Read the line that a loop has left."""
+    said = pod.message_file(worker).read_text()
+    pattern = r"graceful-worker: loop drained in (up to )?(\d+) s; runs: (\d+), longest: (\d+) s\n"
+    found = re.fullmatch(pattern, said)
+    assert found, said
+    return Told(int(found[2]), bool(found[1]), int(found[3]), int(found[4]))
+
+
+def first_run_of(pod: Pod, seconds: float) -> list[str]:
+    """Return a worker whose first run takes its time; the later ones take little."""
+    once = pod.room / "once"
+    script = f"if [ -e {once} ]; then sleep 0.02; else >{once}; sleep {seconds}; fi; echo '0 end' >>{pod.journal.path}"
+    return ["/bin/sh", "-c", script]
+
+
+@in_all_pods
+def test_a_drained_loop_says_how_long_its_drain_took(pod: Pod) -> None:
+    container = begun(pod)
+    time.sleep(1)
+    drained = time.monotonic()
+    pod.drain(container)
+    container.signal("TERM")
+    time.sleep(1.2)
+    pod.journal.release()
+    assert container.wait() == 0
+    message = told(pod)
+    # The hook writes down the tenth of a second that has begun, and says is what is rounded up.
+    assert 1.2 <= message.drain <= math.ceil(container.ended / 1e9 - drained + 0.2)
+    assert not message.is_bound
+    assert message.longest > message.drain
+
+
+@in_all_pods
+def test_a_drain_whose_begin_nobody_wrote_down_is_counted_from_its_last_run(pod: Pod) -> None:
+    """A shell hears of a signal behind the run in the foreground; a kill file of somebody else says no time."""
+    ways: dict[str, Callable[[Process], None]] = {
+        "signal": lambda container: container.signal("TERM"),
+        "file": lambda _: pod.kill_me("file").touch(),
+        "words": lambda _: pod.kill_me("words").write_text("08 a[$(>/injected)]"),
+    }
+    for name, drain in ways.items():
+        container = pod.start_loop(["sleep", "1.1"], name=name)
+        container.worker("1.1")
+        drain(container)
+        assert container.wait() == 0
+        message = told(pod, name)
+        assert (message.is_bound, message.runs) == (True, 1)
+        assert 1.1 <= message.drain <= math.ceil(container.seconds)
+
+
+@in_all_pods
+def test_a_drain_that_begins_between_two_runs_is_not_counted_from_the_last_one(pod: Pod) -> None:
+    container = pod.start_loop(first_run_of(pod, 1.2), 600)
+    pod.journal.until("end")
+    time.sleep(2)
+    drained = time.monotonic()
+    pod.drain(container)
+    assert container.wait() == 0
+    message = told(pod)
+    assert not message.is_bound
+    assert message.drain <= math.ceil(container.ended / 1e9 - drained + 0.2)
+    assert message.longest >= 2
+
+
+@in_all_pods
+def test_a_drained_loop_says_how_many_runs_it_had_and_how_long_the_longest_took(pod: Pod) -> None:
+    container = pod.start_loop(first_run_of(pod, 1.1))
+    pod.journal.until("end", 4)
+    container.signal("TERM")
+    assert container.wait() == 0
+    message = told(pod)
+    assert message.runs == pod.journal.count("end")
+    assert 2 <= message.longest <= math.ceil(container.seconds)
+
+
+@in_all_pods
+def test_a_container_that_is_restarted_counts_anew(pod: Pod) -> None:
+    for delay in (0, 600):
+        container = pod.start_loop(first_run_of(pod, 1.1), delay)
+        before = pod.journal.count("end")
+        pod.journal.until("end", before + 1)
+        pod.drain(container)
+        assert container.wait() == 0
+        assert told(pod).runs == pod.journal.count("end") - before
+    assert told(pod).longest == 1
+
+
+@in_all_pods
+def test_a_message_of_the_workers_own_stays(pod: Pod) -> None:
+    container = pod.start_loop(["/bin/sh", "-c", f"echo own >{pod.message_file()}; sleep 0.02"])
+    until("a message", lambda: pod.message_file().stat().st_size)
+    pod.drain(container)
+    assert container.wait() == 0
+    assert pod.message_file().read_text() == "own\n"
+
+
+@in_all_pods
+def test_a_loop_that_ends_outside_a_drain_leaves_no_message(pod: Pod) -> None:
+    assert pod.start_loop(["/bin/sh", "-c", "sleep 0.02; exit 3"]).wait() == 3
+    assert pod.message_file().read_text() == ""
+
+
+@in_all_pods
+def test_a_run_that_fails_during_the_drain_leaves_its_log_to_speak(pod: Pod) -> None:
+    """By terminationMessagePolicy, the kubelet takes the end of the log where an error left no message."""
+    pod.journal.hold()
+    container = pod.start_loop(pod.message(5))
+    pod.journal.until("begin")
+    pod.drain(container)
+    pod.journal.release()
+    assert container.wait() == 5
+    assert pod.message_file().read_text() == ""
+
+
+@in_all_pods
+def test_a_loop_that_has_had_no_run_leaves_no_message(pod: Pod) -> None:
+    pod.skip_where_applets_come_first()
+    here, go = pod.room / "here", pod.room / "go"
+    wait = f"touch {here}; until [ -e {go} ]; do sleep 0.01; done"
+    pod.tool("mkdir", f'#!/bin/sh\n{wait}\nexec {shutil.which("mkdir")} "$@"\n')
+    container = pod.start_loop(["sleep", "1"])
+    until("the wrapper at its preparations", here.exists)
+    container.signal("TERM")
+    go.touch()
+    assert container.wait() == 0
+    assert pod.message_file().read_text() == ""
+
+
+@pytest.mark.parametrize("file", ["/no/such/file", "/proc/version", "/proc"])
+@in_all_pods
+def test_a_message_that_cannot_be_written_changes_nothing(pod: Pod, file: str) -> None:
+    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, message_file=Path(file))
+    time.sleep(0.1)
+    pod.drain(container)
+    assert container.wait() == 0
+    assert container.stderr == ""
+    assert not Path("/no").exists()
+
+
+@in_all_pods
+def test_no_message_is_written_to_a_file_that_is_not_there(pod: Pod) -> None:
+    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, message_file=pod.room / "missing")
+    time.sleep(0.1)
+    pod.drain(container)
+    assert container.wait() == 0
+    assert not (pod.room / "missing").exists()
+
+
+@in_all_pods
+def test_the_message_reaches_a_file_of_any_name(pod: Pod) -> None:
+    file = pod.room / ' it\'s $(HOME) "$$" `x`\\n;*\n.'
+    file.touch(0o666)
+    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, 1, message_file=file)
+    time.sleep(0.3)
+    pod.drain(container)
+    assert container.wait() == 0
+    assert file.read_text().startswith("graceful-worker: loop drained in ")
+    assert container.stderr == ""
+
+
+@in_all_pods
+def test_a_run_takes_one_process(pod: Pod) -> None:
+    if pod.setting is not Setting.INIT:
+        pytest.skip("processes have numbers of their own in a PID namespace alone")
+    numbers = pod.room / "numbers"
+    container = pod.start_loop(["/bin/sh", "-c", f"echo $$$$ >>{numbers}"])
+    until("eight runs", lambda: numbers.exists() and numbers.read_text().count("\n") >= 8)
+    container.signal("TERM")
+    container.wait()
+    runs = [int(line) for line in numbers.read_text().splitlines()[:8]]
+    assert {then - now for now, then in pairwise(runs)} == {1}
