@@ -6,6 +6,7 @@ The pods are patched here, so that no webhook has to be reachable. All run at on
 from __future__ import annotations
 
 import copy
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -486,6 +487,11 @@ def test_a_loop_ends_behind_its_message_and_the_sidecar_behind_that(place: Place
     assert patched.texts() == ["begin", "end"] * 2
     assert patched.exit_code() == 0
     assert 0 < patched.line("heard TERM", "sidecar").when - patched.line("end", number=2).when < 1
+    message = re.fullmatch(r"graceful-worker: loop drained in (\d+) s; runs: 2, longest: (\d+) s\n?", patched.message())
+    assert message, patched.message()
+    drain, longest = map(int, message.groups())
+    assert 1 <= drain <= longest
+    assert longest >= GRACE + 2
 
 
 @side_by_side

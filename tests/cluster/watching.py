@@ -92,6 +92,10 @@ class WatchedPod:
     def reason(self, container: str = "worker") -> str:
         return str(self._end(container)["reason"])
 
+    def message(self, container: str = "worker") -> str:
+        """Return its termination message; empty where there is none."""
+        return str(self._end(container).get("message", ""))
+
     def _end(self, container: str) -> Json:
         end: Json = self.statuses()[container]["state"]["terminated"]
         return end
