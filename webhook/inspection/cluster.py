@@ -25,8 +25,8 @@ from webhook.inspection.selectors import shipped_entries
 from webhook.inspection.worker_pods import candidate_pod, injected_pod, mislabelled_pod
 
 
-async def observe(client: AsyncClient, names: Names, *, kubelets: bool = False) -> Observations:
-    """Look at everything once; at the kubelets only where that is wanted.
+async def observe(client: AsyncClient, names: Names, *, limits: bool = True, kubelets: bool = False) -> Observations:
+    """Look at everything once; at what ends drains early, and at the kubelets, only where that is wanted.
 
     Raises:
         CannotAsk: the API server cannot be reached, or does not know who asks.
@@ -46,8 +46,10 @@ async def observe(client: AsyncClient, names: Names, *, kubelets: bool = False) 
     namespaces = await seen(api.list(NAMESPACES, _namespace))
     observed = Observations(names, configuration, deployment, replicas, endpoint_slices, namespaces, [])
     pods = await seen(_pods(api, observed))
-    limits = None if isinstance(pods, Unseen) else await observe_limits(api, pods, kubelets=kubelets)
-    return msgspec.structs.replace(observed, pods=pods, limits=limits)
+    observed = msgspec.structs.replace(observed, pods=pods)
+    if isinstance(pods, Unseen) or not limits:
+        return observed
+    return msgspec.structs.replace(observed, limits=await observe_limits(api, pods, kubelets=kubelets))
 
 
 async def _pods(api: Api, observed: Observations) -> list[WorkerPod]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.refusal import listed, quoted
 from webhook.inspection.facts import Conclusion, Fact
-from webhook.inspection.installation import running_versions, unseen
+from webhook.inspection.installation import unseen
 from webhook.inspection.observations import Namespace, Observations, State, Unseen, WorkerPod
 from webhook.inspection.selectors import matches, shipped_entries
+from webhook.inspection.versions import is_before, newest_version
 from webhook.inspection.words import counted
 
 _FACTS = {
@@ -72,19 +72,13 @@ def about_pods(seen: Observations, *, is_able: bool) -> Iterator[Conclusion]:
         yield from _grouped(state, seen.pods, "" if is_able else "once the installation works: ")
 
 
-def _older(pods: Sequence[WorkerPod], seen: Observations) -> Iterator[Conclusion]:
-    """Compare with the version that runs; where no image names it, with the newest that made a pod."""
-    running = running_versions(seen) or [pod.version for pod in pods]
-    newest = max(running, key=_order)
-    older = Counter(pod.version for pod in pods if _order(pod.version) < _order(newest))
+def _older(protected: Sequence[WorkerPod], seen: Observations) -> Iterator[Conclusion]:
+    newest = newest_version(seen, protected)
+    older = Counter(pod.version for pod in protected if is_before(pod.version, newest))
     if older:
         versions = ", ".join(f"{version}: {count}" for version, count in sorted(older.items()))
         count = counted(older.total(), "pod")
         yield Conclusion(Fact.PODS_OLDER, {"count": count, "version": newest, "versions": versions})
-
-
-def _order(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _grouped(state: State, pods: Iterable[WorkerPod], condition: str) -> Iterator[Conclusion]:

@@ -1,0 +1,23 @@
+"""Which version of graceful-worker protected a pod, compared with the one that answers now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from webhook.inspection.installation import running_versions
+from webhook.inspection.observations import Observations, WorkerPod
+
+
+def newest_version(seen: Observations, protected: Iterable[WorkerPod]) -> str:
+    """Return the version that runs; where no image names it, the newest that protected a pod, empty without any."""
+    return max(running_versions(seen) or [pod.version for pod in protected], key=_order, default="")
+
+
+def is_before(version: str, other: str) -> bool:
+    """Tell whether a version is older than another one."""
+    return _order(version) < _order(other)
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
