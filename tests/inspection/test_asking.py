@@ -226,6 +226,7 @@ def test_a_selector_means_what_it_means_to_the_api_server(
     ("kind", "name", "labels", "said"),
     [
         ("ReplicaSet", "shop-5d9", {"pod-template-hash": "5d9"}, "Deployment shop"),
+        ("ReplicaSet", "shop-5d9", {"rollouts-pod-template-hash": "5d9"}, "Rollout shop"),
         ("ReplicaSet", "shop-5d9", {}, "ReplicaSet shop-5d9"),
         ("StatefulSet", "shop", {}, "StatefulSet shop"),
     ],

@@ -8,6 +8,14 @@ from webhook.core.pod import JsonObject
 
 HASH_LABEL = "pod-template-hash"
 """By it, a Deployment tells the pods of one revision from those of another."""
+_CONTROLLERS = {
+    HASH_LABEL: ("Deployment", "apps/v1"),
+    "rollouts-pod-template-hash": ("Rollout", "argoproj.io/v1alpha1"),
+}
+"""By each of these labels a controller tells its ReplicaSets apart, behind its own name: Kubernetes' own, and Argo Rollouts'.
+
+https://github.com/argoproj/argo-rollouts/blob/master/pkg/apis/rollouts/v1alpha1/types.go
+"""
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -27,7 +35,9 @@ def owner_of(metadata: JsonObject) -> Owner:
     owner = next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), None)
     if owner is None:
         return Owner("Pod", metadata["name"])
-    end = f"-{(metadata.get('labels') or {}).get(HASH_LABEL, '')}"
-    if owner["kind"] == "ReplicaSet" and len(end) > 1 and owner["name"].endswith(end):
-        return Owner("Deployment", owner["name"].removesuffix(end), "apps/v1")
+    labels = metadata.get("labels") or {}
+    for label, (kind, api_version) in _CONTROLLERS.items():
+        end = f"-{labels.get(label, '')}"
+        if owner["kind"] == "ReplicaSet" and len(end) > 1 and owner["name"].endswith(end):
+            return Owner(kind, owner["name"].removesuffix(end), api_version)
     return Owner(owner["kind"], owner["name"], owner.get("apiVersion", ""))

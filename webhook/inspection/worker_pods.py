@@ -25,16 +25,15 @@ _STATES = {Kind.PROTECTED: State.UNPROTECTED, Kind.REFUSED: State.REFUSED}
 def injected_pod(pod: JsonObject) -> WorkerPod:
     """Read a whole pod that bears the label of the injected."""
     annotations = pod["metadata"].get("annotations") or {}
-    status = _status(annotations)
+    status = record_of(annotations)
     if status is None:
         return _read(pod, State.UNRECORDED)
     workers = {name: worker.mode for name, worker in status.workers.items()}
     read = _read(pod, State.PROTECTED, workers=workers, version=status.version)
     spec = pod["spec"]
-    grace = spec.get("terminationGracePeriodSeconds")
     return replace(
         read,
-        grace=DEFAULT_GRACE if grace is None else grace,
+        grace=_grace(pod),
         # Thousands of pods share some nodes, and their names.
         node=sys.intern(spec.get("nodeName") or ""),
         priority=spec.get("priority") or 0,
@@ -43,7 +42,13 @@ def injected_pod(pod: JsonObject) -> WorkerPod:
     )
 
 
-def _status(annotations: dict[str, str]) -> Status | None:
+def _grace(pod: JsonObject) -> int:
+    grace: int | None = pod["spec"].get("terminationGracePeriodSeconds")
+    return DEFAULT_GRACE if grace is None else grace
+
+
+def record_of(annotations: dict[str, str]) -> Status | None:
+    """Read the record of an injection; None where there is none, or one that cannot be read."""
     try:
         return read_status(annotations)
     except Refused:
@@ -56,9 +61,9 @@ def candidate_pod(pod: JsonObject) -> WorkerPod:
     The operator's grace period does not matter here: it never decides whether a pod is protected.
     """
     decision = inject(pod, Policy()).decision
-    if decision.outcome is Kind.PROTECTED:
-        return _read(pod, State.UNPROTECTED)
-    return _read(pod, _STATES.get(decision.outcome, State.LEFT_ALONE), verdict=decision.verdict)
+    state = _STATES.get(decision.outcome, State.LEFT_ALONE)
+    read = _read(pod, state, verdict=None if state is State.UNPROTECTED else decision.verdict)
+    return replace(read, grace=_grace(pod))
 
 
 def mislabelled_pod(pod: JsonObject) -> WorkerPod:
