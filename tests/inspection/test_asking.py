@@ -20,7 +20,7 @@ from tests.inspection.cases import CONFIGURATION, Case, look
 from webhook.cli.commands import main
 from webhook.cli.status_report import as_json
 from webhook.core.ownership import owner_of
-from webhook.inspection.api import Api
+from webhook.inspection.api import Api, Rejected
 from webhook.inspection.cluster import observe
 from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
 from webhook.inspection.drain_readings import seconds_of
@@ -105,6 +105,26 @@ def test_a_kind_whose_objects_cannot_be_had_is_unknown_and_nothing_else() -> Non
     assert [(each.limit, each.place) for each in limits.unreadable] == [
         ("karpenter", "the API server answers 500: conversion webhook for karpenter.sh/v1 failed")
     ]
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "said"),
+    [
+        (httpx2.Response(403, json={"message": "you may not"}), Rejected, "you may not"),
+        (httpx2.Response(404, text="404 page not found"), Rejected, "status 404"),
+        (httpx2.Response(422, json={"message": "is invalid"}), Rejected, "is invalid"),
+        (httpx2.Response(401, json={"message": "Unauthorized"}), CannotAsk, "does not know you"),
+        (httpx2.Response(503, json={"message": "etcd is gone"}), CannotAsk, "503: etcd is gone"),
+    ],
+)
+def test_a_change_that_is_not_accepted_says_why(response: httpx2.Response, error: type[Exception], said: str) -> None:
+    async def changed() -> None:
+        transport = httpx2.MockTransport(lambda request: response)
+        async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
+            await Api(client).patch(Question("deployments", "apps", "workers", "emails"), {}, "tests")
+
+    with pytest.raises(error, match=said):
+        asyncio.run(changed())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ _CONTROLLERS = {
     HASH_LABEL: ("Deployment", "apps/v1"),
     "rollouts-pod-template-hash": ("Rollout", "argoproj.io/v1alpha1"),
 }
-"""By each of these labels a controller tells its ReplicaSets apart, behind its own name: Kubernetes' own, and Argo Rollouts'.
+"""By each of these labels a controller tells its ReplicaSets apart: Kubernetes' own, and Argo Rollouts'.
 
 https://github.com/argoproj/argo-rollouts/blob/master/pkg/apis/rollouts/v1alpha1/types.go
 """

@@ -1,4 +1,4 @@
-"""Questions to the API server: requests that read, bounded and in pages, and what its answers mean."""
+"""Questions to the API server, bounded and in pages, the one change that is asked for, and what its answers mean."""
 
 from __future__ import annotations
 
@@ -17,14 +17,21 @@ from webhook.inspection.questions import Question
 
 PAGE = 500
 """Objects of an answer, as kubectl asks for them."""
+LONGEST_MESSAGE = 200
 AT_ONCE = 4
 """Requests at a time: the API server has other things to do."""
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+"""https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply"""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 Seen = TypeVar("Seen")
 
 
 class Forbidden(Exception):
     """The right for a question is missing."""
+
+
+class Rejected(Exception):
+    """A change is not accepted: a right is missing, a policy is against it, or the object is not there."""
 
 
 async def seen(answer: Awaitable[Seen]) -> Seen | Unseen:
@@ -64,6 +71,19 @@ class Api:
         """
         return [keep(raw) async for raw in self._pages(question)]
 
+    async def patch(self, question: Question, change: JsonObject, manager: str) -> JsonObject:
+        """Change one object, under the name of a field manager, and return what it is then.
+
+        Raises:
+            Rejected: the API server does not accept the change; the message is its own.
+
+        """
+        parameters = {"fieldManager": manager}
+        response = await self._send("PATCH", question, parameters, msgspec.json.encode(change))
+        if response.status_code in (403, 404, 409, 422):
+            raise Rejected(_message(response))
+        return _read(response)
+
     async def _pages(self, question: Question) -> AsyncIterator[JsonObject]:
         parameters = {"limit": str(PAGE)}
         parameters |= {"labelSelector": question.labels} if question.labels else {}
@@ -82,15 +102,23 @@ class Api:
             parameters["continue"] = token
 
     async def _ask(self, question: Question, parameters: dict[str, str]) -> Response:
-        headers = {"Accept": METADATA_ONLY if question.metadata_only else "application/json"}
-        try:
-            async with self._turn:
-                response = await self._client.get(question.path, params=parameters, headers=headers)
-        except (HTTPError, InvalidURL, ConfigError, OSError) as error:
-            raise CannotAsk(f"the API server cannot be asked: {str(error) or type(error).__name__}") from None
+        response = await self._send("GET", question, parameters)
         if response.status_code == 403:
             raise Forbidden(question.right)
         return response
+
+    async def _send(
+        self, method: str, question: Question, parameters: dict[str, str], change: bytes | None = None
+    ) -> Response:
+        headers = {"Accept": METADATA_ONLY if question.metadata_only else "application/json"}
+        headers |= {} if change is None else {"Content-Type": STRATEGIC_MERGE}
+        try:
+            async with self._turn:
+                return await self._client.request(
+                    method, question.path, params=parameters, content=change, headers=headers
+                )
+        except (HTTPError, InvalidURL, ConfigError, OSError) as error:
+            raise CannotAsk(f"the API server cannot be asked: {str(error) or type(error).__name__}") from None
 
 
 def _read(response: Response, *, gone_is_fine: bool = False) -> JsonObject:
@@ -102,4 +130,12 @@ def _read(response: Response, *, gone_is_fine: bool = False) -> JsonObject:
         raise CannotAsk(f"what answers is no API server of Kubernetes (status {response.status_code})") from None
     if response.is_success or (gone_is_fine and response.status_code == 410 and "metadata" in answer):
         return answer
-    raise CannotAsk(f"the API server answers {response.status_code}: {str(answer.get('message', ''))[:200]}")
+    raise CannotAsk(f"the API server answers {response.status_code}: {_message(response)}")
+
+
+def _message(response: Response) -> str:
+    try:
+        answer = msgspec.json.decode(response.content, type=JsonObject)
+    except msgspec.DecodeError:
+        return f"status {response.status_code}"
+    return str(answer.get("message", ""))[:LONGEST_MESSAGE]

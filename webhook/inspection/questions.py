@@ -70,6 +70,22 @@ def about_replicas(namespace: str, selector: JsonObject | None) -> Question:
     return Question("pods", namespace=namespace, labels=to_query(selector))
 
 
+def about_owner(resource: str, namespace: str, name: str) -> Question:
+    """Ask for what makes pods anew."""
+    return Question(resource, "apps", namespace, name)
+
+
+def about_pods_of(owner: JsonObject) -> Question:
+    """Ask how the pods stand that an owner selects: what protects them can be told from their metadata."""
+    selector = to_query(owner["spec"]["selector"])
+    return Question("pods", namespace=owner["metadata"]["namespace"], labels=selector, fields=ALIVE, metadata_only=True)
+
+
+def about_pod(namespace: str, name: str) -> Question:
+    """Ask for a whole pod, by a list: the right for that is needed anyway."""
+    return Question("pods", namespace=namespace, fields=f"metadata.name={name}")
+
+
 NAMESPACES = Question("namespaces", metadata_only=True)
 NODES = Question("nodes", metadata_only=True)
 # Whole pods: how long they may take, and on which node they run, metadata do not tell.
@@ -137,5 +153,9 @@ LIMIT_RIGHTS = (
     "list configmaps (there, too)",
 )
 """What tells of the limits of drains; without them, these are unknown, and all else is told."""
+REPAIR_RIGHTS = tuple(f"get {resource}.apps" for resource in ("deployments", "statefulsets", "daemonsets"))
+"""What tells whether owners of pods can be restarted, in their namespaces."""
+RESTART_RIGHTS = tuple(right.replace("get", "patch") for right in REPAIR_RIGHTS)
+"""What restarts them."""
 KUBELET_RIGHTS = ("get nodes/proxy",)
 """What --kubelets needs beyond that; with it, one may run commands in every pod."""
