@@ -15,6 +15,8 @@ KUBELET = re.compile(r"/api/v1/nodes/([^/]+)/proxy/configz")
 KINDS = {
     "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
     "deployments": "Deployment",
+    "statefulsets": "StatefulSet",
+    "daemonsets": "DaemonSet",
     "endpointslices": "EndpointSlice",
     "namespaces": "Namespace",
     "pods": "Pod",
@@ -30,15 +32,15 @@ class ApiServer:
     """Answers requests, and writes down which rights they needed."""
 
     def __init__(self, objects: Iterable[Object], denied: Iterable[str] = ()) -> None:
-        self._objects = list(objects)
+        self.objects = list(objects)
         self._denied = frozenset(denied)
         self.rights: set[str] = set()
         self.requests: list[httpx2.Request] = []
 
     def client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer), base_url="https://cluster.test")
+        return httpx2.AsyncClient(transport=httpx2.MockTransport(self.answer), base_url="https://cluster.test")
 
-    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+    def answer(self, request: httpx2.Request) -> httpx2.Response:
         assert request.method == "GET"
         self.requests.append(request)
         if kubelet := KUBELET.fullmatch(request.url.path):
@@ -52,29 +54,30 @@ class ApiServer:
         right = f"{'get' if name else 'list'} {kind}"
         self.rights.add(right)
         if self._denied & {right, right + where}:
-            return _status(403, "forbidden")
+            return status(403, "forbidden")
         found = [
             each
-            for each in self._objects
+            for each in self.objects
             if each["kind"] == KINDS[resource] and namespace in ("", each["metadata"].get("namespace"))
         ]
         if group == "karpenter.sh" and not found:
             return httpx2.Response(404, text="404 page not found\n")
         if name:
             named = [each for each in found if each["metadata"]["name"] == name]
-            return httpx2.Response(200, json=named[0]) if named else _status(404, "not found")
+            return httpx2.Response(200, json=named[0]) if named else status(404, "not found")
         return _page(request, found)
 
     def _kubelet(self, node: str) -> httpx2.Response:
         """Answer as a kubelet does, behind the proxy; one that is not in the list is down."""
         self.rights.add("get nodes/proxy")
         if "get nodes/proxy" in self._denied:
-            return _status(403, "forbidden")
-        said = [each for each in self._objects if each["kind"] == "Kubelet" and each["metadata"]["name"] == node]
-        return httpx2.Response(200, json=said[0]["answer"]) if said else _status(502, "error trying to reach service")
+            return status(403, "forbidden")
+        said = [each for each in self.objects if each["kind"] == "Kubelet" and each["metadata"]["name"] == node]
+        return httpx2.Response(200, json=said[0]["answer"]) if said else status(502, "error trying to reach service")
 
 
-def _status(code: int, message: str) -> httpx2.Response:
+def status(code: int, message: str) -> httpx2.Response:
+    """Answer with an error, as an API server does."""
     return httpx2.Response(code, json={"kind": "Status", "code": code, "message": message, "metadata": {}})
 
 
@@ -83,6 +86,8 @@ def _page(request: httpx2.Request, found: list[Object]) -> httpx2.Response:
     for requirement in re.split(r",(?![^(]*\))", parameters.get("labelSelector", "")):
         meets = _requirement(requirement)
         found = [each for each in found if meets(each["metadata"].get("labels") or {})]
+    if name := re.fullmatch(r"metadata\.name=(.+)", parameters.get("fieldSelector", "")):
+        found = [each for each in found if each["metadata"]["name"] == name[1]]
     if "status.phase!=Succeeded" in parameters.get("fieldSelector", ""):
         found = [each for each in found if each.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
     begin = int(parameters.get("continue", "0"))

@@ -49,7 +49,7 @@ class Case:
     def api_server(self) -> ApiServer:
         denied = FOLDER / self.name / "denied.yaml"
         return ApiServer(
-            map(_expanded, _documents(FOLDER / self.name / "cluster.yaml")),
+            objects_of(FOLDER / self.name / "cluster.yaml"),
             YAML(typ="safe").load(denied) if denied.exists() else (),
         )
 
@@ -67,10 +67,15 @@ class Case:
         return self.name
 
 
-def _documents(file: Path) -> Iterator[Any]:
+def objects_of(file: Path) -> list[Any]:
+    """Return the objects of a cluster in a file."""
+    return [expanded(document) for document in documents(file)]
+
+
+def documents(file: Path) -> Iterator[Any]:
     for document in YAML(typ="safe", pure=True).load_all(file):
         if document == "<working installation>":
-            yield from _documents(INSTALLATION)
+            yield from documents(INSTALLATION)
         else:
             yield document
 
@@ -91,7 +96,7 @@ def all_cases() -> list[Case]:
     return [Case(folder.name) for folder in sorted(FOLDER.iterdir())]
 
 
-def _expanded(value: Any) -> Any:
+def expanded(value: Any) -> Any:
     if value == "<shipped configuration>":
         configuration = YAML(typ="safe").load(CONFIGURATION)
         for entry in configuration["webhooks"]:
@@ -99,11 +104,11 @@ def _expanded(value: Any) -> Any:
         return configuration
     if isinstance(value, dict):
         return {
-            key: json.dumps(item) if key == STATUS_ANNOTATION and isinstance(item, dict) else _expanded(item)
+            key: json.dumps(item) if key == STATUS_ANNOTATION and isinstance(item, dict) else expanded(item)
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [_expanded(item) for item in value]
+        return [expanded(item) for item in value]
     ends = _CA.findall(value) if isinstance(value, str) and value.startswith("<CA ") else []
     return bundle(*(end.rstrip(">") for end in ends)) if ends else value
 

@@ -1,0 +1,51 @@
+"""How owners are named, and how the command ends that cannot be understood or asks nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from webhook.cli.commands import main
+from webhook.cli.repair import OwnerName
+from webhook.inspection.questions import REPAIR_RIGHTS, RESTART_RIGHTS, RIGHTS
+
+
+@pytest.mark.parametrize(
+    ("text", "owner"),
+    [
+        ("deployment/emails", ("deployment", "emails")),
+        ("deploy/emails", ("deployment", "emails")),
+        ("Deployments.apps/emails", ("deployment", "emails")),
+        ("sts/mailer", ("statefulset", "mailer")),
+        ("daemonsets/agent", ("daemonset", "agent")),
+        ("cloneset/clone", ("cloneset", "clone")),
+    ],
+)
+def test_an_owner_is_named_as_for_kubectl(text: str, owner: tuple[str, str]) -> None:
+    assert OwnerName().convert(text, None, None) == owner
+
+
+@pytest.mark.parametrize("text", ["emails", "deployment/", "/emails", "deployment/a/b"])
+def test_a_name_that_is_none_is_told_how_to_be_one(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write for example deployment/emails"):
+        OwnerName().convert(text, None, None)
+
+
+def test_an_owner_needs_a_namespace() -> None:
+    result = CliRunner().invoke(main, ["repair", "deployment/emails"])
+    assert result.exit_code == 2
+    assert "In which namespace is deployment/emails? Write -n NAME, too." in result.stderr
+
+
+def test_a_cluster_that_cannot_be_asked_is_exit_code_2(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["repair", "--yes"], env={"KUBECONFIG": str(tmp_path / "none")})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "there is no file" in result.stderr
+
+
+def test_the_help_lists_the_rights() -> None:
+    said = CliRunner().invoke(main, ["repair", "--help"]).stdout
+    assert [right for right in (*RIGHTS, *REPAIR_RIGHTS, *RESTART_RIGHTS) if right not in said] == []

@@ -1,0 +1,23 @@
+"""How far a rollout is, told from what the API server has of an owner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from webhook.repair.rollout import Stage, rollout_of
+
+CASES = sorted((Path(__file__).parent / "rollouts").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_how_far_a_rollout_is(file: Path) -> None:
+    case = YAML(typ="safe").load(file)
+    rollout = rollout_of(case["owner"]["kind"], case["owner"])
+    assert (rollout.stage.value, rollout.says) == (case["stage"], case["says"])
+
+
+def test_every_stage_has_a_case() -> None:
+    assert {YAML(typ="safe").load(file)["stage"] for file in CASES} == {stage.value for stage in Stage}

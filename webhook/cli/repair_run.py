@@ -1,0 +1,117 @@
+"""A run of `repair`: look, plan, restart, tell; Ctrl-C ends it between two owners."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+from httpx2 import AsyncClient
+from msgspec.structs import replace
+
+from webhook.cli.failure import fail
+from webhook.cli.repair_report import as_json, exit_code, plan_text, result_text, summary
+from webhook.inspection.api import Api, all_of
+from webhook.inspection.cluster import observe
+from webhook.inspection.connection import connect, read_kubeconfig
+from webhook.inspection.observations import Names, Observations
+from webhook.repair.plan import Choice, Plan, Wait, chosen_damage, make_plan, to_look_at, unknown_owners, why_wait
+from webhook.repair.restarting import Restarts
+from webhook.repair.results import Result
+from webhook.repair.watching import Clock, Pace, look_at
+
+
+class RepairRun:
+    """One run, and what came of it."""
+
+    def __init__(
+        self, names: Names, choice: Choice, pace: Pace, *, is_dry: bool, as_json: bool, clock: Clock | None = None
+    ) -> None:
+        self._names = names
+        self._choice = choice
+        self._pace = pace
+        self._is_dry = is_dry
+        self._as_json = as_json
+        self._clock = clock or Clock()
+        self._restarts: Restarts | None = None
+        self._wait: Wait | None = None
+        self.plan: Plan | None = None
+        """What is to be done; None until that is known."""
+
+    async def run(self, context: str | None) -> None:
+        """Look, and restart where that is wanted.
+
+        Raises:
+            CannotAsk: the cluster cannot be asked, or not any more.
+
+        """
+        config = read_kubeconfig(context)
+        self._names = replace(self._names, context=config.context_name)
+        async with connect(config) as client:
+            await self.work(client)
+
+    async def work(self, client: AsyncClient) -> None:
+        """Do it with a client."""
+        observed = await observe(client, self._names, limits=False)
+        if unknown := unknown_owners(observed, self._choice):
+            places = ", ".join(sorted(self._choice.namespaces))
+            fail(f"no worker pod of {', '.join(unknown)} was seen in {places}: is the name right?", 2)
+        api = Api(client)
+        self._wait = why_wait(observed, self._clock.now())
+        self.plan = await self._plan(api, observed)
+        if not self._as_json:
+            self._tell(plan_text(self._names.context, self.plan, self._wait, is_dry=self._is_dry))
+        if self.plan.restarts and not self._is_dry and not self._wait:
+            self._restarts = Restarts(api, observed, self._pace, self._clock, self._say)
+            with self._interruptible(self._restarts):
+                await self._restarts.run(self.plan.restarts, lambda result: self._tell(result_text(result)))
+
+    async def _plan(self, api: Api, observed: Observations) -> Plan:
+        damages = chosen_damage(observed, self._choice)
+        owners = [damage.owner for damage in to_look_at(damages)]
+        looks = await all_of(*(look_at(api, owner) for owner in owners))
+        return make_plan(damages, dict(zip(owners, looks, strict=True)), observed)
+
+    @contextmanager
+    def _interruptible(self, restarts: Restarts) -> Iterator[None]:
+        """Let the first Ctrl-C end the run behind the present rollout; the second one does what it always does."""
+        before = signal.getsignal(signal.SIGINT)
+
+        def end(number: int, frame: FrameType | None) -> None:
+            restarts.is_to_end = True
+            signal.signal(signal.SIGINT, before)
+            self._say("No further owner is restarted. Ctrl-C once more: the present rollout is not awaited, either.")
+
+        signal.signal(signal.SIGINT, end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _say(self, line: str) -> None:
+        """Say how it goes; beside JSON on standard error."""
+        click.echo(line, err=self._as_json)
+
+    def _tell(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._say(line)
+
+    @property
+    def _results(self) -> list[Result]:
+        return self._restarts.results if self._restarts else []
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 where nothing is left to repair, 1 where something is, 2 where that cannot be told."""
+        return exit_code(self.plan or Plan([], []), self._wait, self._results)
+
+    def finish(self) -> None:
+        """Say what was done altogether."""
+        plan = self.plan or Plan([], [])
+        if self._as_json:
+            results = None if self._is_dry else self._results
+            click.echo(as_json(self._names.context, plan, self._wait, results, self.exit_code))
+        elif self._restarts:
+            self._tell(summary(plan, self._results))

@@ -1,0 +1,1 @@
+"""What `graceful-worker repair` restarts, so that unprotected pods become protected ones, and what comes of it."""

@@ -1,0 +1,113 @@
+"""What is to be restarted, what is left to people, and whether to begin at all: pure."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from webhook.inspection.facts import Conclusion, Fact, Weight
+from webhook.inspection.installation import about_installation, running_versions, unseen
+from webhook.inspection.observations import Observations, Unseen
+from webhook.inspection.verdict import STOPS, judge
+from webhook.repair.damage import Damage, Owner, find_damage, owner_of
+from webhook.repair.hindrances import Hindrance
+from webhook.repair.owners import Look, hindered, hindered_by_itself
+
+_STOPS = STOPS | {Fact.NOT_INSTALLED, Fact.NO_ENTRIES}
+
+
+class Hindered(msgspec.Struct, frozen=True):
+    """An owner that is left to people."""
+
+    damage: Damage
+    hindrance: Hindrance
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is to be done, in this order."""
+
+    restarts: list[Damage]
+    by_hand: list[Hindered]
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Why no restart may begin, what to do about it, and the exit code."""
+
+    sentence: str
+    advice: str
+    exit_code: int = 1
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What is looked at; everything where nothing is chosen."""
+
+    namespaces: frozenset[str] = frozenset()
+    owners: frozenset[tuple[str, str]] = frozenset()
+    """Kind, in lower case, and name."""
+
+    def has(self, owner: Owner) -> bool:
+        """Tell whether an owner is chosen."""
+        if self.namespaces and owner.namespace not in self.namespaces:
+            return False
+        return not self.owners or (owner.kind.lower(), owner.name) in self.owners
+
+
+def chosen_damage(seen: Observations, choice: Choice) -> list[Damage]:
+    """Return the chosen owners with pods to be created anew, in the order of their restarts."""
+    return [damage for damage in find_damage(seen) if choice.has(damage.owner)]
+
+
+def unknown_owners(seen: Observations, choice: Choice) -> list[str]:
+    """Name the owners that were chosen, and of which no pod was seen: a slip of the pen must not look like success."""
+    if isinstance(seen.pods, Unseen):
+        return []
+    there = Choice(choice.namespaces)
+    known = {(owner.kind.lower(), owner.name) for owner in map(owner_of, seen.pods) if there.has(owner)}
+    return [f"{kind}/{name}" for kind, name in sorted(choice.owners - known)]
+
+
+def to_look_at(damages: Sequence[Damage]) -> list[Damage]:
+    """Return those of which only a look at the owner can tell whether they can be restarted."""
+    return [damage for damage in damages if hindered_by_itself(damage) is None]
+
+
+def make_plan(damages: Sequence[Damage], looks: Mapping[Owner, Look], seen: Observations) -> Plan:
+    """Plan the restarts, by what was seen of the owners."""
+    plan = Plan([], [])
+    for damage in damages:
+        hindrance = hindered_by_itself(damage) or hindered(damage, looks.get(damage.owner), seen)
+        if hindrance:
+            plan.by_hand.append(Hindered(damage, hindrance))
+        else:
+            plan.restarts.append(damage)
+    return plan
+
+
+def why_wait(seen: Observations, now: datetime.datetime) -> Wait | None:
+    """Tell why restarts would be of no use now: new pods would come back as they were, or not at all."""
+    conclusions = list(about_installation(seen, now))
+    rights = [each for each in conclusions if each.fact is Fact.RIGHT_MISSING]
+    rights += [unseen(each) for each in (seen.namespaces, seen.pods) if isinstance(each, Unseen)]
+    stops = [each for each in conclusions if each.fact in _STOPS]
+    if stops:
+        sentence = judge([each for each in conclusions if each.fact.weight is not Weight.UNKNOWN]).sentence
+        return Wait(f"{sentence} {stops[0].sentence}", stops[0].advice)
+    if rights:
+        return _blind(rights)
+    versions = sorted(set(running_versions(seen)))
+    if len(versions) > 1:
+        names = f"-n {seen.names.namespace} rollout status"
+        return Wait(
+            f"The webhook itself is being rolled out ({', '.join(versions)}): new pods may get the older injection.",
+            f"kubectl {names} deployment; then run this again",
+        )
+    return None
+
+
+def _blind(rights: Collection[Conclusion]) -> Wait:
+    named = dict.fromkeys(str(each.values["right"]) for each in rights)
+    return Wait(
+        f"Not everything could be seen: you may not {'; '.join(named)}.", "get these rights (--help lists all)", 2
+    )

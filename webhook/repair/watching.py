@@ -1,0 +1,155 @@
+"""A rollout that was begun is watched until its new pods are protected, or one of them is not."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from webhook.core.pod import JsonObject
+from webhook.inspection.api import Api, Forbidden, seen
+from webhook.inspection.connection import CannotAsk
+from webhook.inspection.questions import Question, about_owner, about_pod, about_pods_of
+from webhook.inspection.words import counted
+from webhook.repair.damage import Damage, Owner
+from webhook.repair.owners import RESTARTED, Look
+from webhook.repair.results import Outcome, Result
+from webhook.repair.rollout import Stage, rollout_of
+from webhook.repair.successors import Successor, of_owner, read_successor, why_bare
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How fast it goes; in seconds."""
+
+    every: int = 30
+    """From one restart to the next, at least."""
+    timeout: int = 15 * 60
+    """How long a rollout may stand still, beyond the time in which its pods may end."""
+    look: int = 5
+    """Between two looks at a rollout."""
+    silence: int = 60
+    """How long the API server may give no answer, as while it is upgraded."""
+
+
+class Clock:
+    """The time; tests have one of their own."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only grow."""
+        return time.monotonic()
+
+    def now(self) -> datetime.datetime:
+        """Return what time it is."""
+        return datetime.datetime.now(datetime.UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+def about(owner: Owner) -> Question:
+    """Ask for an owner."""
+    return about_owner(RESTARTED[owner.kind], owner.namespace, owner.name)
+
+
+async def look_at(api: Api, owner: Owner) -> Look:
+    """Return an owner as it is now."""
+    return await seen(api.get(about(owner)))
+
+
+async def look_at_pods(api: Api, owner: Owner, look: JsonObject) -> list[Successor]:
+    """Return an owner's pods as they are now, without those that are ending."""
+    return of_owner(owner, await api.list(about_pods_of(look), read_successor))
+
+
+class Watch:
+    """Watches one rollout; `before` are the pods that were there when it began."""
+
+    def __init__(
+        self,
+        api: Api,
+        damage: Damage,
+        before: frozenset[str],
+        newest: str,
+        pace: Pace,
+        clock: Clock,
+        say: Callable[[str], None],
+    ) -> None:
+        self._api = api
+        self._damage = damage
+        self._before = before
+        self._newest = newest
+        self._pace = pace
+        self._clock = clock
+        self._say = say
+        self._began = self._moved = self._answered = clock.monotonic()
+        self._furthest: int | None = None
+        self._said = ""
+
+    async def result(self) -> Result:
+        """Watch it to its end.
+
+        Raises:
+            CannotAsk: the API server gives no answer any more.
+
+        """
+        while True:
+            await self._clock.sleep(self._pace.look)
+            try:
+                result = await self._look()
+                self._answered = self._clock.monotonic()
+            except (CannotAsk, Forbidden) as error:
+                # It may be upgraded just now; the rollout goes on meanwhile.
+                if self._clock.monotonic() - self._answered > self._pace.silence:
+                    raise CannotAsk(str(error)) from None
+                continue
+            if result:
+                return result
+
+    async def _look(self) -> Result | None:
+        owner = await self._api.get(about(self._damage.owner))
+        if owner is None:
+            return Result(self._damage, Outcome.GONE)
+        pods = await look_at_pods(self._api, self._damage.owner, owner)
+        return await self._by_new_pods(pods) or self._by_rollout(owner, pods)
+
+    async def _by_new_pods(self, pods: Sequence[Successor]) -> Result | None:
+        """Conclude as soon as one new pod is no better: the others will not be, either."""
+        for pod in pods:
+            if pod.uid in self._before or pod.is_well(self._newest):
+                continue
+            if pod.version:
+                values = {"pod": pod.name, "version": pod.version, "newest": self._newest}
+                return Result(self._damage, Outcome.OLDER, values)
+            whole = await self._api.list(about_pod(self._damage.owner.namespace, pod.name), dict)
+            why = why_bare(next(iter(whole), None))
+            return Result(self._damage, Outcome.UNPROTECTED, {"pod": pod.name, "why": why})
+        return None
+
+    def _by_rollout(self, owner: JsonObject, pods: Sequence[Successor]) -> Result | None:
+        rollout = rollout_of(self._damage.owner.kind, owner)
+        left = sum(not pod.is_well(self._newest) for pod in pods)
+        if rollout.stage is Stage.COMPLETE and not left:
+            values = {"seconds": self._seconds(self._began), "count": counted(len(pods), "pod")}
+            return Result(self._damage, Outcome.REPAIRED, values)
+        says = rollout.says or f"{counted(left, 'old pod')} left"
+        if rollout.stage is Stage.STUCK:
+            return Result(self._damage, Outcome.STUCK, {"says": says})
+        self._note(rollout.progress - left, says)
+        if self._clock.monotonic() - self._moved > self._pace.timeout + self._damage.grace:
+            return Result(self._damage, Outcome.TIMED_OUT, {"says": says, "seconds": self._seconds(self._moved)})
+        return None
+
+    def _note(self, progress: int, says: str) -> None:
+        """Remember how far it came: only what was never reached before is progress, or a crash loop would be some."""
+        if self._furthest is None or progress > self._furthest:
+            self._furthest, self._moved = progress, self._clock.monotonic()
+        if says != self._said:
+            self._said = says
+            self._say(f"  {says}")
+
+    def _seconds(self, since: float) -> str:
+        return str(round(self._clock.monotonic() - since))
