@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
 import json
 import os
 import shutil
@@ -9,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from certs.throwaway import issue
 from tests.apiserver.control_plane import ASSETS, TOKEN, ControlPlane
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -16,6 +19,7 @@ NAMESPACE = "graceful-worker"
 SERVICE_ACCOUNT = "graceful-worker"
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 CONFIGURATION = f"{CONFIGURATIONS}/graceful-worker"
+MERGE = {"Content-Type": "application/merge-patch+json"}
 JSON_PATCH = {"Content-Type": "application/json-patch+json"}
 
 
@@ -71,3 +75,46 @@ def configuration(plane: ControlPlane) -> dict[str, Any]:
     """Return the live configuration."""
     answer: dict[str, Any] = plane.client.get(CONFIGURATION).raise_for_status().json()
     return answer
+
+
+def make_ready(plane: ControlPlane) -> None:
+    """Do what controllers, the kubelet and the webhook do, none of which are here."""
+    bundle = base64.b64encode(
+        issue(["graceful-worker.graceful-worker.svc"], validity=datetime.timedelta(days=365)).ca
+    ).decode()
+    patch = [
+        {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle}
+        for index, _ in enumerate(configuration(plane)["webhooks"])
+    ]
+    plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
+    ready = {"status": {"replicas": 2, "readyReplicas": 2}}
+    url = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/graceful-worker/status"
+    plane.client.patch(url, content=json.dumps(ready), headers=MERGE).raise_for_status()
+    endpoints = {
+        "metadata": {"name": "graceful-worker-1", "labels": {"kubernetes.io/service-name": "graceful-worker"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [f"10.9.0.{number}"], "conditions": {"ready": True}} for number in (1, 2)],
+    }
+    url = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
+    plane.client.post(url, json=endpoints).raise_for_status()
+
+
+def account(plane: ControlPlane, name: str, rights: tuple[str, ...]) -> str:
+    """Return the token of an account that has some rights."""
+    rules = []
+    for right in rights:
+        verb, _, kind = right.partition(" (")[0].partition(" ")
+        resource, _, group = kind.partition(".")
+        rules.append({"apiGroups": [group], "resources": [resource], "verbs": [verb]})
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    metadata = {"metadata": {"name": name}}
+    plane.client.post("/api/v1/namespaces/default/serviceaccounts", json=metadata).raise_for_status()
+    plane.client.post(f"{rbac}/clusterroles", json={**metadata, "rules": rules}).raise_for_status()
+    binding = {
+        **metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
+    }
+    plane.client.post(f"{rbac}/clusterrolebindings", json=binding).raise_for_status()
+    url = f"/api/v1/namespaces/default/serviceaccounts/{name}/token"
+    return str(plane.client.post(url, json={"spec": {}}).raise_for_status().json()["status"]["token"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import datetime
 import json
 import os
 import subprocess
@@ -15,17 +13,8 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from certs.throwaway import issue
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
-from tests.apiserver.installation import (
-    CONFIGURATION,
-    JSON_PATCH,
-    NAMESPACE,
-    apply,
-    configuration,
-    kubectl_missing,
-    write_kubeconfig,
-)
+from tests.apiserver.installation import account, apply, kubectl_missing, make_ready, write_kubeconfig
 from webhook.core.annotations import LABEL, LABEL_ENABLED
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
@@ -37,7 +26,6 @@ pytestmark = [
     pytest.mark.xdist_group("apiserver"),
 ]
 
-MERGE = {"Content-Type": "application/merge-patch+json"}
 PROTECTED = ("emails-0", "emails-1", "emails-2")
 SPOT = "spot-a"
 LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -109,49 +97,6 @@ def status(plane: ControlPlane, room: Path, *arguments: str, token: str = "") ->
     environment = {**os.environ, "KUBECONFIG": str(file)}
     command = [sys.executable, "-m", "webhook", "status", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
-def make_ready(plane: ControlPlane) -> None:
-    """Do what controllers, the kubelet and the webhook do, none of which are here."""
-    bundle = base64.b64encode(
-        issue(["graceful-worker.graceful-worker.svc"], validity=datetime.timedelta(days=365)).ca
-    ).decode()
-    patch = [
-        {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle}
-        for index, _ in enumerate(configuration(plane)["webhooks"])
-    ]
-    plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
-    ready = {"status": {"replicas": 2, "readyReplicas": 2}}
-    url = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/graceful-worker/status"
-    plane.client.patch(url, content=json.dumps(ready), headers=MERGE).raise_for_status()
-    endpoints = {
-        "metadata": {"name": "graceful-worker-1", "labels": {"kubernetes.io/service-name": "graceful-worker"}},
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [f"10.9.0.{number}"], "conditions": {"ready": True}} for number in (1, 2)],
-    }
-    url = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
-    plane.client.post(url, json=endpoints).raise_for_status()
-
-
-def account(plane: ControlPlane, name: str, rights: tuple[str, ...]) -> str:
-    """Return the token of an account that has some rights."""
-    rules = []
-    for right in rights:
-        verb, _, kind = right.partition(" (")[0].partition(" ")
-        resource, _, group = kind.partition(".")
-        rules.append({"apiGroups": [group], "resources": [resource], "verbs": [verb]})
-    rbac = "/apis/rbac.authorization.k8s.io/v1"
-    metadata = {"metadata": {"name": name}}
-    plane.client.post("/api/v1/namespaces/default/serviceaccounts", json=metadata).raise_for_status()
-    plane.client.post(f"{rbac}/clusterroles", json={**metadata, "rules": rules}).raise_for_status()
-    binding = {
-        **metadata,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
-    }
-    plane.client.post(f"{rbac}/clusterrolebindings", json=binding).raise_for_status()
-    url = f"/api/v1/namespaces/default/serviceaccounts/{name}/token"
-    return str(plane.client.post(url, json={"spec": {}}).raise_for_status().json()["status"]["token"])
 
 
 def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path) -> None:

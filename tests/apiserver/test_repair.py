@@ -1,0 +1,298 @@
+"""`graceful-worker repair` against a real API server; the controllers, none of which are here, are played."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonpatch
+import pytest
+
+from tests.apiserver.control_plane import ControlPlane, control_plane, missing
+from tests.apiserver.installation import (
+    CONFIGURATION,
+    JSON_PATCH,
+    MERGE,
+    NAMESPACE,
+    account,
+    apply,
+    configuration,
+    kubectl_missing,
+    make_ready,
+    write_kubeconfig,
+)
+from webhook import __version__
+from webhook.core.annotations import LABEL, LABEL_ENABLED, STATUS_ANNOTATION
+from webhook.core.decision import Policy
+from webhook.core.injection import inject
+from webhook.inspection.questions import REPAIR_RIGHTS, RESTART_RIGHTS, RIGHTS
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.skipif(bool(kubectl_missing()), reason=kubectl_missing()),
+    pytest.mark.xdist_group("apiserver"),
+]
+
+OLDER = "0.0.9"
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+RESOURCES = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
+PATIENCE = 60
+Json = dict[str, Any]
+
+
+def template(app: str) -> Json:
+    containers = [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}]
+    return {"metadata": {"labels": {"app": app}}, "spec": {"containers": containers}}
+
+
+def pod(kind: str, app: str, number: int, how: str, revision: int) -> Json:
+    """Make a pod as the owner's controller does: `bare`, `protected` or `older`."""
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": app, "uid": "0-1", "controller": True}
+    raw = template(app)
+    raw["metadata"] |= {"name": f"{app}-{revision}-{number}", "ownerReferences": [owner]}
+    if kind == "Deployment":
+        owner |= {"kind": "ReplicaSet", "name": f"{app}-h{revision}"}
+        raw["metadata"]["labels"]["pod-template-hash"] = f"h{revision}"
+    if how == "bare":
+        return raw
+    patched: Json = jsonpatch.apply_patch(raw, inject(raw, Policy()).patch)
+    if how == "older":
+        record = patched["metadata"]["annotations"][STATUS_ANNOTATION]
+        patched["metadata"]["annotations"][STATUS_ANNOTATION] = record.replace(__version__, OLDER)
+    return patched
+
+
+@dataclass
+class Shop:
+    """A namespace of owners, and what becomes of the pods of those that are restarted."""
+
+    plane: ControlPlane
+    namespace: str
+    comes_back: dict[str, str] = field(default_factory=dict)
+    """How the new pods of an owner are; nothing happens to one that is not here."""
+    _kinds: dict[str, str] = field(default_factory=dict)
+    _played: set[str] = field(default_factory=set)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def own(self, kind: str, app: str, *how: str) -> None:
+        """Create an owner, with these pods."""
+        selector = {"selector": {"matchLabels": {"app": app}}, "template": template(app)}
+        spec = selector if kind == "DaemonSet" else {**selector, "replicas": len(how)}
+        spec |= {"serviceName": app} if kind == "StatefulSet" else {}
+        self.plane.client.post(self._url(kind), json={"metadata": {"name": app}, "spec": spec}).raise_for_status()
+        self._kinds[app] = kind
+        self._replace(app, list(how), 0)
+
+    def owner(self, app: str) -> Json:
+        url = f"{self._url(self._kinds[app])}/{app}"
+        found: Json = self.plane.client.get(url).raise_for_status().json()
+        return found
+
+    def is_restarted(self, app: str) -> bool:
+        return RESTARTED_AT in (self.owner(app)["spec"]["template"]["metadata"].get("annotations") or {})
+
+    def _url(self, kind: str) -> str:
+        return f"/apis/apps/v1/namespaces/{self.namespace}/{RESOURCES[kind]}"
+
+    def _replace(self, app: str, how: list[str], revision: int) -> None:
+        """Exchange all pods of an owner, and say so in its status."""
+        pods = f"/api/v1/namespaces/{self.namespace}/pods"
+        old = self.plane.client.get(pods, params={"labelSelector": f"app={app}"}).raise_for_status().json()["items"]
+        for number, each in enumerate(how):
+            self.plane.create_pod(self.namespace, pod(self._kinds[app], app, number, each, revision)).raise_for_status()
+        for each in old:
+            url = f"{pods}/{each['metadata']['name']}?gracePeriodSeconds=0"
+            self.plane.client.delete(url).raise_for_status()
+        count = len(how)
+        if self._kinds[app] == "DaemonSet":
+            fields = ("currentNumberScheduled", "desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable")
+            counts = {"numberMisscheduled": 0, "numberReady": count, **dict.fromkeys(fields, count)}
+        else:
+            counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas", "availableReplicas"), count)
+        status = {"status": {"observedGeneration": self.owner(app)["metadata"]["generation"], **counts}}
+        url = f"{self._url(self._kinds[app])}/{app}/status"
+        self.plane.client.patch(url, content=json.dumps(status), headers=MERGE).raise_for_status()
+
+    @contextmanager
+    def controlled(self) -> Iterator[None]:
+        """Let the controllers run."""
+        thread = threading.Thread(target=self._control)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+
+    def _control(self) -> None:
+        while not self._over.wait(0.2):
+            for app, how in list(self.comes_back.items()):
+                if app not in self._played and self.is_restarted(app):
+                    self._played.add(app)
+                    self._replace(app, [how, "protected"], 1)
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """An installation that looks well, and is never called: nobody answers for it here."""
+    room = tmp_path_factory.mktemp("repair")
+    with control_plane(room) as plane:
+        apply(plane, room)
+        make_ready(plane)
+        never = [{"name": "never", "expression": "false"}]
+        patch = [
+            {"op": "add", "path": f"/webhooks/{index}/matchConditions", "value": never}
+            for index, _ in enumerate(configuration(plane)["webhooks"])
+        ]
+        plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
+        url = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/graceful-worker"
+        replica: Json = plane.client.get(url).raise_for_status().json()["spec"]["template"]
+        replica["metadata"] = {"name": "webhook", "labels": replica["metadata"]["labels"]}
+        plane.create_pod(NAMESPACE, replica).raise_for_status()
+        ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+        url = f"/api/v1/namespaces/{NAMESPACE}/pods/webhook/status"
+        plane.client.patch(url, content=json.dumps(ready), headers=MERGE).raise_for_status()
+        yield plane
+
+
+def shop(plane: ControlPlane, namespace: str) -> Shop:
+    """Create a labelled namespace with three owners: two with unprotected pods, and one with older injections."""
+    plane.create_namespace(namespace, {LABEL: LABEL_ENABLED})
+    made = Shop(plane, namespace)
+    made.own("Deployment", "emails", "older", "protected")
+    made.own("StatefulSet", "mailer", "bare", "bare")
+    made.own("Deployment", "orders", "bare", "protected")
+    return made
+
+
+def start(plane: ControlPlane, room: Path, *arguments: str, token: str = "") -> subprocess.Popen[str]:
+    file = room / "repair.kubeconfig"
+    write_kubeconfig(plane, file, token) if token else write_kubeconfig(plane, file)
+    command = [sys.executable, "-u", "-m", "webhook", "repair", "--every", "1s", *arguments]
+    environment = {**os.environ, "KUBECONFIG": str(file)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(plane: ControlPlane, room: Path, *arguments: str, token: str = "") -> tuple[int, str]:
+    process = start(plane, room, *arguments, token=token)
+    output, errors = process.communicate(timeout=PATIENCE * 2)
+    return process.returncode, output + errors
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_dry_run_lists_the_owners_in_their_order_and_changes_nothing(plane: ControlPlane, tmp_path: Path) -> None:
+    made = shop(plane, "dry")
+    made.own("DaemonSet", "agent", "protected")
+    before = [made.owner(app) for app in ("emails", "mailer", "orders")]
+    code, output = run(plane, tmp_path, "-n", "dry", "-o", "json")
+    said = json.loads(output)
+    assert (code, said["wait"], said["byHand"]) == (1, None, [])
+    assert [(each["kind"], each["name"], each["versions"]) for each in said["restart"]] == [
+        ("Deployment", "orders", []),
+        ("StatefulSet", "mailer", []),
+        ("Deployment", "emails", [OLDER]),
+    ]
+    assert [made.owner(app) for app in ("emails", "mailer", "orders")] == before
+    assert run(plane, tmp_path, "-n", "dry", "ds/agent") == (0, "test: Nothing to repair.\n")
+
+
+def test_owners_are_restarted_until_all_pods_are_protected(plane: ControlPlane, tmp_path: Path) -> None:
+    made = shop(plane, "good")
+    made.own("DaemonSet", "agent", "bare")
+    made.comes_back = dict.fromkeys(("agent", "emails", "mailer", "orders"), "protected")
+    token = account(plane, "repairer", (*RIGHTS, *REPAIR_RIGHTS, *RESTART_RIGHTS))
+    with made.controlled():
+        code, output = run(plane, tmp_path, "-n", "good", "--yes", token=token)
+    assert code == 0, output
+    assert output.endswith("4 of 4 owners repaired.\n")
+    managers = [each["manager"] for each in made.owner("orders")["metadata"]["managedFields"]]
+    assert "graceful-worker-repair" in managers
+    assert run(plane, tmp_path, "-n", "good", "--yes") == (0, "test: Nothing to repair.\n")
+
+
+def test_the_first_pod_that_comes_back_unprotected_ends_it(plane: ControlPlane, tmp_path: Path) -> None:
+    made = shop(plane, "bad")
+    made.comes_back = {"orders": "protected", "mailer": "bare", "emails": "protected"}
+    with made.controlled():
+        code, output = run(plane, tmp_path, "-n", "bad", "--yes")
+    assert code == 1
+    assert "STOP     StatefulSet mailer in bad: pod mailer-1-0 came back unprotected" in output
+    assert "left     Deployment emails in bad: not begun." in output
+    assert not made.is_restarted("emails")
+
+
+def test_only_the_owner_that_is_named_is_restarted(plane: ControlPlane, tmp_path: Path) -> None:
+    made = shop(plane, "named")
+    made.comes_back = {"emails": "protected"}
+    with made.controlled():
+        code, output = run(plane, tmp_path, "-n", "named", "deployment/emails", "--yes", "-o", "json")
+    assert code == 0, output
+    assert not made.is_restarted("orders")
+
+
+def test_without_the_right_to_restart_the_first_owner_ends_it(plane: ControlPlane, tmp_path: Path) -> None:
+    made = shop(plane, "unable")
+    token = account(plane, "looker", (*RIGHTS, *REPAIR_RIGHTS))
+    code, output = run(plane, tmp_path, "-n", "unable", "--yes", token=token)
+    assert code == 1
+    assert 'cannot patch resource "deployments" in API group "apps"' in output
+    assert not made.is_restarted("mailer")
+
+
+def test_ctrl_c_ends_it_behind_the_present_rollout(plane: ControlPlane, tmp_path: Path) -> None:
+    made = shop(plane, "once")
+    with made.controlled():
+        process = start(plane, tmp_path, "-n", "once", "--yes")
+        until(lambda: made.is_restarted("orders"))
+        process.send_signal(signal.SIGINT)
+        made.comes_back = dict.fromkeys(("emails", "mailer", "orders"), "protected")
+        output, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, errors
+    assert "ok       Deployment orders in once" in output
+    assert "1 of 3 owners repaired." in output
+    assert not made.is_restarted("mailer")
+
+
+def test_a_second_ctrl_c_does_not_wait(plane: ControlPlane, tmp_path: Path) -> None:
+    made = shop(plane, "twice")
+    process = start(plane, tmp_path, "-n", "twice", "--yes")
+    until(lambda: made.is_restarted("orders"))
+    process.send_signal(signal.SIGINT)
+    assert process.stdout
+    said = iter(process.stdout.readline, "")
+    assert any("Ctrl-C once more" in line for line in said)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, errors
+    assert errors == ""
+    assert "STOP     Deployment orders in twice: it is being restarted; what comes of it was not awaited." in output
+    assert "0 of 3 owners repaired." in output
+
+
+def test_nothing_begins_while_nobody_answers(plane: ControlPlane, tmp_path: Path) -> None:
+    made = shop(plane, "down")
+    url = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/graceful-worker/status"
+    for ready in (0, 2):
+        status = {"status": {"replicas": 2, "readyReplicas": ready}}
+        plane.client.patch(url, content=json.dumps(status), headers=MERGE).raise_for_status()
+        if not ready:
+            code, output = run(plane, tmp_path, "-n", "down", "--yes")
+    assert code == 1
+    assert output.startswith("test: Labelled pods cannot be created: calls to the webhook fail. 0 of 2 ready")
+    assert not made.is_restarted("orders")
