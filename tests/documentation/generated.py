@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import fill
 
 from tests.inspection.cases import Case
+from tests.repair.cases import Case as DryRun
 from webhook.core import scripts
 from webhook.core.annotations import ANNOTATIONS, Mode
 from webhook.core.frameworks import TABLE, Framework
@@ -79,6 +80,12 @@ def status_of_drains() -> str:
     lines = Case("drains-of-the-readme").printed.partition("\n\n")[0].splitlines()
     first = next(number for number, line in enumerate(lines) if " drains " in line)
     return "\n".join(["```console", "$ .venv/bin/graceful-worker status --kubelets", "…", *lines[first:], "```"])
+
+
+def repair() -> str:
+    """Return what a dry run prints about a cluster of the tests, without the exit code."""
+    printed = DryRun("of-the-readme").printed.partition("\n\n")[0]
+    return f"```console\n$ .venv/bin/graceful-worker repair\n{printed}\n```"
 
 
 def drain_limits() -> str:
@@ -156,6 +163,7 @@ PARTS = {
         explain,
         status,
         status_of_drains,
+        repair,
         drain_limits,
         proof,
         before,

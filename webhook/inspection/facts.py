@@ -213,6 +213,7 @@ class Fact(Enum):
         Weight.NOTE,
         "pods",
         "{count} protected by versions before {version} ({versions}): they keep the scripts of these.",
+        "graceful-worker repair lists what owns them, and restarts it with --yes",
     )
     UNPROTECTED = (
         "unprotected",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL
+from webhook.core.ownership import owner_of
 from webhook.core.pod import JsonObject
 from webhook.inspection.observations import State
 from webhook.inspection.versions import is_before
-from webhook.inspection.worker_pods import candidate_pod, owner_of, record_of
+from webhook.inspection.worker_pods import candidate_pod, record_of
 from webhook.repair.damage import Owner
 from webhook.repair.owners import worded
 
@@ -33,7 +34,9 @@ def read_successor(raw: JsonObject) -> tuple[str, Successor]:
     record = record_of(metadata.get("annotations") or {})
     is_injected = (metadata.get("labels") or {}).get(INJECTED_LABEL) == "true"
     version = record.version if record and is_injected else ""
-    return owner_of(metadata), Successor(metadata["name"], metadata["uid"], "deletionTimestamp" in metadata, version)
+    return str(owner_of(metadata)), Successor(
+        metadata["name"], metadata["uid"], "deletionTimestamp" in metadata, version
+    )
 
 
 def of_owner(owner: Owner, pods: list[tuple[str, Successor]]) -> list[Successor]:
