@@ -234,6 +234,13 @@ def test_whoever_evicts_is_counted_by_kind_and_logged_by_name(guard: Server) -> 
         assert (line["message"], line["namespace"], line["reason"]) == ("eviction", NAMESPACE, HEALED.reason)
 
 
+def test_a_deletion_that_is_a_dry_run_is_recorded_as_one(guard: Server) -> None:
+    case = CASES["dry-run-of-the-deletion"]
+    assert not case.dry_run
+    ask(guard, case)
+    assert {line["dryRun"] for line in guard.lines(pod=case.name)} == {True}
+
+
 def test_many_pods_that_cannot_be_looked_at_are_one_line_of_trouble(guard: Server) -> None:
     for _ in range(5):
         ask(guard, CASES["forbidden"])

@@ -21,6 +21,7 @@ class DeleteOptions(msgspec.Struct):
     """How the pod is to be deleted; `grace` is the time that it is given, in seconds."""
 
     grace: int | None = msgspec.field(default=None, name="gracePeriodSeconds")
+    dry_run: tuple[str, ...] | None = msgspec.field(default=None, name="dryRun")
 
 
 class Eviction(msgspec.Struct):
@@ -32,6 +33,11 @@ class Eviction(msgspec.Struct):
     def grace(self) -> int | None:
         """The time that the pod is to be given, in seconds; None: its own."""
         return self.options.grace if self.options else None
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is to be deleted."""
+        return bool(self.options and self.options.dry_run)
 
 
 class _Metadata(msgspec.Struct):

@@ -156,7 +156,14 @@ def _decode(body: bytes) -> Review:
         review = _ANY_REVIEW.decode(body)
     if _is_eviction(review.request):
         with suppress(msgspec.ValidationError):
-            return _EVICTION_REVIEW.decode(body)
+            return _as_deleted(_EVICTION_REVIEW.decode(body))
+    return review
+
+
+def _as_deleted(review: EvictionReview) -> EvictionReview:
+    """Take the deletion's word for a dry run: of `kubectl drain --dry-run=server`, the request itself says nothing."""
+    request = review.request
+    request.dry_run = request.dry_run or bool(request.object and request.object.dry_run)
     return review
 
 
