@@ -164,3 +164,31 @@ def test_kept_text_survives_the_expansion(text: str) -> None:
 def test_no_launcher_is_a_worker() -> None:
     names = {name for launcher in TABLE.launcher if not launcher.word for name in launcher.names}
     assert names.isdisjoint(command.split()[0] for framework in TABLE.framework for command in framework.commands)
+
+
+@pytest.mark.parametrize(
+    ("script", "is_endless"),
+    [
+        ("while true; do celery worker; done", True),
+        ("while :\ndo\n  celery worker\n  sleep 5 # a pause\ndone", True),
+        ("until false; do celery worker && echo done >>log || date; done", True),
+        ("while true; do celery worker; done 2>&1 | tee log", True),
+        ("while true; do celery worker | tee log; done", True),
+        ("(while true; do celery worker; done) & wait", True),
+        ("run() { while true; do celery worker; done; }; run", True),
+        ("while true; do for queue in a b; do celery worker -Q $queue; done; done; ack", True),
+        ("while true; do celery -A a worker & celery -A b worker & wait; done", True),
+        ("setup; sh -c 'while true; do celery worker; done'; ack", True),
+        ("while true; do celery worker; ack; done", False),
+        ("while true; do celery worker || ack; done", False),
+        ("while true; do sh -c 'celery worker; ack'; done", False),
+        ("while true; do celery worker & wait; ack; done", False),
+        ("while true; do celery worker; [ -e stop ] && break; done", False),
+        ("while true; do beat; sleep 1; done & until [ -e stop ]; do celery worker; done; ack", False),
+        ("while true; do beat; sleep 1; done & celery worker", False),
+    ],
+)
+def test_a_loop_is_endless_where_it_does_nothing_but_start_the_worker_anew(script: str, is_endless: bool) -> None:
+    _, match = find_framework(["sh", "-c", script])
+    assert match
+    assert match.program.is_endless is is_endless

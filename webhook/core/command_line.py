@@ -23,6 +23,9 @@ _LOOPS = frozenset({"while", "until", "for"})
 _ENDLESS = (["while", "true"], ["while", ":"], ["until", "false"])
 # What may end an endless loop, or run when its shell ends.
 _MAY_END = frozenset({"break", "exit", "return", "eval", "source", ".", "trap"})
+# Of no account behind a program: pauses, words to a log, and the ends of what has begun before.
+_IDLE = frozenset({"sleep", "wait", ":", "true", "false", "echo", "printf", "date", "test", "[", "[["})
+_ENDS = frozenset({"done", "fi", "esac", "}"})
 _ALL_ARGUMENTS = ("$@", "$*")
 # The tokens of a shell string. Not by shlex: its comments begin inside words, too, and swallow the end of the line.
 _TOKEN = re.compile(
@@ -105,6 +108,10 @@ class Program(msgspec.Struct, frozen=True):
     is_first: bool = True
     in_loop: bool = False
     """Whether a loop of the shell string starts it again and again."""
+    is_endless: bool = False
+    """Whether nothing ends that loop, and nothing that counts stands behind the program in it."""
+    is_last: bool = True
+    """Whether nothing that counts stands behind it in its loop, or in the shell string where there is none."""
 
     @property
     def hidden(self) -> bool:
@@ -119,8 +126,6 @@ class CommandLine(msgspec.Struct, frozen=True):
     in_shell: bool = False
     in_background: bool = False
     """Whether something runs beside the rest."""
-    is_endless: bool = False
-    """Whether the shell string has a loop that nothing in it ends."""
     chain: tuple[str, ...] = ()
     """What process 1 is, one after the other: launchers, interpreters, up to the first that stays, or the program."""
 
@@ -129,6 +134,11 @@ class CommandLine(msgspec.Struct, frozen=True):
         """Whether a loop starts anew what is worked on: most likely the last of it, behind all that is waited for."""
         hidden = [program for program in self.programs if program.hidden]
         return (hidden or self.programs)[-1].in_loop if self.programs else False
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether nothing ends the loop that starts anew what is worked on, whichever of its programs that is."""
+        return all(program.is_endless for program in self.programs if program.in_loop and not _is_idle(program.words))
 
     @property
     def hides(self) -> bool:
@@ -192,6 +202,8 @@ def read_command_line(argv: Sequence[str], launchers: Launchers) -> CommandLine:
 class _Reader:
     def __init__(self, launchers: Launchers) -> None:
         self._launchers = launchers
+        self._strings = 0
+        """Shell strings that are being read, one in the other."""
 
     def read(
         self, argv: Sequence[str], offset: int | None, launches: tuple[Launch, ...], *, is_first: bool
@@ -251,7 +263,10 @@ class _Reader:
         in_background = traps = False
         depth = 0
         commands = list(_simple_commands(script))
-        is_endless = _is_endless(commands)
+        # What stands behind a command counts where a loop starts it again, of this string or of one around it.
+        counts = self._strings or any(command[-2:] in _ENDLESS for command, _ in commands)
+        places = _places(commands) if counts else [_NOWHERE] * len(commands)
+        self._strings += 1
         for place, (command, operator) in enumerate(commands):
             behind = _behind_prefix(command)
             depth += sum(word in _LOOPS for word in command[: behind + 1])
@@ -265,23 +280,86 @@ class _Reader:
                 inner = self.read(arguments[1:], None if offset is None else offset + 1, launches, is_first=replaces)
             else:
                 inner = self.read(words, None, launches, is_first=replaces)
-            programs.extend(inner.programs if not depth else map(_looped, inner.programs))
+            programs.extend(_placed(each, places[place], in_loop=depth > 0) for each in inner.programs)
             chain = inner.chain if replaces else ()
             in_background = in_background or inner.in_background
-            is_endless = is_endless or inner.is_endless
             depth -= depth > 0 and words[:1] == ["done"]
-        return CommandLine(
-            tuple(programs), in_shell=True, in_background=in_background, is_endless=is_endless, chain=chain
-        )
+        self._strings -= 1
+        return CommandLine(tuple(programs), in_shell=True, in_background=in_background, chain=chain)
 
 
-def _is_endless(commands: Sequence[tuple[list[str], str]]) -> bool:
-    begins = any(command[-2:] in _ENDLESS and operator[:1] in (";", "\n") for command, operator in commands)
-    return begins and not any(_MAY_END.intersection(command) for command, _ in commands)
+@dataclass(slots=True)
+class _Place:
+    """Where a command of a shell string stands."""
+
+    is_endless: bool = False
+    """Whether it is in a loop that nothing ends."""
+    is_last: bool = True
 
 
-def _looped(program: Program) -> Program:
-    return msgspec.structs.replace(program, in_loop=True)
+_NOWHERE = _Place()
+
+
+def _places(commands: Sequence[tuple[list[str], str]]) -> list[_Place]:
+    """Tell of each command whether it is in an endless loop, and whether anything counts behind it."""
+    may_end = any(_MAY_END.intersection(command) for command, _ in commands)
+    places = [_Place() for _ in commands]
+    loops: list[bool] = []
+    """Of each loop that has begun whether it is endless."""
+    closed: set[int] = set()
+    """The commands that close an endless one."""
+    endless = 0
+    for index, (command, operator) in enumerate(commands):
+        behind = _behind_prefix(command)
+        begun = sum(word in _LOOPS for word in command[: behind + 1])
+        if begun:
+            is_endless = command[-2:] in _ENDLESS and operator[:1] in (";", "") and not may_end
+            loops += [*[False] * (begun - 1), is_endless]
+            endless += is_endless
+        places[index].is_endless = endless > 0
+        if loops and command[behind : behind + 1] == ["done"] and loops.pop():
+            endless -= 1
+            closed.add(index)
+    _look_behind(commands, places, closed)
+    return places
+
+
+def _look_behind(commands: Sequence[tuple[list[str], str]], places: list[_Place], closed: set[int]) -> None:
+    """Go through the commands from the last one on. Of each endless loop: what counts behind, and behind a `wait`."""
+    behind = [[False, False]]
+    for index in reversed(range(len(commands))):
+        command, operator = commands[index]
+        if index in closed:
+            behind.append([False, False])
+        if operator == "&":
+            places[index].is_last = not behind[-1][1]
+        elif operator in ("|", "|&") and index + 1 < len(commands):
+            places[index].is_last = places[index + 1].is_last
+        else:
+            places[index].is_last = not behind[-1][0]
+        words = command[_behind_prefix(command) :]
+        if words[:1] == ["wait"]:
+            behind[-1][1] = behind[-1][0]
+        behind[-1][0] = behind[-1][0] or not _is_idle(words)
+        if len(behind) > 1 and command[-2:] in _ENDLESS:
+            counts, _ = behind.pop()
+            behind[-1][0] = behind[-1][0] or counts
+
+
+def _is_idle(words: Sequence[str]) -> bool:
+    return not words or words[0] in _IDLE or words[0] in _ENDS
+
+
+def _placed(program: Program, place: _Place, *, in_loop: bool) -> Program:
+    is_last = program.is_last and place.is_last
+    if not in_loop and is_last and not place.is_endless:
+        return program
+    return msgspec.structs.replace(
+        program,
+        in_loop=program.in_loop or in_loop,
+        is_endless=program.is_endless or (place.is_endless and is_last),
+        is_last=is_last,
+    )
 
 
 def _string_of(launch: Launch) -> str | None:

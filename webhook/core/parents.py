@@ -120,7 +120,8 @@ def is_looped(line: CommandLine, match: Match | None) -> bool:
 def _loops(line: CommandLine, match: Match | None) -> str:
     if not is_looped(line, match):
         return ""
-    return "endless" if line.is_endless else "loops"
+    is_endless = match.program.is_endless if match else line.is_endless
+    return "endless" if is_endless else "loops"
 
 
 def _names(launchers: set[str]) -> str:

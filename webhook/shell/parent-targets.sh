@@ -174,11 +174,20 @@ drain_targets() {
   [ "$gw_loops" = endless ] || see_off
 }
 
-# Stops the shell of an endless loop: the worker that it starts anew could take a message before anybody sees it.
+# Stops the shell of an endless loop around process $1: the worker that it starts anew could take a message before anybody
+# sees it. That may be the command, or a shell below it: behind a launcher, in a pipeline, in parentheses.
 stop_loop() {
-  gw_name=''
-  read -r gw_name <"/proc/$gw_child/comm"
-  [ "$gw_loops" != endless ] || ! is_among "$gw_name" "$gw_shells" || kill -STOP "$gw_child"
+  [ "$gw_loops" = endless ] || return
+  climb "$1"
+  [ "$gw_above" -eq "$gw_child" ] || return
+  for gw_above in ${gw_chain#" $1 "}; do
+    gw_name=''
+    read -r gw_name <"/proc/$gw_above/comm"
+    is_among "$gw_name" "$gw_shells" || continue
+    case $(tr '\000' '\n' <"/proc/$gw_above/cmdline") in
+      *while* | *until*) kill -STOP "$gw_above" ;;
+    esac
+  done
 }
 
 # True when nothing is below the command but somebody who sleeps: not before a loop's first run, nor where the worker is
@@ -194,23 +203,25 @@ is_between_runs() {
   done
 }
 
-# Once to each process: the second TERM makes RQ, Celery and others drop the message at hand.
+# Once to each process: the second TERM makes RQ, Celery and others drop the message at hand. Where all that were signalled
+# have ended, who is there now is a worker that a loop has started anew.
 signal_found() {
   for gw_process in $gw_found; do
     case $gw_signalled in
       *" $gw_process "*) continue ;;
     esac
+    [ "$gw_signalled" = ' ' ] || has_living || return
     heeds "$gw_process" "$1" || continue
     [ "$gw_busy" -eq 0 ] || await_child "$gw_process"
-    stop_loop
+    stop_loop "$gw_process"
     ! kill "-$1" "$gw_process" || gw_signalled="$gw_signalled$gw_process "
   done
 }
 
 # True when a worker that was signalled has not ended.
 has_living() {
-  for gw_process in $gw_signalled; do
-    ! lives "$gw_process" || return 0
+  for gw_each in $gw_signalled; do
+    ! lives "$gw_each" || return 0
   done
   return 1
 }

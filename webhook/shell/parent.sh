@@ -9,7 +9,8 @@
 #   those of them that nobody knows: such a one is the worker itself where nobody below it looks so
 #   the number of the signal that the worker wants; empty: the one that comes
 #   how many children the worker has when it has a message in work; 0: that does not matter
-#   `endless` where a loop starts the worker anew in any case, `loops` where it may end behind it; else empty
+#   `endless` where a loop starts the worker anew in any case, and does nothing else behind it; `loops` where it may do
+#     something else, or end; else empty
 #
 # As process 1, a program survives every signal that it has no handler for; as a child it would die of it. So a signal
 # is passed on only to a process that heeds it.
