@@ -61,11 +61,21 @@ def end_of(pod: DrainingPod) -> End:
     times = [end.at for end in ends if end.at]
     if not pod.workers or len(ends) < len(pod.workers) or len(times) < len(ends):
         return NOTHING_SEEN
+    if pod.is_removed:
+        return _end_without_a_beginning(pod, ends)
     outcome = max((_outcome(pod, end) for end in ends), key=_WORST_LAST.index)
     last = max(times)
     others = [end.at for name, end in pod.ends.items() if name not in pod.workers and end.at and end.at >= pod.begun]
     sidecars = max((max(others) - last).total_seconds(), 0.0) if others else None
     return End(outcome, max((last - pod.begun).total_seconds(), 0.0), sidecars)
+
+
+def _end_without_a_beginning(pod: DrainingPod, ends: list[ContainerEnd]) -> End:
+    """Tell what can be told of a drain whose beginning was not seen: when its time was over, nobody knows."""
+    outcomes = {_outcome(pod, end) for end in ends}
+    if any(end.exit_code == KILLED for end in ends) and Outcome.OOM not in outcomes:
+        return NOTHING_SEEN
+    return End(max(outcomes, key=_WORST_LAST.index), None, None)
 
 
 def _outcome(pod: DrainingPod, end: ContainerEnd) -> Outcome:

@@ -59,6 +59,14 @@ class DrainingPod(msgspec.Struct, frozen=True):
         return self.period < self.grace
 
     @property
+    def is_removed(self) -> bool:
+        """Whether its object is being removed: by a deletion without any time, which dates it anew.
+
+        So the kubelet ends a drain, and so does `kubectl delete --force`; neither changes how much time the drain had.
+        """
+        return not self.period
+
+    @property
     def worker_ends(self) -> list[ContainerEnd]:
         """How those of its workers have ended that have."""
         return [self.ends[name] for name in self.workers if name in self.ends]

@@ -107,6 +107,8 @@ class Tracker:
 
     def _drain(self, pod: DrainingPod, known: Begun | None) -> Begun:
         """Tell why: by the pod's own condition, else by what was there when the drain began."""
+        if known is not None and pod.is_removed:
+            pod = msgspec.structs.replace(pod, deadline=known.pod.deadline, period=known.pod.period)
         if pod.disruption:
             return Begun(pod, _CAUSES.get(pod.disruption, pod.disruption))
         if known is not None:
