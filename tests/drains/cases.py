@@ -1,0 +1,65 @@
+"""The cases in files: what is seen of pods, as YAML, and what follows from it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tests.drains.pods import START, pod
+from webhook.drains.following import Change, Gone, Listed, Seen
+from webhook.drains.picture import Picture
+from webhook.drains.report import nothing, table
+from webhook.drains.selection import Target, read_target
+from webhook.drains.tracker import Begun, Ended
+
+FOLDER = Path(__file__).parent
+
+
+def cases(folder: str) -> dict[str, Any]:
+    return {path.stem: YAML(typ="safe").load(path) for path in sorted((FOLDER / folder).glob("*.yaml"))}
+
+
+def targets_of(case: dict[str, Any]) -> list[Target]:
+    return [read_target(text) for text in case.get("targets", ())]
+
+
+def picture_of(case: dict[str, Any]) -> Picture:
+    """Return what is seen at a moment: of each of its namespaces, the pods."""
+    namespaces = case.get("namespaces", [""])
+    picture = Picture(namespaces, targets_of(case))
+    for namespace in namespaces:
+        pods = [pod(**each) for each in case["pods"] if namespace in ("", each.get("namespace", "shop"))]
+        assert list(picture.take(namespace, Listed(pods))) or picture.is_quiet
+    return picture
+
+
+def moment(second: float) -> datetime.datetime:
+    return START + datetime.timedelta(seconds=second)
+
+
+def printed(case: dict[str, Any]) -> str:
+    """Return what `drains` prints of a case."""
+    picture = picture_of(case)
+    if picture.is_quiet:
+        return nothing(picture.protected, case.get("namespaces", [""]), targets_of(case)) + "\n"
+    return "".join(f"{line}\n" for line, _ in table(picture.draining, moment(case["now"])))
+
+
+def happened(picture: Picture, step: dict[str, Any]) -> Iterator[Begun | Ended]:
+    """Do a step of a stream: add, change or delete a pod, or list all of them."""
+    ((kind, given),) = step.items()
+    yield from picture.take("", _change(kind, given))
+
+
+def _change(kind: str, given: Any) -> Change:
+    match kind:
+        case "list":
+            return Listed([pod(**each) for each in given])
+        case "delete":
+            return Gone(pod(**given))
+        case _:
+            return Seen(pod(**given))

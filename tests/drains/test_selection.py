@@ -1,0 +1,50 @@
+"""Drains are selected by what kubectl calls things."""
+
+from __future__ import annotations
+
+import pytest
+
+from webhook.core.ownership import Owner
+from webhook.drains.selection import is_meant, read_target
+
+EMAILS = {"owner": Owner("Deployment", "emails", "apps/v1"), "pod": "emails-5d9-x", "node": "node-1"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "deployment/emails",
+        "deployments/emails",
+        "deploy/emails",
+        "Deployment.apps/emails",
+        "deployment.v1.apps/emails",
+        "pod/emails-5d9-x",
+        "po/emails-5d9-x",
+        "node/node-1",
+        "nodes/node-1",
+        "no/node-1",
+    ],
+)
+def test_a_pod_is_meant_by_its_owner_its_name_and_its_node(text: str) -> None:
+    assert is_meant([read_target(text)], **EMAILS)
+
+
+@pytest.mark.parametrize("text", ["deployment/other", "statefulset/emails", "node/node-2", "pod/emails"])
+def test_a_pod_is_not_meant_by_another_name_or_kind(text: str) -> None:
+    assert not is_meant([read_target(text)], **EMAILS)
+
+
+def test_without_a_target_all_are_meant_and_of_several_each_counts() -> None:
+    assert is_meant([], **EMAILS)
+    assert is_meant([read_target("node/node-2"), read_target("deploy/emails")], **EMAILS)
+
+
+def test_kinds_of_other_controllers_are_known_by_their_name() -> None:
+    owner = Owner("Rollout", "emails", "argoproj.io/v1alpha1")
+    assert is_meant([read_target("rollouts/emails")], owner=owner, pod="x", node="")
+
+
+@pytest.mark.parametrize("text", ["emails", "/emails", "deployment/", "deployment/a/b", ""])
+def test_what_is_no_object_is_refused_with_what_is(text: str) -> None:
+    with pytest.raises(ValueError, match="deployment/emails"):
+        read_target(text)

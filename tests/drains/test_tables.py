@@ -1,0 +1,48 @@
+"""What is printed about the drains of a moment: each moment is a file, with its pods, the time, and what is printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.drains.cases import cases, moment, picture_of, printed
+from tests.drains.pods import pod
+from webhook.drains.following import Listed
+from webhook.drains.picture import Picture
+from webhook.drains.report import as_object, span, table
+
+TABLES = cases("tables")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_moment_is_printed_as_its_file_says(name: str) -> None:
+    assert printed(TABLES[name]) == TABLES[name]["printed"]
+
+
+@pytest.mark.parametrize("name", [name for name, case in TABLES.items() if "json" in case])
+def test_a_moment_is_told_to_scripts_as_its_file_says(name: str) -> None:
+    case = TABLES[name]
+    picture = picture_of(case)
+    assert as_object(picture.draining, moment(case["now"]), "prod", picture.protected) == case["json"]
+
+
+def test_overdue_drains_are_marked() -> None:
+    case: dict[str, Any] = {"pods": [{"name": "a", "deleted": 0, "period": 10}, {"name": "b", "deleted": 0}]}
+    assert [is_overdue for _, is_overdue in table(picture_of(case).draining, moment(12))] == [False, True, False]
+
+
+def test_what_a_record_says_cannot_move_the_cursor() -> None:
+    workers = {"worker": {"mode": "signal", "framework": "celery\x1b[2J\n"}}
+    picture = Picture([""])
+    list(picture.take("", Listed([pod("a", deleted=0, workers=workers, disruption="Odd\x07Reason")])))
+    text = "".join(line for line, _ in table(picture.draining, moment(1)))
+    assert "celery?[2J? (signal)" in text
+    assert "Odd?Reason" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0s"), (42, "42s"), (558, "9m18s"), (3600, "1h"), (3661, "1h1m1s"), (7320, "2h2m")]
+)
+def test_a_time_is_written_as_kubectl_writes_it(seconds: int, words: str) -> None:
+    assert span(seconds) == words

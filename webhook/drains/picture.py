@@ -1,0 +1,86 @@
+"""The drains of a selection, from what is seen of pods in one namespace or several."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from webhook.core.ownership import owner_of
+from webhook.core.pod import JsonObject
+from webhook.drains.following import Change, Gone, Listed, Seen
+from webhook.drains.pods import is_draining
+from webhook.drains.selection import Target, is_meant
+from webhook.drains.tracker import Begun, Ended, Tracker
+
+
+class Picture:
+    """Takes what is seen in each of its namespaces, and tells which drains begin and end.
+
+    The empty namespace stands for all of the cluster.
+    """
+
+    def __init__(self, namespaces: Collection[str], targets: Collection[Target] = ()) -> None:
+        self._targets = frozenset(targets)
+        self._trackers = {namespace: Tracker() for namespace in namespaces}
+        self._protected: dict[str, int] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all namespaces have been seen."""
+        return self._protected.keys() == self._trackers.keys()
+
+    @property
+    def protected(self) -> int:
+        """How many protected pods the selection had when it was last listed."""
+        return sum(self._protected.values())
+
+    @property
+    def draining(self) -> list[Begun]:
+        """What drains now; who has the least time left comes first."""
+        return sorted(self._meant(), key=lambda drain: (drain.pod.deadline, drain.pod.namespace, drain.pod.name))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing drains now."""
+        return next(self._meant(), None) is None
+
+    def take(self, namespace: str, change: Change) -> Iterator[Begun | Ended]:
+        """Take what is seen, and tell what of the selection begins or ends by it."""
+        for event in self._events(self._trackers[namespace], change):
+            if self._means(event):
+                yield event
+        if isinstance(change, Listed):
+            self._protected[namespace] = sum(map(self._means_pod, change.pods))
+
+    def take_also(self, namespace: str, pods: Iterable[JsonObject], over: Collection[str]) -> Iterator[Begun]:
+        """Take pods that were asked for beside the watch; it may be ahead of them, and have seen some to their end."""
+        tracker = self._trackers[namespace]
+        for pod in pods:
+            uid = pod["metadata"]["uid"]
+            if is_draining(pod) and self._means_pod(pod) and uid not in over and uid not in tracker.draining:
+                yield from filter(self._means, tracker.see(pod))
+
+    @staticmethod
+    def _events(tracker: Tracker, change: Change) -> Iterator[Begun | Ended]:
+        match change:
+            case Listed(pods):
+                yield from tracker.relist([pod["metadata"]["uid"] for pod in pods])
+                # Those that live come first: by them a rollout is told from a deletion.
+                for pod in sorted(pods, key=is_draining):
+                    yield from tracker.see(pod)
+            case Seen(pod):
+                yield from tracker.see(pod)
+            case Gone(pod):
+                yield from tracker.gone(pod)
+
+    def _meant(self) -> Iterator[Begun]:
+        drains = (drain for tracker in self._trackers.values() for drain in tracker.draining.values())
+        return filter(self._means, drains)
+
+    def _means(self, drain: Begun | Ended) -> bool:
+        pod = drain.pod
+        return is_meant(self._targets, owner=pod.owner, pod=pod.name, node=pod.node)
+
+    def _means_pod(self, pod: JsonObject) -> bool:
+        metadata = pod["metadata"]
+        node = (pod.get("spec") or {}).get("nodeName") or ""
+        return is_meant(self._targets, owner=owner_of(metadata), pod=metadata["name"], node=node)

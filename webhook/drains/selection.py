@@ -1,0 +1,58 @@
+"""Which drains are meant: those of owners, of nodes, or of a pod, named as kubectl names objects."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from webhook.core.ownership import Owner
+
+_SHORT = {
+    "deploy": "deployment",
+    "ds": "daemonset",
+    "no": "node",
+    "po": "pod",
+    "rs": "replicaset",
+    "sts": "statefulset",
+}
+# https://kubernetes.io/docs/reference/kubectl/#resource-types
+
+
+class Target(msgspec.Struct, frozen=True):
+    """An owner, a node or a pod; its kind is in lower case."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        """Write it as kubectl does."""
+        return f"{self.kind}/{self.name}"
+
+
+def read_target(text: str) -> Target:
+    """Read a target such as deployment/emails, deploy/emails or node/node-1.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    kind, slash, name = text.partition("/")
+    kind = kind.lower().partition(".")[0]
+    if not (kind and slash and name) or "/" in name:
+        raise ValueError(f"{text!r} is no object; write for example deployment/emails, job/import or node/node-1")
+    singular = kind.removesuffix("s") if len(kind) > 3 else kind
+    return Target(_SHORT.get(kind, singular), name)
+
+
+def written(owner: Owner) -> str:
+    """Write an owner as it can be given as a target."""
+    return str(Target(owner.kind.lower(), owner.name))
+
+
+def is_meant(targets: Collection[Target], *, owner: Owner, pod: str, node: str) -> bool:
+    """Tell whether a pod is among the targets; where there are none, all are."""
+    if not targets:
+        return True
+    own = {Target(owner.kind.lower(), owner.name), Target("pod", pod), Target("node", node)}
+    return not own.isdisjoint(targets)

@@ -1,0 +1,64 @@
+"""What has become of the drains that were waited for, and the exit code that says so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.tracker import Begun, Ended
+from webhook.inspection.words import counted
+
+FINISHED, LOST_SOME, UNKNOWN, STILL_DRAINING = 0, 1, 2, 3
+_BAD = LOST | {Outcome.FAILED}
+
+
+class Tally:
+    """Counts how drains have ended, and keeps those that ended badly, or unseen."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        self.over: set[str] = set()
+        """The uids of the pods whose drains are over."""
+        self._named: list[Ended] = []
+
+    def add(self, event: Begun | Ended) -> None:
+        """Take what is told of a drain."""
+        if isinstance(event, Begun):
+            return
+        self.over.add(event.pod.uid)
+        self.outcomes[event.end.outcome] += 1
+        if event.end.outcome in _BAD or event.end.outcome is Outcome.UNSEEN:
+            self._named.append(event)
+
+    @property
+    def exit_code(self) -> int:
+        """Say in a number how those have ended that are over: what was lost counts most."""
+        if self.outcomes.keys() & _BAD:
+            return LOST_SOME
+        return UNKNOWN if self.outcomes[Outcome.UNSEEN] else FINISHED
+
+    def lines(self, draining: Collection[Begun]) -> Iterator[str]:
+        """Say it in sentences: how many, and which."""
+        if not self.outcomes and not draining:
+            yield "No drain was seen."
+            return
+        number = self.outcomes.total()
+        how = ", ".join(f"{self.outcomes[outcome]} {outcome.value}" for outcome in Outcome if self.outcomes[outcome])
+        if how:
+            yield f"{counted(number, 'drain')} {'is' if number == 1 else 'are'} over: {how}."
+        for ended in self._named:
+            pod = ended.pod
+            yield f"{ended.end.outcome.value}: {pod.namespace}/{pod.name}. {ended.end.outcome.sentence}"
+        for drain in draining:
+            yield f"still draining: {drain.pod.namespace}/{drain.pod.name}"
+
+    def as_event(self, draining: Collection[Begun], exit_code: int) -> dict[str, Any]:
+        """Say it for scripts."""
+        return {
+            "event": "over",
+            "exitCode": exit_code,
+            "outcomes": {outcome.value: number for outcome, number in self.outcomes.items()},
+            "draining": [f"{drain.pod.namespace}/{drain.pod.name}" for drain in draining],
+        }
