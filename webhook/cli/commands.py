@@ -17,6 +17,7 @@ COMMANDS = {
     "certs": "webhook.cli.certificates:certs",
     "status": "webhook.cli.status:status",
     "repair": "webhook.cli.repair:repair",
+    "drains": "webhook.cli.drains:drains",
 }
 """Where each command is: only the one that runs is imported, which spares `serve` 50 ms and 3 MB."""
 
@@ -44,11 +45,13 @@ def main() -> None:
 
     As a webhook (serve), pods labelled graceful-worker=enabled are patched as they are created. On manifests (inject,
     uninject, diff, explain), the same is done to files, for people who keep the result in Git.
-    Of a cluster, status says whether protection works there, and repair restarts what came through unprotected.
+    Of a cluster, status says whether protection works there, repair restarts what came through unprotected, and drains
+    says which pods drain and how it ends.
 
     \b
       graceful-worker status                       whether it works, and if not, what to do
       graceful-worker repair                       what is to be restarted; with --yes, restart it
+      graceful-worker drains --watch               who drains, how long yet, and how it ended
       graceful-worker explain  -f deploy.yaml      what would be done, and why
       graceful-worker inject   -f deploy.yaml | kubectl apply -f -
     """  # noqa: D301 - by this character click keeps the lines

@@ -1,0 +1,302 @@
+"""`graceful-worker drains` as people and pipelines run it, before an API server on loopback with a clock of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.drains.api_server import ApiServer
+from tests.drains.pods import START, pod
+from tests.drains.running import Running
+from webhook.cli.commands import main
+from webhook.cli.drains import RIGHTS, ROLLOUT_RIGHTS
+
+DEPLOYMENT = "/apis/apps/v1/namespaces/shop/deployments/emails"
+FINISHED = {"worker": {"at": 142}}
+KILLED = {"worker": {"code": 137, "at": 160}}
+COMPLETE = {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+STUCK = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "no quota"}
+RUNNING = {**COMPLETE, "replicas": 2}
+
+
+def deployment(status: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": "emails", "generation": 2}, "spec": {"replicas": 1}, "status": status}
+
+
+@pytest.fixture
+def api() -> ApiServer:
+    """At second 100 of its own clock, which is not the local one."""
+    return ApiServer(second=100)
+
+
+@pytest.fixture
+def address(api: ApiServer) -> Iterator[str]:
+    with api.served() as address:
+        yield address
+
+
+def ended(room: Path, address: str, *arguments: str, code: int = 0) -> Running:
+    with Running(room, address, *arguments) as running:
+        assert running.end() == code, running.errors
+        return running
+
+
+def test_the_table_has_the_time_left_by_the_api_servers_clock(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a", deleted=99), pod("b"))
+    head, line = ended(tmp_path, address).lines
+    assert head.split()[:5] == ["NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE"]
+    used = re.fullmatch(r"shop +a +deployment/emails +celery \(signal\) +deletion +(\d+)s +59m\d+s of 1h +node-1", line)
+    assert used
+    assert 1 <= int(used[1]) <= (api.now - START).total_seconds() - 99 + 1
+
+
+def test_without_drains_it_says_among_how_many_pods(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a"), pod("b"))
+    assert ended(tmp_path, address).text == "Nothing drains: 2 protected pods, none of them terminating.\n"
+
+
+def test_json_is_one_object(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a", deleted=60), pod("b", deleted=60, owner="Job b"))
+    said = json.loads(ended(tmp_path, address, "-o", "json", "job/b").text)
+    assert said["context"] == "prod"
+    assert [(drain["pod"], drain["deadline"]) for drain in said["drains"]] == [("b", "2026-08-01T04:01:00Z")]
+
+
+def test_only_the_namespaces_that_are_named_are_asked(tmp_path: Path, api: ApiServer, address: str) -> None:
+    ended(tmp_path, address, "-n", "shop", "-n", "mail")
+    assert api.requests == ["list /api/v1/namespaces/shop/pods", "list /api/v1/namespaces/mail/pods"]
+
+
+def test_a_look_needs_no_right_to_watch(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.refused["watch"] = 403
+    ended(tmp_path, address)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--watch",), ("--wait",)])
+def test_a_missing_right_is_said_and_the_exit_code_is_2(
+    arguments: tuple[str, ...], tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.refused["list"] = 403
+    assert "you may not list pods in all namespaces" in ended(tmp_path, address, *arguments, code=2).errors
+
+
+def test_without_a_kubeconfig_it_says_so(tmp_path: Path) -> None:
+    assert "set KUBECONFIG" in ended(tmp_path, "", code=2).errors
+
+
+def test_piped_a_watch_writes_a_line_for_each_begin_and_end(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a"))
+    with Running(tmp_path, address, "--watch") as running:
+        api.until_watched()
+        api.see(pod("a", deleted=100))
+        running.until("shop/a drains")
+        api.gone(pod("a", deleted=100, ends=FINISHED))
+        running.until("shop/a finished")
+        assert running.interrupt() == 0
+    begun, over = running.lines
+    assert re.fullmatch(r"\S+Z shop/a drains: deployment/emails, celery \(signal\), deletion, node-1; \S+ of 1h", begun)
+    assert re.fullmatch(r"2026-08-01T03:0\S+Z shop/a finished after 42 s of 3600 s", over)
+    assert (running.errors, "\x1b" in running.raw) == ("", False)
+
+
+def test_piped_as_json_it_writes_an_object_for_each(tmp_path: Path, api: ApiServer, address: str) -> None:
+    with Running(tmp_path, address, "--watch", "-o", "json") as running:
+        api.until_watched()
+        api.gone(pod("a", deleted=100, grace=60, ends=KILLED))
+        running.until('"ended"')
+        assert running.interrupt(signal.SIGTERM) == 0
+    begun, over = map(json.loads, running.lines)
+    assert (begun["event"], begun["pod"], begun["periodSeconds"]) == ("begun", "a", 60)
+    assert (over["event"], over["pod"], over["outcome"], over["seconds"]) == ("ended", "a", "killed", 60)
+
+
+def test_a_watch_goes_on_through_an_expired_version_and_a_dropped_connection(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.see(pod("a", deleted=100), pod("b", deleted=100))
+    with Running(tmp_path, address, "--watch") as running:
+        running.until("shop/a drains", "shop/b drains")
+        api.until_watched()
+        api.drop()
+        api.gone(pod("a", deleted=100, ends=FINISHED))
+        running.until("shop/a finished")
+        api.pods.clear()
+        api.expire()
+        running.until("shop/b is gone: how its worker ended was not seen")
+        assert running.interrupt() == 0
+
+
+def test_in_a_terminal_bars_are_redrawn_and_ends_stay(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("emails-1", deleted=60, grace=600), pod("emails-2", deleted=99))
+    with Running(tmp_path, address, "--watch", size=(30, 150)) as running:
+        running.until(
+            "prod: 2 drains", "TIME USED", "emails-1", "━━", "of 10m", "OVERDUE" if api.now.second > 41 else ""
+        )
+        first = running.text
+        running.until("emails-1", "emails-2")
+        assert running.text != first
+        api.gone(pod("emails-2", deleted=99, ends={"worker": {"at": 141}}))
+        running.until("prod: 1 drain", "emails-2", "finished after 42 s of 3600 s")
+        api.gone(pod("emails-1", deleted=60, grace=600, ends={"worker": {"code": 137, "at": 660}}))
+        running.until("Nothing drains.", "killed after 600 s of 600 s", "finished after 42 s")
+        assert running.interrupt() == 0
+    assert running.errors == ""
+    assert running.raw.rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_in_a_narrow_terminal_what_matters_less_is_left_out(
+    width: int, tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.see(*(pod(f"emails-{number}", deleted=99) for number in range(40)))
+    with Running(tmp_path, address, "--watch", size=(12, width)) as running:
+        running.until("prod: 40 drains", "emails-0", "of 1h", "… and 32 more")
+        assert running.interrupt() == 0
+    assert max(map(len, running.lines)) <= width
+    assert ("NODE" in running.text) is (width == 200)
+
+
+def test_a_terminal_that_knows_no_cursor_gets_lines(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a", deleted=60))
+    with Running(tmp_path, address, "--watch", size=(24, 80), term="dumb") as running:
+        running.until("shop/a drains:")
+        assert running.interrupt() == 0
+
+
+@pytest.mark.parametrize(
+    ("grace", "ends", "code", "words"),
+    [
+        (3600, FINISHED, 0, "1 drain is over: 1 finished."),
+        (60, KILLED, 1, "killed: shop/a. The worker was killed when its time was over."),
+        (3600, {}, 2, "unseen: shop/a."),
+    ],
+)
+def test_a_wait_ends_with_the_drains_and_says_how(
+    grace: int, ends: dict[str, Any], code: int, words: str, tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.see(pod("a", deleted=100, grace=grace), pod("b", owner="Deployment other", deleted=100))
+    api.objects[DEPLOYMENT] = deployment(COMPLETE)
+    with Running(tmp_path, address, "--wait", "deploy/emails", "-n", "shop") as running:
+        running.until("shop/a drains")
+        api.gone(pod("b", owner="Deployment other", deleted=100, ends=FINISHED))
+        api.until_watched()
+        api.gone(pod("a", deleted=100, grace=grace, ends=ends))
+        running.until("over")
+        assert running.end() == code
+    assert words in running.text
+
+
+def test_a_wait_with_nothing_to_wait_for_ends_at_once(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a"))
+    assert ended(tmp_path, address, "--wait").text == "No drain was seen.\n"
+
+
+def test_a_wait_for_a_rollout_waits_for_drains_that_are_still_to_begin(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.see(pod("a"), pod("new", revision="2"))
+    api.objects[DEPLOYMENT] = deployment(RUNNING)
+    with Running(tmp_path, address, "--wait", "deployment/emails", "-n", "shop") as running:
+        api.until(lambda: f"get {DEPLOYMENT}" in api.requests)
+        api.see(pod("a", deleted=100))
+        api.objects[DEPLOYMENT] = deployment(COMPLETE)
+        running.until("shop/a drains: deployment/emails, celery (signal), rollout")
+        api.gone(pod("a", deleted=100, ends=FINISHED))
+        running.until("1 drain is over: 1 finished.")
+        assert running.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("objects", "words"),
+    [
+        ({}, "there is no deployment/emails in namespace shop"),
+        (
+            {DEPLOYMENT: deployment({**RUNNING, "conditions": [STUCK]})},
+            "of deployment/emails in namespace shop has stopped: old pods that are still to be ended: 1 (no quota)",
+        ),
+    ],
+)
+def test_a_rollout_that_will_not_come_is_not_waited_for(
+    objects: dict[str, Any], words: str, tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.objects |= objects
+    assert words in ended(tmp_path, address, "--wait", "deploy/emails", "-n", "shop", code=2).errors
+
+
+def test_without_the_right_to_a_deployment_it_says_what_it_waits_for(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.refused["get"] = 403
+    running = ended(tmp_path, address, "--wait", "deploy/emails", "-n", "shop")
+    assert "You may not get deployments.apps emails in namespace shop: only drains that have begun" in running.errors
+
+
+def test_a_wait_ends_with_its_timeout_and_names_what_is_left(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a", deleted=100))
+    running = ended(tmp_path, address, "--wait", "--timeout", "5", code=3)
+    assert "still draining: shop/a" in running.text
+    assert running.errors == "after 5 s it is not over\n"
+
+
+def test_a_wait_that_is_interrupted_does_not_look_finished(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a", deleted=100))
+    with Running(tmp_path, address, "--wait") as running:
+        running.until("shop/a drains")
+        assert running.interrupt() == 130
+
+
+def test_a_wait_can_be_watched_in_a_terminal(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a", deleted=100, grace=60))
+    with Running(tmp_path, address, "--watch", "--wait", size=(24, 120)) as running:
+        running.until("prod: 1 drain", "TIME USED")
+        api.gone(pod("a", deleted=100, grace=60, ends=KILLED))
+        running.until("killed: shop/a. The worker was killed when its time was over.")
+        assert running.end() == 1
+
+
+def test_a_wait_tells_scripts_how_it_went(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.see(pod("a", deleted=100, grace=60))
+    with Running(tmp_path, address, "--wait", "-o", "json") as running:
+        running.until('"begun"')
+        api.until_watched()
+        api.gone(pod("a", deleted=100, grace=60, ends=KILLED))
+        assert running.end() == 1
+    last = json.loads(running.lines[-1])
+    assert last == {"event": "over", "exitCode": 1, "outcomes": {"killed": 1}, "draining": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-A", "-n", "shop"], "exclude each other"),
+        (["--timeout", "60"], "--timeout needs --wait"),
+        (["--wait", "--timeout", "soon"], "1h30m"),
+        (["--wait", "deployment/emails"], "-n NAME, once"),
+        (["--wait", "deployment/emails", "-n", "shop", "-n", "mail"], "-n NAME, once"),
+        (["emails"], "deployment/emails"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, ["drains", *arguments])
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_help_lists_rights_and_exit_codes() -> None:
+    text = CliRunner().invoke(main, ["drains", "--help"]).stdout
+    for part in (*RIGHTS, *ROLLOUT_RIGHTS, "killed, cut, out of memory", "kubectl drain"):
+        assert part in text
+
+
+def test_serve_and_a_plain_table_do_not_load_what_draws() -> None:
+    code = "import sys, webhook.cli.serve, webhook.cli.drains_run; print('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

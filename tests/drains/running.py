@@ -1,0 +1,116 @@
+"""Runs `graceful-worker drains` as a process of its own, on a pipe or on a terminal, and reads along."""
+
+from __future__ import annotations
+
+import codecs
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+from tests.drains.api_server import PATIENCE, write_kubeconfig
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Running:
+    """A command that runs; whatever waits for its words, waits for as long as a busy machine takes."""
+
+    def __init__(
+        self, room: Path, address: str, *arguments: str, size: tuple[int, int] | None = None, term: str = "xterm"
+    ) -> None:
+        """Start it; with a size (rows and columns) on a terminal."""
+        reading, writing = pty.openpty() if size else os.pipe()
+        if size:
+            fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+        file = room / "kubeconfig"
+        kubeconfig = write_kubeconfig(file, address) if address else file
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "TERM": term, "NO_PROXY": "127.0.0.1"}
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+            environment.pop(name, None)
+        self._reading = reading
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "webhook", "drains", *arguments],
+            stdin=writing if size else subprocess.DEVNULL,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            env=environment,
+        )
+        os.close(writing)
+        # What is read may end in the middle of a character.
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self.raw = ""
+
+    @property
+    def text(self) -> str:
+        """What it has written, without what moves the cursor."""
+        return _ESCAPES.sub("", self.raw).replace("\r", "")
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    def until(self, *words: str) -> None:
+        """Read until all of these have come since the last call."""
+        begin = len(self.text)
+        deadline = time.monotonic() + PATIENCE
+        while not all(word in self.text[begin:] for word in words):
+            assert time.monotonic() < deadline, f"none of {words} in {self.text[begin:][-2000:]!r}"
+            assert self._read(), f"it ended without {words}: {self.text[begin:][-2000:]!r}"
+
+    def until_count(self, word: str, count: int) -> None:
+        """Read until it has said a word so often."""
+        deadline = time.monotonic() + PATIENCE
+        while self.raw.count(word) < count:
+            assert time.monotonic() < deadline, f"{word} came {self.raw.count(word)} times"
+            assert self._read(), "it ended"
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def interrupt(self, number: int = signal.SIGINT) -> int:
+        self._process.send_signal(number)
+        return self.end()
+
+    def end(self) -> int:
+        """Read to the end, and return the exit code."""
+        deadline = time.monotonic() + PATIENCE
+        while self._read():
+            assert time.monotonic() < deadline, "it does not end"
+        code = self._process.wait(PATIENCE)
+        assert self._process.stderr
+        self.errors = self._process.stderr.read().decode()
+        self._process.stderr.close()
+        return code
+
+    def _read(self) -> bool:
+        if not select.select([self._reading], [], [], 0.5)[0]:
+            return True
+        try:
+            some = os.read(self._reading, 65536)
+        except OSError:  # how a terminal says that nobody writes any more
+            return False
+        self.raw += self._decoder.decode(some)
+        return bool(some)
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(PATIENCE)
+        if self._process.stderr:
+            self._process.stderr.close()
+        os.close(self._reading)

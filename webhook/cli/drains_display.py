@@ -1,0 +1,38 @@
+"""What `drains` shows where nobody looks at a terminal: a line for each drain that begins or ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from webhook.drains.clock import ServerClock
+from webhook.drains.picture import Picture
+from webhook.drains.report import as_event, line_of
+from webhook.drains.tracker import Begun, Ended
+
+
+class Lines:
+    """Plain lines, or JSON ones."""
+
+    def __init__(self, clock: ServerClock, *, as_json: bool) -> None:
+        self._clock = clock
+        self._as_json = as_json
+
+    def tell(self, event: Begun | Ended) -> None:
+        """Write a line."""
+        now = self._clock.now()
+        click.echo(compact(as_event(event, now)) if self._as_json else line_of(event, now))
+
+    def draw(self, picture: Picture) -> None:
+        """Write nothing: lines stay as they are."""
+
+    def note(self, sentence: str) -> None:
+        """Write a sentence beside the lines."""
+        click.echo(sentence, err=True)
+
+
+def compact(value: dict[str, Any]) -> str:
+    """Write JSON on one line."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,203 @@
+"""Follows the drains of a selection, and shows what it sees: once, for ever, or until they are over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Collection, Iterator, Mapping
+from contextlib import aclosing
+from typing import Protocol, TypeAlias
+
+import msgspec
+from httpx2 import AsyncClient
+
+from webhook.core.pod import JsonObject
+from webhook.drains.clock import ServerClock
+from webhook.drains.following import Change, follow
+from webhook.drains.picture import Picture
+from webhook.drains.rollout import RESOURCES, rollout_for_drains
+from webhook.drains.selection import Target
+from webhook.drains.tally import Tally
+from webhook.drains.tracker import Begun, Ended
+from webhook.inspection.api import Api, Forbidden
+from webhook.inspection.connection import CannotAsk
+from webhook.inspection.questions import INJECTED, Question, about_owner
+from webhook.repair.rollout import Stage
+
+REDRAWN = 1.0
+"""Seconds."""
+POLLED = 2.0
+"""Seconds between two looks at a rollout."""
+
+
+class CannotWait(Exception):
+    """There is nothing to wait for, or it will not come; the message says why."""
+
+
+class Display(Protocol):
+    """What people or scripts see of a session."""
+
+    def tell(self, event: Begun | Ended) -> None:
+        """Say that a drain begins or ends."""
+
+    def draw(self, picture: Picture) -> None:
+        """Show how things are, once a second."""
+
+    def note(self, sentence: str) -> None:
+        """Say what else matters."""
+
+
+class _Sight(msgspec.Struct, frozen=True):
+    """What is seen in a namespace."""
+
+    namespace: str
+    change: Change
+
+
+class _RolledOut(msgspec.Struct, frozen=True):
+    """All rollouts are complete, as far as they can be seen; the pods of each namespace, asked for afterwards."""
+
+    pods: Mapping[str, list[JsonObject]]
+    unseen: tuple[str, ...] = ()
+
+
+class _Tick(msgspec.Struct, frozen=True):
+    """A second has passed."""
+
+
+_Happening: TypeAlias = _Sight | _RolledOut | _Tick | Exception
+
+
+def clock_of(client: AsyncClient) -> ServerClock:
+    """Return a clock that hears from all answers to a client."""
+    clock = ServerClock()
+    client.event_hooks = {"response": [clock.hear]}
+    return clock
+
+
+class Session:
+    """One selection in one cluster."""
+
+    def __init__(self, client: AsyncClient, namespaces: Collection[str], targets: Collection[Target]) -> None:
+        self._client = client
+        self._namespaces = namespaces
+        self._rollouts = [target for target in targets if target.kind in RESOURCES]
+        self.picture = Picture(namespaces, targets)
+
+    async def look(self) -> Picture:
+        """See what drains now.
+
+        Raises:
+            CannotAsk: the cluster cannot be asked.
+
+        """
+        for namespace in self._namespaces:
+            async with aclosing(follow(self._client, INJECTED, namespace=namespace)) as changes:
+                list(self.picture.take(namespace, await anext(changes)))
+        return self.picture
+
+    async def attend(self, display: Display, tally: Tally | None = None) -> None:
+        """Show what begins and ends: for ever, or with a tally until everything is over.
+
+        Raises:
+            CannotAsk: the cluster cannot be asked.
+            CannotWait: there is no such rollout, or it has stopped.
+
+        """
+        has_rolled_out = tally is None or not self._rollouts
+        async with aclosing(self._happenings(rollouts=not has_rolled_out)) as happenings:
+            async for happening in happenings:
+                if isinstance(happening, Exception):
+                    raise happening
+                if isinstance(happening, _RolledOut):
+                    has_rolled_out = True
+                    for right in happening.unseen:
+                        display.note(f"You may not {right}: only drains that have begun are waited for.")
+                for event in self._events(happening, tally):
+                    if tally:
+                        tally.add(event)
+                    display.tell(event)
+                if not self.picture.is_whole:
+                    continue
+                if isinstance(happening, _Tick):
+                    display.draw(self.picture)
+                if tally and has_rolled_out and self.picture.is_quiet:
+                    return
+
+    def _events(self, happening: _Happening, tally: Tally | None) -> Iterator[Begun | Ended]:
+        match happening:
+            case _Sight(namespace, change):
+                yield from self.picture.take(namespace, change)
+            case _RolledOut(pods):
+                for namespace, listed in pods.items():
+                    yield from self.picture.take_also(namespace, listed, tally.over if tally else ())
+
+    async def _happenings(self, *, rollouts: bool) -> AsyncGenerator[_Happening]:
+        queue: asyncio.Queue[_Happening] = asyncio.Queue(maxsize=1000)
+        works = [self._see(namespace, queue) for namespace in self._namespaces]
+        works += [_tick(queue), *([self._roll_out(queue)] if rollouts else [])]
+        tasks = [asyncio.ensure_future(_guarded(work, queue)) for work in works]
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _see(self, namespace: str, queue: asyncio.Queue[_Happening]) -> None:
+        async with aclosing(follow(self._client, INJECTED, namespace=namespace)) as changes:
+            async for change in changes:
+                await queue.put(_Sight(namespace, change))
+
+    async def _roll_out(self, queue: asyncio.Queue[_Happening]) -> None:
+        api = Api(self._client)
+        unseen = []
+        for namespace in self._namespaces:
+            for target in self._rollouts:
+                try:
+                    await _complete(api, namespace, target)
+                except Forbidden as forbidden:
+                    unseen.append(str(forbidden))
+        # What the watch has seen so far may be older than what the rollout says.
+        pods = {namespace: await _all_pods(api, namespace) for namespace in self._namespaces}
+        await queue.put(_RolledOut(pods, tuple(unseen)))
+
+
+async def _guarded(work: Awaitable[None], queue: asyncio.Queue[_Happening]) -> None:
+    try:
+        await work
+    except Exception as error:  # raised anew where the queue is read
+        await queue.put(error)
+
+
+async def _tick(queue: asyncio.Queue[_Happening]) -> None:
+    while True:
+        await queue.put(_Tick())
+        await asyncio.sleep(REDRAWN)
+
+
+async def _complete(api: Api, namespace: str, target: Target) -> None:
+    """Wait until a rollout is complete; of troubles on the way, the watch knows when they are too many."""
+    question = about_owner(RESOURCES[target.kind], namespace, target.name)
+    while True:
+        try:
+            workload = await api.get(question)
+        except CannotAsk:
+            await asyncio.sleep(POLLED)
+            continue
+        if workload is None:
+            raise CannotWait(f"there is no {target} in namespace {namespace}")
+        rollout = rollout_for_drains(target.kind, workload)
+        if rollout.stage is Stage.COMPLETE:
+            return
+        if rollout.stage is Stage.STUCK:
+            raise CannotWait(f"the rollout of {target} in namespace {namespace} has stopped: {rollout.says}")
+        await asyncio.sleep(POLLED)
+
+
+async def _all_pods(api: Api, namespace: str) -> list[JsonObject]:
+    while True:
+        try:
+            return await api.list(Question("pods", namespace=namespace, labels=INJECTED), dict)
+        except CannotAsk:
+            await asyncio.sleep(POLLED)
