@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,8 @@ class ControlPlane:
     client: httpx.Client
     ca: Path
     """The certificate by which clients verify the server."""
+    restart: Callable[[], None] = lambda: None
+    """Kills the API server, which else waits for its watchers, and starts it again at the same address; etcd stays."""
 
     def create_namespace(self, name: str, labels: dict[str, str]) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
@@ -98,12 +100,23 @@ def control_plane(room: Path) -> Iterator[ControlPlane]:
         "--disable-admission-plugins=ServiceAccount",
     ]
     processes: list[subprocess.Popen[bytes]] = []
+
+    def start(command: list[str | Path]) -> None:
+        with (room / f"{Path(command[0]).name}.log").open("ab") as log:
+            processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+
+    def restart() -> None:
+        ended = processes.pop()
+        ended.kill()
+        ended.wait(30)
+        start(api_server)
+        _client(room, port, processes[1]).close()
+
     try:
-        for command in (etcd, api_server):
-            with (room / f"{Path(command[0]).name}.log").open("wb") as log:
-                processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        start(etcd)
+        start(api_server)
         with closing(_client(room, port, processes[1])) as client:
-            yield ControlPlane(client, room / "pki" / "apiserver.crt")
+            yield ControlPlane(client, room / "pki" / "apiserver.crt", restart)
     finally:
         for process in reversed(processes):
             process.terminate()

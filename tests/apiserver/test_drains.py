@@ -1,0 +1,186 @@
+"""`graceful-worker drains` before a real API server: pods made by hand, through their lives, and its restarts."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.apiserver.control_plane import TOKEN, ControlPlane, control_plane, missing
+from tests.apiserver.installation import write_kubeconfig
+from tests.apiserver.test_status import account
+from tests.drains import pods as stored
+from tests.drains.running import Running
+from webhook.cli.drains import RIGHTS, ROLLOUT_RIGHTS
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.xdist_group("apiserver"),
+]
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+KILLED, ERROR = 137, 1
+LIVES = {
+    "finished": (150, {"exitCode": 0}, 42),
+    "killed": (20, {"exitCode": KILLED}, 60),
+    "failed": (15, {"exitCode": ERROR}, 9),
+    "oom": (15, {"exitCode": KILLED, "reason": "OOMKilled"}, 9),
+}
+"""How many pods end how, and after how many of their 60 seconds."""
+
+
+class Cluster:
+    """A control plane, and what controllers and kubelets would do in it."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+
+    def create(self, *names: str, owner: str = "Deployment emails", revision: str = "1") -> None:
+        """Create protected pods on a node that does not exist: they stay until somebody says that they have ended."""
+        with ThreadPoolExecutor(8) as workers:
+            list(workers.map(lambda name: self._create(name, owner, revision), names))
+
+    def _create(self, name: str, owner: str, revision: str) -> None:
+        pod = stored.pod(name, owner=owner, revision=revision, grace=60)
+        for field in ("uid", "namespace"):
+            del pod["metadata"][field]
+        pod["spec"]["containers"][0]["image"] = "shop:1"
+        self.plane.create_pod("shop", pod).raise_for_status()
+
+    def delete(self, *names: str) -> None:
+        with ThreadPoolExecutor(8) as workers:
+            list(workers.map(lambda name: self.plane.client.delete(_path(name)).raise_for_status(), names))
+
+    def end(self, name: str, terminated: dict[str, Any], seconds: int) -> None:
+        """Say as a kubelet does how the worker has ended, and then that the pod is gone."""
+        pod = self.plane.client.get(_path(name)).raise_for_status().json()
+        deadline = datetime.datetime.fromisoformat(pod["metadata"]["deletionTimestamp"])
+        begun = deadline - datetime.timedelta(seconds=pod["metadata"]["deletionGracePeriodSeconds"])
+        at = (begun + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        state = {"terminated": {**terminated, "finishedAt": at}}
+        status = {"name": "worker", "image": "shop:1", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+        body = json.dumps({"status": {"containerStatuses": [status]}})
+        self.plane.client.patch(f"{_path(name)}/status", content=body, headers=MERGE).raise_for_status()
+        self.remove(name)
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            parameters = {"gracePeriodSeconds": "0"}
+            self.plane.client.delete(_path(name), params=parameters).raise_for_status()
+
+    def end_all(self, names: list[str], terminated: dict[str, Any], seconds: int) -> None:
+        with ThreadPoolExecutor(8) as workers:
+            list(workers.map(lambda name: self.end(name, terminated, seconds), names))
+
+
+def _path(name: str) -> str:
+    return f"/api/v1/namespaces/shop/pods/{name}"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with control_plane(tmp_path_factory.mktemp("drains")) as plane:
+        plane.create_namespace("shop", {})
+        yield Cluster(plane)
+
+
+def running(cluster: Cluster, room: Path, *arguments: str, token: str = TOKEN) -> Running:
+    write_kubeconfig(cluster.plane, room / "kubeconfig", token)
+    return Running(room, "", *arguments)
+
+
+def test_two_hundred_pods_are_followed_through_their_lives(cluster: Cluster, tmp_path: Path) -> None:
+    names = {outcome: [f"{outcome}-{number}" for number in range(count)] for outcome, (count, *_) in LIVES.items()}
+    everybody = [name for group in names.values() for name in group]
+    cluster.create(*everybody)
+    token = account(cluster.plane, "drains", RIGHTS)
+    with running(cluster, tmp_path, "--watch", "-o", "json", "-n", "shop", token=token) as watch:
+        cluster.delete("finished-0")
+        watch.until('"finished-0"')
+        cluster.delete(*everybody[1:])
+        for outcome, (_, terminated, seconds) in LIVES.items():
+            cluster.end_all(names[outcome], terminated, seconds)
+        watch.until_count('"ended"', len(everybody))
+        assert watch.interrupt() == 0
+    told = [json.loads(line) for line in watch.lines]
+    assert Counter(each["pod"] for each in told if each["event"] == "begun") == Counter(everybody)
+    ended = {each["pod"]: (each["outcome"], each["seconds"]) for each in told if each["event"] == "ended"}
+    assert ended == {name: (outcome, LIVES[outcome][2]) for outcome, group in names.items() for name in group}
+
+
+def test_the_time_left_is_that_of_the_api_server(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.create("left", owner="StatefulSet left")
+    cluster.delete("left")
+    with running(cluster, tmp_path, "-o", "json", "sts/left") as look:
+        assert look.end() == 0, look.errors
+    (drain,) = json.loads(look.text)["drains"]
+    assert (drain["cause"], drain["periodSeconds"], drain["overdue"]) == ("deletion", 60, False)
+    assert drain["leftSeconds"] + drain["drainingSeconds"] == 60
+    cluster.remove("left")
+
+
+def test_a_watch_survives_a_restart_and_tells_what_it_could_not_see(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.create("seen", "gap", "later")
+    cluster.delete("seen", "gap")
+    with running(cluster, tmp_path, "--watch", "-n", "shop") as watch:
+        watch.until("shop/seen drains", "shop/gap drains")
+        # While it stands still, its version grows too old for the new API server's memory.
+        watch.stop()
+        cluster.plane.restart()
+        cluster.remove("gap")
+        watch.go_on()
+        watch.until("shop/gap is gone: how its worker ended was not seen")
+        cluster.plane.restart()
+        cluster.delete("later")
+        watch.until("shop/later drains")
+        for name in ("seen", "later"):
+            cluster.end(name, {"exitCode": 0}, 1)
+        watch.until("shop/seen finished after 1 s of 60 s", "shop/later finished after 1 s of 60 s")
+        assert watch.interrupt() == 0
+    assert len(watch.lines) == 6
+
+
+def test_a_wait_for_a_rollout_ends_when_its_drains_have(cluster: Cluster, tmp_path: Path) -> None:
+    deployments = "/apis/apps/v1/namespaces/shop/deployments"
+    labels = {"app": "emails"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "worker", "image": "shop:2"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    body = {"metadata": {"name": "emails"}, "spec": spec}
+    cluster.plane.client.post(deployments, json=body).raise_for_status()
+    cluster.create("old-a", "old-b")
+    cluster.create("new", revision="2")
+    token = account(cluster.plane, "wait", (*RIGHTS, ROLLOUT_RIGHTS[0]))
+    with running(cluster, tmp_path, "--wait", "deployment/emails", "-n", "shop", token=token) as wait:
+        cluster.delete("old-a")
+        wait.until("shop/old-a drains: deployment/emails, celery (signal), rollout")
+        cluster.end("old-a", {"exitCode": 0}, 1)
+        wait.until("shop/old-a finished after 1 s")
+        cluster.delete("old-b")
+        status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+        status["readyReplicas"] = 1
+        content = json.dumps({"status": status})
+        url = f"{deployments}/emails/status"
+        cluster.plane.client.patch(url, content=content, headers=MERGE).raise_for_status()
+        wait.until("shop/old-b drains")
+        cluster.end("old-b", {"exitCode": KILLED}, 60)
+        assert wait.end() == 1
+    assert wait.lines[-2:] == [
+        "2 drains are over: 1 finished, 1 killed.",
+        "killed: shop/old-b. The worker was killed when its time was over.",
+    ]
+
+
+@pytest.mark.parametrize(("rights", "missing_right"), [((), "list"), (("list pods",), "watch")])
+def test_a_missing_right_is_named(
+    rights: tuple[str, ...], missing_right: str, cluster: Cluster, tmp_path: Path
+) -> None:
+    token = account(cluster.plane, f"without-{missing_right}", rights)
+    with running(cluster, tmp_path, "--watch", token=token) as watch:
+        assert watch.end() == 2
+    assert watch.errors == f"you may not {missing_right} pods in all namespaces\n"
