@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from textwrap import fill
 
+from tests.drains import cases as drains_cases
 from tests.inspection.cases import Case
 from tests.repair.cases import Case as DryRun
 from webhook.core import scripts
@@ -86,6 +87,12 @@ def repair() -> str:
     """Return what a dry run prints about a cluster of the tests, without the exit code."""
     printed = DryRun("of-the-readme").printed.partition("\n\n")[0]
     return f"```console\n$ .venv/bin/graceful-worker repair\n{printed}\n```"
+
+
+def drains() -> str:
+    """Return what is printed about a moment of the tests."""
+    printed = drains_cases.printed(drains_cases.cases("tables")["readme"])
+    return f"```console\n$ .venv/bin/graceful-worker drains\n{printed}```"
 
 
 def drain_limits() -> str:
@@ -164,6 +171,7 @@ PARTS = {
         status,
         status_of_drains,
         repair,
+        drains,
         drain_limits,
         proof,
         before,

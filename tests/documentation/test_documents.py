@@ -20,7 +20,7 @@ from webhook.core.reasons import Kind
 TEXT = README.read_text()
 COMMANDS = re.findall(r"^\$ (.+)$", TEXT, re.MULTILINE)
 OURS = ".venv/bin/graceful-worker "
-NEEDS_MORE = (f"{OURS}serve ", f"{OURS}status", f"{OURS}repair")
+NEEDS_MORE = (f"{OURS}serve ", f"{OURS}status", f"{OURS}repair", f"{OURS}drains")
 """They serve until they are stopped, or need a cluster: other tests run them."""
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
