@@ -39,6 +39,9 @@ CUT = 600
 MANY = 500
 BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/graceful-worker-evictions"
 PODS = f"/api/v1/namespaces/{SHOP}/pods"
+NODE = "node"
+"""Without a kubelet: what runs there never ends."""
+MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 PATIENCE = 60
 Json = dict[str, Any]
 
@@ -79,13 +82,19 @@ class World:
         pod = self.create()
         return self.evict(pod, CUT).is_success and self.time_left(pod) == OWN
 
-    def create(self, label: str = LABEL_ENABLED, **metadata: Any) -> str:
+    def create_node(self, name: str, ready: str) -> None:
+        node = {"metadata": {"name": name}}
+        self.plane.client.post("/api/v1/nodes", json=node).raise_for_status()
+        status = {"status": {"conditions": [{"type": "Ready", "status": ready}]}}
+        self.plane.client.patch(f"/api/v1/nodes/{name}/status", json=status, headers=MERGE_PATCH).raise_for_status()
+
+    def create(self, label: str = LABEL_ENABLED, node: str = NODE, **metadata: Any) -> str:
         """Create a pod on a node that is none, so that it never ends."""
         self.pods += 1
         name = f"pod-{self.pods}"
         labels = {LABEL: label, **metadata.pop("labels", {})}
         worker = {"name": "worker", "image": "shop", "command": ["celery", "-A", "shop", "worker"]}
-        spec = {"nodeName": "nowhere", "containers": [worker]}
+        spec = {"nodeName": node, "containers": [worker]}
         pod = {"metadata": {"name": name, "labels": labels, **metadata}, "spec": spec}
         self.until(lambda: self.plane.create_pod(SHOP, pod).status_code in (201, 409))
         return name
@@ -118,6 +127,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         kubeconfig = write_kubeconfig(plane, room / "webhook.kubeconfig", service_account_token(plane))
         world = World(plane, room, kubeconfig, free_ports(1)[0])
         call_at(plane, f"https://127.0.0.1:{world.port}/mutate")
+        world.create_node(NODE, "True")
         try:
             world.serve()
             yield world
@@ -161,8 +171,7 @@ def test_a_disruption_budget_still_stands_in_the_way(world: World) -> None:
     pod = world.create(labels={"budget": "none"})
     # Budgets count pods that run.
     running = {"status": {"phase": "Running"}}
-    merge = {"Content-Type": "application/merge-patch+json"}
-    world.plane.client.patch(f"{PODS}/{pod}/status", json=running, headers=merge).raise_for_status()
+    world.plane.client.patch(f"{PODS}/{pod}/status", json=running, headers=MERGE_PATCH).raise_for_status()
     budget = {
         "metadata": {"name": "none"},
         "spec": {"minAvailable": 1, "selector": {"matchLabels": {"budget": "none"}}},
@@ -195,6 +204,15 @@ def test_a_pod_that_lets_evictions_cut_its_time_is_evicted_as_asked(world: World
     assert found["metadata"]["labels"][INJECTED_LABEL] == "true"
     assert world.evict(pod, CUT).is_success
     assert world.time_left(pod) == CUT
+
+
+@pytest.mark.parametrize("node", ["lost", "removed"])
+def test_pods_of_a_node_that_nobody_hears_from_go_as_they_are_evicted(world: World, node: str) -> None:
+    if node == "lost":
+        world.create_node(node, "Unknown")
+    pod = world.create(node=node)
+    assert world.evict(pod, 1).is_success
+    assert world.time_left(pod) == 1
 
 
 def test_a_pod_that_is_gone_is_not_found(world: World) -> None:

@@ -20,7 +20,7 @@ AUTHORITY: set[Right] = {
 """What the CA of its own needs."""
 
 # get alone: the guard on evictions knows the pod's name.
-EVICTIONS: set[Right] = {("ClusterRole", "pods", "*", "get")}
+EVICTIONS: set[Right] = {("ClusterRole", resource, "*", "get") for resource in ("nodes", "pods")}
 # get alone: with list or watch it would see Secrets that no pod names.
 PULL_SECRETS: set[Right] = {("ClusterRole", resource, "*", "get") for resource in ("secrets", "serviceaccounts")}
 EXPECTED = AUTHORITY | EVICTIONS

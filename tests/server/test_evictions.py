@@ -27,6 +27,7 @@ from .wire import post
 
 FOLDER = Path(__file__).with_name("evictions")
 NAMESPACE = "shop"
+NODE = "node-of-"
 TIMEOUT = 30
 """Seconds that the API server gives the webhook: the most, for a busy machine."""
 SHORT_TIMEOUT = 1
@@ -40,6 +41,8 @@ OF_PODS = {Reason.EVICTION_CUT, Reason.EVICTION_FORBIDDEN}
 class Case:
     """An eviction, the pod that it names, and what becomes of it.
 
+    `kept` is the time that the eviction has afterwards, where it is neither as it was nor the pod's own. `node` is the
+    status of the condition Ready of the pod's node; none: there is no such node.
     `options` are its deleteOptions; `pod` is what the pod has beside, or in place of, what a protected one has;
     `answer` is what the API server says in place of a pod: `status` and `body`. `asked` says whether the API server is
     asked for the pod at all. `hangs`: it does not answer until the test lets it.
@@ -55,6 +58,8 @@ class Case:
     dry_run: bool = False
     asked: bool = True
     hangs: bool = False
+    kept: int | None = None
+    node: str = "True"
 
 
 def load(path: Path) -> Case:
@@ -84,9 +89,14 @@ def pod_of(case: Case) -> Json:
         "kind": "Pod",
         "apiVersion": "v1",
         "metadata": metadata,
-        "spec": {"terminationGracePeriodSeconds": 3600},
+        "spec": {"terminationGracePeriodSeconds": 3600, "nodeName": f"{NODE}{case.name}"},
     }
     return merged(protected, case.pod)
+
+
+def node_of(case: Case) -> Json:
+    condition = {"type": "Ready", "status": case.node}
+    return {"kind": "Node", "apiVersion": "v1", "metadata": {}, "status": {"conditions": [condition]}}
 
 
 def eviction_of(case: Case) -> Json:
@@ -123,6 +133,7 @@ class ApiServer(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.released = threading.Event()
         self.pods = {f"/api/v1/namespaces/{NAMESPACE}/pods/{case.name}": case for case in CASES.values()}
+        self.nodes = {f"/api/v1/nodes/{NODE}{case.name}": case for case in CASES.values() if case.node}
 
     def kubeconfig(self, path: Path) -> Path:
         cluster = {"server": f"http://127.0.0.1:{self.server_address[1]}"}
@@ -144,13 +155,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        if self.path.startswith("/api/v1/nodes/"):
+            node = self.server.nodes.get(self.path)
+            missing = {"kind": "Status", "message": "not found"}
+            self._answer(200 if node else 404, node_of(node) if node else missing)
+            return
         case = self.server.pods[self.path]
         if case.hangs:
             self.server.released.wait(TIMEOUT)
             return
-        body = case.answer.get("body", pod_of(case))
+        self._answer(case.answer.get("status", 200), case.answer.get("body", pod_of(case)))
+
+    def _answer(self, status: int, body: Any) -> None:
         content = (body if isinstance(body, str) else json.dumps(body)).encode()
-        self.send_response(case.answer.get("status", 200))
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -204,6 +222,7 @@ def test_an_eviction_is_let_through_and_leaves_a_protected_pod_its_time(
     if case.reason == Reason.EVICTION_HEALED.value:
         assert case.options is not None
         wanted["deleteOptions"] = {key: v for key, v in case.options.items() if key != "gracePeriodSeconds"}
+        wanted["deleteOptions"] |= {"gracePeriodSeconds": case.kept} if case.kept else {}
     else:
         assert "warnings" not in response
     assert made_of(case, response) == wanted
@@ -211,7 +230,7 @@ def test_an_eviction_is_let_through_and_leaves_a_protected_pod_its_time(
 
 def test_whoever_evicts_is_told_what_was_kept_and_how_the_pod_is_ended_all_the_same(guard: Server) -> None:
     kept, way_out = ask(guard, HEALED)["warnings"]
-    assert "3600 s, not 0 s" in kept
+    assert f"{HEALED.name} keeps 3600 s, not 0 s" in kept
     assert "kubectl delete pod" in way_out
     assert max(map(len, (kept, way_out))) <= WARNING_LENGTH
 
@@ -290,7 +309,7 @@ def test_where_nobody_can_prove_to_be_the_api_server_the_guard_is_off_and_says_s
     api_server.asked.clear()
     assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-guard-off"
     assert api_server.asked == []
-    assert server.lines(level="warning", message="--client-ca")
+    assert server.lines(message="--client-ca")
 
 
 @pytest.mark.parametrize("kubeconfig", ["", "{", "[]", "{kind: Config}"], ids=["none", "no-yaml", "a-list", "empty"])

@@ -66,7 +66,13 @@ from webhook.server.options import ANY_ADDRESS, DRAIN_SECONDS, Cluster, Files, L
     "--eviction-guard/--no-eviction-guard",
     "eviction_guard",
     default=True,
-    help="Let protected pods keep their grace period when they are evicted; needs the right to get pods.",
+    help="Let protected pods keep their grace period when they are evicted; needs the right to get pods and nodes.",
+)
+@setting(
+    "--eviction-limit",
+    type=Duration(),
+    default="24h",
+    help="How much of a grace period is kept so at most.",
 )
 @setting(
     "--body-limit",
@@ -93,6 +99,7 @@ def serve_command(
     policy: Policy,
     images: ImageSettings,
     eviction_guard: bool,
+    eviction_limit: int,
     **cluster: Any,
 ) -> None:
     """Serve the webhook over HTTPS: POST /mutate, and /healthz, /readyz, /metrics.
@@ -117,6 +124,7 @@ def serve_command(
         drain_seconds=drain,
         log_level=log_level,
         images=images,
+        eviction_limit=eviction_limit,
         guard_off_because=_guard_off_because(tls, is_wanted=eviction_guard),
     )
     try:

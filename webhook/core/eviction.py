@@ -11,7 +11,7 @@ import msgspec
 from webhook.core.annotations import INJECTED_LABEL, Evict, annotation_of
 from webhook.core.patch import Operation
 from webhook.core.pod import DEFAULT_GRACE, JsonObject, Malformed
-from webhook.core.reasons import Finding, Reason
+from webhook.core.reasons import WARNING_LENGTH, Finding, Reason
 
 _GRACE_POINTER = "/deleteOptions/gracePeriodSeconds"
 _ANNOTATION = annotation_of("evict")
@@ -47,6 +47,7 @@ class _Metadata(msgspec.Struct):
 
 class _Spec(msgspec.Struct):
     grace: int | None = msgspec.field(default=None, name="terminationGracePeriodSeconds")
+    node: str = msgspec.field(default="", name="nodeName")
 
 
 class EvictedPod(msgspec.Struct):
@@ -59,6 +60,32 @@ class EvictedPod(msgspec.Struct):
     def grace(self) -> int:
         """Its own grace period, in seconds."""
         return DEFAULT_GRACE if self.spec.grace is None else self.spec.grace
+
+    @property
+    def node(self) -> str:
+        """Where it runs; empty where it has not been scheduled."""
+        return self.spec.node
+
+
+class _Condition(msgspec.Struct):
+    type: str
+    status: str
+
+
+class _NodeStatus(msgspec.Struct):
+    conditions: list[_Condition] | None = None
+
+
+class _Node(msgspec.Struct):
+    status: _NodeStatus = msgspec.field(default_factory=_NodeStatus)
+
+
+class EvictionDecision(msgspec.Struct, frozen=True):
+    """What becomes of an eviction; `kept` is the time that the pod is left, in seconds, None where it is as asked."""
+
+    verdict: Finding
+    kept: int | None = None
+    patch: list[Operation] = []
 
 
 def read_evicted_pod(raw: JsonObject) -> EvictedPod:
@@ -74,31 +101,53 @@ def read_evicted_pod(raw: JsonObject) -> EvictedPod:
         raise Malformed(str(error)) from None
 
 
-def decide_eviction(eviction: Eviction, pod: EvictedPod) -> Finding:
-    """Decide whether a pod keeps its own grace period."""
+def is_lost(node: JsonObject | None) -> bool:
+    """Tell whether nobody hears from a node any more: no worker there can be told to end, nor seen to finish.
+
+    A node that is not ready, but says so itself, still ends its pods.
+    https://kubernetes.io/docs/concepts/architecture/nodes/#condition
+
+    Raises:
+        Malformed: it is no node.
+
+    """
+    if node is None:
+        return True
+    try:
+        conditions = msgspec.convert(node, _Node).status.conditions or ()
+    except msgspec.ValidationError as error:
+        raise Malformed(str(error)) from None
+    return any(each.type == "Ready" and each.status == "Unknown" for each in conditions)
+
+
+def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int) -> EvictionDecision:
+    """Decide whether a pod keeps its own grace period; no more than `limit` seconds of it are kept."""
     asked = eviction.grace
     if (pod.metadata.labels or {}).get(INJECTED_LABEL) != "true":
-        return Finding(Reason.EVICTION_OF_ANOTHER)
+        return EvictionDecision(Finding(Reason.EVICTION_OF_ANOTHER))
     if (pod.metadata.annotations or {}).get(_ANNOTATION) == Evict.AS_ASKED.value:
-        return Finding(Reason.EVICTION_AS_ASKED)
-    if asked is None or asked >= pod.grace:
-        return Finding(Reason.EVICTION_LONG_ENOUGH)
-    return Finding(Reason.EVICTION_HEALED, detail=f"{pod.grace} s, not {asked} s")
+        return EvictionDecision(Finding(Reason.EVICTION_AS_ASKED))
+    kept = min(pod.grace, limit)
+    if asked is None or asked >= kept:
+        return EvictionDecision(Finding(Reason.EVICTION_LONG_ENOUGH))
+    verdict = Finding(Reason.EVICTION_HEALED, detail=f"{kept} s, not {asked} s")
+    if kept < pod.grace:
+        return EvictionDecision(verdict, kept, [{"op": "replace", "path": _GRACE_POINTER, "value": kept}])
+    return EvictionDecision(verdict, kept, [{"op": "remove", "path": _GRACE_POINTER}])
 
 
-def eviction_patch(verdict: Finding) -> list[Operation]:
-    """Return what carries out a decision: without a period in the eviction, the pod's own counts."""
-    return [{"op": "remove", "path": _GRACE_POINTER}] if verdict.reason is Reason.EVICTION_HEALED else []
-
-
-def eviction_warnings(verdict: Finding) -> list[str]:
-    """Say to whoever evicts what was kept, and how a pod is ended all the same.
+def eviction_warnings(decision: EvictionDecision, pod: str) -> list[str]:
+    """Say to whoever evicts what was kept of a pod, and how one is ended all the same.
 
     Not behind its eviction: a kubelet that ends a pod keeps to the first period, as seen on a 1.36 node.
     """
-    if verdict.reason is not Reason.EVICTION_HEALED:
+    if decision.kept is None:
         return []
+    code = decision.verdict.reason.value
+    kept = f" keeps {decision.verdict.detail}, so that its message is finished"
+    room = WARNING_LENGTH - len(f"{code}: {kept}")
+    name = pod if len(pod) <= room else pod[: room - 1] + "…"
     return [
-        f"{verdict.reason.value}: the pod keeps its {verdict.detail}, so that its message is finished",
-        f"{verdict.reason.value}: to cut its time, do not evict it: kubectl delete pod NAME --grace-period=SECONDS",
+        f"{code}: {name}{kept}",
+        f"{code}: to cut its time, do not evict it: kubectl delete pod NAME --grace-period=SECONDS",
     ]

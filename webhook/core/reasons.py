@@ -72,6 +72,11 @@ class Reason(Enum):
         "The pod lets evictions cut its grace period.",
     )
     EVICTION_OF_ANOTHER = "eviction-of-another", Kind.LEFT_ALONE, "The pod is none that graceful-worker protects."
+    EVICTION_OF_LOST_NODE = (
+        "eviction-of-lost-node",
+        Kind.LEFT_ALONE,
+        "Nobody hears from the pod's node any more, so no message there can be seen to finish.",
+    )
     EVICTION_GONE = "eviction-gone", Kind.LEFT_ALONE, "There is no such pod any more."
     EVICTION_UNSEEN = "eviction-unseen", Kind.LEFT_ALONE, "The pod cannot be looked at, so its eviction is as it was."
     EVICTION_CLOSED = (

@@ -120,7 +120,7 @@ class Fact(Enum):
         "guard-there",
         Weight.OK,
         "configuration",
-        "The eviction guard is on ({entries}): no eviction cuts a protected pod's grace period short.",
+        "The eviction guard is installed ({entries}): protected pods keep their grace period when they are evicted.",
     )
     GUARD_MISSING = (
         "guard-missing",

@@ -111,9 +111,9 @@ class Mutation:
     async def _on_eviction(self, request: EvictionRequest, scope: Scope, until: float) -> Verdict:
         by_api_server = self._callers.is_api_server(scope)
         seconds = max(until - self._clock(), 0.0)
-        finding = await self._guard.decide(request, seconds, by_api_server=by_api_server)
-        self._record.evict(request, finding)
-        return admission.review_eviction(finding)
+        decision = await self._guard.decide(request, seconds, by_api_server=by_api_server)
+        self._record.evict(request, decision.verdict)
+        return admission.review_eviction(request, decision)
 
     async def _with_images(
         self, sources: ImageSources | None, request: admission.Request, verdict: Verdict, until: float

@@ -12,6 +12,8 @@ ANY_ADDRESS = "::"
 """Every address of this machine, of IPv6 and IPv4."""
 DRAIN_SECONDS = 5.0
 """How long the server goes on serving after SIGTERM."""
+EVICTION_LIMIT = 24 * 3600
+"""Seconds of a grace period that evictions are given at most: whoever writes pods is not to hold a node for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +76,6 @@ class ServerOptions:
     finish_seconds: int = 30
     log_level: str = "info"
     images: ImageSettings = field(default_factory=ImageSettings)
+    eviction_limit: int = EVICTION_LIMIT
     guard_off_because: str = ""
     """Why evictions are not guarded; empty: they are."""

@@ -1,24 +1,33 @@
-"""Pods as the API server stores them, asked for one by one."""
+"""Pods and their nodes as the API server stores them, asked for one by one."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from http import HTTPStatus
 
 from certs.api_server import ApiServer, NoAnswer, Refused, connect
 from webhook.core.pod import JsonObject
 from webhook.server.eviction_guard import PodGone, PodUnseen
 
+NODE_SECONDS = 5.0
+"""How long a node is remembered: kubelets are given 40 s or more before anybody takes them for lost."""
+_MOST_NODES = 256
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/: nothing else is put into a path.
 _NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 
 
 class ClusterPods:
-    """Asks for pods; needs the right to get them."""
+    """Asks for pods and nodes; needs the right to get them."""
 
-    def __init__(self, api_server: ApiServer) -> None:
+    def __init__(self, api_server: ApiServer, clock: Callable[[], float] = time.monotonic) -> None:
         """Take whom to ask."""
         self._api_server = api_server
+        self._clock = clock
+        self._nodes: OrderedDict[str, tuple[float, asyncio.Task[JsonObject | None]]] = OrderedDict()
 
     async def get(self, namespace: str, name: str) -> JsonObject:
         """Return a pod.
@@ -30,17 +39,48 @@ class ClusterPods:
         """
         if not (_NAME.fullmatch(namespace) and _NAME.fullmatch(name)):
             raise PodGone
+        pod = await self._get(f"api/v1/namespaces/{namespace}/pods/{name}", "Pod")
+        if pod is None:
+            raise PodGone
+        return pod
+
+    async def node(self, name: str) -> JsonObject | None:
+        """Return a node; None where there is none of that name. A drain evicts many pods: it is asked for once.
+
+        Raises:
+            PodUnseen: it cannot be looked at; the message says why.
+
+        """
+        if not _NAME.fullmatch(name):
+            return None
+        until, reading = self._nodes.get(name, (0.0, None))
+        if reading is None or self._clock() >= until:
+            reading = asyncio.create_task(self._get(f"api/v1/nodes/{name}", "Node"))
+            # Whoever has waited for it may have given up before it fails.
+            reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._nodes[name] = self._clock() + NODE_SECONDS, reading
+            self._nodes.move_to_end(name)
+            if len(self._nodes) > _MOST_NODES:
+                self._nodes.popitem(last=False)
+        # Others may wait for it, too.
+        return await asyncio.shield(reading)
+
+    async def _get(self, path: str, kind: str) -> JsonObject | None:
         try:
-            return (await self._api_server.ask("GET", f"api/v1/namespaces/{namespace}/pods/{name}", "Pod")).object
+            return (await self._api_server.ask("GET", path, kind)).object
         except Refused as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
-                raise PodGone from None
+                return None
             raise PodUnseen(str(refused)) from None
         except NoAnswer as error:
             raise PodUnseen(str(error)) from None
 
     async def aclose(self) -> None:
-        """Close the connections to the API server."""
+        """End what is under way, and close the connections to the API server."""
+        readings = [reading for _, reading in self._nodes.values()]
+        for reading in readings:
+            reading.cancel()
+        await asyncio.gather(*readings, return_exceptions=True)
         await self._api_server.aclose()
 
 

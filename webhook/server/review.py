@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from webhook.core.decision import Decision, Policy
-from webhook.core.eviction import Eviction, eviction_patch, eviction_warnings
+from webhook.core.eviction import Eviction, EvictionDecision, eviction_warnings
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
 from webhook.core.pod import NOTHING, JsonObject, Pod, drop_unread
@@ -210,10 +210,10 @@ def review(request: Request, policy: Policy, images: Images = NO_IMAGES) -> Verd
     return _verdict(inject_pod(pod, policy, images) if isinstance(pod, Pod) else inject(pod, policy))
 
 
-def review_eviction(eviction: Finding) -> Verdict:
+def review_eviction(request: EvictionRequest, eviction: EvictionDecision) -> Verdict:
     """Say what was decided on an eviction."""
-    decision = Decision(eviction.reason.kind, eviction)
-    return _verdict(Injection(decision, eviction_patch(eviction)), eviction_warnings(eviction))
+    decision = Decision(eviction.verdict.reason.kind, eviction.verdict)
+    return _verdict(Injection(decision, eviction.patch), eviction_warnings(eviction, request.pod_name))
 
 
 def _verdict(injection: Injection, warnings: Sequence[str] = ()) -> Verdict:

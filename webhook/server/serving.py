@@ -127,7 +127,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
     shedding = LoadShedding(options.limits.connections, options.limits.held_bytes)
     images = make_sources(options.images)
-    guard = make_guard(options.guard_off_because)
+    guard = make_guard(options.guard_off_because, options.eviction_limit)
     application = create_application(
         policy,
         options.limits,
