@@ -37,6 +37,10 @@ class NoAnswer(Trouble):
     """The API server cannot be reached, or what has answered is none, or a sick one."""
 
 
+class TooLarge(NoAnswer):
+    """The answer is larger than what is read of one."""
+
+
 class NoCluster(Trouble):
     """Nothing says where an API server is."""
 
@@ -63,9 +67,10 @@ class _Status(msgspec.Struct):
     message: str = ""
 
 
-_ERRORS = (HTTPError, InvalidURL, ConfigError, OSError, ValueError)
+ERRORS = (HTTPError, InvalidURL, ConfigError, OSError, ValueError)
 """What the client raises: ValueError of what is written in an answer, or in the file of a token."""
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What is raised in reading what is no JSON, or is not of the shape that it is read as."""
 
 
 class ApiServer:
@@ -86,23 +91,23 @@ class ApiServer:
 
         """
         headers = {"Accept": JSON, "Accept-Encoding": "identity"} | ({"Content-Type": media_type} if content else {})
-        body = msgspec.json.encode(content) if content else None
+        sent = msgspec.json.encode(content) if content else None
         parameters = {"fieldManager": by} if by else {}
         try:
             async with (
                 asyncio.timeout(ANSWER_SECONDS),
-                self._client.stream(method, path, params=parameters, headers=headers, content=body) as response,
+                self._client.stream(method, path, params=parameters, headers=headers, content=sent) as response,
             ):
                 if not response.is_success:
-                    raise await _refusal(response)
-                found = _read(await _body(response, MOST_BYTES))
+                    raise await refusal(response)
+                found = _read(await body(response, MOST_BYTES))
                 if found.get("kind") != kind:
                     raise NoAnswer(f"the API server has answered with what is no {kind}")
                 return Answer(found, _date(response.headers))
         except TimeoutError:
             raise NoAnswer(f"the API server has not answered within {ANSWER_SECONDS:g} s") from None
-        except _ERRORS as error:
-            raise _unreachable(error) from None
+        except ERRORS as error:
+            raise unreachable(error) from None
 
     async def watch(self, path: str, name: str, changed: Callable[[], None]) -> None:
         """Tell of changes of an object until the API server ends the watch; nothing of what it says is kept, or read.
@@ -122,15 +127,15 @@ class ApiServer:
                 ) as response,
             ):
                 if not response.is_success:
-                    raise await _refusal(response)
+                    raise await refusal(response)
                 if not response.headers.get("Content-Type", "").startswith(JSON):
                     raise NoAnswer("the API server has answered with what is no watch")
                 limit.reschedule(asyncio.get_running_loop().time() + 2 * WATCH_SECONDS)
                 await _tell(response, changed)
         except TimeoutError:
             raise NoAnswer("the API server does not begin, or does not end, a watch") from None
-        except _ERRORS as error:
-            raise _unreachable(error) from None
+        except ERRORS as error:
+            raise unreachable(error) from None
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -162,36 +167,44 @@ async def _tell(response: Response, changed: Callable[[], None]) -> None:
         return
 
 
-async def _body(response: Response, limit: int) -> bytes:
+async def body(response: Response, limit: int) -> bytes:
+    """Return an answer's body.
+
+    Raises:
+        TooLarge: it is larger than that.
+        NoAnswer: it is compressed.
+
+    """
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise NoAnswer("the API server has sent compressed what was to be sent as it is")
-    body = bytearray()
+    received = bytearray()
     async for part in response.aiter_raw():
-        body += part
-        if len(body) > limit:
-            raise NoAnswer(f"the API server has answered with more than {limit // 1024} KiB")
-    return bytes(body)
+        received += part
+        if len(received) > limit:
+            raise TooLarge(f"the API server has answered with more than {limit // 1024} KiB")
+    return bytes(received)
 
 
 def _read(body: bytes) -> JsonObject:
     try:
         return msgspec.json.decode(body, type=JsonObject)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise NoAnswer("the API server has answered with what is no JSON object") from None
 
 
-async def _refusal(response: Response) -> Trouble:
+async def refusal(response: Response) -> Trouble:
     """Return what the API server says; a proxy before it, or one that starts or ends, says something else."""
     try:
-        status = msgspec.json.decode(await _body(response, MOST_ERROR_BYTES), type=_Status)
-    except (*_UNREADABLE, NoAnswer):
+        status = msgspec.json.decode(await body(response, MOST_ERROR_BYTES), type=_Status)
+    except (*UNREADABLE, NoAnswer):
         return NoAnswer(f"the API server has answered {response.status_code}, and does not say why")
     if status.kind != "Status":
         return NoAnswer(f"the API server has answered {response.status_code} with what is no Status")
     return Refused(response.status_code, status.message, _date(response.headers))
 
 
-def _unreachable(error: Exception) -> NoAnswer:
+def unreachable(error: Exception) -> NoAnswer:
+    """Say why the client gets no answer."""
     words = str(error) if isinstance(error, HTTPError | OSError | ConfigError) else ""
     return NoAnswer(f"the API server cannot be asked: {type(error).__name__}: {words}".removesuffix(": "))
 

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from certs.repetition import Trouble
+
 COMMON_NAME = "graceful-worker CA"
 
 
-class Unusable(ValueError):
+class Unusable(Trouble, ValueError):
     """A certificate, a key, or both together cannot be used; the message says what to do about it."""
 
 

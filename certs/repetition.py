@@ -1,4 +1,4 @@
-"""Does something again and again, whatever goes wrong: no odd event is to end the care for the certificates."""
+"""Does something again and again, whatever goes wrong: no odd event is to end what has to go on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-
-from certs.authority import Unusable
-from certs.events import Events
+from typing import Protocol
 
 LOGGER = "graceful_worker"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -21,7 +19,13 @@ class Trouble(Exception):
     """Something has gone wrong that can be told: the words name no key."""
 
 
-async def repeat(act: Callable[[], Awaitable[None]], what: str, events: Events) -> None:
+class Failures(Protocol):
+    """Counts what has failed."""
+
+    failures: int
+
+
+async def repeat(act: Callable[[], Awaitable[None]], what: str, events: Failures) -> None:
     """Do something until cancelled; failures are counted, and logged with `what` comes of them."""
     pause = FIRST_PAUSE
     while True:
@@ -39,7 +43,7 @@ async def repeat(act: Callable[[], Awaitable[None]], what: str, events: Events) 
 
 def told(error: BaseException) -> str:
     """Say what went wrong; of an error that nobody has foreseen only where, as its words may quote anything."""
-    if isinstance(error, Trouble | Unusable | OSError):
+    if isinstance(error, Trouble | OSError):
         words = f"{type(error).__name__}: {error}"
         return words if len(words) <= _LONGEST_WORDS else f"{words[:_LONGEST_WORDS]}…"
     frames = traceback.extract_tb(error.__traceback__)
