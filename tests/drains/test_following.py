@@ -1,190 +1,163 @@
-"""Pods are followed through all that happens to a connection, and each trouble is said or survived."""
+"""What an API server answers, and what is told of it: each case is a file.
+
+`answers` has what it says to one request after the other: `list` (names of pods), `watch` (`TYPE name`, or what else a
+case puts on the line), or anything else that comes by HTTP. `asked` has the requests, `told` the changes, and `logged`
+what the log says.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable
+import json
+import logging
+from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from ruamel.yaml import YAML
 
-from tests.drains.api_server import PATIENCE, ApiServer
 from tests.drains.pods import pod
-from webhook.drains import following
-from webhook.drains.following import Change, Gone, Listed, Seen, follow
-from webhook.inspection.connection import CannotAsk
+from webhook.drains import following, pod_stream
+from webhook.drains.following import Change, Contact, Gone, Listed, Seen, follow
 
-LABEL = "graceful-worker/injected=true"
-Step = Callable[[], object]
+FOLDER = Path(__file__).with_name("answers")
+CASES = {path.stem: YAML(typ="safe").load(path) for path in sorted(FOLDER.glob("*.yaml"))}
+JSON = {"Content-Type": "application/json"}
+
+
+class OverNow(BaseException):
+    """The case has no more answers."""
+
+
+class ApiServer:
+    """Answers as a case says."""
+
+    def __init__(self, answers: list[dict[str, Any]]) -> None:
+        self._answers = iter(answers)
+        self._version = 0
+        self.asked: list[str] = []
+
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer), base_url="https://cluster.test")
+
+    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        answer = next(self._answers, None)
+        if answer is None:
+            raise OverNow
+        self.asked.append(self._words(request))
+        ((kind, given),) = answer.items()
+        if kind == "list":
+            return self._list(given)
+        if kind == "watch":
+            return httpx2.Response(200, headers=JSON, content=self._watch(given))
+        if kind == "no":
+            raise httpx2.ConnectError(given)
+        if kind == "status":
+            status = {"kind": "Status", "code": given, "message": "no", "metadata": {}}
+            return httpx2.Response(given, headers=JSON, content=streamed(json.dumps(status)))
+        return httpx2.Response(given["status"], headers=given.get("headers"), content=streamed(given.get("body", "")))
+
+    @staticmethod
+    def _words(request: httpx2.Request) -> str:
+        asked = request.url.params
+        if asked.get("watch"):
+            return f"watch since {asked['resourceVersion']}"
+        rest = f", from {asked['continue']}" if "continue" in asked else ""
+        return f"list {asked['limit']}{rest}"
+
+    def _list(self, given: dict[str, Any]) -> httpx2.Response:
+        self._version = given.get("version", self._version)
+        items = [raw(each, self._version) for each in given["pods"]]
+        metadata = {"resourceVersion": str(self._version), "continue": given.get("rest", "")}
+        content = {"kind": "PodList", "metadata": metadata, "items": items, "padding": "x" * given.get("padding", 0)}
+        return httpx2.Response(200, headers=JSON, content=streamed(json.dumps(content)))
+
+    async def _watch(self, given: list[str]) -> AsyncIterator[bytes]:
+        for line in given:
+            kind, _, rest = line.partition(" ")
+            if kind == "CUT":
+                raise httpx2.ReadError("connection reset by peer")
+            if kind == "HALF":
+                yield rest.encode()
+                continue
+            yield self._line(kind, rest)
+
+    def _line(self, kind: str, rest: str) -> bytes:
+        if kind == "RAW":
+            return rest.encode() + b"\n"
+        if kind == "ERROR":
+            status = {"kind": "Status", "code": int(rest), "message": "no"}
+            return json.dumps({"type": kind, "object": status}).encode() + b"\n"
+        self._version += 1
+        return json.dumps({"type": kind, "object": raw(rest or "none", self._version)}).encode() + b"\n"
+
+
+async def streamed(text: str) -> AsyncIterator[bytes]:
+    yield text.encode()
+
+
+def raw(name: str, version: int) -> Any:
+    if name == "odd":
+        return {"metadata": {"name": 7, "resourceVersion": str(version)}}
+    given = pod(name)
+    given["metadata"]["resourceVersion"] = str(version)
+    given["spec"]["containers"] = [{"name": "worker", "env": [{"name": "PASSWORD", "value": "secret"}]}]
+    return given
 
 
 def told(change: Change) -> str:
-    match change:
-        case Listed(pods):
-            return f"listed {' '.join(each['metadata']['name'] for each in pods)}".rstrip()
-        case Seen(each):
-            return f"seen {each['metadata']['name']}"
-        case Gone(each):
-            return f"gone {each['metadata']['name']}"
+    if isinstance(change, Listed):
+        return " ".join(["listed", *(each["metadata"]["name"] for each in change.pods)])
+    return f"{'gone' if isinstance(change, Gone) else 'seen'} {change.pod['metadata']['name']}"
 
 
-def client_of(address: str) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=address, trust_env=False)
-
-
-def followed(address: str, count: int, *steps: Step) -> list[str]:
-    """Follow until so much was seen; after each change, the next step is done."""
-
-    async def run() -> list[str]:
-        seen: list[str] = []
-        doing = []
-        async with client_of(address) as client, aclosing(follow(client, LABEL)) as changes:
-            async with asyncio.timeout(PATIENCE):
-                async for change in changes:
-                    seen.append(told(change))
-                    if len(seen) == count:
-                        await asyncio.gather(*doing)
-                        return seen
-                    if len(seen) <= len(steps):
-                        doing.append(asyncio.ensure_future(asyncio.to_thread(steps[len(seen) - 1])))
-        raise AssertionError("it never ends by itself")
-
-    return asyncio.run(run())
-
-
-def test_pods_are_listed_page_by_page_then_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "PAGE", 2)
-    api = ApiServer()
-    api.see(*(pod(name) for name in "abc"))
-    with api.served() as address:
-        steps = [lambda: api.see(pod("a", deleted=0)), lambda: api.gone(pod("a", deleted=0))]
-        assert followed(address, 3, *steps) == ["listed a b c", "seen a", "gone a"]
-    assert [request.split()[0] for request in api.requests] == ["list", "list", "watch"]
-
-
-def test_after_a_dropped_connection_the_watch_goes_on_where_it_was() -> None:
-    api = ApiServer()
-
-    def drop() -> None:
-        api.until_watched()
-        api.drop()
-        api.see(pod("a"))
-
-    with api.served() as address:
-        assert followed(address, 2, drop) == ["listed", "seen a"]
-    assert sum(request.startswith("list") for request in api.requests) == 1
-
-
-def test_after_an_expired_version_all_pods_are_listed_anew() -> None:
-    api = ApiServer()
-    api.see(pod("a"), pod("b"))
-
-    def expire() -> None:
-        api.until_watched()
-        api.pods.pop("a")
-        api.expire()
-
-    with api.served() as address:
-        assert followed(address, 2, expire) == ["listed a b", "listed b"]
-
-
-def test_an_api_server_that_comes_back_is_followed_again() -> None:
-    api = ApiServer()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    first = api.served(port)
-    second = api.served(port)
-    address = first.__enter__()
-
-    def restart() -> None:
-        api.until_watched()
-        first.__exit__(None, None, None)
-        api.see(pod("a"))
-        second.__enter__()
-
+async def told_of(server: ApiServer, contact: Contact) -> list[str]:
+    said: list[str] = []
     try:
-        assert followed(address, 2, restart) == ["listed", "seen a"]
-    finally:
-        second.__exit__(None, None, None)
+        async with server.client() as client, aclosing(follow(client, "a=b", contact=contact)) as changes:
+            async for change in changes:
+                said.append(told(change))
+    except OverNow:
+        pass
+    return said
 
 
-@pytest.mark.parametrize("code", [401, 403, 429, 500, 503])
-def test_an_api_server_that_refuses_for_a_moment_is_followed_again(code: int) -> None:
-    api = ApiServer()
-
-    def refuse() -> None:
-        api.until_watched()
-        api.refused["watch"] = code
-        api.drop()
-        tries = len(api.requests)
-        api.until(lambda: len(api.requests) > tries + 1)
-        api.refused.clear()
-        api.see(pod("a"))
-
-    with api.served() as address:
-        assert followed(address, 2, refuse) == ["listed", "seen a"]
+@pytest.fixture(autouse=True)
+def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((following, "FIRST_PAUSE"), (following, "LONGEST_PAUSE"), (following, "BREATH")):
+        monkeypatch.setattr(module, name, 0.001)
+    monkeypatch.setattr(pod_stream, "MOST_LINE_BYTES", 4000)
+    monkeypatch.setattr(pod_stream, "MOST_PAGE_BYTES", 20_000)
 
 
-def test_a_right_that_is_taken_away_for_good_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "LONGEST_PAUSE", 0.01)
-    api = ApiServer()
-
-    def refuse() -> None:
-        api.until_watched()
-        api.refused["watch"] = 403
-        api.drop()
-
-    with api.served() as address, pytest.raises(CannotAsk, match="you may not watch pods in all namespaces"):
-        followed(address, 2, refuse)
-
-
-@pytest.mark.parametrize(
-    ("verb", "code", "words"),
-    [
-        ("list", 401, "does not know you"),
-        ("list", 403, "you may not list pods in all namespaces"),
-        ("list", 500, "it answers 500"),
-        ("watch", 403, "you may not watch pods in all namespaces"),
-    ],
-)
-def test_what_is_refused_at_once_is_said_at_once(verb: str, code: int, words: str) -> None:
-    api = ApiServer()
-    api.refused[verb] = code
-    with api.served() as address, pytest.raises(CannotAsk, match=words):
-        followed(address, 2)
+@pytest.mark.parametrize("name", CASES)
+def test_whatever_the_api_server_answers_pods_are_followed_on(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    case = CASES[name]
+    server, contact = ApiServer(case["answers"]), Contact()
+    with caplog.at_level(logging.ERROR, "graceful_worker"):
+        said = asyncio.run(told_of(server, contact))
+    assert said == case["told"]
+    assert server.asked == case["asked"]
+    logged = [record.getMessage() for record in caplog.records]
+    expected = case.get("logged", [])
+    assert len(logged) == len(expected), logged
+    assert [line for line, words in zip(logged, expected, strict=True) if words not in line] == []
+    assert contact.failures == case.get("failures", len(expected))
 
 
-def test_nobody_who_listens_is_said_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(CannotAsk, match="the API server cannot be asked"):
-        followed(address, 1)
+def test_of_a_pod_nothing_is_kept_that_nobody_needs() -> None:
+    server = ApiServer([{"list": {"pods": ["a"], "version": 1}}, {"watch": ["MODIFIED a"]}])
 
+    async def kept() -> str:
+        async with server.client() as client, aclosing(follow(client, "a=b")) as changes:
+            listed, seen = await anext(changes), await anext(changes)
+        assert isinstance(listed, Listed)
+        assert isinstance(seen, Seen)
+        return json.dumps([*listed.pods, seen.pod])
 
-@pytest.mark.parametrize("character", ["\x85", "\u2028", "é"])
-def test_a_line_ends_where_the_api_server_ends_it(character: str) -> None:
-    api = ApiServer()
-    ends = {"worker": {"at": 1, "message": f"one{character}two"}}
-    with api.served() as address:
-        assert followed(address, 2, lambda: api.see(pod("a", deleted=0, ends=ends))) == ["listed", "seen a"]
-
-
-def test_of_a_pod_only_what_is_read_is_kept() -> None:
-    api = ApiServer()
-    large = pod("a")
-    large["spec"]["containers"][0]["env"] = [{"name": "SECRET", "value": "x"}]
-    large["metadata"]["managedFields"] = [{}]
-    api.see(large)
-
-    async def first(address: str) -> Change:
-        async with client_of(address) as client, aclosing(follow(client, LABEL)) as changes:
-            return await anext(changes)
-
-    with api.served() as address:
-        listed = asyncio.run(first(address))
-    assert isinstance(listed, Listed)
-    assert "SECRET" not in str(listed.pods)
-    assert "managedFields" not in str(listed.pods)
-    assert listed.pods[0]["metadata"]["name"] == "a"
+    text = asyncio.run(kept())
+    assert "uid-of-a" in text
+    assert [word for word in ("secret", "containers", "graceful-worker/status") if word in text] == []

@@ -1,0 +1,121 @@
+"""The fields of a pod that drains need: nothing else of a pod is kept, however large it is."""
+
+from __future__ import annotations
+
+from typing import TypedDict, cast
+
+import msgspec
+
+from webhook.core.annotations import INJECTED_LABEL, LABEL, STATUS_ANNOTATION
+from webhook.core.ownership import HASH_LABEL
+from webhook.core.pod import JsonObject
+
+MOST_RECORD = 16 * 1024
+"""Characters of our own annotation. Whoever may create pods may write a larger one, and that is then no record."""
+
+# Keys of labels and annotations are no names of Python, so these cannot be classes.
+_Labels = TypedDict(
+    "_Labels",
+    {
+        LABEL: str,  # type: ignore[misc]
+        INJECTED_LABEL: str,
+        HASH_LABEL: str,
+        "controller-revision-hash": str,
+    },
+    total=False,
+)
+_Annotations = TypedDict(
+    "_Annotations",
+    {STATUS_ANNOTATION: str, "kubernetes.io/config.mirror": str},  # type: ignore[misc]
+    total=False,
+)
+
+
+class _OwnerReference(TypedDict, total=False):
+    apiVersion: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool
+
+
+class _Metadata(TypedDict, total=False):
+    uid: str
+    namespace: str
+    name: str
+    resourceVersion: str
+    creationTimestamp: str | None
+    deletionTimestamp: str | None
+    deletionGracePeriodSeconds: int | None
+    labels: _Labels | None
+    annotations: _Annotations | None
+    ownerReferences: list[_OwnerReference] | None
+
+
+class _System(TypedDict, total=False):
+    name: str
+
+
+class _Spec(TypedDict, total=False):
+    nodeName: str
+    terminationGracePeriodSeconds: int | None
+    priorityClassName: str
+    os: _System | None
+
+
+class _Terminated(TypedDict, total=False):
+    exitCode: int
+    reason: str
+    message: str
+    finishedAt: str | None
+
+
+class _State(TypedDict, total=False):
+    terminated: _Terminated | None
+
+
+class _ContainerStatus(TypedDict, total=False):
+    name: str
+    state: _State | None
+
+
+class _Condition(TypedDict, total=False):
+    type: str
+    status: str
+    reason: str | None
+
+
+class _Status(TypedDict, total=False):
+    phase: str
+    conditions: list[_Condition] | None
+    initContainerStatuses: list[_ContainerStatus] | None
+    containerStatuses: list[_ContainerStatus] | None
+
+
+class _Pod(TypedDict, total=False):
+    metadata: _Metadata
+    spec: _Spec
+    status: _Status
+
+
+_DECODER = msgspec.json.Decoder(_Pod)
+
+
+def read_pod(raw: bytes | msgspec.Raw) -> JsonObject:
+    """Read a pod, and of one that lives no more than its metadata and where it runs.
+
+    Raises:
+        msgspec.MsgspecError: it is no pod.
+
+    """
+    pod = cast(JsonObject, _DECODER.decode(raw))
+    metadata = pod.get("metadata") or {}
+    if not (metadata.get("uid") and metadata.get("namespace") and metadata.get("name")):
+        raise msgspec.ValidationError("a pod has a uid, a namespace and a name")
+    annotations = metadata.get("annotations") or {}
+    if not metadata.get("deletionTimestamp"):
+        pod.pop("status", None)
+        annotations.pop(STATUS_ANNOTATION, None)
+    if len(annotations.get(STATUS_ANNOTATION, "")) > MOST_RECORD:
+        del annotations[STATUS_ANNOTATION]
+    return pod

@@ -1,0 +1,228 @@
+"""The API server's answers about pods: lists page by page, and watches line by line, bounded whatever it sends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
+from enum import Enum
+from http import HTTPStatus
+
+import msgspec
+from httpx2 import AsyncClient, HTTPError, Response, Timeout
+
+from certs.api_server import ERRORS, JSON, UNREADABLE, NoAnswer, Refused, TooLarge, body, refusal, unreachable
+from certs.repetition import Trouble
+from webhook.core.pod import JsonObject
+from webhook.drains.kept_fields import read_pod
+
+PAGE = 500
+"""Pods of a page, as kubectl asks for them."""
+MOST_PAGE_BYTES = 8 * 1024 * 1024
+"""Of a page: one that is larger is asked for again with fewer pods."""
+MOST_LINE_BYTES = 16 * 1024 * 1024
+"""Of a pod: etcd takes 1.5 MiB, in which each byte may be a character that JSON writes as six."""
+PAGE_SECONDS = 60.0
+BEGIN_SECONDS = 10.0
+WATCH_SECONDS = 300
+"""After which the API server is asked to end a watch."""
+SILENT_SECONDS = 100.0
+"""After which a watch begins anew where it was: a bookmark comes every minute, and a connection may die in silence."""
+_HEADERS = {"Accept": JSON, "Accept-Encoding": "identity"}
+
+
+class Expired(Trouble):
+    """The API server no longer knows what happened since then: all pods have to be listed anew."""
+
+
+class Kind(Enum):
+    """What a line of a watch tells."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+    ERROR = "ERROR"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line of a watch; `pod` is None for a bookmark, and for what cannot be read as a pod."""
+
+    kind: Kind
+    version: str
+    pod: JsonObject | None
+
+
+class _ListMeta(msgspec.Struct, frozen=True):
+    version: str = msgspec.field(default="", name="resourceVersion")
+    token: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct):
+    kind: str
+    metadata: _ListMeta
+    items: list[msgspec.Raw] | None = None
+
+
+class _Versioned(msgspec.Struct):
+    metadata: _ListMeta = _ListMeta()
+    message: str = ""
+    code: int = 0
+
+
+class _Event(msgspec.Struct):
+    type: Kind
+    object: msgspec.Raw
+
+
+class PodStream:
+    """Asks for some of the cluster's pods."""
+
+    def __init__(self, client: AsyncClient, selectors: dict[str, str], namespace: str = "") -> None:
+        """Take the client, which knows address and credentials, and which pods are asked for."""
+        self._client = client
+        self._path = f"api/v1/namespaces/{namespace}/pods" if namespace else "api/v1/pods"
+        self._selectors = {name: value for name, value in selectors.items() if value}
+
+    async def pages(self) -> AsyncGenerator[tuple[list[JsonObject], str], None]:
+        """List all pods; each page comes with the version that the whole list has.
+
+        Raises:
+            Refused: the API server says no.
+            Expired: the list took too long.
+            NoAnswer: there is no answer that makes sense.
+
+        """
+        token, limit = "", PAGE
+        while True:
+            try:
+                page = await self._page({"limit": str(limit)} | ({"continue": token} if token else {}))
+            except TooLarge:
+                if limit == 1:
+                    raise
+                limit //= 2
+                continue
+            yield list(_readable(page.items or ())), page.metadata.version
+            token = page.metadata.token
+            if not token:
+                return
+
+    async def _page(self, parameters: dict[str, str]) -> _Page:
+        request = self._client.stream("GET", self._path, params=self._selectors | parameters, headers=_HEADERS)
+        try:
+            async with asyncio.timeout(PAGE_SECONDS), request as response:
+                if not response.is_success:
+                    raise await _said_no(response)
+                page = _read_page(await body(response, MOST_PAGE_BYTES))
+        except TimeoutError:
+            raise NoAnswer(f"the API server has not answered within {PAGE_SECONDS:g} s") from None
+        except ERRORS as error:
+            raise unreachable(error) from None
+        if page.kind != "PodList" or not page.metadata.version:
+            raise NoAnswer("the API server has answered with what is no list of pods")
+        return page
+
+    async def lines(self, version: str) -> AsyncGenerator[Line, None]:
+        """Tell what happens since a version, until the API server ends the watch, or nothing is heard of it.
+
+        Raises:
+            Refused: the API server says no.
+            Expired: that version is too old.
+            NoAnswer: there is no watch, or it makes no sense.
+
+        """
+        parameters = {
+            **self._selectors,
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        patience = Timeout(BEGIN_SECONDS, read=SILENT_SECONDS)
+        try:
+            async with self._client.stream(
+                "GET", self._path, params=parameters, headers=_HEADERS, timeout=patience
+            ) as response:
+                if not response.is_success:
+                    raise await _said_no(response)
+                if not response.headers.get("Content-Type", "").startswith(JSON):
+                    raise NoAnswer("the API server has answered with what is no watch")
+                async with aclosing(split_lines(_until_it_breaks_off(response))) as lines:
+                    async for line in lines:
+                        yield read_line(line)
+        except ERRORS as error:
+            raise unreachable(error) from None
+
+
+async def _until_it_breaks_off(response: Response) -> AsyncGenerator[bytes, None]:
+    """Return what comes. Silence or a cut is a watch's end: there are proxies that cut them all."""
+    try:
+        async for part in response.aiter_raw():
+            yield part
+    except HTTPError:
+        return
+
+
+async def split_lines(parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """Put lines together from parts; half a line at the end is none.
+
+    Raises:
+        TooLarge: a line is larger than any pod.
+
+    """
+    rest = bytearray()
+    async for part in parts:
+        *ends, begin = part.split(b"\n")
+        for end in ends:
+            line = bytes(rest + end)
+            rest.clear()
+            if line:
+                yield line
+        rest += begin
+        if len(rest) > MOST_LINE_BYTES:
+            raise TooLarge(f"the API server has sent a line of more than {MOST_LINE_BYTES // 1024 // 1024} MiB")
+
+
+def read_line(line: bytes) -> Line:
+    """Read a line of a watch.
+
+    Raises:
+        NoAnswer: it is no such line.
+        Expired: it says that the version is too old.
+        Refused: it says that something else is wrong.
+
+    """
+    try:
+        event = msgspec.json.decode(line, type=_Event)
+        told = msgspec.json.decode(event.object, type=_Versioned)
+    except UNREADABLE:
+        raise NoAnswer("the API server has sent a line that is none of a watch") from None
+    if event.type is Kind.ERROR:
+        raise _trouble(Refused(told.code, told.message, None))
+    pods = () if event.type is Kind.BOOKMARK else _readable([event.object])
+    return Line(event.type, told.metadata.version, next(iter(pods), None))
+
+
+def _read_page(content: bytes) -> _Page:
+    try:
+        return msgspec.json.decode(content, type=_Page)
+    except UNREADABLE:
+        raise NoAnswer("the API server has answered with what is no list of pods") from None
+
+
+def _readable(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
+    """Leave out what cannot be read: one odd pod is not to hide all others."""
+    for item in items:
+        try:
+            yield read_pod(item)
+        except UNREADABLE:
+            continue
+
+
+async def _said_no(response: Response) -> Trouble:
+    return _trouble(await refusal(response))
+
+
+def _trouble(trouble: Trouble) -> Trouble:
+    is_expired = isinstance(trouble, Refused) and trouble.status == HTTPStatus.GONE
+    return Expired(str(trouble)) if is_expired else trouble
