@@ -32,7 +32,7 @@ class Owner(msgspec.Struct, frozen=True):
 
 def owner_of(metadata: JsonObject) -> Owner:
     """Read the owner of a pod from its metadata."""
-    owner = next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), None)
+    owner = _controller(metadata)
     if owner is None:
         return Owner("Pod", metadata["name"])
     labels = metadata.get("labels") or {}
@@ -41,3 +41,15 @@ def owner_of(metadata: JsonObject) -> Owner:
         if owner["kind"] == "ReplicaSet" and len(end) > 1 and owner["name"].endswith(end):
             return Owner(kind, owner["name"].removesuffix(end), api_version)
     return Owner(owner["kind"], owner["name"], owner.get("apiVersion", ""))
+
+
+def owner_uid_of(metadata: JsonObject) -> str:
+    """Read the uid of a pod's owner; empty for a Deployment, which a pod does not name itself."""
+    controller = _controller(metadata)
+    if controller is None:
+        return str(metadata.get("uid", ""))
+    return str(controller.get("uid", "")) if controller["kind"] == owner_of(metadata).kind else ""
+
+
+def _controller(metadata: JsonObject) -> JsonObject | None:
+    return next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), None)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from webhook.core.ownership import HASH_LABEL, Owner, owner_of
+from webhook.core.ownership import HASH_LABEL, Owner, owner_of, owner_uid_of
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.refusal import Refused
 from webhook.core.status import Status, WorkerStatus, read_status
@@ -47,6 +47,7 @@ class DrainingPod(msgspec.Struct, frozen=True):
     disruption: str = ""
     """The reason of the condition DisruptionTarget, such as EvictionByEvictionAPI; empty where there is none."""
     ends: dict[str, ContainerEnd] = {}
+    owner_uid: str = ""
 
     @property
     def begun(self) -> datetime.datetime:
@@ -111,6 +112,7 @@ def read_draining(pod: JsonObject) -> DrainingPod:
         deadline=datetime.datetime.fromisoformat(metadata["deletionTimestamp"]),
         disruption=_disruption(status),
         ends=_ends(status),
+        owner_uid=owner_uid_of(metadata),
     )
 
 

@@ -25,6 +25,8 @@ _CAUSES = {
     "DeletionByPodGC": "node-gone",
     "TerminationByKubelet": "node-shutdown",
 }
+CAUSES = frozenset({ROLLOUT, DELETION, *_CAUSES.values()})
+"""Those that are known; of a condition that is not, the cause is its own word."""
 
 
 class Begun(msgspec.Struct, frozen=True):
