@@ -15,7 +15,8 @@ from certs.events import Events
 from certs.files import FileCertificate, read_leaf
 from certs.serving import ServedCertificate
 from certs.throwaway import issue
-from webhook.server.listening import Listener, bind
+from webhook.server.addresses import bind
+from webhook.server.listening import Listener
 
 from .process import Server, Servers
 

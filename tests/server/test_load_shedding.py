@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from webhook.core.reasons import Reason
-from webhook.server.listening import bind
-from webhook.server.options import ANY_ADDRESS
+from webhook.server.addresses import ANY_ADDRESS, bind
 
 from .process import Server, Servers, wait_for
 from .samples import Review, large, read_review

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-from webhook.server.options import ANY_ADDRESS
-
-_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-"""What the kernel says where it has no IPv6, or where that is switched off."""
 _BREATH = 0.1
 """Seconds until the next try to accept, where the process or the machine has too many files open."""
 
@@ -25,26 +20,6 @@ class Accepted(Protocol):
 
     def failed(self) -> None:
         """End: the handshake has come to nothing."""
-
-
-def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """Return a socket that listens.
-
-    On any address, it takes IPv6 and IPv4, or IPv4 alone on a machine that has no IPv6.
-
-    Raises:
-        OSError: the address cannot be listened on.
-
-    """
-    if host == ANY_ADDRESS:
-        try:
-            return [socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog)]
-        except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno not in _NO_IPV6:
-                raise
-        host = "0.0.0.0"  # noqa: S104 - what was asked for
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    return [socket.create_server((host, port), family=family, backlog=backlog)]
 
 
 class Listener:

@@ -8,8 +8,6 @@ from pathlib import Path
 from certs.terms import Terms
 from webhook.images.sources import ImageSettings
 
-ANY_ADDRESS = "::"
-"""Every address of this machine, of IPv6 and IPv4."""
 DRAIN_SECONDS = 5.0
 """How long the server goes on serving after SIGTERM."""
 EVICTION_LIMIT = 24 * 3600
