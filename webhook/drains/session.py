@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Collection, Iterator, Mapping
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Protocol, TypeAlias
 
 import msgspec
 from httpx2 import AsyncClient
 
+from certs.api_server import Refused
+from certs.repetition import Trouble
 from webhook.core.pod import JsonObject
 from webhook.drains.clock import ServerClock
-from webhook.drains.following import Change, follow
+from webhook.drains.following import Change, Contact, explained, follow
 from webhook.drains.picture import Picture
 from webhook.drains.rollout import RESOURCES, rollout_for_drains
 from webhook.drains.selection import Target
@@ -23,6 +26,9 @@ from webhook.inspection.connection import CannotAsk
 from webhook.inspection.questions import INJECTED, Question, about_owner
 from webhook.repair.rollout import Stage
 
+REFUSALS = 6
+"""Refusals in a row that are believed."""
+_NO_RIGHT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 REDRAWN = 1.0
 """Seconds."""
 POLLED = 2.0
@@ -74,6 +80,35 @@ def clock_of(client: AsyncClient) -> ServerClock:
     return clock
 
 
+class _Contact(Contact):
+    """Ends the session where the cluster cannot be asked at all: at the start, or for want of a right.
+
+    An API server that has just started may not know yet who may do what.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_heard = False
+        self._refusals = 0
+
+    def heard(self) -> None:
+        """Note that the API server has said something."""
+        super().heard()
+        self._has_heard, self._refusals = True, 0
+
+    def failed(self, trouble: Trouble, where: str) -> None:
+        """Count a failure.
+
+        Raises:
+            CannotAsk: it is one that waiting does not mend.
+
+        """
+        is_refused = isinstance(trouble, Refused) and trouble.status in _NO_RIGHT
+        self._refusals = self._refusals + 1 if is_refused else 0
+        if not self._has_heard or self._refusals > REFUSALS:
+            raise CannotAsk(explained(trouble, where))
+
+
 class Session:
     """One selection in one cluster."""
 
@@ -91,7 +126,7 @@ class Session:
 
         """
         for namespace in self._namespaces:
-            async with aclosing(follow(self._client, INJECTED, namespace=namespace)) as changes:
+            async with aclosing(follow(self._client, INJECTED, namespace=namespace, contact=_Contact())) as changes:
                 list(self.picture.take(namespace, await anext(changes)))
         return self.picture
 
@@ -145,7 +180,7 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _see(self, namespace: str, queue: asyncio.Queue[_Happening]) -> None:
-        async with aclosing(follow(self._client, INJECTED, namespace=namespace)) as changes:
+        async with aclosing(follow(self._client, INJECTED, namespace=namespace, contact=_Contact())) as changes:
             async for change in changes:
                 await queue.put(_Sight(namespace, change))
 

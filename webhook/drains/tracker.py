@@ -56,6 +56,11 @@ class Tracker:
         self._alive: dict[str, tuple[OwnerKey, str]] = {}
         self._revisions: dict[OwnerKey, Counter[str]] = {}
 
+    @property
+    def living(self) -> int:
+        """How many pods live that do not drain."""
+        return len(self._alive)
+
     def see(self, pod: JsonObject) -> Iterator[Begun]:
         """Take a pod as it is now."""
         metadata = pod["metadata"]

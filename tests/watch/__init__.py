@@ -1,0 +1,1 @@
+"""`graceful-worker watch`: what it counts, says and serves."""

@@ -1,0 +1,139 @@
+"""Whatever pods there are, the watch keeps a bounded number of series, owners and Events."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import pytest
+
+from tests.drains.pods import START, pod
+from webhook.core.ownership import Owner
+from webhook.drains.following import Gone, Seen
+from webhook.drains.kept_fields import read_pod
+from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.tracker import Tracker
+from webhook.watch.advice import TABLE, as_duration
+from webhook.watch.events import event_of
+from webhook.watch.groups import ALL_OTHERS, IDLE_SECONDS, OTHER, Group, Groups
+from webhook.watch.metrics import DrainCollector, Metrics
+from webhook.watch.notices import MOST_OF_A_NAMESPACE, Gathered, Notice, Notices
+from webhook.watch.observer import DrainObserver
+from webhook.watch.statistics import DrainStatistics
+
+
+def group(owner: str, namespace: str = "shop") -> Group:
+    return Group(namespace, "Job", owner, "celery", "signal")
+
+
+def notice(owner: str, namespace: str = "shop") -> Notice:
+    return Notice(namespace, Owner("Job", owner), "", "pod", "uid", "WorkerKilled", "{pods} killed", 600.0)
+
+
+def test_a_namespace_with_many_owners_takes_no_place_of_others() -> None:
+    groups: Groups[list[None]] = Groups(list, most=10, most_of_a_namespace=3)
+    for number in range(100):
+        groups.use(group(f"job-{number}"), 0)
+    groups.use(group("import", "bank"), 0)
+    named = [each for each, _ in groups]
+    assert named == [
+        *(group(f"job-{number}") for number in range(3)),
+        Group("shop", OTHER, OTHER, "", ""),
+        group("import", "bank"),
+    ]
+    assert groups.resolve(group("job-77")) == Group("shop", OTHER, OTHER, "", "")
+
+
+def test_many_namespaces_share_one_series_in_the_end() -> None:
+    groups: Groups[list[None]] = Groups(list, most=10, most_of_a_namespace=3)
+    for number in range(100):
+        groups.use(group("import", f"tenant-{number}"), 0)
+    assert len(list(groups)) == 11
+    assert groups.resolve(group("import", "tenant-77")) == ALL_OTHERS
+
+
+def test_an_owner_that_was_idle_for_a_day_makes_room() -> None:
+    groups: Groups[list[None]] = Groups(list, most=10, most_of_a_namespace=2)
+    groups.use(group("old"), 0)
+    groups.use(group("newer"), 100)
+    groups.use(group("newest"), IDLE_SECONDS + 50)
+    assert [each.owner for each, _ in groups] == ["newer", "newest"]
+
+
+def test_owners_that_are_told_of_are_bounded_by_namespace() -> None:
+    notices = Notices()
+    for number in range(MOST_OF_A_NAMESPACE + 5):
+        notices.add(notice(f"job-{number}"), 0)
+    notices.add(notice("import", "bank"), 0)
+    due = notices.due(10)
+    assert len(due) == MOST_OF_A_NAMESPACE + 1
+    assert notices.results["dropped"] == 5
+    notices.due(1000)
+    notices.add(notice("another"), 1000)
+    assert [each.notice.owner.name for each in notices.due(1010)] == ["another"]
+
+
+def test_an_alert_sees_the_first_kill_as_its_series_is_there_before() -> None:
+    tracker, statistics = Tracker(), DrainStatistics()
+    observer = DrainObserver(tracker, statistics, Notices())
+    metrics = Metrics(DrainCollector(tracker, statistics, lambda: START))
+    observer.take(Seen(pod("a", deleted=0)))
+    there = [
+        line for line in metrics.exposition().decode().splitlines() if line.startswith("graceful_worker_drains_total")
+    ]
+    assert {line.partition('outcome="')[2].partition('"')[0] for line in there} == {outcome.value for outcome in LOST}
+    assert {line.rpartition(" ")[2] for line in there} == {"0.0"}
+
+
+def test_a_drain_that_is_over_leaves_no_series_of_its_pod() -> None:
+    tracker, statistics = Tracker(), DrainStatistics()
+    observer = DrainObserver(tracker, statistics, Notices())
+    for number in range(50):
+        observer.take(Gone(pod(f"pod-{number}", deleted=0, ends={"worker": {"at": 5}})))
+    text = Metrics(DrainCollector(tracker, statistics, lambda: START)).exposition().decode()
+    assert "pod-7" not in text
+    assert len(text) < 8000
+
+
+def test_metrics_are_not_written_anew_for_everybody_who_asks() -> None:
+    now = 0.0
+    tracker, statistics = Tracker(), DrainStatistics()
+    metrics = Metrics(DrainCollector(tracker, statistics, lambda: START), clock=lambda: now)
+    first = metrics.exposition()
+    DrainObserver(tracker, statistics, Notices()).take(Seen(pod("a", deleted=0)))
+    assert metrics.exposition() is first
+    now = 5.0
+    assert b'owner="emails"' in metrics.exposition()
+
+
+def test_a_record_that_is_too_large_is_none() -> None:
+    given = pod("a", deleted=0, workers={"worker": {"mode": "signal" * 10_000}})
+    assert read_pod(json.dumps(given).encode())["metadata"]["annotations"] == {}
+
+
+@pytest.mark.parametrize("outcome", LOST)
+def test_every_lost_message_has_an_advice_whatever_the_cause(outcome: Outcome) -> None:
+    last = [each for each in TABLE if each.outcome is outcome][-1]
+    assert last.cause == ""
+
+
+@pytest.mark.parametrize("advice", TABLE, ids=lambda advice: f"{advice.outcome.value}-{advice.cause}")
+def test_an_advice_fits_into_an_event(advice) -> None:
+    text = advice.text.format(pods="{pods}", period=2592000, grace=2592000, longer="30d")
+    event = event_of(
+        Gathered(Notice("n" * 63, Owner("Job", "o" * 253), "", "p" * 253, "", "Any", text, 1), 9999), START
+    )
+    assert event["message"].endswith(text[-20:])
+    assert len(event["message"]) <= 1024
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(60, "1m"), (5400, "1h30m"), (2592000, "30d"), (0, "0s"), (90, "1m30s")])
+def test_a_duration_is_written_as_annotations_take_it(seconds: int, text: str) -> None:
+    assert as_duration(seconds) == text
+
+
+def test_the_name_of_an_event_is_one_that_the_api_server_takes() -> None:
+    event = event_of(
+        Gathered(notice("a" * 199 + "-" + "b" * 50), 1), datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)
+    )
+    assert event["metadata"]["generateName"] == "a" * 199 + "."

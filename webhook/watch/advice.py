@@ -1,0 +1,86 @@
+"""What is said to whoever looks after a pod's owner: what happened, and what to change."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import msgspec
+
+from webhook.core.annotations import LABEL, LABEL_ENABLED, LONGEST_DURATION
+from webhook.core.ownership import Owner, owner_of, owner_uid_of
+from webhook.core.pod import JsonObject
+from webhook.drains.outcome import Outcome
+from webhook.drains.tracker import Ended
+from webhook.watch.notices import Notice
+
+QUIET_SECONDS = 600.0
+UNPROTECTED_QUIET_SECONDS = 3600.0
+UNPROTECTED = "PodUnprotected"
+_RESTARTED = ("Deployment", "StatefulSet", "DaemonSet")
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of the table; advice.toml says what the fields mean."""
+
+    outcome: Outcome
+    reason: str
+    text: str
+    cause: str = ""
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    advice: list[Advice]
+
+
+TABLE = msgspec.toml.decode(files(__package__).joinpath("advice.toml").read_bytes(), type=_Table).advice
+
+
+def notice_of_end(ended: Ended) -> Notice | None:
+    """Say what is to be done about a drain; None where nothing is."""
+    pod = ended.pod
+    advice = next(
+        (each for each in TABLE if each.outcome is ended.end.outcome and each.cause in ("", ended.cause)), None
+    )
+    if advice is None:
+        return None
+    longer = as_duration(min(2 * pod.grace, LONGEST_DURATION))
+    text = advice.text.format(pods="{pods}", period=pod.period, grace=pod.grace, longer=longer)
+    return Notice(pod.namespace, pod.owner, pod.owner_uid, pod.name, pod.uid, advice.reason, text, QUIET_SECONDS)
+
+
+def notice_of_unprotected(pod: JsonObject) -> Notice:
+    """Say what is to be done about a labelled pod that nothing was done to."""
+    metadata = pod["metadata"]
+    owner = owner_of(metadata)
+    text = (
+        f"{{pods}} created without protection, although labelled {LABEL}={LABEL_ENABLED}: the webhook was not asked, "
+        "or did not answer. graceful-worker status says what is wrong. Then create the pods anew"
+        f"{_restart(metadata['namespace'], owner)}."
+    )
+    return Notice(
+        namespace=metadata["namespace"],
+        owner=owner,
+        owner_uid=owner_uid_of(metadata),
+        pod=metadata["name"],
+        pod_uid=metadata["uid"],
+        reason=UNPROTECTED,
+        text=text,
+        quiet=UNPROTECTED_QUIET_SECONDS,
+    )
+
+
+def _restart(namespace: str, owner: Owner) -> str:
+    if owner.kind not in _RESTARTED:
+        return ""
+    return f": kubectl -n {namespace} rollout restart {owner.kind.lower()}/{owner.name}"
+
+
+def as_duration(seconds: int) -> str:
+    """Write a duration as the annotations take it: 5400 is 1h30m."""
+    parts = []
+    for unit, size in _UNITS:
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

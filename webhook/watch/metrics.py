@@ -1,0 +1,157 @@
+"""The metrics of the watch: what it has counted, as it stands when it is asked for."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Info, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from webhook import __version__
+from webhook.drains.following import Contact
+from webhook.drains.tracker import Tracker
+from webhook.watch.groups import LABELS, Group
+from webhook.watch.notices import Notices
+from webhook.watch.statistics import DrainStatistics, Histogram
+
+OVERDUE = datetime.timedelta(seconds=30)
+"""By how much a deadline may be passed: kubelets take a moment, and clocks differ."""
+KEPT_SECONDS = 1.0
+
+
+class DrainCollector(Collector):
+    """Shows the drains that run, and those that are over."""
+
+    def __init__(self, tracker: Tracker, statistics: DrainStatistics, now: Callable[[], datetime.datetime]) -> None:
+        self._tracker = tracker
+        self._statistics = statistics
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics."""
+        yield from self._running()
+        yield from self._ended()
+        for name, what, of in (
+            ("drain_seconds", "From a pod's deletion to the end of its last worker.", "seconds"),
+            ("drain_period_used_ratio", "Share of the time given that was used, of drains that ended in time.", "used"),
+            ("sidecar_seconds", "From the end of the last worker to that of the last sidecar.", "sidecars"),
+        ):
+            yield self._histogram(f"graceful_worker_{name}", what, of)
+
+    def _running(self) -> Iterator[Metric]:
+        now = self._now()
+        running: Counter[Group] = Counter()
+        overdue: Counter[Group] = Counter()
+        for begun in self._tracker.draining.values():
+            group = self._statistics.group_of(begun.pod)
+            running[group] += 1
+            overdue[group] += begun.pod.deadline + OVERDUE < now
+        for name, what, counts in (
+            ("drains_running", "Pods that drain.", running),
+            ("drains_overdue", "Pods that are still there 30 s after their deadline.", overdue),
+        ):
+            gauge = GaugeMetricFamily(f"graceful_worker_{name}", what, labels=LABELS)
+            for group, _ in self._statistics.groups:
+                gauge.add_metric(_values(group), counts[group])
+            yield gauge
+
+    def _ended(self) -> Iterator[Metric]:
+        ends = CounterMetricFamily(
+            "graceful_worker_drains", "Drains that are over.", labels=("outcome", "cause", *LABELS)
+        )
+        longest = GaugeMetricFamily("graceful_worker_drain_longest_seconds", "The longest drain seen.", labels=LABELS)
+        grace = GaugeMetricFamily(
+            "graceful_worker_drain_grace_period_seconds", "The grace period of the pod seen last.", labels=LABELS
+        )
+        for group, statistics in self._statistics.groups:
+            for (outcome, cause), count in statistics.ends.items():
+                ends.add_metric((outcome, cause, *_values(group)), count)
+            grace.add_metric(_values(group), statistics.grace)
+            if statistics.longest is not None:
+                longest.add_metric(_values(group), statistics.longest)
+        yield from (ends, longest, grace)
+
+    def _histogram(self, name: str, what: str, of: str) -> Metric:
+        family = HistogramMetricFamily(name, what, labels=LABELS)
+        for group, statistics in self._statistics.groups:
+            histogram: Histogram = getattr(statistics, of)
+            bounds, counts = zip(*histogram.buckets, strict=True)
+            # One that nothing was counted in would only be more lines.
+            if counts[-1]:
+                buckets = list(zip(map(floatToGoString, bounds), counts, strict=True))
+                family.add_metric(_values(group), buckets, histogram.sum)
+        return family
+
+
+class WatchCollector(Collector):
+    """Shows how the watch itself does."""
+
+    def __init__(self, tracker: Tracker, contacts: Mapping[str, Contact], notices: Notices) -> None:
+        self._tracker = tracker
+        self._contacts = contacts
+        self._notices = notices
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics."""
+        yield GaugeMetricFamily("graceful_worker_watch_pods", "Protected pods that live.", value=self._tracker.living)
+        failures = CounterMetricFamily(
+            "graceful_worker_watch_failures", "Failed attempts to follow pods.", labels=("pods",)
+        )
+        silence = GaugeMetricFamily(
+            "graceful_worker_watch_silence_seconds", "Since the API server was heard.", labels=("pods",)
+        )
+        for name, contact in self._contacts.items():
+            failures.add_metric((name,), contact.failures)
+            silence.add_metric((name,), contact.silence)
+        yield from (failures, silence)
+        events = CounterMetricFamily(
+            "graceful_worker_watch_events", "Events, by what became of them.", labels=("result",)
+        )
+        for result, count in self._notices.results.items():
+            events.add_metric((result,), count)
+        yield events
+        yield CounterMetricFamily(
+            "graceful_worker_unprotected_pods",
+            "Labelled pods that came through unprotected since the start.",
+            value=self._notices.unprotected,
+        )
+
+
+class Metrics:
+    """The metrics of one watch, written at most once a second, however often somebody asks."""
+
+    def __init__(self, *collectors: Collector, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._written: tuple[float, bytes] = (-math.inf, b"")
+        self._registry = CollectorRegistry()
+        for collector in collectors:
+            self._registry.register(collector)
+        # Not of the webhook's name, by whose absence an alert knows that no replica runs.
+        Info("graceful_worker_watch_build", "The running version.", registry=self._registry).info(
+            {"version": __version__, "python": platform.python_version()}
+        )
+
+    def exposition(self) -> bytes:
+        """Return all metrics in the Prometheus text format."""
+        at, text = self._written
+        if self._clock() < at + KEPT_SECONDS:
+            return text
+        text = generate_latest(self._registry)
+        self._written = self._clock(), text
+        return text
+
+
+def _values(group: Group) -> tuple[str, ...]:
+    return group.namespace, group.owner_kind, group.owner, group.framework, group.mode

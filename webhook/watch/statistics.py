@@ -1,0 +1,101 @@
+"""What is counted of drains."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+
+from webhook.drains.outcome import LOST, End
+from webhook.drains.pods import DrainingPod
+from webhook.drains.tracker import CAUSES, Begun, Ended
+from webhook.watch.groups import OTHER, Group, Groups, group_of
+
+DRAIN_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
+USED = (0.1, 0.25, 0.5, 0.8, 0.9, 1.0)
+SIDECAR_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+class Histogram:
+    """How many values are at most as large as each bound."""
+
+    __slots__ = ("_bounds", "_counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def buckets(self) -> Iterator[tuple[float, int]]:
+        """The bounds, infinity being the last, each with the number of values up to it."""
+        return zip((*self._bounds, float("inf")), accumulate(self._counts), strict=True)
+
+
+class GroupStatistics:
+    """What is counted of one group."""
+
+    __slots__ = ("ends", "grace", "longest", "seconds", "sidecars", "used")
+
+    def __init__(self) -> None:
+        self.ends: Counter[tuple[str, str]] = Counter()
+        """By outcome and cause."""
+        self.seconds = Histogram(DRAIN_SECONDS)
+        self.used = Histogram(USED)
+        """The share of the period that was used, of drains that ended in time."""
+        self.sidecars = Histogram(SIDECAR_SECONDS)
+        self.longest: float | None = None
+        self.grace = 0
+        """The grace period of the pod seen last."""
+
+    def end(self, ended: Ended) -> None:
+        """Count a drain that is over."""
+        pod, end = ended.pod, ended.end
+        self.ends[end.outcome.value, known_cause(ended.cause)] += 1
+        self.grace = pod.grace
+        if end.sidecar_seconds is not None:
+            self.sidecars.observe(end.sidecar_seconds)
+        if end.seconds is not None:
+            self._took(pod, end, end.seconds)
+
+    def _took(self, pod: DrainingPod, end: End, seconds: float) -> None:
+        self.seconds.observe(seconds)
+        self.longest = max(self.longest or 0.0, seconds)
+        if pod.period > 0 and end.outcome not in LOST:
+            self.used.observe(seconds / pod.period)
+
+
+class DrainStatistics:
+    """Counts drains by group."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.groups: Groups[GroupStatistics] = Groups(GroupStatistics)
+
+    def begin(self, begun: Begun) -> None:
+        """Note a drain that begins."""
+        statistics = self.groups.use(group_of(begun.pod), self._clock())
+        statistics.grace = begun.pod.grace
+        # There before the first one, so that an alert sees it: `increase` needs a value before.
+        for outcome in LOST:
+            statistics.ends[outcome.value, known_cause(begun.cause)] += 0
+
+    def end(self, ended: Ended) -> None:
+        """Count a drain that is over."""
+        self.groups.use(group_of(ended.pod), self._clock()).end(ended)
+
+    def group_of(self, pod: DrainingPod) -> Group:
+        """Return the group under which a pod is counted."""
+        return self.groups.resolve(group_of(pod))
+
+
+def known_cause(cause: str) -> str:
+    """Return a cause as a label: conditions may have any reason."""
+    return cause if cause in CAUSES else OTHER

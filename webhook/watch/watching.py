@@ -1,0 +1,161 @@
+"""The process: follows pods, answers probes and Prometheus, writes Events, and goes on whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from httpx2 import AsyncClient
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from certs.api_server import ApiServer
+from certs.events import wall_clock
+from certs.repetition import repeat
+from webhook import __version__
+from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
+from webhook.drains.following import Change, Contact, follow
+from webhook.drains.tracker import Tracker
+from webhook.server.log_output import LOG_OUTPUT
+from webhook.server.logs import LOGGER, configure_logs
+from webhook.watch.events import EventWriter
+from webhook.watch.http import Answer, HttpServer, Routes, status_answer
+from webhook.watch.metrics import DrainCollector, Metrics, WatchCollector
+from webhook.watch.notices import Notices
+from webhook.watch.observer import DrainObserver, UnprotectedObserver
+from webhook.watch.statistics import DrainStatistics
+
+SILENT_SECONDS = 300.0
+"""Without a word of the API server for so long, the process is better started again."""
+SUMMARY_SECONDS = 60.0
+LAST_WORDS_SECONDS = 2.0
+"""For Events and log lines, when the process ends."""
+PROTECTED, UNPROTECTED = "protected", "unprotected"
+PROTECTED_SELECTOR = f"{INJECTED_LABEL}=true"
+UNPROTECTED_SELECTOR = f"{LABEL}={LABEL_ENABLED},{INJECTED_LABEL}!=true"
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """What an operator can set."""
+
+    host: str
+    port: int
+    log_level: str
+    namespace: str
+    """That of the installation: like kube-system, it has no workers."""
+
+
+@dataclass
+class Failures:
+    """Counts defects: each is in the log."""
+
+    failures: int = 0
+
+
+@dataclass
+class Watch:
+    """All that the process knows."""
+
+    tracker: Tracker = field(default_factory=Tracker)
+    statistics: DrainStatistics = field(default_factory=DrainStatistics)
+    notices: Notices = field(default_factory=Notices)
+    contacts: dict[str, Contact] = field(
+        default_factory=lambda: {PROTECTED: Contact("protected pods"), UNPROTECTED: Contact("unprotected pods")}
+    )
+
+    def __post_init__(self) -> None:
+        self.drains = DrainObserver(self.tracker, self.statistics, self.notices)
+        self.unprotected = UnprotectedObserver(self.notices, wall_clock())
+        self.metrics = Metrics(
+            DrainCollector(self.tracker, self.statistics, wall_clock),
+            WatchCollector(self.tracker, self.contacts, self.notices),
+        )
+
+    def routes(self) -> Routes:
+        """Return what is served."""
+        return {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+
+    def _healthz(self) -> Answer:
+        is_silent = self.contacts[PROTECTED].silence > SILENT_SECONDS
+        return status_answer("nothing is heard of the API server" if is_silent else "ok", is_well=not is_silent)
+
+    def _readyz(self) -> Answer:
+        is_ready = self.drains.has_listed
+        return status_answer("ok" if is_ready else "pods are not listed yet", is_well=is_ready)
+
+    def _metrics(self) -> Answer:
+        return Answer(HTTPStatus.OK, self.metrics.exposition(), CONTENT_TYPE_LATEST)
+
+
+def watch(client: AsyncClient, options: WatchOptions) -> None:
+    """Watch until a signal ends it.
+
+    Raises:
+        OSError: the address cannot be listened on.
+
+    """
+    log = configure_logs(options.log_level)
+    state = Watch()
+    server = HttpServer(state.routes())
+    server.listen(options.host, options.port)
+    log.info("graceful-worker %s watches drains, metrics on port %d", __version__, server.port)
+    try:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(_run(client, state, server, options.namespace))
+    finally:
+        LOG_OUTPUT.drain(LAST_WORDS_SECONDS)
+
+
+async def _run(client: AsyncClient, state: Watch, server: HttpServer, namespace: str) -> None:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - this is one
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    failures = Failures()
+    writer = EventWriter(ApiServer(client), state.notices, wall_clock)
+    left_out = f"metadata.namespace!=kube-system,metadata.namespace!={namespace}"
+    acts = {
+        "drains are not followed": lambda: _follow(
+            client, PROTECTED_SELECTOR, "", state.contacts[PROTECTED], state.drains.take
+        ),
+        "unprotected pods are not followed": lambda: _follow(
+            client, UNPROTECTED_SELECTOR, left_out, state.contacts[UNPROTECTED], state.unprotected.take
+        ),
+        "no Events are written": writer.run,
+        "no summary is logged": lambda: _summarise(state.drains),
+        "no metrics are served": server.run,
+    }
+    try:
+        async with asyncio.TaskGroup() as group:
+            for what, act in acts.items():
+                group.create_task(repeat(act, what, failures))
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await writer.finish()
+        state.drains.summarise()
+        await client.aclose()
+
+
+async def _follow(
+    client: AsyncClient, labels: str, fields: str, contact: Contact, take: Callable[[Change], None]
+) -> None:
+    async with aclosing(follow(client, labels, fields, contact=contact)) as changes:
+        async for change in changes:
+            try:
+                take(change)
+            except Exception:
+                # One odd pod is not to end it. The log has where it happened, and nothing of the pod.
+                logging.getLogger(LOGGER).exception("a change of a pod was not understood")
+
+
+async def _summarise(drains: DrainObserver) -> None:
+    while True:
+        await asyncio.sleep(SUMMARY_SECONDS)
+        drains.summarise()
