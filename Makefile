@@ -16,9 +16,10 @@ SLOW := apiserver cluster harm node performance proof protocol test_demo.py
 
 BENCH := $(LOCAL)/bench
 BUSYBOX := $(LOCAL)/busybox-static
+PROMETHEUS := $(LOCAL)/prometheus
 BENCH_INSTALLED := $(BENCH)/.installed
 
-.PHONY: busybox-static check demo explore serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
+.PHONY: busybox-static prometheus check demo explore serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -66,6 +67,12 @@ $(BUSYBOX):
 	@cd $@ && apt-get download -qq busybox-static 2>/dev/null && dpkg -x busybox-static_*.deb .
 
 busybox-static: $(BUSYBOX)  ## Unpack Debian's static busybox for the tests: its package conflicts with the other busybox's.
+
+$(PROMETHEUS):
+	@rm -rf $@ && mkdir -p $@
+	@cd $@ && apt-get download -qq prometheus 2>/dev/null && dpkg -x prometheus_*.deb .
+
+prometheus: $(PROMETHEUS)  ## Unpack Debian's Prometheus for the tests of alerts and dashboards: its package would start a server.
 
 proof-workers: $(PROOF_INSTALLED)  ## Install the frameworks whose workers the proof runs; Debian's packages are named in CONTRIBUTING.md.
 

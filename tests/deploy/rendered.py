@@ -29,6 +29,8 @@ FIRST_RELEASES = {"eviction-policy": "1.36.0"}
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin"))
 NAME = "graceful-worker"
 """The name of the installation: that of its namespace and of most objects."""
+WATCH = f"{NAME}-watch"
+"""The name of all that the watch of drains consists of."""
 
 CUSTOM = {"cert-manager.io/v1", "monitoring.coreos.com/v1"}
 """API groups that are no part of Kubernetes; other tests look at the shape of their objects."""
@@ -111,6 +113,9 @@ def entries(manifests: list[Manifest], resource: str) -> list[Manifest]:
 
 
 def only(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
-    """Return the one of a kind, or of a kind and a name."""
-    (manifest,) = (each for each in of_kind(manifests, kind) if name in ("", each["metadata"]["name"]))
+    """Return the one of a kind and a name; without a name, the webhook's, or the only one that there is."""
+    found = of_kind(manifests, kind)
+    if name or len(found) > 1:
+        found = [each for each in found if each["metadata"]["name"] == (name or NAME)]
+    (manifest,) = found
     return manifest

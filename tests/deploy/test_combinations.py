@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from certs.throwaway import issue
-from tests.deploy.rendered import COMPONENTS, NAME, Manifest, combined, entries, faults, of_kind, only
-from tests.deploy.test_rights import AUTHORITY, EVICTIONS, PULL_SECRETS, Right, rights
+from tests.deploy.rendered import COMPONENTS, NAME, WATCH, Manifest, combined, entries, faults, of_kind, only
+from tests.deploy.test_rights import AUTHORITY, DRAINS, EVICTIONS, PULL_SECRETS, Right, rights
 from tests.golden.schemas import RELEASES
 from webhook.cli.commands import main
 from webhook.server import serving
@@ -72,7 +72,9 @@ def has_token(manifests: list[Manifest]) -> bool:
 
 def open_ports(manifests: list[Manifest]) -> set[int]:
     """All policies of a pod are added up."""
-    specs = [policy["spec"] for policy in of_kind(manifests, "NetworkPolicy")]
+    labels = only(manifests, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
+    policies = [policy["spec"] for policy in of_kind(manifests, "NetworkPolicy")]
+    specs = [spec for spec in policies if spec["podSelector"]["matchLabels"].items() <= labels]
     assert any("Egress" in spec["policyTypes"] for spec in specs)
     return {port["port"] for spec in specs for rule in spec.get("egress", ()) for port in rule["ports"]}
 
@@ -101,6 +103,7 @@ def test_a_combination_is_valid_and_has_what_it_needs_and_no_more(components: tu
     )
     assert open_ports(manifests) == reached | DNS
     assert rights(manifests) == expected_rights(components)
+    assert rights(manifests, WATCH) == (DRAINS if "drain-watch" in components else set())
     assert bool(entries(manifests, "pods/eviction")) is guards_evictions(components)
     # Nothing is bound that is not there, and nothing is there that is not bound.
     bindings = of_kind(manifests, "RoleBinding") + of_kind(manifests, "ClusterRoleBinding")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from tests.deploy.rendered import NAME, Manifest, every_installation, installed, of_kind, only
+from tests.deploy.rendered import NAME, WATCH, Manifest, every_installation, installed, of_kind, only
 from webhook.cli.serve import serve_command
 from webhook.cli.settings import ENVIRONMENT_PREFIX
 from webhook.server.options import ServerOptions
@@ -80,7 +80,11 @@ def test_what_selects_the_pods_matches_their_labels(installation: str) -> None:
     manifests = installed(installation)
     labels = deployment(installation)["template"]["metadata"]["labels"]
     budget = only(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
-    policies = [policy["spec"]["podSelector"]["matchLabels"] for policy in of_kind(manifests, "NetworkPolicy")]
+    policies = [
+        policy["spec"]["podSelector"]["matchLabels"]
+        for policy in of_kind(manifests, "NetworkPolicy")
+        if policy["metadata"]["name"] != WATCH
+    ]
     service = only(manifests, "Service")["spec"]["selector"]
     spread = [
         constraint["labelSelector"]["matchLabels"] for constraint in pod(installation)["topologySpreadConstraints"]

@@ -133,7 +133,9 @@ def test_fail_open_changes_the_failure_policy_for_pods_and_nothing_else() -> Non
     assert changed == default
 
 
-@pytest.mark.parametrize("overlay", ["eviction-policy", "monitoring", *POLICY_OVERLAYS])
+@pytest.mark.parametrize(
+    "overlay", ["drain-watch", "drain-watch-monitoring", "eviction-policy", "monitoring", *POLICY_OVERLAYS]
+)
 def test_an_overlay_adds_and_changes_nothing(overlay: str) -> None:
     default = installed("default")
     assert [manifest for manifest in installed(overlay) if manifest in default] == default

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.rendered import NAME, Manifest, entries, every_installation, installed, of_kind, only
+from tests.deploy.rendered import NAME, WATCH, Manifest, entries, every_installation, installed, of_kind, only
 
 SECRET = "graceful-worker-ca"
 Right = tuple[str, str, str, str]
@@ -31,10 +31,27 @@ OTHER_RIGHTS: dict[str, set[Right]] = {
 }
 
 
-def rights(manifests: list[Manifest]) -> set[Right]:
+# Pods have no part that could be read alone, and RBAC knows no labels.
+DRAINS: set[Right] = {
+    *(("ClusterRole", "pods", "*", verb) for verb in ("list", "watch")),
+    ("ClusterRole", "events", "*", "create"),
+}
+WATCHING = ("drain-watch", "drain-watch-monitoring")
+
+
+def bound(manifests: list[Manifest], account: str) -> list[Manifest]:
+    """Return the roles that are bound to an account."""
+    bindings = of_kind(manifests, "RoleBinding") + of_kind(manifests, "ClusterRoleBinding")
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": NAME}
+    names = [(b["roleRef"]["kind"], b["roleRef"]["name"]) for b in bindings if subject in b["subjects"]]
+    roles = of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
+    return [role for role in roles if (role["kind"], role["metadata"]["name"]) in names]
+
+
+def rights(manifests: list[Manifest], account: str = NAME) -> set[Right]:
     return {
         (role["kind"], f"{resource}.{group}".rstrip("."), name, verb)
-        for role in of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
+        for role in bound(manifests, account)
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
@@ -45,7 +62,9 @@ def rights(manifests: list[Manifest]) -> set[Right]:
 
 @every_installation
 def test_the_rights_are_these_and_no_others(installation: str) -> None:
-    assert rights(installed(installation)) == OTHER_RIGHTS.get(installation, EXPECTED)
+    manifests = installed(installation)
+    assert rights(manifests) == OTHER_RIGHTS.get(installation, EXPECTED)
+    assert rights(manifests, WATCH) == (DRAINS if installation in WATCHING else set())
 
 
 @every_installation
@@ -55,13 +74,17 @@ def test_pods_may_be_looked_at_where_evictions_are_sent_and_nowhere_else(install
 
 
 @every_installation
-def test_the_roles_are_bound_to_the_service_account_of_the_deployment_alone(installation: str) -> None:
+def test_each_role_is_bound_to_the_service_account_of_one_deployment_alone(installation: str) -> None:
     manifests = installed(installation)
-    account = only(manifests, "ServiceAccount")["metadata"]["name"]
-    assert only(manifests, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == account
+    accounts = {account["metadata"]["name"] for account in of_kind(manifests, "ServiceAccount")}
+    pods = [deployment["spec"]["template"]["spec"] for deployment in of_kind(manifests, "Deployment")]
+    assert {pod["serviceAccountName"] for pod in pods} == accounts
+    assert len(pods) == len(accounts)
     bindings = of_kind(manifests, "RoleBinding") + of_kind(manifests, "ClusterRoleBinding")
     for binding in bindings:
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": NAME}]
+        (subject,) = binding["subjects"]
+        assert subject == {"kind": "ServiceAccount", "name": subject["name"], "namespace": NAME}
+        assert subject["name"] in accounts
     roles = of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
     assert {(b["roleRef"]["kind"], b["roleRef"]["name"]) for b in bindings} == {
         (role["kind"], role["metadata"]["name"]) for role in roles

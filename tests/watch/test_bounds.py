@@ -73,7 +73,7 @@ def test_owners_that_are_told_of_are_bounded_by_namespace() -> None:
     assert [each.notice.owner.name for each in notices.due(1010)] == ["another"]
 
 
-def test_an_alert_sees_the_first_kill_as_its_series_is_there_before() -> None:
+def test_an_alert_sees_the_first_end_as_its_series_is_there_before() -> None:
     tracker, statistics = Tracker(), DrainStatistics()
     observer = DrainObserver(tracker, statistics, Notices())
     metrics = Metrics(DrainCollector(tracker, statistics, lambda: START))
@@ -81,7 +81,9 @@ def test_an_alert_sees_the_first_kill_as_its_series_is_there_before() -> None:
     there = [
         line for line in metrics.exposition().decode().splitlines() if line.startswith("graceful_worker_drains_total")
     ]
-    assert {line.partition('outcome="')[2].partition('"')[0] for line in there} == {outcome.value for outcome in LOST}
+    assert {line.partition('outcome="')[2].partition('"')[0] for line in there} == {
+        outcome.value for outcome in Outcome
+    }
     assert {line.rpartition(" ")[2] for line in there} == {"0.0"}
 
 

@@ -13,6 +13,9 @@ from webhook.core.pod import JsonObject
 MOST_RECORD = 16 * 1024
 """Characters of our own annotation. Whoever may create pods may write a larger one, and that is then no record."""
 
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+OS_LABEL = "kubernetes.io/os"
+
 # Keys of labels and annotations are no names of Python, so these cannot be classes.
 _Labels = TypedDict(
     "_Labels",
@@ -26,7 +29,7 @@ _Labels = TypedDict(
 )
 _Annotations = TypedDict(
     "_Annotations",
-    {STATUS_ANNOTATION: str, "kubernetes.io/config.mirror": str},  # type: ignore[misc]
+    {STATUS_ANNOTATION: str, MIRROR_ANNOTATION: str},  # type: ignore[misc]
     total=False,
 )
 
@@ -52,6 +55,9 @@ class _Metadata(TypedDict, total=False):
     ownerReferences: list[_OwnerReference] | None
 
 
+_NodeSelector = TypedDict("_NodeSelector", {OS_LABEL: str}, total=False)  # type: ignore[misc]
+
+
 class _System(TypedDict, total=False):
     name: str
 
@@ -60,6 +66,7 @@ class _Spec(TypedDict, total=False):
     nodeName: str
     terminationGracePeriodSeconds: int | None
     priorityClassName: str
+    nodeSelector: _NodeSelector | None
     os: _System | None
 
 

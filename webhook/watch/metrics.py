@@ -88,8 +88,8 @@ class DrainCollector(Collector):
         for group, statistics in self._statistics.groups:
             histogram: Histogram = getattr(statistics, of)
             bounds, counts = zip(*histogram.buckets, strict=True)
-            # One that nothing was counted in would only be more lines.
-            if counts[-1]:
+            # One that nothing was counted in would only be more lines, but for the one that an alert is about.
+            if counts[-1] or of == "used":
                 buckets = list(zip(map(floatToGoString, bounds), counts, strict=True))
                 family.add_metric(_values(group), buckets, histogram.sum)
         return family

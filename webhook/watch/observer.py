@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from webhook.core.pod import JsonObject
+from webhook.core.roles import CRITICAL_CLASSES
 from webhook.drains.following import Change, Gone, Listed
+from webhook.drains.kept_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.tracker import Begun, Ended, Tracker
 from webhook.server.logs import FIELDS, LOGGER
@@ -21,9 +23,6 @@ BAD = LOST | {Outcome.FAILED}
 """Outcomes that have a line of their own in the log."""
 MOST_TOLD = 10_000
 """Unprotected pods that are remembered, so that each is told once."""
-# They are never sent to the webhook, or never touched: README.md, "Say who is a worker".
-_SYSTEM_CLASSES = ("system-node-critical", "system-cluster-critical")
-_MIRROR = "kubernetes.io/config.mirror"
 
 
 class DrainObserver:
@@ -115,10 +114,14 @@ class UnprotectedObserver:
 
 
 def _is_left_out(pod: JsonObject) -> bool:
+    """Tell whether the webhook is never asked about a pod, or never touches it: README.md, "Say who is a worker"."""
     spec = pod.get("spec") or {}
-    if spec.get("priorityClassName") in _SYSTEM_CLASSES or (spec.get("os") or {}).get("name") == "windows":
+    if spec.get("priorityClassName") in CRITICAL_CLASSES or MIRROR_ANNOTATION in (
+        pod["metadata"].get("annotations") or {}
+    ):
         return True
-    return _MIRROR in (pod["metadata"].get("annotations") or {})
+    systems = (spec.get("os") or {}).get("name"), (spec.get("nodeSelector") or {}).get(OS_LABEL)
+    return "windows" in systems
 
 
 def _fields(ended: Ended) -> dict[str, object]:

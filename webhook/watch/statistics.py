@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-from webhook.drains.outcome import LOST, End
+from webhook.drains.outcome import LOST, End, Outcome
 from webhook.drains.pods import DrainingPod
 from webhook.drains.tracker import CAUSES, Begun, Ended
 from webhook.watch.groups import OTHER, Group, Groups, group_of
@@ -83,8 +83,8 @@ class DrainStatistics:
         """Note a drain that begins."""
         statistics = self.groups.use(group_of(begun.pod), self._clock())
         statistics.grace = begun.pod.grace
-        # There before the first one, so that an alert sees it: `increase` needs a value before.
-        for outcome in LOST:
+        # There before the first one, so that alerts and dashboards see it: `increase` needs a value before.
+        for outcome in Outcome:
             statistics.ends[outcome.value, known_cause(begun.cause)] += 0
 
     def end(self, ended: Ended) -> None:

@@ -1,0 +1,215 @@
+"""The watch of drains: a pod of its own with few rights, and alerts and a dashboard that ask for what it has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.deploy.rendered import NAME, WATCH, Manifest, installed, of_kind, only
+from tests.deploy.test_deployment import violations
+from tests.deploy.test_monitoring import SEVERITIES, own_metrics
+from tests.drains.pods import pod
+from webhook.cli.watch import RIGHTS, watch_command
+from webhook.drains.following import Gone, Listed
+from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.tracker import CAUSES
+from webhook.watch.watching import PROTECTED, UNPROTECTED, Watch
+
+ALERTS = {
+    "GracefulWorkerMessagesKilled": "drains_total",
+    "GracefulWorkerDrainsNearDeadline": "period_used_ratio",
+    "GracefulWorkerDrainOverdue": "drains_overdue",
+    "GracefulWorkerPodsUnprotected": "unprotected_pods",
+    "GracefulWorkerWatchDown": "absent(graceful_worker_watch_build_info)",
+    "GracefulWorkerWatchBlind": "watch_failures",
+}
+"""By name, what they are about."""
+LABEL_VALUES = {
+    "outcome": {outcome.value for outcome in Outcome},
+    "cause": set(CAUSES),
+    "pods": {PROTECTED, UNPROTECTED},
+    "le": {"0.8"},
+}
+
+
+def deployment() -> Manifest:
+    return only(installed("drain-watch"), "Deployment", WATCH)
+
+
+def template() -> Manifest:
+    found: Manifest = deployment()["spec"]["template"]
+    return found
+
+
+def container() -> Manifest:
+    (found,) = template()["spec"]["containers"]
+    return dict(found)
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = only(installed("drain-watch-monitoring"), "PrometheusRule", f"{NAME}-drains")["spec"]["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def dashboard() -> dict[str, Any]:
+    (text,) = only(installed("drain-watch-monitoring"), "ConfigMap", f"{NAME}-drains-dashboard")["data"].values()
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
+
+
+def expressions() -> Iterator[str]:
+    yield from (rule["expr"] for rule in rules())
+    yield from (target["expr"] for panel in dashboard()["panels"] for target in panel["targets"])
+
+
+def metrics() -> set[str]:
+    """Return the names of all series that the watch has, once drains were seen."""
+    watch = Watch()
+    watch.drains.take(Listed([]))
+    watch.drains.take(Gone(pod("a", sidecars=("nginx",), deleted=0, ends={"worker": {"at": 5}, "nginx": {"at": 6}})))
+    names = re.findall(r"^(graceful_worker_\w+)", watch.metrics.exposition().decode(), re.MULTILINE)
+    return set(names)
+
+
+def test_nothing_contradicts_the_restricted_standard() -> None:
+    assert violations(template()["spec"]) == []
+    assert container()["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_no_user_is_named_so_that_openshift_can_give_one() -> None:
+    for context in (template()["spec"]["securityContext"], container()["securityContext"]):
+        assert not {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "seLinuxOptions"} & set(context)
+
+
+def test_there_is_one_at_a_time() -> None:
+    assert deployment()["spec"]["replicas"] == 1
+    assert deployment()["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_it_takes_no_place_of_what_is_critical() -> None:
+    assert "priorityClassName" not in template()["spec"]
+    assert set(container()["resources"]["limits"]) == {"memory"}
+    assert set(container()["resources"]["requests"]) == {"cpu", "memory"}
+
+
+def test_nothing_of_the_webhook_selects_its_pods() -> None:
+    manifests = installed("drain-watch")
+    labels = template()["metadata"]["labels"].items()
+    of_the_webhook = [
+        only(manifests, "Service")["spec"]["selector"],
+        only(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        only(manifests, "Deployment", NAME)["spec"]["selector"]["matchLabels"],
+        *(
+            p["spec"]["podSelector"]["matchLabels"]
+            for p in of_kind(manifests, "NetworkPolicy")
+            if p["metadata"]["name"] != WATCH
+        ),
+    ]
+    assert [selector for selector in of_the_webhook if selector.items() <= labels] == []
+    own = only(manifests, "NetworkPolicy", WATCH)["spec"]
+    assert own["podSelector"] == deployment()["spec"]["selector"]
+    assert own["podSelector"]["matchLabels"].items() <= labels
+
+
+def test_the_port_is_served_probed_scraped_and_open() -> None:
+    manifests = installed("drain-watch-monitoring")
+    (port,) = container()["ports"]
+    defaults = {parameter.name: parameter.default for parameter in watch_command.params}
+    assert port["containerPort"] == defaults["port"]
+    (ingress,) = only(manifests, "NetworkPolicy", WATCH)["spec"]["ingress"]
+    assert ingress == {"ports": [{"protocol": "TCP", "port": port["containerPort"]}]}
+    for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        assert container()[probe]["httpGet"] == {"path": path, "port": port["name"]}
+    monitor = only(manifests, "PodMonitor")["spec"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
+    assert monitor["selector"]["matchLabels"].items() <= template()["metadata"]["labels"].items()
+
+
+def test_the_label_namespace_stays_that_of_the_drained_pods() -> None:
+    """Prometheus would put that of the scraped pod in its place."""
+    (endpoint,) = only(installed("drain-watch-monitoring"), "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert endpoint["honorLabels"] is True
+
+
+def test_every_variable_is_a_setting_and_the_kubelet_sets_none() -> None:
+    known = {parameter.envvar for parameter in watch_command.params}
+    assert [variable["name"] for variable in container()["env"] if variable["name"] not in known] == []
+    assert template()["spec"]["enableServiceLinks"] is False
+    assert container()["args"] == ["watch"]
+
+
+def test_a_token_is_mounted_only_where_it_is_asked_for() -> None:
+    assert only(installed("drain-watch"), "ServiceAccount", WATCH)["automountServiceAccountToken"] is False
+    assert template()["spec"]["automountServiceAccountToken"] is True
+
+
+def test_the_help_names_the_rights_that_it_has() -> None:
+    rules = only(installed("drain-watch"), "ClusterRole", WATCH)["rules"]
+    said = {f"{' and '.join(rule['verbs'])} {rule['resources'][0]}" for rule in rules}
+    assert said == set(RIGHTS)
+
+
+def test_no_mesh_takes_it_in() -> None:
+    labels = only(installed("drain-watch"), "Deployment", NAME)["spec"]["template"]["metadata"]["labels"]
+    assert {**template()["metadata"]["labels"], "app.kubernetes.io/name": NAME} == labels
+
+
+def test_the_image_is_that_of_the_webhook() -> None:
+    (webhook,) = only(installed("drain-watch"), "Deployment", NAME)["spec"]["template"]["spec"]["containers"]
+    assert container()["image"] == webhook["image"]
+
+
+def test_no_metric_has_the_name_of_one_of_the_webhook() -> None:
+    common = {name for name in metrics() & own_metrics() if name.startswith("graceful_worker_")}
+    assert common == set()
+
+
+def test_every_expression_is_about_metrics_that_exist() -> None:
+    named = {name for text in expressions() for name in re.findall(r"\bgraceful_worker_\w+", text)}
+    assert named - metrics() == set()
+
+
+def test_every_label_is_asked_for_a_value_that_it_can_have() -> None:
+    asked = [pair for text in expressions() for pair in re.findall(r'(\w+)=~?"([^"]*)"', text)]
+    assert asked
+    for label, values in asked:
+        assert set(values.split("|")) <= LABEL_VALUES[label]
+
+
+def test_lost_messages_are_asked_for_by_all_their_outcomes() -> None:
+    (alert,) = (rule["expr"] for rule in rules() if rule["alert"] == "GracefulWorkerMessagesKilled")
+    (outcomes,) = re.findall(r'outcome=~"([^"]*)"', alert)
+    assert set(outcomes.split("|")) == {outcome.value for outcome in LOST}
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_there_is_an_alert_that_says_what_happened_and_what_to_do(alert: str) -> None:
+    (rule,) = (rule for rule in rules() if rule["alert"] == alert)
+    assert ALERTS[alert] in rule["expr"]
+    assert rule["labels"]["severity"] in SEVERITIES
+    assert set(rule["annotations"]) == {"summary", "description"}
+
+
+def test_all_alerts_are_named_here() -> None:
+    assert {rule["alert"] for rule in rules()} == set(ALERTS)
+
+
+def test_the_dashboard_is_found_by_grafanas_sidecar_and_its_panels_do_not_overlap() -> None:
+    metadata = only(installed("drain-watch-monitoring"), "ConfigMap", f"{NAME}-drains-dashboard")["metadata"]
+    assert metadata["labels"]["grafana_dashboard"] == "1"
+    places = [panel["gridPos"] for panel in dashboard()["panels"]]
+    cells = [(p["x"] + x, p["y"] + y) for p in places for x in range(p["w"]) for y in range(p["h"])]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+    assert len({panel["id"] for panel in dashboard()["panels"]}) == len(places)
+
+
+def test_both_dashboards_have_an_identity_of_their_own() -> None:
+    maps = of_kind(installed("drain-watch-monitoring"), "ConfigMap")
+    parsed = [json.loads(text) for each in maps for text in each["data"].values()]
+    assert len({each["uid"] for each in parsed}) == len({each["title"] for each in parsed}) == 2

@@ -1,0 +1,143 @@
+"""The shipped alerts and the dashboard's queries, asked of a real Prometheus that scrapes a watch."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.apiserver.control_plane import free_ports
+from tests.deploy.test_drain_watch import ALERTS, dashboard, rules
+from tests.drains.pods import START, pod
+from tests.watch.prometheus import Prometheus, checked, missing, prometheus
+from webhook.drains.following import Change, Gone, Listed, Seen
+from webhook.watch.http import HttpServer
+from webhook.watch.watching import Watch
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+
+SCRAPED = "count_over_time(graceful_worker_watch_build_info[1m]) >= {}"
+GRACE = 100
+
+
+class Served:
+    """A watch that sees what a test tells it, and serves its metrics."""
+
+    def __init__(self) -> None:
+        self.watch = Watch()
+        self.watch.unprotected._start = START
+        self._server = HttpServer(self.watch.routes())
+        self._server.listen("127.0.0.1", 0)
+        self.port = self._server.port
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self._server.run())
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(asyncio.gather(self._task, return_exceptions=True))
+        self._loop.close()
+
+    def see(self, *changes: Change) -> None:
+        for change in changes:
+            self._loop.call_soon_threadsafe(self.watch.drains.take, change)
+
+    def see_unprotected(self, raw: dict[str, Any]) -> None:
+        self._loop.call_soon_threadsafe(self.watch.unprotected.take, Seen(raw))
+
+    def fail(self) -> None:
+        self.watch.contacts["protected"].failures += 5
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join()
+
+
+@contextmanager
+def scraped(room: Path) -> Iterator[tuple[Served, Prometheus]]:
+    served = Served()
+    try:
+        with prometheus(room, served.port, checked(rules(), room)) as server:
+            yield served, server
+    finally:
+        served.close()
+
+
+def second() -> float:
+    """Return the time, in seconds of the tests' pods."""
+    return (datetime.datetime.now(datetime.UTC) - START).total_seconds()
+
+
+def rollout(served: Served, server: Prometheus, ends: dict[str, dict[str, Any]], count: int = 3) -> None:
+    """Let old pods drain beside new ones, and end after Prometheus has seen them drain."""
+    begun = second()
+    given: dict[str, Any] = {"deleted": begun, "grace": GRACE, "revision": "1", "sidecars": ("nginx",)}
+    names = [f"pod-{number}" for number in range(count)]
+    served.see(Listed([pod("new", revision="2")]))
+    served.see(*(Seen(pod(name, **given)) for name in names))
+    server.until(f"sum(graceful_worker_drains_running) == {count}")
+    server.until("count_over_time(graceful_worker_drains_running[1m]) >= 3")
+    absolute = {name: {**end, "at": begun + end["at"]} for name, end in ends.items()}
+    served.see(*(Gone(pod(name, **given, ends=absolute)) for name in names))
+    server.until(f"sum(graceful_worker_drains_total) == {count}")
+    server.until("count_over_time(graceful_worker_drain_longest_seconds[1m]) >= 3")
+
+
+def test_a_clean_rollout_is_no_alert_and_every_panel_can_be_drawn(tmp_path: Path) -> None:
+    with scraped(tmp_path) as (served, server):
+        server.until(SCRAPED.format(3))
+        rollout(served, server, {"worker": {"at": 40}, "nginx": {"at": 41}})
+        assert server.firing() == set()
+        queries = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
+        drawn = {query: server.ask(query.replace("$__rate_interval", "1m")) for query in queries}
+        empty = [query for query, series in drawn.items() if not series]
+        # Nothing drains any more, and nothing used more than 80 % of its time.
+        assert [query for query in empty if not re.search(r"> 0(\.5)?$", query)] == []
+        assert any("rollout" in query and series for query, series in drawn.items())
+
+
+def test_workers_that_are_killed_are_an_alert(tmp_path: Path) -> None:
+    with scraped(tmp_path) as (served, server):
+        rollout(served, server, {"worker": {"code": 137, "at": GRACE}, "nginx": {"at": GRACE}}, count=1)
+        (alert,) = server.until('ALERTS{alertname="GracefulWorkerMessagesKilled"}')
+        assert alert["metric"].items() >= {("owner", "emails"), ("owner_kind", "Deployment"), ("outcome", "killed")}
+        assert server.firing() == {"GracefulWorkerMessagesKilled"}
+
+
+def test_drains_that_nearly_take_too_long_are_an_alert(tmp_path: Path) -> None:
+    with scraped(tmp_path) as (served, server):
+        rollout(served, server, {"worker": {"at": 0.95 * GRACE}, "nginx": {"at": GRACE}}, count=1)
+        server.until('ALERTS{alertname="GracefulWorkerDrainsNearDeadline", owner="emails"}')
+        assert server.firing() == {"GracefulWorkerDrainsNearDeadline"}
+
+
+def test_all_that_goes_wrong_with_pods_and_watch_is_an_alert(tmp_path: Path) -> None:
+    with scraped(tmp_path) as (served, server):
+        server.until(SCRAPED.format(3))
+        served.see(Listed([pod("late", deleted=second() - 1000, grace=GRACE)]))
+        raw = pod("bare", protected=False)
+        raw["metadata"]["creationTimestamp"] = "2026-08-01T04:00:00Z"
+        served.see_unprotected(raw)
+        served.fail()
+        for name in ("DrainOverdue", "PodsUnprotected", "WatchBlind"):
+            server.until(f'ALERTS{{alertname="GracefulWorker{name}"}}')
+
+
+def test_a_watch_that_is_down_is_an_alert(tmp_path: Path) -> None:
+    (nobody,) = free_ports(1)
+    with prometheus(tmp_path, nobody, checked(rules(), tmp_path)) as server:
+        server.until('ALERTS{alertname="GracefulWorkerWatchDown"}')
+        assert server.firing() == {"GracefulWorkerWatchDown"}
+
+
+def test_every_alert_is_seen_above() -> None:
+    text = Path(__file__).read_text()
+    unseen = [name for name in ALERTS if name.removeprefix("GracefulWorker") not in text]
+    assert unseen == []
