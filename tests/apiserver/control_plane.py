@@ -50,8 +50,8 @@ class ControlPlane:
     client: httpx.Client
     ca: Path
     """The certificate by which clients verify the server."""
-    restart: Callable[[], None] = lambda: None
-    """Kills the API server, which else waits for its watchers, and starts it again at the same address; etcd stays."""
+    restart: Callable[[float], None]
+    """Kills the API server, waits for some seconds, and starts it again at the same address; etcd stays."""
 
     def create_namespace(self, name: str, labels: dict[str, str]) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
@@ -105,10 +105,11 @@ def control_plane(room: Path) -> Iterator[ControlPlane]:
         with (room / f"{Path(command[0]).name}.log").open("ab") as log:
             processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
-    def restart() -> None:
+    def restart(away: float) -> None:
         ended = processes.pop()
         ended.kill()
         ended.wait(30)
+        time.sleep(away)
         start(api_server)
         _client(room, port, processes[1]).close()
 

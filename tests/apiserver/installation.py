@@ -28,6 +28,15 @@ def kubectl_missing() -> str:
     return "" if _kubectl() else f"no {ASSETS / 'kubectl'}, and none on the PATH"
 
 
+def kubectl(kubeconfig: Path, *arguments: str) -> str:
+    """Run kubectl, and return what it prints."""
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    command = [_kubectl() or "kubectl", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def _kubectl() -> str | None:
     return shutil.which(ASSETS / "kubectl") or shutil.which("kubectl")
 
@@ -46,9 +55,9 @@ current-context: test
     return file
 
 
-def service_account_token(plane: ControlPlane) -> str:
-    """Return a token with the rights that deploy/ gives the webhook, and no others."""
-    url = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{SERVICE_ACCOUNT}/token"
+def service_account_token(plane: ControlPlane, account: str = SERVICE_ACCOUNT) -> str:
+    """Return a token with the rights that deploy/ gives the webhook, or another account, and no others."""
+    url = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}
     return str(plane.client.post(url, json=body).raise_for_status().json()["status"]["token"])
 

@@ -132,11 +132,11 @@ def test_a_watch_survives_a_restart_and_tells_what_it_could_not_see(cluster: Clu
         watch.until("shop/seen drains", "shop/gap drains")
         # While it stands still, its version grows too old for the new API server's memory.
         watch.stop()
-        cluster.plane.restart()
+        cluster.plane.restart(0)
         cluster.remove("gap")
         watch.go_on()
         watch.until("shop/gap is gone: how its worker ended was not seen")
-        cluster.plane.restart()
+        cluster.plane.restart(0)
         cluster.delete("later")
         watch.until("shop/later drains")
         for name in ("seen", "later"):

@@ -86,7 +86,10 @@ def test_a_missing_right_is_said_and_the_exit_code_is_2(
     arguments: tuple[str, ...], tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.refused["list"] = 403
-    assert "the right to list and watch pods in all namespaces is missing" in ended(tmp_path, address, *arguments, code=2).errors
+    assert (
+        "the right to list and watch pods in all namespaces is missing"
+        in ended(tmp_path, address, *arguments, code=2).errors
+    )
 
 
 def test_without_a_kubeconfig_it_says_so(tmp_path: Path) -> None:

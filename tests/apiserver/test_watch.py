@@ -1,0 +1,183 @@
+"""`graceful-worker watch` beside a real API server, by the shipped rights: a thousand pods through their lives."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.apiserver.control_plane import ControlPlane, control_plane, missing
+from tests.apiserver.installation import kubectl, kubectl_missing, write_kubeconfig
+from tests.apiserver.watch_process import GRACE, SHOP, Pods, Watching, at_once, install, watching
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.skipif(bool(kubectl_missing()), reason=kubectl_missing()),
+    pytest.mark.xdist_group("apiserver"),
+]
+
+MANY = 1000
+BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/graceful-worker-watch"
+EVENTS = f"/api/v1/namespaces/{SHOP}/events"
+KILLED = {"seconds": GRACE, "code": 137, "reason": "Error"}
+ENDS: tuple[dict[str, Any], ...] = (
+    KILLED,
+    {"seconds": 600, "code": 137, "reason": "Error"},
+    {"seconds": 9, "code": 137, "reason": "OOMKilled"},
+    {"seconds": 9, "code": 1, "reason": "Error"},
+)
+"""How the first pod of each ten ends: killed, cut (it has 600 s), out of memory, with an error. All others finish."""
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("watch")
+
+
+@pytest.fixture(scope="module")
+def plane(room: Path) -> Iterator[ControlPlane]:
+    with control_plane(room) as plane:
+        install(plane, room)
+        yield plane
+
+
+@pytest.fixture
+def pods(plane: ControlPlane) -> Pods:
+    return Pods(plane)
+
+
+@pytest.fixture
+def watch(plane: ControlPlane, room: Path) -> Iterator[Watching]:
+    with watching(plane, room) as found:
+        yield found
+
+
+def events(plane: ControlPlane, owner: str) -> list[dict[str, Any]]:
+    items = plane.client.get(EVENTS).raise_for_status().json()["items"]
+    return [each for each in items if each["involvedObject"]["name"] == owner]
+
+
+def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+    def end_of(number: int) -> dict[str, Any]:
+        index = number // 10
+        return ENDS[index] if number % 10 == 0 and index < len(ENDS) else {"seconds": 40}
+
+    at_once(lambda number: pods.create(f"pod-{number}", f"owner-{number // 10}"), MANY)
+    watch.until(lambda: watch.total("graceful_worker_watch_pods") == MANY)
+    at_once(lambda number: pods.delete(f"pod-{number}", 600 if end_of(number)["seconds"] == 600 else GRACE), MANY)
+    watch.until(lambda: watch.total("graceful_worker_drains_running") == MANY)
+    at_once(lambda number: pods.end(f"pod-{number}", **end_of(number)), MANY)
+    watch.until(lambda: sum(watch.outcomes().values()) == MANY)
+    assert watch.outcomes() == {"killed": 1, "cut": 1, "oom": 1, "failed": 1, "finished": MANY - 4}
+    assert watch.total("graceful_worker_drains_running") == 0
+    assert watch.total("graceful_worker_watch_failures_total") == 0
+    watch.until(lambda: watch.total("graceful_worker_watch_events_total", result="written") == 3)
+    reasons = [each["reason"] for number in range(4) for each in events(plane, f"owner-{number}")]
+    assert reasons == ["WorkerKilled", "WorkerCut", "WorkerOutOfMemory"]
+    assert events(plane, "owner-50") == []
+
+
+def test_events_are_shown_where_the_documentation_says(
+    plane: ControlPlane, pods: Pods, watch: Watching, room: Path
+) -> None:
+    selector = {"selector": {"matchLabels": {"app": "a"}}}
+    template = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "worker", "image": "shop:1"}]}}
+    owners = {}
+    for kind, more in (("deployment", {}), ("statefulset", {"serviceName": "a"})):
+        body = {"metadata": {"name": f"shown-{kind}"}, "spec": {**selector, "template": template, **more}}
+        url = f"/apis/apps/v1/namespaces/{SHOP}/{kind}s"
+        owners[kind] = plane.client.post(url, json=body).raise_for_status().json()
+    pods.create("of-deployment", "shown-deployment")
+    pods.create_owned("of-statefulset", owners["statefulset"])
+    for name in ("of-deployment", "of-statefulset"):
+        pods.delete(name)
+        pods.end(name, **KILLED)
+    watch.until(lambda: watch.total("graceful_worker_watch_events_total", result="written") == 2)
+    admin = write_kubeconfig(plane, room / "admin.kubeconfig")
+    for kind in owners:
+        assert "WorkerKilled" in kubectl(admin, "-n", SHOP, "events", "--for", f"{kind}/shown-{kind}")
+    assert "WorkerKilled" in kubectl(admin, "-n", SHOP, "describe", "statefulset", "shown-statefulset")
+    # A pod tells the uid of its ReplicaSet, not of its Deployment, and describe asks for that.
+    assert "WorkerKilled" not in kubectl(admin, "-n", SHOP, "describe", "deployment", "shown-deployment")
+    by_source = kubectl(admin, "-n", SHOP, "get", "events", "--field-selector", "source=graceful-worker-watch")
+    assert "deployment/shown-deployment" in by_source
+
+
+def test_a_pod_that_came_through_unprotected_is_told(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+    pods.create("bare", "forgotten", protected=False)
+    watch.until(lambda: watch.total("graceful_worker_unprotected_pods_total") == 1)
+    watch.until(lambda: bool(events(plane, "forgotten")))
+    (event,) = events(plane, "forgotten")
+    assert event["reason"] == "PodUnprotected"
+    assert "kubectl -n shop rollout restart deployment/forgotten" in event["message"]
+    pods.remove("bare")
+
+
+def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+    pods.create("before")
+    pods.delete("before")
+    watch.until(lambda: watch.total("graceful_worker_drains_running") == 1)
+    plane.restart(3)
+    pods.create("after")
+    pods.end("before", 50)
+    pods.delete("after")
+    # It may have listed anew in between, and have missed the end: then it says so.
+    watch.until(lambda: sum(watch.outcomes().values()) == 1)
+    assert set(watch.outcomes()) <= {"finished", "unseen"}
+    watch.until(lambda: watch.total("graceful_worker_drains_running") == 1)
+    pods.end("after", 50)
+    watch.until(lambda: sum(watch.outcomes().values()) == 2)
+    assert watch.get("/healthz") == 200
+
+
+def test_what_it_did_not_see_to_its_end_is_not_called_killed(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+    """An API server that was restarted does not know what was before, so the watch has to list all pods anew."""
+    pods.create("missed")
+    pods.delete("missed")
+    watch.until(lambda: watch.total("graceful_worker_drains_running") == 1)
+    watch.process.send_signal(signal.SIGSTOP)
+    try:
+        plane.restart(0)
+        pods.end("missed", **KILLED)
+        plane.restart(0)
+    finally:
+        watch.process.send_signal(signal.SIGCONT)
+    watch.until(lambda: watch.outcomes() == {"unseen": 1})
+    assert watch.total("graceful_worker_watch_events_total", result="written") == 0
+
+
+def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods, room: Path) -> None:
+    binding = plane.client.get(BINDING).raise_for_status().json()
+    plane.client.delete(BINDING).raise_for_status()
+    del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
+    restored = []
+
+    def restore() -> bool:
+        """Give the right back when the log has named it."""
+        log = (room / "watch.log").read_text() if (room / "watch.log").exists() else ""
+        if "the right to list and watch pods in all namespaces is missing" in log and not restored:
+            plane.client.post(BINDING.rpartition("/")[0], json=binding).raise_for_status()
+            restored.append(True)
+        return bool(restored)
+
+    with watching(plane, room, meanwhile=restore) as watch:
+        assert restored
+        assert watch.get("/healthz") == 200
+        pods.create("at-last")
+        watch.until(lambda: watch.total("graceful_worker_watch_pods") == 1)
+        pods.remove("at-last")
+
+
+def test_it_may_do_nothing_else(plane: ControlPlane, room: Path) -> None:
+    admin = write_kubeconfig(plane, room / "admin.kubeconfig")
+    account = "--as=system:serviceaccount:graceful-worker:graceful-worker-watch"
+    rights = kubectl(admin, "auth", "can-i", "--list", account, "--no-headers")
+    own = [line for line in rights.splitlines() if line.startswith(("pods", "events"))]
+    assert sorted((line.split()[0], line.partition("[]")[2].rpartition("[")[2]) for line in own) == [
+        ("events", "create]"),
+        ("pods", "list watch]"),
+    ]
+    assert "secrets" not in rights

@@ -1,0 +1,160 @@
+"""`graceful-worker watch` as a process, with the rights that deploy/ gives it, and pods that nobody runs."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonpatch
+
+from tests.apiserver.control_plane import ControlPlane, free_ports
+from tests.apiserver.installation import CONFIGURATION, NAMESPACE, apply, service_account_token, write_kubeconfig
+from webhook.core.decision import Policy
+from webhook.core.injection import inject
+
+ACCOUNT = "graceful-worker-watch"
+SHOP = "shop"
+PODS = f"/api/v1/namespaces/{SHOP}/pods"
+GRACE = 3600
+PATIENCE = 120
+MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
+Json = dict[str, Any]
+
+
+class Watching:
+    """A running watch."""
+
+    def __init__(self, kubeconfig: Path, room: Path) -> None:
+        (self.port,) = free_ports(1)
+        self.log = room / "watch.log"
+        command = ["-m", "webhook", "watch", "--host", "127.0.0.1", "--port", str(self.port), "--namespace", NAMESPACE]
+        with self.log.open("wb") as log:
+            environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+            self.process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=environment)
+
+    def get(self, path: str) -> int:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=30).status_code
+        except httpx.TransportError:
+            return 0
+
+    def metrics(self) -> str:
+        return httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=30).text
+
+    def total(self, metric: str, **labels: str) -> float:
+        """Return the sum of the series that have some labels."""
+        lines = re.findall(rf"^{metric}(?:{{(.*)}})? (\S+)$", self.metrics(), re.MULTILINE)
+        wanted = [f'{name}="{value}"' for name, value in labels.items()]
+        return sum(float(value) for found, value in lines if all(each in found.split(",") for each in wanted))
+
+    def outcomes(self) -> dict[str, int]:
+        """Return how many drains have ended, by outcome."""
+        found: dict[str, int] = {}
+        for line in self.metrics().splitlines():
+            if line.startswith("graceful_worker_drains_total{") and not line.endswith(" 0.0"):
+                outcome = line.partition('outcome="')[2].partition('"')[0]
+                found[outcome] = found.get(outcome, 0) + int(float(line.rpartition(" ")[2]))
+        return found
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End it as the kubelet does."""
+        self.process.terminate()
+        assert self.process.wait(30) == 0, self.log.read_text()[-3000:]
+
+
+@contextmanager
+def watching(plane: ControlPlane, room: Path, meanwhile: Callable[[], bool] = lambda: True) -> Iterator[Watching]:
+    """Run a watch, and wait until it has listed the pods; something may have to be done for that meanwhile."""
+    (room / "watch.log").unlink(missing_ok=True)
+    kubeconfig = write_kubeconfig(plane, room / "watch.kubeconfig", service_account_token(plane, ACCOUNT))
+    watch = Watching(kubeconfig, room)
+    try:
+        watch.until(lambda: meanwhile() and watch.get("/readyz") == 200)
+        yield watch
+        watch.stop()
+    finally:
+        watch.process.kill()
+        watch.process.wait()
+
+
+def install(plane: ControlPlane, room: Path) -> None:
+    """Install the watch; the webhook itself is not here, so pods are not sent to it."""
+    apply(plane, room, "overlays/drain-watch")
+    plane.client.delete(CONFIGURATION).raise_for_status()
+    plane.create_namespace(SHOP, {})
+
+
+class Pods:
+    """Makes protected pods and lets them end, as controllers and kubelets do."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        raw = {
+            "metadata": {"name": "worker", "labels": {"graceful-worker": "enabled"}},
+            "spec": {
+                "nodeName": "nowhere",
+                "containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}],
+            },
+        }
+        self._bare = raw
+        self._protected = jsonpatch.apply_patch(raw, inject(raw, Policy(GRACE)).patch)
+
+    def create(self, name: str, owner: str = "emails", uid: str = "1", *, protected: bool = True) -> None:
+        self._post(name, {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{owner}-1", "uid": uid}, protected)
+
+    def create_owned(self, name: str, owner: Json) -> None:
+        """Create one that an object of the API server owns itself."""
+        reference = {key: owner[key] for key in ("apiVersion", "kind")}
+        self._post(name, {**reference, "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}, True)
+
+    def _post(self, name: str, owner: Json, protected: bool) -> None:
+        pod = json.loads(json.dumps(self._protected if protected else self._bare))
+        labels = {**pod["metadata"]["labels"], "pod-template-hash": "1"}
+        pod["metadata"] |= {"name": name, "labels": labels, "ownerReferences": [{**owner, "controller": True}]}
+        self._plane.create_pod(SHOP, pod).raise_for_status()
+
+    def delete(self, name: str, period: int = GRACE) -> None:
+        """Delete one: it stays as its node is none, until somebody removes it."""
+        options = {"gracePeriodSeconds": period}
+        self._plane.client.request("DELETE", f"{PODS}/{name}", json=options).raise_for_status()
+
+    def end(self, name: str, seconds: float, code: int = 0, reason: str = "Completed") -> None:
+        """Say as a kubelet how the worker has ended, and remove the pod."""
+        metadata = self._plane.client.get(f"{PODS}/{name}").raise_for_status().json()["metadata"]
+        deadline = datetime.datetime.fromisoformat(metadata["deletionTimestamp"])
+        begun = deadline - datetime.timedelta(seconds=metadata["deletionGracePeriodSeconds"])
+        at = (begun + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        terminated = {"exitCode": code, "reason": reason, "finishedAt": at, "startedAt": at}
+        status = {"name": "worker", "image": "shop:1", "imageID": "", "ready": False, "restartCount": 0}
+        body = {"status": {"containerStatuses": [{**status, "state": {"terminated": terminated}}]}}
+        url = f"{PODS}/{name}"
+        self._plane.client.patch(f"{url}/status", content=json.dumps(body), headers=MERGE).raise_for_status()
+        self._plane.client.request("DELETE", url, json={"gracePeriodSeconds": 0}).raise_for_status()
+
+    def remove(self, name: str) -> None:
+        """Remove one by force."""
+        options = {"gracePeriodSeconds": 0}
+        self._plane.client.request("DELETE", f"{PODS}/{name}", json=options).raise_for_status()
+
+
+def at_once(act: Callable[[int], None], count: int) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(act, range(count)))
