@@ -81,7 +81,8 @@ class ApiServer:
             begin, pods = int(parameters.get("continue", "0")), list(self.pods.values())
             end = begin + int(parameters["limit"])
             rest = {"continue": str(end)} if end < len(pods) else {}
-            return {"metadata": {"resourceVersion": str(self._version), **rest}, "items": pods[begin:end]}
+            metadata = {"resourceVersion": str(self._version), **rest}
+            return {"kind": "PodList", "metadata": metadata, "items": pods[begin:end]}
 
     def events_from(self, version: int) -> Iterator[Json | None]:
         """Yield the events of a watch, None while there are none; it ends when it is broken off."""
@@ -155,6 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _watch(self, version: int) -> None:
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.close_connection = True

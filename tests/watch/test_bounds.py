@@ -113,7 +113,7 @@ def test_a_record_that_is_too_large_is_none() -> None:
     assert read_pod(json.dumps(given).encode())["metadata"]["annotations"] == {}
 
 
-@pytest.mark.parametrize("outcome", LOST)
+@pytest.mark.parametrize("outcome", sorted(LOST, key=lambda outcome: outcome.value))
 def test_every_lost_message_has_an_advice_whatever_the_cause(outcome: Outcome) -> None:
     last = [each for each in TABLE if each.outcome is outcome][-1]
     assert last.cause == ""
