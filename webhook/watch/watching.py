@@ -22,6 +22,7 @@ from webhook.drains.following import Change, Contact, follow
 from webhook.drains.tracker import Tracker
 from webhook.server.log_output import LOG_OUTPUT
 from webhook.server.logs import LOGGER, configure_logs
+from webhook.server.memory import keep_buffers_apart
 from webhook.watch.events import EventWriter
 from webhook.watch.http import Answer, HttpServer, Routes, status_answer
 from webhook.watch.metrics import DrainCollector, Metrics, WatchCollector
@@ -100,6 +101,8 @@ def watch(client: AsyncClient, options: WatchOptions) -> None:
 
     """
     log = configure_logs(options.log_level)
+    # So that pages of pods, which have some MiB, leave nothing behind.
+    keep_buffers_apart()
     state = Watch()
     server = HttpServer(state.routes())
     server.listen(options.host, options.port)
@@ -153,6 +156,8 @@ async def _follow(
             except Exception:
                 # One odd pod is not to end it. The log has where it happened, and nothing of the pod.
                 logging.getLogger(LOGGER).exception("a change of a pod was not understood")
+            # The next one may be long in coming, and a list has all pods.
+            del change
 
 
 async def _summarise(drains: DrainObserver) -> None:
