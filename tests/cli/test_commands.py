@@ -296,7 +296,18 @@ def test_serve_says_what_to_give_where_there_is_no_certificate(options: list[str
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["inject"], ["uninject"], ["diff"], ["explain"], ["certs"], ["certs", "check"], ["serve"], ["status"]],
+    [
+        [],
+        ["inject"],
+        ["uninject"],
+        ["diff"],
+        ["explain"],
+        ["certs"],
+        ["certs", "check"],
+        ["serve"],
+        ["status"],
+        ["watch"],
+    ],
 )
 def test_help_says_what_a_command_does(command: list[str]) -> None:
     result = run(*command, "--help")

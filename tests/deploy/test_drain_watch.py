@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.rendered import NAME, WATCH, Manifest, installed, of_kind, only
+from tests.deploy.rendered import NAME, ROOT, WATCH, Manifest, installed, of_kind, only
 from tests.deploy.test_deployment import violations
 from tests.deploy.test_monitoring import SEVERITIES, own_metrics
 from tests.drains.pods import pod
@@ -17,6 +17,7 @@ from webhook.cli.watch import RIGHTS, watch_command
 from webhook.drains.following import Gone, Listed
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.tracker import CAUSES
+from webhook.watch.advice import TABLE
 from webhook.watch.watching import PROTECTED, UNPROTECTED, Watch
 
 ALERTS = {
@@ -213,3 +214,10 @@ def test_both_dashboards_have_an_identity_of_their_own() -> None:
     maps = of_kind(installed("drain-watch-monitoring"), "ConfigMap")
     parsed = [json.loads(text) for each in maps for text in each["data"].values()]
     assert len({each["uid"] for each in parsed}) == len({each["title"] for each in parsed}) == 2
+
+
+def test_the_page_names_all_metrics_alerts_outcomes_and_causes() -> None:
+    text = (ROOT / "docs" / "drain-watch.md").read_text()
+    families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in metrics()}
+    words = {*families, *ALERTS, *LABEL_VALUES["outcome"], *LABEL_VALUES["cause"], *(each.reason for each in TABLE)}
+    assert [word for word in sorted(words) if f"`{word}`" not in text] == []
