@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,9 +19,12 @@ import pytest
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import (
+    CONFIGURATION,
+    JSON_PATCH,
     NAMESPACE,
     apply,
     call_at,
+    configuration,
     kubectl_missing,
     service_account_token,
     write_kubeconfig,
@@ -118,6 +122,15 @@ class World:
         return pod["metadata"].get("deletionGracePeriodSeconds") if pod else 0
 
 
+def be_patient(plane: ControlPlane) -> None:
+    """Let the API server wait for the webhook as long as it may: on a busy machine, the shipped time may be over."""
+    entries = configuration(plane)["webhooks"]
+    patch = [
+        {"op": "replace", "path": f"/webhooks/{place}/timeoutSeconds", "value": 30} for place, _ in enumerate(entries)
+    ]
+    plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     room = tmp_path_factory.mktemp("evictions")
@@ -127,6 +140,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         kubeconfig = write_kubeconfig(plane, room / "webhook.kubeconfig", service_account_token(plane))
         world = World(plane, room, kubeconfig, free_ports(1)[0])
         call_at(plane, f"https://127.0.0.1:{world.port}/mutate")
+        be_patient(plane)
         world.create_node(NODE, "True")
         try:
             world.serve()
