@@ -161,3 +161,20 @@ def test_of_a_pod_nothing_is_kept_that_nobody_needs() -> None:
     text = asyncio.run(kept())
     assert "uid-of-a" in text
     assert [word for word in ("secret", "containers", "graceful-worker/status") if word in text] == []
+
+
+def test_a_watch_in_which_nothing_happens_counts_as_heard() -> None:
+    now = 0.0
+    silences = []
+
+    class Clocked(ApiServer):
+        async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+            nonlocal now
+            silences.append(contact.silence)
+            now += 100
+            return await super()._answer(request)
+
+    contact = Contact(clock=lambda: now)
+    server = Clocked([{"list": {"pods": [], "version": 1}}, {"watch": []}, {"watch": []}, {"no": "refused"}])
+    asyncio.run(told_of(server, contact))
+    assert silences == [0, 0, 0, 0, 100]

@@ -109,8 +109,9 @@ async def follow(
     that any more. A missing right is said in the log, and waited for. Of a pod that lives, little is kept: see
     `kept_fields`.
     """
-    stream = PodStream(api_client, {"labelSelector": label_selector, "fieldSelector": field_selector}, namespace)
     contact = contact or Contact()
+    selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    stream = PodStream(api_client, selectors, namespace, contact.heard)
     where = f"in namespace {namespace}" if namespace else "in all namespaces"
     backoff = Backoff()
     version = ""
@@ -119,12 +120,11 @@ async def follow(
         begun, has_told = time.monotonic(), False
         try:
             if not version:
-                listed, version = await _list(stream, contact)
+                listed, version = await _list(stream)
                 yield Listed(listed)
                 del listed
             async with aclosing(stream.lines(version)) as lines:
                 async for line in lines:
-                    contact.heard()
                     has_told = True
                     version = line.version or version
                     if line.pod is not None:
@@ -143,12 +143,11 @@ async def follow(
         await asyncio.sleep(pause)
 
 
-async def _list(stream: PodStream, contact: Contact) -> tuple[list[JsonObject], str]:
+async def _list(stream: PodStream) -> tuple[list[JsonObject], str]:
     pods: list[JsonObject] = []
     version = ""
     async with aclosing(stream.pages()) as pages:
         async for page, listed in pages:
-            contact.heard()
             # All pages are of the version that the first one tells.
             version = version or listed
             pods += page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from enum import Enum
 from http import HTTPStatus
@@ -78,9 +78,12 @@ class _Event(msgspec.Struct):
 class PodStream:
     """Asks for some of the cluster's pods."""
 
-    def __init__(self, client: AsyncClient, selectors: dict[str, str], namespace: str = "") -> None:
-        """Take the client, which knows address and credentials, and which pods are asked for."""
+    def __init__(
+        self, client: AsyncClient, selectors: dict[str, str], namespace: str, heard: Callable[[], None]
+    ) -> None:
+        """Take the client, which knows address and credentials, which pods are asked for, and whom answers are told."""
         self._client = client
+        self._heard = heard
         self._path = f"api/v1/namespaces/{namespace}/pods" if namespace else "api/v1/pods"
         self._selectors = {name: value for name, value in selectors.items() if value}
 
@@ -120,6 +123,7 @@ class PodStream:
             raise unreachable(error) from None
         if page.kind != "PodList" or not page.metadata.version:
             raise NoAnswer("the API server has answered with what is no list of pods")
+        self._heard()
         return page
 
     async def lines(self, version: str) -> AsyncGenerator[Line, None]:
@@ -147,8 +151,11 @@ class PodStream:
                     raise await _said_no(response)
                 if not response.headers.get("Content-Type", "").startswith(JSON):
                     raise NoAnswer("the API server has answered with what is no watch")
+                # Where nothing happens, that may be all that is heard for a while.
+                self._heard()
                 async with aclosing(split_lines(_until_it_breaks_off(response))) as lines:
                     async for line in lines:
+                        self._heard()
                         yield read_line(line)
         except ERRORS as error:
             raise unreachable(error) from None
