@@ -11,6 +11,7 @@ Json = dict[str, Any]
 
 START = datetime.datetime(2026, 8, 1, 3, tzinfo=datetime.UTC)
 """Second 0 of all tests."""
+_HASH_LABELS = {"Deployment": "pod-template-hash", "Rollout": "rollouts-pod-template-hash"}
 
 
 def instant(second: float) -> str:
@@ -60,9 +61,9 @@ def _owned(owner: str, revision: str) -> Json:
     kind, _, name = owner.partition(" ")
     if kind == "Pod":
         return {}
-    if kind == "Deployment":
+    if kind in _HASH_LABELS:
         reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{name}-{revision}"}
-        labels = {"pod-template-hash": revision}
+        labels = {_HASH_LABELS[kind]: revision}
     else:
         version = "batch/v1" if kind == "Job" else "apps/v1"
         reference = {"apiVersion": version, "kind": kind, "name": name}

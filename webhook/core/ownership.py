@@ -8,14 +8,15 @@ from webhook.core.pod import JsonObject
 
 HASH_LABEL = "pod-template-hash"
 """By it, a Deployment tells the pods of one revision from those of another."""
-_CONTROLLERS = {
-    HASH_LABEL: ("Deployment", "apps/v1"),
-    "rollouts-pod-template-hash": ("Rollout", "argoproj.io/v1alpha1"),
-}
-"""By each of these labels a controller tells its ReplicaSets apart: Kubernetes' own, and Argo Rollouts'.
+ROLLOUT_HASH_LABEL = "rollouts-pod-template-hash"
+"""By it, Argo Rollouts does.
 
 https://github.com/argoproj/argo-rollouts/blob/master/pkg/apis/rollouts/v1alpha1/types.go
 """
+REVISION_LABEL = "controller-revision-hash"
+"""By it, a StatefulSet or a DaemonSet does."""
+_CONTROLLERS = {HASH_LABEL: ("Deployment", "apps/v1"), ROLLOUT_HASH_LABEL: ("Rollout", "argoproj.io/v1alpha1")}
+"""Whose ReplicaSets have these labels' values at the end of their names."""
 
 
 class Owner(msgspec.Struct, frozen=True):

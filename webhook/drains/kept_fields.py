@@ -8,7 +8,7 @@ from typing import TypedDict, cast
 import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL, LABEL, STATUS_ANNOTATION
-from webhook.core.ownership import HASH_LABEL
+from webhook.core.ownership import HASH_LABEL, REVISION_LABEL, ROLLOUT_HASH_LABEL
 from webhook.core.pod import JsonObject
 
 MOST_RECORD = 16 * 1024
@@ -24,7 +24,8 @@ _Labels = TypedDict(
         LABEL: str,  # type: ignore[misc]
         INJECTED_LABEL: str,
         HASH_LABEL: str,
-        "controller-revision-hash": str,
+        ROLLOUT_HASH_LABEL: str,
+        REVISION_LABEL: str,
     },
     total=False,
 )

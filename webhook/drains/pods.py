@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from webhook.core.ownership import HASH_LABEL, Owner, owner_of, owner_uid_of
+from webhook.core.ownership import HASH_LABEL, REVISION_LABEL, ROLLOUT_HASH_LABEL, Owner, owner_of, owner_uid_of
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.refusal import Refused
 from webhook.core.status import Status, WorkerStatus, read_status
 
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
 DISRUPTION = "DisruptionTarget"
+_REVISION_LABELS = (ROLLOUT_HASH_LABEL, HASH_LABEL, REVISION_LABEL)
 
 
 class ContainerEnd(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ class DrainingPod(msgspec.Struct, frozen=True):
 def revision_of(metadata: JsonObject) -> str:
     """Return what tells the pods of one rollout from those of another; empty where nothing does."""
     labels = metadata.get("labels") or {}
-    return sys.intern(labels.get(HASH_LABEL) or labels.get("controller-revision-hash") or "")
+    return sys.intern(next((labels[label] for label in _REVISION_LABELS if labels.get(label)), ""))
 
 
 def is_draining(pod: JsonObject) -> bool:
