@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from webhook.cli.cluster_options import context_option, output_option
 from webhook.cli.failure import fail
 from webhook.cli.settings import Duration
 from webhook.drains.rollout import RESOURCES
@@ -60,13 +61,13 @@ class _TargetType(click.ParamType[Target]):
 
 @click.command("drains", epilog=_HELP)
 @click.argument("targets", nargs=-1, type=_TargetType(), metavar="[KIND/NAME]...")
-@click.option("--context", metavar="NAME", help="Context of the kubeconfig.  [default: the current one]")
+@context_option
 @click.option("-n", "--namespace", "namespaces", multiple=True, metavar="NAME", help="Namespace; may be repeated.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces, as without -n.")
 @click.option("-w", "--watch", is_flag=True, help="Go on: live in a terminal, else a line for each begin and end.")
 @click.option("--wait", is_flag=True, help="Go on until the drains are over; the exit code says how.")
 @click.option("--timeout", type=Duration(), metavar="DURATION", help="With --wait: the longest time, as 600 or 10m.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
+@output_option
 def drains(
     targets: tuple[Target, ...],
     context: str | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from webhook.cli.cluster_options import configuration_option, context_option, output_option
 from webhook.cli.failure import fail
 from webhook.cli.settings import Duration
 from webhook.inspection.observations import Names
@@ -56,7 +57,7 @@ class OwnerName(click.ParamType[tuple[str, str]]):
 
 @click.command("repair", epilog=_RIGHTS)
 @click.argument("owners", nargs=-1, type=OwnerName(), metavar="[KIND/NAME]...")
-@click.option("--context", metavar="NAME", help="Context of the kubeconfig.  [default: the current one]")
+@context_option
 @click.option("-n", "--namespace", "namespaces", metavar="NAME", multiple=True, help="Only owners here; several times.")
 @click.option("--yes", is_flag=True, help="Restart the owners; without this, nothing is changed.")
 @click.option(
@@ -72,14 +73,8 @@ class OwnerName(click.ParamType[tuple[str, str]]):
 @click.option(
     "--installation", metavar="NAME", default=Names().namespace, show_default=True, help="Namespace of the webhook."
 )
-@click.option(
-    "--configuration",
-    metavar="NAME",
-    default=Names().configuration,
-    show_default=True,
-    help="Its MutatingWebhookConfiguration.",
-)
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
+@configuration_option
+@output_option
 def repair(
     owners: tuple[tuple[str, str], ...],
     context: str | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from webhook.cli.cluster_options import configuration_option, context_option, output_option
 from webhook.cli.failure import fail
 from webhook.inspection.observations import Names
 from webhook.inspection.questions import KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
@@ -26,20 +27,14 @@ _RIGHTS = "\n\n".join(
 
 
 @click.command("status", epilog=_RIGHTS)
-@click.option("--context", metavar="NAME", help="Context of the kubeconfig.  [default: the current one]")
+@context_option
 @click.option(
     "--namespace", metavar="NAME", default=Names().namespace, show_default=True, help="Namespace of the installation."
 )
-@click.option(
-    "--configuration",
-    metavar="NAME",
-    default=Names().configuration,
-    show_default=True,
-    help="Its MutatingWebhookConfiguration.",
-)
+@configuration_option
 @click.option("--pods", is_flag=True, help="List the pods, too: state, workers with their modes, version.")
 @click.option("--kubelets", is_flag=True, help="Ask some kubelets how long a node that shuts down waits.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
+@output_option
 def status(context: str | None, namespace: str, configuration: str, pods: bool, kubelets: bool, output: str) -> None:
     """Say whether protection works in a cluster, and if not, what is wrong and what to do.
 

@@ -1,0 +1,21 @@
+"""The options of the commands that ask a cluster."""
+
+from __future__ import annotations
+
+import click
+
+from webhook.inspection.observations import Names
+
+context_option = click.option(
+    "--context", metavar="NAME", help="Context of the kubeconfig.  [default: the current one]"
+)
+configuration_option = click.option(
+    "--configuration",
+    metavar="NAME",
+    default=Names().configuration,
+    show_default=True,
+    help="Its MutatingWebhookConfiguration.",
+)
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format."
+)
