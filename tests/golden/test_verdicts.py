@@ -56,6 +56,46 @@ def test_a_twin_of_a_pod_gets_the_verdict_that_it_would_get_by_itself(case: Case
     assert verdicts.on(request_of(other)) == review(request_of(other), Policy())
 
 
+def next_release(pod: Any) -> Any:
+    """Return a pod as its next release has it: other versions of its images, checksums and labels of others."""
+    pod = deepcopy(pod)
+    metadata = pod["metadata"] = pod.get("metadata") or {}
+    metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/version": "2.0.0"}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), "checksum/configuration": "22"}
+    for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())):
+        container["image"] = f"{(container.get('image') or 'shop').partition('@')[0]}-2.0.0"
+    return pod
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.expected_pod is not None], ids=str)
+def test_the_next_release_of_a_pod_gets_the_verdict_that_it_would_get_by_itself(case: Case) -> None:
+    released = next_release(case.pod)
+    assert KNOWING_ALL.on(request_of(released)) == review(request_of(released), Policy())
+
+
+def a_release(tag: str, checksum: str, **annotations: str) -> Request:
+    labels = {"graceful-worker": "enabled", "version": tag}
+    metadata = {"labels": labels, "annotations": {"checksum/configuration": checksum, **annotations}}
+    container = {"name": "worker", "image": f"shop:{tag}", "command": ["celery", "worker"]}
+    return request_of({"metadata": metadata, "spec": {"containers": [container]}})
+
+
+def test_releases_that_differ_in_nothing_that_decides_have_one_verdict() -> None:
+    verdicts = Verdicts(Policy())
+    assert verdicts.on(a_release("1.0", "aa")) is verdicts.on(a_release("1.1", "bb"))
+
+
+@pytest.mark.parametrize(
+    "other", [a_release("1.0-distroless", "aa"), a_release("1.0", "aa" * 131072), a_release("1.0", "aa", spare="")]
+)
+def test_what_decides_in_a_release_tells_it_from_the_one_before(other: Request) -> None:
+    """The image says that it has no shell; the annotations leave less room, or none."""
+    verdicts = Verdicts(Policy())
+    first = verdicts.on(a_release("1.0", "aa"))
+    assert verdicts.on(other) is not first
+    assert verdicts.on(other) == review(other, Policy())
+
+
 def test_a_pod_that_is_not_created_is_not_taken_for_one_that_is() -> None:
     verdicts = Verdicts(Policy())
     pod = {"spec": {"containers": [{"name": "worker", "command": ["celery", "worker"]}]}}

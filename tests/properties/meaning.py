@@ -16,9 +16,9 @@ from webhook.core.annotations import (
     Sidecars,
     read_settings,
 )
-from webhook.core.decision import EVICTION_ANNOTATIONS, Policy
+from webhook.core.decision import Policy
+from webhook.core.foreign_keys import EVICTION_ANNOTATIONS, ISTIO_INJECT, ISTIO_NATIVE
 from webhook.core.frameworks import TABLE
-from webhook.core.meshes import ISTIO_INJECT, ISTIO_NATIVE
 from webhook.core.pod import JsonObject
 from webhook.core.shell_less import shell_less_because
 from webhook.core.shells import CONTAINER, Source
@@ -176,14 +176,17 @@ def check_hook(
         assert new.get("lifecycle") == old.get("lifecycle")
         return
     command = new["lifecycle"]["preStop"]["exec"]["command"]
+    own_command = (before.get("exec") or {}).get("command") or []
     shell, name = brought if is_worker or settings.shell == INJECTED_SHELL else (DEFAULT_SHELL, VOLUME)
     assert [command[0], command[1], command[3]] == [shell, "-c", name]
     if is_worker:
         assert command[4] == f"{MOUNT_PATH}/{new['name']}"
     else:
         assert command[4] in ("", f"{MOUNT_PATH}/{new['name']}")
-        assert sorted(command[5].split(" ")) == sorted(f"{MOUNT_PATH}/{name}" for name in workers)
-    assert command[6:] == ((before.get("exec") or {}).get("command") or [])
+        folders, _, own_hook_limit = command[5].partition(";")
+        assert sorted(folders.split(" ")) == sorted(f"{MOUNT_PATH}/{name}" for name in workers)
+        assert own_hook_limit.isdigit() is bool(own_command)
+    assert command[6:] == own_command
 
 
 def without_parent(container: JsonObject) -> JsonObject:

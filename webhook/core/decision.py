@@ -22,6 +22,7 @@ from webhook.core.annotations import (
 )
 from webhook.core.budgets import check_pod
 from webhook.core.flags import Edit
+from webhook.core.foreign_keys import EVICTION_ANNOTATIONS
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.meshes import plan_mesh
 from webhook.core.parents import surroundings_of
@@ -55,10 +56,6 @@ from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 AUTOSCALER_CUT = 600
 """Seconds to which the cluster autoscaler cuts a grace period: its --max-graceful-termination-sec."""
-EVICTION_ANNOTATIONS = {
-    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-    "karpenter.sh/do-not-disrupt": "true",
-}
 _EVICTION_CUT = {
     Evict.ALLOW: Finding(Reason.EVICTION_CUT, detail="the guard on evictions keeps the grace period, where it is on"),
     Evict.AS_ASKED: Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')} lets that through"),

@@ -5,14 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.annotations import Istio, Settings, annotation_of
+from webhook.core.foreign_keys import ISTIO_INJECT, ISTIO_NATIVE
 from webhook.core.pod import Pod
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused
 
-# Istio reads the label first; releases before 1.10 know the annotation only, so both are set.
-# https://istio.io/latest/docs/reference/config/annotations/
-ISTIO_INJECT = "sidecar.istio.io/inject"
-ISTIO_NATIVE = "sidecar.istio.io/nativeSidecar"
 _YES = frozenset({"true", "yes", "y", "on"})
 
 

@@ -203,11 +203,12 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
 
 
 def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
+    unread = pod.metadata.unread_bytes if pod.metadata else 0
     # A character has four bytes at most.
-    if 4 * (_characters(pod.annotations) + _characters(new)) <= LARGEST_ANNOTATIONS:
+    if unread + 4 * (_characters(pod.annotations) + _characters(new)) <= LARGEST_ANNOTATIONS:
         return
     annotations = {**pod.annotations, **new}
-    size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
+    size = unread + sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
     if size > LARGEST_ANNOTATIONS:
         detail = f"{size} bytes with it, {LARGEST_ANNOTATIONS} are allowed; shorten one of yours"
         raise Refused(Reason.ANNOTATIONS_FULL, detail=detail)

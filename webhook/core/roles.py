@@ -7,20 +7,18 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED, PREFIX, Settings, annotation_of
+from webhook.core.foreign_keys import DEFAULT_CONTAINER, MIRROR
 from webhook.core.frameworks import find_framework
 from webhook.core.images import Image, Images, image_argv
 from webhook.core.pod import Container, Pod
 from webhook.core.processes import says_worker
 from webhook.core.reasons import Reason
 from webhook.core.refusal import Refused, listed, quoted
-from webhook.core.serving import serves_by_image
 from webhook.core.windows import is_windows
 from webhook.core.wrapping import own_words
 
 MOST_WORKERS = 50
 """Each sidecar's hook names every worker, so the patch grows with the product of the two."""
-DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-MIRROR = "kubernetes.io/config.mirror"
 CRITICAL_CLASSES = frozenset({"system-node-critical", "system-cluster-critical"})
 """https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/"""
 
@@ -120,10 +118,10 @@ def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
         return Worker(containers[0], Reason.WORKER_FIRST)
     working = [container for container in containers if not _assists(container) and not _listens(container, images)]
     # Workers have ports, too, for their metrics.
-    left = working or [c for c in containers if not serves_by_image(c.image or "", c.name)] or containers
+    left = working or [c for c in containers if not c.hints.serves] or containers
     if len(left) == 1:
         return Worker(left[0], Reason.WORKER_LEFT)
-    saying = [container for container in left if says_worker(container.name, container.image or "")]
+    saying = [container for container in left if container.hints.says_worker]
     if len(saying) == 1:
         return Worker(saying[0], Reason.WORKER_SAYS)
     names = ", ".join(container.name for container in (saying or left)[:5])
@@ -135,7 +133,7 @@ def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
 
 def _assists(container: Container) -> bool:
     """Tell whether a container plainly serves or assists: it has ports, a network probe, or a known agent's image."""
-    return _serves(container) or serves_by_image(container.image or "", container.name)
+    return _serves(container) or container.hints.serves
 
 
 def _listens(container: Container, images: Images) -> bool:
@@ -173,7 +171,7 @@ def images_to_ask(pod: Pod, settings: Settings) -> tuple[str, ...]:
     containers = pod.spec.containers
     if settings.containers:
         containers = [container for container in containers if container.name in settings.containers]
-    candidates = [c for c in containers if not c.command and not serves_by_image(c.image or "", c.name)]
+    candidates = [c for c in containers if not c.command and not c.hints.serves]
     return tuple(container.name for container in candidates)
 
 
@@ -193,7 +191,7 @@ def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> boo
 
 def _is_for_somebody(container: Container) -> bool:
     """Tell whether a terminal is for somebody who types, as by `kubectl run -it`; charts give workers one, too."""
-    return bool(container.tty) and not says_worker(container.name, container.image or "")
+    return bool(container.tty) and not container.hints.says_worker
 
 
 def _serves(container: Container) -> bool:

@@ -12,7 +12,7 @@ from webhook.core.parents import Surroundings, deaf_because, forbidden_because, 
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused
-from webhook.core.shell_less import native_switch, shell_less_because
+from webhook.core.shell_less import native_switch
 from webhook.core.worker_case import Circumstances
 from webhook.core.wrapping import folder, own_words, parent
 
@@ -47,7 +47,7 @@ def sidecar_facts(
     container: Container, sidecars: Sidecars, shell: str, workers: tuple[str, ...], circumstances: Circumstances
 ) -> SidecarFacts:
     """Collect what the plan of a sidecar hangs on."""
-    shell_less = shell == DEFAULT_SHELL and bool(shell_less_because(container.image or "", container.name))
+    shell_less = shell == DEFAULT_SHELL and bool(container.hints.shell_less)
     old_grace, surroundings = circumstances.old_grace, circumstances.surroundings
     return SidecarFacts(container.of_processes(), sidecars, shell, shell_less, workers, old_grace, surroundings)
 

@@ -14,7 +14,6 @@ from webhook.core.parents import Surroundings, is_looped
 from webhook.core.pod import Container
 from webhook.core.reasons import Reason
 from webhook.core.roles import Worker
-from webhook.core.shell_less import shell_less_because
 from webhook.core.status import WorkerStatus
 from webhook.core.wrapping import is_wrapped, own_words
 
@@ -138,7 +137,7 @@ def facts_of(
     shell_less = ""
     if circumstances.shell == DEFAULT_SHELL:
         shell_less = image.shell_less if isinstance(image, Image) else ""
-        shell_less = shell_less or shell_less_because(container.image or "", container.name)
+        shell_less = shell_less or container.hints.shell_less
     record = recorded.get(container.name)
     return WorkerFacts(container.of_processes(), worker.reason, settings, circumstances, shell_less, image, record)
 

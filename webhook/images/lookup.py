@@ -82,14 +82,12 @@ class ImageLookup:
         What takes longer goes on without the pod that has wanted it first.
         """
         platform = platform_of(pod, self._default)
-        containers = (*pod.spec.containers, *(pod.spec.init_containers or ()))
-        images = {container.name: container.image or "" for container in containers}
         answers: dict[str, Image | Unavailable] = {}
         asked: dict[str, Reference] = {}
         wanted: set[Reference] = set()
         for name in names:
             try:
-                reference = read_reference(images.get(name, ""))
+                reference = read_reference(pod.images.get(name, ""))
             except InvalidReference as invalid:
                 answers[name] = Unavailable(Reason.IMAGE_NAME_INVALID, str(invalid))
                 continue

@@ -56,8 +56,7 @@ class ImageSources:
 
     async def find(self, pod: Pod, names: Sequence[str], namespace: str, seconds: float) -> Images:
         """Return what is known of the images of some of a pod's containers, or why nothing is, within some seconds."""
-        images = {container.name: container.image or "" for container in pod.spec.containers}
-        known = {name: image for name in names if (image := self._table.find(images[name]))}
+        known = {name: image for name in names if (image := self._table.find(pod.images.get(name, "")))}
         others = [name for name in names if name not in known]
         if not others:
             return known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import msgspec
 
 from webhook.core.decision import Policy
@@ -57,6 +59,10 @@ class Verdicts:
 
 
 def _alike(pod: Pod) -> bytes:
-    """Write what a decision depends on; the pod's own name is no part of it, nor is what nobody reads."""
-    metadata = pod.metadata and Metadata(pod.metadata.labels, pod.metadata.annotations)
-    return _ENCODER.encode(Pod(pod.spec, metadata))
+    """Write what a decision depends on; the pod's own name is no part of it, nor how registries are asked for it."""
+    metadata = pod.metadata and Metadata(
+        pod.metadata.labels, pod.metadata.annotations, None, None, pod.metadata.unread_bytes
+    )
+    spec = copy(pod.spec)
+    spec.service_account = spec.pull_secrets = None
+    return _ENCODER.encode(Pod(spec, metadata))
