@@ -12,6 +12,7 @@ from benchmarks.drive import drive, write_bodies
 from benchmarks.effort import FULL, Effort
 from benchmarks.machine import commit
 from benchmarks.places import BENCH, PYTHON, ROOT, SERVER_CORE, Certificate, make_certificate
+from benchmarks.reviews import UNLIKE
 from benchmarks.servers import contender, running
 
 REST = "HTTP, event loop, kernel"
@@ -27,7 +28,7 @@ def break_down(certificate: Certificate, effort: Effort) -> dict[str, Any]:
     with running(contender("graceful_worker"), certificate) as server:
         drive(server, 8, 1)
         alike = drive(server, 8, effort.seconds)
-        whole = drive(server, 8, effort.seconds, fresh=True)
+        whole = drive(server, 8, effort.seconds, UNLIKE)
     file, log = BENCH / "stages.json", BENCH / "stages.log"
     command = ["taskset", "--cpu-list", str(SERVER_CORE), str(PYTHON / "python")]
     command += ["-m", "benchmarks.stages", str(file), str(effort.stage_repeats)]

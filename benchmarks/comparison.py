@@ -9,13 +9,11 @@ from typing import Any
 from benchmarks.drive import drive, driver
 from benchmarks.effort import Effort
 from benchmarks.places import Certificate
-from benchmarks.reviews import reviews
+from benchmarks.reviews import ALIKE, RELEASE, UNLIKE, reviews
 from benchmarks.servers import Contender, running
 from benchmarks.verification import verify
 
 CONNECTIONS = (8, 1, 32)
-FRESH = "fresh"
-"""The name of the runs in which every pod comes from a template that was never seen before."""
 
 
 def compare(certificate: Certificate, effort: Effort, who: list[Contender]) -> dict[str, Any]:
@@ -33,8 +31,9 @@ def _turn(certificate: Certificate, effort: Effort, who: Contender, number: int)
         tls = verify(server, samples)
         about = {"contender": who.name, "round": number, "start": server.start_seconds, "tls": tls}
         drive(server, CONNECTIONS[0], 1)  # the caches fill
-        for connections in CONNECTIONS:
-            yield about | {"verified": len(samples)} | asdict(drive(server, connections, effort.seconds))
-        if who.role == "ours" and driver() == "wrk":
-            # Under a name of its own: it is compared with nothing.
-            yield about | {"contender": FRESH} | asdict(drive(server, CONNECTIONS[0], effort.seconds, fresh=True))
+        # The others in contenders/ remember nothing of a pod, so likeness makes no difference to them.
+        kinds = (ALIKE, RELEASE, UNLIKE) if driver() == "wrk" and (who.role == "ours" or who.is_given) else (ALIKE,)
+        for likeness in kinds:
+            for connections in CONNECTIONS:
+                measured = asdict(drive(server, connections, effort.seconds, likeness))
+                yield about | {"verified": len(samples), "likeness": likeness} | measured

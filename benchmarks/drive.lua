@@ -1,16 +1,24 @@
 -- wrk sends the reviews of a folder in turn, and prints what it measured as JSON.
 --
---   wrk ... -s drive.lua URL -- FOLDER COUNT [fresh]
+--   wrk ... -s drive.lua URL -- FOLDER COUNT alike|release|unlike
 --
 -- No two requests are the same: each has a uid of its own, and its pod a token volume of its own, because the API server
--- names both anew for every pod. So nothing is gained by keeping answers. With `fresh`, each pod has an annotation of its
--- own, too, as if each came from another template: nothing is gained by keeping decisions.
+-- names both anew for every pod. So nothing is gained by keeping answers. With `release`, each pod has a checksum and an
+-- image of its own, too, as if each were the first one of a new release. With `unlike`, its worker also has a name and an
+-- argument of its own, as if each came from a template that nobody has seen: nothing is gained by keeping decisions.
 
 local marks = {
   { before = '"request":{"uid":"', skip = 24, width = 12 },
   { before = "kube-api-access-", skip = 0, width = 5 },
 }
-local fresh = { before = '"checksum/configuration":"', skip = 0, width = 12 }
+local of_release = {
+  { before = '"checksum/configuration":"', skip = 0, width = 12 },
+  { before = "/orders:2.", skip = 0, width = 2 },
+}
+local of_template = {
+  { before = '"name":"worker-', skip = 0, width = 6 },
+  { before = '"--id=', skip = 0, width = 6 },
+}
 local templates, count, number = {}, 0, 0
 
 -- Cuts a request into what stays the same and, at every second place, the width of what changes.
@@ -45,8 +53,11 @@ function init(arguments)
   wrk.headers["accept"] = "application/json, */*"
   wrk.headers["user-agent"] = "kube-apiserver-admission"
   count = tonumber(arguments[2])
-  if arguments[3] == "fresh" then
-    marks[#marks + 1] = fresh
+  if arguments[3] ~= "alike" then
+    for _, mark in ipairs(of_release) do marks[#marks + 1] = mark end
+  end
+  if arguments[3] == "unlike" then
+    for _, mark in ipairs(of_template) do marks[#marks + 1] = mark end
   end
   for place = 0, count - 1 do
     local file = assert(io.open(string.format("%s/%d.json", arguments[1], place), "rb"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.places import BENCH
 from benchmarks.processes import resident_mib, usage
-from benchmarks.reviews import encoded, reviews
+from benchmarks.reviews import ALIKE, encoded, reviews
 from benchmarks.servers import Running, on_client_core
 
 SCRIPT = Path(__file__).with_name("drive.lua")
@@ -73,13 +73,13 @@ def driver() -> str:
     raise NoDriver("wrk is needed: apt-get install wrk")
 
 
-def drive(server: Running, connections: int, seconds: float, *, fresh: bool = False) -> Measured:
+def drive(server: Running, connections: int, seconds: float, likeness: str = ALIKE) -> Measured:
     """Send reviews for some seconds over connections that stay open, one request at a time on each.
 
-    Each pod is like one of 64 others, as in a rollout; with `fresh`, which needs wrk, each comes from another template.
+    `likeness` says how far each pod is like one of 64 others, see reviews.py; other than ALIKE, it needs wrk.
     """
     before = usage(server.pid)
-    driven = {"wrk": _wrk, "oha": _oha}[driver()](server.url, connections, seconds, fresh)
+    driven = {"wrk": _wrk, "oha": _oha}[driver()](server.url, connections, seconds, likeness)
     used = usage(server.pid).since(before)
     return Measured(
         connections,
@@ -97,9 +97,9 @@ def drive(server: Running, connections: int, seconds: float, *, fresh: bool = Fa
     )
 
 
-def _wrk(url: str, connections: int, seconds: float, fresh: bool) -> _Driven:
+def _wrk(url: str, connections: int, seconds: float, likeness: str) -> _Driven:
     options = ["--threads=1", f"--connections={connections}", f"--duration={max(1, round(seconds))}s", "--timeout=5s"]
-    bodies = [str(BODIES), str(len(reviews())), *(["fresh"] if fresh else [])]
+    bodies = [str(BODIES), str(len(reviews())), likeness]
     output = _output("wrk", *options, f"--script={SCRIPT}", url, "--", *bodies)
     (line,) = (line for line in output.splitlines() if line.startswith("RESULT "))
     result = json.loads(line.removeprefix("RESULT "))
@@ -107,8 +107,8 @@ def _wrk(url: str, connections: int, seconds: float, fresh: bool) -> _Driven:
     return _Driven(result["requests"], result["microseconds"] / 1e6, p50, p99, p999, longest, result["failures"])
 
 
-def _oha(url: str, connections: int, seconds: float, fresh: bool) -> _Driven:
-    if fresh:
+def _oha(url: str, connections: int, seconds: float, likeness: str) -> _Driven:
+    if likeness != ALIKE:
         raise NoDriver("wrk is needed for reviews that were never seen before: apt-get install wrk")
     options = ["-c", str(connections), "-z", f"{seconds:g}s", "-m", "POST", "-T", "application/json", "--insecure"]
     options += ["-Z", str(BODIES / "lines"), "--no-tui", "--output-format", "json"]

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.reviews import ALIKE
+
 GOALS = Path(__file__).with_name("goals.toml")
 OURS, TUTORIAL, BARE = "graceful_worker", "tutorial", "bare_asgi"
 Results = dict[str, Any]
@@ -30,10 +32,11 @@ class Goal:
         return self.reached <= self.bound if self.is_most else self.reached >= self.bound
 
 
-def runs(results: Results, contender: str, connections: int) -> list[dict[str, Any]]:
-    """Return a server's runs with so many connections, one of each round."""
+def runs(results: Results, contender: str, connections: int, likeness: str = ALIKE) -> list[dict[str, Any]]:
+    """Return a server's runs with so many connections, and pods that are so far alike, one of each round."""
     every: list[dict[str, Any]] = results.get("comparison", {"runs": []})["runs"]
-    return [run for run in every if (run["contender"], run["connections"]) == (contender, connections)]
+    wanted = (contender, connections, likeness)
+    return [run for run in every if (run["contender"], run["connections"], run["likeness"]) == wanted]
 
 
 def middle(of: Iterable[dict[str, Any]], key: str) -> float:

@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from benchmarks.reviews import ALIKE
 from benchmarks.tables import number
 
 ELSEWHERE = Path(__file__).with_name("elsewhere.toml")
@@ -62,7 +63,8 @@ def _measured(results: Results) -> list[Bar]:
     comparison = results["comparison"]
     bars = []
     for one in comparison["contenders"]:
-        runs = [run for run in comparison["runs"] if (run["contender"], run["connections"]) == (one["name"], SHOWN)]
+        shown = (one["name"], SHOWN, ALIKE)
+        runs = [run for run in comparison["runs"] if (run["contender"], run["connections"], run["likeness"]) == shown]
         speed, p99 = (median(run[key] for run in runs) for key in ("per_second", "p99"))
         bars.append(Bar(one["title"], one["role"], speed, p99))
     return bars

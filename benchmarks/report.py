@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.breakdown import BEFORE
-from benchmarks.comparison import FRESH
 from benchmarks.figures import BARE, OURS, TUTORIAL, Goal, Results, goals, middle, runs
+from benchmarks.reviews import ALIKE, RELEASE, UNLIKE
 from benchmarks.tables import number, table
 
 HERE = Path(__file__).parent
@@ -27,6 +27,16 @@ _PEERS = """\
 `CPU` is the processor time of the server for one request, with that in the kernel; `memory` is what all its processes
 occupy; `start` is from the start of the process to its first answer. The bare ASGI server and nginx read the request
 and always say the same: no server of their kind can be faster."""
+
+_LIKENESS = """\
+Every request has a uid of its own, and its pod a token volume of its own. In the table above the pods are otherwise
+like one of 64 others, as in a rollout. Here is what it costs where less is alike (times and latencies at 1, 8 and 32
+connections):"""
+_SAID_OF_LIKENESS = {
+    ALIKE: "alike, as in a rollout",
+    RELEASE: "each the first of a new release",
+    UNLIKE: "each from a template never seen",
+}
 
 _ELSEWHERE = """\
 Measured elsewhere, on a machine of this kind; not run here:"""
@@ -100,7 +110,8 @@ def _of_comparison(results: Results, picture: str) -> list[str]:
         _peers(results),
         _descriptions(results),
         _failures(every),
-        _fresh(runs(results, FRESH, 8)),
+        _LIKENESS,
+        _likeness(results),
         _ELSEWHERE,
         table(
             ["server", *(f"{n} connection{'s' * (n > 1)}: requests/s" for n in CONNECTIONS), "p99 at 1, 8, 32, ms"],
@@ -138,16 +149,20 @@ def _descriptions(results: Results) -> str:
     return "\n".join(f"- {one['title']}: {one['what']} ({said.get(one['name']) or 'no version known'})" for one in who)
 
 
-def _fresh(mine: list[dict[str, Any]]) -> str:
-    """Say what it costs where nothing that was decided before helps: the rows above are those of a rollout."""
-    if not mine:
-        return ""
-    speed, p99, cpu = (number(middle(mine, key)) for key in ("per_second", "p99", "processor_microseconds"))
-    return (
-        "Every request above has a uid of its own, and its pod a token volume of its own; otherwise the pods are like\n"
-        "one of 64 others, as in a rollout. Where each comes from a template that was never seen before, there are\n"
-        f"{speed} requests/s, with a p99 of {p99} ms and {cpu} µs of CPU (8 connections)."
-    )
+def _likeness(results: Results) -> str:
+    """Compare by how far pods are alike: ours, and every server that was named on the command line."""
+    rows, keys = [], ("processor_microseconds", "p99")
+    for who in results["comparison"]["contenders"]:
+        for likeness, said in _SAID_OF_LIKENESS.items():
+            mine = [runs(results, who["name"], connections, likeness) for connections in CONNECTIONS]
+            # What nothing is remembered for was driven with pods of one kind alone.
+            if all(mine) and runs(results, who["name"], CONNECTIONS[0], UNLIKE):
+                speeds = [number(middle(one, "per_second")) for one in mine]
+                rows.append(
+                    [who["title"], said, *speeds, *(_joined([middle(one, key) for one in mine]) for key in keys)]
+                )
+    head = ["server", "pods", *(f"{n} connection{'s' * (n > 1)}: requests/s" for n in CONNECTIONS)]
+    return table([*head, "CPU µs", "p99 ms"], rows) if rows else ""
 
 
 def _failures(every: list[dict[str, Any]]) -> str:

@@ -13,6 +13,12 @@ from typing import Any
 TEMPLATE = Path(__file__).with_name("review.json")
 COUNT = 64
 """Different reviews, as if from so many templates; drive.lua makes each request of them unlike all others."""
+ALIKE = "alike"
+"""Each pod is like one of these, as in a rollout."""
+RELEASE = "release"
+"""Each is like one of these but for a checksum and the tag of an image: the first pod of a new release."""
+UNLIKE = "unlike"
+"""Each comes from a template that was never seen before: its worker has a name and an argument of its own, too."""
 COMMANDS = (
     ["php", "bin/console", "messenger:consume", "async", "--memory-limit=256M", "-vv"],
     ["php", "artisan", "queue:work", "redis", "--queue=orders", "--tries=3"],
@@ -24,7 +30,7 @@ COMMANDS = (
 """What the workers run: known frameworks of both modes, and a program that nobody knows."""
 
 Review = dict[str, Any]
-_CHECKSUM = re.compile(rb'("checksum/configuration":").{6}')
+_OF_TEMPLATE = re.compile(rb'("checksum/configuration":"|"name":"worker-|"--id=).{6}')
 
 
 def reviews(count: int = COUNT) -> list[Review]:
@@ -40,7 +46,7 @@ def encoded(review: Review) -> bytes:
 
 def unlike(body: bytes, number: int) -> bytes:
     """Return a review as if of another template, for each number: nothing that was remembered is of use."""
-    return _CHECKSUM.sub(b"\\g<1>%06x" % number, body, count=1)
+    return _OF_TEMPLATE.sub(b"\\g<1>%06x" % number, body)
 
 
 def heavy(containers: int, size: int = 0) -> Review:
@@ -80,6 +86,7 @@ def _variant(template: Review, number: int) -> Review:
     pod["metadata"]["annotations"]["checksum/configuration"] = f"{chance.getrandbits(256):064x}"
     worker = pod["spec"]["containers"][0]
     command = COMMANDS[number % len(COMMANDS)]
-    worker["command"], worker["args"] = command[:2], command[2:]
+    worker["name"] = "worker-000000"
+    worker["command"], worker["args"] = command[:2], [*command[2:], "--id=000000"]
     worker["env"].append({"name": "SHARD", "value": f"{number:02d}-{chance.getrandbits(32):08x}"})
     return review

@@ -53,6 +53,11 @@ class Contender:
         return shutil.which(self.needs, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
 
     @property
+    def is_given(self) -> bool:
+        """Whether it was named on the command line."""
+        return bool(self.port)
+
+    @property
     def is_installed(self) -> bool:
         """Whether it can be started here."""
         return not self.needs or self.program is not None

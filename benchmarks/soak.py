@@ -8,6 +8,7 @@ from benchmarks.drive import drive, driver
 from benchmarks.effort import Effort
 from benchmarks.places import Certificate
 from benchmarks.processes import resident_mib
+from benchmarks.reviews import ALIKE, UNLIKE
 from benchmarks.servers import contender, running
 
 SLICE = 10
@@ -21,8 +22,8 @@ def soak(certificate: Certificate, effort: Effort) -> dict[str, Any]:
         seconds, failures = 0.0, 0
         while series[-1][0] < effort.soak_requests and seconds < effort.soak_seconds:
             # In every other slice, no pod is like an earlier one: what is remembered must stay bounded, too.
-            fresh = len(series) % 2 == 0 and driver() == "wrk"
-            measured = drive(server, 8, min(SLICE, effort.soak_seconds / 3), fresh=fresh)
+            likeness = UNLIKE if len(series) % 2 == 0 and driver() == "wrk" else ALIKE
+            measured = drive(server, 8, min(SLICE, effort.soak_seconds / 3), likeness)
             seconds += measured.seconds
             failures += measured.failures
             series.append((series[-1][0] + measured.requests, measured.resident))
