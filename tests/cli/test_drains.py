@@ -138,6 +138,62 @@ def test_a_watch_goes_on_through_an_expired_version_and_a_dropped_connection(
         assert running.interrupt() == 0
 
 
+def test_piped_a_watch_says_when_the_connection_is_lost_and_when_it_is_back(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.see(pod("a", deleted=100))
+    with Running(tmp_path, address, "--watch") as running:
+        running.until("shop/a drains")
+        api.until_watched()
+        api.go_away()
+        running.until("no connection to the API server since")
+        api.come_back()
+        running.until("the API server is heard again")
+        api.gone(pod("a", deleted=100, ends=FINISHED))
+        running.until("shop/a finished")
+        assert running.interrupt() == 0
+    begun, lost, back, _ = running.lines
+    said = re.fullmatch(r"(\S+) no connection to the API server since (\S+): the API server cannot be asked: .+", lost)
+    assert said
+    assert begun.partition(" ")[0] <= said[2] <= said[1] <= back.partition(" ")[0]
+
+
+def test_piped_as_json_the_connection_is_told_as_events(tmp_path: Path, api: ApiServer, address: str) -> None:
+    with Running(tmp_path, address, "--watch", "-o", "json") as running:
+        api.until_watched()
+        api.go_away()
+        running.until('"disconnected"')
+        api.come_back()
+        running.until('"connected"')
+        assert running.interrupt() == 0
+    lost, back = map(json.loads, running.lines)
+    assert (lost["event"], back["event"]) == ("disconnected", "connected")
+    assert lost["since"] <= lost["time"] <= back["time"]
+    assert lost["reason"].startswith("the API server cannot be asked")
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_in_a_terminal_a_lost_connection_is_shown_with_how_old_the_table_is(
+    width: int, tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.see(pod("emails-1", deleted=99))
+    with Running(tmp_path, address, "--watch", size=(12, width)) as running:
+        running.until("prod: 1 drain", "emails-1")
+        assert "No connection" not in running.text
+        api.until_watched()
+        api.go_away()
+        running.until("prod: 1 drain", "No connection to the API server since 03:0", "what is shown", "emails-1")
+        api.come_back()
+        api.until_watched()
+        api.gone(pod("emails-1", deleted=99, ends=FINISHED))
+        running.until("finished after")
+        running.until("prod: Nothing drains.")
+        before = len(running.text)
+        running.until("prod: Nothing drains.", "finished after")
+        assert "No connection" not in running.text[before:]
+        assert running.interrupt() == 0
+
+
 def test_in_a_terminal_bars_are_redrawn_and_ends_stay(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("emails-1", deleted=60, grace=600), pod("emails-2", deleted=99))
     with Running(tmp_path, address, "--watch", size=(30, 150)) as running:

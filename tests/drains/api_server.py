@@ -29,6 +29,8 @@ class ApiServer:
         self.requests: list[str] = []
         self.refused: dict[str, int] = {}
         """The status that is answered to `list`, `watch` and `get`, in place of an answer."""
+        self.is_away = False
+        """It takes connections, and closes them without an answer, as one behind a load balancer that restarts."""
         self.watching = 0
         self._second, self._started = second, time.monotonic()
         self._version, self._oldest, self._broken = 100, 0, 0
@@ -59,6 +61,13 @@ class ApiServer:
         with self._changed:
             self._broken += 1
             self._changed.notify_all()
+
+    def go_away(self) -> None:
+        self.is_away = True
+        self.drop()
+
+    def come_back(self) -> None:
+        self.is_away = False
 
     def _happen(self, kind: str, pod: Json) -> None:
         with self._changed:
@@ -130,6 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        if self.api.is_away:
+            self.close_connection = True
+            return None
         url = urlsplit(self.path)
         parameters = {key: value[0] for key, value in parse_qs(url.query).items()}
         verb = "watch" if "watch" in parameters else "list" if url.path.endswith("/pods") else "get"

@@ -1,4 +1,4 @@
-"""What `drains` shows where nobody looks at a terminal: a line for each drain that begins or ends."""
+"""What `drains` shows where nobody looks at a terminal: a line for whatever happens."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from webhook.drains.clock import ServerClock
+from webhook.drains.connection import Outage
 from webhook.drains.picture import Picture
-from webhook.drains.report import as_event, line_of
+from webhook.drains.report import as_event, connection_event, connection_line, line_of
 from webhook.drains.tracker import Begun, Ended
 
 
@@ -19,11 +20,20 @@ class Lines:
     def __init__(self, clock: ServerClock, *, as_json: bool) -> None:
         self._clock = clock
         self._as_json = as_json
+        self._outage: Outage | None = None
 
     def tell(self, event: Begun | Ended) -> None:
         """Write a line."""
         now = self._clock.now()
         click.echo(compact(as_event(event, now)) if self._as_json else line_of(event, now))
+
+    def connection(self, outage: Outage | None) -> None:
+        """Write a line when the API server is no longer heard, and one when it is heard again."""
+        before, self._outage = self._outage, outage
+        if (before is None) == (outage is None):
+            return
+        now = self._clock.now()
+        click.echo(compact(connection_event(outage, now)) if self._as_json else connection_line(outage, now))
 
     def draw(self, picture: Picture) -> None:
         """Write nothing: lines stay as they are."""

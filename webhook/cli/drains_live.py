@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from webhook.drains.clock import ServerClock
+from webhook.drains.connection import Outage
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.picture import Picture
-from webhook.drains.report import how, left_of, row_of, used_of
+from webhook.drains.report import how, left_of, outage_in_words, printable, row_of, used_of
 from webhook.drains.tracker import Begun, Ended
 from webhook.inspection.words import counted
 
@@ -45,6 +46,7 @@ class LiveTable:
         self._console = console or Console(highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
         self._ended: deque[tuple[datetime.datetime, Ended]] = deque(maxlen=MOST_ENDED)
+        self._outage: Outage | None = None
 
     def __enter__(self) -> LiveTable:
         """Take the terminal."""
@@ -62,13 +64,17 @@ class LiveTable:
         if isinstance(event, Ended):
             self._ended.append((self._clock.now(), event))
 
+    def connection(self, outage: Outage | None) -> None:
+        """Remember how the connection is."""
+        self._outage = outage
+
     def draw(self, picture: Picture) -> None:
         """Draw what drains, and what has ended lately, as far as there is room."""
         now = self._clock.now()
         ended = [event for at, event in reversed(self._ended) if now - at <= SHOWN]
         drains: list[Begun | Ended] = [*picture.draining, *ended]
-        shown = drains[: max(self._console.height - _AROUND, 1)]
         title = self._title(picture, now)
+        shown = drains[: max(self._console.height - _AROUND - (self._outage is not None), 1)]
         rows = [_over(each) if isinstance(each, Ended) else _drain(each, now) for each in shown]
         self._live.update(_drawing(self._console, title, rows, len(drains) - len(shown)), refresh=True)
 
@@ -79,7 +85,11 @@ class LiveTable:
     def _title(self, picture: Picture, now: datetime.datetime) -> Text:
         drains = counted(len(picture.draining), "drain") if picture.draining else "Nothing drains."
         where = f"{self._context}: " if self._context else ""
-        return Text(f"{where}{drains}  ", style="bold").append(f"{now:%H:%M:%S} UTC", style="dim")
+        title = Text(f"{where}{drains}  ", style="bold", no_wrap=True, overflow="ellipsis")
+        title.append(f"{now:%H:%M:%S} UTC", style="dim")
+        if self._outage:
+            title.append(f"\n{printable(outage_in_words(self._outage, now))}", style="bold red")
+        return title
 
 
 def _drawing(console: Console, title: Text, rows: Sequence[_Cells], left_out: int) -> Group:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from webhook.drains.connection import Outage
 from webhook.drains.outcome import Outcome
 from webhook.drains.pods import DrainingPod
 from webhook.drains.selection import Target, written
@@ -122,6 +123,31 @@ def how(ended: Ended) -> str:
     if ended.end.seconds is None:
         return f"{ended.end.outcome.value}; when its drain began was not seen"
     return f"{ended.end.outcome.value} after {ended.end.seconds:g} s of {ended.pod.period} s"
+
+
+def connection_line(outage: Outage | None, now: datetime.datetime) -> str:
+    """Say that the API server is no longer heard, or that it is heard again."""
+    if outage is None:
+        return f"{_instant(now)} the API server is heard again"
+    return f"{_instant(now)} no connection to the API server since {_instant(_since(outage, now))}: {outage.reason}"
+
+
+def outage_in_words(outage: Outage, now: datetime.datetime) -> str:
+    """Say that what is shown is old."""
+    since, long = f"{_since(outage, now):%H:%M:%S} UTC", span(round(outage.seconds))
+    return f"No connection to the API server since {since} ({long}): what is shown is as of then. {outage.reason}"
+
+
+def connection_event(outage: Outage | None, now: datetime.datetime) -> dict[str, Any]:
+    """Say for scripts how the connection is."""
+    if outage is None:
+        return {"event": "connected", "time": _instant(now)}
+    since = _instant(_since(outage, now))
+    return {"event": "disconnected", "time": _instant(now), "since": since, "reason": outage.reason}
+
+
+def _since(outage: Outage, now: datetime.datetime) -> datetime.datetime:
+    return now - datetime.timedelta(seconds=outage.seconds)
 
 
 def as_object(drains: Sequence[Begun], now: datetime.datetime, context: str | None, protected: int) -> dict[str, Any]:

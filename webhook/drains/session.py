@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Collection, Iterator, Mapping
 from contextlib import aclosing
-from http import HTTPStatus
 from typing import Protocol, TypeAlias
 
 import msgspec
 from httpx2 import AsyncClient
 
-from certs.api_server import Refused
-from certs.repetition import Trouble
 from webhook.core.pod import JsonObject
 from webhook.drains.clock import ServerClock
-from webhook.drains.following import Change, Contact, explained, follow
+from webhook.drains.connection import Outage, SessionContact, longest_of
+from webhook.drains.following import Change, follow
 from webhook.drains.picture import Picture
 from webhook.drains.rollout import RESOURCES, rollout_for_drains
 from webhook.drains.selection import Target
@@ -26,9 +24,6 @@ from webhook.inspection.connection import CannotAsk
 from webhook.inspection.questions import INJECTED, Question, about_owner
 from webhook.repair.rollout import Stage
 
-REFUSALS = 6
-"""Refusals in a row that are believed."""
-_NO_RIGHT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 REDRAWN = 1.0
 """Seconds."""
 POLLED = 2.0
@@ -44,6 +39,9 @@ class Display(Protocol):
 
     def tell(self, event: Begun | Ended) -> None:
         """Say that a drain begins or ends."""
+
+    def connection(self, outage: Outage | None) -> None:
+        """Take how the connection is, before each drawing; None where the API server is heard."""
 
     def draw(self, picture: Picture) -> None:
         """Show how things are, once a second."""
@@ -80,35 +78,6 @@ def clock_of(client: AsyncClient) -> ServerClock:
     return clock
 
 
-class _Contact(Contact):
-    """Ends the session where the cluster cannot be asked at all: at the start, or for want of a right.
-
-    An API server that has just started may not know yet who may do what.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._has_heard = False
-        self._refusals = 0
-
-    def heard(self) -> None:
-        """Note that the API server has said something."""
-        super().heard()
-        self._has_heard, self._refusals = True, 0
-
-    def failed(self, trouble: Trouble, where: str) -> None:
-        """Count a failure.
-
-        Raises:
-            CannotAsk: it is one that waiting does not mend.
-
-        """
-        is_refused = isinstance(trouble, Refused) and trouble.status in _NO_RIGHT
-        self._refusals = self._refusals + 1 if is_refused else 0
-        if not self._has_heard or self._refusals > REFUSALS:
-            raise CannotAsk(explained(trouble, where))
-
-
 class Session:
     """One selection in one cluster."""
 
@@ -116,6 +85,7 @@ class Session:
         self._client = client
         self._namespaces = namespaces
         self._rollouts = [target for target in targets if target.kind in RESOURCES]
+        self._contacts = {namespace: SessionContact() for namespace in namespaces}
         self.picture = Picture(namespaces, targets)
 
     async def look(self) -> Picture:
@@ -126,7 +96,7 @@ class Session:
 
         """
         for namespace in self._namespaces:
-            async with aclosing(follow(self._client, INJECTED, namespace=namespace, contact=_Contact())) as changes:
+            async with aclosing(self._follow(namespace)) as changes:
                 list(self.picture.take(namespace, await anext(changes)))
         return self.picture
 
@@ -154,6 +124,7 @@ class Session:
                 if not self.picture.is_whole:
                     continue
                 if isinstance(happening, _Tick):
+                    display.connection(longest_of(self._contacts.values()))
                     display.draw(self.picture)
                 if tally and has_rolled_out and self.picture.is_quiet:
                     return
@@ -179,8 +150,11 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _follow(self, namespace: str) -> AsyncGenerator[Change, None]:
+        return follow(self._client, INJECTED, namespace=namespace, contact=self._contacts[namespace])
+
     async def _see(self, namespace: str, queue: asyncio.Queue[_Happening]) -> None:
-        async with aclosing(follow(self._client, INJECTED, namespace=namespace, contact=_Contact())) as changes:
+        async with aclosing(self._follow(namespace)) as changes:
             async for change in changes:
                 await queue.put(_Sight(namespace, change))
 
