@@ -75,13 +75,27 @@ class DrainCollector(Collector):
         grace = GaugeMetricFamily(
             "graceful_worker_drain_grace_period_seconds", "The grace period of the pod seen last.", labels=LABELS
         )
+        in_time = GaugeMetricFamily(
+            "graceful_worker_drain_longest_in_time_seconds",
+            "The longest drain seen that ended before its time was over.",
+            labels=LABELS,
+        )
+        killed = GaugeMetricFamily(
+            "graceful_worker_drain_killed_after_seconds",
+            "The longest time that a worker had that was killed at its end.",
+            labels=("outcome", "cause", *LABELS),
+        )
         for group, statistics in self._statistics.groups:
             for (outcome, cause), count in statistics.ends.items():
                 ends.add_metric((outcome, cause, *_values(group)), count)
+            for (outcome, cause), seconds in statistics.killed_after.items():
+                killed.add_metric((outcome, cause, *_values(group)), seconds)
             grace.add_metric(_values(group), statistics.grace)
             if statistics.longest is not None:
                 longest.add_metric(_values(group), statistics.longest)
-        yield from (ends, longest, grace)
+            if statistics.longest_in_time is not None:
+                in_time.add_metric(_values(group), statistics.longest_in_time)
+        yield from (ends, longest, in_time, killed, grace)
 
     def _histogram(self, name: str, what: str, of: str) -> Metric:
         family = HistogramMetricFamily(name, what, labels=LABELS)
@@ -98,13 +112,21 @@ class DrainCollector(Collector):
 class WatchCollector(Collector):
     """Shows how the watch itself does."""
 
-    def __init__(self, tracker: Tracker, contacts: Mapping[str, Contact], notices: Notices) -> None:
+    def __init__(
+        self, tracker: Tracker, contacts: Mapping[str, Contact], notices: Notices, start: datetime.datetime
+    ) -> None:
         self._tracker = tracker
+        self._start = start
         self._contacts = contacts
         self._notices = notices
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
+        yield GaugeMetricFamily(
+            "graceful_worker_watch_start_time_seconds",
+            "When the watch started, as Unix time: since then, drains are counted.",
+            value=self._start.timestamp(),
+        )
         yield GaugeMetricFamily("graceful_worker_watch_pods", "Protected pods that live.", value=self._tracker.living)
         failures = CounterMetricFamily(
             "graceful_worker_watch_failures", "Failed attempts to follow pods.", labels=("pods",)

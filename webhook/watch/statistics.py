@@ -15,6 +15,8 @@ from webhook.watch.groups import OTHER, Group, Groups, group_of
 
 DRAIN_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
 USED = (0.1, 0.25, 0.5, 0.8, 0.9, 1.0)
+KILLS = frozenset({Outcome.KILLED, Outcome.CUT})
+"""Outcomes by which the time given was too short."""
 SIDECAR_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -42,7 +44,7 @@ class Histogram:
 class GroupStatistics:
     """What is counted of one group."""
 
-    __slots__ = ("ends", "grace", "longest", "seconds", "sidecars", "used")
+    __slots__ = ("ends", "grace", "killed_after", "longest", "longest_in_time", "seconds", "sidecars", "used")
 
     def __init__(self) -> None:
         self.ends: Counter[tuple[str, str]] = Counter()
@@ -52,6 +54,10 @@ class GroupStatistics:
         """The share of the period that was used, of drains that ended in time."""
         self.sidecars = Histogram(SIDECAR_SECONDS)
         self.longest: float | None = None
+        self.longest_in_time: float | None = None
+        """Of the drains that ended before their time was over."""
+        self.killed_after: dict[tuple[str, str], int] = {}
+        """The longest time given that was not enough, by outcome and cause."""
         self.grace = 0
         """The grace period of the pod seen last."""
 
@@ -63,13 +69,17 @@ class GroupStatistics:
         if end.sidecar_seconds is not None:
             self.sidecars.observe(end.sidecar_seconds)
         if end.seconds is not None:
-            self._took(pod, end, end.seconds)
+            self._took(pod, ended.cause, end, end.seconds)
 
-    def _took(self, pod: DrainingPod, end: End, seconds: float) -> None:
+    def _took(self, pod: DrainingPod, cause: str, end: End, seconds: float) -> None:
         self.seconds.observe(seconds)
         self.longest = max(self.longest or 0.0, seconds)
+        if end.outcome in KILLS:
+            key = end.outcome.value, known_cause(cause)
+            self.killed_after[key] = max(self.killed_after.get(key, 0), pod.period)
         if pod.period > 0 and end.outcome not in LOST:
             self.used.observe(seconds / pod.period)
+            self.longest_in_time = max(self.longest_in_time or 0.0, seconds)
 
 
 class DrainStatistics:

@@ -71,10 +71,11 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.drains = DrainObserver(self.tracker, self.statistics, self.notices)
-        self.unprotected = UnprotectedObserver(self.notices, wall_clock())
+        start = wall_clock()
+        self.unprotected = UnprotectedObserver(self.notices, start)
         self.metrics = Metrics(
             DrainCollector(self.tracker, self.statistics, wall_clock),
-            WatchCollector(self.tracker, self.contacts, self.notices),
+            WatchCollector(self.tracker, self.contacts, self.notices, start),
         )
 
     def routes(self) -> Routes:
