@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from webhook.core.ownership import Owner
 from webhook.drains.pods import DrainingPod
 
 MOST = 500
@@ -38,11 +39,16 @@ ALL_OTHERS = Group(OTHER, OTHER, OTHER, "", "")
 
 def group_of(pod: DrainingPod) -> Group:
     """Tell the group of a pod; pods that nobody made are one for each namespace."""
-    kind, name = pod.owner.kind, pod.owner.name
+    return group_of_owner(pod.namespace, pod.owner, pod.framework, pod.mode)
+
+
+def group_of_owner(namespace: str, owner: Owner, framework: str = "", mode: str = "") -> Group:
+    """Tell the group of an owner's pods."""
+    kind, name = owner.kind, owner.name
     scheduled = _SCHEDULED.fullmatch(name) if kind == "Job" else None
     if scheduled:
         kind, name = "CronJob", scheduled[1]
-    return Group(pod.namespace, kind, "" if kind == "Pod" else name, _word(pod.framework), _word(pod.mode))
+    return Group(namespace, kind, "" if kind == "Pod" else name, _word(framework), _word(mode))
 
 
 def _word(text: str) -> str:

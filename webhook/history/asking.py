@@ -1,0 +1,147 @@
+"""Asks for how drains went: a watch by its address or through the API server, else the cluster itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Collection
+from http import HTTPStatus
+from typing import TypeVar
+
+from httpx2 import URL, AsyncClient, HTTPError, InvalidURL, Response, Timeout
+from lightkube.core.exceptions import ConfigError
+
+from webhook.core.pod import JsonObject
+from webhook.history.evidence import History
+from webhook.history.remains import Remains, Told, gather, read_remains, read_told
+from webhook.history.samples import NoMetrics, read_metrics
+from webhook.inspection.api import Api, Forbidden
+from webhook.inspection.connection import CannotAsk
+from webhook.inspection.questions import INJECTED, Question, about_labelled
+from webhook.watch.events import COMPONENT
+
+SECONDS = 15.0
+"""For all of an answer."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Of an answer: a watch that counts as many owners as it can has 4 MiB."""
+WATCH_LABEL = f"app.kubernetes.io/name={COMPONENT}"
+PORT_NAME, PORT = "http", 8080
+METRICS = "/metrics"
+WATCH_RIGHTS = ("list pods", "get pods/proxy")
+"""What reads the metrics of a watch through the API server, in the namespace of the installation."""
+CLUSTER_RIGHTS = ("list pods", "list events")
+"""What tells of drains without a watch, in the namespaces that are asked about."""
+_HEADERS = {"Accept": "text/plain", "Accept-Encoding": "identity"}
+_Answered = TypeVar("_Answered")
+
+
+class Unknown(Exception):
+    """There is no watch, or it cannot be asked; the message says why."""
+
+
+async def ask_address(client: AsyncClient, address: str) -> History:
+    """Ask a watch at its address.
+
+    Raises:
+        Unknown: there is none, or it does not answer.
+
+    """
+    try:
+        url = URL(address)
+    except InvalidURL as error:
+        raise Unknown(f"{address} is no address: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Unknown(f"{address} is no address of a watch: write for example http://127.0.0.1:8080{METRICS}")
+    if url.path in ("", "/"):
+        url = url.copy_with(path=METRICS)
+    return await _read(client, str(url), str(url))
+
+
+async def ask_through_api_server(client: AsyncClient, namespace: str) -> History:
+    """Ask the watch that runs in a namespace, through the API server's proxy to its pod.
+
+    https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
+
+    Raises:
+        Unknown: none runs there, a right is missing, or it does not answer.
+        CannotAsk: the API server cannot be asked.
+
+    """
+    question = about_labelled(WATCH_LABEL, "pods", namespace=namespace)
+    try:
+        pods = await Api(client).list(question, dict)
+    except Forbidden as forbidden:
+        raise Unknown(f"you may not {forbidden}, which would find the watch") from None
+    running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
+    if not running:
+        there = "it does not run" if pods else "there is none"
+        raise Unknown(f"no watch in namespace {namespace}: {there} (kubectl apply -k deploy/overlays/drain-watch)")
+    # One that drains is the older one of a rollout.
+    pod = min(running, key=lambda each: "deletionTimestamp" in each["metadata"])
+    name = pod["metadata"]["name"]
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}:{_port(pod)}/proxy{METRICS}"
+    return await _read(client, path, f"{namespace}/{name}", right=f"get pods/proxy in namespace {namespace}")
+
+
+def _port(pod: JsonObject) -> int:
+    ports = [port for container in pod["spec"]["containers"] for port in container.get("ports") or ()]
+    return next((int(port["containerPort"]) for port in ports if port.get("name") == PORT_NAME), PORT)
+
+
+async def _read(client: AsyncClient, url: str, place: str, right: str = "") -> History:
+    try:
+        async with asyncio.timeout(SECONDS), client.stream("GET", url, headers=_HEADERS, timeout=_PATIENCE) as response:
+            if right and response.status_code == HTTPStatus.FORBIDDEN:
+                raise Unknown(f"you may not {right}, which would read its metrics; --watch-url reads them elsewhere")
+            if not response.is_success:
+                raise Unknown(f"the watch {place} does not answer: status {response.status_code}")
+            text = await _text(response, place)
+        return read_metrics(text, place)
+    except TimeoutError:
+        raise Unknown(f"the watch {place} does not answer within {SECONDS:g} s") from None
+    except (HTTPError, InvalidURL, ConfigError, OSError) as error:
+        raise Unknown(f"the watch {place} cannot be asked: {str(error) or type(error).__name__}") from None
+    except NoMetrics as error:
+        raise Unknown(f"{place}: {error}") from None
+
+
+_PATIENCE = Timeout(SECONDS)
+
+
+async def _text(response: Response, place: str) -> str:
+    received = bytearray()
+    async for part in response.aiter_raw():
+        received += part
+        if len(received) > MOST_BYTES:
+            raise Unknown(f"the watch {place} answers with more than {MOST_BYTES // 1024 // 1024} MiB")
+    return received.decode(errors="replace")
+
+
+async def ask_cluster(client: AsyncClient, namespaces: Collection[str], missing: tuple[str, ...] = ()) -> History:
+    """Ask what the cluster still knows; the empty namespace stands for all.
+
+    Raises:
+        CannotAsk: the API server cannot be asked, or neither pods nor Events may be seen.
+
+    """
+    api = Api(client)
+    remains: list[Remains] = []
+    events: list[Told] = []
+    rights = []
+    for namespace in namespaces:
+        pods = Question("pods", namespace=namespace, labels=INJECTED)
+        told = Question("events", namespace=namespace, fields=f"source={COMPONENT}")
+        found, no_pods = await _seen(api.list(pods, read_remains))
+        said, no_events = await _seen(api.list(told, read_told))
+        remains += found
+        events += [each for each in said if each]
+        rights += [right for right in (no_pods, no_events) if right]
+    if len(rights) == 2 * len(namespaces):
+        raise CannotAsk(f"nothing can be seen: you may not {'; '.join(rights)}")
+    return gather(remains, events, "", (*missing, *(f"you may not {right}" for right in rights)))
+
+
+async def _seen(answer: Awaitable[list[_Answered]]) -> tuple[list[_Answered], str]:
+    try:
+        return await answer, ""
+    except Forbidden as forbidden:
+        return [], str(forbidden)

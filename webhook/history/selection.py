@@ -1,0 +1,24 @@
+"""Which part of a history is meant: that of namespaces, and of owners."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from webhook.core.ownership import Owner
+from webhook.drains.selection import Target, is_meant
+from webhook.history.evidence import Evidence, History
+
+
+def select(history: History, namespaces: Collection[str], targets: Collection[Target]) -> History:
+    """Keep what is meant; the empty namespace stands for all."""
+    kept = tuple(each for each in history.evidence if _is_meant(each, namespaces, targets))
+    return msgspec.structs.replace(history, evidence=kept)
+
+
+def _is_meant(evidence: Evidence, namespaces: Collection[str], targets: Collection[Target]) -> bool:
+    group = evidence.group
+    if "" not in namespaces and group.namespace not in namespaces:
+        return False
+    return is_meant(targets, owner=Owner(group.owner_kind, group.owner), pod="", node="")
