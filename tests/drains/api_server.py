@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
 
 from tests.drains.pods import START, Json
 
@@ -25,10 +26,14 @@ class ApiServer:
     def __init__(self, second: float = 0) -> None:
         self.pods: dict[str, Json] = {}
         self.objects: dict[str, Json] = {}
-        """Other objects, by their path."""
+        """Other objects and lists, by their path."""
+        self.watch_pods: list[Json] = []
+        """Pods of a watch."""
+        self.proxied = ""
+        """The address of what answers for these, behind the proxy."""
         self.requests: list[str] = []
         self.refused: dict[str, int] = {}
-        """The status that is answered to `list`, `watch` and `get`, in place of an answer."""
+        """The status that is answered to `list`, `watch`, `get` and `proxy`, in place of an answer."""
         self.is_away = False
         """It takes connections, and closes them without an answer, as one behind a load balancer that restarts."""
         self.watching = 0
@@ -145,14 +150,19 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         parameters = {key: value[0] for key, value in parse_qs(url.query).items()}
         verb = "watch" if "watch" in parameters else "list" if url.path.endswith("/pods") else "get"
+        verb = "proxy" if "/proxy/" in url.path else verb
         self.api.requests.append(f"{verb} {url.path}")
         if verb in self.api.refused:
             return self._answer(
                 self.api.refused[verb], {"kind": "Status", "code": self.api.refused[verb], "metadata": {}}
             )
+        if verb == "proxy":
+            return self._proxy(url.path.partition("/proxy/")[2])
         if verb == "get":
             found = self.api.objects.get(url.path)
             return self._answer(200 if found else 404, found or {"kind": "Status", "code": 404})
+        if parameters["labelSelector"] == "app.kubernetes.io/name=graceful-worker-watch":
+            return self._answer(200, {"kind": "PodList", "metadata": {}, "items": self.api.watch_pods})
         assert parameters["labelSelector"] == "graceful-worker/injected=true"
         if verb == "list":
             return self._answer(200, self.api.list({"limit": "500", **parameters}))
@@ -162,6 +172,19 @@ class _Handler(BaseHTTPRequestHandler):
         content = json.dumps(body).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _proxy(self, path: str) -> None:
+        try:
+            with urlopen(f"{self.api.proxied}/{path}", timeout=PATIENCE) as answer:
+                content = answer.read()
+        except OSError:
+            self._answer(503, {"kind": "Status", "code": 503, "message": "error trying to reach service"})
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -32,13 +32,15 @@ def pod(
     workers: Mapping[str, Json] | None = None,
     sidecars: tuple[str, ...] = (),
     ends: Mapping[str, Json] | None = None,
+    before: Mapping[str, Json] | None = None,
     disruption: str = "",
     protected: bool = True,
 ) -> Json:
     """Build a protected pod.
 
     `deleted` is the second of its deletion, `period` the time that this left it, its own `grace` where nothing is said.
-    `ends` says of containers how they have ended: `code`, `at`, `reason`, `message`.
+    `ends` says of containers how they have ended: `code`, `at`, `reason`, `message`; `before` of those that were
+    restarted, how they ended before.
     """
     workers = workers or {"worker": {"mode": "signal", "framework": "celery"}}
     metadata: Json = {"name": name, "namespace": namespace, "uid": f"uid-of-{name}", "labels": {}, "annotations": {}}
@@ -51,7 +53,11 @@ def pod(
         metadata |= {"deletionTimestamp": instant(deleted + given), "deletionGracePeriodSeconds": given}
     spec = {"nodeName": node, "containers": [{"name": each} for each in (*workers, *sidecars)]}
     spec |= {} if grace is None else {"terminationGracePeriodSeconds": grace}
-    status: Json = {"containerStatuses": [_status(each, (ends or {}).get(each)) for each in (*workers, *sidecars)]}
+    statuses = [_status(each, (ends or {}).get(each)) for each in (*workers, *sidecars)]
+    for each in statuses:
+        if each["name"] in (before or {}):
+            each["lastState"] = _status(each["name"], (before or {})[each["name"]])["state"]
+    status: Json = {"containerStatuses": statuses}
     if disruption:
         status["conditions"] = [{"type": "DisruptionTarget", "status": "True", "reason": disruption}]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,47 +15,13 @@ from tests.apiserver.control_plane import free_ports
 from tests.deploy.test_drain_watch import ALERTS, dashboard, rules
 from tests.drains.pods import START, pod
 from tests.watch.prometheus import Prometheus, checked, missing, prometheus
-from webhook.drains.following import Change, Gone, Listed, Seen
-from webhook.watch.http import HttpServer
-from webhook.watch.watching import Watch
+from tests.watch.served import Served
+from webhook.drains.following import Gone, Listed, Seen
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 SCRAPED = "count_over_time(graceful_worker_watch_build_info[1m]) >= {}"
 GRACE = 100
-
-
-class Served:
-    """A watch that sees what a test tells it, and serves its metrics."""
-
-    def __init__(self) -> None:
-        self.watch = Watch()
-        self.watch.unprotected._start = START
-        self._server = HttpServer(self.watch.routes())
-        self._server.listen("127.0.0.1", 0)
-        self.port = self._server.port
-        self._loop = asyncio.new_event_loop()
-        self._task = self._loop.create_task(self._server.run())
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        self._loop.run_until_complete(asyncio.gather(self._task, return_exceptions=True))
-        self._loop.close()
-
-    def see(self, *changes: Change) -> None:
-        for change in changes:
-            self._loop.call_soon_threadsafe(self.watch.drains.take, change)
-
-    def see_unprotected(self, raw: dict[str, Any]) -> None:
-        self._loop.call_soon_threadsafe(self.watch.unprotected.take, Seen(raw))
-
-    def fail(self) -> None:
-        self.watch.contacts["protected"].failures += 5
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join()
 
 
 @contextmanager

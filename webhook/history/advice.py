@@ -90,7 +90,7 @@ def _fits(
     if rule.causes and loss.cause not in rule.causes:
         return False
     count = evidence.outcomes.get(loss.outcome, 0)
-    if count < rule.fewest or (rule.all and count < evidence.drains):
+    if count < rule.fewest or (rule.all and (counted_for is None or count < evidence.drains)):
         return False
     if "{suggested}" in rule.text and loss.after is None:
         return False
@@ -107,7 +107,8 @@ def _uses(rule: Rule, evidence: Evidence, suggested: str) -> bool:
     used = evidence.longest / evidence.grace
     if rule.above is not None:
         # What was killed has an advice of its own.
-        return used > rule.above and not evidence.kills and duration(suggested) > evidence.grace
+        is_killed = Outcome.KILLED in evidence.outcomes
+        return used > rule.above and not is_killed and duration(suggested) > evidence.grace
     if rule.below is not None:
         is_safe = not LOST & evidence.outcomes.keys()
         return used < rule.below and is_safe and 2 * duration(suggested) <= evidence.grace

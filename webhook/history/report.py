@@ -83,7 +83,7 @@ def owner_in_words(evidence: Evidence) -> str:
 
 def _advice_lines(evidence: Evidence, history: History, now: datetime.datetime) -> Iterator[str]:
     advice = advice_on(evidence, _counted_for(history, now))
-    if not advice and not evidence.kills:
+    if not advice and not evidence.kills and evidence.longest_run is None:
         return
     yield f"{printable(evidence.group.namespace)} {owner_in_words(evidence)}: {sentence_of(evidence)}"
     yield from (f"  → {each.text}" for each in advice)

@@ -46,6 +46,14 @@ def read_metrics(text: str, place: str) -> History:
         NoMetrics: the text is not that.
 
     """
+    try:
+        return _read(text, place)
+    except (ValueError, IndexError, OverflowError, OSError) as error:
+        words = str(error) if isinstance(error, NoMetrics) else f"the metrics cannot be read: {error}"
+        raise NoMetrics(words) from None
+
+
+def _read(text: str, place: str) -> History:
     start: datetime.datetime | None = None
     numbers: dict[Group, _Numbers] = {}
     is_watch = False
@@ -64,11 +72,8 @@ def read_metrics(text: str, place: str) -> History:
 
 
 def _samples(text: str) -> Iterator[Sample]:
-    try:
-        for family in text_string_to_metric_families("\n".join(_lines(text.splitlines()))):
-            yield from (sample for sample in family.samples if math.isfinite(sample.value))
-    except (ValueError, IndexError, OverflowError) as error:
-        raise NoMetrics(f"the metrics cannot be read: {error}") from None
+    for family in text_string_to_metric_families("\n".join(_lines(text.splitlines()))):
+        yield from (sample for sample in family.samples if math.isfinite(sample.value))
 
 
 def _lines(lines: Iterable[str]) -> Iterator[str]:

@@ -1,0 +1,233 @@
+"""`graceful-worker drains --history` as people run it: beside a watch that serves its metrics, or without one."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.drains.api_server import ApiServer
+from tests.drains.pods import pod
+from tests.drains.running import Running
+from tests.watch.served import Served
+from webhook.cli.commands import main
+from webhook.cli.drains import HISTORY_RIGHTS
+from webhook.drains.following import Gone, Listed
+from webhook.history.asking import CLUSTER_RIGHTS, WATCH_RIGHTS
+
+FINISHED = {"worker": {"at": 42}}
+KILLED = {"worker": {"code": 137, "at": 60}}
+DRAINED = {"worker": {"at": 5, "message": "graceful-worker: loop drained in 12 s; runs: 4, longest: 9 s"}}
+PROXY = "proxy /api/v1/namespaces/graceful-worker/pods/watch-1:9090/proxy/metrics"
+EVENTS = "/api/v1/events"
+
+
+def watch_pod(name: str = "watch-1", phase: str = "Running", **metadata: Any) -> dict[str, Any]:
+    ports = [{"name": "debug", "containerPort": 1}, {"name": "http", "containerPort": 9090}]
+    return {
+        "metadata": {"name": name, "namespace": "graceful-worker", **metadata},
+        "spec": {"containers": [{"name": "watch", "ports": ports}]},
+        "status": {"phase": phase},
+    }
+
+
+@pytest.fixture
+def api() -> ApiServer:
+    api = ApiServer()
+    api.objects[EVENTS] = {"kind": "EventList", "metadata": {}, "items": []}
+    return api
+
+
+@pytest.fixture
+def address(api: ApiServer) -> Iterator[str]:
+    with api.served() as address:
+        yield address
+
+
+@pytest.fixture
+def watch() -> Iterator[Served]:
+    """A watch that has seen the end of two drains of one Deployment, and of one of a StatefulSet."""
+    served = Served()
+    served.see(
+        Listed([]),
+        Gone(pod("a", deleted=0, ends=FINISHED)),
+        Gone(pod("b", deleted=0, grace=60, ends=KILLED)),
+        Gone(pod("c", owner="StatefulSet import", namespace="mail", deleted=0, ends=FINISHED)),
+    )
+    yield served
+    served.close()
+
+
+def ended(room: Path, address: str, *arguments: str, code: int = 0) -> Running:
+    with Running(room, address, "--history", *arguments) as running:
+        assert running.end() == code, running.errors
+        return running
+
+
+def test_the_watch_is_found_in_the_cluster_and_asked_through_its_pod(
+    tmp_path: Path, api: ApiServer, address: str, watch: Served
+) -> None:
+    api.watch_pods = [
+        watch_pod("old", deletionTimestamp="2026-08-01T03:00:00Z"),
+        watch_pod(),
+        watch_pod("x", "Pending"),
+    ]
+    api.proxied = watch.address
+    running = ended(tmp_path, address)
+    assert running.lines[0].startswith("From the watch graceful-worker/watch-1, which counts since ")
+    assert "shop deployment/emails: longest drain of 2: 42 s of 60 s; 1 was killed at 60 s" in running.text
+    assert "  → raise it: graceful-worker/grace-period: 2m" in running.text
+    assert PROXY in api.requests
+    assert running.errors == ""
+
+
+def test_a_watch_is_asked_at_an_address_without_any_cluster(tmp_path: Path, watch: Served) -> None:
+    for address in (watch.address, f"{watch.address}/metrics"):
+        running = ended(tmp_path, "", "--watch-url", address)
+        assert running.lines[0].startswith(f"From the watch {watch.address}/metrics, which counts since ")
+        assert "statefulset/import" in running.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "owners"),
+    [
+        (["-n", "mail"], ["import"]),
+        (["deploy/emails"], ["emails"]),
+        (["sts/import", "-n", "shop"], []),
+        (["-A"], ["import", "emails"]),
+    ],
+)
+def test_namespaces_and_owners_select(arguments: list[str], owners: list[str], tmp_path: Path, watch: Served) -> None:
+    said = json.loads(ended(tmp_path, "", "--watch-url", watch.address, "-o", "json", *arguments).text)
+    assert [each["owner"]["name"] for each in said["history"]] == owners
+
+
+def test_json_has_numbers_and_codes(tmp_path: Path, api: ApiServer, address: str, watch: Served) -> None:
+    api.watch_pods, api.proxied = [watch_pod()], watch.address
+    said = json.loads(ended(tmp_path, address, "-o", "json", "deployment/emails").text)
+    assert (said["context"], said["source"]["kind"], said["notKnown"]) == ("prod", "watch", [])
+    (emails,) = said["history"]
+    assert (emails["drains"], emails["longestSeconds"], emails["gracePeriodSeconds"]) == (2, 42, 60)
+    assert emails["outcomes"] == {"finished": 1, "killed": 1}
+    assert emails["killed"] == [{"outcome": "killed", "cause": "deletion", "count": 1, "afterSeconds": 60}]
+    assert [(each["code"], each["gracePeriod"]) for each in emails["advice"]] == [("raise", "2m")]
+
+
+@pytest.mark.parametrize(
+    ("pods", "refused", "words"),
+    [
+        ([], {}, "no watch in namespace graceful-worker: there is none (kubectl apply -k deploy/overlays/drain-watch)"),
+        ([watch_pod(phase="Pending")], {}, "no watch in namespace graceful-worker: it does not run"),
+        ([watch_pod()], {"proxy": 403}, "you may not get pods/proxy in namespace graceful-worker"),
+        ([watch_pod()], {}, "the watch graceful-worker/watch-1 does not answer: status 503"),
+    ],
+)
+def test_without_a_watch_the_cluster_tells_what_it_still_knows(
+    pods: list[dict[str, Any]], refused: dict[str, int], words: str, tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.watch_pods, api.refused, api.proxied = pods, refused, "http://127.0.0.1:1"
+    api.see(pod("a", workers={"worker": {"mode": "loop", "framework": "symfony-messenger"}}, before=DRAINED))
+    regarding = {"kind": "Deployment", "name": "emails", "namespace": "shop", "apiVersion": "apps/v1"}
+    event = {"metadata": {"namespace": "shop"}, "involvedObject": regarding, "reason": "WorkerOutOfMemory", "count": 2}
+    api.objects[EVENTS]["items"] = [event]
+    text = ended(tmp_path, address).text
+    assert f"Not known: what a watch has counted: {words}" in text
+    assert "shop deployment/emails: longest drain of 1: 12 s of 3600 s; longest run: 9 s; 2 were out of memory" in text
+
+
+def test_a_missing_right_to_pods_is_said(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.refused["list"] = 403
+    text = ended(tmp_path, address).text
+    assert "you may not list pods in namespace graceful-worker, which would find the watch.\n" in text
+    assert "Not known: you may not list pods in all namespaces.\n" in text
+
+
+def test_where_nothing_may_be_seen_the_exit_code_is_2(tmp_path: Path, api: ApiServer, address: str) -> None:
+    api.refused = {"list": 403, "get": 403}
+    errors = ended(tmp_path, address, code=2).errors
+    assert "nothing can be seen: you may not list pods in all namespaces; list events" in errors
+
+
+@contextmanager
+def answering(head: bytes, pieces: int) -> Iterator[str]:
+    """Answer with some MiB of nothing."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(head)
+            try:
+                for _ in range(pieces):
+                    self.wfile.write(b" " * 1024 * 1024)
+            except OSError:
+                return
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("head", "pieces", "words"),
+    [
+        (b"HTTP/1.0 404 Not Found\r\n\r\n", 0, "does not answer: status 404"),
+        (b"HTTP/1.0 302 Found\r\nLocation: /login\r\n\r\n", 0, "does not answer: status 302"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", 0, "these are not the metrics of graceful-worker watch"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", 40, "answers with more than 16 MiB"),
+        (b"no HTTP at all\r\n\r\n", 0, "cannot be asked"),
+    ],
+)
+def test_an_address_at_which_no_watch_answers_is_exit_code_2(
+    head: bytes, pieces: int, words: str, tmp_path: Path
+) -> None:
+    with answering(head, pieces) as address:
+        assert words in ended(tmp_path, "", "--watch-url", address, code=2).errors
+
+
+def test_an_address_that_never_answers_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        errors = ended(tmp_path, "", "--watch-url", address, code=2).errors
+    assert "does not answer within 15 s" in errors or "cannot be asked" in errors
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8080", "ftp://watch/", "http://", "http://[::"])
+def test_what_is_no_address_is_said(address: str, tmp_path: Path) -> None:
+    assert "is no address" in ended(tmp_path, "", "--watch-url", address, code=2).errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--history", "--watch"], "--history excludes --watch and --wait"),
+        (["--history", "--wait"], "--history excludes --watch and --wait"),
+        (["--history", "node/node-1"], "a history is kept by owner"),
+        (["--watch-url", "http://127.0.0.1:8080"], "--watch-url needs --history"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, ["drains", *arguments])
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_help_lists_the_rights() -> None:
+    text = CliRunner().invoke(main, ["drains", "--help"]).stdout
+    for right in HISTORY_RIGHTS:
+        assert right in text
+    for right in (*WATCH_RIGHTS, *CLUSTER_RIGHTS):
+        assert any(right in each for each in HISTORY_RIGHTS)

@@ -1,0 +1,85 @@
+"""The cases in files, and what is printed of them; `python -m tests.history.cases` writes that anew.
+
+`streams/`: what a watch sees, as in tests/watch/streams, and what follows from the metrics that it serves then.
+`metrics/`: metrics as a watch has served them (`.prom`), and what is printed (`.txt`).
+`clusters/`: pods and Events that are there where no watch runs. Pods are those of tests/drains/pods.py.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import LiteralScalarString
+
+from tests.drains.pods import START, pod
+from tests.watch.test_streams import Scene
+from webhook.history.evidence import History
+from webhook.history.remains import gather, read_remains, read_told
+from webhook.history.report import text_of
+from webhook.history.samples import read_metrics
+from webhook.watch.metrics import DrainCollector, Metrics, WatchCollector
+
+FOLDER = Path(__file__).parent
+PLACE = "graceful-worker/graceful-worker-watch-5b8f"
+
+
+def files(folder: str, pattern: str = "*.yaml") -> dict[str, Path]:
+    return {path.stem: path for path in sorted((FOLDER / folder).glob(pattern))}
+
+
+def case(path: Path) -> Any:
+    return YAML(typ="rt").load(path)
+
+
+def exposition(seen: list[dict[str, Any]]) -> str:
+    """Return the metrics of a watch that started at START, and has seen this since."""
+    scene = Scene()
+    for step in seen:
+        ((kind, given),) = step.items()
+        for number in range(given.pop("times", 1) if isinstance(given, dict) else 1):
+            scene.see(kind, {**given, "name": f"{given['name']}-{number}"} if isinstance(given, dict) else given)
+    statistics = scene.drains._statistics
+    collectors = (
+        DrainCollector(scene.tracker, statistics, scene.now),
+        WatchCollector(scene.tracker, {}, scene.notices, START),
+    )
+    return Metrics(*collectors).exposition().decode()
+
+
+def cluster(given: dict[str, Any]) -> History:
+    events = [told for each in given.get("events", ()) if (told := read_told(each))]
+    remains = [read_remains(pod(**each)) for each in given.get("pods", ())]
+    return gather(remains, events, "", tuple(given.get("missing", ())))
+
+
+def printed(history: History, days: float = 0) -> str:
+    return "".join(f"{line}\n" for line in text_of(history, START + datetime.timedelta(days=days)))
+
+
+def printed_of_stream(given: dict[str, Any]) -> str:
+    return printed(read_metrics(exposition(given["seen"]), PLACE), given["days"])
+
+
+def printed_of_metrics(path: Path) -> str:
+    return printed(read_metrics(path.read_text(), PLACE), days=30)
+
+
+def _write() -> None:
+    yaml = YAML(typ="rt")
+    yaml.width = 1000
+    for folder, print_case in (("streams", printed_of_stream), ("clusters", lambda given: printed(cluster(given)))):
+        for path in files(folder).values():
+            before, marker, _ = path.read_text().partition("printed: |\n")
+            text = io.StringIO()
+            yaml.dump({"printed": LiteralScalarString(print_case(case(path)))}, text)
+            path.write_text((before if marker else path.read_text()) + text.getvalue())
+    for path in files("metrics", "*.prom").values():
+        path.with_suffix(".txt").write_text(printed_of_metrics(path))
+
+
+if __name__ == "__main__":
+    _write()
