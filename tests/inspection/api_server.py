@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import httpx2
@@ -12,6 +12,7 @@ import httpx2
 Object = dict[str, Any]
 PATH = re.compile(r"/(?:api|apis/(?P<group>[^/]+))/v1(?:/namespaces/(?P<namespace>[^/]+))?/(?P<rest>[^/]+(?:/[^/]+)?)")
 KUBELET = re.compile(r"/api/v1/nodes/([^/]+)/proxy/configz")
+PROXY = re.compile(r"/api/v1/namespaces/([^/]+)/pods/([^/:]+):8080/proxy/metrics")
 KINDS = {
     "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
     "deployments": "Deployment",
@@ -45,6 +46,8 @@ class ApiServer:
         self.requests.append(request)
         if kubelet := KUBELET.fullmatch(request.url.path):
             return self._kubelet(kubelet[1])
+        if proxy := PROXY.fullmatch(request.url.path):
+            return self._metrics(*proxy.groups())
         path = PATH.fullmatch(request.url.path)
         assert path, request.url.path
         resource, _, name = path["rest"].partition("/")
@@ -74,6 +77,20 @@ class ApiServer:
             return status(403, "forbidden")
         said = [each for each in self.objects if each["kind"] == "Kubelet" and each["metadata"]["name"] == node]
         return httpx2.Response(200, json=said[0]["answer"]) if said else status(502, "error trying to reach service")
+
+    def _metrics(self, namespace: str, pod: str) -> httpx2.Response:
+        """Answer as the watch does, behind the proxy; one whose metrics are not in the list does not answer."""
+        self.rights.add("get pods/proxy")
+        if "get pods/proxy" in self._denied:
+            return status(403, "forbidden")
+        said = [each for each in self.objects if each["kind"] == "Metrics" and each["metadata"]["name"] == pod]
+        if not said:
+            return status(503, "error trying to reach service")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield said[0]["text"].encode()
+
+        return httpx2.Response(200, content=pieces())
 
 
 def status(code: int, message: str) -> httpx2.Response:

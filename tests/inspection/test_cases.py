@@ -7,7 +7,7 @@ import pytest
 from tests.inspection.cases import Case, all_cases, look
 from webhook.inspection.drain_limits import TABLE, Limit
 from webhook.inspection.facts import Fact, Weight
-from webhook.inspection.questions import KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
+from webhook.inspection.questions import HISTORY_RIGHTS, KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
 from webhook.inspection.verdict import Verdict
 
 CASES = all_cases()
@@ -28,7 +28,7 @@ def test_every_fact_and_every_verdict_is_shown_by_a_case() -> None:
 def test_no_right_is_needed_that_the_help_does_not_name(case: Case) -> None:
     api_server = case.api_server
     look(api_server, kubelets=case.kubelets)
-    rights = (*RIGHTS, *LIMIT_RIGHTS, *(KUBELET_RIGHTS if case.kubelets else ()))
+    rights = (*RIGHTS, *LIMIT_RIGHTS, *HISTORY_RIGHTS, *(KUBELET_RIGHTS if case.kubelets else ()))
     assert api_server.rights <= {right.partition(" (")[0] for right in rights}
 
 
@@ -41,7 +41,8 @@ def test_whole_pods_are_asked_for_only_where_they_are_decided_on_or_protected(ca
         for request in api_server.requests
         if request.url.path.endswith("/pods") and "PartialObjectMetadata" not in request.headers["Accept"]
     ]
-    known = ("app.kubernetes.io/name in (graceful-worker)", "graceful-worker/injected=true")
+    installation = ("app.kubernetes.io/name in (graceful-worker)", "app.kubernetes.io/name=graceful-worker-watch")
+    known = (*installation, "graceful-worker/injected=true")
     assert [labels for labels in whole if labels not in known and "graceful-worker/injected!=true" not in labels] == []
 
 
@@ -64,4 +65,11 @@ def test_what_ends_drains_early_changes_no_exit_code() -> None:
     for case in (Case("drain-gke-spot"), Case("drains-no-rights")):
         _, conclusions, verdict = look(case.api_server)
         assert {"drains"} <= {each.fact.topic for each in conclusions if each.fact.weight is Weight.NOTE}
+        assert verdict is Verdict.WORKS
+
+
+def test_how_drains_went_changes_no_exit_code() -> None:
+    for case in (Case("history"), Case("history-no-right"), Case("history-no-answer")):
+        _, conclusions, verdict = look(case.api_server)
+        assert Weight.NOTE in [each.fact.weight for each in conclusions if each.fact.topic == "history"]
         assert verdict is Verdict.WORKS

@@ -10,7 +10,7 @@ import click
 from webhook.cli.cluster_options import configuration_option, context_option, output_option
 from webhook.cli.failure import fail
 from webhook.inspection.observations import Names
-from webhook.inspection.questions import KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
+from webhook.inspection.questions import HISTORY_RIGHTS, KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
 
 if TYPE_CHECKING:
     from webhook.inspection.observations import Observations
@@ -21,6 +21,7 @@ _RIGHTS = "\n\n".join(
     for title, rights in (
         ("The rights that this needs (Secrets are never read):", RIGHTS),
         ("Those that tell what ends drains early, which is unknown without them:", LIMIT_RIGHTS),
+        ("Those that tell how drains went, which the watch has counted; --watch-url needs neither:", HISTORY_RIGHTS),
         ("With --kubelets also this one, by which one may run commands in all pods of a node:", KUBELET_RIGHTS),
     )
 )
@@ -34,15 +35,25 @@ _RIGHTS = "\n\n".join(
 @configuration_option
 @click.option("--pods", is_flag=True, help="List the pods, too: state, workers with their modes, version.")
 @click.option("--kubelets", is_flag=True, help="Ask some kubelets how long a node that shuts down waits.")
+@click.option("--watch-url", metavar="URL", help="Where the watch serves its metrics, as http://127.0.0.1:8080.")
 @output_option
-def status(context: str | None, namespace: str, configuration: str, pods: bool, kubelets: bool, output: str) -> None:
+def status(
+    context: str | None,
+    namespace: str,
+    configuration: str,
+    pods: bool,
+    kubelets: bool,
+    watch_url: str | None,
+    output: str,
+) -> None:
     """Say whether protection works in a cluster, and if not, what is wrong and what to do.
 
     Nothing is changed. The cluster is that of KUBECONFIG, or of ~/.kube/config. Why a pod is left alone is told by the
     rules of this version. What ends a drain before the pods' grace periods are over is told as far as it can be seen.
 
     The exit code is 0 when all is well, 1 when something is wrong, 2 when the cluster cannot be asked or a right is
-    missing. What ends drains early is no reason for either of these, nor is a right that is missing for it.
+    missing. What ends drains early, or how they went, is no reason for either of these; a right that is missing for it
+    is none, either.
     """
     # Other commands need neither a client nor cryptography.
     import asyncio  # noqa: PLC0415
@@ -54,7 +65,7 @@ def status(context: str | None, namespace: str, configuration: str, pods: bool, 
     from webhook.inspection.verdict import judge  # noqa: PLC0415
 
     try:
-        seen = asyncio.run(_observe(context, Names(namespace, configuration), kubelets=kubelets))
+        seen = asyncio.run(_observe(context, Names(namespace, configuration), watch_url, kubelets=kubelets))
     except CannotAsk as error:
         fail(str(error), CANNOT_ASK)
     conclusions = inspect(seen, wall_clock())
@@ -66,7 +77,7 @@ def status(context: str | None, namespace: str, configuration: str, pods: bool, 
     sys.exit(verdict.exit_code)
 
 
-async def _observe(context: str | None, names: Names, *, kubelets: bool) -> Observations:
+async def _observe(context: str | None, names: Names, watch_url: str | None, *, kubelets: bool) -> Observations:
     from msgspec.structs import replace  # noqa: PLC0415
 
     from webhook.inspection.cluster import observe  # noqa: PLC0415
@@ -74,4 +85,5 @@ async def _observe(context: str | None, names: Names, *, kubelets: bool) -> Obse
 
     config = read_kubeconfig(context)
     async with connect(config) as client:
-        return await observe(client, replace(names, context=config.context_name), kubelets=kubelets)
+        names = replace(names, context=config.context_name)
+        return await observe(client, names, kubelets=kubelets, watch_url=watch_url)

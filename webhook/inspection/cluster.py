@@ -6,10 +6,20 @@ import msgspec
 from httpx2 import AsyncClient
 
 from webhook.core.pod import JsonObject
+from webhook.history.asking import Unknown, ask_address, ask_through_api_server
+from webhook.history.evidence import History
 from webhook.inspection.api import Api, all_of, seen
 from webhook.inspection.drain_asking import observe_limits
 from webhook.inspection.installation import service_of
-from webhook.inspection.observations import Names, Namespace, Observations, Unseen, WorkerPod
+from webhook.inspection.observations import (
+    Names,
+    Namespace,
+    NoHistory,
+    Observations,
+    State,
+    Unseen,
+    WorkerPod,
+)
 from webhook.inspection.questions import (
     MISLABELLED_PODS,
     NAMESPACES,
@@ -25,8 +35,12 @@ from webhook.inspection.selectors import shipped_entries
 from webhook.inspection.worker_pods import candidate_pod, injected_pod, mislabelled_pod
 
 
-async def observe(client: AsyncClient, names: Names, *, limits: bool = True, kubelets: bool = False) -> Observations:
+async def observe(
+    client: AsyncClient, names: Names, *, limits: bool = True, kubelets: bool = False, watch_url: str | None = None
+) -> Observations:
     """Look at everything once; at what ends drains early, and at the kubelets, only where that is wanted.
+
+    How drains went is told by the watch, which is asked at `watch_url` or through the API server; with `limits` alone.
 
     Raises:
         CannotAsk: the API server cannot be reached, or does not know who asks.
@@ -49,7 +63,26 @@ async def observe(client: AsyncClient, names: Names, *, limits: bool = True, kub
     observed = msgspec.structs.replace(observed, pods=pods)
     if isinstance(pods, Unseen) or not limits:
         return observed
-    return msgspec.structs.replace(observed, limits=await observe_limits(api, pods, kubelets=kubelets))
+    return msgspec.structs.replace(
+        observed,
+        limits=await observe_limits(api, pods, kubelets=kubelets),
+        history=await _history(client, names.namespace, watch_url) if any(map(_is_protected, pods)) else None,
+    )
+
+
+def _is_protected(pod: WorkerPod) -> bool:
+    return pod.state is State.PROTECTED
+
+
+async def _history(client: AsyncClient, namespace: str, watch_url: str | None) -> History | NoHistory:
+    try:
+        if not watch_url:
+            return await ask_through_api_server(client, namespace)
+        # Not the API server's client: its credentials are for nobody else.
+        async with AsyncClient() as other:
+            return await ask_address(other, watch_url)
+    except Unknown as unknown:
+        return NoHistory(str(unknown))
 
 
 async def _pods(api: Api, observed: Observations) -> list[WorkerPod]:

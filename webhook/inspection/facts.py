@@ -35,12 +35,7 @@ class Fact(Enum):
         member.advice = advice
         return member
 
-    RIGHT_MISSING = (
-        "right-missing",
-        Weight.UNKNOWN,
-        "rights",
-        "Not seen: you may not {right}.",
-    )
+    RIGHT_MISSING = "right-missing", Weight.UNKNOWN, "rights", "Not seen: you may not {right}."
 
     # The configuration and its bundles.
     NOT_INSTALLED = (
@@ -110,12 +105,7 @@ class Fact(Enum):
         "The CA in caBundle ends on {until} (in {left}; {entries}); it ought to have been renewed by now.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
-    BUNDLE_VALID = (
-        "bundle-valid",
-        Weight.OK,
-        "certificates",
-        "{count} in caBundle, valid until {until} (for {left}).",
-    )
+    BUNDLE_VALID = "bundle-valid", Weight.OK, "certificates", "{count} in caBundle, valid until {until} (for {left})."
     GUARD_THERE = (
         "guard-there",
         Weight.OK,
@@ -278,6 +268,17 @@ class Fact(Enum):
         Weight.NOTE,
         "drains",
         "Kubelets of {asked} of {kinds} kinds of nodes were asked; of the others, nothing is known.",
+    )
+
+    # How drains went.
+    HISTORY_SEEN = "history-seen", Weight.OK, "history", "{count} since {since}{how}."
+    HISTORY_ADVICE = "history-advice", Weight.NOTE, "history", "{owner} in {namespace}: {says}.", "{todo}"
+    HISTORY_UNKNOWN = (
+        "history-unknown",
+        Weight.NOTE,
+        "history",
+        "How drains went is unknown: {why}.",
+        "graceful-worker drains --history tells what is left of them in pods and Events",
     )
 
 

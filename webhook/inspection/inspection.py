@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 from webhook.inspection.drain_cuts import about_drains
+from webhook.inspection.drain_history import about_history
 from webhook.inspection.facts import Conclusion, Fact
 from webhook.inspection.installation import about_installation
 from webhook.inspection.observations import Observations
@@ -22,6 +23,7 @@ def inspect(seen: Observations, now: datetime.datetime) -> list[Conclusion]:
         *about_namespaces(seen),
         *about_pods(seen, is_able=is_able),
         *about_drains(seen, guard_works=guard_works),
+        *about_history(seen, now),
     ]
     # The same right may be missing for several things.
     return [conclusion for position, conclusion in enumerate(said) if conclusion not in said[:position]]

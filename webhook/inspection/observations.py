@@ -8,6 +8,7 @@ import msgspec
 
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding
+from webhook.history.evidence import History
 from webhook.inspection.drain_readings import Bound, Unreadable
 
 EVICTIONS = frozenset({"pods/eviction"})
@@ -95,6 +96,12 @@ class Limits(msgspec.Struct, frozen=True):
     """None where nobody wanted them asked."""
 
 
+class NoHistory(msgspec.Struct, frozen=True):
+    """How drains went could not be seen."""
+
+    why: str
+
+
 class Observations(msgspec.Struct, frozen=True):
     """What was seen; None stands for what is not there."""
 
@@ -108,6 +115,8 @@ class Observations(msgspec.Struct, frozen=True):
     pods: list[WorkerPod] | Unseen
     limits: Limits | None = None
     """None where there is no protected pod that they could concern."""
+    history: History | NoHistory | None = None
+    """What the watch has counted; None where there are no protected pods, or nobody wanted it asked."""
 
     @property
     def entries(self) -> list[JsonObject]:

@@ -153,6 +153,8 @@ LIMIT_RIGHTS = (
     "list configmaps (there, too)",
 )
 """What tells of the limits of drains; without them, these are unknown, and all else is told."""
+HISTORY_RIGHTS = ("list pods (in the namespace of the installation)", "get pods/proxy (there, too)")
+"""What reads how drains went from the watch; without them that is unknown, and all else is told."""
 REPAIR_RIGHTS = tuple(f"get {resource}.apps" for resource in ("deployments", "statefulsets", "daemonsets"))
 """What tells whether owners of pods can be restarted, in their namespaces."""
 RESTART_RIGHTS = tuple(right.replace("get", "patch") for right in REPAIR_RIGHTS)

@@ -1,0 +1,69 @@
+"""What follows from how drains went: notes, and what to do about grace periods."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterator
+
+from webhook.drains.outcome import Outcome
+from webhook.history.advice import Advice, advice_on
+from webhook.history.evidence import Evidence, History, Kill
+from webhook.history.report import owner_in_words, sentence_of
+from webhook.inspection.drain_limits import TABLE
+from webhook.inspection.facts import Conclusion, Fact
+from webhook.inspection.observations import Limits, NoHistory, Observations
+from webhook.inspection.words import counted
+
+_LIMITS = {limit.id: limit for limit in TABLE.limit}
+
+
+def about_history(seen: Observations, now: datetime.datetime) -> Iterator[Conclusion]:
+    """Conclude what the drains that are over say about grace periods."""
+    history = seen.history
+    if isinstance(history, NoHistory):
+        yield Conclusion(Fact.HISTORY_UNKNOWN, {"why": history.why})
+    elif history is not None:
+        yield _summary(history)
+        for evidence in history.evidence:
+            advice = advice_on(evidence, now - history.since if history.since else None)
+            if advice:
+                yield _advised(evidence, advice, seen.limits)
+
+
+def _summary(history: History) -> Conclusion:
+    outcomes: Counter[Outcome] = Counter()
+    for evidence in history.evidence:
+        outcomes.update(evidence.outcomes)
+    how = ", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome])
+    since = f"{history.since:%Y-%m-%d %H:%M} UTC" if history.since else "the watch started"
+    values = {
+        "count": counted(outcomes.total(), "drain"),
+        "since": since,
+        "how": f": {how}" if how else "",
+        "outcomes": {outcome.value: number for outcome, number in outcomes.items()},
+    }
+    return Conclusion(Fact.HISTORY_SEEN, values)
+
+
+def _advised(evidence: Evidence, advice: list[Advice], limits: Limits | None) -> Conclusion:
+    suspects = list(dict.fromkeys(each for kill in evidence.kills for each in _suspects(kill, limits)))
+    values = {
+        "namespace": evidence.group.namespace,
+        "owner": owner_in_words(evidence),
+        "says": ". ".join([sentence_of(evidence), *suspects]),
+        "advice": [each.id for each in advice],
+        "gracePeriod": next((each.grace for each in advice if each.grace), ""),
+        "todo": "; ".join(each.text for each in advice),
+    }
+    return Conclusion(Fact.HISTORY_ADVICE, values)
+
+
+def _suspects(kill: Kill, limits: Limits | None) -> Iterator[str]:
+    """Name what gives pods just the time after which they were cut: the pods themselves do not tell who has asked."""
+    if kill.outcome is not Outcome.CUT or limits is None:
+        return
+    for bound in limits.bounds:
+        limit = _LIMITS[bound.limit]
+        if limit.guarded == (kill.cause == "eviction") and kill.after in [seconds for _, seconds in bound.periods]:
+            yield f"{limit.says.format(time=f'{kill.after} s')} ({bound.place})"
