@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import fill
 
 from tests.drains import cases as drains_cases
+from tests.history import cases as history_cases
 from tests.inspection.cases import Case
 from tests.repair.cases import Case as DryRun
 from webhook.core import scripts
@@ -22,7 +23,7 @@ from webhook.inspection.drain_limits import TABLE as LIMITS
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
-DOCUMENTS = (README, ROOT / "docs" / "frameworks.md", ROOT / "docs" / "drain-limits.md")
+DOCUMENTS = (README, *(ROOT / "docs" / f"{name}.md" for name in ("frameworks", "drain-limits", "drain-watch")))
 PROOF = ROOT / "docs" / "proof.md"
 EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
@@ -93,6 +94,12 @@ def drains() -> str:
     """Return what is printed about a moment of the tests."""
     printed = drains_cases.printed(drains_cases.cases("tables")["readme"])
     return f"```console\n$ .venv/bin/graceful-worker drains\n{printed}```"
+
+
+def history() -> str:
+    """Return what is printed about a history of the tests."""
+    printed = history_cases.printed_of_stream(history_cases.case(history_cases.files("streams")["readme"]))
+    return f"```console\n$ graceful-worker drains --history\n{printed}```"
 
 
 def drain_limits() -> str:
@@ -172,6 +179,7 @@ PARTS = {
         status_of_drains,
         repair,
         drains,
+        history,
         drain_limits,
         proof,
         before,

@@ -9,6 +9,7 @@ from webhook.core.pod import JsonObject
 from webhook.history.asking import Unknown, ask_address, ask_through_api_server
 from webhook.history.evidence import History
 from webhook.inspection.api import Api, all_of, seen
+from webhook.inspection.connection import CannotAsk
 from webhook.inspection.drain_asking import observe_limits
 from webhook.inspection.installation import service_of
 from webhook.inspection.observations import (
@@ -81,8 +82,9 @@ async def _history(client: AsyncClient, namespace: str, watch_url: str | None) -
         # Not the API server's client: its credentials are for nobody else.
         async with AsyncClient() as other:
             return await ask_address(other, watch_url)
-    except Unknown as unknown:
-        return NoHistory(str(unknown))
+    # Whatever the watch's trouble is, it spoils nothing else.
+    except (Unknown, CannotAsk) as error:
+        return NoHistory(str(error))
 
 
 async def _pods(api: Api, observed: Observations) -> list[WorkerPod]:
