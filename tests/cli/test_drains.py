@@ -194,6 +194,21 @@ def test_in_a_terminal_a_lost_connection_is_shown_with_how_old_the_table_is(
         assert running.interrupt() == 0
 
 
+def test_a_lost_connection_is_shown_in_a_small_terminal_that_has_more_drains_than_lines(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
+    api.see(*(pod(f"emails-{number}", deleted=99) for number in range(40)))
+    with Running(tmp_path, address, "--watch", size=(12, 60)) as running:
+        running.until("prod: 40 drains", "… and 32 more")
+        api.until_watched()
+        api.go_away()
+        running.until("No connection to the API server")
+        running.until("prod: 40 drains", "No connection to the API server since 03:0", "what is shown", "… and 3")
+        assert running.interrupt() == 0
+    for drawn in running.text.split("prod: 40 drains")[1:]:
+        assert drawn.rstrip("\n").count("\n") < 12
+
+
 def test_in_a_terminal_bars_are_redrawn_and_ends_stay(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("emails-1", deleted=60, grace=600), pod("emails-2", deleted=99))
     with Running(tmp_path, address, "--watch", size=(30, 150)) as running:

@@ -16,15 +16,19 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from tests.drains.pods import pod
 from tests.inspection.cases import CONFIGURATION, Case, look
+from tests.watch.served import Served
 from webhook.cli.commands import main
 from webhook.cli.status_report import as_json
 from webhook.core.ownership import owner_of
+from webhook.drains.following import Gone, Listed
+from webhook.history.evidence import History
 from webhook.inspection.api import Api, Rejected
 from webhook.inspection.cluster import observe
 from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
 from webhook.inspection.drain_readings import seconds_of
-from webhook.inspection.observations import Names, Observations, Unseen, is_guard
+from webhook.inspection.observations import Names, NoHistory, Observations, Unseen, is_guard
 from webhook.inspection.questions import Question
 from webhook.inspection.selectors import matches, shipped_entries, to_query
 
@@ -254,6 +258,40 @@ def test_a_selector_means_what_it_means_to_the_api_server(
 def test_the_owner_is_named_as_people_know_it(kind: str, name: str, labels: dict[str, str], said: str) -> None:
     owners = [{"kind": "Other", "name": "x"}, {"kind": kind, "name": name, "controller": True}]
     assert str(owner_of({"name": "p", "labels": labels, "ownerReferences": owners})) == said
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
+    watch = Served()
+    watch.see(Listed([]), Gone(pod("a", deleted=0, ends={"worker": {"at": 42}})))
+
+    async def observed(address: str) -> Observations:
+        async with Case("history-no-right").api_server.client() as client:
+            return await observe(client, Names(), watch_url=address)
+
+    try:
+        history = asyncio.run(observed(watch.address if answers else f"{watch.address}/nowhere")).history
+    finally:
+        watch.close()
+    if answers:
+        assert isinstance(history, History)
+        assert [each.longest for each in history.evidence] == [42]
+    else:
+        assert history == NoHistory(f"the watch {watch.address}/nowhere does not answer: status 404")
+
+
+def test_an_api_server_that_cannot_find_the_watch_spoils_nothing_else() -> None:
+    answered = Case("history").api_server.client()._transport
+    assert isinstance(answered, httpx2.MockTransport)
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.params.get("labelSelector") == "app.kubernetes.io/name=graceful-worker-watch":
+            return httpx2.Response(500, json={"message": "etcd is gone"})
+        return answered.handler(request)  # type: ignore[return-value]
+
+    seen = ask(answer)
+    assert seen.history == NoHistory("the API server answers 500: etcd is gone")
+    assert seen.limits
 
 
 def test_scripts_get_codes_counts_and_pods() -> None:

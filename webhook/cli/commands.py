@@ -53,6 +53,7 @@ def main() -> None:
       graceful-worker status                       whether it works, and if not, what to do
       graceful-worker repair                       what is to be restarted; with --yes, restart it
       graceful-worker drains --watch               who drains, how long yet, and how it ended
+      graceful-worker drains --history             how it ended before, and which grace period that takes
       graceful-worker explain  -f deploy.yaml      what would be done, and why
       graceful-worker inject   -f deploy.yaml | kubectl apply -f -
     """  # noqa: D301 - by this character click keeps the lines

@@ -74,7 +74,9 @@ class LiveTable:
         ended = [event for at, event in reversed(self._ended) if now - at <= SHOWN]
         drains: list[Begun | Ended] = [*picture.draining, *ended]
         title = self._title(picture, now)
-        shown = drains[: max(self._console.height - _AROUND - (self._outage is not None), 1)]
+        # The sentence about the connection takes lines of its own.
+        around = _AROUND + len(title.wrap(self._console, self._console.width)) - 1
+        shown = drains[: max(self._console.height - around, 1)]
         rows = [_over(each) if isinstance(each, Ended) else _drain(each, now) for each in shown]
         self._live.update(_drawing(self._console, title, rows, len(drains) - len(shown)), refresh=True)
 
@@ -85,7 +87,7 @@ class LiveTable:
     def _title(self, picture: Picture, now: datetime.datetime) -> Text:
         drains = counted(len(picture.draining), "drain") if picture.draining else "Nothing drains."
         where = f"{self._context}: " if self._context else ""
-        title = Text(f"{where}{drains}  ", style="bold", no_wrap=True, overflow="ellipsis")
+        title = Text(f"{where}{drains}  ", style="bold")
         title.append(f"{now:%H:%M:%S} UTC", style="dim")
         if self._outage:
             title.append(f"\n{printable(outage_in_words(self._outage, now))}", style="bold red")

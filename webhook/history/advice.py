@@ -12,6 +12,8 @@ from webhook.core.annotations import LONGEST_DURATION, duration
 from webhook.drains.outcome import LOST, Outcome
 from webhook.history.evidence import Evidence, Kill
 
+_UNFINISHED = LOST | {Outcome.FAILED}
+
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of the table; advice.toml says what the fields mean."""
@@ -110,7 +112,7 @@ def _uses(rule: Rule, evidence: Evidence, suggested: str) -> bool:
         is_killed = Outcome.KILLED in evidence.outcomes
         return used > rule.above and not is_killed and duration(suggested) > evidence.grace
     if rule.below is not None:
-        is_safe = not LOST & evidence.outcomes.keys()
+        is_safe = not _UNFINISHED & evidence.outcomes.keys()
         return used < rule.below and is_safe and 2 * duration(suggested) <= evidence.grace
     return False
 
