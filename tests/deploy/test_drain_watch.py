@@ -210,6 +210,18 @@ def test_the_dashboard_is_found_by_grafanas_sidecar_and_its_panels_do_not_overla
     assert len({panel["id"] for panel in dashboard()["panels"]}) == len(places)
 
 
+def test_a_bar_is_at_least_as_wide_as_the_time_that_it_counts() -> None:
+    """Else a drain is in several bars: at 24 h, Grafana draws a point a minute, of four scrapes and more."""
+    bars = [
+        panel
+        for panel in dashboard()["panels"]
+        if panel["fieldConfig"]["defaults"].get("custom", {}).get("drawStyle") == "bars"
+        and any("$__rate_interval" in target["expr"] for target in panel["targets"])
+    ]
+    assert len(bars) == 3
+    assert {panel.get("interval") for panel in bars} == {"5m"}
+
+
 def test_both_dashboards_have_an_identity_of_their_own() -> None:
     maps = of_kind(installed("drain-watch-monitoring"), "ConfigMap")
     parsed = [json.loads(text) for each in maps for text in each["data"].values()]

@@ -58,6 +58,14 @@ class Prometheus:
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
+    def ask_range(self, expression: str, begin: float, end: float, step: float) -> list[dict[str, Any]]:
+        """Return the series of a query over a time."""
+        wanted = {"query": expression, "start": begin, "end": end, "step": step}
+        answer = self._client.get("/api/v1/query_range", params=wanted).json()
+        assert answer["status"] == "success", f"{expression}: {answer}"
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
     def firing(self) -> set[str]:
         """Return the names of the alerts whose expression is true, whatever their `for` says."""
         alerts = self._client.get("/api/v1/alerts").json()["data"]["alerts"]
