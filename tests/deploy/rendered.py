@@ -27,6 +27,8 @@ INSTALLATIONS = {"default": DEPLOY, **OVERLAYS}
 FIRST_RELEASES = {"eviction-policy": "1.36.0"}
 """The first Kubernetes that has all kinds of an overlay, where it is not the oldest that is supported."""
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin"))
+UNPACKED = ROOT / ".local" / "helm"
+"""Where `make helm` puts Helm and kubectl."""
 NAME = "graceful-worker"
 """The name of the installation: that of its namespace and of most objects."""
 WATCH = f"{NAME}-watch"
@@ -45,9 +47,9 @@ every_installation_and_release = pytest.mark.parametrize(
 
 def kubectl() -> str:
     """Return a kubectl, or skip the test."""
-    program = shutil.which("kubectl") or shutil.which("kubectl", path=ASSETS)
+    program = next(filter(None, (shutil.which("kubectl", path=path) for path in (None, ASSETS, UNPACKED))), None)
     if program is None:
-        pytest.skip(f"no kubectl in PATH or {ASSETS} (Debian: kubernetes-client; KUBEBUILDER_ASSETS names the folder)")
+        pytest.skip(f"no kubectl in PATH, {ASSETS} (KUBEBUILDER_ASSETS names the folder) or .local/helm (make helm)")
     return program
 
 
