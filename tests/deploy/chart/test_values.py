@@ -1,0 +1,148 @@
+"""Values: what each changes, what is refused and with which words, and what Kubernetes says of the result."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from tests.deploy.chart.comparison import ABSENT, by_name, differences
+from tests.deploy.chart.rendered import HERE, helm, refusal, render
+from tests.deploy.chart.templates import CHART
+from tests.deploy.rendered import faults
+from tests.deploy.test_deployment import violations
+from tests.golden.schemas import OLDEST, RELEASES
+from webhook import __version__
+from webhook.cli.serve import serve_command
+
+CASES = sorted((HERE / "values").glob("*.yaml"))
+REFUSED = sorted((HERE / "refused").glob("*.yaml"))
+VALUES: dict[str, Any] = YAML(typ="safe").load(CHART / "values.yaml")
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+BESIDE = "# beside: "
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+
+
+def changes(values: Path) -> str:
+    """Say what values change, a line each field; their first line may name components that are there before."""
+    first = values.read_text().partition("\n")[0]
+    names = first.removeprefix(BESIDE).split(", ") if first.startswith(BESIDE) else []
+    before = [HERE / "components" / f"{name}.yaml" for name in names]
+    found = differences(by_name(render(*before)), by_name(render(*before, values)))
+    return "".join(f"{where[1:]}: {_shown(one)} → {_shown(other)}\n" for where, one, other in found)
+
+
+def _shown(value: Any) -> str:
+    if value == ABSENT:
+        return ABSENT
+    text = json.dumps(value).replace(f"graceful-worker:{__version__}", "graceful-worker:VERSION")
+    return "present" if isinstance(value, dict) and "kind" in value else text
+
+
+@every_case
+def test_values_change_these_fields_and_no_others(case: Path) -> None:
+    """`changes` beside the values: write it anew by `python -m tests.deploy.chart.test_values`, and read it."""
+    assert changes(case) == case.with_suffix(".changes").read_text()
+
+
+@every_case
+@pytest.mark.parametrize("release", [OLDEST, RELEASES[-1]])
+def test_what_values_render_is_valid_in_the_oldest_and_the_newest_kubernetes(case: Path, release: str) -> None:
+    assert faults(render(case), release) == {}
+
+
+@every_case
+def test_with_all_values_pods_keep_to_the_restricted_standard_and_name_no_user(case: Path) -> None:
+    """OpenShift gives each namespace users of its own, and takes no other."""
+    for manifest in render(case):
+        if manifest["kind"] == "Deployment":
+            pod = manifest["spec"]["template"]["spec"]
+            assert violations(pod) == []
+            assert "runAs" not in json.dumps(pod).replace("runAsNonRoot", "")
+
+
+@every_case
+def test_values_pass_the_strict_lint(case: Path) -> None:
+    result = helm("lint", "--strict", str(CHART), f"--values={case}")
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda path: path.stem)
+def test_wrong_values_are_refused_by_name_and_those_that_do_not_go_together_with_a_sentence(case: Path) -> None:
+    """Helm's own words for a value that breaks the schema, and how it writes the path, depend on its version."""
+    said = case.read_text().partition("\n")[0].removeprefix("# says: ")
+    assert said in refusal(case).replace("/", ".")
+
+
+def branches(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Return every level of the values that has names of its own, by where it stands."""
+    yield path, values
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from branches(value, (*path, name))
+
+
+def test_a_misspelled_name_is_an_error_that_names_it_at_every_level(tmp_path: Path) -> None:
+    wrong: dict[str, Any] = {}
+    names = []
+    for path, level in branches(VALUES):
+        if path[-1:] in [("requests",), ("limits",)]:
+            continue  # where any name is a resource
+        here = wrong
+        for name in path:
+            here = here.setdefault(name, {})
+        here |= {f"{name}x": "" for name in level}
+        names += [f"{name}x" for name in level]
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps(wrong))
+    said = re.findall(r"\w+", refusal(file))
+    assert [name for name in names if name not in said] == []
+
+
+def test_the_schema_describes_exactly_the_values_that_there_are() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    jsonschema.Draft7Validator(SCHEMA).validate(VALUES)
+    for path, level in branches(VALUES):
+        schema = SCHEMA
+        for name in path:
+            schema = resolved(schema["properties"][name] if "properties" in schema else schema["additionalProperties"])
+        if "properties" in schema:
+            assert schema["additionalProperties"] is False
+            assert schema["properties"].keys() - {"global", "claims"} == level.keys(), path
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = SCHEMA["definitions"][name] if name else schema
+    return found
+
+
+def test_a_setting_of_the_program_is_one_that_the_program_has() -> None:
+    names = SCHEMA["definitions"]["variable"]["properties"]["name"]["then"]["enum"]
+    assert names == sorted(parameter.envvar for parameter in serve_command.params if parameter.envvar)
+
+
+def test_the_chart_is_of_the_programs_version_and_asks_for_the_oldest_kubernetes_that_is_supported() -> None:
+    chart = YAML(typ="safe").load(CHART / "Chart.yaml")
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    assert chart["kubeVersion"] == f">={OLDEST}-0"
+    said = refusal(options=["--kube-version", "1.29.4"])
+    assert f"requires kubeVersion: >={OLDEST}-0" in said
+
+
+def test_it_can_be_packaged(tmp_path: Path) -> None:
+    result = helm("package", str(CHART), "--destination", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    package = tmp_path / f"graceful-worker-{__version__}.tgz"
+    assert helm("lint", "--strict", str(package)).returncode == 0
+
+
+if __name__ == "__main__":
+    for file in CASES:
+        file.with_suffix(".changes").write_text(changes(file))
