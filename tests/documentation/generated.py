@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from textwrap import fill
 
+from tests.documentation import chart
 from tests.drains import cases as drains_cases
 from tests.history import cases as history_cases
 from tests.inspection.cases import Case
@@ -23,7 +24,11 @@ from webhook.inspection.drain_limits import TABLE as LIMITS
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
-DOCUMENTS = (README, *(ROOT / "docs" / f"{name}.md" for name in ("frameworks", "drain-limits", "drain-watch")))
+DOCUMENTS = (
+    README,
+    *(ROOT / "docs" / f"{name}.md" for name in ("frameworks", "drain-limits", "drain-watch")),
+    chart.README,
+)
 PROOF = ROOT / "docs" / "proof.md"
 EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
@@ -184,6 +189,8 @@ PARTS = {
         proof,
         before,
         after,
+        chart.chart_values,
+        chart.chart_overlays,
     )
 }
 
