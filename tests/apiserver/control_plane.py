@@ -63,8 +63,8 @@ class ControlPlane:
 
 
 @contextmanager
-def control_plane(room: Path) -> Iterator[ControlPlane]:
-    """Run etcd and an API server that lets the holder of one token do everything."""
+def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[ControlPlane]:
+    """Run etcd and an API server that lets the holder of one token do everything; Services are given a range."""
     client_port, peer_port, port = free_ports(3)
     key = rsa.generate_private_key(65537, 2048)
     (room / "accounts.key").write_bytes(
@@ -94,7 +94,7 @@ def control_plane(room: Path) -> Iterator[ControlPlane]:
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={room / 'accounts.key'}",
         f"--service-account-signing-key-file={room / 'accounts.key'}",
-        "--service-cluster-ip-range=10.0.0.0/24",
+        f"--service-cluster-ip-range={services}",
         "--allow-privileged=true",
         # No controller manager makes default service accounts here.
         "--disable-admission-plugins=ServiceAccount",

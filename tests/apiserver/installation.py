@@ -55,9 +55,9 @@ current-context: test
     return file
 
 
-def service_account_token(plane: ControlPlane, account: str = SERVICE_ACCOUNT) -> str:
+def service_account_token(plane: ControlPlane, account: str = SERVICE_ACCOUNT, namespace: str = NAMESPACE) -> str:
     """Return a token with the rights that deploy/ gives the webhook, or another account, and no others."""
-    url = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token"
+    url = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}
     return str(plane.client.post(url, json=body).raise_for_status().json()["status"]["token"])
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -55,6 +56,10 @@ class Replicas:
 
     room: Path
     kubeconfig: Path
+    namespace: str = NAMESPACE
+    drain: int = 1
+    host: str = "127.0.0.1"
+    """Where the Service is."""
     port: int = field(default_factory=lambda: free_ports(1)[0])
     running: list[Replica] = field(default_factory=list)
     turned_away: int = 0
@@ -66,7 +71,8 @@ class Replicas:
         port = free_ports(1)[0]
         log = self.room / f"replica-{port}.log"
         command = [sys.executable, "-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port)]
-        command += ["--namespace", NAMESPACE, "--extra-host", "127.0.0.1", "--drain", "1", "--log-level", "info"]
+        command += ["--namespace", self.namespace, "--extra-host", "127.0.0.1", "--log-level", "info"]
+        command += ["--drain", str(self.drain)]
         command += ["--certificate-validity", str(LEAF_SECONDS), "--propagation", str(PROPAGATION_SECONDS)]
         with log.open("wb") as output:
             environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
@@ -113,7 +119,7 @@ class Replicas:
         asyncio.run(self._balance())
 
     async def _balance(self) -> None:
-        async with await asyncio.start_server(self._connect, "127.0.0.1", self.port):
+        async with await asyncio.start_server(self._connect, self.host, self.port):
             while not self._over.is_set():
                 await asyncio.sleep(0.1)
         connections = asyncio.all_tasks() - {asyncio.current_task()}
@@ -145,9 +151,12 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextmanager
-def replicas(plane: ControlPlane, room: Path, count: int) -> Iterator[Replicas]:
+def replicas(
+    plane: ControlPlane, room: Path, count: int, namespace: str = NAMESPACE, **settings: Any
+) -> Iterator[Replicas]:
     """Run replicas, with the rights that deploy/ gives them, and their Service."""
-    group = Replicas(room, write_kubeconfig(plane, room / "replica.kubeconfig", service_account_token(plane)))
+    token = service_account_token(plane, namespace=namespace)
+    group = Replicas(room, write_kubeconfig(plane, room / "replica.kubeconfig", token), namespace, **settings)
     threads = [threading.Thread(target=target) for target in (group.watch, group.balance)]
     for thread in threads:
         thread.start()

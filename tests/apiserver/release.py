@@ -1,0 +1,209 @@
+"""The chart as a release in the API server of the tests, which calls the webhook by its Service.
+
+The Service has an address of loopback, so the API server finds the replicas as it does in a cluster: it looks the
+Service up, and fails where that is gone. What a kubelet does is done here: a replica ends when its Deployment is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.apiserver.control_plane import ControlPlane
+from tests.apiserver.installation import CONFIGURATION, write_kubeconfig
+from tests.apiserver.replicas import Replicas
+from tests.deploy.chart.templates import CHART, ROOT
+from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
+
+SERVICES = "127.77.0.0/24"
+NAME = "graceful-worker"
+NAMESPACE = "platform"
+WORKERS = "workers"
+DRAIN = 5
+"""Seconds in which a replica serves on; the Deployment gives it 15."""
+LEFT_OUT = {"events", "leases", "namespaces"}
+"""What the API server itself makes, and what `helm --create-namespace` makes and does not delete."""
+
+
+def service_missing() -> str:
+    """Say that a Service's port cannot be listened at; empty where it can."""
+    try:
+        socket.create_server(("127.77.0.250", 443)).close()
+    except OSError as error:
+        return f"nobody may listen at port 443 of loopback here ({error}): root may"
+    return ""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A Helm, and how it takes over what another tool has installed."""
+
+    program: str
+    takes_over: tuple[str, ...] = ("--take-ownership",)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release, and what is done to it."""
+
+    plane: ControlPlane
+    tool: Tool
+    kubeconfig: Path
+    namespace: str = NAMESPACE
+
+    def helm(self, verb: str, *arguments: str) -> str:
+        """Run Helm on the release, and return what it prints."""
+        return self._run(verb, NAME, *arguments)
+
+    def _run(self, *arguments: str) -> str:
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        command = [self.tool.program, *arguments, "--namespace", self.namespace]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def install(self, *arguments: str, chart: Path = CHART) -> str:
+        return self.helm("install", str(chart), "--create-namespace", *arguments)
+
+    def upgrade(self, *arguments: str, chart: Path = CHART) -> str:
+        return self.helm("upgrade", str(chart), *arguments)
+
+    def hooks(self) -> str:
+        return self._run("get", "hooks", NAME)
+
+    def service_address(self) -> str:
+        path = f"/api/v1/namespaces/{self.namespace}/services/{NAME}"
+        return str(self.plane.client.get(path).raise_for_status().json()["spec"]["clusterIP"])
+
+    def clients(self) -> list[dict[str, Any]]:
+        """Return what the configuration says of whom to call, entry by entry."""
+        entries = self.plane.client.get(CONFIGURATION).raise_for_status().json()["webhooks"]
+        return [entry["clientConfig"] for entry in entries]
+
+    def deployment(self) -> dict[str, Any] | None:
+        answer = self.plane.client.get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{NAME}")
+        return answer.json() if answer.is_success else None
+
+
+@contextmanager
+def release(plane: ControlPlane, tool: Tool, room: Path, namespace: str = NAMESPACE) -> Iterator[Release]:
+    """Give a release that is yet to be installed, and take it away in the end."""
+    one = Release(plane, tool, write_kubeconfig(plane, room / "helm.kubeconfig"), namespace)
+    try:
+        yield one
+    finally:
+        one.helm("uninstall", "--ignore-not-found")
+
+
+@contextmanager
+def ended_with_the_deployment(one: Release, group: Replicas) -> Iterator[None]:
+    """Tell the replicas to end when the Deployment is gone, as a kubelet does."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            if one.deployment() is None:
+                for replica in group.running:
+                    replica.process.terminate()
+                return
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def objects(plane: ControlPlane) -> set[str]:
+    """Return every object that there is, by resource, namespace and name."""
+    groups = plane.client.get("/apis").raise_for_status().json()["groups"]
+    paths = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
+    found = set()
+    for path in paths:
+        for resource in plane.client.get(path).raise_for_status().json()["resources"]:
+            if "list" in resource["verbs"] and "/" not in resource["name"] and resource["name"] not in LEFT_OUT:
+                items = plane.client.get(f"{path}/{resource['name']}").raise_for_status().json()["items"] or ()
+                found |= {
+                    f"{resource['name']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
+                    for item in items
+                }
+    return found
+
+
+def create(plane: ControlPlane) -> tuple[str, bool]:
+    """Create a labelled pod by dry run; return what went wrong, and whether it is protected."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "worker-", "labels": {LABEL: LABEL_ENABLED}},
+        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}]},
+    }
+    answer = plane.create_pod(WORKERS, pod, dry_run=True)
+    if not answer.is_success:
+        return answer.text, False
+    return "", answer.json()["metadata"]["labels"].get(INJECTED_LABEL) == "true"
+
+
+@dataclass
+class Stream:
+    """Labelled pods that are created all the time, by several clients."""
+
+    plane: ControlPlane
+    protected: int = 0
+    bare: int = 0
+    refused: list[str] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Stream:
+        self._threads = [threading.Thread(target=self._run) for _ in range(4)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            trouble, protected = create(self.plane)
+            if trouble:
+                self.refused.append(trouble)
+            elif protected:
+                self.protected += 1
+            else:
+                self.bare += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def chart_before(room: Path) -> Path | None:
+    """Return the newest chart of the history that is another one than today's; None where there is none."""
+    folder = CHART.relative_to(ROOT)
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)
+
+    for commit in git("log", "--format=%H", "--", str(folder)).stdout.decode().split():
+        if git("diff", "--quiet", commit, "--", str(folder)).returncode:
+            archive = git("archive", commit, str(folder))
+            subprocess.run(["tar", "-x", "-C", str(room)], input=archive.stdout, check=True)
+            return room / folder
+    return None

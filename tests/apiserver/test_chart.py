@@ -1,0 +1,276 @@
+"""The chart through its life, behind a real API server: no pod is refused on the way, and nothing is left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.apiserver.control_plane import ControlPlane, control_plane, missing
+from tests.apiserver.installation import apply, kubectl, kubectl_missing, service_account_token, write_kubeconfig
+from tests.apiserver.release import (
+    DRAIN,
+    NAME,
+    NAMESPACE,
+    SERVICES,
+    WORKERS,
+    Release,
+    Stream,
+    Tool,
+    chart_before,
+    create,
+    ended_with_the_deployment,
+    objects,
+    release,
+    service_missing,
+    until,
+)
+from tests.apiserver.replicas import Replicas, replicas
+from tests.deploy.chart.rendered import IN_CLUSTER, helm_missing, helm_program
+from tests.deploy.chart.templates import CHART
+from tests.deploy.rendered import UNPACKED, faults
+from tests.golden.schemas import OLDEST, RELEASES
+from webhook.server.options import Cluster
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.skipif(bool(kubectl_missing()), reason=kubectl_missing()),
+    pytest.mark.skipif(bool(helm_missing()), reason=helm_missing()),
+    pytest.mark.skipif(bool(service_missing()), reason=service_missing()),
+    pytest.mark.xdist_group("apiserver"),
+    pytest.mark.timeout(600),
+    # A replica that is killed in a handshake leaves httpx with a socket that it does not close.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+VALUES = ("--set", "validatingPolicy.enabled=true,validatingPolicy.deny=true,drainWatch.enabled=true")
+"""With the policy that refuses whatever the webhook did not protect."""
+WITHOUT_DENIAL = ("--reuse-values", "--set", "validatingPolicy.deny=false")
+every_helm = pytest.mark.parametrize("name", ["helm-4", "helm-3"])
+"""Helm 4 lets the API server apply; Helm 3 compares what it has sent before, what it sends, and what is there."""
+
+
+def tool(name: str) -> Tool:
+    if name == "helm-3":
+        program = shutil.which("helm", path=UNPACKED / "3")
+        if program is None:
+            pytest.skip("no helm in .local/helm/3: make helm")
+        return Tool(program)
+    # kustomize folds expressions otherwise than the chart, which is a conflict where the API server applies.
+    return Tool(helm_program(), takes_over=("--take-ownership", "--force-conflicts"))
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with control_plane(tmp_path_factory.mktemp("chart"), SERVICES) as plane:
+        plane.create_namespace(WORKERS, {})
+        # It comes when the API server is ready already.
+        until(lambda: "services default/kubernetes" in objects(plane))
+        yield plane
+
+
+def serving(one: Release, room: Path) -> Iterator[Replicas]:
+    """Run two replicas where the release's Service is, until they protect pods."""
+    with replicas(one.plane, room, 2, one.namespace, drain=DRAIN, host=one.service_address(), port=443) as group:
+        group.wait_until_ready(2)
+        until(lambda: create(one.plane) == ("", True))
+        yield group
+
+
+@every_helm
+def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
+    plane: ControlPlane, tmp_path: Path, name: str
+) -> None:
+    before = objects(plane)
+    with release(plane, tool(name), tmp_path) as one:
+        one.install(*VALUES)
+        for group in serving(one, tmp_path):
+            clients = one.clients()
+            assert all(client["caBundle"] for client in clients)
+            with Stream(plane) as stream:
+                one.upgrade(*VALUES, "--set", "replicas=3,podAnnotations.changed=yes")
+                assert one.clients() == clients
+                roll(group)
+                one.upgrade(*VALUES, "--set", "failurePolicy=Ignore")
+                one.helm("rollback", "1")
+                assert one.clients() == clients
+                deployment = one.deployment()
+                assert deployment is not None
+                assert deployment["spec"]["replicas"] == 2
+                assert (stream.refused, stream.bare) == ([], 0)
+                one.upgrade(*WITHOUT_DENIAL)
+                time.sleep(2)  # as README.md says
+                with ended_with_the_deployment(one, group):
+                    one.helm("uninstall")
+                    assert objects(plane) - before == set()
+                    for replica in group.running:
+                        assert replica.process.wait(2 * DRAIN + 5) == 0
+                time.sleep(1)
+            assert stream.refused == []
+            assert stream.protected > 0
+            assert stream.bare > 0
+    assert objects(plane) == before
+
+
+def roll(group: Replicas) -> None:
+    """Exchange a replica, as a rolling update does."""
+    group.start()
+    group.wait_until_ready(3)
+    group.stop(group.running[0])
+
+
+@every_helm
+def test_an_upgrade_from_the_chart_before_and_back_keeps_the_bundle_and_refuses_no_pod(
+    plane: ControlPlane, tmp_path: Path, name: str
+) -> None:
+    chart = chart_before(tmp_path)
+    if chart is None:
+        pytest.skip("the history holds no other version of the chart; a shallow clone has none")
+    with release(plane, tool(name), tmp_path) as one:
+        one.install(chart=chart)
+        for _ in serving(one, tmp_path):
+            clients = one.clients()
+            with Stream(plane) as stream:
+                one.upgrade()
+                assert one.clients() == clients
+                one.helm("rollback", "1")
+                assert one.clients() == clients
+                one.upgrade()
+            assert one.clients() == clients
+            assert (stream.refused, stream.bare) == ([], 0)
+            assert stream.protected > 0
+
+
+@every_helm
+def test_an_installation_by_kustomize_is_taken_over_without_a_refused_pod(
+    plane: ControlPlane, tmp_path: Path, name: str
+) -> None:
+    before = objects(plane)
+    apply(plane, tmp_path)
+    with release(plane, tool(name), tmp_path, namespace=NAME) as one:
+        for _ in serving(one, tmp_path):
+            clients = one.clients()
+            with Stream(plane) as stream:
+                one.install(*one.tool.takes_over)
+                assert one.clients() == clients
+            assert (stream.refused, stream.bare) == ([], 0)
+            assert stream.protected > 0
+    assert objects(plane) == before
+
+
+def test_a_second_release_is_refused(plane: ControlPlane, tmp_path: Path) -> None:
+    with release(plane, tool("helm-4"), tmp_path) as one:
+        one.install()
+        other = Release(plane, one.tool, one.kubeconfig, "elsewhere")
+        with pytest.raises(AssertionError, match="exists and cannot be imported into the current release"):
+            other.install()
+        other.helm("uninstall", "--no-hooks", "--ignore-not-found")
+
+
+def define_cert_managers_kinds(plane: ControlPlane) -> None:
+    """Make the kinds without cert-manager itself: its Secrets are made by hand."""
+    for plural, kind in (("certificates", "Certificate"), ("issuers", "Issuer")):
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+        spec = {"group": "cert-manager.io", "scope": "Namespaced", "versions": [version]}
+        body = {
+            "metadata": {"name": f"{plural}.cert-manager.io"},
+            "spec": {**spec, "names": {"plural": plural, "singular": kind.lower(), "kind": kind}},
+        }
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        plane.client.post(path, json=body).raise_for_status()
+    until(lambda: plane.client.get("/apis/cert-manager.io/v1/certificates").is_success)
+
+
+def test_the_hooks_of_the_end_are_valid_and_take_cert_managers_secrets_away(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    define_cert_managers_kinds(plane)
+    before = objects(plane)
+    with release(plane, tool("helm-4"), tmp_path) as one:
+        one.install(*VALUES, "--set", "certManager.enabled=true")
+        hooks = [hook for hook in YAML(typ="safe").load_all(one.hooks()) if hook]
+        assert [faults(hooks, version) for version in (OLDEST, RELEASES[-1])] == [{}, {}]
+        secrets = [hook["metadata"]["name"] for hook in hooks if hook["kind"] == "Secret"]
+        made = [each["spec"]["secretName"] for each in certificates(one)]
+        assert set(secrets) == {Cluster(namespace=NAMESPACE).secret, *made}
+        for name in secrets:
+            body = {"metadata": {"name": name}, "type": "kubernetes.io/tls", "data": {"tls.crt": "", "tls.key": ""}}
+            plane.client.post(f"/api/v1/namespaces/{NAMESPACE}/secrets", json=body).raise_for_status()
+    assert objects(plane) == before
+
+
+def certificates(one: Release) -> list[dict[str, Any]]:
+    path = f"/apis/cert-manager.io/v1/namespaces/{one.namespace}/certificates"
+    found: list[dict[str, Any]] = one.plane.client.get(path).raise_for_status().json()["items"]
+    return found
+
+
+def test_a_release_of_helm_3_goes_on_with_helm_4(plane: ControlPlane, tmp_path: Path) -> None:
+    with release(plane, tool("helm-3"), tmp_path) as one:
+        one.install()
+        for _ in serving(one, tmp_path):
+            clients = one.clients()
+            newer = Release(plane, tool("helm-4"), one.kubeconfig)
+            with Stream(plane) as stream:
+                newer.upgrade("--set", "replicas=3")
+                newer.upgrade("--server-side=true", "--force-conflicts", "--set", "replicas=4")
+            assert newer.clients() == clients
+            assert (stream.refused, stream.bare) == ([], 0)
+
+
+def dry_run(one: Release, room: Path) -> subprocess.CompletedProcess[str]:
+    """Run what the pod of `helm test` runs, with the rights of its account."""
+    room.mkdir()
+    rendered = room / "test.yaml"
+    command = [one.tool.program, "template", NAME, str(CHART), "--namespace", one.namespace, *IN_CLUSTER]
+    command += ["--show-only", "templates/tests/dry-run.yaml"]
+    rendered.write_text(subprocess.run(command, text=True, capture_output=True, check=True).stdout)
+    kubeconfig = write_kubeconfig(one.plane, room / "admin.kubeconfig")
+    # No kubelet runs the pod here.
+    kubectl(kubeconfig, "apply", "-f", str(rendered), "--selector", "app.kubernetes.io/name=graceful-worker")
+    try:
+        token = service_account_token(one.plane, f"{NAME}-test", one.namespace)
+        (room / "token").write_text(f"{token}\n")
+        shutil.copy(one.plane.ca, room / "ca.crt")
+        url = one.plane.client.base_url
+        where = {"KUBERNETES_SERVICE_HOST": url.host, "KUBERNETES_SERVICE_PORT": str(url.port), "ACCOUNT": str(room)}
+        script = [sys.executable, "-c", (CHART / "files" / "dry_run.py").read_text(), "default"]
+        return subprocess.run(script, env={**os.environ, **where}, text=True, capture_output=True, check=False)
+    finally:
+        kubectl(kubeconfig, "delete", "-f", str(rendered), "--ignore-not-found")
+
+
+def test_helm_test_finds_a_webhook_that_works_one_that_is_down_and_one_that_is_not_called(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    with release(plane, tool("helm-4"), tmp_path) as one:
+        one.install()
+        down = dry_run(one, tmp_path / "down")
+        assert (down.returncode, down.stdout) == (1, "")
+        assert down.stderr.startswith("the API server refuses the pod: Internal error occurred: failed calling webhook")
+        for _ in serving(one, tmp_path):
+            works = dry_run(one, tmp_path / "works")
+            assert (works.returncode, works.stderr) == (0, "")
+            assert works.stdout.startswith("The pod would be protected. graceful-worker/status: {")
+        kubectl(one.kubeconfig, "delete", "mutatingwebhookconfiguration", NAME)
+        alone = dry_run(one, tmp_path / "alone")
+        assert alone.returncode == 1
+        assert alone.stderr.startswith("the pod has no annotation graceful-worker/status: the webhook was not called.")
+
+
+def test_the_values_are_checked_against_the_kinds_that_the_cluster_has(plane: ControlPlane, tmp_path: Path) -> None:
+    with release(plane, tool("helm-4"), tmp_path) as one:
+        with pytest.raises(AssertionError, match=r"monitoring\.enabled: true needs the Prometheus operator"):
+            one.install("--set", "monitoring.enabled=true")
+        nowhere = Release(plane, one.tool, one.kubeconfig, "default")
+        with pytest.raises(AssertionError, match="The namespace default would be left out by the webhook"):
+            nowhere.install()
