@@ -9,7 +9,8 @@ E2E_WORKERS    workers of tests/proof/workers and an image for each that has the
 E2E_SCENARIOS  only these scenarios; all that need no access to the node, by default
 E2E_WEBHOOK    "installed": the webhook is installed in the cluster; by default the tests run it on 127.0.0.1, which the
                API server must be able to reach
-E2E_INSTALL    "yes": install the webhook by `kubectl apply -k deploy/`, try that, and take it away again; the image
+E2E_INSTALL    "yes": install the webhook by `kubectl apply -k deploy/`, try that, and take it away again; then by Helm,
+               where there is one (make helm); the image
                graceful-worker of this version must be on the nodes, and no graceful-worker be installed yet
 
 Every pod of a scenario runs on one node, because the ledger is a file there. All images must be available already.

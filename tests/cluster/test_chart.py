@@ -1,0 +1,147 @@
+"""The chart in a real cluster: installed, tested, upgraded, rolled back and uninstalled, as its README says."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.settings import read_install_refusal
+from tests.cluster.test_install import UNPROTECTED, WORKERS, Stream, bundles, create, kubectl, until
+from tests.deploy.chart.rendered import helm_missing, helm_program
+from webhook.core.annotations import LABEL, LABEL_ENABLED
+
+REFUSAL = read_install_refusal() or helm_missing()
+pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.timeout(600)]
+
+CHART = Path(__file__).parent.parent.parent / "deploy" / "helm" / "graceful-worker"
+NAMESPACE = "graceful-worker-e2e-chart"
+RELEASE = "protection"
+"""Not the chart's own name: the objects have theirs all the same."""
+KINDS = (
+    "mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,"
+    "clusterrolebindings"
+)
+OF_THE_NAMESPACE = ",".join(
+    (
+        "all",
+        "configmaps",
+        "leases",
+        "networkpolicies",
+        "poddisruptionbudgets",
+        "resourcequotas",
+        "rolebindings",
+        "roles",
+        "secrets",
+        "serviceaccounts",
+    )
+)
+OF_EVERY_NAMESPACE = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
+
+
+def helm(*arguments: str) -> str:
+    done = subprocess.run(
+        [helm_program(), *arguments, "--namespace", NAMESPACE], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr}{done.stdout}"
+    return done.stdout
+
+
+def rolled_out() -> None:
+    kubectl("-n", NAMESPACE, "rollout", "status", "deployment", "graceful-worker", "--timeout=180s")
+
+
+def replicas() -> list[str]:
+    pods = kubectl("-n", NAMESPACE, "get", "pods", "-l", "app.kubernetes.io/name=graceful-worker", "-o", "name")
+    return pods.split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installation() -> Iterator[None]:
+    """Install it by the three commands of its README, and take away what the tests have left."""
+    configurations = kubectl("get", "mutatingwebhookconfigurations", "-o", "name").split()
+    assert not [name for name in configurations if name.endswith("/graceful-worker")], "it is installed already"
+    helm("install", RELEASE, str(CHART), "--create-namespace")
+    try:
+        rolled_out()
+        kubectl("create", "namespace", WORKERS)
+        kubectl("label", "namespace", WORKERS, f"{LABEL}={LABEL_ENABLED}")
+        yield
+    finally:
+        kubectl("delete", "namespace", WORKERS, "--ignore-not-found", "--wait=false")
+        helm("uninstall", RELEASE, "--ignore-not-found")
+        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+
+
+def test_a_labelled_pod_is_protected_after_the_three_commands() -> None:
+    until(lambda: create() == ("", True))
+
+
+def test_helm_test_passes_and_leaves_nothing() -> None:
+    assert "Succeeded" in helm("test", RELEASE)
+    assert "graceful-worker-test" not in kubectl("get", "pods,roles,rolebindings,serviceaccounts", "-A", "-o", "name")
+
+
+def test_its_pods_start_and_its_test_passes_in_a_restricted_namespace() -> None:
+    kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    kubectl("-n", NAMESPACE, "rollout", "restart", "deployment", "graceful-worker")
+    rolled_out()
+    helm("test", RELEASE)
+
+
+def test_an_upgrade_with_a_rollout_and_a_rollback_refuse_no_pod_and_keep_the_bundle() -> None:
+    before = bundles()
+    with Stream() as stream:
+        helm("upgrade", RELEASE, str(CHART), "--set", "podAnnotations.upgraded=yes,drainWatch.enabled=true")
+        rolled_out()
+        helm("rollback", RELEASE, "1")
+        rolled_out()
+        until(lambda: len(replicas()) == 2, 90)
+    assert stream.failures == []
+    assert stream.created > 0
+    assert bundles() == before
+
+
+def test_its_end_refuses_no_pod_and_leaves_nothing() -> None:
+    """With the policy that refuses what nothing protected, which is turned off first, as the README says."""
+    helm("upgrade", RELEASE, str(CHART), "--set", "validatingPolicy.enabled=true,validatingPolicy.deny=true")
+    until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
+    helm("upgrade", RELEASE, str(CHART), "--reuse-values", "--set", "validatingPolicy.deny=false")
+    time.sleep(2)
+    troubles = all_the_time(lambda: create({LABEL: LABEL_ENABLED})[0], lambda: helm("uninstall", RELEASE))
+    assert {trouble for trouble in troubles if trouble} == set()
+    assert UNPROTECTED not in create({LABEL: LABEL_ENABLED})[0]
+    until(lambda: left() == [], 90)
+
+
+def all_the_time(ask: Callable[[], str], do: Callable[[], object]) -> list[str]:
+    """Ask again and again while something is done; return the answers."""
+    answers: list[str] = []
+    over = threading.Event()
+
+    def asking() -> None:
+        while not over.is_set():
+            answers.append(ask())
+
+    threads = [threading.Thread(target=asking) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    do()
+    over.set()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def left() -> list[str]:
+    """Return what is left of the installation, beside the namespace."""
+    cluster = [name for name in kubectl("get", KINDS, "-o", "name").split() if "/graceful-worker" in name]
+    return cluster + [
+        name
+        for name in kubectl("-n", NAMESPACE, "get", OF_THE_NAMESPACE, "-o", "name").split()
+        if name not in OF_EVERY_NAMESPACE
+    ]
