@@ -19,6 +19,7 @@ COMMANDS = {
     "repair": "webhook.cli.repair:repair",
     "drains": "webhook.cli.drains:drains",
     "watch": "webhook.cli.watch:watch_command",
+    "completion": "webhook.cli.completion:completion_command",
 }
 """Where each command is: only the one that runs is imported, which spares `serve` 50 ms and 3 MB."""
 

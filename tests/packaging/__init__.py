@@ -1,0 +1,1 @@
+"""The Python package: what is in it, and how it works where the sources are not."""
