@@ -18,16 +18,20 @@ _Function = TypeVar("_Function", bound=Callable[..., None])
 
 
 def _image_options(function: _Function) -> _Function:
-    function = click.option("--repository", required=True, help="Where the image is, as in ghcr.io/owner/name.")(function)
+    function = click.option("--repository", required=True, help="Where the image is, as in ghcr.io/owner/name.")(
+        function
+    )
     function = click.option("--digest", required=True, help="Its digest, sha256:….")(function)
-    return click.option("--output", type=click.Path(path_type=Path), default="dist", help="The folder to write to.")(function)
+    return click.option("--output", type=click.Path(path_type=Path), default="dist", help="The folder to write to.")(
+        function
+    )
 
 
 @click.group()
 @click.option("--root", type=click.Path(path_type=Path, exists=True), default=".", help="The checkout.")
 @click.pass_context
 def main(context: click.Context, root: Path) -> None:
-    """Make what a release publishes. TAG is the release's, as in v1.2.3; every version of the checkout must be that one."""
+    """Make what a release publishes. TAG is as v1.2.3, and every version in the checkout must be that one."""
     context.obj = root
 
 
@@ -58,7 +62,7 @@ def chart(root: Path, tag: str, repository: str, digest: str, output: Path, helm
 def manifests(root: Path, tag: str, repository: str, digest: str, output: Path) -> None:
     """Write the installation by kustomize with the published image; print its files."""
     version = _checked_version(root, tag)
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", 0))
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
     for file in _made(lambda: write_manifests(root, Image(repository, digest), version, output, epoch)):
         click.echo(file)
 

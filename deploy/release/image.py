@@ -21,7 +21,9 @@ class Image:
     def __post_init__(self) -> None:
         """Refuse what no registry would serve: https://github.com/opencontainers/distribution-spec."""
         if not _REPOSITORY.fullmatch(self.repository):
-            raise Unfit(f"{self.repository!r} is no repository of a registry: write ghcr.io/owner/name, in small letters")
+            raise Unfit(
+                f"{self.repository!r} is no repository of a registry: write ghcr.io/owner/name, in small letters"
+            )
         if not _DIGEST.fullmatch(self.digest):
             raise Unfit(f"{self.digest!r} is no digest: write sha256: and 64 hexadecimal digits")
 

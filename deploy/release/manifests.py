@@ -53,14 +53,17 @@ def _render(folder: Path) -> str:
 
 def _archive(files: Iterable[Path], top: Path, archive: Path, epoch: int) -> None:
     """Write files below a folder so that the same files make the same archive."""
-    with archive.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=epoch) as zipped:
-        with tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            for file in files:
-                member = tar.gettarinfo(str(file), str(file.relative_to(top)))
-                member.mtime, member.uid, member.gid, member.uname, member.gname = epoch, 0, 0, "", ""
-                member.mode = 0o755 if member.isdir() else 0o644
-                if member.isfile():
-                    with file.open("rb") as content:
-                        tar.addfile(member, content)
-                else:
-                    tar.addfile(member)
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile("", "wb", fileobj=raw, mtime=epoch) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for file in files:
+            member = tar.gettarinfo(str(file), str(file.relative_to(top)))
+            member.mtime, member.uid, member.gid, member.uname, member.gname = epoch, 0, 0, "", ""
+            member.mode = 0o755 if member.isdir() else 0o644
+            if member.isfile():
+                with file.open("rb") as content:
+                    tar.addfile(member, content)
+            else:
+                tar.addfile(member)

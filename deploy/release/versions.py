@@ -17,7 +17,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class Unfit(Exception):
-    """This checkout cannot be released as it is; says why, and what to write instead."""
+    """A checkout cannot be released as it is; says why, and what to write instead."""
 
 
 def version_of_tag(tag: str) -> str:

@@ -35,15 +35,28 @@ class Installed:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     room = tmp_path_factory.mktemp("package")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--directory", str(room)], cwd=ROOT, check=True, capture_output=True
+        [sys.executable, "-m", "hatchling", "build", "--directory", str(room)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     (wheel,), (sdist,) = room.glob("*.whl"), room.glob("*.tar.gz")
     environment = room / "environment"
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
     (site_packages,) = environment.glob("lib/python3*/site-packages")
-    # The dependencies are those of the tests: the folder is searched, but its .pth files, by which the sources are found, are not.
+    # The dependencies are those of the tests. Their folder is searched for modules, not for .pth files: one of these
+    # leads to the sources.
     (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    pip = [str(environment / "bin/python"), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed"]
+    pip = [
+        str(environment / "bin/python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--ignore-installed",
+    ]
     subprocess.run([*pip, str(wheel)], check=True)
     (room / "home").mkdir()
     return Installed(wheel, sdist, environment / "bin", room / "home")

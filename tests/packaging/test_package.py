@@ -37,7 +37,9 @@ def test_the_sdist_holds_what_the_wheel_is_built_from(installed: Installed) -> N
     with tarfile.open(installed.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert SOURCES | {"pyproject.toml", "README.md", "LICENSE"} <= names
-    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True, capture_output=True, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True, capture_output=True, check=True
+    )
     assert names - {"PKG-INFO"} <= set(tracked.stdout.splitlines())
 
 

@@ -79,9 +79,7 @@ def test_a_tag_that_is_no_version_is_refused(tmp_path: Path, tag: str) -> None:
         ("--repository", "graceful-worker", "is no repository of a registry"),
     ],
 )
-def test_an_image_is_named_by_a_registry_and_a_whole_digest(
-    tmp_path: Path, option: str, value: str, said: str
-) -> None:
+def test_an_image_is_named_by_a_registry_and_a_whole_digest(tmp_path: Path, option: str, value: str, said: str) -> None:
     options = dict(zip(NAMED[::2], NAMED[1::2], strict=True)) | {option: value}
     words = [word for pair in options.items() for word in pair]
     result = release(checkout(tmp_path), "manifests", TAG, *words, "--output", str(tmp_path / "dist"))
