@@ -1,12 +1,15 @@
-# The webhook's image: the locked dependencies and this package on a slim Python, as a user without rights.
+# The webhook's image: Python, the locked dependencies and this package, as a user without rights. It has no shell, no pip
+# and no package manager. To look into a running pod: kubectl debug --image=busybox --target=webhook POD
 #
 # To get the same image again, name the base by its digest and the time that files are to bear:
 #
-#   docker build --build-arg PYTHON_DIGEST=@sha256:… --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" \
+#   docker build --build-arg BASE=python:3.13-slim@sha256:… --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" \
 #     --output type=image,name=graceful-worker:0.1.0,rewrite-timestamp=true .
-ARG PYTHON_DIGEST=""
+#
+# A release takes the digest that the tag has then, and says in its notes which: .github/workflows/release.yaml.
+ARG BASE=python:3.13-slim
 
-FROM python:3.13-slim${PYTHON_DIGEST} AS build
+FROM ${BASE} AS build
 ARG SOURCE_DATE_EPOCH=1577836800
 # A mirror, where there is one. Whatever it serves, the hashes decide.
 ARG PIP_INDEX_URL
@@ -25,20 +28,20 @@ RUN python -m venv --without-pip /venv \
 COPY pyproject.toml README.md LICENSE ./
 COPY webhook webhook
 COPY certs certs
+COPY deploy/image deploy/image
 # Compiled here, because the file system is read-only later; checked by nothing, so that no time is part of the result.
+# The standard library comes without its compiled files. Compiling at every start would take longer than all the rest of it.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && pip --python /venv/bin/python install --no-deps --no-index /wheels/*.whl \
- && /venv/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash /venv/lib \
- && find /venv -newermt "@${SOURCE_DATE_EPOCH}" -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
-
-FROM python:3.13-slim${PYTHON_DIGEST}
-ARG SOURCE_DATE_EPOCH=1577836800
-# The base comes without its compiled files. Compiling at every start would take longer than all the rest of it.
-RUN PYTHONHASHSEED=0 python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+ && python -m compileall -q -j 1 --invalidation-mode unchecked-hash /venv/lib \
+ && python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
       -x '/(ensurepip|idlelib|pydoc_data|site-packages|tkinter|turtledemo)/' /usr/local/lib/python3.* \
- && find /usr/local/lib/python3.* \( -type d -o -name '*.pyc' \) -exec touch --date="@${SOURCE_DATE_EPOCH}" {} +
-COPY --from=build /venv /venv
-ENV PATH=/venv/bin:$PATH \
+ && python -B -m deploy.image.root_file_system /venv /root-file-system
+
+FROM scratch
+COPY --from=build /root-file-system /
+ENV PATH=/venv/bin:/usr/local/bin \
+    LANG=C.UTF-8 \
     PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 EXPOSE 8443
