@@ -12,6 +12,7 @@ from webhook.core.patch import Operation, emit
 from webhook.core.pod import JsonObject, Malformed, Pod, check_names, read_pod
 from webhook.core.reasons import Finding, Kind, Reason, warning
 from webhook.core.refusal import Refused
+from webhook.core.status import unknown_fields
 
 
 class Injection(msgspec.Struct, frozen=True):
@@ -57,7 +58,8 @@ def inject_pod(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Injectio
     if decision.plan is None:
         return Injection(decision, [])
     try:
-        patch = emit(pod, decision.plan)
+        # What a newer version has made stays as it is: its record has fields that a new one from here would lack.
+        patch = [] if unknown_fields(pod.annotations) else emit(pod, decision.plan)
         check_patch(pod, patch)
     except Refused as refused:
         return Injection(Decision(outcome_of(refused, pod), refused.finding), [])

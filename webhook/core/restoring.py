@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.patch import Operation, escape
 from webhook.core.pod import JsonObject, check_names, read_pod
-from webhook.core.status import CommandStatus, Status, read_status
+from webhook.core.reasons import Reason
+from webhook.core.refusal import Refused, listed, quoted
+from webhook.core.status import CommandStatus, Status, read_status, unknown_fields
 from webhook.core.wrapping import find_ours, is_wrapped, without_ours
 
 Path = tuple[str, ...]
@@ -22,7 +25,7 @@ def restore(raw: JsonObject) -> list[Operation]:
 
     Raises:
         Malformed: this is no pod.
-        Refused: the record is not what graceful-worker writes.
+        Refused: the record is not what graceful-worker writes, or a newer version wrote it and knows more to undo.
 
     """
     pod = read_pod(raw)
@@ -30,6 +33,12 @@ def restore(raw: JsonObject) -> list[Operation]:
     status = read_status(pod.annotations)
     if status is None:
         return []
+    if unknown := unknown_fields(pod.annotations):
+        detail = (
+            f"annotation {STATUS_ANNOTATION} is of version {quoted(status.version)} and has fields that {__version__}"
+            f" does not know ({listed(map(quoted, unknown))}); use that version or a later one"
+        )
+        raise Refused(Reason.ANNOTATION_INVALID, detail=detail)
     undoing = _Undoing(raw)
     undoing.remove(("metadata", "annotations", STATUS_ANNOTATION))
     moved = status.moved or {}

@@ -72,6 +72,24 @@ class Status(msgspec.Struct, omit_defaults=True):
         return value if type(value) is int else default
 
 
+def unknown_fields(annotations: dict[str, str]) -> list[str]:
+    """Name the fields of a record that a newer version has written and this one does not know.
+
+    Raises:
+        Refused: it is not what graceful-worker writes.
+
+    """
+    if read_status(annotations) is None:
+        return []
+    record = msgspec.json.decode(annotations[STATUS_ANNOTATION])
+    parts: list[tuple[str, type[msgspec.Struct], Any]] = [("", Status, record)]
+    for field, kind in (("workers", WorkerStatus), ("commands", CommandStatus)):
+        parts += [(f"{field}.{name}.", kind, value) for name, value in record.get(field, {}).items()]
+    return [
+        f"{place}{key}" for place, kind, value in parts for key in value if key not in kind.__struct_encode_fields__
+    ]
+
+
 def read_status(annotations: dict[str, str]) -> Status | None:
     """Read the status annotation; None where there is none.
 
