@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from webhook import __version__
+
 ROOT = Path(__file__).parent.parent.parent.parent
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / "graceful-worker"
@@ -58,12 +60,13 @@ def template(text: str, rule: dict[str, Any], namespace: dict[str, str]) -> str:
 
 
 def _replaced(text: str, change: dict[str, Any], source: str) -> str:
-    times, expected = text.count(change["find"]), change.get("times", 1)
+    find = change["find"].replace("VERSION", __version__)
+    times, expected = text.count(find), change.get("times", 1)
     if times != expected:
         raise Outdated(
             f"deploy/{source} has {times} times, not {expected}, what {RULES.name} replaces:\n{change['find']}"
         )
-    return text.replace(change["find"], change["put"])
+    return text.replace(find, change["put"])
 
 
 def _object(text: str, conditions: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from tests.deploy.chart.comparison import ABSENT, by_name, differences
 from tests.deploy.chart.rendered import HERE, helm, refusal, render
 from tests.deploy.chart.templates import CHART
-from tests.deploy.rendered import faults
+from tests.deploy.rendered import faults, of_kind
 from tests.deploy.test_deployment import violations
 from tests.golden.schemas import OLDEST, RELEASES
 from webhook import __version__
@@ -78,6 +78,33 @@ def test_wrong_values_are_refused_by_name_and_those_that_do_not_go_together_with
     """Helm's own words for a value that breaks the schema, and how it writes the path, depend on its version."""
     said = case.read_text().partition("\n")[0].removeprefix("# says: ")
     assert said in refusal(case).replace("/", ".")
+
+
+def set_by_the_chart() -> set[tuple[str, str]]:
+    """Return what the pods have already of what the values may add, by value and name."""
+    specs = [
+        each["spec"]["template"] for each in of_kind(render(HERE / "components" / "drain-watch.yaml"), "Deployment")
+    ]
+    return {
+        (value, name)
+        for template in specs
+        for value, names in (
+            ("podLabels", template["metadata"]["labels"]),
+            ("podAnnotations", template["metadata"]["annotations"]),
+            ("nodeSelector", template["spec"]["nodeSelector"]),
+        )
+        for name in names
+    }
+
+
+def test_what_the_chart_sets_on_pods_cannot_be_set_again(tmp_path: Path) -> None:
+    """A second key of a name would be an error of YAML, or another selector."""
+    found = set_by_the_chart()
+    assert len(found) > 3
+    for value, name in sorted(found):
+        file = tmp_path / "values.yaml"
+        file.write_text(json.dumps({value: {name: "x"}}))
+        assert f"{value} may not set {name}: the chart sets it." in refusal(file)
 
 
 def branches(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
