@@ -16,6 +16,9 @@ from webhook import __version__
 
 VERSION = "1.2.3"
 TAG = f"v{VERSION}"
+SMALL_CHART = Path(__file__).parent / "chart"
+CHARTS = [SMALL_CHART, *(each for each in (ROOT / CHART,) if each.exists())]
+"""A chart with the values that matter here and no others, and the one that is shipped."""
 IMAGE = "ghcr.io/example/graceful-worker"
 DIGEST = f"sha256:{'5a' * 32}"
 NAMED = ("--repository", IMAGE, "--digest", DIGEST)
@@ -31,14 +34,15 @@ CHANGELOG = f"""# Changelog
 """
 
 
-def checkout(room: Path) -> Path:
+def checkout(room: Path, chart: Path = SMALL_CHART) -> Path:
     """Make one that can be released."""
     for part in ("base", "components", "overlays"):
         shutil.copytree(ROOT / "deploy" / part, room / "deploy" / part)
     shutil.copy(ROOT / "deploy/kustomization.yaml", room / "deploy")
     for file in (room / "deploy").rglob("*.yaml"):
         file.write_text(file.read_text().replace(f"graceful-worker:{__version__}", f"graceful-worker:{VERSION}"))
-    shutil.copytree(Path(__file__).parent / "chart", room / CHART)
+    shutil.copytree(chart, room / CHART)
+    (room / CHART / "Chart.yaml").write_text((chart / "Chart.yaml").read_text().replace(__version__, VERSION))
     (room / "webhook").mkdir()
     (room / "webhook/__init__.py").write_text(f'__version__ = "{VERSION}"\n')
     (room / "CHANGELOG.md").write_text(CHANGELOG)
