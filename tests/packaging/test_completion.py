@@ -10,6 +10,8 @@ from tests.packaging.conftest import Installed
 
 PROBE = """
 source <(graceful-worker completion bash)
+# It works inside a completion only: by it, bash is told to complete names of files itself.
+compopt() {{ COMPREPLY+=("$*"); }}
 COMP_WORDS=({words}) COMP_CWORD={last}
 $(complete -p graceful-worker | sed 's/.*-F \\([^ ]*\\).*/\\1/') graceful-worker
 printf '%s\\n' "${{COMPREPLY[@]}}"
@@ -36,6 +38,10 @@ def completed(installed: Installed, *words: str) -> list[str]:
 )
 def test_bash_completes(installed: Installed, words: list[str], expected: list[str]) -> None:
     assert completed(installed, "graceful-worker", *words) == expected
+
+
+def test_bash_offers_files_where_a_file_is_wanted(installed: Installed) -> None:
+    assert completed(installed, "graceful-worker", "explain", "-f", "depl") == ["-o", "default"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -46,3 +46,7 @@ def test_kubectl_completes_its_commands(installed: Installed) -> None:
 def test_kubectl_completes_its_options(installed: Installed) -> None:
     lines = installed.run("kubectl", "__complete", "graceful-worker", "explain", "--only").stdout.splitlines()
     assert [line.partition("\t")[0] for line in lines] == ["--only-labelled", ":4"]
+
+
+def test_kubectl_offers_files_where_a_file_is_wanted(installed: Installed) -> None:
+    assert installed.run("kubectl", "__complete", "graceful-worker", "explain", "-f", "").stdout.splitlines() == [":0"]

@@ -29,6 +29,8 @@ files_option = click.option(
     multiple=True,
     required=True,
     metavar="FILE",
+    # Checked by whoever reads it; the type is for completion.
+    type=click.Path(allow_dash=True),
     help="Manifest to read, YAML or JSON; - is standard input. May be given several times.",
 )
 only_labelled_option = click.option(
