@@ -121,7 +121,7 @@ def test_every_lost_message_has_an_advice_whatever_the_cause(outcome: Outcome) -
 
 @pytest.mark.parametrize("advice", TABLE, ids=lambda advice: f"{advice.outcome.value}-{advice.cause}")
 def test_an_advice_fits_into_an_event(advice) -> None:
-    text = advice.text.format(pods="{pods}", period=2592000, grace=2592000, longer="30d")
+    text = advice.text.format(pods="{pods}", given=2592000, grace=2592000, longer="30d")
     event = event_of(
         Gathered(Notice("n" * 63, Owner("Job", "o" * 253), "", "p" * 253, "", "Any", text, 1), 9999), START
     )

@@ -50,6 +50,8 @@ class End(msgspec.Struct, frozen=True):
     """From the deletion to the end of the last worker; None where that was not seen."""
     sidecar_seconds: float | None
     """From there to the end of the last other container; None where there is none."""
+    given: int | None = None
+    """Seconds that the drain had; None where that was not seen."""
 
 
 NOTHING_SEEN = End(Outcome.UNSEEN, None, None)
@@ -67,7 +69,14 @@ def end_of(pod: DrainingPod) -> End:
     last = max(times)
     others = [end.at for name, end in pod.ends.items() if name not in pod.workers and end.at and end.at >= pod.begun]
     sidecars = max((max(others) - last).total_seconds(), 0.0) if others else None
-    return End(outcome, max((last - pod.begun).total_seconds(), 0.0), sidecars)
+    seconds = max((last - pod.begun).total_seconds(), 0.0)
+    return End(outcome, seconds, sidecars, _given(pod, outcome, seconds))
+
+
+def _given(pod: DrainingPod, outcome: Outcome, seconds: float) -> int:
+    """Tell how much time a drain had: the object may tell of less than the kubelet kept to."""
+    is_past = seconds > pod.period + AT_THE_DEADLINE.total_seconds()
+    return max(pod.period, pod.grace) if outcome is Outcome.KILLED or (outcome not in LOST and is_past) else pod.period
 
 
 def _end_without_a_beginning(pod: DrainingPod, ends: list[ContainerEnd]) -> End:
@@ -86,5 +95,5 @@ def _outcome(pod: DrainingPod, end: ContainerEnd) -> Outcome:
     if end.exit_code in (TERMINATED, INTERRUPTED):
         return Outcome.SIGNALLED
     if end.exit_code == KILLED and end.at and end.at >= pod.deadline - AT_THE_DEADLINE:
-        return Outcome.CUT if pod.is_cut else Outcome.KILLED
+        return Outcome.CUT if end.at < pod.full_deadline - AT_THE_DEADLINE else Outcome.KILLED
     return Outcome.FAILED

@@ -56,6 +56,15 @@ class DrainingPod(msgspec.Struct, frozen=True):
         return self.deadline - datetime.timedelta(seconds=self.period)
 
     @property
+    def full_deadline(self) -> datetime.datetime:
+        """When the time is over that it asks for.
+
+        A second deletion with less time changes the object; a kubelet that is ending the pod already keeps to the first
+        one: https://github.com/kubernetes/kubernetes/issues/113606
+        """
+        return self.begun + datetime.timedelta(seconds=self.grace)
+
+    @property
     def is_cut(self) -> bool:
         """Whether it has less time than it asks for."""
         return self.period < self.grace

@@ -122,7 +122,7 @@ def how(ended: Ended) -> str:
         return "is gone: how its worker ended was not seen"
     if ended.end.seconds is None:
         return f"{ended.end.outcome.value}; when its drain began was not seen"
-    return f"{ended.end.outcome.value} after {ended.end.seconds:g} s of {ended.pod.period} s"
+    return f"{ended.end.outcome.value} after {ended.end.seconds:g} s of {ended.end.given} s"
 
 
 def connection_line(outage: Outage | None, now: datetime.datetime) -> str:

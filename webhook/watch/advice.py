@@ -45,7 +45,7 @@ def notice_of_end(ended: Ended) -> Notice | None:
     if advice is None:
         return None
     longer = as_duration(min(2 * pod.grace, LONGEST_DURATION))
-    text = advice.text.format(pods="{pods}", period=pod.period, grace=pod.grace, longer=longer)
+    text = advice.text.format(pods="{pods}", given=ended.end.given, grace=pod.grace, longer=longer)
     return Notice(pod.namespace, pod.owner, pod.owner_uid, pod.name, pod.uid, advice.reason, text, QUIET_SECONDS)
 
 

@@ -69,16 +69,18 @@ class GroupStatistics:
         if end.sidecar_seconds is not None:
             self.sidecars.observe(end.sidecar_seconds)
         if end.seconds is not None:
-            self._took(pod, ended.cause, end, end.seconds)
+            self._took(ended.cause, end, end.seconds)
 
-    def _took(self, pod: DrainingPod, cause: str, end: End, seconds: float) -> None:
+    def _took(self, cause: str, end: End, seconds: float) -> None:
         self.seconds.observe(seconds)
         self.longest = max(self.longest or 0.0, seconds)
+        if not end.given:
+            return
         if end.outcome in KILLS:
             key = end.outcome.value, known_cause(cause)
-            self.killed_after[key] = max(self.killed_after.get(key, 0), pod.period)
-        if pod.period > 0 and end.outcome not in LOST:
-            self.used.observe(seconds / pod.period)
+            self.killed_after[key] = max(self.killed_after.get(key, 0), end.given)
+        if end.outcome not in LOST:
+            self.used.observe(seconds / end.given)
             self.longest_in_time = max(self.longest_in_time or 0.0, seconds)
 
 
