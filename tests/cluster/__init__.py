@@ -1,4 +1,4 @@
-"""In a real cluster: pods that are no worse than bare, and the scenarios of the proof: `make e2e-cluster`.
+"""In a real cluster: pods that are no worse than bare, the scenarios of the proof, how drains end: `make e2e-cluster`.
 
 KUBECONFIG     the cluster, which must be able to run pods with a hostPath volume
 E2E_PYTHON     an image with python3 and a shell, such as python:3.13: the pods that are compared with bare ones run it
@@ -12,6 +12,8 @@ E2E_WEBHOOK    "installed": the webhook is installed in the cluster; by default 
 E2E_INSTALL    "yes": install the webhook by `kubectl apply -k deploy/`, try that, and take it away again; then by Helm,
                where there is one (make helm); the image
                graceful-worker of this version must be on the nodes, and no graceful-worker be installed yet
+E2E_KUBELET_PID
+               the process id of the one node's kubelet, on this machine: tests let it stand still, and remove the node
 
 Every pod of a scenario runs on one node, because the ledger is a file there. All images must be available already.
 Everything is made in namespaces of its own, and removed afterwards.

@@ -62,3 +62,9 @@ def read_harm_refusal() -> str:
     if not os.environ.get("KUBECONFIG"):
         return "no cluster: KUBECONFIG is not set"
     return "" if os.environ.get("E2E_PYTHON") else "no image: set E2E_PYTHON"
+
+
+def read_kubelet() -> tuple[int, str]:
+    """Return the process id of the node's kubelet, and why nothing is done to it; empty where something may be."""
+    given = os.environ.get("E2E_KUBELET_PID", "")
+    return (int(given), "") if given else (0, "the kubelet is left alone: E2E_KUBELET_PID is not set")

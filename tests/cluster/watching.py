@@ -129,16 +129,16 @@ class WatchedPod:
 
 
 class Place:
-    """A namespace, whose pods are watched."""
+    """A namespace, whose pods are watched; by its labels they may be sent to a webhook."""
 
-    def __init__(self) -> None:
+    def __init__(self, labels: dict[str, str] | None = None) -> None:
         self.namespace = f"graceful-worker-e2e-{time.time_ns():x}"
         self.changed = threading.Condition()
         self._pods: dict[str, WatchedPod] = {}
         self._over = False
         self._number = 0
         self._client = Client()
-        self._client.create(Namespace(metadata=ObjectMeta(name=self.namespace)))
+        self._client.create(Namespace(metadata=ObjectMeta(name=self.namespace, labels=labels)))
         texts = {path.name: path.read_text() for path in PROGRAMS.iterdir() if path.is_file()}
         self._client.create(ConfigMap(metadata=ObjectMeta(name="programs", namespace=self.namespace), data=texts))
         _decode_everything(self._client)
@@ -241,8 +241,8 @@ def _seconds(when: str) -> float:
 
 
 @contextmanager
-def a_place() -> Iterator[Place]:
-    place = Place()
+def a_place(labels: dict[str, str] | None = None) -> Iterator[Place]:
+    place = Place(labels)
     try:
         yield place
     finally:

@@ -1,0 +1,381 @@
+"""How drains end on a real node, as `graceful-worker drains` and `watch` tell it from outside."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lightkube import Client
+
+from tests.apiserver.watch_process import Watching
+from tests.cluster.settings import read_harm_refusal, read_kubelet
+from tests.cluster.test_harm import RAISED, WORKER
+from tests.cluster.test_scenarios import NAME, configured
+from tests.cluster.watching import Place, WatchedPod, a_place
+from tests.cluster.workloads import Workload, drains, kubectl, objects, watching
+from tests.deploy.test_drain_watch import rules
+from tests.drains.running import Running
+from tests.proof.matrix import running_webhook
+from tests.watch.prometheus import Prometheus, checked, missing, prometheus
+
+REFUSAL = read_harm_refusal()
+KUBELET, NO_KUBELET = read_kubelet()
+needs_kubelet = pytest.mark.skipif(bool(NO_KUBELET), reason=NO_KUBELET)
+needs_prometheus = pytest.mark.skipif(bool(missing()), reason=missing())
+pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.timeout(400)]
+
+MESSAGE = 12
+"""Seconds: whatever is to see a drain has to have started within them, on a busy machine."""
+SHORT = 15
+"""Seconds of a grace period that a worker is to outlast."""
+CUT = 10
+"""Seconds that somebody leaves of a longer one."""
+NEVER_ENDS = [WORKER, "after=600"]
+NO_MEMORY = {"command": [WORKER, "after=memory"], "resources": {"limits": {"memory": "64Mi"}}}
+TERMINAL = (24, 200)
+DRAWN_LATE = 2.5
+"""Seconds by which the time left may differ that is shown: it is in whole ones, and drawn once a second."""
+LATE = 5.0
+"""Seconds by which the kubelet's kill may come after the deadline, on a busy node."""
+
+
+@dataclass
+class Scene:
+    """A namespace whose pods are sent to the webhook, and a watch that follows their drains."""
+
+    place: Place
+    watch: Watching
+    room: Path
+
+    def workload(self, name: str, worker: list[str] | dict[str, object], **annotations: str) -> Workload:
+        return Workload(self.place, name, worker, **annotations)
+
+    def drains(self, name: str, *arguments: str, size: tuple[int, int] | None = None) -> Running:
+        return drains(self.room / name, "-n", self.place.namespace, *arguments, size=size)
+
+    def waiting(self, *targets: str) -> Running:
+        """Wait for the drains of some pods or owners."""
+        return self.drains(targets[0].replace("/", "-"), "--wait", *targets)
+
+    def until_told(self, workload: Workload) -> dict[str, float]:
+        """Wait until the watch has counted an end, and return how the drains of a workload have ended."""
+        self.watch.until(lambda: bool(workload.outcomes(self.watch)))
+        return workload.outcomes(self.watch)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    room = tmp_path_factory.mktemp("drains")
+    chosen = {NAME: f"{time.time_ns():x}"}
+    with ExitStack() as stack:
+        client = Client()
+        stack.callback(client.close)
+        webhook = stack.enter_context(running_webhook(os.environ["KUBECONFIG"]))
+        stack.enter_context(configured(client, webhook.url, webhook.ca.read_bytes(), chosen))
+        place = stack.enter_context(a_place(chosen))
+        yield Scene(place, stack.enter_context(watching(room)), room)
+
+
+# Two rollouts at once: one is clean, the other is not
+
+
+@dataclass
+class Rollouts:
+    """A rollout whose worker finishes its message, and one whose worker is killed before it does."""
+
+    scene: Scene
+    clean: Workload
+    killed: Workload
+    old: dict[str, WatchedPod]
+    left: dict[str, tuple[float, float]]
+    """By owner, the time left of a drain as it was shown, and by this machine's clock."""
+    codes: dict[str, int]
+    lines: dict[str, list[str]]
+    server: Prometheus | None
+
+
+@pytest.fixture(scope="module")
+def rollouts(scene: Scene) -> Iterator[Rollouts]:
+    with ExitStack() as stack:
+        server = None
+        if not missing():
+            server = stack.enter_context(prometheus(scene.room, scene.watch.port, checked(rules(), scene.room)))
+        clean = scene.workload("clean", [WORKER, f"after={MESSAGE}"])
+        killed = scene.workload("killed", NEVER_ENDS, grace_period=str(SHORT))
+        old = {each.name: each.first_pod() for each in (clean, killed)}
+        clean.restart()
+        killed.restart()
+        waits = {name: stack.enter_context(scene.waiting(f"deployment/{name}")) for name in old}
+        left = seen_left(scene, set(old))
+        codes = {name: wait.end() for name, wait in waits.items()}
+        lines = {name: wait.lines for name, wait in waits.items()}
+        scene.until_told(killed)
+        scene.until_told(clean)
+        yield Rollouts(scene, clean, killed, old, left, codes, lines, server)
+
+
+def seen_left(scene: Scene, owners: set[str]) -> dict[str, tuple[float, float]]:
+    """Look until drains of all owners are shown; return the time left of each, shown and by this machine's clock."""
+    found: dict[str, tuple[float, float]] = {}
+    deadline = time.monotonic() + 60
+    while found.keys() != owners:
+        assert time.monotonic() < deadline, f"no drains of {owners - found.keys()} are shown"
+        with scene.drains("look", "-o", "json") as look:
+            assert look.end() == 0, look.errors
+        for drain in json.loads(look.text)["drains"]:
+            found.setdefault(drain["owner"]["name"], (drain["leftSeconds"], seconds_until(drain["deadline"])))
+    return found
+
+
+def seconds_until(instant: str) -> float:
+    return (datetime.datetime.fromisoformat(instant) - datetime.datetime.now(datetime.UTC)).total_seconds()
+
+
+def test_a_rollout_whose_worker_finishes_ends_the_wait_well(rollouts: Rollouts) -> None:
+    lines = rollouts.lines["clean"]
+    assert rollouts.codes["clean"] == 0, lines
+    assert lines[-1] == "1 drain is over: 1 finished."
+    assert any(f"/{rollouts.old['clean'].name} drains: deployment/clean, (signal), rollout" in line for line in lines)
+
+
+def test_a_rollout_whose_worker_is_killed_ends_the_wait_badly(rollouts: Rollouts) -> None:
+    lines = rollouts.lines["killed"]
+    assert rollouts.codes["killed"] == 1, lines
+    namespace, pod = rollouts.scene.place.namespace, rollouts.old["killed"].name
+    assert lines[-2:] == [
+        "1 drain is over: 1 killed.",
+        f"killed: {namespace}/{pod}. The worker was killed when its time was over.",
+    ]
+
+
+def test_the_time_left_is_that_which_the_kubelet_keeps(rollouts: Rollouts) -> None:
+    for shown, left in rollouts.left.values():
+        assert abs(left - shown) <= DRAWN_LATE
+    seconds = [line for line in rollouts.lines["killed"] if f"{rollouts.old['killed'].name} killed after" in line]
+    took = float(seconds[0].rpartition(" after ")[2].split()[0])
+    assert SHORT - 1 <= took <= SHORT + LATE
+
+
+def test_each_end_is_counted_once(rollouts: Rollouts) -> None:
+    watch = rollouts.scene.watch
+    assert rollouts.clean.outcomes(watch) == {"finished": 1}
+    assert rollouts.killed.outcomes(watch) == {"killed": 1}
+
+
+def test_the_one_that_was_killed_has_one_event_and_the_other_none(rollouts: Rollouts) -> None:
+    rollouts.scene.watch.until(lambda: bool(rollouts.killed.events()))
+    (event,) = rollouts.killed.events()
+    assert (event["type"], event["reason"]) == ("Warning", "WorkerKilled")
+    assert f"{rollouts.old['killed'].name} was killed {SHORT} s after the deletion" in event["message"]
+    # It ended before the other one.
+    assert rollouts.clean.events() == []
+
+
+@needs_prometheus
+def test_messages_were_killed_is_an_alert_of_the_one_and_not_of_the_other(rollouts: Rollouts) -> None:
+    server = rollouts.server
+    assert server
+    namespace = rollouts.scene.place.namespace
+    server.until(f'graceful_worker_drains_total{{namespace="{namespace}", owner="clean", outcome="finished"}} == 1')
+    (alert,) = server.until(
+        f'ALERTS{{alertname="GracefulWorkerMessagesKilled", namespace="{namespace}", owner="killed"}}'
+    )
+    assert alert["metric"].items() >= {("owner_kind", "Deployment"), ("outcome", "killed")}
+    (rule,) = (rule for rule in rules() if rule.get("alert") == "GracefulWorkerMessagesKilled")
+    labels = [series["metric"] for series in server.ask(rule["expr"])]
+    # Others may use the cluster, too.
+    assert {each["owner"] for each in labels if each["namespace"] == namespace} == {"killed"}
+
+
+def test_a_terminal_shows_the_time_left_as_it_passes(scene: Scene) -> None:
+    workload = scene.workload("shown", NEVER_ENDS, grace_period=str(SHORT))
+    pod = workload.first_pod()
+    with scene.drains("terminal", "--watch", f"deployment/{workload.name}", size=TERMINAL) as live:
+        live.until("Nothing drains.")
+        workload.restart()
+        pod.until("being deleted", lambda: "deletionTimestamp" in pod.seen["metadata"])
+        shown: list[int] = []
+        while not shown or shown[-1] > 2:
+            live.until(f"s of {SHORT}s")
+            shown.append(int(re.findall(rf"(\d+)s of {SHORT}s", live.text)[-1]))
+            assert abs(shown[-1] - seconds_until(pod.seen["metadata"]["deletionTimestamp"])) <= DRAWN_LATE
+        live.until("killed")
+        assert live.interrupt() == 0
+    assert shown == sorted(shown, reverse=True)
+    assert shown[0] >= SHORT - 4
+
+
+# Cut short
+
+
+def check_cut(scene: Scene, workload: Workload, pod: WatchedPod, wait: Running) -> str:
+    """A worker was killed before the time that it asks for was over; return what the Event says."""
+    with wait:
+        assert wait.end() == 1
+    assert wait.lines[-1].startswith(f"cut: {scene.place.namespace}/{pod.name}.")
+    assert scene.until_told(workload) == {"cut": 1}
+    scene.watch.until(lambda: bool(workload.events()))
+    (event,) = workload.events()
+    assert event["reason"] == "WorkerCut"
+    assert f"killed {CUT} s after the deletion, not {RAISED} s" in event["message"]
+    return str(event["message"])
+
+
+def test_a_deletion_that_leaves_less_time_cuts_the_drain(scene: Scene) -> None:
+    workload = scene.workload("deleted", NEVER_ENDS)
+    pod = workload.first_pod()
+    workload.kubectl("delete", "pod", pod.name, f"--grace-period={CUT}", "--wait=false")
+    message = check_cut(scene, workload, pod, scene.waiting(f"pod/{pod.name}"))
+    assert "whoever has deleted the pod asked for less" in message
+    assert pod.exit_code() == 137
+
+
+def test_an_eviction_that_leaves_less_time_cuts_the_drain_of_a_pod_that_lets_it(scene: Scene) -> None:
+    workload = scene.workload("evicted", NEVER_ENDS, evict="as-asked")
+    pod = workload.first_pod()
+    evict(pod, CUT)
+    message = check_cut(scene, workload, pod, scene.waiting(f"pod/{pod.name}"))
+    assert "an eviction has asked for less" in message
+
+
+def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> None:
+    """The kubelet keeps to the first one, although the pod's deadline is another one now."""
+    finished = scene.workload("finished-all-the-same", [WORKER, f"after={MESSAGE + CUT}"])
+    killed = scene.workload("killed-all-the-same", NEVER_ENDS, grace_period=str(SHORT))
+    pods = {workload.name: workload.first_pod() for workload in (finished, killed)}
+    with scene.drains("twice", "--wait", *(f"pod/{pod.name}" for pod in pods.values())) as wait:
+        names = [pod.name for pod in pods.values()]
+        delete = ["-n", scene.place.namespace, "delete", "pod", "--wait=false", *names]
+        kubectl(*delete)
+        wait.until(*(f"{name} drains" for name in names))
+        # The kubelet has to have begun.
+        time.sleep(2)
+        kubectl(*delete, f"--grace-period={CUT}")
+        assert wait.end() == 1
+    assert "2 drains are over: 1 finished, 1 killed." in wait.lines
+    assert scene.until_told(finished) == {"finished": 1}
+    assert scene.until_told(killed) == {"killed": 1}
+    scene.watch.until(lambda: bool(killed.events()))
+    (event,) = killed.events()
+    assert f"was killed {SHORT} s after the deletion, when the grace period was over" in event["message"]
+
+
+def evict(pod: WatchedPod, seconds: int) -> None:
+    metadata = {"name": pod.name, "namespace": pod.place.namespace}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    path = f"/api/v1/namespaces/{pod.place.namespace}/pods/{pod.name}/eviction"
+    body = {**eviction, "deleteOptions": {"gracePeriodSeconds": seconds}}
+    kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+
+
+def test_a_node_that_is_drained_with_less_time_is_waited_for_where_evictions_are_guarded(scene: Scene) -> None:
+    workload = scene.workload("drained", [WORKER, f"after={MESSAGE}"])
+    pod = workload.first_pod()
+    node = pod.seen["spec"]["nodeName"]
+    drain = [
+        "drain",
+        node,
+        f"--pod-selector=app={workload.name}",
+        "--grace-period=1",
+        "--delete-emptydir-data",
+    ]
+    try:
+        with subprocess.Popen(["kubectl", *drain], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as draining:
+            pod.until("being deleted", lambda: "deletionTimestamp" in pod.seen["metadata"])
+            with scene.waiting(f"node/{node}") as wait:
+                assert wait.end() == 0
+            assert draining.wait(60) == 0
+    finally:
+        kubectl("uncordon", node)
+    assert wait.lines[-1] == "1 drain is over: 1 finished."
+    assert scene.until_told(workload) == {"finished": 1}
+    assert workload.outcomes(scene.watch, cause="eviction") == {"finished": 1}
+
+
+# Out of memory
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("memory", [WORKER, "after=memory"]),
+        # With a parent before it, which has little memory itself.
+        ("memory-of-a-child", ["python3", WORKER, "after=memory"]),
+    ],
+)
+def test_a_worker_that_takes_too_much_memory_in_its_drain_is_told_so(
+    scene: Scene, name: str, command: list[str]
+) -> None:
+    workload = scene.workload(name, {**NO_MEMORY, "command": command})
+    pod = workload.first_pod()
+    # It is over within a second, so that it has to be watched from before.
+    with scene.drains(name, "--watch", f"deployment/{name}", size=TERMINAL) as seen:
+        seen.until("Nothing drains.")
+        workload.restart()
+        seen.until(pod.name, "oom after")
+        assert seen.interrupt() == 0
+    assert scene.until_told(workload) == {"oom": 1}
+    scene.watch.until(lambda: bool(workload.events()))
+    (event,) = workload.events()
+    assert event["reason"] == "WorkerOutOfMemory"
+
+
+# The node is gone
+
+
+@contextmanager
+def silent_kubelet() -> Iterator[None]:
+    """Let the kubelet stand still, as on a node that is lost."""
+    os.kill(KUBELET, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(KUBELET, signal.SIGCONT)
+
+
+@needs_kubelet
+def test_a_pod_that_is_removed_by_force_from_a_lost_node_is_not_called_killed(scene: Scene) -> None:
+    workload = scene.workload("forced", NEVER_ENDS)
+    pod = workload.first_pod()
+    with silent_kubelet():
+        pod.delete()
+        with scene.waiting(f"pod/{pod.name}") as wait:
+            wait.until(f"{pod.name} drains")
+            workload.kubectl("delete", "pod", pod.name, "--force", "--grace-period=0")
+            assert wait.end() == 2
+        assert wait.lines[-1].startswith(f"unseen: {scene.place.namespace}/{pod.name}.")
+        assert scene.until_told(workload) == {"unseen": 1}
+
+
+@needs_kubelet
+def test_the_pods_of_a_node_that_was_removed_are_not_called_killed(scene: Scene) -> None:
+    """The last one here: the node is made anew."""
+    workload = scene.workload("orphaned", NEVER_ENDS)
+    pod = workload.first_pod()
+    name = pod.seen["spec"]["nodeName"]
+    node = objects("node", name)
+    for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+        node["metadata"].pop(field, None)
+    with silent_kubelet():
+        pod.delete()
+        with scene.waiting(f"pod/{pod.name}") as wait:
+            wait.until(f"{pod.name} drains")
+            kubectl("delete", "node", name)
+            try:
+                # Pods whose node is gone are removed after 40 s and more.
+                assert scene.until_told(workload).keys() == {"unseen"}
+                assert wait.end() == 2
+                scene.watch.until(lambda: workload.outcomes(scene.watch, cause="node-gone").keys() == {"unseen"})
+            finally:
+                kubectl("create", "-f", "-", stdin=json.dumps(node))
+    kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=120s")

@@ -1,0 +1,100 @@
+"""Deployments in a real cluster, and the programs of this project that look at them from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.apiserver.watch_process import Watching
+from tests.cluster.test_harm import annotated, pod_of
+from tests.cluster.watching import Place, WatchedPod
+from tests.drains.running import Running
+from tests.node.specification import Json
+
+SOURCE = "graceful-worker-watch"
+
+
+def kubectl(*arguments: str, stdin: str = "") -> str:
+    done = subprocess.run(["kubectl", *arguments], input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def objects(*arguments: str) -> Any:
+    """Return what `kubectl get` finds."""
+    return json.loads(kubectl("get", "-o", "json", *arguments))
+
+
+class Workload:
+    """A Deployment of one worker."""
+
+    def __init__(self, place: Place, name: str, worker: Json | list[str], **annotations: str) -> None:
+        self.place = place
+        self.name = name
+        template = annotated(pod_of(worker), **annotations)
+        template["metadata"]["labels"]["app"] = name
+        spec = {"selector": {"matchLabels": {"app": name}}, "template": template}
+        place.create_other({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+
+    def first_pod(self) -> WatchedPod:
+        """Wait until the first pod's worker is in mid-message, and return that pod."""
+        pod = self.place.await_pod("app", self.name)
+        pod.line("begin")
+        return pod
+
+    def kubectl(self, *arguments: str) -> str:
+        return kubectl("-n", self.place.namespace, *arguments)
+
+    def restart(self) -> None:
+        self.kubectl("rollout", "restart", f"deployment/{self.name}")
+
+    def pods(self) -> list[Json]:
+        """Return the pods that are not being deleted."""
+        found = objects("-n", self.place.namespace, "pods", "-l", f"app={self.name}")["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def events(self) -> list[Json]:
+        """Return what the watch has said of it."""
+        fields = f"involvedObject.kind=Deployment,involvedObject.name={self.name},source={SOURCE}"
+        found: list[Json] = objects("-n", self.place.namespace, "events", "--field-selector", fields)["items"]
+        return found
+
+    def outcomes(self, watch: Watching, **also: str) -> dict[str, float]:
+        """Return how the watch counts the ends of its drains."""
+        names = ("finished", "signalled", "failed", "killed", "cut", "oom", "unseen")
+        labels = {"namespace": self.place.namespace, "owner": self.name, **also}
+        counts = {name: watch.total("graceful_worker_drains_total", **labels, outcome=name) for name in names}
+        return {name: count for name, count in counts.items() if count}
+
+
+def drains(room: Path, *arguments: str, size: tuple[int, int] | None = None) -> Running:
+    """Run `graceful-worker drains` beside the cluster; with a size, on a terminal."""
+    room.mkdir(exist_ok=True)
+    (room / "kubeconfig").write_text(Path(os.environ["KUBECONFIG"]).read_text())
+    return Running(room, "", *arguments, size=size)
+
+
+def repair(*arguments: str) -> tuple[int, str]:
+    """Run `graceful-worker repair` to its end."""
+    command = [sys.executable, "-m", "webhook", "repair", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@contextmanager
+def watching(room: Path) -> Iterator[Watching]:
+    """Run `graceful-worker watch`, from when it has listed the pods to its end."""
+    watch = Watching(Path(os.environ["KUBECONFIG"]), room)
+    try:
+        watch.until(lambda: watch.get("/readyz") == 200)
+        yield watch
+        watch.stop()
+    finally:
+        watch.process.kill()
+        watch.process.wait()
