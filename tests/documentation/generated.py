@@ -1,6 +1,6 @@
 """The documents' generated parts: each is computed from the product, and put between its two markers.
 
-`python -m tests.documentation.generated` writes them anew.
+`python -m tests.documentation.generated` writes them again.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import fill
 
 from tests.documentation import chart
+from tests.documentation.reference import commands, reasons, watch_metrics, webhook_metrics
 from tests.drains import cases as drains_cases
 from tests.history import cases as history_cases
 from tests.inspection.cases import Case
@@ -24,12 +26,15 @@ from webhook.inspection.drain_limits import TABLE as LIMITS
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
-DOCUMENTS = (
-    README,
-    *(ROOT / "docs" / f"{name}.md" for name in ("frameworks", "drain-limits", "drain-watch")),
-    chart.README,
-)
+WRITTEN_ELSEWHERE = {"proof.md", "idle-workers-first.md"}
+"""Pages whose marked parts come from measurements and a model: tests/proof and benchmarks write them."""
+DOCUMENTS = [
+    page
+    for page in (README, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md")))
+    if page.name not in WRITTEN_ELSEWHERE and "<!-- begin: " in page.read_text()
+]
 PROOF = ROOT / "docs" / "proof.md"
+PERFORMANCE = ROOT / "docs" / "performance.md"
 EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
     "the loop": scripts.LOOP,
@@ -37,7 +42,7 @@ SCRIPTS = {
     "the sidecar's hook": scripts.sidecar_hook(chained=False),
     "the sidecar's hook, before another": scripts.sidecar_hook(chained=True),
 }
-_PART = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PART = re.compile(r"(<!-- begin: (\w+)((?: [\w-]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def command_line(*arguments: str) -> str:
@@ -70,35 +75,40 @@ def _row(framework: Framework) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def explain() -> str:
-    example = "examples/celery.yaml"
-    command = f"$ .venv/bin/graceful-worker explain -f {example}"
-    return f"```console\n{command}\n{command_line('explain', '-f', example)}```"
+def explain(name: str) -> str:
+    """Return what `explain` says of an example."""
+    arguments = ("explain", "-f", f"examples/{name}.yaml")
+    return f"```console\n$ graceful-worker {' '.join(arguments)}\n{command_line(*arguments)}```"
+
+
+def manifest(name: str) -> str:
+    """Return an example."""
+    return f"```yaml\n{(ROOT / 'examples' / f'{name}.yaml').read_text()}```"
 
 
 def status() -> str:
     """Return what is printed about a cluster of the tests, without the table and the exit code."""
     printed = Case("label-came-late").printed.partition("\n\n")[0]
-    return f"```console\n$ .venv/bin/graceful-worker status\n{printed}\n```"
+    return f"```console\n$ graceful-worker status\n{printed}\n```"
 
 
 def status_of_drains() -> str:
     """Return what is printed about drains in a cluster of the tests."""
     lines = Case("drains-of-the-readme").printed.partition("\n\n")[0].splitlines()
     first = next(number for number, line in enumerate(lines) if " drains " in line)
-    return "\n".join(["```console", "$ .venv/bin/graceful-worker status --kubelets", "…", *lines[first:], "```"])
+    return "\n".join(["```console", "$ graceful-worker status --kubelets", "…", *lines[first:], "```"])
 
 
 def repair() -> str:
     """Return what a dry run prints about a cluster of the tests, without the exit code."""
     printed = DryRun("of-the-readme").printed.partition("\n\n")[0]
-    return f"```console\n$ .venv/bin/graceful-worker repair\n{printed}\n```"
+    return f"```console\n$ graceful-worker repair\n{printed}\n```"
 
 
 def drains() -> str:
     """Return what is printed about a moment of the tests."""
     printed = drains_cases.printed(drains_cases.cases("tables")["readme"])
-    return f"```console\n$ .venv/bin/graceful-worker drains\n{printed}```"
+    return f"```console\n$ graceful-worker drains\n{printed}```"
 
 
 def history() -> str:
@@ -173,31 +183,55 @@ def proof() -> str:
     return PROOF.read_text().partition("<!-- begin: summary -->\n")[2].partition("\n<!-- end -->")[0]
 
 
-PARTS = {
+def proof_in_numbers() -> str:
+    """Return the proof and the speed in three numbers."""
+    _, lost, _, protected, _ = (cell.strip(" *") for cell in proof().splitlines()[-1].strip("|").split("|"))
+    scenarios = len(proof().splitlines()) - 3
+    workers = PROOF.read_text().partition(" workers, of real frameworks")[0].rpartition("\n")[2]
+    fastest = re.search(r"\| \*\*graceful-worker\*\* \| 8 \| (\d+) \| \S+ \| (\S+) \|", PERFORMANCE.read_text())
+    assert fastest
+    return "\n".join(
+        [
+            "| | |",
+            "|---|---|",
+            f"| **{lost} → {protected}** | messages lost or repeated, unpatched → with graceful-worker |",
+            f"| **{workers} × {scenarios}** | workers × ways in which Kubernetes ends a pod, three rounds each |",
+            f"| **{int(fastest[1]):,}/s** | pods that one replica admits on one core, p99 {fastest[2]} ms |",
+        ]
+    )
+
+
+PARTS: dict[str, Callable[..., str]] = {
     part.__name__: part
     for part in (
         annotations,
         framework_titles,
         frameworks,
         explain,
+        manifest,
         status,
         status_of_drains,
         repair,
         drains,
         history,
         drain_limits,
+        proof_in_numbers,
         proof,
         before,
         after,
         chart.chart_values,
         chart.chart_overlays,
+        reasons,
+        webhook_metrics,
+        watch_metrics,
+        commands,
     )
 }
 
 
 def generated(text: str) -> str:
-    """Return a document with its generated parts as they ought to be."""
-    return _PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
+    """Return a document with its generated parts as they should be."""
+    return _PART.sub(lambda match: f"{match[1]}{PARTS[match[2]](*match[3].split())}\n{match[4]}", text)
 
 
 if __name__ == "__main__":
