@@ -150,7 +150,7 @@ class World:
             self._store(self.backups[which % len(self.backups)])
 
     def forget_previous(self) -> None:
-        """Remove the previous CAs by hand, once all replicas serve a leaf of the current one: see docs/install.md."""
+        """Remove the previous CAs by hand (docs/certificates.md): all replicas serve a leaf of the current one."""
         vault = self.vault
         if vault is None or vault.current is None or vault.next is not None:
             return

@@ -193,7 +193,7 @@ def test_there_is_an_alert_that_says_what_happened_and_what_to_do(alert: str) ->
     (rule,) = (rule for rule in rules() if rule["alert"] == alert)
     assert ALERTS[alert] in rule["expr"]
     assert rule["labels"]["severity"] in SEVERITIES
-    assert set(rule["annotations"]) == {"summary", "description"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook"}
 
 
 def test_all_alerts_are_named_here() -> None:

@@ -1,11 +1,9 @@
-"""The page on the installation: its overlays, paths, examples and commands are those that there are."""
+"""The page on the installation: its overlays, paths and examples are those that there are."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,6 @@ from tests.deploy.rendered import (
     NAME,
     OVERLAYS,
     ROOT,
-    installed,
-    kubectl,
     of_kind,
     only,
     render,
@@ -26,13 +22,6 @@ from tests.deploy.rendered import (
 
 TEXT = (ROOT / "docs" / "install.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
-COMMANDS = re.findall(r"^\$ (.+)$", TEXT, re.MULTILINE)
-KUBECTL_COMMANDS = [command for command in COMMANDS if command.startswith("kubectl ")]
-
-
-def slug(heading: str) -> str:
-    """Make the anchor of a heading as GitHub does."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_every_overlay_is_in_the_table() -> None:
@@ -62,24 +51,6 @@ def test_every_path_exists() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_every_reference_leads_to_a_heading() -> None:
-    headings = {slug(heading) for heading in re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)}
-    assert set(re.findall(r"\]\(#([\w-]+)\)", TEXT)) - headings == set()
-
-
-def test_every_alert_that_is_named_exists() -> None:
-    groups = only(installed("monitoring"), "PrometheusRule")["spec"]["groups"]
-    alerts = {rule["alert"] for group in groups for rule in group["rules"]}
-    named = set(re.findall(r"`(GracefulWorker\w+)`", TEXT))
-    assert named
-    assert named <= alerts
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.partition("\n")[0])
-def test_every_example_is_yaml(block: str) -> None:
-    assert YAML(typ="safe").load(StringIO(block))
-
-
 def test_the_example_of_a_kustomization_renders_and_does_what_it_says(tmp_path: Path) -> None:
     (example,) = (block for block in BLOCKS if block.startswith("# kustomization.yaml"))
     shutil.copytree(DEPLOY, tmp_path / "deploy")
@@ -97,25 +68,3 @@ def test_the_example_of_a_kustomization_renders_and_does_what_it_says(tmp_path: 
     assert container["image"] == f"REGISTRY/{NAME}:0.1.0"
     assert {"name": "GRACEFUL_WORKER_GRACE_PERIOD", "value": "1h30m"} in container["env"]
     assert of_kind(manifests, "ServiceMonitor")
-
-
-@pytest.mark.parametrize("command", KUBECTL_COMMANDS)
-def test_a_kubectl_command_has_a_verb_and_flags_that_kubectl_knows(command: str) -> None:
-    words = re.sub(r"^kubectl (-n [\w-]+ )?", "", command.partition(" | ")[0]).split()
-    # A verb may have one of its own, as `rollout status`; what follows `--help` is that verb's page.
-    depth = 2 if words[0] in ("rollout", "create", "auth") else 1
-    if words[:2] == ["create", "secret"]:
-        depth = 3
-    page = subprocess.run([kubectl(), *words[:depth], "--help"], text=True, capture_output=True, check=True).stdout
-    common = subprocess.run([kubectl(), "options"], text=True, capture_output=True, check=True).stdout
-    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
-    assert [flag for flag in flags if f"{flag}=" not in page + common] == []
-
-
-def test_the_names_in_the_commands_are_those_of_the_manifests() -> None:
-    manifests = installed("default")
-    for kind in ("deployment", "mutatingwebhookconfiguration"):
-        names = set(re.findall(rf"\b{kind} ([\w-]+)$", "\n".join(KUBECTL_COMMANDS), re.MULTILINE))
-        shipped = {m["metadata"]["name"] for m in manifests if m["kind"].lower() == kind}
-        assert names <= shipped | {"NAME"}
-    assert set(re.findall(r"kubectl -n ([\w-]+)", TEXT)) == {NAME, "workers"}

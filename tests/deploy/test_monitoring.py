@@ -153,7 +153,7 @@ def test_an_alert_has_a_severity_and_says_what_happened_and_what_to_do() -> None
     for rule in rules():
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
         assert rule["labels"]["severity"] in SEVERITIES
-        assert set(rule["annotations"]) == {"summary", "description"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook"}
 
 
 def test_the_service_monitor_scrapes_the_port_of_the_service() -> None:

@@ -114,7 +114,7 @@ class UnprotectedObserver:
 
 
 def _is_left_out(pod: JsonObject) -> bool:
-    """Tell whether the webhook is never asked about a pod, or never touches it: README.md, "Say who is a worker"."""
+    """Tell whether the webhook is never asked about a pod, or never touches it: docs/concepts/workers.md."""
     spec = pod.get("spec") or {}
     if spec.get("priorityClassName") in CRITICAL_CLASSES or MIRROR_ANNOTATION in (
         pod["metadata"].get("annotations") or {}
