@@ -14,6 +14,8 @@ E2E_INSTALL    "yes": install the webhook by `kubectl apply -k deploy/`, try tha
                graceful-worker of this version must be on the nodes, and no graceful-worker be installed yet
 E2E_KUBELET_PID
                the process id of the one node's kubelet, on this machine: tests let it stand still, and remove the node
+E2E_START      "yes": follow docs/start/kind.md word for word, with Helm and with kustomize; the image must be on the
+               nodes as for E2E_INSTALL, helm on PATH, and the nodes pull python:3.13-alpine
 
 Every pod of a scenario runs on one node, because the ledger is a file there. All images must be available already.
 Everything is made in namespaces of its own, and removed afterwards.

@@ -52,6 +52,15 @@ def read_install_refusal() -> str:
     return ""
 
 
+def read_start_refusal() -> str:
+    """Say why the page for new users is not followed; empty where it is."""
+    if not os.environ.get("KUBECONFIG"):
+        return "no cluster: KUBECONFIG is not set"
+    if os.environ.get("E2E_START") != "yes":
+        return "the installation in the cluster is left as it is: E2E_START is not yes"
+    return ""
+
+
 def read_harm_images() -> tuple[str, str]:
     """Return the image with Python, and that of busybox; empty where the environment says nothing."""
     return os.environ.get("E2E_PYTHON", ""), os.environ.get("E2E_BUSYBOX", "")
