@@ -87,7 +87,7 @@ class ApiServer:
         asyncio.run_coroutine_threadsafe(self._send(line), self._loop).result()
 
     def expire(self) -> None:
-        """Have all pods listed anew."""
+        """Have all pods listed again."""
         status = {"kind": "Status", "code": 410, "message": "too old resource version"}
         self.tell("ERROR", status)
 
@@ -233,7 +233,7 @@ def measure() -> Iterator[tuple[str, float, float, float]]:
             while server.begun == begun:
                 time.sleep(0.1)
         process.until("graceful_worker_watch_pods", PODS)
-        yield row("5 times all pods listed anew")
+        yield row("5 times all pods listed again")
         time.sleep(30)
         yield row("30 s in which nothing happens")
 

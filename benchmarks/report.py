@@ -17,20 +17,20 @@ HERE = Path(__file__).parent
 CONNECTIONS = (1, 8, 32)
 
 _INTRODUCTION = """\
-What one replica does on one core, beside others on the same core. Each server is started in turn, its answers to
-{count} different AdmissionReviews are verified (the uid, the patch, what the patch makes of the pod), and then it is
-driven from the other core: TLS 1.3, HTTP/1.1 with keep-alive, reviews of 11.7 KB of a pod with three containers. The
-tables show the median of {rounds} runs of {seconds} s by {driver}. The webhook runs as it is shipped: the command of
-the image, with its log (a line for each review) in a file. Everything goes over loopback."""
+How fast one replica is on one core, compared to other servers on the same core. Each server is started in turn. Its
+answers to {count} different AdmissionReviews are verified (the uid, the patch, and the patched pod). Then the other
+core drives it: TLS 1.3, HTTP/1.1 with keep-alive, reviews of 11.7 KB about a pod with three containers. The tables show
+the median of {rounds} runs of {seconds} s by {driver}. The webhook runs as it is shipped: with the command of the
+image, and its log (a line for each review) in a file. All traffic is on loopback."""
 
 _PEERS = """\
-`CPU` is the processor time of the server for one request, with that in the kernel; `memory` is what all its processes
-occupy; `start` is from the start of the process to its first answer. The bare ASGI server and nginx read the request
-and always say the same: no server of their kind can be faster."""
+`CPU` is the server's processor time for one request, including the kernel. `memory` is the memory of all its
+processes. `start` is the time from the start of the process to its first answer. The bare ASGI server and nginx read
+the request and always send the same answer, so no server of their kind can be faster."""
 
 _LIKENESS = """\
-Every request has a uid of its own, and its pod a token volume of its own. In the table above the pods are otherwise
-like one of 64 others, as in a rollout. Here is what it costs where less is alike (times and latencies at 1, 8 and 32
+Every request has its own uid, and its pod has its own token volume. In the table above, each pod is otherwise like one
+of 64 others, as in a rollout. The next table shows pods that have less in common (times and latencies at 1, 8 and 32
 connections):"""
 _SAID_OF_LIKENESS = {
     ALIKE: "alike, as in a rollout",
@@ -39,13 +39,13 @@ _SAID_OF_LIKENESS = {
 }
 
 _ELSEWHERE = """\
-Measured elsewhere, on a machine of this kind; not run here:"""
+Measured elsewhere, on a machine of the same kind, and not run here:"""
 
 _BREAKDOWN = """\
 Processor time for one request at 8 connections, in microseconds, for a pod from a template that was never seen
-before. The first four rows are the core, each step called by itself with the {count} reviews; *framework* is the
-application around it, with routing, log and metrics; *TLS* is the part of OpenSSL; the last row is what is left of
-the whole. Before: commit {before}. After: commit {after}."""
+before. The first four rows are the core, with each step called alone on the {count} reviews. *framework* is the
+application around it, with routing, log and metrics. *TLS* is the share of OpenSSL. The last row is the rest. Before:
+commit {before}. After: commit {after}."""
 
 _AGAIN = """\
 On Debian 12, with `apt-get install $(cat benchmarks/debian-packages.txt)`:
@@ -54,9 +54,9 @@ On Debian 12, with `apt-get install $(cat benchmarks/debian-packages.txt)`:
 $ make bench
 ```
 
-It took {minutes} minutes here; it needs two cores on which nothing else runs, and writes this file and its picture.
-`make bench QUICK=1` takes a minute or two and shows that everything works; its document goes to `.local/bench/`. Parts
-of it, and any other webhook by its command line and port:
+This took {minutes} minutes here. It needs two idle cores, and writes this file and its picture. `make bench QUICK=1`
+takes a minute or two and shows that everything works; its document goes to `.local/bench/`. To run a part of it, or to
+measure any other webhook by its command line and port:
 
 ```console
 $ .venv/bin/python -m benchmarks --only comparison \\
@@ -64,7 +64,7 @@ $ .venv/bin/python -m benchmarks --only comparison \\
 $ .venv/bin/python -m benchmarks.report .local/bench/results.json docs/performance.md performance.svg
 ```
 
-`make test` runs the check of the instruction counts, where valgrind is installed, and no test of time."""
+`make test` checks the instruction counts if valgrind is installed. It has no test of time."""
 
 
 def write(results: Results, picture: str) -> str:
@@ -105,7 +105,7 @@ def _of_comparison(results: Results, picture: str) -> list[str]:
     return [
         introduction,
         f"![Requests per second of each server]({picture})",
-        "## Beside others",
+        "## Compared to others",
         _PEERS,
         _peers(results),
         _descriptions(results),
@@ -217,7 +217,7 @@ def _of_weight(results: Results) -> list[str]:
     alone, beside = weight["alone"], weight["beside"]
     return [
         "## Larger pods",
-        "One connection, one review after the other, each of a template of its own.",
+        "One connection, one review after the other, each from its own template.",
         table(["containers", "review, KB", "p50 ms", "p99 ms", "CPU ms"], rows),
         f"Small reviews over 8 connections have a p99 of {number(alone['p99'])} ms alone, and of "
         f"{number(beside['p99'])} ms while {weight['large_sent']} of the largest are sent between them in "

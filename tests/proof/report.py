@@ -53,43 +53,47 @@ def write(results: Results) -> str:
 
 _INTRODUCTION = """\
 {workers} workers, of real frameworks but for two, each with the command line that its own documentation recommends,
-are run in {scenarios} scenarios of how Kubernetes ends a pod. Each pod is sent through the running webhook over HTTPS,
-and run as the kubelet does it, in containers of crun (`tests/node`). Every job writes a line into a ledger when it
-starts and when it ends. The same is done with the pod as it was written, unpatched.
+run in {scenarios} scenarios of how Kubernetes ends a pod. Each pod is sent through the running webhook over HTTPS, and
+runs in containers of crun under the kubelet's rules (`tests/node`). Every job writes a line to a ledger when it starts
+and when it ends. The unpatched pod goes through the same scenarios.
 
-The unpatched pod's grace period of {grace} s stands for the usual 30 s, the messages of {long} s for those that take
-longer than that. The patched cells were run {rounds} times; the tables give the sum of all losses and the longest of
+The unpatched pod's grace period of {grace} s stands for the usual 30 s. Messages of {long} s stand for messages that
+take longer than that. The patched cells ran {rounds} times. The tables show the sum of all losses and the longest of
 all times."""
 
 _EVERY_CELL = """\
-*lost*, *repeated* and *missing* of the unpatched → the patched pod; seconds (patched) from the deletion to the worker's
-end, from its last message's end to the worker's end, from the worker's end to the sidecar's, and from a failed liveness
-probe to the container's end. Bounds: the worker ends within {loop} ms after its last message in loop mode (in signal
-mode the framework takes its own time, at most {exit} s); the sidecar within 1 s after the worker, 30 s after one that
-was killed; a sidecar's own restart takes at most 5 s; an idle worker in loop mode leaves within its time limit and 1 s
-(and 1 s for its own start, where it has just started).
-Nobody waits for the end of the grace period."""
+*lost*, *repeated* and *missing*: unpatched → patched. Times are in seconds, of the patched pod:
+
+- *deletion → end*: from the deletion to the worker's end
+- *message → end*: from the end of the last message to the worker's end
+- *→ sidecar*: from the worker's end to the sidecar's end
+- *restart*: from a failed liveness probe to the container's end
+
+The bounds: in loop mode the worker ends within {loop} ms after its last message (in signal mode the framework takes its
+own time, at most {exit} s). The sidecar ends within 1 s after the worker, or within 30 s after a worker that was
+killed. A sidecar's own restart takes at most 5 s. An idle worker in loop mode ends within its time limit plus 1 s (and
+1 s for its own start, if it has just started). No pod waits for the end of its grace period."""
 
 _DEFINITIONS = """\
-- **lost**: a job that started and never ended while the scenario was watched. Some frameworks hand such a job out
-  again, an hour later or by hand; the work is then done twice.
+- **lost**: a job that started and did not end while the scenario was watched. Some frameworks deliver such a job again,
+  an hour later or by hand. The work is then done twice.
 - **repeated**: a job that ended more than once.
-- **missing**: a job that never started though workers were idle at the end: fetched by a worker that was killed then.
+- **missing**: a job that never started although workers were idle at the end. A worker that was killed had fetched it.
 - A job that a worker started and did not end counts against the patched pod, even if another worker has handled it
   since.
-- Jobs in the hand of a worker that the scenario itself kills (SIGKILL), or fetched ahead by it, are lost by that kill,
-  patched or not, and not counted: nothing in a pod can help them. Nor are jobs that crash their worker on purpose.
-- The node is not a kubelet: it starts and ends containers faster, because it has no reaction time of its own. What it
-  leaves out stands in `tests/node/__init__.py`. `make e2e-cluster` runs the scenarios in a real cluster."""
+- If the scenario itself kills a worker (SIGKILL), the jobs that it was handling or had fetched are not counted, patched
+  or not: nothing in a pod can save them. Jobs that crash their worker on purpose are not counted either.
+- The node is not a kubelet. It starts and ends containers faster, because it has no reaction time of its own.
+  `tests/node/__init__.py` says what it leaves out. `make e2e-cluster` runs the scenarios in a real cluster."""
 
 _AGAIN = """\
-As root on Debian 12 or Ubuntu 24.04, with the packages that `tests/proof/debian-packages.txt` names installed:
+As root on Debian 12 or Ubuntu 24.04, with the packages in `tests/proof/debian-packages.txt`:
 
 ```console
 $ make busybox-static proof
 ```
 
-It takes about 45 minutes on two cores and writes this file and the picture anew. A part of it:
+This takes about 45 minutes on two cores, and writes this file and the picture. To run a part of it:
 
 ```console
 $ .venv/bin/python -m tests.proof --worker celery --scenario rollout

@@ -65,7 +65,7 @@ def scale_down(cell: Cell) -> None:
 
 
 def deletion(cell: Cell) -> None:
-    """Deletion in mid-message."""
+    """Deletion during a message."""
     cell.start()
     _delete_in_mid_message(cell)
     cell.until_all_are_done()
@@ -105,7 +105,7 @@ def eviction(cell: Cell) -> None:
 
 
 def worker_liveness(cell: Cell) -> None:
-    """Liveness failure of the worker in mid-message, then normal work again."""
+    """Liveness failure of the worker during a message, then normal work again."""
     _fail_liveness(cell, "worker", LONG)
 
 
@@ -208,7 +208,7 @@ def by_hand(cell: Cell) -> None:
 
 
 def shared_processes(cell: Cell) -> None:
-    """Deletion in mid-message, with a PID namespace that the containers share."""
+    """Deletion during a message, with a PID namespace that the containers share."""
     cell.template["spec"]["shareProcessNamespace"] = True
     cell.start()
     _delete_in_mid_message(cell)
@@ -216,7 +216,7 @@ def shared_processes(cell: Cell) -> None:
 
 
 def restricted(cell: Cell) -> None:
-    """Deletion in mid-message, with read-only roots, no capabilities and two users."""
+    """Deletion during a message, with read-only roots, no capabilities and two users."""
     for name, user in (("worker", 1000), ("sidecar", 2000)):
         container = cell.container(name)
         container["securityContext"] = {
