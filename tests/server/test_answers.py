@@ -123,7 +123,7 @@ def test_a_refusal_names_the_annotation_its_value_and_what_is_accepted(server: S
     status = server.review(read_review("annotation-invalid")).response["status"]
     assert status["code"] == 422
     assert status["reason"] == "Invalid"
-    for part in ("graceful-worker/grace-period", '"half an hour"', "seconds or a duration", "1h30m"):
+    for part in ("graceful-worker/grace-period", '"half an hour"', "seconds, or a duration", "1h30m"):
         assert part in status["message"]
 
 

@@ -171,7 +171,7 @@ ANNOTATIONS = (
     Annotation(
         "mode",
         "auto, loop or signal",
-        "How the worker is run: again and again, one message per run (loop), or once, ended by a signal (signal).",
+        "How the worker runs: in a loop, one message per run (loop), or once, until a signal stops it (signal).",
         Mode,
     ),
     Annotation(
@@ -183,50 +183,50 @@ ANNOTATIONS = (
     Annotation(
         "command",
         'a JSON array of strings, such as ["php", "bin/console", "messenger:consume"]',
-        "The worker's command, where the manifest has none because it stands in the image.",
+        "The worker's command, if the manifest has none because it is in the image.",
         _command,
     ),
     Annotation(
         "grace-period",
-        "seconds or a duration with a unit behind every number, such as 3600, 90m or 1h30m; 30d at most",
-        "The longest time that one message can take, and more; the pod's grace period is raised to it.",
+        "seconds, or a duration with a unit after every number, such as 3600, 90m or 1h30m; at most 30d",
+        "The longest time that one message can take, plus a margin; the pod's grace period is raised to this value.",
         _grace_period,
     ),
     Annotation(
         "stop-signal",
         f"one of {', '.join(PASSED_SIGNALS)}",
-        "The signal that makes the worker finish its message and exit; asks for the signal mode.",
+        "The signal that makes the worker finish its message and exit; implies signal mode.",
         _signal,
     ),
     Annotation(
         "loop-delay",
-        "seconds or a duration with a unit behind every number, such as 5 or 1m; 30d at most",
+        "seconds, or a duration with a unit after every number, such as 5 or 1m; at most 30d",
         "The pause between two runs in loop mode.",
         duration,
     ),
     Annotation(
         "istio",
         "opt-out or keep",
-        "Whether the pod is opted out of Istio's sidecar; keep asks Istio for its native sidecar instead.",
+        "Whether to opt the pod out of Istio's sidecar; keep asks Istio for a native sidecar instead.",
         Istio,
     ),
     Annotation(
         "sidecars",
         "hook, native or ignore",
-        "What makes sidecars outlive the worker: a preStop hook (hook), the kubelet (native), nothing (ignore).",
+        "How sidecars outlive the worker: by a preStop hook (hook), as native sidecars (native) or not at all (ignore).",
         Sidecars,
     ),
     Annotation(
         "shell",
         "the absolute path of a POSIX shell, such as /bin/bash, or injected",
-        "The shell that runs the wrapper and the hook: one of the worker's image (sidecars use /bin/sh), or, for "
-        "images without any, one that is brought into the pod (injected).",
+        "The shell that runs the wrapper and the preStop hook: a path in the worker's image (sidecars use /bin/sh), or "
+        "injected, for images without a shell.",
         _shell,
     ),
     Annotation(
         "evict",
         "allow, never or as-asked",
-        "Whether cluster autoscaler and Karpenter may evict the pod; as-asked lets evictions cut its grace period.",
+        "Whether cluster autoscaler and Karpenter may evict the pod; as-asked lets evictions shorten its grace period.",
         Evict,
     ),
 )

@@ -33,14 +33,14 @@ def check_pod(pod: Pod) -> None:
     spec = pod.spec
     count = len(spec.containers) + len(spec.init_containers or ())
     if count > MOST_CONTAINERS:
-        raise Refused(Reason.TOO_MANY_CONTAINERS, detail=f"{count} of them, {MOST_CONTAINERS} are the most")
+        raise Refused(Reason.TOO_MANY_CONTAINERS, detail=f"{count}; the limit is {MOST_CONTAINERS}")
     if count <= MOST_SHELL_TEXT // LONGEST_SCRIPT:
         return
     size = 0
     for container in (*spec.containers, *(spec.init_containers or ())):
         size += _read_of(container.command or ()) + _read_of(container.args or ())
     if size > MOST_SHELL_TEXT:
-        detail = f"{size} characters, {MOST_SHELL_TEXT} are the most; put scripts into files of the images"
+        detail = f"{size} characters; the limit is {MOST_SHELL_TEXT}; move scripts into files in the image"
         raise Refused(Reason.SHELL_TEXT_TOO_LONG, detail=detail)
 
 
@@ -59,5 +59,5 @@ def check_patch(pod: Pod, patch: Sequence[dict[str, Any]]) -> None:
         return
     size = len(msgspec.json.encode(patch, enc_hook=str))
     if size > LARGEST_PATCH:
-        detail = f"{size} bytes for {len(pod.spec.containers)} containers, {LARGEST_PATCH} are the most"
+        detail = f"{size} bytes for {len(pod.spec.containers)} containers; the limit is {LARGEST_PATCH}"
         raise Refused(Reason.PATCH_TOO_LARGE, detail=detail)

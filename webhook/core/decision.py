@@ -57,8 +57,8 @@ from webhook.core.wrapping import MOUNT_PATH, VOLUME
 AUTOSCALER_CUT = 600
 """Seconds to which the cluster autoscaler cuts a grace period: its --max-graceful-termination-sec."""
 _EVICTION_CUT = {
-    Evict.ALLOW: Finding(Reason.EVICTION_CUT, detail="the guard on evictions keeps the grace period, where it is on"),
-    Evict.AS_ASKED: Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')} lets that through"),
+    Evict.ALLOW: Finding(Reason.EVICTION_CUT, detail="the eviction guard keeps the full grace period if it is on"),
+    Evict.AS_ASKED: Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')} allows that"),
 }
 _VOLUME_SHARED = Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}")
 _SOFT = frozenset(
@@ -217,7 +217,7 @@ def _refused_annotation(unreadable: Unreadable) -> Refused:
         names = ", ".join(annotation.name for annotation in ANNOTATIONS)
         return Refused(
             Reason.ANNOTATION_UNKNOWN,
-            detail=f"annotation {quoted(unreadable.key)[1:-1]} = {quoted(unreadable.value)}; known are {names}",
+            detail=f"annotation {quoted(unreadable.key)[1:-1]} = {quoted(unreadable.value)}; known names: {names}",
         )
     return Refused(
         Reason.ANNOTATION_INVALID,
@@ -393,9 +393,7 @@ def _probes_of(container: Container, container_list: str, index: int, seconds: i
 def _check_volume(pod: Pod, mounted: Set[str], workers: Set[str]) -> None:
     for volume in pod.spec.volumes or ():
         if volume.is_shared and not volume.empty_dir:
-            raise Refused(
-                Reason.VOLUME_CONFLICT, detail=f"volume {VOLUME} is no emptyDir; give your volume another name"
-            )
+            raise Refused(Reason.VOLUME_CONFLICT, detail=f"volume {VOLUME} is not an emptyDir; rename your volume")
     for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
         if container.name not in mounted:
             continue

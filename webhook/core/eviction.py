@@ -144,10 +144,10 @@ def eviction_warnings(decision: EvictionDecision, pod: str) -> list[str]:
     if decision.kept is None:
         return []
     code = decision.verdict.reason.value
-    kept = f" keeps {decision.verdict.detail}, so that its message is finished"
+    kept = f" keeps {decision.verdict.detail}, to finish its message"
     room = WARNING_LENGTH - len(f"{code}: {kept}")
     name = pod if len(pod) <= room else pod[: room - 1] + "…"
     return [
         f"{code}: {name}{kept}",
-        f"{code}: to cut its time, do not evict it: kubectl delete pod NAME --grace-period=SECONDS",
+        f"{code}: to end it sooner, delete it instead: kubectl delete pod NAME --grace-period=SECONDS",
     ]

@@ -33,7 +33,7 @@ def plan_mesh(pod: Pod, settings: Settings) -> MeshPlan:
         raise Refused(
             Reason.ANNOTATION_CONFLICT,
             detail=f"annotation {annotation_of('istio')} is {Istio.OPT_OUT.value}, but {ISTIO_INJECT} asks for Istio; "
-            "remove one of the two",
+            "remove one of them",
         )
     if settings.istio is Istio.KEEP:
         if ISTIO_NATIVE in pod.annotations:

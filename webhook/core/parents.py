@@ -49,8 +49,8 @@ def deaf_because(line: CommandLine, surroundings: Surroundings) -> str:
     # Process 1 of the pod may be the pause container's: to all others, a signal without a handler is the end.
     deaf = "" if surroundings.shares_processes else who_may_heed_nothing(line.chain)
     if deaf and catches_anyway([deaf]):
-        return f"nothing tells whether {deaf} listens for signals"
-    return deaf and f"{deaf} heeds nothing unless it was written to"
+        return f"{deaf} may or may not handle signals"
+    return deaf and f"{deaf} ignores signals by default"
 
 
 def forbidden_because(
@@ -58,15 +58,15 @@ def forbidden_because(
 ) -> str:
     """Say as half a sentence why nothing may stand before a container's command; empty where something may."""
     if must_be_first(argv):
-        return f"{basename(argv[0])} must be process 1"
+        return f"{basename(argv[0])} has to be process 1"
     if signals_its_group(argv):
         return "it signals its own process group"
     if surroundings.is_opaque:
-        return "its sandbox does not tell which signals a process heeds"
+        return "its sandbox does not show which signals a process handles"
     if _may_not_signal(container, launches, surroundings):
-        return "without the capability KILL it could not signal another user's process"
+        return "without CAP_KILL, it cannot signal another user's process"
     if has_probe_of_process_1(container):
-        return "a probe looks at process 1"
+        return "a probe checks process 1"
     return ""
 
 

@@ -210,7 +210,7 @@ def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
     annotations = {**pod.annotations, **new}
     size = unread + sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
     if size > LARGEST_ANNOTATIONS:
-        detail = f"{size} bytes with it, {LARGEST_ANNOTATIONS} are allowed; shorten one of yours"
+        detail = f"{size} bytes in total; the limit is {LARGEST_ANNOTATIONS}; shorten your annotations"
         raise Refused(Reason.ANNOTATIONS_FULL, detail=detail)
 
 

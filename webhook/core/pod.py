@@ -348,7 +348,7 @@ def check_names(pod: Pod) -> None:
     names += [container.name for container in pod.spec.init_containers or ()]
     for name in names:
         if not _is_name(name):
-            raise Malformed(f"{quoted(name)} is no name for a container; write a-z, 0-9 and -, 63 characters at most")
+            raise Malformed(f"{quoted(name)} is not a valid container name; use a-z, 0-9 and -, at most 63 characters")
     if len(set(names)) < len(names):
         twice, _ = Counter(names).most_common(1)[0]
         raise Malformed(f"Two containers are named {twice!r}")

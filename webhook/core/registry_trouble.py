@@ -54,5 +54,5 @@ def check_refusal(refused: Refused, images: Images) -> None:
 
 
 def _required(name: str, images: Images) -> Refused:
-    remedy = f"try again, or write the command in the manifest or as annotation {annotation_of('command')}"
+    remedy = f"try again, or set the command in the manifest or in annotation {annotation_of('command')}"
     return Refused(Reason.REGISTRY_REQUIRED, name, f"{images[name]}; {remedy}")

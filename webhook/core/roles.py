@@ -70,7 +70,7 @@ def find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collect
     if len(workers) > MOST_WORKERS:
         raise Refused(
             Reason.TOO_MANY_WORKERS,
-            detail=f"{len(workers)} of them; name at most {MOST_WORKERS} in annotation {annotation_of('containers')}",
+            detail=f"{len(workers)}; name at most {MOST_WORKERS} in annotation {annotation_of('containers')}",
         )
     return workers
 
@@ -127,7 +127,7 @@ def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
     names = ", ".join(container.name for container in (saying or left)[:5])
     raise Refused(
         Reason.WORKERS_AMBIGUOUS,
-        detail=f"{names}; write annotation {annotation_of('containers')}: NAME[,NAME...]",
+        detail=f"{names}; name the workers in annotation {annotation_of('containers')}: NAME[,NAME...]",
     )
 
 

@@ -87,7 +87,7 @@ def shell_less_because(image: str, container: str) -> str:
     if is_shell_less_base(name):
         return f"its image is {name.name}"
     said = next((word for word in TABLE.words if word in name.repository or word in name.tag), "")
-    return f"its image says {said}" if said and _SHELLS.isdisjoint(words) else ""
+    return f"its image name contains {said}" if said and _SHELLS.isdisjoint(words) else ""
 
 
 def native_switch(container: str) -> str:

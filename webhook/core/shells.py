@@ -64,13 +64,13 @@ def check_room(pod: Pod, source: Source) -> None:
     """
     for container in pod.spec.init_containers or ():
         if container.name == CONTAINER and (container.command or ())[-2:] != _ARGUMENTS:
-            raise _taken(container.name, f"an init container is named {CONTAINER}; give it another name")
+            raise _taken(container.name, f"an init container is named {CONTAINER}; rename it")
     volumes = pod.spec.volumes or ()
     if source is Source.IMAGE_VOLUME and any(v.name == SHELL_VOLUME and v.image is None for v in volumes):
-        raise _taken("", f"a volume is named {SHELL_VOLUME}, but is no image; give it another name")
+        raise _taken("", f"volume {SHELL_VOLUME} is not an image volume; rename it")
     for container in pod.spec.containers:
         if container.name == CONTAINER:
-            raise _taken(container.name, f"a container is named {CONTAINER}; give it another name")
+            raise _taken(container.name, f"a container is named {CONTAINER}; rename it")
         for mount in container.mounts or ():
             theirs = mount.path == SHELL_MOUNT_PATH and mount.name != SHELL_VOLUME
             if theirs or mount.path.startswith((f"{SHELL_MOUNT_PATH}/", COPIED_SHELL.removesuffix("/sh"))):

@@ -115,12 +115,12 @@ def _moved(container: Container) -> Finding:
         raise Refused(
             Reason.SIDECAR_HOOK_EARLY,
             container.name,
-            f"remove lifecycle.preStop, or write annotation {annotation_of('sidecars')}: {Sidecars.HOOK.value}",
+            f"remove lifecycle.preStop, or set annotation {annotation_of('sidecars')}: {Sidecars.HOOK.value}",
         )
     if container.restart_policy and not container.is_native_sidecar:
         raise Refused(
             Reason.SIDECAR_ENDS,
             container.name,
-            f"remove its restartPolicy, or write annotation {annotation_of('sidecars')}: {Sidecars.HOOK.value}",
+            f"remove its restartPolicy, or set annotation {annotation_of('sidecars')}: {Sidecars.HOOK.value}",
         )
     return Finding(Reason.SIDECAR_MOVED, container.name)

@@ -105,5 +105,5 @@ def read_status(annotations: dict[str, str]) -> Status | None:
     except (msgspec.DecodeError, RecursionError):
         raise Refused(
             Reason.ANNOTATION_INVALID,
-            detail=f"annotation {STATUS_ANNOTATION} is {quoted(text)}; graceful-worker writes it itself: remove it",
+            detail=f"annotation {STATUS_ANNOTATION} is {quoted(text)}; only graceful-worker writes it: remove it",
         ) from None

@@ -39,7 +39,7 @@ from webhook.core.wrapping import SIGNALS, is_wrapped, loop, parent
 
 NO_SIGNAL = "CONT"
 """The signal of a row whose worker no signal ends in grace, but which ends by itself after its message."""
-_PREPARES = "its entrypoint runs before each message: leave it out if it migrates data."
+_PREPARES = "its entrypoint runs before each message: leave it out if it runs migrations."
 OWN_LOOP_DELAY = 1
 """Seconds between runs of a shell string that loops by itself."""
 
@@ -186,7 +186,7 @@ def _mode(case: WorkerCase) -> tuple[Mode, Finding]:
                 Reason.ANNOTATION_CONFLICT,
                 name,
                 f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but the pod's restartPolicy is "
-                f"{quoted(policy)}: it is to run to completion; write signal, or leave it out",
+                f"{quoted(policy)}: the pod runs to completion; write signal, or remove the annotation",
             )
         return Mode.SIGNAL, Finding(Reason.RUN_TO_COMPLETION, name)
     if asked is not Mode.AUTO:
@@ -209,14 +209,14 @@ def _unknown(case: WorkerCase, treatment: Treatment, *, may_raise: bool) -> str:
     signal = case.kubelet_signal if case.kubelet_signal in PASSED_SIGNALS else DEFAULT_SIGNAL
     old_grace = case.circumstances.old_grace
     if treatment is Treatment.GIVEN_PARENT and case.line.is_shell and not case.line.hides:
-        return f"its shell hears nothing: {old_grace} s, as before, unless you write {annotation_of('mode')}: signal"
+        return f"its shell ignores signals; for more than {old_grace} s, set {annotation_of('mode')}: signal"
     if treatment is Treatment.GIVEN_PARENT and catches_anyway(case.line.chain):
-        return f"gets {signal}, and ends at once unless it listens for it"
+        return f"gets {signal}, and ends at once unless it handles it"
     if treatment is Treatment.GIVEN_PARENT:
-        return f"if it heeds {signal}, it has the whole grace period; else {old_grace} s, as before"
+        return f"gets the full grace period if it handles {signal}, else {old_grace} s as before"
     if not may_raise:
-        return "its command is left as it was"
-    return f"{signal} must end it, or it holds its pod; {annotation_of('grace_period')} bounds that"
+        return "left unchanged"
+    return f"must exit on {signal}, or its pod hangs; {annotation_of('grace_period')} limits that"
 
 
 def _can_loop(case: WorkerCase) -> bool:
@@ -242,15 +242,16 @@ def _treatment(case: WorkerCase, mode: Mode, needs: str) -> tuple[Treatment, Fin
     name = case.container.name
     if mode is Mode.LOOP:
         _check_loop(case)
-        return Treatment.LOOPED, Finding(Reason.COMMAND_WRAPPED, name, f"loop, {_delay(case)} s between runs")
+        return Treatment.LOOPED, Finding(Reason.COMMAND_WRAPPED, name, f"{_delay(case)} s between runs")
     if not needs:
         shared = (
-            "the pod's containers share their processes" if case.circumstances.surroundings.shares_processes else ""
+            "the pod's containers share a process namespace" if case.circumstances.surroundings.shares_processes else ""
         )
         return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, shared)
     forbidden = _no_parent_because(case)
     if forbidden:
-        return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, f"{needs}, but no parent before it: {forbidden}")
+        why = f"{needs}, but it cannot get a parent process: {forbidden}"
+        return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, why)
     return Treatment.GIVEN_PARENT, Finding(Reason.PARENT_ADDED, name, needs)
 
 
@@ -260,11 +261,11 @@ def _check_loop(case: WorkerCase) -> None:
         raise Refused(
             Reason.COMMAND_UNKNOWN,
             name,
-            f"write the whole command line as command: in the manifest, or what the image runs "
-            f'as annotation {annotation_of("command")}: ["program", "argument"]',
+            f"write the whole command line as command: in the manifest, or copy the image's "
+            f'to annotation {annotation_of("command")}: ["program", "argument"]',
         )
     if case.shell_less:
-        detail = f"{case.shell_less}; write {annotation_of('shell')}: {INJECTED_SHELL}"
+        detail = f"{case.shell_less}; set {annotation_of('shell')}: {INJECTED_SHELL}"
         raise Refused(Reason.SHELL_MISSING, name, detail)
     declared = (case.container.lifecycle and case.container.lifecycle.stop_signal) or ""
     if declared and declared.removeprefix("SIG") not in HEARD_SIGNALS:
@@ -281,9 +282,9 @@ def _needs_parent(case: WorkerCase, wanted: str) -> str:
         if not case.is_first:
             return f"process 1 is {quoted(line.first)}, not the worker"
         if match.framework.may_ignore:
-            return "nothing tells whether it heeds the signal"
+            return "it may or may not handle the signal"
     elif line.hides:
-        return f"{quoted(line.first)} hides the worker"
+        return f"{quoted(line.first)} hides the worker's command"
     elif deaf := deaf_because(line, case.circumstances.surroundings):
         return deaf
     if wanted in ("", NO_SIGNAL, case.kubelet_signal):
@@ -306,13 +307,13 @@ def _can_turn_signal(case: WorkerCase, wanted: str) -> bool:
 
 def _no_parent_because(case: WorkerCase) -> str:
     if case.runs_to_completion:
-        return "it is to run to completion"
+        return "it runs to completion"
     if not case.is_writable:
-        return "the manifest does not say its command"
+        return "its command is not in the manifest"
     if case.shell_less:
         return case.shell_less
     if signals_others(case.hook):
-        return "its own hook signals other processes than the first"
+        return "its own hook signals processes other than process 1"
     return forbidden_because(case.container, case.argv, case.line.launches, case.circumstances.surroundings)
 
 
@@ -377,7 +378,7 @@ def _cautions(case: WorkerCase, mode: Mode) -> list[Finding]:
         and mode is Mode.SIGNAL
         and any(_turns_away(launch, framework.signal) for launch in case.line.launches)
     ):
-        what = f"its launcher rewrites signals, and the worker wants {framework.signal}."
+        what = f"its launcher rewrites signals, and the worker needs {framework.signal}."
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, what))
     if framework and mode is Mode.LOOP and framework.mode is Mode.SIGNAL:
         findings.append(Finding(Reason.NEVER_RETURNS, name))
@@ -407,7 +408,7 @@ def check_asked_for(settings: Settings, workers: Iterable[Worker], plans: Iterab
     if settings.stop_signal is not None and Mode.SIGNAL not in modes:
         raise _useless("stop_signal", "no worker runs in signal mode")
     if settings.command is not None and all(_has_own_command(worker.container) for worker in workers):
-        raise _useless("command", "the manifest gives every worker a command: of its own")
+        raise _useless("command", "every worker has a command: in the manifest")
 
 
 def _has_own_command(container: Container) -> bool:
