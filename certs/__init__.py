@@ -1,1 +1,1 @@
-"""Certificates for the webhook: the throw-away pair of a local server."""
+"""Certificates for the webhook."""

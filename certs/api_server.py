@@ -1,7 +1,7 @@
-"""Questions to the API server, and its answers, in bounded time and memory, whatever they are.
+"""Requests to the API server, with bounded time and memory, whatever it returns.
 
-By the client below lightkube's own, which has lightkube's credentials: that one takes answers of any size, and raises
-whatever comes up in reading them (KeyError for a 503 without a Content-Type).
+Uses the client underneath lightkube's own, with lightkube's credentials. lightkube's client accepts responses of any
+size, and raises unexpected errors while reading them (KeyError for a 503 without a Content-Type).
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ from certs.repetition import Trouble
 JsonObject: TypeAlias = dict[str, Any]
 
 ANSWER_SECONDS = 10.0
-"""For a whole answer: the client's own limits are for each part of it, and one that trickles never reaches them."""
+"""Timeout for a whole response: the client's own timeouts apply to each part, so a trickling response never reaches
+them."""
 WATCH_SECONDS = 300
-"""After which the API server is asked to end a watch; twice that, and it is ended."""
+"""After this time, the API server is asked to end a watch; after twice this time, the watch is ended."""
 MOST_BYTES = 4 * 1024 * 1024
-"""Of an answer: etcd takes 1.5 MiB. https://etcd.io/docs/v3.6/dev-guide/limit/"""
+"""Limit for a response: etcd stores at most 1.5 MiB. https://etcd.io/docs/v3.6/dev-guide/limit/"""
 MOST_ERROR_BYTES = 64 * 1024
 JSON = "application/json"
 
 
 class NoAnswer(Trouble):
-    """The API server cannot be reached, or what has answered is none, or a sick one."""
+    """The API server cannot be reached, or its response is not valid."""
 
 
 class TooLarge(NoAnswer):
-    """The answer is larger than what is read of one."""
+    """The response exceeds the limit."""
 
 
 class NoCluster(Trouble):
-    """Nothing says where an API server is."""
+    """No API server is configured."""
 
 
 class Refused(Trouble):
-    """The API server says no: with an HTTP status, in its own words, which name no key, and at a time of its own."""
+    """The API server refuses, with an HTTP status, a message that contains no keys, and the time."""
 
     def __init__(self, status: int, words: str, date: datetime.datetime | None) -> None:
         super().__init__(f"{words} ({status})")
@@ -56,7 +57,7 @@ class Refused(Trouble):
 
 @dataclass(frozen=True)
 class Answer:
-    """An object, and the API server's time when it answered; None where it does not say."""
+    """An object, and the API server's time of the response; None if unknown."""
 
     object: JsonObject
     date: datetime.datetime | None
@@ -68,26 +69,26 @@ class _Status(msgspec.Struct):
 
 
 ERRORS = (HTTPError, InvalidURL, ConfigError, OSError, ValueError)
-"""What the client raises: ValueError of what is written in an answer, or in the file of a token."""
+"""Errors of the client: ValueError comes from invalid responses or token files."""
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What is raised in reading what is no JSON, or is not of the shape that it is read as."""
+"""Errors from parsing something that is not JSON, or not of the expected shape."""
 
 
 class ApiServer:
-    """Asks the API server."""
+    """Sends requests to the API server."""
 
     def __init__(self, client: AsyncClient) -> None:
-        """Take the client, which knows address and credentials."""
+        """Take the client, which has the address and credentials."""
         self._client = client
 
     async def ask(
         self, method: str, path: str, kind: str, content: object = None, *, media_type: str = JSON, by: str = ""
     ) -> Answer:
-        """Ask, and return the object of a kind that is answered; `by` is the field manager of a change.
+        """Send a request, and return an object of a kind; `by` is the field manager of a change.
 
         Raises:
-            Refused: the API server says no.
-            NoAnswer: there is no answer that makes sense, within the limits.
+            Refused: the API server refuses.
+            NoAnswer: there is no valid response within the limits.
 
         """
         headers = {"Accept": JSON, "Accept-Encoding": "identity"} | ({"Content-Type": media_type} if content else {})
@@ -102,19 +103,19 @@ class ApiServer:
                     raise await refusal(response)
                 found = _read(await body(response, MOST_BYTES))
                 if found.get("kind") != kind:
-                    raise NoAnswer(f"the API server has answered with what is no {kind}")
+                    raise NoAnswer(f"the API server's response is not a {kind}")
                 return Answer(found, _date(response.headers))
         except TimeoutError:
-            raise NoAnswer(f"the API server has not answered within {ANSWER_SECONDS:g} s") from None
+            raise NoAnswer(f"the API server did not respond within {ANSWER_SECONDS:g} s") from None
         except ERRORS as error:
             raise unreachable(error) from None
 
     async def watch(self, path: str, name: str, changed: Callable[[], None]) -> None:
-        """Tell of changes of an object until the API server ends the watch; nothing of what it says is kept, or read.
+        """Yield for each change of an object until the API server ends the watch; the events are not parsed.
 
         Raises:
-            Refused: the API server says no.
-            NoAnswer: there is no watch.
+            Refused: the API server refuses.
+            NoAnswer: the watch cannot be started.
 
         """
         parameters = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(WATCH_SECONDS)}
@@ -129,11 +130,11 @@ class ApiServer:
                 if not response.is_success:
                     raise await refusal(response)
                 if not response.headers.get("Content-Type", "").startswith(JSON):
-                    raise NoAnswer("the API server has answered with what is no watch")
+                    raise NoAnswer("the API server's response is not a watch stream")
                 limit.reschedule(asyncio.get_running_loop().time() + 2 * WATCH_SECONDS)
                 await _tell(response, changed)
         except TimeoutError:
-            raise NoAnswer("the API server does not begin, or does not end, a watch") from None
+            raise NoAnswer("the API server does not start or end a watch") from None
         except ERRORS as error:
             raise unreachable(error) from None
 
@@ -143,10 +144,10 @@ class ApiServer:
 
 
 def connect() -> ApiServer:
-    """Return the API server of the pod that this is, or of KUBECONFIG.
+    """Return the API server of this pod's cluster, or of KUBECONFIG.
 
     Raises:
-        NoCluster: there is neither.
+        NoCluster: neither exists.
 
     """
     try:
@@ -154,11 +155,11 @@ def connect() -> ApiServer:
         assert config is not None  # noqa: S101 - with a default, there is always one
         return ApiServer(client_adapter.AsyncClient(config, client_adapter.ConnectionParams()))
     except ConfigError as error:
-        raise NoCluster(f"there is no service account here, and {error}") from None
+        raise NoCluster(f"no service account is mounted, and {error}") from None
 
 
 async def _tell(response: Response, changed: Callable[[], None]) -> None:
-    """Tell of each line. That a watch breaks off is its end: there are proxies that cut what is quiet."""
+    """Yield for each line. An interrupted watch counts as ended: some proxies close quiet connections."""
     try:
         async for part in response.aiter_raw():
             if b"\n" in part:
@@ -168,20 +169,20 @@ async def _tell(response: Response, changed: Callable[[], None]) -> None:
 
 
 async def body(response: Response, limit: int) -> bytes:
-    """Return an answer's body.
+    """Return a response's body.
 
     Raises:
-        TooLarge: it is larger than that.
+        TooLarge: it exceeds the limit.
         NoAnswer: it is compressed.
 
     """
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise NoAnswer("the API server has sent compressed what was to be sent as it is")
+        raise NoAnswer("the API server sent a compressed response to a request for an uncompressed one")
     received = bytearray()
     async for part in response.aiter_raw():
         received += part
         if len(received) > limit:
-            raise TooLarge(f"the API server has answered with more than {limit // 1024} KiB")
+            raise TooLarge(f"the API server sent more than {limit // 1024} KiB")
     return bytes(received)
 
 
@@ -189,28 +190,31 @@ def _read(body: bytes) -> JsonObject:
     try:
         return msgspec.json.decode(body, type=JsonObject)
     except UNREADABLE:
-        raise NoAnswer("the API server has answered with what is no JSON object") from None
+        raise NoAnswer("the API server's response is not a JSON object") from None
 
 
 async def refusal(response: Response) -> Trouble:
-    """Return what the API server says; a proxy before it, or one that starts or ends, says something else."""
+    """Return the API server's error; a proxy, or an API server that is starting or stopping, returns something else."""
     try:
         status = msgspec.json.decode(await body(response, MOST_ERROR_BYTES), type=_Status)
     except (*UNREADABLE, NoAnswer):
-        return NoAnswer(f"the API server has answered {response.status_code}, and does not say why")
+        return NoAnswer(f"the API server responded with {response.status_code} and no reason")
     if status.kind != "Status":
-        return NoAnswer(f"the API server has answered {response.status_code} with what is no Status")
+        return NoAnswer(f"the API server responded with {response.status_code} and an invalid Status")
     return Refused(response.status_code, status.message, _date(response.headers))
 
 
 def unreachable(error: Exception) -> NoAnswer:
-    """Say why the client gets no answer."""
+    """Describe why the client got no response."""
     words = str(error) if isinstance(error, HTTPError | OSError | ConfigError) else ""
-    return NoAnswer(f"the API server cannot be asked: {type(error).__name__}: {words}".removesuffix(": "))
+    return NoAnswer(f"the API server cannot be reached: {type(error).__name__}: {words}".removesuffix(": "))
 
 
 def _date(headers: Mapping[str, str]) -> datetime.datetime | None:
-    """Return the time of an answer: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1, in whole seconds."""
+    """Return the time of a response, in whole seconds.
+
+    See https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1.
+    """
     try:
         date = parsedate_to_datetime(headers["Date"])
     except (KeyError, ValueError, TypeError, OverflowError):

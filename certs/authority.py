@@ -20,19 +20,19 @@ COMMON_NAME = "graceful-worker CA"
 
 
 class Unusable(Trouble, ValueError):
-    """A certificate, a key, or both together cannot be used; the message says what to do about it."""
+    """A certificate, a key, or the pair cannot be used; the message says how to fix it."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A server's certificate and its key, both in PEM."""
+    """A server's certificate and its key (PEM)."""
 
     certificate: bytes
     key: bytes
 
     @cached_property
     def parsed(self) -> x509.Certificate:
-        """The certificate, or the first one of a chain."""
+        """The certificate, or the first one in a chain."""
         return x509.load_pem_x509_certificates(self.certificate)[0]
 
     @property
@@ -43,14 +43,14 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA's certificate and its key, both in PEM."""
+    """A CA's certificate and its key (PEM)."""
 
     certificate: bytes
     key: bytes
 
     @classmethod
     def create(cls, begin: datetime.datetime, end: datetime.datetime, common_name: str = COMMON_NAME) -> Authority:
-        """Make a new CA on the curve P-256."""
+        """Create a new CA on the curve P-256."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         certificate = (
@@ -70,7 +70,7 @@ class Authority:
 
     @property
     def begins(self) -> datetime.datetime:
-        """Since when the CA is valid."""
+        """The start of the CA's validity."""
         return self.parsed.not_valid_before_utc
 
     @property
@@ -79,7 +79,7 @@ class Authority:
         return self.parsed.not_valid_after_utc
 
     def check(self) -> None:
-        """Make sure that this is a CA, and the key is its own.
+        """Check that this is a CA with its own key.
 
         Raises:
             Unusable: it is not.
@@ -90,14 +90,14 @@ class Authority:
             constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
             own = self._key.public_key() == certificate.public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
-            raise Unusable(f"no CA certificate with a key on an elliptic curve: {error}") from None
+            raise Unusable(f"not a CA certificate with an elliptic-curve key: {error}") from None
         if not constraints.ca:
-            raise Unusable("the certificate is not that of a CA")
+            raise Unusable("the certificate is not a CA certificate")
         if not own:
-            raise Unusable("the key is not that of the CA's certificate")
+            raise Unusable("the key does not match the CA certificate")
 
     def issue(self, hosts: Sequence[str], begin: datetime.datetime, end: datetime.datetime) -> Leaf:
-        """Issue a server certificate for DNS names and IP addresses; it never outlives its CA.
+        """Issue a server certificate for DNS names and IP addresses; it never outlives the CA.
 
         Raises:
             ValueError: there is no host, or one is neither a DNS name nor an IP address.
@@ -124,12 +124,12 @@ class Authority:
     def _key(self) -> ec.EllipticCurvePrivateKey:
         key = serialization.load_pem_private_key(self.key, password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise Unusable("the CA's key is on no elliptic curve")
+            raise Unusable("the CA's key is not an elliptic-curve key")
         return key
 
 
 def read_bundle(pem: bytes) -> list[x509.Certificate]:
-    """Read the certificates of a bundle; one that cannot be read has none, and odd ones do not count."""
+    """Read the certificates in a bundle; an unreadable bundle has none, and invalid certificates are skipped."""
     try:
         return [certificate for certificate in x509.load_pem_x509_certificates(pem) if _is_readable(certificate)]
     except ValueError:
@@ -137,12 +137,12 @@ def read_bundle(pem: bytes) -> list[x509.Certificate]:
 
 
 def write_bundle(certificates: Iterable[x509.Certificate]) -> bytes:
-    """Write certificates as one PEM text, each of them once."""
+    """Write certificates as PEM, without duplicates."""
     return b"".join(dict.fromkeys(c.public_bytes(serialization.Encoding.PEM) for c in certificates))
 
 
 def _is_readable(certificate: x509.Certificate) -> bool:
-    """Tell whether all can be read that the rotation asks for: parts of it are parsed only then."""
+    """Tell whether all needed fields can be read: some are parsed only on access."""
     try:
         list(certificate.subject)
         certificate.not_valid_after_utc  # noqa: B018 - parses it
@@ -162,7 +162,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        # CAs all have one name: by this, a client finds the right one among several in a bundle.
+        # All CAs have the same name, so clients use this identifier to choose the right one in a bundle.
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
     )
 

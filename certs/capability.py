@@ -1,7 +1,7 @@
-"""The path at which the API server calls: nobody can guess it, so whoever knows it has read the configuration.
+"""The secret path that the API server calls: a caller who knows it has read the configuration.
 
-See https://www.w3.org/TR/capability-urls/. It comes from the CA's key, so it needs no place of its own in the Secret,
-every replica knows it, and it changes with every rotation.
+See https://www.w3.org/TR/capability-urls/. The path is derived from the CA's key, so it needs no extra field in the
+Secret, every replica knows it, and it changes with each rotation.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from urllib.parse import urlsplit, urlunsplit
 from certs.authority import Authority
 
 OPEN_PATH = "/mutate"
-"""The path that stands in manifests, and that anybody knows."""
+"""The public path, as in the manifests."""
 _USE = b"graceful-worker: path of reviews"
 _TOKEN = re.compile(rf"{OPEN_PATH}/[0-9a-f]{{64}}")
 _TAIL = re.compile(rf"{OPEN_PATH}(/[0-9a-f]{{64}})?/?$")
 
 
 def capability_path(authority: Authority) -> str:
-    """Return the path that goes with a CA: as hard to guess as its key.
+    """Return the path for a CA; it is as hard to guess as the CA's key.
 
-    The segments of a Service's path have to be lower case: the API server takes what could be the name of a host.
+    Path segments of a Service must be lower case: the API server only accepts what could be a host name.
     """
     return f"{OPEN_PATH}/{hmac.digest(authority.key, _USE, 'sha256').hex()}"
 
 
 def is_capability_path(path: str) -> bool:
-    """Tell whether a path looks like that of some CA."""
+    """Tell whether a path has the form of a secret path."""
     return bool(_TOKEN.fullmatch(path))
 
 
 def path_in(url: str) -> str | None:
-    """Return the path of reviews in a URL, behind whatever a proxy cuts off; None where it leads elsewhere."""
+    """Return the review path at the end of a URL, whatever prefix a proxy strips; None if there is none."""
     try:
         found = _TAIL.search(urlsplit(url).path)
     except ValueError:
@@ -42,6 +42,6 @@ def path_in(url: str) -> str | None:
 
 
 def with_path(url: str, path: str) -> str:
-    """Return a URL in which there is a path of reviews with another one."""
+    """Replace the review path in a URL."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=_TAIL.sub(path, parts.path)))

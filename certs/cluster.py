@@ -1,4 +1,4 @@
-"""The cluster's part of the rotation: the Secret and the live configuration, read, changed and watched."""
+"""The cluster side of the rotation: reads, changes and watches the Secret and the live configuration."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ SECRET, CONFIGURATION = "Secret", "MutatingWebhookConfiguration"
 CONFLICT = 409
 NOT_FOUND = 404
 UNPROCESSABLE = 422
-"""What a JSON Patch gets whose `test` has failed."""
+"""The status of a JSON Patch whose `test` operation failed."""
 
 
 class Changed(Exception):
-    """Somebody else has changed the object since it was read: read it again."""
+    """Another client has changed the object since it was read: read it again."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What to look after."""
+    """The names of the objects to manage."""
 
     namespace: str
     secret: str
@@ -43,14 +43,14 @@ class Names:
 
 @dataclass(frozen=True)
 class Target:
-    """Where an entry of the configuration calls: a Service, or a URL."""
+    """The target of a webhook entry: a Service, or a URL."""
 
     path: str | None
-    """None where it is none of ours."""
+    """None if it is not one of ours."""
     url: str = ""
 
     def put(self, index: int, path: str) -> list[dict[str, str]]:
-        """Return the JSON Patch that lets the entry call another path."""
+        """Return the JSON Patch that changes the entry's path."""
         where = f"/webhooks/{index}/clientConfig"
         if self.path is None:
             return []
@@ -61,10 +61,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Live:
-    """What was read of the configuration; without entries where it is not installed."""
+    """The state of the configuration; without entries if it is not installed."""
 
     date: datetime.datetime | None
-    """The API server's time, before the vault was read; None where it does not say."""
+    """The API server's time before the Secret was read; None if unknown."""
     bundles: Sequence[frozenset[x509.Certificate]] = ()
     targets: Sequence[Target] = ()
     version: str = ""
@@ -72,16 +72,16 @@ class Live:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read in the cluster; the versions are the API server's."""
+    """The state of the cluster; versions are the API server's resource versions."""
 
     live: Live
     vault: Vault | None
     requested: str
     secret: JsonObject | None
     secret_version: str = ""
-    """Another one whenever somebody writes the Secret, even as it was before; empty where it is absent."""
+    """Changes whenever the Secret is written, even with the same content; empty if the Secret is absent."""
     trouble: str = ""
-    """What is wrong with the Secret, where it is unusable."""
+    """Why the Secret is unusable."""
 
 
 class _Metadata(msgspec.Struct):
@@ -117,7 +117,7 @@ _Typed = TypeVar("_Typed", _Secret, _Configuration)
 
 
 class Cluster:
-    """Reads and changes the one Secret and the one configuration."""
+    """Reads and changes the Secret and the configuration."""
 
     def __init__(self, api_server: ApiServer, names: Names) -> None:
         self._api_server = api_server
@@ -127,13 +127,13 @@ class Cluster:
         self._configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
         self._configuration = f"{self._configurations}/{names.configuration}"
         self.changed = asyncio.Event()
-        """Set when a watch tells of a change."""
+        """Set when a watch reports a change."""
 
     async def read(self) -> Reading:
-        """Read the bundles first and the vault after them: see rule 1 in `certs.rotation`.
+        """Read the bundles first, then the Secret: see rule 1 in `certs.rotation`.
 
         Raises:
-            Refused, NoAnswer: the API server cannot be reached, or does not let us.
+            Refused, NoAnswer: the API server cannot be reached, or denies access.
 
         """
         live = await self._read_configuration()
@@ -165,11 +165,11 @@ class Cluster:
         return Live(answer.date, bundles, list(map(_target, clients)), configuration.metadata.resource_version)
 
     async def write(self, vault: Vault, reading: Reading) -> str:
-        """Put a vault into the Secret, in the version that was read; return the version that it has then.
+        """Write the CAs to the Secret if it still has the version that was read; return its new version.
 
         Raises:
             Changed: it has another version by now.
-            Refused, NoAnswer: the API server cannot be reached, or does not let us.
+            Refused, NoAnswer: the API server cannot be reached, or denies access.
 
         """
         data = {key: base64.b64encode(value).decode() for key, value in to_data(vault).items()}
@@ -186,13 +186,13 @@ class Cluster:
         return _typed(answer.object, _Secret).metadata.resource_version
 
     async def publish(self, certificates: frozenset[x509.Certificate], path: str, reading: Reading) -> None:
-        """Put CAs and the path into every entry, in the version of the configuration that was read.
+        """Write CAs and path to every entry, if the configuration still has the version that was read.
 
-        Nothing else is touched: whoever applies the rest of the configuration finds it as it was.
+        Nothing else is changed, so other appliers see no drift.
 
         Raises:
             Changed: it has another version by now.
-            Refused, NoAnswer: the API server cannot be reached, or does not let us.
+            Refused, NoAnswer: the API server cannot be reached, or denies access.
 
         """
         bundle = base64.b64encode(write_bundle(sorted(certificates, key=lambda c: c.not_valid_after_utc))).decode()
@@ -222,7 +222,7 @@ class Cluster:
         try:
             await self._api_server.watch(path, name, self.changed.set)
         finally:
-            # What changes until the next one is unknown.
+            # Changes between two watches would be missed.
             self.changed.set()
 
     async def aclose(self) -> None:
@@ -240,18 +240,18 @@ def _typed(raw: JsonObject, wanted: type[_Typed]) -> _Typed:
     try:
         return msgspec.convert(raw, wanted)
     except msgspec.ValidationError as error:
-        raise NoAnswer(f"the API server has answered with an object that is none: {error}") from None
+        raise NoAnswer(f"the API server's response is not a valid object: {error}") from None
 
 
 def _decoded(data: Mapping[str, str]) -> dict[str, bytes]:
     try:
         return {key: base64.b64decode(text, validate=True) for key, text in data.items()}
     except (binascii.Error, ValueError):
-        raise Unusable("the Secret's data is not in base64") from None
+        raise Unusable("the Secret's data is not base64") from None
 
 
 def _bundle(text: str) -> frozenset[x509.Certificate]:
-    """Read the bundle of an entry; one that cannot be read is one that has to be put right."""
+    """Read an entry's bundle; an unreadable one has to be replaced."""
     try:
         return trusted_in(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):

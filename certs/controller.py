@@ -1,4 +1,4 @@
-"""The loop of one replica: looks, takes the step that the rotation says, and looks again."""
+"""The control loop of one replica: observes, takes the step that the rotation decides, and repeats."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from certs.serving import ServedCertificate
 from certs.terms import Terms
 
 BREATH = 0.05
-"""Seconds between two looks, so that a replica that fights somebody else for a bundle does not take all of a core."""
+"""Seconds between two observations, so that a conflict with another client over a bundle does not use a whole core."""
 WATCH_BREATH = 1.0
 """Seconds between two watches."""
 MOST_CONFLICTS = 20
-"""Times in a row that somebody else may be faster, before that counts as a failure."""
-FAILURE = "the certificates cannot be looked after"
+"""Consecutive conflicts before they count as a failure."""
+FAILURE = "cannot manage the certificates"
 
 
 def hosts_of(service: str, namespace: str, domain: str) -> tuple[str, ...]:
-    """Return the names of a Service; the API server calls the first one."""
+    """Return the names of a Service; the API server uses the first one."""
     full = f"{service}.{namespace}.svc"
     return full, service, f"{service}.{namespace}", f"{full}.{domain}"
 
 
 class Controller:
-    """Keeps one replica's certificate such that the API server accepts it."""
+    """Manages a replica's certificate so that the API server accepts it."""
 
     def __init__(
         self,
@@ -67,26 +67,26 @@ class Controller:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the API server accepts the certificate, as far as this replica has seen, and at this time."""
+        """Whether the API server accepts the certificate, according to the last observation and the current time."""
         if self._sight is None or not self._signed:
             return False
-        # By the API server's clock, which goes on without it; the own one may be wrong.
+        # Uses the API server's clock, extrapolated, because the local clock may be wrong.
         now = self._sight.now + datetime.timedelta(seconds=time.monotonic() - self._time_seen)
         return is_served_well(self._served.leaf, self._sight.bundles, self._hosts[0], now)
 
     @property
     def paths(self) -> frozenset[str]:
-        """Paths that only the API server knows, and whoever may read the configuration."""
+        """Paths that are known only to the API server and to readers of the configuration."""
         return self._known.paths if self._known else frozenset()
 
     async def run(self) -> None:
-        """Look after the certificate until cancelled; if a part of it ends all the same, all of it does."""
+        """Manage the certificate until cancelled; if one part ends, all parts end."""
         cluster = self._cluster
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(repeat(self._look_and_step, FAILURE, self._events))
                 for watch in (cluster.watch_secret, cluster.watch_configuration):
-                    group.create_task(repeat(partial(_watch, watch), "changes are seen late", self._events))
+                    group.create_task(repeat(partial(_watch, watch), "changes are noticed late", self._events))
         finally:
             await cluster.aclose()
 
@@ -97,21 +97,21 @@ class Controller:
         except Changed:
             self._conflicts += 1
             if self._conflicts % MOST_CONFLICTS == 0:
-                raise Trouble("somebody else changes the Secret or the configuration all the time") from None
+                raise Trouble("another client keeps changing the Secret or the configuration") from None
             step = None
         if isinstance(step, Wait):
-            # Not by wait_for: before Python 3.12 it may lose a cancellation, as the watches set the event at their end.
+            # Not wait_for: before Python 3.12, it may lose a cancellation when the event is set at the same time.
             with suppress(TimeoutError):
                 async with asyncio.timeout(step.seconds):
                     await self._cluster.changed.wait()
         await asyncio.sleep(BREATH)
 
     async def step(self) -> Step:
-        """Look, and take one step.
+        """Observe, and take one step.
 
         Raises:
-            Changed: somebody else was faster.
-            Trouble: the API server cannot be reached, or does not let us.
+            Changed: another client was faster.
+            Trouble: the API server cannot be reached, or denies access.
 
         """
         self._cluster.changed.clear()
@@ -148,7 +148,7 @@ class Controller:
         )
         self._sight, self._time_seen = sight, began
         if reading.trouble:
-            self._log.error("the Secret of the CA is made anew: %s", reading.trouble)
+            self._log.error("recreating the Secret of the CA: %s", reading.trouble)
         self._known = remembered(self._known, vault)
         if vault is not None:
             self._events.ca_ends = vault.current.ends if vault.current else None
@@ -159,16 +159,16 @@ class Controller:
         self._events.clock_skew = skew.total_seconds() if skew is not None else None
         is_skewed = skew is not None and abs(skew) > self._terms.skew
         if is_skewed and not self._is_skewed:
-            told = "this machine's clock and the API server's differ by %.0f s: that one counts, and no CA is made here"
+            told = "the local clock and the API server's differ by %.0f s: using the API server's, and creating no CA"
             self._log.warning(told, self._events.clock_skew)
         elif self._is_skewed and not is_skewed:
-            self._log.info("this machine's clock and the API server's agree again")
+            self._log.info("the local clock and the API server's agree again")
         self._is_skewed = is_skewed
 
     async def _write(self, step: Write, reading: Reading) -> None:
         version = await self._cluster.write(step.vault, reading)
         self._wrote = version if step.drops else ""
-        self._log.info("the vault has changed: %s", step.why)
+        self._log.info("the CA Secret has changed: %s", step.why)
         promoted = step.vault.current != (reading.vault and reading.vault.current)
         self._events.rotations += bool(promoted and reading.vault and reading.vault.current)
 
@@ -177,18 +177,18 @@ class Controller:
             with suppress(TimeoutError):
                 async with asyncio.timeout(began + self._terms.removal - time.monotonic()):
                     await self._cluster.publish(step.certificates, step.path, reading)
-                    self._log.info("every bundle holds the CAs of the vault alone now")
+                    self._log.info("every caBundle now contains only the current CAs")
             return
         await self._cluster.publish(step.certificates, step.path, reading)
         self._tell_of(step)
 
     def _tell_of(self, step: Publish) -> None:
         if step.certificates == self._published:
-            # They were there before, so somebody else took them away.
+            # They were present before, so another client has removed them.
             self._events.healings += 1
-            self._log.warning("every entry holds CAs and path again: somebody had changed one")
+            self._log.warning("restored caBundle and path, which another client had changed")
         else:
-            self._log.info("every entry holds the CAs and the path of the vault now")
+            self._log.info("every webhook entry now has the current CAs and path")
         self._published = step.certificates
 
     def _sign(self, step: Sign, sight: Sight) -> None:
@@ -196,18 +196,18 @@ class Controller:
         self._served.exchange(leaf, tuple(sight.bundles[0]), self._hosts[0])
         self._signed = True
         self._events.leaf_ends = leaf.ends
-        self._log.info("a new certificate is served, valid until %s", leaf.ends.isoformat())
+        self._log.info("serving a new certificate, valid until %s", leaf.ends.isoformat())
 
 
 class Unchanged:
-    """How long something has been seen unchanged."""
+    """How long a value has been observed unchanged."""
 
     def __init__(self) -> None:
         self._seen: object = None
         self._since = math.inf
 
     def look(self, seen: object, began: float) -> float:
-        """Return for how many seconds this was seen when a look began, by a clock that only goes on."""
+        """Return how long this value had been observed when an observation started, in seconds of a monotonic clock."""
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
         return max(began - self._since, 0.0)

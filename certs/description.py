@@ -1,4 +1,4 @@
-"""Certificates in words: for whom, by whom, until when."""
+"""Describes certificates: names, issuer, validity."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from cryptography import x509
 
 
 def describe(pem: bytes) -> Iterator[str]:
-    """Describe the certificates of a PEM text, a paragraph each.
+    """Describe the certificates in a PEM text, one paragraph each.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no certificate.
 
     """
     for certificate in x509.load_pem_x509_certificates(pem):

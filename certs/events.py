@@ -1,4 +1,4 @@
-"""What has happened to the certificates, for whoever counts it."""
+"""Certificate events, for the metrics."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def wall_clock() -> datetime.datetime:
 
 @dataclass
 class Events:
-    """Counts since the start, and when what is in use ends."""
+    """Counters since the start, and expiry times of the certificates in use."""
 
     rotations: int = 0
-    """CAs that took another one's place."""
+    """CA rotations."""
     healings: int = 0
-    """Bundles that somebody else had changed, and that were put right."""
+    """Bundles that another client had changed and that were restored."""
     failures: int = 0
-    """Looks or steps that failed."""
+    """Failed observations or steps."""
     is_cared_for: bool = True
-    """Whether anybody still looks after the certificates."""
+    """Whether certificates are still managed."""
     clock_skew: float | None = None
-    """Seconds by which the own clock is ahead of the API server's; None where that does not say what time it is."""
+    """Seconds by which the local clock is ahead of the API server's; None if the API server's is unknown."""
     leaf_ends: datetime.datetime | None = None
     ca_ends: datetime.datetime | None = None

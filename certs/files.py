@@ -1,4 +1,4 @@
-"""A certificate in files, as cert-manager or a mounted Secret gives it; it is exchanged when the files change."""
+"""A certificate in files, from cert-manager or a mounted Secret; it is reloaded when the files change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from certs.repetition import LOGGER, repeat
 from certs.serving import ServedCertificate
 
 LOOK_SECONDS = 5.0
-"""How often the files are read. A mounted Secret changes by a link, which not every file system tells watchers of."""
+"""Interval for reading the files. Mounted Secrets change by a symbolic link, which not all file systems report."""
 
 
 def read_leaf(certificate: Path, key: Path) -> Leaf:
@@ -33,7 +33,7 @@ def read_leaf(certificate: Path, key: Path) -> Leaf:
 
 
 def read_clients(path: Path | None) -> bytes:
-    """Read the CAs that sign clients' certificates; none where there is no file for them.
+    """Read the CAs of client certificates; none without a file.
 
     Raises:
         Unusable: the file cannot be read.
@@ -42,11 +42,11 @@ def read_clients(path: Path | None) -> bytes:
     try:
         return path.read_bytes() if path else b""
     except OSError as error:
-        raise Unusable(f"the clients' CA {path} cannot be read: {error.strerror}") from None
+        raise Unusable(f"the client CA {path} cannot be read: {error.strerror}") from None
 
 
 class FileCertificate:
-    """Serves what stands in files, always the last pair that fits together, and the last CAs of clients."""
+    """Serves the last valid pair in the files, with the last client CAs."""
 
     def __init__(
         self,
@@ -74,19 +74,19 @@ class FileCertificate:
 
     @property
     def paths(self) -> frozenset[str]:
-        """None: whoever writes the configuration writes the path, too."""
+        """None: the author of the configuration chooses the path."""
         return frozenset()
 
     async def run(self) -> None:
-        """Look at the files until cancelled."""
-        await repeat(self._look_later, "the old certificate is served on", self._events)
+        """Watch the files until cancelled."""
+        await repeat(self._look_later, "still serving the old certificate", self._events)
 
     async def _look_later(self) -> None:
         await asyncio.sleep(LOOK_SECONDS)
         self.look()
 
     def look(self) -> None:
-        """Serve what stands in the files, if it is new and usable; a pair that is half written is not, yet."""
+        """Serve a new pair from the files if it is valid; a partly written one is not yet valid."""
         found = None
         try:
             leaf, clients = found = read_leaf(self._certificate, self._key), read_clients(self._clients)
@@ -96,7 +96,7 @@ class FileCertificate:
         except Unusable as unusable:
             self._events.failures += 1
             self._refused = found
-            logging.getLogger(LOGGER).error("the old certificate is served on: %s", unusable)
+            logging.getLogger(LOGGER).error("still serving the old certificate: %s", unusable)
             return
         self._events.leaf_ends = leaf.ends
-        logging.getLogger(LOGGER).info("a new certificate is served, valid until %s", leaf.ends.isoformat())
+        logging.getLogger(LOGGER).info("serving a new certificate, valid until %s", leaf.ends.isoformat())

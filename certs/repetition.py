@@ -1,4 +1,4 @@
-"""Does something again and again, whatever goes wrong: no odd event is to end what has to go on."""
+"""Repeats an action despite errors, because it must never stop."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Protocol
 
 LOGGER = "graceful_worker"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds to wait after a failure: twice as long each time."""
+"""Pause in seconds after the first failure; it doubles each time."""
 _LONGEST_WORDS = 300
 
 
 class Trouble(Exception):
-    """Something has gone wrong that can be told: the words name no key."""
+    """An expected error whose message contains no keys."""
 
 
 class Failures(Protocol):
-    """Counts what has failed."""
+    """Counts failures."""
 
     failures: int
 
 
 async def repeat(act: Callable[[], Awaitable[None]], what: str, events: Failures) -> None:
-    """Do something until cancelled; failures are counted, and logged with `what` comes of them."""
+    """Repeat an action until cancelled; failures are counted and logged with `what` they cause."""
     pause = FIRST_PAUSE
     while True:
         try:
@@ -42,7 +42,7 @@ async def repeat(act: Callable[[], Awaitable[None]], what: str, events: Failures
 
 
 def told(error: BaseException) -> str:
-    """Say what went wrong; of an error that nobody has foreseen only where, as its words may quote anything."""
+    """Describe an error; for an unexpected one, only its place, because its message may quote anything."""
     if isinstance(error, Trouble | OSError):
         words = f"{type(error).__name__}: {error}"
         return words if len(words) <= _LONGEST_WORDS else f"{words[:_LONGEST_WORDS]}…"
@@ -52,6 +52,6 @@ def told(error: BaseException) -> str:
 
 
 def _is_cancelled() -> bool:
-    """Tell whether it is this task that was cancelled, and not something that it waited for."""
+    """Tell whether this task was cancelled, and not something that it was waiting for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,40 +1,39 @@
 """The rotation of the CA as a state machine: what one replica does next, given what it sees. No I/O, no clock.
 
-Every replica runs it; there is no leader. What they share is the Secret (`Vault`) and the bundles of the live
-configuration; each changes them only in the version that it has read. A CA goes through these states in the vault:
+Every replica runs it; there is no leader. Replicas share the Secret (`Vault`) and the bundles of the live
+configuration, and change each only in the version that they have read. In the vault, a CA passes through these states:
 
-    next      belongs into the bundles; signs nothing yet
-    current   signs the leaves
-    previous  signs no more; stays in the bundles until no leaf of it can be left
-    dropped   no leaf of it was left; may stay in the bundles, and is taken out by whoever knows that
+    next      belongs in the bundles; does not sign yet
+    current   signs the server certificates ("leaves")
+    previous  no longer signs; stays in the bundles until all its leaves have expired
+    dropped   has no leaves; may still be in the bundles, and is removed by replicas that know this
 
 There is never a gap, because of these rules:
 
-1. The bundles hold all CAs of the vault. A replica reads the bundles first and the vault after that, and a CA is in the
-   vault before it is in a bundle: so whoever acts on an old view finds that the bundles have changed since.
-2. `next` becomes `current` only by a replica that has seen it in all bundles for a while: API servers learn of a change
-   by a watch, and not all at once.
-3. A replica signs with `current` only when it has seen the Secret in one version for a while, and that CA in all
-   bundles.
-4. `previous` becomes `dropped` only by a replica that has seen the Secret in one version for longer than a leaf lives.
-   A dropped CA is taken out of the bundles only by that replica, and only while the Secret is in the version that it
-   has written; or by one that has seen it `dropped` for longer than a leaf lives.
-5. A CA of ours that is in a bundle but not in the vault (a Secret that was lost, or restored from a backup) may have
-   leaves: it becomes `previous` instead of being thrown out. Whoever distrusts one removes `previous.crt` by hand.
+1. The bundles contain all CAs of the vault. A replica reads the bundles first and then the vault, and a CA is added to
+   the vault before it is added to a bundle. So a replica that acts on an outdated view finds the bundles changed.
+2. `next` becomes `current` only by a replica that has seen it in all bundles for a while: API servers learn about a
+   change from a watch, and not all at the same time.
+3. A replica signs with `current` only after it has seen the Secret unchanged for a while, and that CA in all bundles.
+4. `previous` becomes `dropped` only by a replica that has seen the Secret unchanged for longer than the lifetime of a
+   leaf. Only that replica may remove the dropped CA from the bundles, and only while the Secret is in the version that
+   it has written. So may a replica that has seen the CA as `dropped` for longer than the lifetime of a leaf.
+5. One of our CAs in a bundle but not in the vault (the Secret was lost, or restored from a backup) may have leaves, so
+   it becomes `previous` instead of being removed. To distrust a CA, remove `previous.crt` manually.
 
-The Secret may be replaced by an older one at any time, again and again. Only 4 takes a CA away, so this is all there is
-to show: whoever does it knows of a time, longer than a leaf lives, in which the Secret did not change (a version never
-comes back), and that CA was not `current`. So nobody could sign with it in that time, nor can anybody later, until the
-Secret changes once more; and whoever signs by a Secret that has changed waits (3) until a removal that was on its way
-has come through, and sees it.
+The Secret may be replaced by an older one at any time, repeatedly. Only rule 4 removes a CA, so this is all there is to
+prove: for longer than the lifetime of a leaf, the Secret did not change (a version never repeats), and the CA was not
+`current`. So no replica could sign with it then, nor can one sign later until the Secret
+changes again. A replica that signs after such a change first waits (rule 3) until pending removals are visible.
 
-Wall clocks are wrong. Rules 2 to 4 count on a clock that only goes on. Certificates begin long ago, so that none is in
-the future for whoever checks it, and end by the clock of the API server, which checks them. Besides:
+Wall clocks may be wrong. Rules 2 to 4 use a monotonic clock. The validity of certificates starts far in the past, so
+that they are never in the future, and ends by the clock of the API server, which verifies them. In addition:
 
-6. A replica whose clock differs from the API server's makes no CA, as nobody knows which one is wrong: another replica
-   will. Only where there is no CA that either clock takes for valid, nothing can be lost, and the API server's counts.
-7. A CA that is not valid yet, or for longer than the terms say, was made by a wrong clock: as `next` it becomes
-   `previous`, and another one takes its place; as `current` it is rotated.
+6. A replica whose clock differs from the API server's does not create a CA, because it is unknown which clock is wrong:
+   another replica will create it. Only if neither clock considers any CA valid, the API server's clock decides, because
+   nothing can be lost.
+7. A CA that is not valid yet, or valid for longer than configured, was created by a wrong clock. As `next`, it becomes
+   `previous` and is replaced; as `current`, it is rotated.
 """
 
 from __future__ import annotations
@@ -52,40 +51,40 @@ from certs.terms import Terms
 from certs.verification import refusal
 
 BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-"""Since when our certificates are valid: before anybody's clock."""
+"""The start of validity of our certificates, before any clock's time."""
 MOST_PREVIOUS = 5
-"""CAs that may wait for their end in the bundles: rotations that are asked for faster than that have to wait, too."""
+"""Maximum number of previous CAs in the bundles; more frequent rotations have to wait."""
 SHORTEST_WAIT = 1.0
 LONGEST_WAIT = 60.0
-"""Seconds after which a replica looks anew though it was told of no change: the watch may have missed it."""
+"""Seconds until a replica observes again without a reported change, in case the watch missed one."""
 
 
 @dataclass(frozen=True)
 class Vault:
-    """What the Secret holds; `current` is None until the first CA has been published."""
+    """The content of the Secret; `current` is None until the first CA has been published."""
 
     current: Authority | None = None
     next: Authority | None = None
     previous: tuple[x509.Certificate, ...] = ()
     rotated: str = ""
-    """The request for a rotation that was carried out last."""
+    """The last completed rotation request."""
     dropped: tuple[x509.Certificate, ...] = ()
     forgets: bool = False
-    """Whether somebody has removed the previous CAs by hand: replicas always write that there are none."""
+    """Whether someone has removed the previous CAs manually: replicas always write an empty list."""
 
     @property
     def trusted(self) -> frozenset[x509.Certificate]:
-        """The CAs that belong into every bundle."""
+        """The CAs that belong in every bundle."""
         return frozenset([*(authority.parsed for authority in self._signers), *self.previous])
 
     @property
     def path(self) -> str:
-        """The path that belongs into every entry: that of `next`, so that API servers know it when it is `current`."""
+        """The path for every entry: that of `next`, so that API servers know it before it becomes `current`."""
         return capability_path(self._signers[-1])
 
     @property
     def paths(self) -> frozenset[str]:
-        """The paths by which the API server is known."""
+        """The paths that authenticate the API server."""
         return frozenset(map(capability_path, self._signers))
 
     @property
@@ -95,57 +94,57 @@ class Vault:
 
 @dataclass(frozen=True)
 class Sight:
-    """What a replica sees and has."""
+    """What a replica observes and has."""
 
     now: datetime.datetime
-    """The API server's time when the replica began to look."""
+    """The API server's time at the start of the observation."""
     own: datetime.datetime
-    """The replica's own time then."""
+    """The replica's own time at that moment."""
     bundles: Sequence[frozenset[x509.Certificate]]
-    """The live bundle of every entry of the configuration; none where that is not installed."""
+    """The live bundle of every entry; none if the configuration is not installed."""
     vault: Vault | None
-    """None where the Secret is absent, empty or unusable."""
+    """None if the Secret is absent, empty or unusable."""
     requested: str
-    """The request for a rotation that stands in the Secret; empty where there is none."""
+    """The rotation request in the Secret; empty if there is none."""
     known: Vault | None
-    """The vault that this replica saw before."""
+    """The content of the Secret that this replica observed before."""
     unchanged: float
-    """Seconds since this replica saw another version of the Secret."""
+    """Seconds since this replica observed a different version of the Secret."""
     published: float
-    """Seconds since this replica saw other bundles."""
+    """Seconds since this replica observed different bundles."""
     wrote: bool
-    """Whether the Secret is as this replica has written it when it dropped CAs."""
+    """Whether the Secret is unchanged since this replica dropped CAs."""
     leaf: Leaf | None
     """What it serves."""
     host: str
-    """The name by which the API server calls it."""
+    """The host name that the API server uses."""
     paths: Sequence[str | None] = ()
-    """The path that every entry calls; None where it leads elsewhere, which is none of ours."""
+    """The path that every entry calls; None if an entry calls something else."""
 
 
 @dataclass(frozen=True)
 class Write:
-    """Put a vault into the Secret, in the version that was read."""
+    """Write to the Secret, in the version that was read."""
 
     vault: Vault
     why: str
     drops: bool = False
-    """Whether the writer may take the dropped CAs out of the bundles, as long as the Secret stays in this version."""
+    """Whether the writer may remove the dropped CAs from the bundles while the Secret stays in this version."""
 
 
 @dataclass(frozen=True)
 class Publish:
-    """Put these CAs into every bundle, and the path into every entry, in the version that was read."""
+    """Write these CAs to every bundle, and the path to every entry, in the version that was read."""
 
     certificates: frozenset[x509.Certificate]
     path: str
     removes: bool = False
-    """Whether a dropped CA goes: then, within `Terms.removal` of the look, or not at all."""
+    """Whether this removes a dropped CA: it must happen within `Terms.removal` of the observation, or not at all."""
 
 
 @dataclass(frozen=True)
 class Sign:
-    """Sign a leaf of one's own that ends at a time, and serve it."""
+    """Sign an own certificate that expires at a time, and serve it."""
 
     authority: Authority
     end: datetime.datetime
@@ -153,7 +152,7 @@ class Sign:
 
 @dataclass(frozen=True)
 class Wait:
-    """Do nothing for some seconds, unless something changes."""
+    """Wait for some seconds, unless something changes."""
 
     seconds: float
 
@@ -170,7 +169,10 @@ def next_step(sight: Sight, terms: Terms) -> Step:
         return _forget(sight, vault)
     strays = tuple(_strays(sight, vault))
     if strays:
-        return Write(replace(vault, previous=(*vault.previous, *strays)), "a bundle holds a CA of ours that was lost")
+        return Write(
+            replace(vault, previous=(*vault.previous, *strays)),
+            "a caBundle contains a CA of ours that the Secret had lost",
+        )
     left = _left(sight, vault)
     may_remove = sight.wrote or sight.unchanged >= terms.retirement
     wanted = vault.trusted if may_remove else vault.trusted | left
@@ -183,42 +185,42 @@ def next_step(sight: Sight, terms: Terms) -> Step:
 
 
 def remembered(known: Vault | None, vault: Vault | None) -> Vault | None:
-    """Return what a replica keeps in mind: where somebody has removed something by hand, what there was before."""
+    """Return what a replica remembers: after a manual removal, the content before it."""
     return known if vault is None or (vault.forgets and known is not None) else vault
 
 
 def is_served_well(
     leaf: Leaf | None, bundles: Sequence[frozenset[x509.Certificate]], host: str, now: datetime.datetime
 ) -> bool:
-    """Tell whether the API server accepts the leaf: every live bundle verifies it."""
+    """Tell whether the API server accepts the certificate: every live bundle verifies it."""
     return leaf is not None and bool(bundles) and not any(refusal(leaf, tuple(b), host, now) for b in bundles)
 
 
 def _found(sight: Sight, terms: Terms) -> Write:
-    """Fill an empty Secret: with what was there before, else with a new CA beside those that are trusted already."""
+    """Fill an empty Secret with its previous content, or with a new CA in addition to the trusted ones."""
     if sight.known is not None:
         return Write(sight.known, "the Secret was lost")
     return Write(Vault(next=_create(sight, terms), previous=tuple(_all(sight.bundles))), "there was no CA")
 
 
 def _forget(sight: Sight, vault: Vault) -> Write:
-    """Drop what was removed by hand, if that is all that has changed: a Secret that was restored may lack it, too."""
+    """Drop manually removed CAs if nothing else has changed: a restored Secret may lack them, too."""
     known = sight.known
     by_hand = known is not None and (known.current, known.next) == (vault.current, vault.next)
     forgotten = frozenset((*known.previous, *known.dropped) if known and by_hand else ()) - vault.trusted
     others = tuple(c for c in _strays(sight, replace(vault, dropped=())) if c not in forgotten)
-    why = "the previous CAs were removed by hand" if forgotten else "the Secret did not say which CAs were before"
+    why = "the previous CAs were removed manually" if forgotten else "the Secret did not list the previous CAs"
     written = replace(vault, previous=(*vault.previous, *others), dropped=tuple(forgotten), forgets=False)
     return Write(written, why, drops=bool(forgotten))
 
 
 def _left(sight: Sight, vault: Vault) -> frozenset[x509.Certificate]:
-    """Find CAs that were dropped and are live."""
+    """Find dropped CAs that are still live."""
     return frozenset(vault.dropped) & _all(sight.bundles) - vault.trusted
 
 
 def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
-    """Find CAs of ours that are live but not in the vault."""
+    """Find our CAs that are live but not in the Secret."""
     for certificate in _all(sight.bundles) - vault.trusted - frozenset(vault.dropped):
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         if any(name.value == COMMON_NAME for name in names):
@@ -226,7 +228,7 @@ def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
 
 
 def _signed(sight: Sight, vault: Vault, terms: Terms) -> Step | None:
-    """Decide whether to sign a leaf; all bundles hold all of the vault here."""
+    """Decide whether to sign a certificate; at this point, all bundles contain all CAs of the Secret."""
     if vault.current is None or not vault.current.begins <= sight.now < vault.current.ends:
         return None
     sign = Sign(vault.current, min(sight.now + terms.leaf_validity, vault.current.ends))
@@ -239,19 +241,19 @@ def _signed(sight: Sight, vault: Vault, terms: Terms) -> Step | None:
 
 
 def _until_due(sight: Sight, terms: Terms) -> float:
-    """Return the seconds until the leaf is to be signed anew; one cut short by its CA is looked at often."""
+    """Return the seconds until the certificate must be renewed; if its CA limits it, check often."""
     if sight.leaf is None:
         return LONGEST_WAIT
     return max((sight.leaf.ends - sight.now - terms.leaf_validity / 2).total_seconds(), SHORTEST_WAIT)
 
 
 def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
-    """Take the rotation one step on, once its time has come."""
+    """Advance the rotation one step, when it is time."""
     current = vault.current
     if vault.next is not None:
         return _promote(sight, vault, vault.next, terms)
     asked_for = sight.requested not in ("", vault.rotated)
-    why = "a rotation was asked for" if asked_for else _why_due(current, sight.now, terms)
+    why = "a rotation was requested" if asked_for else _why_due(current, sight.now, terms)
     has_room = len(vault.previous) + len(_left(sight, vault)) < MOST_PREVIOUS
     must_rotate = current is None or not _is_fit(current, sight.now, terms)
     if why and (has_room or must_rotate) and _may_make(sight, current, terms):
@@ -261,17 +263,17 @@ def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
     if sight.unchanged < terms.retirement:
         return Wait(min(terms.retirement - sight.unchanged, LONGEST_WAIT))
     dropped = replace(vault, previous=(), dropped=vault.previous)
-    return Write(dropped, "no leaf of the previous CA is left", drops=True)
+    return Write(dropped, "no certificate of the previous CA is left", drops=True)
 
 
 def _promote(sight: Sight, vault: Vault, following: Authority, terms: Terms) -> Step:
     if not _is_fit(following, sight.now, terms):
         if not _may_make(sight, vault.current, terms):
             return Wait(LONGEST_WAIT)
-        # It may have been current, and have leaves, before an older Secret was restored.
+        # It may have been current, and have signed certificates, before an older Secret was restored.
         previous = (*vault.previous, following.parsed)
         return Write(
-            replace(vault, next=_create(sight, terms), previous=previous), "the next CA was made by a wrong clock"
+            replace(vault, next=_create(sight, terms), previous=previous), "the next CA was created by a wrong clock"
         )
     if sight.published < terms.propagation:
         return Wait(terms.propagation - sight.published)
@@ -288,20 +290,20 @@ def _create(sight: Sight, terms: Terms) -> Authority:
 
 
 def _may_make(sight: Sight, current: Authority | None, terms: Terms) -> bool:
-    """Tell whether this replica may make a CA: by a clock that is right, or where nothing can be lost."""
+    """Tell whether this replica may create a CA: its clock must be right, or nothing can be lost."""
     is_over = current is None or current.ends <= min(sight.now, sight.own)
     return is_over or abs(sight.own - sight.now) <= terms.skew
 
 
 def _is_fit(authority: Authority, now: datetime.datetime, terms: Terms) -> bool:
-    """Tell whether a CA is valid now, and for no longer than one that is made now."""
+    """Tell whether a CA is valid now, and not for longer than one created now."""
     return authority.begins <= now < authority.ends <= now + terms.ca_validity + terms.skew
 
 
 def _why_due(authority: Authority | None, now: datetime.datetime, terms: Terms) -> str:
-    """Say why a CA needs a successor; empty where it does not."""
+    """Return why a CA needs a successor; empty if it does not."""
     if authority is None:
         return "there was no CA"
     if authority.ends - now < terms.ca_validity / 3:
-        return "the CA comes of age"
-    return "" if _is_fit(authority, now, terms) else "the CA was made by a wrong clock"
+        return "the CA is due for renewal"
+    return "" if _is_fit(authority, now, terms) else "the CA was created by a wrong clock"

@@ -1,4 +1,4 @@
-"""The Secret that keeps the CAs, as bytes: what stands under which key."""
+"""The Secret that stores the CAs: conversion from and to its data."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from certs.rotation import BEGIN, Vault
 from certs.verification import refusal
 
 TYPE = "kubernetes.io/tls"
-"""tls.crt and tls.key are the CA that signs, where people and tools look for them; this type asks for both keys."""
+"""tls.crt and tls.key contain the signing CA, where people and tools expect it; this type requires both keys."""
 _TRIAL = "trial.invalid"
 PREVIOUS = "previous.crt"
 ROTATE_ANNOTATION = "graceful-worker/rotate"
-"""On the Secret: a value that was not there before asks for a rotation."""
+"""Annotation on the Secret: a new value requests a rotation."""
 
 
 def to_data(vault: Vault) -> dict[str, bytes]:
@@ -38,12 +38,12 @@ def from_data(data: Mapping[str, bytes]) -> Vault:
     """Read the data of the Secret.
 
     Raises:
-        Unusable: it holds no CA that can be used.
+        Unusable: it contains no usable CA.
 
     """
     current, following = (_authority(data, name) for name in ("tls", "next"))
     if current is None and following is None:
-        raise Unusable("the Secret holds no CA")
+        raise Unusable("the Secret contains no CA")
     previous, dropped = (tuple(read_bundle(data.get(key, b""))) for key in (PREVIOUS, "dropped.crt"))
     rotated = data.get("rotated", b"").decode(errors="replace")
     return Vault(current, following, previous, rotated, dropped, forgets=PREVIOUS not in data)
@@ -56,12 +56,12 @@ def _authority(data: Mapping[str, bytes], name: str) -> Authority | None:
     authority = Authority(certificate, key)
     authority.check()
     if trouble := _refused(authority):
-        raise Unusable(f"no client accepts what the CA signs: {trouble}")
+        raise Unusable(f"clients would reject certificates of this CA: {trouble}")
     return authority
 
 
 def _refused(authority: Authority) -> str:
-    """Say why a leaf of a CA would be refused while the CA is valid: for its curve, or for what it may be used for."""
+    """Return why clients would reject certificates of a CA during its validity, for example because of its curve."""
     try:
         leaf = authority.issue([_TRIAL], BEGIN, authority.ends)
         return refusal(leaf, [authority.parsed], _TRIAL, authority.ends - datetime.timedelta(seconds=1))
@@ -70,5 +70,5 @@ def _refused(authority: Authority) -> str:
 
 
 def trusted_in(bundle: bytes) -> frozenset[x509.Certificate]:
-    """Return the CAs of a bundle of the configuration."""
+    """Return the CAs in a bundle of the configuration."""
     return frozenset(read_bundle(bundle))

@@ -1,4 +1,4 @@
-"""How long certificates last, and what takes its time."""
+"""Validity periods of certificates, and delays."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Terms:
-    """How long a CA and a leaf are valid, and when a change has come through."""
+    """The validity of CAs and certificates, and the time that changes need to take effect."""
 
     ca_validity: datetime.timedelta = datetime.timedelta(days=365)
     leaf_validity: datetime.timedelta = datetime.timedelta(hours=24)
     propagation: float = 5.0
-    """Seconds until every API server has learned of a changed bundle."""
+    """Seconds until every API server uses a changed bundle."""
 
     skew: datetime.timedelta = datetime.timedelta(minutes=5)
-    """By how much clocks may differ and still agree."""
+    """The clock difference up to which clocks agree."""
 
     @property
     def retirement(self) -> float:
-        """Seconds until no leaf of a CA that signs no more can be left."""
+        """Seconds until all certificates of a CA that no longer signs have expired."""
         return self.leaf_validity.total_seconds() + self.propagation
 
     @property
     def removal(self) -> float:
-        """Seconds in which a CA is taken out of the bundles, from the look on: whoever signs waits for longer."""
+        """Seconds after an observation in which a CA may be removed from the bundles; signers wait longer."""
         return max(self.propagation / 2, 0.5)

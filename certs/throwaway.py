@@ -1,4 +1,4 @@
-"""A CA and a server certificate for one machine and a few days: for trying things out and for tests."""
+"""A short-lived CA and server certificate for local use and tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from certs.authority import Authority
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 CLOCK_SKEW = datetime.timedelta(minutes=5)
-"""A client whose clock is a little behind must not find the certificate in the future."""
+"""Allows for clients whose clock is slightly slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A certificate, its key, and the CA that a client needs to trust; all in PEM."""
+    """A certificate, its key, and the CA to trust (PEM)."""
 
     ca: bytes
     certificate: bytes
@@ -36,9 +36,9 @@ class Pair:
 def issue(
     hosts: Sequence[str], *, now: datetime.datetime | None = None, validity: datetime.timedelta | None = None
 ) -> Pair:
-    """Issue a certificate for DNS names and IP addresses; the CA's key is forgotten at once.
+    """Issue a certificate for DNS names and IP addresses; the CA's key is discarded.
 
-    Valid for a week unless `validity` says otherwise.
+    Valid for a week unless `validity` is given.
 
     Raises:
         ValueError: there is no host, or one is neither a DNS name nor an IP address.

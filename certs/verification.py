@@ -1,4 +1,4 @@
-"""Whether a client that trusts a bundle accepts a server's certificate: by the Web PKI's rules, as Go's client does."""
+"""Checks whether clients that trust a bundle accept a server certificate, by the Web PKI rules that Go uses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from certs.authority import Leaf
 
 
 def refusal(leaf: Leaf, bundle: Sequence[x509.Certificate], host: str, now: datetime.datetime) -> str:
-    """Say why a client would refuse a certificate for a DNS name; empty where it would not."""
+    """Return why a client would reject a certificate for a DNS name; empty if it would not."""
     if not bundle:
-        return "the bundle holds no certificate"
+        return "the bundle contains no certificate"
     builder = verification.PolicyBuilder().store(verification.Store(list(bundle))).time(now)
     try:
         builder.build_server_verifier(x509.DNSName(host)).verify(leaf.parsed, [])

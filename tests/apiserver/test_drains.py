@@ -135,7 +135,7 @@ def test_a_watch_survives_a_restart_and_tells_what_it_could_not_see(cluster: Clu
         cluster.plane.restart(0)
         cluster.remove("gap")
         watch.go_on()
-        watch.until("shop/gap is gone: how its worker ended was not seen")
+        watch.until("shop/gap is gone: the end of its worker was not observed")
         cluster.plane.restart(0)
         cluster.delete("later")
         watch.until("shop/later drains")
@@ -171,8 +171,8 @@ def test_a_wait_for_a_rollout_ends_when_its_drains_have(cluster: Cluster, tmp_pa
         cluster.end("old-b", {"exitCode": KILLED}, 60)
         assert wait.end() == 1
     assert wait.lines[-2:] == [
-        "2 drains are over: 1 finished, 1 killed.",
-        "killed: shop/old-b. The worker was killed when its time was over.",
+        "2 drains ended: 1 finished, 1 killed.",
+        "killed: shop/old-b. The worker was killed at the end of its grace period.",
     ]
 
 
@@ -183,4 +183,4 @@ def test_a_missing_right_is_named(
     token = account(cluster.plane, f"without-{missing_right}", rights)
     with running(cluster, tmp_path, "--watch", token=token) as watch:
         assert watch.end() == 2
-    assert watch.errors.startswith("the right to list and watch pods in all namespaces is missing")
+    assert watch.errors.startswith("permission missing to list and watch pods in all namespaces")

@@ -233,7 +233,7 @@ def test_the_first_pod_that_comes_back_unprotected_ends_it(plane: ControlPlane, 
         code, output = run(plane, tmp_path, "-n", "bad", "--yes")
     assert code == 1
     assert "STOP     StatefulSet mailer in bad: pod mailer-1-0 came back unprotected" in output
-    assert "left     Deployment emails in bad: not begun." in output
+    assert "left     Deployment emails in bad: not started." in output
     assert not made.is_restarted("emails")
 
 
@@ -281,7 +281,7 @@ def test_a_second_ctrl_c_does_not_wait(plane: ControlPlane, tmp_path: Path) -> N
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, errors
     assert errors == ""
-    assert "STOP     Deployment orders in twice: it is being restarted; what comes of it was not awaited." in output
+    assert "STOP     Deployment orders in twice: its restart is in progress; the result was not awaited." in output
     assert "0 of 3 owners repaired." in output
 
 
@@ -294,5 +294,5 @@ def test_nothing_begins_while_nobody_answers(plane: ControlPlane, tmp_path: Path
         if not ready:
             code, output = run(plane, tmp_path, "-n", "down", "--yes")
     assert code == 1
-    assert output.startswith("test: Labelled pods cannot be created: calls to the webhook fail. 0 of 2 ready")
+    assert output.startswith("test: Labelled pods cannot be created, because calls to the webhook fail. 0 of 2 ready")
     assert not made.is_restarted("orders")

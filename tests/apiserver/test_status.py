@@ -102,13 +102,13 @@ def status(plane: ControlPlane, room: Path, *arguments: str, token: str = "") ->
 def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path) -> None:
     bare = status(plane, tmp_path)
     assert bare.returncode == 1
-    assert "There is no MutatingWebhookConfiguration graceful-worker" in bare.stdout
+    assert "MutatingWebhookConfiguration graceful-worker does not exist" in bare.stdout
 
     apply(plane, tmp_path)
     down = status(plane, tmp_path)
     assert down.returncode == 1
     assert down.stdout.startswith("test: Labelled pods cannot be created")
-    for part in ("There is no caBundle (all entries)", "0 of 2 ready", "leads to nobody"):
+    for part in ("caBundle is empty (all entries)", "0 of 2 ready", "has no ready endpoints"):
         assert part in down.stdout
 
     make_ready(plane)
@@ -167,19 +167,17 @@ def _by_rights(plane: ControlPlane, room: Path) -> None:
     enough = status(plane, room, "--pods", token=account(plane, "enough", (*RIGHTS, *LIMIT_RIGHTS)))
     assert enough.stdout == everything
     proxy = status(plane, room, "--kubelets", token=account(plane, "proxy", (*RIGHTS, *LIMIT_RIGHTS, *KUBELET_RIGHTS)))
-    assert f"The kubelet of node {SPOT} does not answer." in proxy.stdout
+    assert f"The kubelet of node {SPOT} does not respond." in proxy.stdout
 
     without_limits = status(plane, room, token=account(plane, "without-limits", RIGHTS))
     assert without_limits.returncode == status(plane, room).returncode
-    (unknown,) = (
-        line for line in without_limits.stdout.splitlines() if "What else ends drains early is unknown" in line
-    )
+    (unknown,) = (line for line in without_limits.stdout.splitlines() if "Other limits are unknown" in line)
     assert "list nodes;" in unknown
     assert "list nodepools.karpenter.sh" in unknown
 
     none = status(plane, room, token=account(plane, "none", ()))
     assert none.returncode == 2
-    assert none.stdout.count("Not seen: you may not ") == len(RIGHTS)
+    assert none.stdout.count("Unknown: permission missing: ") == len(RIGHTS)
 
     pods = tuple(right for right in RIGHTS if "pods" not in right)
     some = status(plane, room, token=account(plane, "some", pods))

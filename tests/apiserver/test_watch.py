@@ -158,7 +158,7 @@ def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods
     def restore() -> bool:
         """Give the right back when the log has named it."""
         log = (room / "watch.log").read_text() if (room / "watch.log").exists() else ""
-        if "the right to list and watch pods in all namespaces is missing" in log and not restored:
+        if "permission missing to list and watch pods in all namespaces" in log and not restored:
             plane.client.post(BINDING.rpartition("/")[0], json=binding).raise_for_status()
             restored.append(True)
         return bool(restored)

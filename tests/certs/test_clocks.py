@@ -48,7 +48,7 @@ def test_a_rotation_waits_until_the_clocks_agree(scene: Scene, hours: int, caplo
         await scene.until(lambda: current_ca(scene) != before)
 
     scene.play(act)
-    (told,) = (record.getMessage() for record in caplog.records if "no CA is made here" in record.getMessage())
+    (told,) = (record.getMessage() for record in caplog.records if "creating no CA" in record.getMessage())
     assert ("differ by -3" in told) is (hours > 0)
     assert "agree again" in caplog.text
 

@@ -131,14 +131,14 @@ def test_what_cannot_be_served_leaves_the_old_certificate_in_place(bad: Callable
 
 def test_a_certificate_that_the_bundle_does_not_verify_is_not_served() -> None:
     served = ServedCertificate(leaf())
-    with pytest.raises(Unusable, match="refuses"):
+    with pytest.raises(Unusable, match="rejects"):
         served.exchange(leaf(), [authority().parsed], HOST)
 
 
 def test_a_certificate_for_another_host_is_not_served() -> None:
     ca = authority()
     served = ServedCertificate(leaf())
-    with pytest.raises(Unusable, match="refuses"):
+    with pytest.raises(Unusable, match="rejects"):
         served.exchange(leaf(ca), [ca.parsed], "other.shop.svc")
 
 

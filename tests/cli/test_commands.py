@@ -256,7 +256,7 @@ def test_certs_show_refuses_what_is_no_certificate(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("nonsense")
     result = run("certs", "show", str(tmp_path / "file"))
     assert result.exit_code == 1
-    assert "holds no certificate" in result.stderr
+    assert "contains no certificate" in result.stderr
 
 
 def checked(tmp_path: Path, host: str, ca: str = "a", key: str = "a") -> Result:
@@ -268,7 +268,7 @@ def checked(tmp_path: Path, host: str, ca: str = "a", key: str = "a") -> Result:
 
 
 def test_certs_check_accepts_what_the_api_server_accepts(tmp_path: Path) -> None:
-    assert "accepts it for webhook.shop.svc" in checked(tmp_path, "webhook.shop.svc").stdout
+    assert "accepts the certificate for webhook.shop.svc" in checked(tmp_path, "webhook.shop.svc").stdout
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_serve_help_names_the_environment_variables() -> None:
 
 
 def test_status_help_names_rights_that_only_read() -> None:
-    lines = run("status", "--help").stdout.partition("The rights that this needs")[2].splitlines()
+    lines = run("status", "--help").stdout.partition("Required permissions")[2].splitlines()
     rights = [line for line in lines if line.startswith("    ")]
     assert len(rights) == len((*RIGHTS, *LIMIT_RIGHTS, *HISTORY_RIGHTS, *KUBELET_RIGHTS))
     assert {right.split()[0] for right in rights} == {"get", "list"}

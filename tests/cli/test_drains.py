@@ -61,7 +61,7 @@ def test_the_table_has_the_time_left_by_the_api_servers_clock(tmp_path: Path, ap
 
 def test_without_drains_it_says_among_how_many_pods(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a"), pod("b"))
-    assert ended(tmp_path, address).text == "Nothing drains: 2 protected pods, none of them terminating.\n"
+    assert ended(tmp_path, address).text == "No drains: 2 protected pods, none terminating.\n"
 
 
 def test_json_is_one_object(tmp_path: Path, api: ApiServer, address: str) -> None:
@@ -87,7 +87,7 @@ def test_a_missing_right_is_said_and_the_exit_code_is_2(
 ) -> None:
     api.refused["list"] = 403
     assert (
-        "the right to list and watch pods in all namespaces is missing"
+        "permission missing to list and watch pods in all namespaces"
         in ended(tmp_path, address, *arguments, code=2).errors
     )
 
@@ -134,7 +134,7 @@ def test_a_watch_goes_on_through_an_expired_version_and_a_dropped_connection(
         running.until("shop/a finished")
         api.pods.clear()
         api.expire()
-        running.until("shop/b is gone: how its worker ended was not seen")
+        running.until("shop/b is gone: the end of its worker was not observed")
         assert running.interrupt() == 0
 
 
@@ -221,7 +221,7 @@ def test_in_a_terminal_bars_are_redrawn_and_ends_stay(tmp_path: Path, api: ApiSe
         api.gone(pod("emails-2", deleted=99, ends={"worker": {"at": 141}}))
         running.until("prod: 1 drain", "emails-2", "finished after 42 s of 3600 s")
         api.gone(pod("emails-1", deleted=60, grace=600, ends={"worker": {"code": 137, "at": 660}}))
-        running.until("Nothing drains.", "killed after 600 s of 600 s", "finished after 42 s")
+        running.until("No drains.", "killed after 600 s of 600 s", "finished after 42 s")
         assert running.interrupt() == 0
     assert running.errors == ""
     assert running.raw.rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
@@ -249,8 +249,8 @@ def test_a_terminal_that_knows_no_cursor_gets_lines(tmp_path: Path, api: ApiServ
 @pytest.mark.parametrize(
     ("grace", "ends", "code", "words"),
     [
-        (3600, FINISHED, 0, "1 drain is over: 1 finished."),
-        (60, KILLED, 1, "killed: shop/a. The worker was killed when its time was over."),
+        (3600, FINISHED, 0, "1 drain ended: 1 finished."),
+        (60, KILLED, 1, "killed: shop/a. The worker was killed at the end of its grace period."),
         (3600, {}, 2, "unseen: shop/a."),
     ],
 )
@@ -264,14 +264,14 @@ def test_a_wait_ends_with_the_drains_and_says_how(
         api.gone(pod("b", owner="Deployment other", deleted=100, ends=FINISHED))
         api.until_watched()
         api.gone(pod("a", deleted=100, grace=grace, ends=ends))
-        running.until("over")
+        running.until("ended: ")
         assert running.end() == code
     assert words in running.text
 
 
 def test_a_wait_with_nothing_to_wait_for_ends_at_once(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a"))
-    assert ended(tmp_path, address, "--wait").text == "No drain was seen.\n"
+    assert ended(tmp_path, address, "--wait").text == "No drain was observed.\n"
 
 
 def test_a_wait_for_a_rollout_waits_for_drains_that_are_still_to_begin(
@@ -285,17 +285,17 @@ def test_a_wait_for_a_rollout_waits_for_drains_that_are_still_to_begin(
         api.objects[DEPLOYMENT] = deployment(COMPLETE)
         running.until("shop/a drains: deployment/emails, celery (signal), rollout")
         api.gone(pod("a", deleted=100, ends=FINISHED))
-        running.until("1 drain is over: 1 finished.")
+        running.until("1 drain ended: 1 finished.")
         assert running.end() == 0
 
 
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
-        ({}, "there is no deployment/emails in namespace shop"),
+        ({}, "deployment/emails does not exist in namespace shop"),
         (
             {DEPLOYMENT: deployment({**RUNNING, "conditions": [STUCK]})},
-            "of deployment/emails in namespace shop has stopped: old pods that are still to be ended: 1 (no quota)",
+            "of deployment/emails in namespace shop has stopped: old pods pending termination: 1 (no quota)",
         ),
     ],
 )
@@ -311,14 +311,17 @@ def test_without_the_right_to_a_deployment_it_says_what_it_waits_for(
 ) -> None:
     api.refused["get"] = 403
     running = ended(tmp_path, address, "--wait", "deploy/emails", "-n", "shop")
-    assert "You may not get deployments.apps emails in namespace shop: only drains that have begun" in running.errors
+    assert (
+        "Permission missing: get deployments.apps emails in namespace shop. Waiting only for drains in progress"
+        in running.errors
+    )
 
 
 def test_a_wait_ends_with_its_timeout_and_names_what_is_left(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=100))
     running = ended(tmp_path, address, "--wait", "--timeout", "5", code=3)
     assert "still draining: shop/a" in running.text
-    assert running.errors == "after 5 s it is not over\n"
+    assert running.errors == "the timeout of 5 s has expired\n"
 
 
 def test_a_wait_that_is_interrupted_does_not_look_finished(tmp_path: Path, api: ApiServer, address: str) -> None:
@@ -333,7 +336,7 @@ def test_a_wait_can_be_watched_in_a_terminal(tmp_path: Path, api: ApiServer, add
     with Running(tmp_path, address, "--watch", "--wait", size=(24, 120)) as running:
         running.until("prod: 1 drain", "TIME USED")
         api.gone(pod("a", deleted=100, grace=60, ends=KILLED))
-        running.until("killed: shop/a. The worker was killed when its time was over.")
+        running.until("killed: shop/a. The worker was killed at the end of its grace period.")
         assert running.end() == 1
 
 
@@ -351,11 +354,11 @@ def test_a_wait_tells_scripts_how_it_went(tmp_path: Path, api: ApiServer, addres
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-A", "-n", "shop"], "exclude each other"),
-        (["--timeout", "60"], "--timeout needs --wait"),
+        (["-A", "-n", "shop"], "mutually exclusive"),
+        (["--timeout", "60"], "--timeout requires --wait"),
         (["--wait", "--timeout", "soon"], "1h30m"),
-        (["--wait", "deployment/emails"], "-n NAME, once"),
-        (["--wait", "deployment/emails", "-n", "shop", "-n", "mail"], "-n NAME, once"),
+        (["--wait", "deployment/emails"], "-n NAME once"),
+        (["--wait", "deployment/emails", "-n", "shop", "-n", "mail"], "-n NAME once"),
         (["emails"], "deployment/emails"),
     ],
 )
@@ -367,7 +370,7 @@ def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], words: str)
 
 def test_help_lists_rights_and_exit_codes() -> None:
     text = CliRunner().invoke(main, ["drains", "--help"]).stdout
-    for part in (*RIGHTS, *ROLLOUT_RIGHTS, "killed, cut, out of memory", "kubectl drain"):
+    for part in (*RIGHTS, *ROLLOUT_RIGHTS, "killed, cut short, ran out of memory", "kubectl drain"):
         assert part in text
 
 

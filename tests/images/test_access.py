@@ -154,7 +154,7 @@ def test_where_no_token_is_given_it_is_said_who_denies_it(authority: trustme.CA,
 
     guard = Strict()
     detail = refused(learn(guard, authority, ca_file, WORKER)[0], Reason.IMAGE_DENIED)
-    assert f"{guard.host} answers {status} to the credentials" in detail
+    assert f"{guard.host} returned {status} for the credentials" in detail
     assert "secret" not in detail
 
 
@@ -169,10 +169,10 @@ def test_a_public_image_is_shown_though_the_credentials_are_wrong(authority: tru
 @pytest.mark.parametrize(
     ("realm", "said"),
     [
-        ("http://{host}/token", "names no server of tokens that has TLS"),
-        ("/token", "names no server of tokens that has TLS"),
-        ("https://[::::]/token", "names no server of tokens that has TLS"),
-        ("file:///etc/passwd", "names no server of tokens that has TLS"),
+        ("http://{host}/token", "names no token server with TLS"),
+        ("/token", "names no token server with TLS"),
+        ("https://[::::]/token", "names no token server with TLS"),
+        ("file:///etc/passwd", "names no token server with TLS"),
     ],
 )
 def test_no_password_goes_to_a_realm_without_tls(authority: trustme.CA, ca_file: Path, realm: str, said: str) -> None:
@@ -229,7 +229,7 @@ def test_a_token_that_cannot_be_read_is_said_and_not_quoted(
         def give(self, asked: Asked) -> Reply:
             return Reply(content=content)
 
-    assert "no token that can be read" in refused(learn(Odd(), authority, ca_file)[0], Reason.REGISTRY_FAILED)
+    assert "no readable token" in refused(learn(Odd(), authority, ca_file)[0], Reason.REGISTRY_FAILED)
 
 
 def test_a_reply_with_a_token_is_read_to_64_kib(authority: trustme.CA, ca_file: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_redirect_to_another_path_of_the_registry_keeps_the_credentials(author
     [
         ("http://127.0.0.1:1/", "redirects away from TLS"),
         ("ftp://127.0.0.1/", "redirects away from TLS"),
-        ("https://[:::::]/", "redirects to what is no URL"),
+        ("https://[:::::]/", "redirects to an invalid URL"),
         ("{path}", "redirects more than 5 times"),
     ],
 )

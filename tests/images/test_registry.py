@@ -125,7 +125,7 @@ def test_an_image_without_layers_has_no_shell(open_registry: DockerRegistry) -> 
 def test_an_image_that_is_distroless_by_its_annotation_has_no_shell(open_registry: DockerRegistry) -> None:
     base = {"org.opencontainers.image.base.name": "gcr.io/distroless/static:nonroot"}
     name = open_registry.push("team/static", build({"Entrypoint": ["/app"]}, annotations=base))
-    assert known(learn(options(open_registry), name)).shell_less == "its base is gcr.io/distroless/static:nonroot"
+    assert known(learn(options(open_registry), name)).shell_less == "its base image is gcr.io/distroless/static:nonroot"
 
 
 def test_an_artifact_that_is_no_image_is_refused_and_named(open_registry: DockerRegistry) -> None:
@@ -216,7 +216,7 @@ def test_with_a_wrong_password_it_is_said_that_credentials_were_used(
     name = closed_registry.push("team/private", build(CONSUME))
     credentials = keyring(closed_registry.host, USER, "wrong-password")
     detail = refused(learn(trusting(ca_file), name, credentials), Reason.IMAGE_DENIED)
-    assert "to the credentials that it was asked with" in detail
+    assert "for the credentials in use" in detail
     assert "wrong-password" not in detail
 
 

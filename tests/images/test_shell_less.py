@@ -46,7 +46,7 @@ def why(
 )
 @pytest.mark.parametrize("where", ["manifest", "index", "label"])
 def test_a_base_without_a_shell_is_named(base: str, where: str) -> None:
-    assert why(base, where=where) == f"its base is {base.partition('@')[0]}"
+    assert why(base, where=where) == f"its base image is {base.partition('@')[0]}"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_an_image_that_runs_a_shell_has_one(process: dict[str, Any]) -> None:
 
 
 def test_distroless_is_known_by_its_traces() -> None:
-    assert why(history=(BAZEL, BAZEL, COPY), env=[PATH, CERTIFICATES]) == "its base is of distroless"
+    assert why(history=(BAZEL, BAZEL, COPY), env=[PATH, CERTIFICATES]) == "its base image is distroless"
 
 
 @pytest.mark.parametrize(

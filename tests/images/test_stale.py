@@ -83,12 +83,12 @@ def run(authority: trustme.CA, ca_file: Path) -> Callable[..., None]:
 
 
 TROUBLES: dict[str, tuple[Answering, str]] = {
-    "429": (lambda asked: Reply(429), "answers 429"),
-    "429-with-time": (lambda asked: Reply(429, (("Retry-After", "60"),)), "again in 60 s"),
-    "500": (lambda asked: Reply(500), "answers 500"),
-    "503": (lambda asked: Reply(503), "answers 503"),
-    "breaks-off": (lambda asked: Reply(raw=b""), "breaks off"),
-    "no-http": (lambda asked: Reply(raw=b"SSH-2.0\r\n\r\n"), "no HTTP"),
+    "429": (lambda asked: Reply(429), "returned 429"),
+    "429-with-time": (lambda asked: Reply(429, (("Retry-After", "60"),)), "retry in 60 s"),
+    "500": (lambda asked: Reply(500), "returned 500"),
+    "503": (lambda asked: Reply(503), "returned 503"),
+    "breaks-off": (lambda asked: Reply(raw=b""), "incomplete"),
+    "no-http": (lambda asked: Reply(raw=b"SSH-2.0\r\n\r\n"), "not HTTP"),
 }
 
 

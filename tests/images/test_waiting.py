@@ -148,6 +148,6 @@ def test_a_defect_of_ours_is_told_and_not_raised(
     async def scenario() -> None:
         async with serve(Keeps(BUILT), authority) as server, lookup_in(trusting(ca_file)) as lookup:
             detail = refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
-            assert detail == "a defect of graceful-worker: KeyError"
+            assert detail == "internal error of graceful-worker: KeyError"
 
     asyncio.run(scenario())

@@ -30,20 +30,20 @@ def test_an_owner_is_named_as_for_kubectl(text: str, owner: tuple[str, str]) -> 
 
 @pytest.mark.parametrize("text", ["emails", "deployment/", "/emails", "deployment/a/b"])
 def test_a_name_that_is_none_is_told_how_to_be_one(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="write for example deployment/emails"):
+    with pytest.raises(click.BadParameter, match="use a value such as deployment/emails"):
         OwnerName().convert(text, None, None)
 
 
 def test_an_owner_needs_a_namespace() -> None:
     result = CliRunner().invoke(main, ["repair", "deployment/emails"])
     assert result.exit_code == 2
-    assert "In which namespace is deployment/emails? Write -n NAME, too." in result.stderr
+    assert "The namespace of deployment/emails is missing: add -n NAME." in result.stderr
 
 
 def test_a_cluster_that_cannot_be_asked_is_exit_code_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["repair", "--yes"], env={"KUBECONFIG": str(tmp_path / "none")})
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "there is no file" in result.stderr
+    assert "does not exist" in result.stderr
 
 
 def test_the_help_lists_the_rights() -> None:

@@ -266,7 +266,7 @@ def test_many_pods_that_cannot_be_looked_at_are_one_line_of_trouble(guard: Serve
     # Behind these, so that all of them have been written.
     ask(guard, HEALED, user="the-last-one")
     guard.lines(by="the-last-one")
-    assert len(guard.lines(message="cannot be looked at")) == 1
+    assert len(guard.lines(message="its pod cannot be read")) == 1
 
 
 def test_hundreds_of_evictions_at_once_are_all_healed(guard: Server) -> None:
@@ -322,7 +322,7 @@ def test_without_a_cluster_the_guard_is_off_and_says_so_once(servers: Servers, t
         server = servers.start(eviction_guard=True)
     assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-guard-off"
     assert ask(server, HEALED)["allowed"] is True
-    assert len(server.lines(message="guard on evictions is off")) == 1
+    assert len(server.lines(message="eviction guard is off")) == 1
 
 
 def test_every_reason_for_what_becomes_of_an_eviction_has_a_case_and_none_refuses() -> None:

@@ -39,7 +39,7 @@ def test_a_server_whose_certificate_nobody_looks_after_is_not_alive(servers: Ser
         assert time.monotonic() < deadline
     assert server.get("/healthz").status == 503
     assert metric(server, "graceful_worker_certificate_care") == 0
-    (line,) = server.lines(message="nobody looks after")
+    (line,) = server.lines(message="certificate management has stopped")
     assert line["level"] == "critical"
     assert "words-that-nobody-may-log" not in server.output
 

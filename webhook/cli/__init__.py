@@ -1,1 +1,1 @@
-"""The command line: the same core as the webhook, for people who keep the result in Git."""
+"""The command line: the same core as the webhook, for manifests kept in Git."""

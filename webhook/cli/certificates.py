@@ -1,4 +1,4 @@
-"""`graceful-worker certs`: issues, shows and checks certificates, for people who manage their own."""
+"""`graceful-worker certs`: issues, shows and checks certificates, if you manage your own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group("certs")
 def certs() -> None:
-    """Issue, show and check certificates, for people who manage their own."""
+    """Issue, show and check certificates, if you manage your own."""
 
 
 @certs.command("issue")
@@ -23,12 +23,12 @@ def certs() -> None:
     "hosts",
     multiple=True,
     metavar="NAME",
-    help="DNS name or IP address of the server; may be given several times.  [default: this machine]",
+    help="DNS name or IP address of the server; can be repeated.  [default: this machine]",
 )
-@click.option("--days", type=click.IntRange(1, 3650), default=7, show_default=True, help="Days that it is valid.")
+@click.option("--days", type=click.IntRange(1, 3650), default=7, show_default=True, help="Validity in days.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def issue_command(hosts: tuple[str, ...], days: int, folder: Path) -> None:
-    """Write a server certificate and its CA, whose key is forgotten, to FOLDER: ca.crt, tls.crt, tls.key."""
+    """Write a server certificate and its CA to FOLDER: ca.crt, tls.crt, tls.key. The CA's key is discarded."""
     from certs.throwaway import LOCAL_HOSTS, issue  # noqa: PLC0415 - manifests need no cryptography
 
     try:
@@ -41,22 +41,22 @@ def issue_command(hosts: tuple[str, ...], days: int, folder: Path) -> None:
 @certs.command("show")
 @click.argument("file", type=EXISTING)
 def show_command(file: Path) -> None:
-    """Show the certificates in FILE: for whom, by whom, until when."""
+    """Show the certificates in FILE: names, issuer, validity."""
     from certs.description import describe  # noqa: PLC0415
 
     try:
         click.echo("\n".join(describe(file.read_bytes())))
     except ValueError as error:
-        fail(f"{file} holds no certificate: {error}")
+        fail(f"{file} contains no certificate: {error}")
 
 
 @certs.command("check")
-@click.option("--cert", required=True, type=EXISTING, help="Certificate chain, PEM.")
-@click.option("--key", required=True, type=EXISTING, help="Its key, PEM.")
-@click.option("--ca", required=True, type=EXISTING, help="The CAs that the API server trusts: the caBundle, PEM.")
-@click.option("--host", required=True, help="The name that the API server calls: SERVICE.NAMESPACE.svc")
+@click.option("--cert", required=True, type=EXISTING, help="Certificate chain (PEM).")
+@click.option("--key", required=True, type=EXISTING, help="Private key of the certificate (PEM).")
+@click.option("--ca", required=True, type=EXISTING, help="CAs that the API server trusts: the caBundle (PEM).")
+@click.option("--host", required=True, help="Host name that the API server connects to: SERVICE.NAMESPACE.svc")
 def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
-    """Check whether the API server would accept a certificate; the exit code is 1 where it would not."""
+    """Check whether the API server would accept a certificate; if not, exit with code 1."""
     from certs.authority import Unusable, read_bundle  # noqa: PLC0415
     from certs.events import wall_clock  # noqa: PLC0415
     from certs.files import read_leaf  # noqa: PLC0415
@@ -71,5 +71,5 @@ def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
         fail(str(unusable))
     reason = refusal(leaf, bundle, host, wall_clock())
     if reason:
-        fail(f"the API server would refuse the certificate {cert}: {reason}")
-    click.echo(f"The API server accepts it for {host}, until {leaf.ends:%Y-%m-%d %H:%M} UTC.")
+        fail(f"the API server would reject certificate {cert}: {reason}")
+    click.echo(f"The API server accepts the certificate for {host} until {leaf.ends:%Y-%m-%d %H:%M} UTC.")

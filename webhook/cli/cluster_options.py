@@ -1,4 +1,4 @@
-"""The options of the commands that ask a cluster."""
+"""Options of the commands that read from a cluster."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import click
 from webhook.inspection.observations import Names
 
 context_option = click.option(
-    "--context", metavar="NAME", help="Context of the kubeconfig.  [default: the current one]"
+    "--context", metavar="NAME", help="Context in the kubeconfig.  [default: the current context]"
 )
 configuration_option = click.option(
     "--configuration",
     metavar="NAME",
     default=Names().configuration,
     show_default=True,
-    help="Its MutatingWebhookConfiguration.",
+    help="Name of the MutatingWebhookConfiguration.",
 )
 output_option = click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format."
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
 )

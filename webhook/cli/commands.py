@@ -1,4 +1,4 @@
-"""The command line: which commands there are."""
+"""The list of commands."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ COMMANDS = {
     "watch": "webhook.cli.watch:watch_command",
     "completion": "webhook.cli.completion:completion_command",
 }
-"""Where each command is: only the one that runs is imported, which spares `serve` 50 ms and 3 MB."""
+"""Where each command is defined. Only the one that runs is imported, which saves `serve` 50 ms and 3 MB."""
 
 
 class Commands(click.Group):
-    """The commands, imported when they are asked for."""
+    """The commands, imported on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name them all."""
+        """Return the names of all commands."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one; None where there is none of that name."""
+        """Import a command; return None if there is none with that name."""
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
@@ -43,18 +43,19 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="graceful-worker")
 def main() -> None:
-    """Let queue workers on Kubernetes finish their message before their pod ends.
+    """Let queue workers on Kubernetes finish their message before their pod terminates.
 
-    As a webhook (serve), pods labelled graceful-worker=enabled are patched as they are created. On manifests (inject,
-    uninject, diff, explain), the same is done to files, for people who keep the result in Git.
-    Of a cluster, status says whether protection works there, repair restarts what came through unprotected, drains says
-    which pods drain and how it ends, and watch tells that to Prometheus and in Events.
+    The webhook (serve) patches pods labelled graceful-worker=enabled when they are created. inject, uninject, diff and
+    explain do the same for manifests kept in Git.
+
+    In a cluster, status checks whether protection works, repair restarts unprotected workers, drains shows which pods
+    are draining and how their drains end, and watch reports drains as metrics and Events.
 
     \b
-      graceful-worker status                       whether it works, and if not, what to do
-      graceful-worker repair                       what is to be restarted; with --yes, restart it
-      graceful-worker drains --watch               who drains, how long yet, and how it ended
-      graceful-worker drains --history             how it ended before, and which grace period that takes
-      graceful-worker explain  -f deploy.yaml      what would be done, and why
+      graceful-worker status                       check the installation; get advice if it does not work
+      graceful-worker repair                       list what has to be restarted; restart it with --yes
+      graceful-worker drains --watch               follow drains: time left and outcome
+      graceful-worker drains --history             see how drains ended, and which grace period they need
+      graceful-worker explain  -f deploy.yaml      see what would change, and why
       graceful-worker inject   -f deploy.yaml | kubectl apply -f -
-    """  # noqa: D301 - by this character click keeps the lines
+    """  # noqa: D301 - this character makes click keep the line breaks

@@ -1,4 +1,4 @@
-"""The decisions on the pods of manifests; what only their images say is asked with the user's own credentials."""
+"""Decisions on the pods in manifests; images are looked up with the user's own credentials."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from webhook.images.options import LookupOptions
 from webhook.images.sources import ImageSettings, ImageSources, Source
 
 SECONDS = 30.0
-"""How long a registry may take: nobody else waits."""
+"""Timeout for registries: only the user is waiting."""
 
 
 def decide_all(pods: Sequence[JsonObject], policy: Policy, settings: ImageSettings) -> list[Injection]:
-    """Decide on raw pods, or pod templates."""
+    """Decide on raw pods or pod templates."""
     injections = [inject(pod, policy) for pod in pods]
     if not any(injection.decision.ask for injection in injections):
         return injections

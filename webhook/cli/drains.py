@@ -1,4 +1,4 @@
-"""`graceful-worker drains`: which protected pods drain, how long yet, and how it ended."""
+"""`graceful-worker drains`: which protected pods are draining, the time left, and how drains ended."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from webhook.inspection.observations import Names
 
 CANNOT_ASK, INTERRUPTED = 2, 130
 RIGHTS = ("list pods", "watch pods")
-"""What somebody needs who runs the command, in the namespaces that are asked about."""
+"""Permissions that the command needs, in the namespaces it reads."""
 ROLLOUT_RIGHTS = tuple(f"get {resource}.apps" for resource in RESOURCES.values())
-"""What --wait needs to see that a rollout is complete."""
+"""Permissions that --wait needs to see that a rollout is complete."""
 HISTORY_RIGHTS = (
     "list pods, get pods/proxy (in the namespace of the watch)",
-    "or, where no watch runs: list pods, list events (in the namespaces that are asked about)",
+    "or, without a watch: list pods, list events (in the namespaces to read)",
 )
-"""What --history needs, unless --watch-url says where the metrics are."""
+"""Permissions that --history needs, unless --watch-url is given."""
 _HELP = "\n\n".join(
     "\b\n" + "\n".join(lines)
     for lines in (
         (
-            "What --wait can see, and what it cannot:",
-            "  deployment/NAME, statefulset/NAME, daemonset/NAME (with -n): first the rollout, until it is complete by",
-            "  its status, then the drains. Start it at once behind `kubectl rollout restart` or `kubectl apply`.",
-            "  All else: the drains that have begun, and those that begin meanwhile. Start it for node/NAME while",
-            "  `kubectl drain` runs.",
-            "  Not seen is a drain that was over before, or that ends while the API server cannot be reached.",
+            "What --wait waits for:",
+            "  deployment/NAME, statefulset/NAME, daemonset/NAME (with -n): until the status says that the rollout is",
+            "  complete, then for the drains. Run it right after `kubectl rollout restart` or `kubectl apply`.",
+            "  Anything else: drains that are in progress or start meanwhile. For node/NAME, run it during",
+            "  `kubectl drain`.",
+            "  It misses drains that ended earlier, or while the API server is unreachable.",
         ),
         (
             "Exit codes with --wait:",
-            "  0  all drains that it saw have finished",
-            "  1  in some of them a worker was killed, cut, out of memory, or failed",
-            "  2  the cluster cannot be asked, the rollout has stopped, or the end of a drain was not seen",
-            "  3  the timeout is over, and drains are not",
+            "  0  all observed drains have finished",
+            "  1  a worker was killed, cut short, ran out of memory, or failed",
+            "  2  the cluster cannot be read, the rollout has stopped, or the end of a drain was missed",
+            "  3  drains are still in progress when the timeout expires",
         ),
-        ("The rights that this needs:", *(f"  {right} (in the namespaces that are asked about)" for right in RIGHTS)),
+        ("Required permissions:", *(f"  {right} (in the namespaces to read)" for right in RIGHTS)),
         (
-            "With --wait for a rollout also one of these; without it, only drains that have begun are waited for:",
+            "To wait for a rollout, also one of these; without it, --wait only waits for drains in progress:",
             *(f"  {right}" for right in ROLLOUT_RIGHTS),
         ),
         ("With --history, in place of these:", *(f"  {right}" for right in HISTORY_RIGHTS)),
@@ -54,7 +54,7 @@ _HELP = "\n\n".join(
 
 
 class _TargetType(click.ParamType[Target]):
-    """An object, as kubectl names it."""
+    """An object in kubectl's notation."""
 
     name = "target"
 
@@ -69,19 +69,19 @@ class _TargetType(click.ParamType[Target]):
 @click.command("drains", epilog=_HELP)
 @click.argument("targets", nargs=-1, type=_TargetType(), metavar="[KIND/NAME]...")
 @context_option
-@click.option("-n", "--namespace", "namespaces", multiple=True, metavar="NAME", help="Namespace; may be repeated.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces, as without -n.")
-@click.option("-w", "--watch", is_flag=True, help="Go on: live in a terminal, else a line for each begin and end.")
-@click.option("--wait", is_flag=True, help="Go on until the drains are over; the exit code says how.")
-@click.option("--timeout", type=Duration(), metavar="DURATION", help="With --wait: the longest time, as 600 or 10m.")
-@click.option("--history", is_flag=True, help="How drains went that are over, and what follows for grace periods.")
-@click.option("--watch-url", metavar="URL", help="With --history: metrics of the watch, as http://127.0.0.1:8080.")
+@click.option("-n", "--namespace", "namespaces", multiple=True, metavar="NAME", help="Namespace; can be repeated.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces (the default).")
+@click.option("-w", "--watch", is_flag=True, help="Keep watching: a live table in a terminal, else a line per event.")
+@click.option("--wait", is_flag=True, help="Wait until the drains are over; the exit code shows how.")
+@click.option("--timeout", type=Duration(), metavar="DURATION", help="With --wait: maximum time, such as 600 or 10m.")
+@click.option("--history", is_flag=True, help="Show how past drains ended, and which grace period they need.")
+@click.option("--watch-url", metavar="URL", help="With --history: URL of the watch, such as http://127.0.0.1:8080.")
 @click.option(
     "--watch-namespace",
     metavar="NAME",
     default=Names().namespace,
     show_default=True,
-    help="With --history: where the watch runs.",
+    help="With --history: namespace of the watch.",
 )
 @output_option
 def drains(
@@ -97,26 +97,26 @@ def drains(
     watch_namespace: str,
     output: str,
 ) -> None:
-    """Show which protected pods drain, how long yet, and how it ended.
+    """Show which protected pods are draining, the time left, and how drains ended.
 
-    Nothing is changed. The cluster is that of KUBECONFIG, or of ~/.kube/config. Times are those of the API server's
-    clock. KIND/NAME names owners (deployment/emails, sts/import, job/report), nodes (node/node-1) or pods; of several,
-    each one counts. The cluster does not keep drains that are over: --history tells what `graceful-worker watch` has
-    counted or, where no watch runs, what is left of them in pods and Events.
+    This command is read-only. It reads the cluster of KUBECONFIG or ~/.kube/config. Times refer to the API server's
+    clock. KIND/NAME selects owners (deployment/emails, sts/import, job/report), nodes (node/node-1) or pods; several
+    can be given. The cluster does not keep drains that are over: --history reads what `graceful-worker watch` has
+    counted or, without a watch, what is left of them in pods and Events.
     """
     if all_namespaces and namespaces:
-        raise click.UsageError("-A and -n exclude each other")
+        raise click.UsageError("-A and -n are mutually exclusive")
     if timeout and not wait:
-        raise click.UsageError("--timeout needs --wait")
+        raise click.UsageError("--timeout requires --wait")
     if wait and len(namespaces) != 1 and any(target.kind in RESOURCES for target in targets):
-        raise click.UsageError("--wait for a rollout needs its namespace: -n NAME, once")
+        raise click.UsageError("--wait for a rollout requires its namespace: give -n NAME once")
     places = tuple(dict.fromkeys(namespaces)) or ("",)
     if history:
         _check_history(targets, goes_on=watch or wait)
         sys.exit(_history(targets, places, context, watch_url, watch_namespace, as_json=output == "json"))
     if watch_url:
-        raise click.UsageError("--watch-url needs --history")
-    # Other commands need neither a client nor an event loop.
+        raise click.UsageError("--watch-url requires --history")
+    # Imported here because other commands need neither a client nor an event loop.
     import asyncio  # noqa: PLC0415
 
     from webhook.cli.drains_run import Request, run  # noqa: PLC0415
@@ -132,7 +132,7 @@ def drains(
         timeout=timeout,
         as_json=output == "json",
     )
-    # A terminal is left as it was found, whoever ends the command.
+    # Restore the terminal also on SIGTERM.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         exit_code = asyncio.run(run(request))

@@ -1,4 +1,4 @@
-"""What `drains` shows where nobody looks at a terminal: a line for whatever happens."""
+"""The output of `drains` without a terminal: a line for each drain that starts or ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webhook.drains.tracker import Begun, Ended
 
 
 class Lines:
-    """Plain lines, or JSON ones."""
+    """Lines of text or JSON."""
 
     def __init__(self, clock: ServerClock, *, as_json: bool) -> None:
         self._clock = clock
@@ -36,10 +36,10 @@ class Lines:
         click.echo(compact(connection_event(outage, now)) if self._as_json else connection_line(outage, now))
 
     def draw(self, picture: Picture) -> None:
-        """Write nothing: lines stay as they are."""
+        """Write nothing: lines are never redrawn."""
 
     def note(self, sentence: str) -> None:
-        """Write a sentence beside the lines."""
+        """Write a sentence to standard error."""
         click.echo(sentence, err=True)
 
 

@@ -1,4 +1,4 @@
-"""What `drains --watch` shows in a terminal: a bar of the time used for each pod, and how the last ones have ended."""
+"""The output of `drains --watch` in a terminal: progress bars, and how the latest drains ended."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from webhook.drains.tracker import Begun, Ended
 from webhook.inspection.words import counted
 
 SHOWN = datetime.timedelta(minutes=1)
-"""How long a drain that has ended stays."""
+"""How long a drain stays visible after its end."""
 MOST_ENDED = 50
 NEARLY_OVER = 0.8
-"""The part of its time from which on a drain is worth a look."""
+"""Share of its time after which a drain is highlighted."""
 BAR = 20
 _COLUMNS = ("NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE", "FOR", "TIME USED", "LEFT", "NODE")
 _LEFT_OUT = ("NODE", "WORKER", "CAUSE", "OWNER", "NAMESPACE")
-"""What goes first where the terminal is too narrow for all."""
+"""Columns to drop, in this order, if the terminal is too narrow."""
 _WIDEST = 10_000
-"""Columns of a terminal that nobody has; what is measured for one that is narrower is never too wide."""
+"""More columns than any terminal has: measuring with fewer would cap the result."""
 _AROUND = 4
-"""Lines that are no drain: title, head, how many more there are, and the cursor's."""
+"""Lines that are not drains: title, header, the number of hidden drains, and the cursor's line."""
 _Cells = dict[str, Text | ProgressBar]
 
 
 class LiveTable:
-    """Redraws itself in place."""
+    """A table that is redrawn in place."""
 
     def __init__(self, clock: ServerClock, context: str | None, console: Console | None = None) -> None:
         self._clock = clock
@@ -49,18 +49,18 @@ class LiveTable:
         self._outage: Outage | None = None
 
     def __enter__(self) -> LiveTable:
-        """Take the terminal."""
+        """Start drawing."""
         self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give the terminal back, with the last table in it."""
+        """Stop drawing; the last table stays visible."""
         self._live.stop()
 
     def tell(self, event: Begun | Ended) -> None:
-        """Remember how a drain has ended."""
+        """Remember how a drain ended."""
         if isinstance(event, Ended):
             self._ended.append((self._clock.now(), event))
 
@@ -69,7 +69,7 @@ class LiveTable:
         self._outage = outage
 
     def draw(self, picture: Picture) -> None:
-        """Draw what drains, and what has ended lately, as far as there is room."""
+        """Draw the drains in progress and those that ended recently, as far as there is room."""
         now = self._clock.now()
         ended = [event for at, event in reversed(self._ended) if now - at <= SHOWN]
         drains: list[Begun | Ended] = [*picture.draining, *ended]
@@ -85,7 +85,7 @@ class LiveTable:
         self._console.print(Text(sentence, style="yellow"))
 
     def _title(self, picture: Picture, now: datetime.datetime) -> Text:
-        drains = counted(len(picture.draining), "drain") if picture.draining else "Nothing drains."
+        drains = counted(len(picture.draining), "drain") if picture.draining else "No drains."
         where = f"{self._context}: " if self._context else ""
         title = Text(f"{where}{drains}  ", style="bold")
         title.append(f"{now:%H:%M:%S} UTC", style="dim")

@@ -1,4 +1,4 @@
-"""Runs `drains`: asks the cluster, shows what it says, and says in the exit code how it went."""
+"""Runs `drains`: reads the cluster, shows its drains, and returns the exit code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What the command line asks for; the empty namespace stands for all."""
+    """The command line's options; the empty namespace means all namespaces."""
 
     targets: tuple[Target, ...]
     namespaces: tuple[str, ...]
@@ -34,17 +34,17 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class _Stop(msgspec.Struct, frozen=True):
-    """Why it ends before all is over."""
+    """Why the command ends before all drains are over."""
 
     exit_code: int
     sentence: str
 
 
 async def run(request: Request) -> int:
-    """Show drains, and return the exit code.
+    """Show drains and return the exit code.
 
     Raises:
-        CannotAsk: the cluster cannot be asked.
+        CannotAsk: the cluster cannot be read.
 
     """
     config = read_kubeconfig(request.context)
@@ -70,7 +70,7 @@ async def _wait(session: Session, display: Display, tally: Tally, timeout: int |
     except (CannotWait, CannotAsk) as error:
         return _Stop(UNKNOWN, str(error))
     except TimeoutError:
-        return _Stop(STILL_DRAINING, f"after {timeout} s it is not over")
+        return _Stop(STILL_DRAINING, f"the timeout of {timeout} s has expired")
     return None
 
 
@@ -92,7 +92,7 @@ def _display(clock: ServerClock, context: str | None, request: Request) -> Itera
     if not request.watch or request.as_json or not has_terminal:
         yield Lines(clock, as_json=request.as_json)
         return
-    # rich takes its time to load, and nobody else needs it.
+    # Imported here because rich is slow to load and nothing else needs it.
     from webhook.cli.drains_live import LiveTable  # noqa: PLC0415
 
     with LiveTable(clock, context) as live:

@@ -1,4 +1,4 @@
-"""What `explain`, `diff` and errors print: decisions in words, differences in colour."""
+"""The output of `explain` and `diff`: decisions in words, differences in colour."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OUTCOMES = {Kind.PROTECTED: "green", Kind.LEFT_ALONE: "cyan", Kind.REFUSED: "re
 
 
 def explain(path: str, template: Template, injection: Injection) -> Iterator[str]:
-    """Say in lines what is done to a pod, container by container, and why."""
+    """Explain in lines what changes in a pod, container by container, and why."""
     decision = injection.decision
     yield click.style(f"{path}, {template.title}", bold=True)
     outcome = click.style(decision.outcome.value, fg=_OUTCOMES[decision.outcome])
@@ -46,9 +46,9 @@ def _section(title: str, findings: list[Finding]) -> Iterator[str]:
 
 
 def difference(path: str, before: str, after: str) -> str:
-    """Return the unified difference of two texts; empty where there is none."""
+    """Return the unified diff of two texts; empty if they are equal."""
     lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"{path} (as it is)", f"{path} (injected)"
+        before.splitlines(keepends=True), after.splitlines(keepends=True), f"{path} (current)", f"{path} (injected)"
     )
     return "".join(_coloured(line if line.endswith("\n") else f"{line}\n") for line in lines)
 

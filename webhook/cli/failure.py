@@ -1,4 +1,4 @@
-"""How a command ends that cannot do what was asked of it."""
+"""How a command fails."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import click
 
 
 def fail(message: str, exit_code: int = 1) -> NoReturn:
-    """Say why on standard error, and exit."""
+    """Print the message to standard error and exit."""
     click.echo(message, err=True)
     sys.exit(exit_code)

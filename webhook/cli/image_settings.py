@@ -1,4 +1,4 @@
-"""The options that say how it is looked up what images run."""
+"""Options for image lookups."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PlatformType(click.ParamType[Platform]):
             return value
         parts = value.split("/")
         if len(parts) not in (2, 3) or not all(parts):
-            self.fail(f"{value!r} is no platform; write for example linux/arm64 or linux/arm/v7", param, ctx)
+            self.fail(f"{value!r} is not a platform; use a value such as linux/arm64 or linux/arm/v7", param, ctx)
         return Platform(*parts)
 
 
@@ -40,44 +40,43 @@ _IMAGES = (
         "--registry/--no-registry",
         "registry",
         default=True,
-        help="Whether registries are asked for the command of a worker whose manifest gives none.",
+        help="Whether to look up the worker's command in the registry if the manifest has none.",
     ),
     setting(
         "--image-commands",
         type=_FILE,
-        help="Table of images and what they run, TOML: asked before any registry.",
+        help="Table of images and their commands (TOML); has priority over registries.",
     ),
     setting(
         "--image-platform",
         type=PlatformType(),
         default="linux/amd64",
-        help="Platform whose variant of an image counts, where the pod says nothing.",
+        help="Platform to look up images for if the pod does not select one.",
     ),
     setting(
         "--registry-host",
         "registry_hosts",
         multiple=True,
         metavar="PATTERN",
-        help="Host that may be asked, such as ghcr.io or *.example.com:5000; may be given several times.  "
-        "[default: any]",
+        help="Allowed registry host, such as ghcr.io or *.example.com:5000; can be repeated.  [default: any]",
     ),
     setting(
         "--registry-plain-http",
         multiple=True,
         metavar="HOST[:PORT]",
-        help="Registry that is asked without TLS; may be given several times.",
+        help="Registry to contact without TLS; can be repeated.",
     ),
     setting(
         "--registry-local",
         multiple=True,
         metavar="HOST[:PORT]",
-        help="Registry that may be at a loopback or link-local address; may be given several times.",
+        help="Registry that may have a loopback or link-local address; can be repeated.",
     ),
-    setting("--registry-ca", type=_FILE, help="CA certificates, PEM, to trust in registries beside the system's."),
+    setting("--registry-ca", type=_FILE, help="Additional CA certificates to trust for registries (PEM)."),
     setting(
         "--registry-credentials",
         type=_FILE,
-        help="Credentials for registries, as `docker login` writes them: used for all pods.",
+        help="Registry credentials, used for all pods, in the format that `docker login` writes.",
     ),
 )
 
@@ -94,14 +93,14 @@ def _read(
     registry_credentials: Path | None,
     pull_secrets: bool = False,
 ) -> ImageSettings:
-    """Read what the options name; the process ends where that cannot be read."""
+    """Read the files named by the options; exit if one cannot be read."""
     try:
         table = read_table(image_commands) if image_commands else CommandTable()
     except Unusable as unusable:
         fail(str(unusable))
     if not registry:
         if pull_secrets:
-            fail("--pull-secrets is for asking registries, and --no-registry asks none: leave one of them out")
+            fail("--pull-secrets and --no-registry exclude each other: remove one of them")
         return ImageSettings(table)
     _check_files(registry_ca, registry_credentials)
     lookup = LookupOptions(
@@ -116,21 +115,21 @@ def _read(
 
 
 def _check_files(ca_file: Path | None, credentials_file: Path | None) -> None:
-    """Say now what the first pod that needs them would come to grief by."""
+    """Report unusable files at startup, not at the first pod that needs them."""
     try:
         if ca_file:
             ssl.create_default_context().load_verify_locations(ca_file)
     except OSError:
-        fail(f"{ca_file}: no CA certificates in PEM, as --registry-ca wants them")
+        fail(f"{ca_file}: no PEM-encoded CA certificates, which --registry-ca requires")
     try:
         if credentials_file and not read_config(credentials_file.read_bytes()):
-            fail(f"{credentials_file}: no credentials in it, in the form that `docker login` writes")
+            fail(f"{credentials_file}: no credentials in the format that `docker login` writes")
     except OSError as error:
         fail(f"{credentials_file}: {error.strerror}")
 
 
 def image_settings(command: Command) -> Command:
-    """Add the options for looking up what images run, which the command gets as `images`."""
+    """Add the options for image lookups, passed to the command as `images`."""
     names = set(signature(_read).parameters)
 
     @wraps(command)

@@ -1,4 +1,4 @@
-"""The commands that work on manifests: inject, uninject, diff, explain."""
+"""The commands for manifests: inject, uninject, diff, explain."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ files_option = click.option(
     multiple=True,
     required=True,
     metavar="FILE",
-    # Checked by whoever reads it; the type is for completion.
+    # For shell completion; the file is checked where it is read.
     type=click.Path(allow_dash=True),
-    help="Manifest to read, YAML or JSON; - is standard input. May be given several times.",
+    help="Manifest to read (YAML or JSON); - is standard input. Can be repeated.",
 )
 only_labelled_option = click.option(
     "--only-labelled",
     is_flag=True,
-    help="Leave pods alone that do not bear the label graceful-worker=enabled themselves. Without this, the pods "
-    "are taken to be in a labelled namespace.",
+    help="Process only pods that have the label graceful-worker=enabled themselves. Without this option, the namespace "
+    "counts as labelled.",
 )
 
 
@@ -47,9 +47,9 @@ only_labelled_option = click.option(
 @policy_settings
 @image_settings
 def inject_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
-    """Write manifests with their workers protected to standard output.
+    """Write the manifests to standard output, with their workers protected.
 
-    Comments and order stay. Where one pod is refused, nothing is written, and the exit code is 1.
+    Comments and order are preserved. If a pod is refused, nothing is written and the exit code is 1.
     """
     manifests = _read(filenames)
     _inject_all(manifests, replace(policy, only_labelled=only_labelled), images)
@@ -59,7 +59,7 @@ def inject_command(filenames: tuple[str, ...], only_labelled: bool, policy: Poli
 @click.command("uninject")
 @files_option
 def uninject_command(filenames: tuple[str, ...]) -> None:
-    """Write injected manifests as they were before to standard output."""
+    """Write injected manifests to standard output as they were before the injection."""
     manifests = _read(filenames)
     for manifest in manifests:
         for template in list(manifest.templates):
@@ -79,7 +79,7 @@ def uninject_command(filenames: tuple[str, ...]) -> None:
 @policy_settings
 @image_settings
 def diff_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
-    """Show what inject would change; the exit code is 0 for nothing, 1 for something, 2 for an error."""
+    """Show what inject would change. The exit code is 0 for no change, 1 for changes, 2 for an error."""
     manifests = _read(filenames, exit_code=2)
     before = [manifest.text.text for manifest in manifests]
     _inject_all(manifests, replace(policy, only_labelled=only_labelled), images, exit_code=2)
@@ -96,18 +96,18 @@ def diff_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy
 @policy_settings
 @image_settings
 def explain_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
-    """Say, container by container, what would be done and why, or why nothing would be.
+    """Explain, container by container, what inject would change and why, or why it changes nothing.
 
-    The exit code is 1 where a pod would be refused.
+    The exit code is 1 if a pod would be refused.
     """
     policy = replace(policy, only_labelled=only_labelled)
     refused = False
     for manifest in _read(filenames):
         templates = list(manifest.templates)
         for unknown in manifest.unknown:
-            click.echo(f"{manifest.path}, {unknown.title}\n  no pod template known in it; looked for {LOOKED_FOR}")
+            click.echo(f"{manifest.path}, {unknown.title}\n  contains no known pod template; looked for {LOOKED_FOR}")
         if not templates:
-            click.echo(f"{manifest.path}: no pod and no pod template in it.")
+            click.echo(f"{manifest.path}: contains no pod and no pod template.")
         injections = decide_all([template.as_made for template in templates], policy, images)
         for template, injection in zip(templates, injections, strict=True):
             click.echo("\n".join(explain(manifest.path, template, injection)))
@@ -123,7 +123,7 @@ def _read(filenames: Iterable[str], exit_code: int = 1) -> list[Manifest]:
 
 
 def _inject_all(manifests: Iterable[Manifest], policy: Policy, images: ImageSettings, exit_code: int = 1) -> None:
-    """Inject into all templates, and tell about those that are refused, left alone, or deserve a warning."""
+    """Inject into all templates; report refusals, templates left alone, and warnings."""
     refusals: list[str] = []
     for manifest in manifests:
         _tell_unknown(manifest)
@@ -143,7 +143,7 @@ def _inject_all(manifests: Iterable[Manifest], policy: Policy, images: ImageSett
 def _tell_unknown(manifest: Manifest) -> None:
     for unknown in manifest.unknown:
         place = f"{manifest.path}, {unknown.title}"
-        click.echo(f"{place}: stays as it is: no pod template known in it; looked for {LOOKED_FOR}", err=True)
+        click.echo(f"{place}: left unchanged: contains no known pod template; looked for {LOOKED_FOR}", err=True)
 
 
 def _tell(place: str, injection: Injection) -> None:

@@ -1,4 +1,4 @@
-"""Manifests: which documents a file holds, and where in them pods and pod templates are."""
+"""Manifests: the documents in a file, and the pods and pod templates in them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _OF_JOBS = _TEMPLATES[:2]
 
 
 class Unreadable(ValueError):
-    """A file cannot be read; the message says which, where and why."""
+    """A file cannot be read; the message names the file, the place and the reason."""
 
 
 class Text(Protocol):
-    """A text of one or more documents that can be edited by JSON Patch operations."""
+    """A text of one or more documents, editable with JSON Patch operations."""
 
     @property
     def documents(self) -> list[Any]:
@@ -46,11 +46,11 @@ class Text(Protocol):
         """The text with all edits."""
 
     def apply(self, document: int, operations: Sequence[Operation]) -> None:
-        """Edit a document, given by its index."""
+        """Edit the document with this index."""
 
 
 class JsonText:
-    """A text of one JSON document, written back with the indentation that it came with."""
+    """A text of one JSON document that keeps its indentation."""
 
     def __init__(self, text: str) -> None:
         self.documents: list[Any] = [json.loads(text)]
@@ -64,7 +64,7 @@ class JsonText:
 
     @property
     def text(self) -> str:
-        """The text: the original one where nothing has changed."""
+        """The text; the original if nothing has changed."""
         if not self._changed:
             return self._original
         second = self._original.lstrip().partition("\n")[2]
@@ -74,7 +74,7 @@ class JsonText:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An object in which no pod and no pod template is found."""
+    """An object that contains no pod and no pod template."""
 
     document: int
     kind: str
@@ -82,13 +82,13 @@ class Unknown:
 
     @property
     def title(self) -> str:
-        """Name the place for a reader."""
+        """The place, for messages."""
         return _title(self.document, self.kind, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A pod, or a pod template: in which document, at which JSON Pointer, of which object."""
+    """A pod or pod template, with its document, JSON Pointer and object."""
 
     document: int
     pointer: str
@@ -96,18 +96,18 @@ class Template:
     kind: str
     name: str
     ends: bool = False
-    """Whether its pods run to completion, by what makes them."""
+    """Whether the owner's pods run to completion."""
 
     @property
     def title(self) -> str:
-        """Name the place for a reader."""
+        """The place, for messages."""
         return _title(self.document, self.kind, self.name)
 
     @property
     def as_made(self) -> JsonObject:
-        """The pod as its owner makes it, in what decisions hang on.
+        """The pod as its owner creates it, as far as decisions depend on it.
 
-        KEDA sets a restart policy where a ScaledJob has none; the API server takes no Job without.
+        KEDA sets a restart policy if a ScaledJob has none; the API server rejects a Job without one.
         https://github.com/kedacore/keda/blob/v2.17.0/pkg/scaling/executor/scale_jobs.go
         """
         spec = self.pod.get("spec")
@@ -116,7 +116,7 @@ class Template:
         return {**self.pod, "spec": {**spec, "restartPolicy": "OnFailure"}}
 
     def absolute(self, operations: Sequence[Operation]) -> list[Operation]:
-        """Make operations on the template into operations on its document."""
+        """Turn operations on the template into operations on its document."""
         return [
             {**operation, **{key: self.pointer + operation[key] for key in ("path", "from") if key in operation}}
             for operation in operations
@@ -125,7 +125,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A file, its text, and the templates in it."""
+    """A file, its text and its templates."""
 
     path: str
     text: Text
@@ -137,7 +137,7 @@ class Manifest:
 
     @property
     def unknown(self) -> Iterator[Unknown]:
-        """All objects that hold neither, in order."""
+        """All objects that contain neither, in order."""
         return (found for found in self._found if isinstance(found, Unknown))
 
     @property
@@ -147,14 +147,14 @@ class Manifest:
 
 
 def read_manifest(path: str) -> Manifest:
-    """Read a manifest from a file, or from standard input where the path is `-`.
+    """Read a manifest from a file, or from standard input if the path is `-`.
 
     Raises:
         Unreadable: there is no such file, or it is neither YAML nor JSON.
 
     """
     try:
-        # As bytes, so that line ends stay what they are.
+        # As bytes, to preserve line endings.
         content = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
         text = content.decode()
     except OSError as error:
@@ -169,7 +169,7 @@ def _parse(path: str, text: str) -> Text:
         try:
             return JsonText(text)
         except (ValueError, RecursionError):
-            pass  # YAML has such a flow style too, and its errors say more.
+            pass  # It may be YAML in flow style, whose errors are more helpful.
     try:
         return YamlText(text)
     except InvalidYaml as error:
@@ -185,7 +185,7 @@ def _title(document: int, kind: str, name: str) -> str:
 def _search(document: Any, index: int, pointer: str) -> Iterator[Template | Unknown]:
     if not isinstance(document, dict):
         if document is not None:
-            yield Unknown(index, "no object", "")
+            yield Unknown(index, "not an object", "")
         return
     kind = str(document.get("kind") or "object")
     items = document.get("items")

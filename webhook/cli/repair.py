@@ -1,4 +1,4 @@
-"""`graceful-worker repair`: restarts the owners of pods that came through unprotected or carry an older injection."""
+"""`graceful-worker repair`: restarts the owners of pods that are unprotected or were injected by an older version."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _KINDS = {alias: kind for kind, aliases in _ALIASES.items() for alias in aliases
 _RIGHTS = "\n\n".join(
     "\b\n" + "\n".join([title, *(f"  {right}" for right in rights)])
     for title, rights in (
-        ("The rights that this needs (Secrets are never read):", RIGHTS),
-        ("Those that tell whether owners can be restarted, in their namespaces:", REPAIR_RIGHTS),
-        ("With --yes also these, there, too:", RESTART_RIGHTS),
+        ("Required permissions (Secrets are never read):", RIGHTS),
+        ("To tell whether owners can be restarted, in their namespaces:", REPAIR_RIGHTS),
+        ("With --yes, in the same namespaces:", RESTART_RIGHTS),
     )
 )
 
 
 class OwnerName(click.ParamType[tuple[str, str]]):
-    """An owner as kubectl names it, such as deployment/emails; its value is kind and name."""
+    """An owner in kubectl's notation, such as deployment/emails; the value is kind and name."""
 
     name = "owner"
 
@@ -51,24 +51,29 @@ class OwnerName(click.ParamType[tuple[str, str]]):
         kind, _, name = value.lower().partition("/")
         kind = kind.partition(".")[0]
         if not kind or not name or "/" in name:
-            self.fail(f"{value!r} names no owner; write for example deployment/emails", param, ctx)
+            self.fail(f"{value!r} is not an owner; use a value such as deployment/emails", param, ctx)
         return _KINDS.get(kind, kind), name
 
 
 @click.command("repair", epilog=_RIGHTS)
 @click.argument("owners", nargs=-1, type=OwnerName(), metavar="[KIND/NAME]...")
 @context_option
-@click.option("-n", "--namespace", "namespaces", metavar="NAME", multiple=True, help="Only owners here; several times.")
-@click.option("--yes", is_flag=True, help="Restart the owners; without this, nothing is changed.")
 @click.option(
-    "--every", type=Duration(), default="30s", show_default=True, help="Time from one restart to the next, at least."
+    "-n",
+    "--namespace",
+    "namespaces",
+    metavar="NAME",
+    multiple=True,
+    help="Only owners in this namespace; can be repeated.",
 )
+@click.option("--yes", is_flag=True, help="Restart the owners. Without this option, nothing is changed.")
+@click.option("--every", type=Duration(), default="30s", show_default=True, help="Minimum time between two restarts.")
 @click.option(
     "--timeout",
     type=Duration(),
     default="15m",
     show_default=True,
-    help="How long a rollout may stand still, beyond the grace period of its pods.",
+    help="How long a rollout may make no progress, in addition to the grace period of its pods.",
 )
 @click.option(
     "--installation", metavar="NAME", default=Names().namespace, show_default=True, help="Namespace of the webhook."
@@ -86,33 +91,33 @@ def repair(
     configuration: str,
     output: str,
 ) -> None:
-    """Restart what owns pods that came through unprotected, or carry an older injection than the version that runs.
+    """Restart the owners of pods that are unprotected or were injected by a version older than the running one.
 
-    Without --yes nothing is changed: the owners are listed; those that cannot be restarted, with what to do instead.
+    Without --yes, nothing is changed: owners are only listed. Those that cannot be restarted are listed with advice.
 
-    With --yes they are restarted one after the other, as by kubectl rollout restart, and each is waited for. As soon as
-    a new pod comes back unprotected, all ends: the owners behind it would fare no better. Nothing begins while the
-    installation does not work. A rollout keeps to the owner's own strategy; a paused one is left alone.
+    With --yes, owners are restarted one after the other, as by kubectl rollout restart. Each rollout is awaited and
+    follows the owner's update strategy. If a new pod is still unprotected, repair stops, because the remaining owners
+    would fare no better. It does not start while the installation is broken. Paused rollouts are left alone.
 
-    Ctrl-C ends it when the present rollout is over; a second one does not wait for that.
+    Press Ctrl-C to stop after the current rollout, and again to stop at once.
 
-    The exit code is 0 when nothing is left to repair, 1 when something is, 2 when the cluster cannot be asked or a
-    right is missing.
+    The exit code is 0 if nothing is left to repair, 1 if something is, 2 if the cluster cannot be read or a permission
+    is missing.
     """
-    # Other commands need none of this.
+    # Imported here because other commands do not need it.
     from webhook.cli.repair_run import RepairRun  # noqa: PLC0415
     from webhook.repair.plan import Choice  # noqa: PLC0415
     from webhook.repair.watching import Pace  # noqa: PLC0415
 
     if owners and not namespaces:
-        raise click.UsageError(f"In which namespace is {'/'.join(owners[0])}? Write -n NAME, too.")
+        raise click.UsageError(f"The namespace of {'/'.join(owners[0])} is missing: add -n NAME.")
     choice = Choice(frozenset(namespaces), frozenset(owners))
     names = Names(installation, configuration)
     _end(RepairRun(names, choice, Pace(every, timeout), is_dry=not yes, as_json=output == "json"), context)
 
 
 def _end(work: RepairRun, context: str | None) -> NoReturn:
-    """Do it, and exit; whatever ends it early, what was done is told."""
+    """Run the repair and exit; report what was done even if it ends early."""
     import asyncio  # noqa: PLC0415
 
     from webhook.inspection.connection import CannotAsk  # noqa: PLC0415

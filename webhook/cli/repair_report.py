@@ -1,4 +1,4 @@
-"""What `repair` prints: what it would do or has done, for people in lines, for scripts in JSON."""
+"""The output of `repair`: what it would do or has done, as text or JSON."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _INDENT = 9
 
 
 def restart_command(damage: Damage) -> str:
-    """Return the command that does the same."""
+    """Return the equivalent kubectl command."""
     return f"kubectl -n {damage.owner.namespace} rollout restart {damage.owner.argument}"
 
 
 def exit_code(plan: Plan, wait: Wait | None, results: Sequence[Result]) -> int:
-    """Return 0 where nothing is left to repair, 1 where something is, 2 where that cannot be told."""
+    """Return 0 if nothing is left to repair, 1 if something is, 2 if that is unknown."""
     is_blind = any(each.hindrance.obstacle is Obstacle.UNSEEN for each in plan.by_hand)
     if is_blind or (wait and wait.exit_code == 2):
         return 2
@@ -32,7 +32,7 @@ def exit_code(plan: Plan, wait: Wait | None, results: Sequence[Result]) -> int:
 
 
 def plan_text(context: str, plan: Plan, wait: Wait | None, *, is_dry: bool) -> Iterator[str]:
-    """Say what would be done, and what is left to people."""
+    """Describe what would be done, and what has to be done by hand."""
     if wait:
         yield _headline(context, wait.sentence, "red" if wait.exit_code == 1 else "yellow")
         yield f"{' ' * _INDENT}→ {wait.advice}"
@@ -50,18 +50,18 @@ def _headline(context: str, sentence: str, colour: str | None = None) -> str:
 
 def _intention(plan: Plan, wait: Wait | None, *, is_dry: bool) -> str:
     if not plan.restarts and not plan.by_hand:
-        return "Nothing to repair was seen." if wait else "Nothing to repair."
+        return "Nothing to repair was found." if wait else "Nothing to repair."
     if not plan.restarts:
-        return f"Nothing to restart; {counted(len(plan.by_hand), 'owner')} to see to by hand."
-    by_hand = f", {len(plan.by_hand)} to see to by hand" if plan.by_hand else ""
+        return f"Nothing to restart; {counted(len(plan.by_hand), 'owner')} to fix by hand."
+    by_hand = f", {len(plan.by_hand)} to fix by hand" if plan.by_hand else ""
     said = f"{counted(len(plan.restarts), 'owner')} to restart{by_hand}."
     if wait:
-        return f"{said} Nothing is restarted as long as that is so."
-    return f"{said} Nothing has been changed; --yes restarts, one after the other." if is_dry else said
+        return f"{said} Nothing is restarted until that is fixed."
+    return f"{said} Nothing has been changed; to restart them one by one, add --yes." if is_dry else said
 
 
 def result_text(result: Result) -> Iterator[str]:
-    """Say what became of a restart."""
+    """Describe the result of a restart."""
     good = result.outcome.is_good
     sign = "ok" if good else "STOP" if result.outcome.stops else "left"
     colour = "green" if good else "red" if result.outcome.stops else "yellow"
@@ -69,17 +69,17 @@ def result_text(result: Result) -> Iterator[str]:
 
 
 def summary(plan: Plan, results: Sequence[Result]) -> Iterator[str]:
-    """Say what was done, and what was not."""
+    """Summarise what was done and what was not."""
     repaired = sum(result.outcome.is_good for result in results)
     begun = {result.damage.owner for result in results}
-    # The others were told when they ended.
+    # The others were reported when they ended.
     for result in results:
         if result.outcome is Outcome.NOT_AWAITED:
             yield from result_text(result)
     for damage in plan.restarts:
         if damage.owner not in begun:
-            yield from _lines("left", "yellow", f"{damage.owner}: not begun.", "")
-    by_hand = f" {len(plan.by_hand)} more to see to by hand." if plan.by_hand else ""
+            yield from _lines("left", "yellow", f"{damage.owner}: not started.", "")
+    by_hand = f" {len(plan.by_hand)} more to fix by hand." if plan.by_hand else ""
     yield click.style(f"{repaired} of {counted(len(plan.restarts), 'owner')} repaired.{by_hand}", bold=True)
 
 
@@ -90,7 +90,7 @@ def _lines(sign: str, colour: str, sentence: str, advice: str) -> Iterator[str]:
 
 
 def as_json(context: str, plan: Plan, wait: Wait | None, results: Sequence[Result] | None, code: int) -> str:
-    """Say it all for scripts: codes do not change, sentences may; `results` is null for a dry run."""
+    """Return everything as JSON: codes are stable, sentences are not; `results` is null for a dry run."""
     said: dict[str, Any] = {
         "context": context,
         "exitCode": code,
@@ -129,6 +129,6 @@ def _results(plan: Plan, results: Sequence[Result]) -> list[dict[str, Any]]:
 def _result(damage: Damage, result: Result | None) -> dict[str, Any]:
     owner = {"namespace": damage.owner.namespace, "kind": damage.owner.kind, "name": damage.owner.name}
     if result is None:
-        return {**owner, "code": "not-begun", "sentence": "not begun.", "advice": "", "values": {}}
+        return {**owner, "code": "not-begun", "sentence": "not started.", "advice": "", "values": {}}
     said = {"code": result.outcome.value, "sentence": result.sentence, "advice": result.advice}
     return {**owner, **said, "values": result.values}

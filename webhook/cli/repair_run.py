@@ -1,4 +1,4 @@
-"""A run of `repair`: look, plan, restart, tell; Ctrl-C ends it between two owners."""
+"""A run of `repair`: observe, plan, restart, report; Ctrl-C stops it between two owners."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from webhook.repair.watching import Clock, Pace, look_at
 
 
 class RepairRun:
-    """One run, and what came of it."""
+    """One run and its results."""
 
     def __init__(
         self, names: Names, choice: Choice, pace: Pace, *, is_dry: bool, as_json: bool, clock: Clock | None = None
@@ -38,13 +38,13 @@ class RepairRun:
         self._restarts: Restarts | None = None
         self._wait: Wait | None = None
         self.plan: Plan | None = None
-        """What is to be done; None until that is known."""
+        """What to do; None until that is known."""
 
     async def run(self, context: str | None) -> None:
-        """Look, and restart where that is wanted.
+        """Observe the cluster, and restart owners if that is wanted.
 
         Raises:
-            CannotAsk: the cluster cannot be asked, or not any more.
+            CannotAsk: the cluster cannot be read, or no longer.
 
         """
         config = read_kubeconfig(context)
@@ -53,11 +53,11 @@ class RepairRun:
             await self.work(client)
 
     async def work(self, client: AsyncClient) -> None:
-        """Do it with a client."""
+        """Run with a client."""
         observed = await observe(client, self._names, limits=False)
         if unknown := unknown_owners(observed, self._choice):
             places = ", ".join(sorted(self._choice.namespaces))
-            fail(f"no worker pod of {', '.join(unknown)} was seen in {places}: is the name right?", 2)
+            fail(f"no worker pod of {', '.join(unknown)} found in {places}: check the name", 2)
         api = Api(client)
         self._wait = why_wait(observed, self._clock.now())
         self.plan = await self._plan(api, observed)
@@ -76,13 +76,13 @@ class RepairRun:
 
     @contextmanager
     def _interruptible(self, restarts: Restarts) -> Iterator[None]:
-        """Let the first Ctrl-C end the run behind the present rollout; the second one does what it always does."""
+        """Let the first Ctrl-C stop the run after the current rollout; the second one acts as usual."""
         before = signal.getsignal(signal.SIGINT)
 
         def end(number: int, frame: FrameType | None) -> None:
             restarts.is_to_end = True
             signal.signal(signal.SIGINT, before)
-            self._say("No further owner is restarted. Ctrl-C once more: the present rollout is not awaited, either.")
+            self._say("Stopping after the current rollout. Press Ctrl-C again to stop at once.")
 
         signal.signal(signal.SIGINT, end)
         try:
@@ -91,7 +91,7 @@ class RepairRun:
             signal.signal(signal.SIGINT, before)
 
     def _say(self, line: str) -> None:
-        """Say how it goes; beside JSON on standard error."""
+        """Report progress; with JSON output, on standard error."""
         click.echo(line, err=self._as_json)
 
     def _tell(self, lines: Iterable[str]) -> None:
@@ -104,11 +104,11 @@ class RepairRun:
 
     @property
     def exit_code(self) -> int:
-        """Return 0 where nothing is left to repair, 1 where something is, 2 where that cannot be told."""
+        """Return 0 if nothing is left to repair, 1 if something is, 2 if that is unknown."""
         return exit_code(self.plan or Plan([], []), self._wait, self._results)
 
     def finish(self) -> None:
-        """Say what was done altogether."""
+        """Report the overall result."""
         plan = self.plan or Plan([], [])
         if self._as_json:
             results = None if self._is_dry else self._results

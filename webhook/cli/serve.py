@@ -1,4 +1,4 @@
-"""The command that serves the webhook."""
+"""`graceful-worker serve`: serves the webhook."""
 
 from __future__ import annotations
 
@@ -21,72 +21,77 @@ from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, Server
 
 
 @click.command("serve")
-@setting("--host", default=ANY_ADDRESS, help="Address to listen on; ::, the default, is every one of IPv6 and IPv4.")
+@setting("--host", default=ANY_ADDRESS, help="Address to listen on; :: is every IPv6 and IPv4 address.")
 @setting("--port", type=click.IntRange(0, 65535), default=8443, help="Port to listen on.")
-@setting("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate chain, PEM.")
-@setting("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM.")
+@setting("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate chain (PEM).")
+@setting(
+    "--tls-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Private key of the certificate (PEM).",
+)
 @setting(
     "--client-ca",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CA of the certificates by which API servers prove themselves, PEM; with --tls-cert.",
+    help="CA of the client certificates with which API servers authenticate (PEM); requires --tls-cert.",
 )
 @setting(
     "--client-name",
     "client_names",
     multiple=True,
     metavar="NAME",
-    help="Common name of such a certificate; may be given several times.  [default: any of that CA]",
+    help="Common name accepted in such a client certificate; can be repeated.  [default: any]",
 )
-@setting("--namespace", help="Namespace of the webhook; without --tls-cert it keeps a CA of its own there.")
-@setting("--service", default="graceful-worker", help="Service by which the API server calls.")
-@setting("--ca-secret", default="graceful-worker-ca", help="Secret that keeps the CA.")
-@setting("--configuration", default="graceful-worker", help="MutatingWebhookConfiguration to keep the CA bundle of.")
-@setting("--cluster-domain", default="cluster.local", help="Domain of the cluster's Services.")
+@setting("--namespace", help="Namespace of the webhook. Without --tls-cert, it keeps its own CA in a Secret there.")
+@setting("--service", default="graceful-worker", help="Service that the API server calls.")
+@setting("--ca-secret", default="graceful-worker-ca", help="Secret that stores the CA.")
+@setting("--configuration", default="graceful-worker", help="MutatingWebhookConfiguration whose caBundle to manage.")
+@setting("--cluster-domain", default="cluster.local", help="DNS domain of the cluster's Services.")
 @setting(
     "--extra-host",
     "extra_hosts",
     multiple=True,
-    help="DNS name or IP address to have in the certificate, too: for a configuration that calls by url.",
+    help="Additional DNS name or IP address for the certificate, for a configuration with a url.",
 )
-@setting("--ca-days", type=click.IntRange(1, 3650), default=365, help="Days that a CA is valid.")
-@setting("--certificate-validity", type=Duration(), default="24h", help="How long a certificate is valid.")
+@setting("--ca-days", type=click.IntRange(1, 3650), default=365, help="Validity of a CA in days.")
+@setting("--certificate-validity", type=Duration(), default="24h", help="Validity of a certificate.")
 @setting(
     "--propagation",
     type=Duration(),
     default="5s",
-    help="How long API servers take to learn of a changed bundle, at most.",
+    help="Longest time until all API servers use a changed caBundle.",
 )
 @policy_settings
 @image_settings
 @setting(
     "--pull-secrets",
     is_flag=True,
-    help="Ask registries with the pods' own imagePullSecrets; needs the right to read these.",
+    help="Look up images with the pods' own imagePullSecrets; needs permission to read them.",
 )
 @setting(
     "--eviction-guard/--no-eviction-guard",
     "eviction_guard",
     default=True,
-    help="Let protected pods keep their grace period when they are evicted; needs the right to get pods and nodes.",
+    help="Keep the grace period of evicted worker pods; needs permission to get pods and nodes.",
 )
 @setting(
     "--eviction-limit",
     type=Duration(),
     default="24h",
-    help="How much of a grace period is kept so at most.",
+    help="Longest grace period that the eviction guard keeps.",
 )
 @setting(
     "--body-limit",
     type=click.IntRange(min=1024),
     default=Limits().body_bytes,
-    help="Bytes of the largest request body.",
+    help="Largest request body, in bytes.",
 )
 @setting(
-    "--drain", type=click.FloatRange(0, 600), default=DRAIN_SECONDS, help="Seconds to go on serving after SIGTERM."
+    "--drain",
+    type=click.FloatRange(0, 600),
+    default=DRAIN_SECONDS,
+    help="How long to keep serving after SIGTERM, in seconds.",
 )
-@setting(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="What is logged."
-)
+@setting("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="Log level.")
 def serve_command(
     host: str,
     port: int,
@@ -105,10 +110,10 @@ def serve_command(
 ) -> None:
     """Serve the webhook over HTTPS: POST /mutate, and /healthz, /readyz, /metrics.
 
-    The certificate is that of --tls-cert and --tls-key, which is read anew when it changes; without these, the webhook
-    keeps a CA of its own in the cluster.
+    With --tls-cert and --tls-key, the certificate comes from these files and is reloaded when they change. Without
+    them, the webhook manages its own CA in the cluster.
     """
-    from certs.authority import Unusable  # noqa: PLC0415 - only serving needs these, and they cost half a second
+    from certs.authority import Unusable  # noqa: PLC0415 - only serving needs these, and they take half a second
     from webhook.server.serving import serve  # noqa: PLC0415
 
     tls = _tls(tls_cert, tls_key, **cluster)
@@ -135,48 +140,45 @@ def serve_command(
 
 
 def _check_cluster() -> None:
-    """Say now what would otherwise look like pods without credentials, one by one."""
+    """Fail at startup; otherwise, each pod would seem to have no credentials."""
     from lightkube import ConfigError, KubeConfig  # noqa: PLC0415 - as above
 
     try:
         KubeConfig.from_env()
     except ConfigError as error:
         fail(
-            f"--pull-secrets reads Secrets of the cluster, but no ServiceAccount's token is mounted here, and {error}; "
-            "mount the token (automountServiceAccountToken), set KUBECONFIG, or leave --pull-secrets out"
+            f"--pull-secrets needs access to the cluster, but no ServiceAccount token is mounted, and {error}; "
+            "mount the token (automountServiceAccountToken), set KUBECONFIG, or remove --pull-secrets"
         )
 
 
 def _with_clients(tls: Files | Cluster, client_ca: Path | None, client_names: tuple[str, ...]) -> Files:
     if isinstance(tls, Cluster):
-        fail(
-            "--client-ca goes with --tls-cert: with a CA kept in the cluster, the API server is known by the path that "
-            "it calls"
-        )
+        fail("--client-ca requires --tls-cert: with a CA in the cluster, the API server is authenticated by the path")
     if not client_ca:
-        fail("--client-name says which certificates of --client-ca are an API server's: give that, too")
+        fail("--client-name requires --client-ca, whose certificates it restricts")
     return replace(tls, client_ca=client_ca, client_names=client_names)
 
 
 def _images_for(tls: Files | Cluster, images: ImageSettings) -> ImageSettings:
-    """Leave registries alone where no caller can prove to be the API server, unless somebody asks for that."""
+    """Turn off registry lookups if callers cannot authenticate as the API server, unless they are asked for."""
     if images.lookup is None or isinstance(tls, Cluster) or tls.client_ca:
         return images
     if images.pull_secrets or images.lookup.credentials_file:
         fail(
-            "--pull-secrets and --registry-credentials would serve whoever reaches the port: give --client-ca, by "
-            "which the API server proves itself, or leave --tls-cert out to have a CA kept in the cluster"
+            "--pull-secrets and --registry-credentials would serve every client that reaches the port: set --client-ca "
+            "so that the API server authenticates, or remove --tls-cert to use a CA in the cluster"
         )
     return images if _is_given("registry") else replace(images, lookup=None)
 
 
 def _guard_off_because(tls: Files | Cluster, *, is_wanted: bool) -> str:
-    """Say why evictions are not guarded: as asked, or as anybody could ask for any pod, unless somebody wants that."""
+    """Return why evictions are not guarded: as asked, or because any client could ask about any pod; else empty."""
     if not is_wanted:
         return "--no-eviction-guard"
     if isinstance(tls, Cluster) or tls.client_ca or _is_given("eviction_guard"):
         return ""
-    return "no caller can prove to be the API server; give --client-ca, or --eviction-guard to answer everybody"
+    return "callers cannot authenticate as the API server; set --client-ca, or --eviction-guard to trust every client"
 
 
 def _is_given(name: str) -> bool:
@@ -199,9 +201,9 @@ def _tls(
     if tls_cert and tls_key:
         return Files(tls_cert, tls_key)
     if tls_cert or tls_key:
-        fail("--tls-cert and --tls-key belong together: give both, or neither to have a CA kept in the cluster")
+        fail("--tls-cert and --tls-key need each other: set both, or neither to use a CA in the cluster")
     if not namespace:
-        fail("give --tls-cert and --tls-key, or --namespace to have a CA kept in the cluster")
+        fail("set --tls-cert and --tls-key, or --namespace to use a CA in the cluster")
     terms = Terms(
         datetime.timedelta(days=ca_days), datetime.timedelta(seconds=certificate_validity), float(propagation)
     )

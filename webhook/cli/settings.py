@@ -1,4 +1,4 @@
-"""Options that can also be set by environment variables, and how their values are read."""
+"""Options that can also be set by environment variables, and their types."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Duration(click.ParamType[int]):
-    """A duration of at least a second, such as 3600 or 1h30m; its value is in seconds."""
+    """A duration of at least one second, such as 3600 or 1h30m; the value is in seconds."""
 
     name = "duration"
 
@@ -33,30 +33,32 @@ class Duration(click.ParamType[int]):
         except ValueError:
             seconds = 0
         if not 0 < seconds <= LONGEST_DURATION:
-            self.fail(f"{value!r} is no duration; write seconds, or units as in 90m or 1h30m (30d at most)", param, ctx)
+            self.fail(
+                f"{value!r} is not a duration; use seconds, or units as in 90m or 1h30m (at most 30d)", param, ctx
+            )
         return seconds
 
 
 class Quantity(click.ParamType[str]):
-    """An amount of a resource, as Kubernetes writes it."""
+    """A Kubernetes resource quantity."""
 
     name = "quantity"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the amount."""
+        """Check the quantity."""
         if not _QUANTITY.fullmatch(value):
-            self.fail(f"{value!r} is no amount of a resource; write for example 50m or 16Mi", param, ctx)
+            self.fail(f"{value!r} is not a resource quantity; use a value such as 50m or 16Mi", param, ctx)
         return str(value)
 
 
 def setting(*names: str, **attributes: Any) -> Option:
-    """Make an option that can also be set by an environment variable of its name."""
+    """Make an option that can also be set by an environment variable with its name."""
     variable = ENVIRONMENT_PREFIX + names[-1].lstrip("-").replace("-", "_").upper()
     return click.option(*names, envvar=variable, show_envvar=True, show_default=True, **attributes)
 
 
 def policy_settings(command: Command) -> Command:
-    """Add the options that make up the policy, which the command gets as `policy`."""
+    """Add the options of the policy, passed to the command as `policy`."""
 
     @wraps(command)
     def with_policy(
@@ -82,7 +84,7 @@ def policy_settings(command: Command) -> Command:
 
 
 def with_options(command: Callable[..., Any], options: Sequence[Option]) -> Callable[..., Any]:
-    """Add options, to be listed in their order."""
+    """Add options, listed in this order."""
     for option in reversed(options):
         command = option(command)
     return command
@@ -93,36 +95,36 @@ _POLICY = (
         "--grace-period",
         type=Duration(),
         default=Policy().grace_period,
-        help="The grace period that worker pods get at least, unless their annotation says another.",
+        help="Minimum grace period of worker pods without the annotation for it.",
     ),
     setting(
         "--shell-image",
         default=DEFAULT_IMAGE,
-        help="Image of the shell for pods that ask for one: it holds a static busybox as /bin/busybox.",
+        help="Image of the injected shell; it must contain a static busybox at /bin/busybox.",
     ),
     setting(
         "--shell-source",
         type=click.Choice([source.value for source in Source]),
         default=Source.INIT_CONTAINER.value,
-        help="How that shell comes into pods; image volumes need Kubernetes 1.35 or later.",
+        help="How the shell is injected into pods; image-volume needs Kubernetes 1.35 or later.",
     ),
     setting(
         "--shell-cpu",
         type=Quantity(),
         default=DEFAULT_CPU,
-        help="CPU that the init container which brings the shell asks for, and may use.",
+        help="CPU request and limit of the init container that injects the shell.",
     ),
     setting(
         "--shell-memory",
         type=Quantity(),
         default=DEFAULT_MEMORY,
-        help="Memory that it asks for, and may use.",
+        help="Memory request and limit of the init container that injects the shell.",
     ),
     setting(
         "--registry-trouble",
         type=click.Choice([choice.value for choice in OnTrouble]),
         default=OnTrouble.ADMIT.value,
-        help="What becomes of a worker whose image would have to be asked, while its registry does not answer: it is "
-        "admitted as an unknown one, with a warning, or refused.",
+        help="What to do with a worker whose image cannot be looked up because its registry does not respond: admit it "
+        "as an unknown worker with a warning, or refuse it.",
     ),
 )

@@ -1,4 +1,4 @@
-"""`graceful-worker status`: says whether protection works in a cluster, and if not, what is wrong and what to do."""
+"""`graceful-worker status`: checks whether protection works in a cluster, and advises what to do if not."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CANNOT_ASK = 2
 _RIGHTS = "\n\n".join(
     "\b\n" + "\n".join([title, *(f"  {right}" for right in rights)])
     for title, rights in (
-        ("The rights that this needs (Secrets are never read):", RIGHTS),
-        ("Those that tell what ends drains early, which is unknown without them:", LIMIT_RIGHTS),
-        ("Those that tell how drains went, which the watch has counted; --watch-url needs neither:", HISTORY_RIGHTS),
-        ("With --kubelets also this one, by which one may run commands in all pods of a node:", KUBELET_RIGHTS),
+        ("Required permissions (Secrets are never read):", RIGHTS),
+        ("To detect what cuts drains short:", LIMIT_RIGHTS),
+        ("To read how drains ended from the watch (not with --watch-url):", HISTORY_RIGHTS),
+        ("With --kubelets (this permission also allows running commands in all pods of a node):", KUBELET_RIGHTS),
     )
 )
 
@@ -33,9 +33,9 @@ _RIGHTS = "\n\n".join(
     "--namespace", metavar="NAME", default=Names().namespace, show_default=True, help="Namespace of the installation."
 )
 @configuration_option
-@click.option("--pods", is_flag=True, help="List the pods, too: state, workers with their modes, version.")
-@click.option("--kubelets", is_flag=True, help="Ask some kubelets how long a node that shuts down waits.")
-@click.option("--watch-url", metavar="URL", help="Where the watch serves its metrics, as http://127.0.0.1:8080.")
+@click.option("--pods", is_flag=True, help="Also list the pods: state, workers with their modes, version.")
+@click.option("--kubelets", is_flag=True, help="Ask some kubelets how long a node shutdown waits for pods.")
+@click.option("--watch-url", metavar="URL", help="URL of the watch, such as http://127.0.0.1:8080.")
 @output_option
 def status(
     context: str | None,
@@ -46,16 +46,17 @@ def status(
     watch_url: str | None,
     output: str,
 ) -> None:
-    """Say whether protection works in a cluster, and if not, what is wrong and what to do.
+    """Check whether protection works in a cluster; if not, show what is wrong and what to do.
 
-    Nothing is changed. The cluster is that of KUBECONFIG, or of ~/.kube/config. Why a pod is left alone is told by the
-    rules of this version. What ends a drain before the pods' grace periods are over is told as far as it can be seen.
+    This command is read-only. It reads the cluster of KUBECONFIG or ~/.kube/config. Reasons for leaving pods alone
+    follow the rules of this version. What may end a drain before its grace period is shown as far as it is
+    visible.
 
-    The exit code is 0 when all is well, 1 when something is wrong, 2 when the cluster cannot be asked or a right is
-    missing. What ends drains early, or how they went, is no reason for either of these; a right that is missing for it
-    is none, either.
+    The exit code is 0 if everything works, 1 if something is wrong, 2 if the cluster cannot be read or a permission is
+    missing. What may end drains early, how drains ended, and missing permissions to see either do not change the
+    exit code.
     """
-    # Other commands need neither a client nor cryptography.
+    # Imported here because other commands need neither a client nor cryptography.
     import asyncio  # noqa: PLC0415
 
     from certs.events import wall_clock  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What `status` prints: for people a line for each fact, for scripts JSON."""
+"""The output of `status`: a line per fact, or JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webhook.inspection.observations import Observations, State, Unseen, WorkerP
 from webhook.inspection.verdict import Verdict
 
 MOST_LINES = 4
-"""Lines of one kind: nobody reads the fifth before something is done about the first."""
+"""Maximum number of lines of one kind; after these, only their number is shown."""
 _SIGNS = {
     Weight.OK: ("ok", "green"),
     Weight.NOTE: ("note", "cyan"),
@@ -25,18 +25,18 @@ _SIGNS = {
 
 
 def text(seen: Observations, conclusions: list[Conclusion], verdict: Verdict) -> Iterator[str]:
-    """Say in lines how things are, and what to do."""
+    """Describe the state and what to do, in lines."""
     colour = {0: "green", 1: "red"}.get(verdict.exit_code, "yellow")
     context = f"{seen.names.context}: " if seen.names.context else ""
     yield f"{context}{click.style(verdict.sentence, fg=colour, bold=True)}"
     for fact, group in groupby(conclusions, key=lambda conclusion: conclusion.fact):
         alike = list(group)
-        # One more line would say no less than "1 more".
+        # A fifth line takes no more room than "1 more".
         shown = alike if len(alike) <= MOST_LINES + 1 else alike[:MOST_LINES]
         for conclusion in shown:
             yield from _lines(fact, conclusion.sentence, conclusion.advice)
         if len(shown) < len(alike):
-            yield from _lines(fact, f"… and {len(alike) - len(shown)} more like these: -o json has them all.", "")
+            yield from _lines(fact, f"… and {len(alike) - len(shown)} more like these: use -o json to see all.", "")
 
 
 def _lines(fact: Fact, sentence: str, advice: str) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _lines(fact: Fact, sentence: str, advice: str) -> Iterator[str]:
 
 
 def pods_table(seen: Observations) -> Iterator[str]:
-    """List the pods, one a line."""
+    """List the pods, one per line."""
     if isinstance(seen.pods, Unseen) or not seen.pods:
         return
     yield ""
@@ -64,7 +64,7 @@ def _row(pod: WorkerPod) -> tuple[str, str, str, str, str]:
 
 
 def as_json(seen: Observations, conclusions: list[Conclusion], verdict: Verdict, *, with_pods: bool) -> str:
-    """Say it all for scripts: codes do not change, sentences may."""
+    """Return everything as JSON: codes are stable, sentences are not."""
     pods = None if isinstance(seen.pods, Unseen) else seen.pods
     said: dict[str, Any] = {
         "context": seen.names.context,

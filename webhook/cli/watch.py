@@ -1,4 +1,4 @@
-"""`graceful-worker watch`: the process that tells how the drains of a cluster go."""
+"""`graceful-worker watch`: reports the drains of a cluster as metrics, Events and logs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from webhook.server.addresses import ANY_ADDRESS
 RIGHTS = ("list and watch pods", "create events")
 
 
-@click.command("watch", epilog=f"The rights that this needs, in all namespaces: {', '.join(RIGHTS)}.")
-@setting("--host", default=ANY_ADDRESS, help="Address to listen on; ::, the default, is every one of IPv6 and IPv4.")
-@setting("--port", type=click.IntRange(0, 65535), default=8080, help="Port to listen on, for plain HTTP.")
-@setting("--namespace", default=Names().namespace, help="Namespace of the installation, which has no workers.")
-@setting(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="What is logged."
-)
+@click.command("watch", epilog=f"Required permissions, in all namespaces: {', '.join(RIGHTS)}.")
+@setting("--host", default=ANY_ADDRESS, help="Address to listen on; :: is every IPv6 and IPv4 address.")
+@setting("--port", type=click.IntRange(0, 65535), default=8080, help="Port to listen on (plain HTTP).")
+@setting("--namespace", default=Names().namespace, help="Namespace of the installation; its pods are never workers.")
+@setting("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="Log level.")
 def watch_command(host: str, port: int, namespace: str, log_level: str) -> None:
-    """Watch the drains of protected pods: metrics, Events on their owners, and a log.
+    """Watch the drains of protected pods; report them as metrics, as Events on the pods' owners, and in the log.
 
-    It serves /metrics, /healthz and /readyz. The cluster is that of KUBECONFIG, or the one that this runs in. One
-    process is enough for a cluster; a second one would tell everything twice.
+    Serves /metrics, /healthz and /readyz. It watches the cluster of KUBECONFIG, or the cluster it runs in. Run one
+    process per cluster: a second one would report everything twice.
     """
-    # Other commands need no client.
+    # Imported here because other commands need no client.
     from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig  # noqa: PLC0415
     from webhook.watch.watching import WatchOptions, watch  # noqa: PLC0415
 
@@ -35,4 +33,4 @@ def watch_command(host: str, port: int, namespace: str, log_level: str) -> None:
     except CannotAsk as error:
         fail(str(error))
     except OSError as error:
-        fail(f"port {port} of {host} cannot be listened on: {error.strerror}")
+        fail(f"cannot listen on port {port} of {host}: {error.strerror}")

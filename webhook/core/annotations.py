@@ -1,4 +1,4 @@
-"""The label and the annotations by which a pod says what it wants: names, accepted values, meaning."""
+"""The label and annotations that configure a pod: names, accepted values, meaning."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ STATUS_ANNOTATION = f"{PREFIX}status"
 
 LONGEST_DURATION = 30 * 86400
 HEARD_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
-"""The stop signals that the wrapper has handlers for, whatever it passes on."""
+"""The stop signals that the wrapper handles, whatever it forwards."""
 PASSED_SIGNALS = (*HEARD_SIGNALS, "USR1", "USR2", "TSTP", "WINCH")
 
-# Bare seconds only stand alone: who writes 1h30 means 90 minutes.
+# Seconds without a unit must stand alone, because someone who writes 1h30 means 90 minutes.
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)", re.ASCII)
 _PATH = re.compile(r"(/[A-Za-z0-9._+-]+)+", re.ASCII)
 _CONTAINER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
 class Mode(Enum):
-    """How the wrapper runs the worker; AUTO is decided by the command line."""
+    """How the wrapper runs the worker; with AUTO, the command line decides."""
 
     AUTO = "auto"
     LOOP = "loop"
@@ -40,7 +40,7 @@ class Mode(Enum):
 
 
 class Sidecars(Enum):
-    """What is done to sidecars."""
+    """How sidecars outlive the worker."""
 
     HOOK = "hook"
     NATIVE = "native"
@@ -48,14 +48,14 @@ class Sidecars(Enum):
 
 
 class Istio(Enum):
-    """Whether Istio's sidecar is opted out of."""
+    """Whether the pod is opted out of Istio's sidecar."""
 
     OPT_OUT = "opt-out"
     KEEP = "keep"
 
 
 class Evict(Enum):
-    """Whether the pod may be evicted, and in how much time."""
+    """Whether the pod may be evicted, and whether evictions may shorten its grace period."""
 
     ALLOW = "allow"
     NEVER = "never"
@@ -67,7 +67,7 @@ DEFAULT_SHELL = "/bin/sh"
 
 
 class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a pod's annotations ask for; None where they ask for nothing. Durations are in seconds."""
+    """The settings in a pod's annotations; None where an annotation is missing. Durations are in seconds."""
 
     mode: Mode = Mode.AUTO
     containers: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One annotation: its name under the prefix, what it accepts, what it means, and how its value is read."""
+    """An annotation: its name under the prefix, accepted values, meaning, and parser."""
 
     name: str
     accepts: str
@@ -97,12 +97,12 @@ class Annotation:
 
     @property
     def field(self) -> str:
-        """The field of Settings that it sets."""
+        """The field of Settings that the annotation sets."""
         return self.name.replace("-", "_")
 
 
 class Unreadable(ValueError):
-    """An annotation is unknown (`annotation` is None) or its value cannot be read."""
+    """An annotation is unknown (`annotation` is None), or its value is not valid."""
 
     def __init__(self, key: str, value: str, annotation: Annotation | None) -> None:
         super().__init__(key)
@@ -113,10 +113,10 @@ class Unreadable(ValueError):
 
 @lru_cache(256)
 def duration(text: str) -> int:
-    """Read a duration (`3600`, `90s`, `1h30m`) as seconds; with units, every number needs its own.
+    """Parse a duration (`3600`, `90s`, `1h30m`) into seconds; if one number has a unit, all need one.
 
     Raises:
-        ValueError: the text is no duration, or one of more than 30 days.
+        ValueError: the text is not a duration, or more than 30 days.
 
     """
     parts = _DURATION.fullmatch(text) if 0 < len(text) <= 20 else None
@@ -161,7 +161,7 @@ def _signal(text: str) -> str:
 
 
 def _shell(text: str) -> str:
-    # Ours are there only where they are brought.
+    # The injected shells exist only where they are injected.
     if text != INJECTED_SHELL and (not _PATH.fullmatch(text) or text.startswith(MOUNT_PATH)):
         raise ValueError(text)
     return text
@@ -213,7 +213,7 @@ ANNOTATIONS = (
     Annotation(
         "sidecars",
         "hook, native or ignore",
-        "How sidecars outlive the worker: by a preStop hook (hook), as native sidecars (native) or not at all (ignore).",
+        "How sidecars outlive the worker: by a preStop hook (hook), as native sidecars (native), not at all (ignore).",
         Sidecars,
     ),
     Annotation(
@@ -238,7 +238,7 @@ def read_settings(annotations: dict[str, str]) -> Settings:
     """Read the annotations under the prefix.
 
     Raises:
-        Unreadable: one of them is unknown, or its value cannot be read.
+        Unreadable: one of them is unknown, or its value is not valid.
 
     """
     values: dict[str, Any] = {}
@@ -256,10 +256,10 @@ def read_settings(annotations: dict[str, str]) -> Settings:
 
 
 def annotation_of(field: str) -> str:
-    """Name the annotation that sets a field of Settings.
+    """Return the name of the annotation that sets a field of Settings.
 
     Raises:
-        KeyError: there is none.
+        KeyError: there is no such field.
 
     """
     return _BY_KEY[PREFIX + field.replace("_", "-")].key

@@ -1,4 +1,4 @@
-"""What a pod may cost: reading it holds up all others, and etcd stores no more than 1.5 MiB of it."""
+"""Limits for pods: reading one delays all others, and etcd stores at most 1.5 MiB."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from webhook.core.refusal import Refused
 MOST_CONTAINERS = 250
 """More than twice as many as a node has pods: https://kubernetes.io/docs/setup/best-practices/cluster-large/."""
 MOST_SHELL_TEXT = 32 * 1024
-"""Characters of all shell strings, as far as they are read: 1 µs each."""
+"""Total length of the shell scripts that are read, in characters; reading takes 1 µs per character."""
 LARGEST_PATCH = 1024 * 1024
-"""Bytes, as JSON; a patch of few containers cannot be as large."""
+"""Bytes, as JSON; the patch of a few containers cannot be that large."""
 _FEW_CONTAINERS = 20
 _SHORT = 256
-"""Characters of a word that is no shell string worth counting."""
+"""Words shorter than this are not counted as shell scripts."""
 
 
 def check_pod(pod: Pod) -> None:
-    """Make sure that a pod can be decided on in a few milliseconds.
+    """Check that a decision on the pod takes only a few milliseconds.
 
     Raises:
-        Refused: it has too many containers, or too much shell text.
+        Refused: it has too many containers, or too much shell code.
 
     """
     spec = pod.spec
@@ -49,7 +49,7 @@ def _read_of(words: Sequence[str]) -> int:
 
 
 def check_patch(pod: Pod, patch: Sequence[dict[str, Any]]) -> None:
-    """Make sure that a pod with its patch can still be stored.
+    """Check that a pod can still be stored with its patch.
 
     Raises:
         Refused: the patch is too large.

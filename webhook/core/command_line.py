@@ -1,4 +1,4 @@
-"""What a container's command line runs: behind interpreters, launchers and shells stands the program itself."""
+"""Parses a container's command line: finds the program behind interpreters, launchers and shells."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from fnmatch import translate
 import msgspec
 
 SHELLS = frozenset({"sh", "ash", "dash", "bash", "ksh", "mksh", "zsh"})
-# A shell string longer than this is not read to its end: reading takes about 1 µs a character, and a worker's command
-# comes early. The pod is treated as its beginning says.
+# Longer shell scripts are not read to the end: reading takes about 1 µs per character, and the worker's command comes
+# early. The decision is based on the beginning.
 LONGEST_SCRIPT = 8192
 
 _VERSION = "0123456789."
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
-# What launchers take for one: env(1) sets names that no shell would, such as spring.profiles.active.
+# What launchers accept as an assignment: env(1) sets names that no shell would, such as spring.profiles.active.
 _LAUNCHERS_ASSIGNMENT = re.compile(r"[A-Za-z_][\w.-]*=", re.ASCII)
 _RESERVED = frozenset({"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "exec", "command"})
 _LOOPS = frozenset({"while", "until", "for"})
 _ENDLESS = (["while", "true"], ["while", ":"], ["until", "false"])
-# What may end an endless loop, or run when its shell ends.
+# Commands that may end an endless loop, or run when the shell exits.
 _MAY_END = frozenset({"break", "exit", "return", "eval", "source", ".", "trap"})
-# Of no account behind a program: pauses, words to a log, and the ends of what has begun before.
+# Commands that do not matter after a program: pauses, log output, and the ends of open blocks.
 _IDLE = frozenset({"sleep", "wait", ":", "true", "false", "echo", "printf", "date", "test", "[", "[["})
 _ENDS = frozenset({"done", "fi", "esac", "}"})
 _ALL_ARGUMENTS = ("$@", "$*")
-# The tokens of a shell string. Not by shlex: its comments begin inside words, too, and swallow the end of the line.
+# The tokens of a shell script. shlex is not used because its comments can start inside words and swallow the rest of
+# the line.
 _TOKEN = re.compile(
     r"""(?P<blank> (?: [ \t\r] | \\\n )+ | \#[^\n]* )
       | (?P<redirection> \d* (?: &>>? | <<<? | [<>]{1,2} \|? &? ) (?! \( ) )
@@ -42,15 +43,15 @@ _ESCAPED_IN_DOUBLE = re.compile(r"""\\(?:\n|([\\"$`]))""")
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """A program that runs the command line behind its own options.
+    """A program that runs the command line after its own options.
 
-    `word` must follow it (`bundle exec`), `values` are its options that take a value, `positionals` counts its own
-    arguments (`gosu USER`), `module` is the option that names the program itself (`python -m`), `string` are the
-    options whose value is a shell string.
+    `word` must follow it (`bundle exec`), `values` are options that take a value, `positionals` counts its own
+    arguments (`gosu USER`), `module` is the option that names the program (`python -m`), and `string` are options whose
+    value is a shell script.
 
-    Most turn into the command. One that `stays` is its parent for good; if it `passes`, it hands every signal to its
-    one child alone, unless one of `passes_unless` is given, or only with one of `passes_if`; with one of `rewrites` it
-    hands on another signal. One that `hides` the command takes the name of a script in its place. `user` says that it
+    Most launchers exec the command. One that `stays` remains its parent. If it `passes`, it forwards every signal to
+    its only child, unless one of `passes_unless` is given, or only with one of `passes_if`. With one of `rewrites`, it
+    forwards a different signal. One that `hides` the command takes the name of a script instead. `user` means that it
     changes the user.
     """
 
@@ -71,7 +72,7 @@ class Launcher:
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """A launcher in a command line, with its options: the words up to the command that it runs."""
+    """A launcher in a command line, with its options: the words before the command that it runs."""
 
     launcher: Launcher
     words: Sequence[str]
@@ -81,12 +82,12 @@ class Launch(msgspec.Struct, frozen=True):
 
     @property
     def rewrites(self) -> bool:
-        """Whether it hands on another signal than it gets, as somebody has asked it to."""
+        """Whether it is configured to forward a different signal than it receives."""
         return self._has(self.launcher.rewrites)
 
     @property
     def is_transparent(self) -> bool:
-        """Whether a signal to the launcher is one to the command, and to nobody else."""
+        """Whether a signal to the launcher reaches the command, and nothing else."""
         launcher = self.launcher
         if not launcher.stays or self.rewrites:
             return True
@@ -96,10 +97,10 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 class Program(msgspec.Struct, frozen=True):
-    """A program and its arguments; `start` is its index in the argv, None where it stands in a shell string.
+    """A program and its arguments; `start` is its index in the argv, None if it is in a shell script.
 
-    `launches` are the launchers in front of it, the outermost first. `is_first` tells that process 1 becomes the
-    program, or hands its signals on to it alone.
+    `launches` are the launchers in front of it, the outermost first. `is_first` means that process 1 becomes the
+    program, or forwards its signals only to the program.
     """
 
     words: Sequence[str]
@@ -107,37 +108,37 @@ class Program(msgspec.Struct, frozen=True):
     launches: tuple[Launch, ...] = ()
     is_first: bool = True
     in_loop: bool = False
-    """Whether a loop of the shell string starts it again and again."""
+    """Whether a loop in the shell script starts it again and again."""
     is_endless: bool = False
-    """Whether nothing ends that loop, and nothing that counts stands behind the program in it."""
+    """Whether that loop is endless, and no command that matters follows the program in it."""
     is_last: bool = True
-    """Whether nothing that counts stands behind it in its loop, or in the shell string where there is none."""
+    """Whether no command that matters follows it in its loop, or in the shell script if there is no loop."""
 
     @property
     def hidden(self) -> bool:
-        """Whether a launcher hides the command itself, as `npm run NAME` does."""
+        """Whether a launcher hides the command, as `npm run NAME` does."""
         return any(launch.launcher.hides for launch in self.launches)
 
 
 class CommandLine(msgspec.Struct, frozen=True):
-    """The programs that an argv runs, and what is known of the shell string that they stand in, if any."""
+    """The programs that an argv runs, and facts about the shell script that contains them, if any."""
 
     programs: tuple[Program, ...]
     in_shell: bool = False
     in_background: bool = False
-    """Whether something runs beside the rest."""
+    """Whether something runs in the background."""
     chain: tuple[str, ...] = ()
-    """What process 1 is, one after the other: launchers, interpreters, up to the first that stays, or the program."""
+    """The stages of process 1: launchers and interpreters, up to the first that stays, or to the program."""
 
     @property
     def loops(self) -> bool:
-        """Whether a loop starts anew what is worked on: most likely the last of it, behind all that is waited for."""
+        """Whether a loop restarts the worker, which is most likely the last command that the shell waits for."""
         hidden = [program for program in self.programs if program.hidden]
         return (hidden or self.programs)[-1].in_loop if self.programs else False
 
     @property
     def is_endless(self) -> bool:
-        """Whether nothing ends the loop that starts anew what is worked on, whichever of its programs that is."""
+        """Whether the loop that restarts the worker is endless, whichever of its programs the worker is."""
         return all(program.is_endless for program in self.programs if program.in_loop and not _is_idle(program.words))
 
     @property
@@ -147,7 +148,7 @@ class CommandLine(msgspec.Struct, frozen=True):
 
     @property
     def is_shell(self) -> bool:
-        """Whether process 1 stays the shell of the string, which has no handler of its own."""
+        """Whether process 1 remains the shell, which has no signal handlers by itself."""
         return (
             self.in_shell
             and basename(self.first) in SHELLS
@@ -156,22 +157,22 @@ class CommandLine(msgspec.Struct, frozen=True):
 
     @property
     def launches(self) -> list[Launch]:
-        """All launchers in it."""
+        """All launchers in the command line."""
         return [launch for program in self.programs for launch in program.launches]
 
     @property
     def first(self) -> str:
-        """What process 1 is in the end: the shell, or the first launcher that stays, or the program itself."""
+        """The final stage of process 1: the shell, the first launcher that stays, or the program itself."""
         return self.chain[-1] if self.chain else ""
 
 
 def basename(word: str) -> str:
-    """Return what stands behind the last slash."""
+    """Return the part after the last slash."""
     return word.rpartition("/")[2]
 
 
 class Launchers:
-    """Launchers by name: a hostile shell string asks for thousands of names."""
+    """Launchers by name: a hostile shell script may contain thousands of names."""
 
     def __init__(self, launchers: Sequence[Launcher]) -> None:
         self._exact: dict[str, list[Launcher]] = {}
@@ -183,7 +184,7 @@ class Launchers:
         self._globs = [(re.compile(translate(name)), [launcher]) for name, launcher in globs]
 
     def find(self, word: str) -> Sequence[Launcher]:
-        """Find the launchers that a word may run; a version behind its name is ignored."""
+        """Return the launchers that a word may run; a version suffix is ignored."""
         name = basename(word)
         found = self._exact.get(name) or self._exact.get(name.rstrip(_VERSION))
         if found:
@@ -203,12 +204,12 @@ class _Reader:
     def __init__(self, launchers: Launchers) -> None:
         self._launchers = launchers
         self._strings = 0
-        """Shell strings that are being read, one in the other."""
+        """The shell scripts being read, each nested in the one before."""
 
     def read(
         self, argv: Sequence[str], offset: int | None, launches: tuple[Launch, ...], *, is_first: bool
     ) -> CommandLine:
-        """Read an argv that begins at an index of the whole one; None: it stands in a shell string."""
+        """Read an argv that starts at an index of the whole one; None if it is in a shell script."""
         position = 0
         chain: list[str] = []
         found_launches = list(launches)
@@ -237,7 +238,7 @@ class _Reader:
         arguments = words[behind:]
         where = None if start is None else start + behind
         line = self._read_script(script, arguments, where, launches, is_first=is_first)
-        # A shell that ends in `exec` is process 1 only until then.
+        # A shell that ends with `exec` is process 1 only until then.
         behind_shell = line.chain or tuple(words[:1])
         return msgspec.structs.replace(line, chain=(*chain, *(() if has_stopped else behind_shell)))
 
@@ -257,13 +258,13 @@ class _Reader:
         *,
         is_first: bool,
     ) -> CommandLine:
-        """Read a shell string; the arguments stand behind it, where `"$@"` finds them, from an index of the argv on."""
+        """Read a shell script; its arguments, for `"$@"`, start at an index of the argv."""
         programs: list[Program] = []
         chain: tuple[str, ...] = ()
         in_background = traps = False
         depth = 0
         commands = list(_simple_commands(script))
-        # What stands behind a command counts where a loop starts it again, of this string or of one around it.
+        # Commands that follow matter if a loop starts them again, in this script or in an enclosing one.
         counts = self._strings or any(command[-2:] in _ENDLESS for command, _ in commands)
         places = _places(commands) if counts else [_NOWHERE] * len(commands)
         self._strings += 1
@@ -272,7 +273,7 @@ class _Reader:
             depth += sum(word in _LOOPS for word in command[: behind + 1])
             in_background = in_background or operator == "&"
             words = command[behind:]
-            # Process 1 becomes what the shell's last command says, where nothing of the shell is left: no trap either.
+            # Process 1 becomes the shell's last command if nothing of the shell remains, not even a trap.
             traps = traps or words[:1] == ["trap"]
             is_last = place == len(commands) - 1 and not traps and not depth
             replaces = is_first and "exec" in command[:behind] and is_last
@@ -290,10 +291,10 @@ class _Reader:
 
 @dataclass(slots=True)
 class _Place:
-    """Where a command of a shell string stands."""
+    """The position of a command in a shell script."""
 
     is_endless: bool = False
-    """Whether it is in a loop that nothing ends."""
+    """Whether it is in an endless loop."""
     is_last: bool = True
 
 
@@ -301,13 +302,13 @@ _NOWHERE = _Place()
 
 
 def _places(commands: Sequence[tuple[list[str], str]]) -> list[_Place]:
-    """Tell of each command whether it is in an endless loop, and whether anything counts behind it."""
+    """Determine for each command whether it is in an endless loop, and whether a command that matters follows it."""
     may_end = any(_MAY_END.intersection(command) for command, _ in commands)
     places = [_Place() for _ in commands]
     loops: list[bool] = []
-    """Of each loop that has begun whether it is endless."""
+    """For each open loop, whether it is endless."""
     closed: set[int] = set()
-    """The commands that close an endless one."""
+    """The commands that close an endless loop."""
     endless = 0
     for index, (command, operator) in enumerate(commands):
         behind = _behind_prefix(command)
@@ -325,7 +326,7 @@ def _places(commands: Sequence[tuple[list[str], str]]) -> list[_Place]:
 
 
 def _look_behind(commands: Sequence[tuple[list[str], str]], places: list[_Place], closed: set[int]) -> None:
-    """Go through the commands from the last one on. Of each endless loop: what counts behind, and behind a `wait`."""
+    """Go backwards through the commands and track, for each endless loop, whether commands or a `wait` follow."""
     behind = [[False, False]]
     for index in reversed(range(len(commands))):
         command, operator = commands[index]
@@ -363,7 +364,7 @@ def _placed(program: Program, place: _Place, *, in_loop: bool) -> Program:
 
 
 def _string_of(launch: Launch) -> str | None:
-    """Return the shell string that a launcher is given as an option's value."""
+    """Return the shell script in the value of a launcher's option."""
     words = launch.words
     for position, word in enumerate(words):
         option, equals, value = word.partition("=")
@@ -375,7 +376,7 @@ def _string_of(launch: Launch) -> str | None:
 
 
 def _behind(launcher: Launcher, argv: Sequence[str], start: int) -> int | None:
-    """Return where the command begins that a launcher at an index launches; None when this is no launching."""
+    """Return where the command starts that the launcher at an index runs; None if it runs none."""
     position = start + 1
     word = launcher.word
     positionals = launcher.positionals
@@ -404,13 +405,13 @@ def _behind(launcher: Launcher, argv: Sequence[str], start: int) -> int | None:
             return position
         position += 1
     if launcher.hides and script:
-        # `npm start`: the word is itself the name of a script.
+        # In `npm start`, the word itself is the name of a script.
         return script
     return min(position, len(argv)) if has_string else None
 
 
 def _shell_string(words: Sequence[str]) -> tuple[str, int] | None:
-    """Return the string behind a shell's -c, and where its arguments begin, if this is one."""
+    """Return the script after a shell's -c, and where its arguments start, if there is one."""
     if not words or basename(words[0]) not in SHELLS:
         return None
     wanted = False
@@ -429,9 +430,9 @@ def _shell_string(words: Sequence[str]) -> tuple[str, int] | None:
 
 
 def _simple_commands(script: str) -> Iterator[tuple[list[str], str]]:
-    """Split a shell string at its operators, and yield each command with the operator behind it.
+    """Split a shell script at its operators, and yield each command with the operator that follows it.
 
-    One that is not well quoted yields what stands before the flaw. Redirections are left out.
+    If the quoting is broken, yield the part before it. Redirections are left out.
     """
     position = 0
     words: list[str] = []
@@ -459,7 +460,7 @@ def _unquoted(quoted: re.Match[str]) -> str:
 
 
 def _behind_prefix(command: list[str]) -> int:
-    """Return the index of the command itself, behind reserved words and assignments."""
+    """Return the index of the command itself, after reserved words and assignments."""
     for position, word in enumerate(command):
         if word not in _RESERVED and not _ASSIGNMENT.match(word):
             return position

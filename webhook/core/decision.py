@@ -1,4 +1,4 @@
-"""The decision on a pod: what becomes of it, why, and the plan of what to change."""
+"""The decision on a pod: verdict, reasons, and the plan of changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from webhook.core.workers import WorkerPlan, check_asked_for, plan_worker
 from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 AUTOSCALER_CUT = 600
-"""Seconds to which the cluster autoscaler cuts a grace period: its --max-graceful-termination-sec."""
+"""Seconds to which the cluster autoscaler shortens grace periods: its --max-graceful-termination-sec."""
 _EVICTION_CUT = {
     Evict.ALLOW: Finding(Reason.EVICTION_CUT, detail="the eviction guard keeps the full grace period if it is on"),
     Evict.AS_ASKED: Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')} allows that"),
@@ -72,14 +72,14 @@ _SOFT = frozenset(
         Reason.PATCH_TOO_LARGE,
     }
 )
-"""Refusals for what graceful-worker cannot know or do."""
+"""Refusals because graceful-worker cannot know or do something."""
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What the operator sets.
+    """The operator's settings.
 
-    The grace period, in seconds; whether pods without the label are workers; the image of the shell that is brought
-    into pods that ask for one, and how; and what becomes of workers whose images could not be asked.
+    The minimum grace period, in seconds; whether to process only labelled pods; the image of the injected shell, and
+    how to inject it; and what to do with workers whose images cannot be looked up.
     """
 
     grace_period: int = 3600
@@ -96,16 +96,16 @@ class ProbeGrace(msgspec.Struct, frozen=True, gc=False):
 
     container_list: str
     index: int
-    """The container's place in its list."""
+    """The container's index in its list."""
     container: str
     probe: str
     there: int | UnsetType | None
-    """What the probe has, which is no other grace period."""
+    """The probe's own grace period, if it has one."""
     seconds: int
 
 
 class CommandChange(msgspec.Struct, frozen=True, gc=False):
-    """What is put before a container's command, if anything; the command, where it has none; changes of its words."""
+    """Words to put before a container's command, its command if the manifest has none, and edits of its words."""
 
     name: str
     before: list[str] | None
@@ -114,31 +114,31 @@ class CommandChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
-    """Everything that a protected pod has; what of it the pod lacks becomes the patch."""
+    """Everything that a protected pod has; what the pod lacks of it becomes the patch."""
 
     workers: tuple[WorkerPlan, ...]
     commands: tuple[CommandChange, ...]
     hooks: dict[str, list[str]]
-    """The preStop command of each container that gets one."""
+    """The preStop command of each container that gets a hook."""
     mounted: tuple[str, ...]
     grace: int
     probes: tuple[ProbeGrace, ...]
     labels: dict[str, str]
     annotations: dict[str, str]
     status: Status | None
-    """What the pod says of an earlier injection."""
+    """The record of an earlier injection."""
     moved: tuple[str, ...] = ()
-    """The sidecars that become native ones."""
+    """The sidecars that become native sidecars."""
     restarted: tuple[str, ...] = ()
-    """The native sidecars from which somebody has taken what makes them that."""
+    """The native sidecars whose restartPolicy another webhook has removed."""
     brought: Brought | None = None
-    """The shell that the pod's images lack."""
+    """The injected shell, if the images have none."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """What becomes of a pod; `plan` is None where nothing does.
+    """The decision on a pod; `plan` is None if nothing changes.
 
-    `ask` names the containers of whose images more could be learned.
+    `ask` lists the containers whose images are worth looking up.
     """
 
     outcome: Kind
@@ -149,12 +149,12 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def reason(self) -> Reason:
-        """The one reason that stands for the whole decision."""
+        """The reason for the verdict."""
         return self.verdict.reason
 
 
 def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
-    """Decide what becomes of a pod, by what is known of its images."""
+    """Decide on a pod, given the known facts about its images."""
     settings = status = None
     try:
         untouched = never_touched(pod)
@@ -188,14 +188,14 @@ def _refusal(refused: Refused, pod: Pod, policy: Policy, images: Images) -> tupl
 
 
 def _to_ask(pod: Pod, settings: Settings | None, status: Status | None, images: Images) -> tuple[str, ...]:
-    """Return the containers of whose images more could be learned; none where nothing would come of it."""
+    """Return the containers whose images are worth looking up; none if the result would not matter."""
     if settings is None or status is not None or settings.command:
         return ()
     return tuple(name for name in images_to_ask(pod, settings) if name not in images)
 
 
 def outcome_of(refused: Refused, pod: Pod) -> Kind:
-    """Tell what a refusal does to a pod: what graceful-worker cannot do hits only pods that ask for it themselves."""
+    """Apply a refusal: for what graceful-worker cannot do, only pods with their own label are refused."""
     soft = refused.finding.reason in _SOFT and pod.labels.get(LABEL) is None
     return Kind.LEFT_ALONE if soft else Kind.REFUSED
 
@@ -261,7 +261,7 @@ def _protect(
     sidecars += _plan_natives(pod, settings, circumstances)
     for sidecar in sidecars:
         findings += sidecar.findings
-    # In order, and looked up quickly: a dict serves as an ordered set.
+    # A dict serves as an ordered set with fast lookups.
     names = dict.fromkeys([plan.name for plan in plans])
     mounted = names | dict.fromkeys([sidecar.name for sidecar in sidecars if sidecar.is_mounted])
     _check_volume(pod, mounted.keys(), names.keys())
@@ -292,7 +292,7 @@ def _protect(
 
 
 def _was_kept(pod: Pod, plans: Iterable[WorkerPlan], grace: int) -> bool:
-    """Tell whether an earlier injection, which knew what an image runs, has not raised the grace period."""
+    """Tell whether an earlier injection, which knew the image's command, did not raise the grace period."""
     return any(plan.is_recorded for plan in plans) and _current_grace(pod) < grace
 
 
@@ -323,7 +323,7 @@ def _plan_sidecars(
 
 
 def _plan_natives(pod: Pod, settings: Settings, circumstances: Circumstances) -> list[SidecarPlan]:
-    """Plan those that are native already; a shell that is brought may come too late for them."""
+    """Plan the existing native sidecars; the injected shell may arrive too late for them."""
     return [
         plan_native(sidecar_facts(container, settings.sidecars, DEFAULT_SHELL, (), circumstances))
         for container in pod.spec.init_containers or ()
@@ -341,7 +341,7 @@ def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPl
 
 
 def _to_restart(pod: Pod, status: Status | None) -> tuple[str, ...]:
-    """Return the sidecars that were made native ones, and are no longer: without the policy they would never end."""
+    """Return the sidecars that are no longer native: without the restart policy, they would never end."""
     moved = (status.moved or {}) if status else {}
     containers = pod.spec.init_containers or ()
     return tuple(c.name for c in containers if c.name in moved and not c.is_native_sidecar)
@@ -356,7 +356,7 @@ def _evictions(settings: Settings, grace: int) -> tuple[dict[str, str], list[Fin
 def _grace(
     pod: Pod, policy: Policy, settings: Settings, status: Status | None
 ) -> tuple[int, int, tuple[ProbeGrace, ...], list[Finding]]:
-    """Raise the grace period, never lower it, and let probes keep the pod's first one, which is the second number."""
+    """Raise the grace period, never lower it; also return the original period, which probes keep."""
     current = _current_grace(pod)
     wanted = settings.grace_period or policy.grace_period
     grace = max(current, wanted)
@@ -364,7 +364,7 @@ def _grace(
     old = current if at_first is None else at_first
     if old >= grace:
         return grace, old, (), []
-    # A probe's own grace period is at least 1 s: 0 is not valid there.
+    # A probe's grace period must be at least 1 s.
     probes = _probes(pod, max(old, 1))
     findings = [Finding(Reason.GRACE_RAISED, detail=f"{old} s to {grace} s")]
     findings += [Finding(Reason.PROBE_GRACE, probe.container, f"{probe.probe}: {probe.seconds} s") for probe in probes]

@@ -1,7 +1,7 @@
-"""The decision on an eviction: one that asks for less time than a protected pod has is to leave the pod its own.
+"""The decision on an eviction: a protected pod keeps its own grace period if the eviction asks for less.
 
-The API server carries out what a mutating webhook makes of an eviction, so the pod's own grace period counts where the
-eviction asks for none. https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
+The API server acts on the eviction as changed by mutating webhooks. If the eviction sets no grace period, the pod's own
+applies. https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ _ANNOTATION = annotation_of("evict")
 
 
 class DeleteOptions(msgspec.Struct):
-    """How the pod is to be deleted; `grace` is the time that it is given, in seconds."""
+    """The options of the deletion; `grace` is the grace period in seconds."""
 
     grace: int | None = msgspec.field(default=None, name="gracePeriodSeconds")
     dry_run: tuple[str, ...] | None = msgspec.field(default=None, name="dryRun")
 
 
 class Eviction(msgspec.Struct):
-    """What is asked for, as policy/v1 and policy/v1beta1 have it."""
+    """An Eviction of policy/v1 or policy/v1beta1."""
 
     options: DeleteOptions | None = msgspec.field(default=None, name="deleteOptions")
 
     @property
     def grace(self) -> int | None:
-        """The time that the pod is to be given, in seconds; None: its own."""
+        """The requested grace period, in seconds; None for the pod's own."""
         return self.options.grace if self.options else None
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing is to be deleted."""
+        """Whether this is a dry run."""
         return bool(self.options and self.options.dry_run)
 
 
@@ -51,19 +51,19 @@ class _Spec(msgspec.Struct):
 
 
 class EvictedPod(msgspec.Struct):
-    """What of a pod bears on its eviction."""
+    """The fields of a pod that matter for its eviction."""
 
     metadata: _Metadata
     spec: _Spec
 
     @property
     def grace(self) -> int:
-        """Its own grace period, in seconds."""
+        """The pod's grace period, in seconds."""
         return DEFAULT_GRACE if self.spec.grace is None else self.spec.grace
 
     @property
     def node(self) -> str:
-        """Where it runs; empty where it has not been scheduled."""
+        """The node's name; empty if the pod is not scheduled."""
         return self.spec.node
 
 
@@ -81,7 +81,7 @@ class _Node(msgspec.Struct):
 
 
 class EvictionDecision(msgspec.Struct, frozen=True):
-    """What becomes of an eviction; `kept` is the time that the pod is left, in seconds, None where it is as asked."""
+    """The decision on an eviction; `kept` is the period that the pod keeps, in seconds, None if nothing changes."""
 
     verdict: Finding
     kept: int | None = None
@@ -92,7 +92,7 @@ def read_evicted_pod(raw: JsonObject) -> EvictedPod:
     """Read a pod as the API server stores it.
 
     Raises:
-        Malformed: it is none.
+        Malformed: it is not a pod.
 
     """
     try:
@@ -102,13 +102,13 @@ def read_evicted_pod(raw: JsonObject) -> EvictedPod:
 
 
 def is_lost(node: JsonObject | None) -> bool:
-    """Tell whether nobody hears from a node any more: no worker there can be told to end, nor seen to finish.
+    """Tell whether a node is unreachable, so that its workers can neither be stopped nor observed.
 
-    A node that is not ready, but says so itself, still ends its pods.
+    A node that reports not being ready can still terminate its pods.
     https://kubernetes.io/docs/concepts/architecture/nodes/#condition
 
     Raises:
-        Malformed: it is no node.
+        Malformed: it is not a node.
 
     """
     if node is None:
@@ -121,7 +121,7 @@ def is_lost(node: JsonObject | None) -> bool:
 
 
 def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int) -> EvictionDecision:
-    """Decide whether a pod keeps its own grace period; no more than `limit` seconds of it are kept."""
+    """Decide whether a pod keeps its own grace period, up to `limit` seconds."""
     asked = eviction.grace
     if (pod.metadata.labels or {}).get(INJECTED_LABEL) != "true":
         return EvictionDecision(Finding(Reason.EVICTION_OF_ANOTHER))
@@ -137,9 +137,9 @@ def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int) -> Eviction
 
 
 def eviction_warnings(decision: EvictionDecision, pod: str) -> list[str]:
-    """Say to whoever evicts what was kept of a pod, and how one is ended all the same.
+    """Return the warnings for the client that evicts: the period that the pod keeps, and how to end it.
 
-    Not behind its eviction: a kubelet that ends a pod keeps to the first period, as seen on a 1.36 node.
+    Deleting the pod after its eviction does not help: the kubelet keeps the first period (observed on a 1.36 node).
     """
     if decision.kept is None:
         return []

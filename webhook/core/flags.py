@@ -1,4 +1,4 @@
-"""The flags that a worker's command gets, or ought to have, for its mode."""
+"""The flags that a worker's command needs for its mode."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from webhook.core.frameworks import Flag, Match, option_place
 from webhook.core.reasons import Finding, Kind, Reason
 
 EXIT_MARGIN = 10
-"""Seconds of the grace period that a worker's own time limit leaves for its exit."""
+"""Seconds of the grace period that a worker's own time limit leaves for exiting."""
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """A change of a command line: from an index on, `old` words become `new` ones."""
+    """An edit of a command line: from an index on, `old` words become `new` words."""
 
     place: int
     old: tuple[str, ...]
@@ -24,13 +24,13 @@ class Edit(msgspec.Struct, frozen=True):
 
 
 class FlagPlan(msgspec.Struct, frozen=True):
-    """The changes of a command line, the last place first: each leaves the places of the rest. And what to say."""
+    """The edits of a command line, from last to first so that indexes stay valid, and the findings."""
 
     edits: tuple[Edit, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     def only_told(self) -> FlagPlan:
-        """Return what to say where the command line cannot be changed."""
+        """Return the findings for a command line that cannot be changed."""
         said = tuple(
             replace(finding, reason=Reason.FLAGS_MISSING) if finding.reason is Reason.FLAGS_ADDED else finding
             for finding in self.findings
@@ -40,9 +40,9 @@ class FlagPlan(msgspec.Struct, frozen=True):
 
 
 def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int | None, container: str) -> FlagPlan:
-    """Add the flags that the mode needs behind the worker's last known word, so that no `--` swallows them.
+    """Add the flags that the mode needs after the worker's last known word, so that they are not after a `--`.
 
-    `grace` is None where the pod's own grace period stays: the worker's own time limit goes with that, and stays, too.
+    `grace` is None if the pod keeps its grace period; then the worker's own time limit stays, too.
     """
     if match is None:
         return FlagPlan()
@@ -83,7 +83,7 @@ def _added(flag: Flag, grace: int | None) -> list[str]:
 
 
 def _lowered(flag: Flag, words: Sequence[str], start: int) -> Edit:
-    """Replace the words of a flag by the ones that would be added where it is missing."""
+    """Replace the words of a flag with those that would be added if it were missing."""
     place = option_place(words, flag.names) or 0
     size = 2 if words[place] in flag.names else 1
     return Edit(start + place, tuple(words[place : place + size]), flag.add)

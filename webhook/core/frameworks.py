@@ -1,4 +1,4 @@
-"""The worker frameworks that are known by their command line: the table itself is frameworks.toml."""
+"""Recognises worker frameworks by their command line, with the table frameworks.toml."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from webhook.core.command_line import CommandLine, Launcher, Launchers, Program,
 from webhook.core.patterns import any_of
 
 LAST_PLACE = 64
-"""The words of an unknown command among which a known one is looked for: launchers have a few words of their own."""
+"""How many words of an unknown command are searched for a known one: launchers have few words."""
 
 _LONGEST_REMEMBERED = 1000
-"""The characters of a command that is worth its memory."""
+"""Commands longer than this, in characters, are not memoized."""
 _LONG = 16 * 1024
-"""The characters of one that is kept for a moment."""
+"""Commands longer than this, in characters, are not even cached briefly."""
 _NO_START = frozenset({"--version", "--help"})
-"""Options with which no worker is started, whatever the rest says."""
+"""Options that prevent a worker from starting, whatever else is given."""
 
 
 class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A flag that a worker needs in a mode: its spellings, the words to add where it is missing, its highest value.
+    """A flag that a worker needs in a mode: its spellings, the words to add if it is missing, and its maximum.
 
-    One that `lowers` is replaced where its value is higher; elsewhere that is only told.
+    If it `lowers`, a higher value is replaced; otherwise there is only a warning.
     """
 
     mode: Mode
@@ -45,15 +45,15 @@ class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return option_value(words, self.names) is not None
 
     def value_in(self, words: Sequence[str]) -> int:
-        """Return the flag's number in a command line; 0 where it has none."""
+        """Return the flag's number in a command line; 0 if it has none."""
         value = option_value(words, self.names) or ""
         return int(value) if value.isdecimal() and len(value) < 20 else 0
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A framework's own time limit behind the signal: the options or the variable that set it, in units of seconds.
+    """A framework's own time limit after the signal: the options or the variable that set it, in units of seconds.
 
-    `default` counts, in seconds, where nothing sets it; 0: there is none.
+    `default` applies, in seconds, if nothing sets it; 0 means no limit.
     """
 
     source: str
@@ -64,12 +64,12 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def switch(self) -> str:
-        """What sets it, for a reader."""
+        """The option or variable that sets it."""
         return self.flags[0] if self.flags else self.env
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A caution whose condition stands in the manifest: an option, or a variable with a value that fits a pattern."""
+    """A caution that depends on the manifest: on an option, or on a variable with a value that matches a pattern."""
 
     caution: Annotated[str, msgspec.Meta(max_length=80)]
     source: str
@@ -78,7 +78,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value: str = "*"
 
     def holds(self, words: Sequence[str], variables: Mapping[str, str]) -> bool:
-        """Tell whether a command line, or the variables, meet the condition."""
+        """Tell whether a command line or its variables meet the condition."""
         given = option_value(words, self.flags) if self.flags else None
         if given is not None and fnmatchcase(given, self.value):
             return True
@@ -87,7 +87,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row of the table; CONTRIBUTING.md says what each field means."""
+    """A row of the table; CONTRIBUTING.md explains the fields."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+$")]
     title: str
@@ -97,13 +97,13 @@ class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     why: str
     second_is_fatal: bool = False
-    """Whether a second signal breaks work off."""
+    """Whether a second signal aborts work."""
     awaits_child: bool = False
     permanent_children: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
     may_ignore: bool = False
-    """Whether it may ignore the signal, for a reason that no manifest shows."""
+    """Whether it may ignore the signal, for a reason that manifests do not show."""
     caution: Annotated[str, msgspec.Meta(max_length=80)] = ""
     note: str = ""
     flags: tuple[Flag, ...] = ()
@@ -112,7 +112,7 @@ class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Subcommands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a program's subcommand stands: behind options, of which `values` take a value; `tasks`: anywhere."""
+    """The position of a program's subcommand: after options, of which `values` take a value; with `tasks`, anywhere."""
 
     names: tuple[str, ...]
     values: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ class Subcommands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be said of whatever a program runs, and whether it `ends` at TERM at all."""
+    """A caution for anything that a program runs, and whether the program `ends` on TERM at all."""
 
     names: tuple[str, ...]
     caution: Annotated[str, msgspec.Meta(max_length=80)]
@@ -129,7 +129,7 @@ class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole table; of rows that fit a command line, the first one counts."""
+    """The whole table; the first row that matches a command line wins."""
 
     framework: tuple[Framework, ...]
     launcher: tuple[Launcher, ...]
@@ -138,9 +138,9 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Match(msgspec.Struct, frozen=True):
-    """A framework found in a command line; `behind` is the index behind its last word in the program's words.
+    """A framework found in a command line; `behind` is the index after its last word in the program's words.
 
-    `launched` tells that the program is an unknown one, and the framework's command one of its arguments.
+    `launched` means that the program is unknown and the framework's command is one of its arguments.
     """
 
     framework: Framework
@@ -150,19 +150,19 @@ class Match(msgspec.Struct, frozen=True):
 
     @property
     def children_at_work(self) -> int:
-        """How many children the worker has when it has a message in work; 0: that tells nothing."""
+        """How many children the worker has while it processes a message; 0 if that is not significant."""
         if not self.framework.awaits_child:
             return 0
         return 1 + any(option in self.program.words for option in self.framework.permanent_children)
 
     @classmethod
     def of_record(cls, framework: Framework) -> Match:
-        """Return what is left of a match when the command line is known no more: an image's, asked for earlier."""
+        """Return what remains of a match if the command line, looked up from an image earlier, is no longer known."""
         return cls(framework, Program((), None), 0)
 
 
 def load_table() -> Table:
-    """Read the table that comes with the package."""
+    """Load the table from the package."""
     text = files("webhook.core").joinpath("frameworks.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
@@ -173,11 +173,11 @@ VARIABLES = frozenset(
     {limit.env for row in TABLE.framework for limit in row.limits}
     | {condition.env for row in TABLE.framework for condition in row.conditions}
 ) - {""}
-"""The environment variables of which rows speak; of all others, nothing is read."""
+"""The environment variables that rows refer to; no others are read."""
 
 
 class _Pattern(NamedTuple):
-    """A command of a framework, as words, and the rank of its row in the table."""
+    """A framework's command as words, and the rank of its row in the table."""
 
     rank: int
     framework: Framework
@@ -186,7 +186,7 @@ class _Pattern(NamedTuple):
 
 
 def _patterns_by_name(table: Table) -> dict[str, list[_Pattern]]:
-    """Sort patterns by the name of their program: a hostile shell string runs thousands of commands."""
+    """Index patterns by the name of their program: a hostile shell script may run thousands of commands."""
     patterns: dict[str, list[_Pattern]] = {}
     for rank, framework in enumerate(table.framework):
         unfit = any_of(framework.unfit) if framework.unfit else None
@@ -204,18 +204,18 @@ _RUNTIMES = {name: runtime for runtime in TABLE.runtime for name in runtime.name
 
 
 Found: TypeAlias = tuple[CommandLine, Match | None]
-"""A command line, and the framework that it runs, if that is a known one."""
+"""A command line and the framework that it runs, if known."""
 
 
 def find_framework(argv: Sequence[str]) -> Found:
     """Read an argv, and find the framework whose worker it runs.
 
-    A cluster has few commands, each in many pods that differ in the rest: those of a usual length are remembered.
+    A cluster has few different commands in many pods, so commands of usual length are memoized.
     """
     words = tuple(argv)
     size = sum(map(len, words))
     if size > _LONGEST_REMEMBERED:
-        # A pod's own are asked for three times; for few others, nor for more than a few KiB, there is room.
+        # The commands of one pod are needed three times; there is room for few others, and only for a few KiB.
         return _find_long(words) if size < _LONG else _find_framework(words)
     return _find_remembered(words)
 
@@ -233,12 +233,12 @@ _find_long = lru_cache(32)(_find_framework)
 
 
 def runtime_of(line: CommandLine) -> Runtime | None:
-    """Return what is to be said of the program that a command line runs."""
+    """Return the cautions about the program that a command line runs."""
     return next((found for program in line.programs if (found := _RUNTIMES.get(basename(program.words[0])))), None)
 
 
 def _best(program: Program, place: int = 0) -> tuple[int, Match] | None:
-    """Return the first row that a program's words fit, from a place on, and its rank."""
+    """Return the first row that matches a program's words from an index on, and its rank."""
     words = program.words[place:] if place else program.words
     for pattern in _PATTERNS.get(basename(words[0]), ()):
         if place and len(pattern.words) < 2:
@@ -257,7 +257,7 @@ def _best_launched(program: Program) -> tuple[int, Match] | None:
 
 
 def _fits(pattern: _Pattern, words: Sequence[str]) -> int:
-    """Return the index behind the pattern's last word; 0 where the pattern does not fit."""
+    """Return the index after the pattern's last word; 0 if the pattern does not match."""
     if not f"/{words[0]}".endswith(f"/{pattern.words[0]}"):
         return 0
     subcommands = _SUBCOMMANDS.get(basename(words[0]), _NO_SUBCOMMANDS)
@@ -273,7 +273,7 @@ def _fits(pattern: _Pattern, words: Sequence[str]) -> int:
 
 
 def _find(wanted: str, words: Sequence[str], place: int, subcommands: Subcommands) -> int:
-    """Return the index behind a word of a pattern; 0 where it is not there: options stand anywhere."""
+    """Return the index after a word of a pattern; 0 if it is missing. Options may be anywhere."""
     if wanted.startswith("-") or subcommands.tasks:
         return words.index(wanted, place) + 1 if wanted in words[place:] else 0
     while place < len(words):
@@ -285,7 +285,7 @@ def _find(wanted: str, words: Sequence[str], place: int, subcommands: Subcommand
 
 
 def option_value(words: Sequence[str], names: Sequence[str]) -> str | None:
-    """Return the value of an option in a command line, empty where it has none; None where it is not there."""
+    """Return the value of an option in a command line: empty if it has none, None if the option is missing."""
     place = option_place(words, names)
     if place is None:
         return None
@@ -297,7 +297,7 @@ def option_value(words: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def option_place(words: Sequence[str], names: Sequence[str]) -> int | None:
-    """Return where an option stands in a command line; None where it does not."""
+    """Return the index of an option in a command line; None if it is missing."""
     return next((place for place, word in enumerate(words) if _fits_option(word, names)), None)
 
 

@@ -1,4 +1,4 @@
-"""The preStop hook of a container: ours, before the one that is there."""
+"""The preStop hook of a container: graceful-worker's, followed by the container's own."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from webhook.core.reasons import Finding, Reason
 from webhook.core.wrapping import own_words, put_before, sidecar_hook, worker_hook
 
 Hook: TypeAlias = tuple[list[str] | None, list[Finding]]
-"""The command of a container's preStop hook, None where that stays as it is; and what to say of it."""
+"""The command of a container's preStop hook, None if it stays unchanged; and the findings."""
 
 
 def plan_worker_hook(container: Container, shell: str, action: str, *, holds: bool, first_is_ours: bool) -> Hook:
-    """Put the hook of a worker before the one that is there.
+    """Put the worker's hook before the existing one.
 
-    With `holds`, sidecars learn when the container ends; `first_is_ours`: its process 1 is a loop or a parent.
+    With `holds`, sidecars notice when the container ends. With `first_is_ours`, its process 1 is a loop or a parent.
     """
     kept = container.unchainable_hook
     if kept:
@@ -29,7 +29,7 @@ def plan_worker_hook(container: Container, shell: str, action: str, *, holds: bo
 def plan_sidecar_hook(
     container: Container, shell: str, own_folder: str, workers: Sequence[str], old_grace: int
 ) -> Hook:
-    """Put the hook of a sidecar before the one that is there, which has the pod's old grace period."""
+    """Put the sidecar's hook before the existing one, which gets the pod's old grace period."""
     kept = container.unchainable_hook
     if kept:
         return None, [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, kept)]
@@ -38,9 +38,9 @@ def plan_sidecar_hook(
 
 
 def plan_stamp_hook(container: Container, shell: str, own_folder: str, old_grace: int) -> Hook:
-    """Put a hook that writes down when the pod was deleted, and waits for nobody, before the one that is there."""
+    """Put a hook before the existing one that records the time of the deletion and does not wait."""
     if container.unchainable_hook:
-        # Then the parent counts from the signal on.
+        # Otherwise, the parent counts from the signal on.
         return None, []
     ours = sidecar_hook(shell, own_folder, (), old_grace if _has_own(container) else None)
     return _before_own(container, ours, Reason.KILL_FILE_HOOK)

@@ -1,4 +1,4 @@
-"""Names of images, taken apart as container runtimes do: registry, repository, tag and digest; nothing is checked."""
+"""Parses image names as container runtimes do: registry, repository, tag and digest, without validation."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 DOCKER_HUB = "docker.io"
-# Docker Hub has several names.
-# https://github.com/distribution/reference/blob/v0.6.0/normalize.go
+# Docker Hub has several host names. https://github.com/distribution/reference/blob/v0.6.0/normalize.go
 _HUB_NAMES = (DOCKER_HUB, "index.docker.io")
 _REMEMBERED = 1024
 _LONGEST_REMEMBERED = 300
-"""Characters of an image's name: real ones are shorter."""
+"""Maximum length of an image name, in characters; real names are shorter."""
 Said = TypeVar("Said")
 
 
 class ImageName(NamedTuple):
-    """An image's name, in its parts; tag and digest are empty where there is none."""
+    """The parts of an image name; tag and digest are empty if they are missing."""
 
     registry: str
     repository: str
@@ -26,14 +25,14 @@ class ImageName(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The full name, without a version."""
+        """The full name without tag and digest."""
         return f"{self.registry}/{self.repository}"
 
 
 def split_image_name(image: str) -> ImageName:
-    """Take an image's name apart; what is left out is what runtimes put there."""
+    """Parse an image name; missing parts get the runtimes' defaults."""
     name, _, digest = image.partition("@")
-    # A colon before the last slash belongs to a port.
+    # A colon before the last slash is part of a port.
     head, _, tag = name.rpartition(":")
     if not head or not tag or "/" in tag:
         head, tag = name, ""
@@ -46,7 +45,7 @@ def split_image_name(image: str) -> ImageName:
 
 
 def remembered(function: Callable[[str, str], Said]) -> Callable[[str, str], Said]:
-    """Remember what is said of an image and a container by their names: a cluster has few, and each in many pods."""
+    """Memoize a function of an image name and a container name: a cluster has few of them, in many pods."""
     remember = lru_cache(_REMEMBERED)(function)
 
     def ask(image: str, container: str) -> Said:

@@ -1,4 +1,4 @@
-"""The whole of the core in one call: a raw pod in, the decision and its patch out."""
+"""The entry point of the core: a raw pod in, the decision and its patch out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from webhook.core.status import unknown_fields
 
 
 class Injection(msgspec.Struct, frozen=True):
-    """A decision, and the operations that carry it out."""
+    """A decision, and the operations that implement it."""
 
     decision: Decision
     patch: list[Operation]
 
     @property
     def refusal(self) -> str:
-        """What to tell whoever wrote the pod; empty where it is not refused."""
+        """The message for the author of a refused pod; empty if the pod is not refused."""
         verdict = self.decision.verdict
         if self.decision.outcome is not Kind.REFUSED:
             return ""
@@ -31,7 +31,7 @@ class Injection(msgspec.Struct, frozen=True):
 
     @property
     def warnings(self) -> list[str]:
-        """What whoever creates the pod ought to know; also that a pod was left alone for want of something."""
+        """The warnings for the client that creates the pod, also if the pod is left alone for lack of something."""
         said = [warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
         verdict = self.decision.verdict
         if self.decision.outcome is Kind.LEFT_ALONE and verdict.reason.kind is Kind.REFUSED:
@@ -40,7 +40,7 @@ class Injection(msgspec.Struct, frozen=True):
 
 
 def inject(raw: JsonObject, policy: Policy, images: Images = NO_IMAGES) -> Injection:
-    """Decide on a raw pod, or pod template, and return what is to be done; `raw` stays as it is."""
+    """Decide on a raw pod or pod template; `raw` is not modified."""
     try:
         pod = read_pod(raw)
     except Malformed as malformed:
@@ -49,7 +49,7 @@ def inject(raw: JsonObject, policy: Policy, images: Images = NO_IMAGES) -> Injec
 
 
 def inject_pod(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Injection:
-    """Decide on a pod that has been read, by what is known of its images."""
+    """Decide on a parsed pod, given the known facts about its images."""
     try:
         check_names(pod)
     except Malformed as malformed:

@@ -1,4 +1,4 @@
-"""What of a worker's own settings works against a long grace period, as far as the manifest shows it."""
+"""Detects worker settings that conflict with a long grace period, as far as the manifest shows them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webhook.core.reasons import Finding, Reason
 def cautions(
     container: Container, match: Match | None, mode: Mode, grace: int, runtime: Runtime | None
 ) -> list[Finding]:
-    """Say what of a worker's own settings ends its work, or its pod, before it is done."""
+    """Return cautions about settings that end the worker's messages, or its pod, too early."""
     name = container.name
     findings = []
     if has_probe_of_process_1(container):
@@ -37,7 +37,7 @@ def cautions(
     for limit in framework.limits if mode is Mode.SIGNAL else ():
         given = _given(limit, words, variables)
         if given is None and added & set(limit.flags):
-            # It is added, or told to be missing.
+            # The flag is added, or reported as missing.
             continue
         seconds = limit.default if given is None else given
         if 0 < seconds < grace - 60:

@@ -1,4 +1,4 @@
-"""Results of pure functions, kept for the next pod that is like an earlier one in what they hang on."""
+"""Memoizes pure functions by what their results depend on, so that similar pods share them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TypeVar
 import msgspec
 
 MOST = 512
-"""Results that are kept of each function: a cluster has few workers and sidecars, and each in many pods."""
+"""Results kept per function: a cluster has few different workers and sidecars, each in many pods."""
 LONGEST = 4096
-"""Bytes of arguments worth keeping a result for, so that nobody's long commands fill the memory."""
+"""Maximum size of arguments to memoize, in bytes, so that long commands do not fill the memory."""
 
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
 Result = TypeVar("Result")
 
 
 def memoized(arguments: type[Arguments]) -> Callable[[Callable[[Arguments], Result]], Callable[[Arguments], Result]]:
-    """Keep the results of a function by its arguments, a struct, written as text.
+    """Memoize a function by its argument, a struct, serialised as text.
 
-    The function gets what is read from that text again, so nothing but the text can change its result.
+    The function gets the struct parsed from that text, so nothing but the text can affect its result.
     """
-    # A script of ours is a str of its own type.
+    # A script is a subclass of str.
     write = msgspec.json.Encoder(enc_hook=str).encode
     read = msgspec.json.Decoder(arguments).decode
 
@@ -34,7 +34,7 @@ def memoized(arguments: type[Arguments]) -> Callable[[Callable[[Arguments], Resu
         def ask(given: Arguments) -> Result:
             try:
                 text = write(given)
-            except UnicodeEncodeError:  # half of a surrogate pair, by an escape in YAML
+            except UnicodeEncodeError:  # half of a surrogate pair, from an escape in YAML
                 return function(given)
             return known(text) if len(text) <= LONGEST else function(given)
 

@@ -1,4 +1,4 @@
-"""Service meshes: how Istio is opted out of."""
+"""Opts pods out of Istio, or asks for its native sidecar."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _YES = frozenset({"true", "yes", "y", "on"})
 
 
 class MeshPlan(msgspec.Struct, frozen=True):
-    """Labels and annotations to set, and what to say about it."""
+    """Labels and annotations to set, and the findings."""
 
     labels: dict[str, str]
     annotations: dict[str, str]
@@ -22,10 +22,10 @@ class MeshPlan(msgspec.Struct, frozen=True):
 
 
 def plan_mesh(pod: Pod, settings: Settings) -> MeshPlan:
-    """Decide what becomes of Istio's sidecar.
+    """Decide how to treat Istio's sidecar.
 
     Raises:
-        Refused: the pod asks for it and against it.
+        Refused: the pod both asks for Istio and opts out of it.
 
     """
     asked = pod.labels.get(ISTIO_INJECT, pod.annotations.get(ISTIO_INJECT, "")).lower() in _YES

@@ -1,4 +1,4 @@
-"""Who made a pod, as people know it: the Deployment, not its ReplicaSet."""
+"""The owner of a pod as users know it: the Deployment, not its ReplicaSet."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import msgspec
 from webhook.core.pod import JsonObject
 
 HASH_LABEL = "pod-template-hash"
-"""By it, a Deployment tells the pods of one revision from those of another."""
+"""Distinguishes the revisions of a Deployment."""
 ROLLOUT_HASH_LABEL = "rollouts-pod-template-hash"
-"""By it, Argo Rollouts does.
+"""Distinguishes the revisions of an Argo Rollout.
 
 https://github.com/argoproj/argo-rollouts/blob/master/pkg/apis/rollouts/v1alpha1/types.go
 """
 REVISION_LABEL = "controller-revision-hash"
-"""By it, a StatefulSet or a DaemonSet does."""
+"""Distinguishes the revisions of a StatefulSet or DaemonSet."""
 _CONTROLLERS = {HASH_LABEL: ("Deployment", "apps/v1"), ROLLOUT_HASH_LABEL: ("Rollout", "argoproj.io/v1alpha1")}
-"""Whose ReplicaSets have these labels' values at the end of their names."""
+"""Kinds whose ReplicaSets have these labels' values at the end of their names."""
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """What made a pod; a pod that nobody made is its own."""
+    """The owner of a pod; a pod without a controller is its own owner."""
 
     kind: str
     name: str
     api_version: str = "v1"
 
     def __str__(self) -> str:
-        """Write it as `Deployment emails`."""
+        """Format it as `Deployment emails`."""
         return f"{self.kind} {self.name}"
 
 
 def owner_of(metadata: JsonObject) -> Owner:
-    """Read the owner of a pod from its metadata."""
+    """Return the owner of a pod from its metadata."""
     owner = _controller(metadata)
     if owner is None:
         return Owner("Pod", metadata["name"])
@@ -45,7 +45,7 @@ def owner_of(metadata: JsonObject) -> Owner:
 
 
 def owner_uid_of(metadata: JsonObject) -> str:
-    """Read the uid of a pod's owner; empty for a Deployment, which a pod does not name itself."""
+    """Return the UID of a pod's owner; empty for a Deployment, whose UID the pod does not contain."""
     controller = _controller(metadata)
     if controller is None:
         return str(metadata.get("uid", ""))

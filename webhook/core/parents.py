@@ -1,4 +1,4 @@
-"""When a parent may stand between the kubelet and a command, and what it has to know."""
+"""Decides whether a command may get a parent process, and with which settings."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _ROOT = 0
 
 
 class Surroundings(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What of the pod bears on the processes of its containers."""
+    """The properties of a pod that affect its containers' processes."""
 
     shares_processes: bool = False
-    """Whether process 1 of a container is not its own."""
+    """Whether the containers share a process namespace."""
     is_opaque: bool = False
-    """Whether its sandbox does not show which signals a process catches."""
+    """Whether the sandbox hides which signals a process catches."""
     user: int | None = None
     run_as_non_root: bool = False
 
 
 def surroundings_of(pod: Pod) -> Surroundings:
-    """Read the surroundings of a pod's containers."""
+    """Return the properties of a pod that affect its containers' processes."""
     spec = pod.spec
     return Surroundings(
         shares_processes=bool(spec.share_process_namespace or spec.host_pid),
@@ -45,8 +45,9 @@ def surroundings_of(pod: Pod) -> Surroundings:
 
 
 def deaf_because(line: CommandLine, surroundings: Surroundings) -> str:
-    """Say as half a sentence why process 1 of a container may heed nothing; empty where nothing tells that."""
-    # Process 1 of the pod may be the pause container's: to all others, a signal without a handler is the end.
+    """Return, as half a sentence, why process 1 of a container may ignore signals; empty if nothing suggests that."""
+    # With a shared namespace, process 1 may be the pause container's. Signals without a handler then kill all other
+    # processes.
     deaf = "" if surroundings.shares_processes else who_may_heed_nothing(line.chain)
     if deaf and catches_anyway([deaf]):
         return f"{deaf} may or may not handle signals"
@@ -56,7 +57,7 @@ def deaf_because(line: CommandLine, surroundings: Surroundings) -> str:
 def forbidden_because(
     container: Container, argv: Sequence[str], launches: Iterable[Launch], surroundings: Surroundings
 ) -> str:
-    """Say as half a sentence why nothing may stand before a container's command; empty where something may."""
+    """Return, as half a sentence, why a container's command must not get a parent; empty if it may."""
     if must_be_first(argv):
         return f"{basename(argv[0])} has to be process 1"
     if signals_its_group(argv):
@@ -71,12 +72,12 @@ def forbidden_because(
 
 
 def has_probe_of_process_1(container: Container) -> bool:
-    """Tell whether a probe looks at process 1."""
+    """Tell whether a probe checks process 1."""
     return any(probe.exec and speaks_of_process_1(probe.exec.command or ()) for probe in container.probes)
 
 
 def _may_not_signal(container: Container, launches: Iterable[Launch], surroundings: Surroundings) -> bool:
-    """Tell whether the container may change its user, and lacks the capability to signal processes of another one."""
+    """Tell whether the container may change its user and lacks the capability to signal another user's processes."""
     security = container.security
     capabilities = security.capabilities if security else None
     if not capabilities or (security and security.privileged):
@@ -102,8 +103,8 @@ def parent_settings(
 ) -> list[str]:
     """Return the settings of parent.sh, in order.
 
-    `signal` is a number, or empty: the one that comes. `looks_below` says that somebody has asked for a signal to a
-    worker that nobody knows.
+    `signal` is a number, or empty for the received signal. `looks_below` means that a signal was requested for an
+    unknown worker.
     """
     looks = _looks(line, match, looks_below=looks_below)
     launchers = {basename(launch.words[0]) for launch in line.launches if launch.launcher.stays}
@@ -113,7 +114,7 @@ def parent_settings(
 
 
 def is_looped(line: CommandLine, match: Match | None) -> bool:
-    """Tell whether a loop of the shell string starts the worker again and again."""
+    """Tell whether a loop in the shell script restarts the worker."""
     return match.program.in_loop if match else line.loops
 
 
@@ -125,7 +126,7 @@ def _loops(line: CommandLine, match: Match | None) -> str:
 
 
 def _names(launchers: set[str]) -> str:
-    """Write names one behind the other, but for those with anything by which a manifest could change the meaning."""
+    """Join names, except those with characters by which a manifest could change the meaning."""
     plain = [name for name in launchers if name.replace("-", "").replace(".", "").replace("_", "").isalnum()]
     return "|".join(sorted(plain))
 

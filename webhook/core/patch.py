@@ -1,7 +1,7 @@
-"""The patch: what a plan has and the pod lacks, as minimal JSON Patch operations (RFC 6902).
+"""The patch: what the pod lacks of its plan, as minimal JSON Patch operations (RFC 6902).
 
-Each field is named twice: by the pointer that the API server follows (list items by their index), and by the one that
-the pod's record keeps (list items by their name), which holds when another webhook has moved them.
+Each field has two pointers: the one that the API server uses (list items by index), and the one in the status
+annotation (list items by name), which stays valid if another webhook moves items.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from webhook.core.wrapping import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VO
 
 Operation = dict[str, Any]
 
-# In memory: the cluster autoscaler takes any other emptyDir for local data and keeps the node for it, and a full disk
-# must not keep the kill file from being written.
+# In memory: the cluster autoscaler does not remove nodes with other emptyDirs, and a full disk must not prevent the
+# kill file.
 # https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md#what-types-of-pods-can-prevent-ca-from-removing-a-node
 SHARED_VOLUME: JsonObject = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
-# A static busybox has 1 to 2 MiB.
+# A static busybox takes 1 to 2 MiB.
 SHARED_VOLUME_WITH_SHELL: JsonObject = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}}
 SHARED_MOUNT = {"name": VOLUME, "mountPath": MOUNT_PATH}
 
 LARGEST_ANNOTATIONS = 256 * 1024
-"""Bytes that all annotations of an object may have, keys and values together.
+"""The API server's limit for all annotations of an object, keys and values together, in bytes.
 
 https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachinery/pkg/api/validation/objectmeta.go
 """
@@ -42,12 +42,12 @@ https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachi
 
 @lru_cache(256)
 def escape(token: str) -> str:
-    """Write a key as a part of a JSON Pointer (RFC 6901)."""
+    """Escape a key for a JSON Pointer (RFC 6901)."""
     return token.replace("~", "~0").replace("/", "~1")
 
 
 class PodPatch:
-    """Collects the operations that make fields of a pod have values, and records what was there before."""
+    """Collects the operations that set fields of a pod, and records their previous values."""
 
     def __init__(self, status: Status) -> None:
         self.operations: list[Operation] = []
@@ -55,7 +55,7 @@ class PodPatch:
         self._recorded = {*status.before, *status.added}
 
     def set(self, at: str, named: str, there: Any, value: Any) -> None:
-        """Make a field have a value; `there` is what it has, UNSET where it is missing from its object."""
+        """Set a field; `there` is its current value, UNSET if it is missing."""
         if there is UNSET:
             self.add(at, named, value)
         elif there != value:
@@ -65,27 +65,27 @@ class PodPatch:
             self.operations.append({"op": "replace", "path": at, "value": value})
 
     def add(self, at: str, named: str, value: Any) -> None:
-        """Make a field, or the item of a list, that is missing."""
+        """Add a missing field or list item."""
         self.operations.append({"op": "add", "path": at, "value": value})
         self.record_added(named)
 
     def make(self, at: str, named: str, there: Any, content: Any) -> None:
-        """Make an object or a list that is missing (`there` is UNSET) or null."""
+        """Add an object or list that is missing (`there` is UNSET) or null."""
         self.operations.append({"op": "add", "path": at, "value": content})
         self._status.created.setdefault(named, "absent" if there is UNSET else "null")
 
     def replace(self, at: str, there: Any, value: Any) -> None:
-        """Make a field have a value from which the one that was there can be told."""
+        """Set a field to a value from which the previous value can be derived."""
         self.operations.append({"op": "add" if there is UNSET else "replace", "path": at, "value": value})
 
     def knows_command(self, container: str) -> bool:
-        """Tell whether there is a record of what was done to a command."""
+        """Tell whether a change of a command is recorded."""
         return container in self._status.commands or f"/spec/containers/{container}/command" in self._status.before
 
     def record_command(self, container: str, was: str, edits: list[tuple[int, list[str], int]]) -> None:
-        """Record that a command has ours before it, or was changed, and how."""
+        """Record that a command was wrapped or edited."""
         if f"/spec/containers/{container}/command" in self._status.before:
-            # As an earlier release has recorded it: with every word.
+            # An earlier release recorded it with every word.
             return
         recorded = self._status.commands.get(container)
         self._status.commands[container] = (
@@ -93,12 +93,12 @@ class PodPatch:
         )
 
     def knows_hook(self, container: str) -> bool:
-        """Tell whether there is a record of what was done to a hook."""
+        """Tell whether a change of a hook is recorded."""
         pointer = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
         return container in self._status.hooks or pointer in self._recorded
 
     def record_hook(self, container: str) -> None:
-        """Record that a hook has ours before it."""
+        """Record that a hook was wrapped."""
         pointer = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
         if pointer not in self._recorded and container not in self._status.hooks:
             self._status.hooks.append(container)
@@ -106,7 +106,7 @@ class PodPatch:
     def append(
         self, at: str, named: str, there: Any, keys: Sequence[str], items: Sequence[tuple[str, JsonObject]]
     ) -> None:
-        """Put items at the end of a list, but for those whose keys are there; where it is missing or null, make it."""
+        """Append items to a list, except those whose keys exist; create the list if it is missing or null."""
         if not isinstance(there, list):
             self.make(at, named, there, [item for _, item in items])
             for key, _ in items:
@@ -117,14 +117,14 @@ class PodPatch:
                 self.add(f"{at}/-", f"{named}/{escape(key)}", item)
 
     def record_added(self, named: str) -> None:
-        """Record a field, or an item, that was not there."""
+        """Record a field or item that did not exist."""
         if named not in self._recorded:
             self._recorded.add(named)
             self._status.added.append(named)
 
 
 class MetadataPatch:
-    """The part of a patch that sets labels and annotations, in objects that may have to be made first."""
+    """The part of a patch that sets labels and annotations, and creates the objects that hold them."""
 
     def __init__(self, patch: PodPatch, pod: Pod) -> None:
         metadata = pod.metadata or NOTHING
@@ -134,7 +134,7 @@ class MetadataPatch:
         self._made: dict[str, dict[str, str]] = {}
 
     def set(self, field: str, key: str, value: str) -> None:
-        """Make a label, or an annotation, have a value."""
+        """Set a label or an annotation."""
         at = f"/metadata/{field}/{escape(key)}"
         texts = self._there[field]
         if isinstance(texts, dict):
@@ -145,7 +145,7 @@ class MetadataPatch:
         self._patch.record_added(at)
 
     def make(self, field: str) -> None:
-        """Make the object that holds the labels, or the annotations, where it is missing."""
+        """Create the object that holds the labels or annotations if it is missing."""
         there = self._there[field]
         if isinstance(there, dict) or field in self._made:
             return
@@ -153,7 +153,7 @@ class MetadataPatch:
         if self._metadata:
             self._patch.make(f"/metadata/{field}", f"/metadata/{field}", there, texts)
         elif len(self._made) == 1:
-            # What else comes into it is put in there: the operation holds this very object.
+            # Later entries are added to this same object, which the operation refers to.
             self._new = {field: texts}
             self._patch.make("/metadata", "/metadata", self._metadata, self._new)
         else:
@@ -161,10 +161,10 @@ class MetadataPatch:
 
 
 def emit(pod: Pod, plan: Plan) -> list[Operation]:
-    """Return the operations that give a pod what it lacks of a plan; none where it lacks nothing.
+    """Return the operations that add what the pod lacks of a plan; none if it lacks nothing.
 
     Raises:
-        Refused: its annotations leave no room for the record.
+        Refused: its annotations leave no room for the status annotation.
 
     """
     old = plan.status or Status()
@@ -183,7 +183,7 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
     )
     patch = PodPatch(status)
     _emit_spec(patch, pod, plan)
-    # Last of all, as they change the indexes by which everything else is found.
+    # Last, because they change the indexes of everything else.
     brings = plan.brought is not None and plan.brought.init_container is not None
     moves = _prepare_moves(patch, status, pod.spec, plan.moved, is_made=brings)
     metadata = MetadataPatch(patch, pod)
@@ -194,7 +194,7 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
     if not patch.operations and not moves and plan.status is not None:
         return []
     metadata.set("labels", INJECTED_LABEL, "true")
-    # The status stands for everything above, so the object that holds it is made and recorded first.
+    # The status covers everything above, so its object is created and recorded first.
     metadata.make("annotations")
     record = msgspec.json.encode(status).decode()
     _check_room(pod, {**plan.annotations, STATUS_ANNOTATION: record})
@@ -204,7 +204,7 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
 
 def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
     unread = pod.metadata.unread_bytes if pod.metadata else 0
-    # A character has four bytes at most.
+    # A character has at most four bytes.
     if unread + 4 * (_characters(pod.annotations) + _characters(new)) <= LARGEST_ANNOTATIONS:
         return
     annotations = {**pod.annotations, **new}
@@ -239,7 +239,7 @@ def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
 
 
 class _Place(NamedTuple):
-    """Where a container stands, as a pointer by its index, and as one by its name."""
+    """The pointers of a container, by index and by name."""
 
     at: str
     named: str
@@ -255,7 +255,7 @@ def _places(spec: Spec) -> dict[str, _Place]:
 
 
 def _emit_command(patch: PodPatch, place: _Place, change: CommandChange) -> None:
-    """Put ours before a command, and change its words, in `command` and `args` where they stand."""
+    """Wrap a command and edit its words, in `command` and `args`."""
     at, named, container = place
     there = list(container.command or change.command)
     found = find_ours(there)
@@ -269,7 +269,7 @@ def _emit_command(patch: PodPatch, place: _Place, change: CommandChange) -> None
     command = put_before([*there[: found[1] if found else 0], *own], change.before) if change.before else own
     if command != list(container.command or ()):
         if found and not patch.knows_command(container.name):
-            # Ours without a record of it: what was there is all that can be given back.
+            # Wrapped, but not recorded: the current command is all that can be restored.
             patch.set(f"{at}/command", f"{named}/command", container.command, command)
         else:
             patch.replace(f"{at}/command", container.command, command)
@@ -282,7 +282,7 @@ def _emit_command(patch: PodPatch, place: _Place, change: CommandChange) -> None
 
 
 def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan, places: Mapping[str, _Place]) -> None:
-    """Give volumes, mounts, and an init container to those who lack them."""
+    """Add volumes, mounts, and an init container where they are missing."""
     brought = plan.brought
     volumes = [(VOLUME, SHARED_VOLUME if brought is None else _volume_for(brought))]
     mounts = [(MOUNT_PATH, SHARED_MOUNT)]
@@ -304,7 +304,7 @@ def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan, places: Mapping[str, _P
 
 
 def _make_room(patch: PodPatch, spec: Spec) -> None:
-    """Let the shared volume hold a shell, where an earlier injection has made it for files alone."""
+    """Raise the size of the shared volume for a shell if an earlier injection created it for files only."""
     small, large = (volume["emptyDir"]["sizeLimit"] for volume in (SHARED_VOLUME, SHARED_VOLUME_WITH_SHELL))
     for index, volume in enumerate(spec.volumes or ()):
         if volume.is_shared and volume.empty_dir and volume.empty_dir.size_limit == small:
@@ -319,9 +319,9 @@ def _volume_for(brought: Brought) -> JsonObject:
 def _prepare_moves(
     patch: PodPatch, status: Status, spec: Spec, names: Sequence[str], *, is_made: bool
 ) -> list[Operation]:
-    """Make sidecars fit to be native ones, and return the operations that move them.
+    """Prepare sidecars to become native, and return the operations that move them.
 
-    `is_made` tells that the patch has made the list of init containers, if that was missing.
+    `is_made` means that the patch has created the list of init containers.
     """
     if not names:
         return []
@@ -337,7 +337,7 @@ def _prepare_moves(
         field = "restartPolicy"
         here, named = (f"/spec/containers/{which}/{field}" for which in (index, container.name))
         patch.set(here, named, container.restart_policy, "Always")
-        # Those before it are gone by then.
+        # Items before it have already been removed.
         moves.append({"op": "move", "from": f"/spec/containers/{index - len(moves)}", "path": f"{at}/-"})
         moved[container.name] = _place(index, earlier)
     status.moved = (status.moved or {}) | moved
@@ -345,14 +345,14 @@ def _prepare_moves(
 
 
 def _place(index: int, earlier: Iterable[int]) -> int:
-    """Return where an item was before others were taken out of its list; their places in order."""
+    """Return the original index of an item; `places` are the removed ones, in order."""
     for place in earlier:
         index += place <= index
     return index
 
 
 def _emit_hook(patch: PodPatch, place: _Place, command: list[str]) -> None:
-    """Set lifecycle.preStop.exec.command, and make of the objects on the way what is missing."""
+    """Set lifecycle.preStop.exec.command, and create missing objects on the way."""
     at, named, container = place
     field = "/lifecycle"
     there: Any = container.lifecycle

@@ -1,6 +1,6 @@
-"""The fields of a pod that decisions and patches read, typed and validated; all other fields stay unread and untouched.
+"""The fields of a pod that decisions and patches need, typed and validated; other fields are neither read nor changed.
 
-Where a patch may write, UNSET tells a field that is not there from one that is null. Both are false.
+Where patches may write, UNSET distinguishes a missing field from null. Both are falsy.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from webhook.core.wrapping import MOUNT_PATH, VOLUME
 
 JsonObject = dict[str, Any]
 DEFAULT_GRACE = 30
-"""Seconds that Kubernetes gives a pod that asks for nothing else."""
+"""Kubernetes' default grace period, in seconds."""
 DEFAULT_MESSAGE_PATH = "/dev/termination-log"
-"""Where Kubernetes looks for the termination message of a container that does not say."""
+"""Kubernetes' default terminationMessagePath."""
 
 _NOT_JSON = "\x7f"
 """Begins the names of the fields that `drop_unread` fills in: no manifest has such a key."""
@@ -34,19 +34,19 @@ Texts = dict[str, str] | UnsetType | None
 
 
 class Malformed(ValueError):
-    """The object is no pod of the documented shape; the message says where and what was expected."""
+    """The object is not a valid pod; the message says where, and what was expected."""
 
 
 class Part(msgspec.Struct, omit_defaults=True, gc=False):
     """A part of a pod.
 
-    Where pods are compared as text, what is not there is left out: 1.5 µs in place of 2. What is read from JSON has no
-    cycles, so no collection has to look for them: 17.2 µs for reading a review in place of 19.
+    Defaults are omitted because pods are compared as text: 1.5 µs instead of 2. Data read from JSON has no cycles, so
+    garbage collection is off: 17.2 µs to read a review instead of 19.
     """
 
 
 class Something(Part):
-    """An object of which only its presence matters."""
+    """An object of which only the presence matters."""
 
 
 class Exec(Part):
@@ -56,7 +56,7 @@ class Exec(Part):
 
 
 class Handler(Part):
-    """A lifecycle handler or the action of a probe: which of the kinds it is."""
+    """A lifecycle handler or probe action of any kind."""
 
     exec: Exec | UnsetType | None = UNSET
     http_get: Something | None = msgspec.field(default=None, name="httpGet")
@@ -65,27 +65,27 @@ class Handler(Part):
 
     @property
     def other_than_exec(self) -> str:
-        """The kind of a handler that is no command; empty where it is one."""
+        """The kind of a handler other than exec; else empty."""
         kinds = {"httpGet": self.http_get, "tcpSocket": self.tcp_socket, "sleep": self.sleep}
         return next((name for name, action in kinds.items() if action is not None), "")
 
 
 class Probe(Handler):
-    """A probe; its grace period, in seconds, is the pod's where it has none."""
+    """A probe; without its own grace period (in seconds), the pod's applies."""
 
     grpc: Something | None = None
     grace: int | UnsetType | None = msgspec.field(default=UNSET, name="terminationGracePeriodSeconds")
 
 
 class Lifecycle(Part):
-    """What runs at a container's start and end, and the signal that ends it (Kubernetes 1.33 and later)."""
+    """A container's lifecycle hooks, and its stop signal (Kubernetes 1.33 and later)."""
 
     pre_stop: Handler | UnsetType | None = msgspec.field(default=UNSET, name="preStop")
     stop_signal: str | None = msgspec.field(default=None, name="stopSignal")
 
 
 class VolumeMount(Part):
-    """Where a volume appears in a container."""
+    """A volume mount."""
 
     name: str
     mount_path: str = msgspec.field(name="mountPath")
@@ -98,26 +98,26 @@ class VolumeMount(Part):
 
     @property
     def is_shared(self) -> bool:
-        """Whether it appears where the shared volume does."""
+        """Whether this is the mount path of the shared volume."""
         return self.path == MOUNT_PATH
 
 
 class Variable(Part):
-    """An environment variable; its value is empty where there is none, and where it stands elsewhere (valueFrom)."""
+    """An environment variable; its value is empty if it is missing or comes from elsewhere (valueFrom)."""
 
     name: str
     value: str | None = None
 
 
 class Capabilities(Part):
-    """What of root's rights a container has beyond, or below, what the runtime gives."""
+    """Capabilities added to or dropped from the runtime's default."""
 
     add: list[str] | None = None
     drop: list[str] | None = None
 
 
 class ContainerSecurity(Part):
-    """As whom a container runs, and with which rights; what it does not say, the pod's says."""
+    """A container's user and privileges; the pod's apply where it sets none."""
 
     user: int | None = msgspec.field(default=None, name="runAsUser")
     run_as_non_root: bool | None = msgspec.field(default=None, name="runAsNonRoot")
@@ -127,7 +127,7 @@ class ContainerSecurity(Part):
 
 
 class Container(Part):
-    """A container; its own `restart_policy` is an exception to the pod's, and makes init containers native sidecars."""
+    """A container; its `restart_policy` overrides the pod's, and makes init containers native sidecars."""
 
     name: str
     image: str | None = None
@@ -148,7 +148,7 @@ class Container(Part):
     """What the name of its image says. Decisions read this; the name itself is in the pod's `images`."""
 
     def of_processes(self) -> Container:
-        """Return what bears on its processes alone."""
+        """Return a copy without fields that do not affect its processes."""
         container = copy(self)
         container.hints = NO_HINTS
         container.ports = None
@@ -157,12 +157,12 @@ class Container(Part):
 
     @property
     def argv(self) -> list[str]:
-        """The command line, as far as the manifest gives it."""
+        """The command line, as far as the manifest contains it."""
         return [*(self.command or ()), *(self.args or ())]
 
     @property
     def probes(self) -> list[Probe]:
-        """The probes that it has."""
+        """The container's probes."""
         return [probe for probe in (self.liveness, self.readiness, self.startup) if probe]
 
     @property
@@ -172,27 +172,27 @@ class Container(Part):
 
     @property
     def hook_command(self) -> list[str]:
-        """The command of its preStop hook; empty where that is none."""
+        """The exec command of its preStop hook; else empty."""
         hook = self.pre_stop
         return (hook and hook.exec and hook.exec.command) or []
 
     @property
     def unchainable_hook(self) -> str:
-        """The kind of its preStop hook where that is no command, before which ours could be put; else empty."""
+        """The kind of its preStop hook if that is not exec, so that it cannot be chained; else empty."""
         hook = self.pre_stop
         return hook.other_than_exec if hook else ""
 
     @property
     def message_file(self) -> str:
-        """The file that takes its termination message: a path from the root, for the kubelet puts a slash before it.
+        """The absolute path of its termination message file; the kubelet prepends a slash.
 
-        That is MakeAbsolutePath in pkg/volume/util/util.go.
+        See MakeAbsolutePath in pkg/volume/util/util.go.
         """
         return f"/{(self.message_path or DEFAULT_MESSAGE_PATH).lstrip('/')}"
 
     @property
     def is_native_sidecar(self) -> bool:
-        """Whether it is, among init containers, one that the kubelet keeps running, and ends after the regular ones."""
+        """Whether an init container is a native sidecar, which the kubelet stops after the regular containers."""
         return self.restart_policy == "Always"
 
 
@@ -203,7 +203,7 @@ class EmptyDir(Part):
 
 
 class Volume(Part):
-    """A volume; of its kinds only those of ours matter."""
+    """A volume; only the kinds that graceful-worker uses are read."""
 
     name: str
     empty_dir: EmptyDir | UnsetType | None = msgspec.field(default=UNSET, name="emptyDir")
@@ -211,18 +211,18 @@ class Volume(Part):
 
     @property
     def is_shared(self) -> bool:
-        """Whether it has the shared volume's name."""
+        """Whether it has the name of the shared volume."""
         return self.name == VOLUME
 
 
 class OperatingSystem(Part):
-    """The operating system that the pod declares."""
+    """The operating system in the pod's spec."""
 
     name: str | None = None
 
 
 class Requirement(Part):
-    """What a label of the pod's node must be."""
+    """A requirement on a node's label."""
 
     key: str
     operator: str
@@ -230,31 +230,31 @@ class Requirement(Part):
 
 
 class NodeSelectorTerm(Part):
-    """What all must be true of the pod's node."""
+    """Requirements that must all be met."""
 
     expressions: list[Requirement] | None = msgspec.field(default=None, name="matchExpressions")
 
 
 class NodeSelector(Part):
-    """Terms, of which one must fit the pod's node."""
+    """Terms of which at least one must match."""
 
     terms: list[NodeSelectorTerm] | None = msgspec.field(default=None, name="nodeSelectorTerms")
 
 
 class NodeAffinity(Part):
-    """On which nodes the pod may run."""
+    """The nodes on which the pod may run."""
 
     required: NodeSelector | None = msgspec.field(default=None, name="requiredDuringSchedulingIgnoredDuringExecution")
 
 
 class Affinity(Part):
-    """Near what the pod may run; only nodes matter."""
+    """Scheduling constraints; only node affinity is read."""
 
     node: NodeAffinity | None = msgspec.field(default=None, name="nodeAffinity")
 
 
 class SecurityContext(Part):
-    """As whom the pod's containers run, where they do not say so themselves."""
+    """The pod's default user for its containers."""
 
     user: int | None = msgspec.field(default=None, name="runAsUser")
     run_as_non_root: bool | None = msgspec.field(default=None, name="runAsNonRoot")
@@ -262,7 +262,7 @@ class SecurityContext(Part):
 
 
 class SecretReference(Part):
-    """A Secret of the pod's namespace."""
+    """A reference to a Secret in the pod's namespace."""
 
     name: str | None = None
 
@@ -288,7 +288,7 @@ class Spec(Part):
 
 
 class Metadata(Part):
-    """A pod's labels and annotations, and the name, or the beginning of it, that its owner gave it."""
+    """A pod's labels and annotations, and its name or generateName."""
 
     labels: Texts = UNSET
     annotations: Texts = UNSET
@@ -302,7 +302,7 @@ NOTHING = Metadata()
 
 
 class Pod(Part):
-    """A pod, or the template of one."""
+    """A pod or pod template."""
 
     spec: Spec
     metadata: Metadata | UnsetType | None = UNSET
@@ -311,12 +311,12 @@ class Pod(Part):
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels; empty where there are none."""
+        """The labels; empty if there are none."""
         return (self.metadata or NOTHING).labels or {}
 
     @property
     def annotations(self) -> dict[str, str]:
-        """The annotations; empty where there are none."""
+        """The annotations; empty if there are none."""
         return (self.metadata or NOTHING).annotations or {}
 
 
@@ -324,7 +324,7 @@ def read_pod(raw: JsonObject) -> Pod:
     """Read a pod from JSON.
 
     Raises:
-        Malformed: a field that is read here is missing or of the wrong type.
+        Malformed: a required field is missing, or a field has the wrong type.
 
     """
     try:
@@ -336,12 +336,12 @@ def read_pod(raw: JsonObject) -> Pod:
 
 
 def check_names(pod: Pod) -> None:
-    """Check the names of containers: by them, a worker's folder and the fields of the patch are found.
+    """Check the container names, which identify folders in the volume and fields in the patch.
 
-    One that Kubernetes would not accept must not become part of a path in the pod.
+    A name that Kubernetes does not accept must not become part of a path in the pod.
 
     Raises:
-        Malformed: one is none that Kubernetes accepts, or two containers have the same.
+        Malformed: a name is not valid, or not unique.
 
     """
     names = [container.name for container in pod.spec.containers]
@@ -360,11 +360,11 @@ def _is_name(text: str) -> bool:
 
 
 def drop_unread(pod: Pod) -> None:
-    """Reduce a pod to what decisions and patches depend on, so that pods that are alike in it are equal.
+    """Reduce a pod to what decisions and patches depend on, so that pods that are the same in this are equal.
 
-    Left out are other programs' labels and annotations, volumes and mounts that nobody looks at, and all environment
-    variables but those of the table: checksums, versions and the names of some volumes differ from release to release
-    or from pod to pod, and the values of variables may be secrets. In place of an image's name stands what it says.
+    Dropped are labels and annotations of other programs, volumes and mounts that are not needed, and environment
+    variables that the table does not mention. Checksums, versions and volume names differ between releases or pods, and
+    the values of variables may be secret. The name of an image is replaced by what it says.
     """
     if pod.metadata:
         _drop_unread_keys(pod.metadata)
@@ -397,7 +397,7 @@ def _bytes_of(texts: dict[str, str]) -> int:
 
 
 def _unquoted(raw: Any) -> str:
-    """Say which label or annotation is no string: in YAML, numbers and booleans need quotes there."""
+    """Return which label or annotation is not a string: in YAML, numbers and booleans need quotes."""
     metadata = raw.get("metadata") if isinstance(raw, dict) else None
     for field in ("labels", "annotations"):
         values = metadata.get(field) if isinstance(metadata, dict) else None

@@ -1,4 +1,4 @@
-"""What is known of programs as process 1, and of the words in containers' names; the table is processes.toml."""
+"""Facts about programs as process 1, and about words in container names, from the table processes.toml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_table() -> Table:
-    """Read the table that comes with the package."""
+    """Load the table from the package."""
     text = files("webhook.core").joinpath("processes.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
@@ -73,22 +73,22 @@ def must_be_first(argv: Sequence[str]) -> bool:
 
 
 def who_may_heed_nothing(chain: Sequence[str]) -> str:
-    """Return which of the programs that process 1 is, one after the other, heeds no signal unless it was written to."""
+    """Return the stage of process 1 that handles no signals by default, if any."""
     return next((name for name in map(basename, chain) if name in _MAY_HEED_NOTHING), "")
 
 
 def catches_anyway(chain: Sequence[str]) -> bool:
-    """Tell whether one of the programs that process 1 is catches TERM, but may die of it all the same."""
+    """Tell whether a stage of process 1 catches TERM but may still die from it."""
     return any(basename(name) in _CATCHES_ANYWAY for name in chain)
 
 
 def is_opaque(runtime_class: str) -> bool:
-    """Tell whether a runtime class stands for a sandbox that does not show which signals a process catches."""
+    """Tell whether a runtime class is a sandbox that hides which signals a process catches."""
     return _OPAQUE.match(runtime_class.lower()) is not None
 
 
 def says_worker(container: str, image: str) -> bool:
-    """Tell whether a container's name, or else its image's, says that it works a queue off."""
+    """Tell whether the name of a container, or of its image, suggests a worker."""
     words = set(_WORD.split(container))
     if words & _SAYS_ASSISTANT:
         return False
@@ -99,7 +99,7 @@ def says_worker(container: str, image: str) -> bool:
 
 
 def signal_to_process_1(command: Sequence[str]) -> str:
-    """Return the signal that a hook's command sends to process 1, by its name; empty where it sends none."""
+    """Return the name of the signal that a hook's command sends to process 1; empty if it sends none."""
     joined = " ".join(command)
     if "kill" not in joined:
         return ""
@@ -112,21 +112,21 @@ def signal_to_process_1(command: Sequence[str]) -> str:
 
 
 def signals_its_group(argv: Sequence[str]) -> bool:
-    """Tell whether a shell string signals its own process group, which it leads, and survives, as process 1 alone."""
+    """Tell whether a shell script signals its own process group, which the shell survives only as process 1."""
     text = " ".join(argv)
     return "kill" in text and _KILL_GROUP.search(text) is not None
 
 
 def signals_others(command: Sequence[str]) -> bool:
-    """Tell whether a hook signals processes by their words, or all, or who is below process 1.
+    """Tell whether a hook signals processes by their command line, all processes, or children of process 1.
 
-    A shell survives that as process 1 alone; and the worker is found below process 1 only where nothing stands between.
+    A shell survives that only as process 1, and the worker must be a direct child of process 1.
     """
     text = " ".join(command)
     return "kill" in text and _KILL_OTHERS.search(text) is not None
 
 
 def speaks_of_process_1(command: Sequence[str]) -> bool:
-    """Tell whether a probe's command looks at process 1, which must then stay what it is."""
+    """Tell whether a probe's command checks process 1, which must then stay unchanged."""
     text = " ".join(command)
     return "1" in text and _PROCESS_1.search(text) is not None

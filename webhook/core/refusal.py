@@ -1,4 +1,4 @@
-"""Why a pod cannot be protected, for the person who has to mend it."""
+"""Refusals: why a pod cannot be protected, for the person who has to fix it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_LIST = 400
 
 
 class Refused(Exception):
-    """The pod is refused: the reason, the container if it is about one, and what to write instead."""
+    """The pod is refused: the reason, the container if it concerns one, and what to write instead."""
 
     def __init__(self, reason: Reason, container: str = "", detail: str = "") -> None:
         super().__init__(reason.value)
@@ -20,13 +20,13 @@ class Refused(Exception):
 
 
 def listed(names: Iterable[str]) -> str:
-    """List names in a sentence, shortened where they are many."""
+    """List names in a sentence, shortened if there are many."""
     text = ", ".join(names)
     return text if len(text) <= _LONGEST_LIST else text[:_LONGEST_LIST] + "…"
 
 
 def quoted(value: str) -> str:
-    """Quote a value from a manifest on one line of printable characters, shortened where it is long."""
+    """Quote a value from a manifest as one line of printable characters, shortened if it is long."""
     text = json.dumps(value[: _LONGEST_QUOTE + 1], ensure_ascii=False)
     text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + '…"'

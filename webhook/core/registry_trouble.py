@@ -1,4 +1,4 @@
-"""What it does to a pod that its images could not be asked: it is admitted with a warning, or refused."""
+"""The policy for images that cannot be looked up: the pod is admitted with a warning, or refused."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from webhook.core.images import TROUBLES, Image, Images, Unavailable
 from webhook.core.reasons import Finding, Reason
 from webhook.core.refusal import Refused
 
-# Refusals that an answer might have spared the pod.
+# Refusals that a lookup might have prevented.
 _FOR_WANT_OF_AN_ANSWER = frozenset({Reason.COMMAND_UNKNOWN, Reason.WORKERS_AMBIGUOUS})
 
 
 class OnTrouble(Enum):
-    """What the operator wants."""
+    """The operator's choice."""
 
     ADMIT = "admit"
     REFUSE = "refuse"
 
 
 def is_trouble(image: Image | Unavailable | None) -> bool:
-    """Tell whether an image could not be asked, which says nothing of it."""
+    """Tell whether the lookup of an image failed, which says nothing about the image."""
     return isinstance(image, Unavailable) and image.reason in TROUBLES
 
 
 def check_answered(findings: Iterable[Finding], images: Images) -> None:
-    """Make sure that no worker counts as an unknown one only because its image could not be asked.
+    """Check that no worker counts as unknown only because its image could not be looked up.
 
     Raises:
         Refused: one does.
@@ -39,7 +39,7 @@ def check_answered(findings: Iterable[Finding], images: Images) -> None:
 
 
 def check_refusal(refused: Refused, images: Images) -> None:
-    """Make sure that a pod is not left alone only because its images could not be asked.
+    """Check that a pod is not left alone only because its images could not be looked up.
 
     Raises:
         Refused: it is.

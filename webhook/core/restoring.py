@@ -1,4 +1,4 @@
-"""The way back: the operations by which an injected pod becomes what it was, from the record in its status."""
+"""Undoes an injection: the operations that restore the original pod from its status annotation."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Path = tuple[str, ...]
 
 
 def restore(raw: JsonObject) -> list[Operation]:
-    """Return the operations that undo an injection; none where the pod, or pod template, bears no record of one.
+    """Return the operations that undo an injection; none if the pod or pod template has no status annotation.
 
-    What was changed since then in other fields stays. What the record speaks of and is no longer there is left out.
+    Changes made to other fields since then are kept. Recorded items that no longer exist are skipped.
 
     Raises:
-        Malformed: this is no pod.
-        Refused: the record is not what graceful-worker writes, or a newer version wrote it and knows more to undo.
+        Malformed: this is not a pod.
+        Refused: the status annotation is not valid, or a newer version wrote it.
 
     """
     pod = read_pod(raw)
@@ -42,10 +42,10 @@ def restore(raw: JsonObject) -> list[Operation]:
     undoing = _Undoing(raw)
     undoing.remove(("metadata", "annotations", STATUS_ANNOTATION))
     moved = status.moved or {}
-    # What was done to native sidecars since they are that, then their way back, then all that was done where they were.
+    # First, undo changes made to sidecars after they became native; then move them back; then undo the earlier changes.
     later = [named for named in (*status.added, *status.before) if _is_of_native_sidecar(_path(named), moved)]
     undoing.undo(status, later)
-    # The first place first, so that each is counted from the begin.
+    # From the first index on, so that each index is valid when it is used.
     for name, place in sorted(moved.items(), key=lambda item: item[1]):
         undoing.move_back(name, place)
     for name, command in status.commands.items():
@@ -63,14 +63,14 @@ def _is_of_native_sidecar(path: Path, moved: Mapping[str, int]) -> bool:
 
 
 class _Undoing:
-    """Undoes step by step on a copy, because each operation's indexes are those that the ones before it left."""
+    """Undoes step by step on a copy, because the indexes of each operation depend on those before it."""
 
     def __init__(self, raw: JsonObject) -> None:
         self.operations: list[Operation] = []
         self._pod = deepcopy(raw)
 
     def undo(self, status: Status, names: Sequence[str]) -> None:
-        """Undo what a record says of some fields."""
+        """Undo the recorded changes of some fields."""
         for named in names:
             if named in status.before:
                 self.put_back(_path(named), status.before[named])
@@ -91,7 +91,7 @@ class _Undoing:
         self.operations.append({"op": "add" if key is None else "replace", "path": at, "value": value})
 
     def undo_command(self, name: str, status: CommandStatus) -> None:
-        """Take ours out of a command, and change its words back."""
+        """Unwrap a command, and undo the edits of its words."""
         path = self._place_of(name)
         parent, key, _ = self._locate(path)
         if not isinstance(key, int) or not isinstance(parent[key], dict):
@@ -104,7 +104,7 @@ class _Undoing:
             part, index = (own, place) if place < len(own) else (args, place - len(own))
             part[index : index + count] = old
         if not found:
-            # Another webhook may have put its own command in front, and all of this behind it.
+            # Another webhook may have put its own command in front, and all of this after it.
             args = without_ours(args)
         before = there[: found[0]] if found else []
         if status.was and not before:
@@ -118,7 +118,7 @@ class _Undoing:
             self.put_back((*path, "args"), args)
 
     def undo_hook(self, name: str) -> None:
-        """Take ours out of a hook."""
+        """Unwrap a hook."""
         path = (*self._place_of(name), "lifecycle", "preStop", "exec", "command")
         parent, key, _ = self._locate(path)
         if key is None or not isinstance(parent[key], list):
@@ -127,12 +127,12 @@ class _Undoing:
             self.put_back(path, without_ours(parent[key]))
 
     def _place_of(self, name: str) -> Path:
-        """Return where a container stands: among the regular ones, or a native sidecar among the init containers."""
+        """Return the path of a container: among the regular ones, or as a native sidecar among the init containers."""
         path: Path = ("spec", "containers", name)
         return path if self._locate(path)[1] is not None else ("spec", "initContainers", name)
 
     def move_back(self, name: str, place: int) -> None:
-        """Put a native sidecar back among the regular containers."""
+        """Move a native sidecar back to the regular containers."""
         init_containers, key, at = self._locate(("spec", "initContainers", name))
         containers = self._pod.get("spec", {}).get("containers")
         if not isinstance(key, int) or not isinstance(containers, list):
@@ -142,7 +142,7 @@ class _Undoing:
         self.operations.append({"op": "move", "from": at, "path": f"/spec/containers/{place}"})
 
     def remove_hollow(self, path: Path, was: str) -> None:
-        """Remove an object that was made for what has just been removed, unless something else has come into it."""
+        """Remove an object that was created for removed fields, unless something else was added to it."""
         parent, key, _ = self._locate(path)
         if key is None or not _hollow(parent[key]):
             return
@@ -152,7 +152,7 @@ class _Undoing:
             self.remove(path)
 
     def _locate(self, path: Path) -> tuple[Any, str | int | None, str]:
-        """Return the parent of a path, the key in it (None where nothing is there), and the JSON Pointer."""
+        """Return the parent of a path, the key in it (None if it is missing), and the JSON Pointer."""
         parent: Any = self._pod
         at = ""
         for depth, token in enumerate(path, start=1):
@@ -177,12 +177,12 @@ def _path(named: str) -> Path:
 
 
 def _hollow(value: Any) -> bool:
-    """Tell whether nothing but empty objects is left; an empty string or a zero is somebody's value."""
+    """Tell whether only empty objects are left; an empty string or a zero is a value."""
     return all(map(_hollow, value.values())) if isinstance(value, dict) else value == []
 
 
 def _item_key(path: Path) -> str:
-    """Return the key by which the items of a list are told apart."""
+    """Return the key that identifies the items of a list."""
     return "mountPath" if path[-1] == "volumeMounts" else "name"
 
 

@@ -1,4 +1,4 @@
-"""Who is a worker: whether a pod is one at all, and which of its containers are."""
+"""Finds the workers: whether a pod is a worker pod, and which containers are workers."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from webhook.core.windows import is_windows
 from webhook.core.wrapping import own_words
 
 MOST_WORKERS = 50
-"""Each sidecar's hook names every worker, so the patch grows with the product of the two."""
+"""Each sidecar's hook names every worker, so the patch grows with the product of both numbers."""
 CRITICAL_CLASSES = frozenset({"system-node-critical", "system-cluster-critical"})
 """https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/"""
 
 
 class Worker(msgspec.Struct, frozen=True, gc=False):
-    """A worker container, and why it is one."""
+    """A worker container, and why it is a worker."""
 
     container: Container
     reason: Reason
 
 
 def never_touched(pod: Pod) -> Reason | None:
-    """Return why a pod must not be touched, whatever else it says; None where it may be."""
+    """Return why a pod must never be patched; None if it may be."""
     if pod.labels.get(LABEL) == LABEL_DISABLED:
         return Reason.OPTED_OUT
     if MIRROR in pod.annotations:
@@ -47,7 +47,7 @@ def is_labelled(pod: Pod) -> bool:
     """Tell whether the pod's own label makes it a worker.
 
     Raises:
-        Refused: the label has another value than the two that mean something.
+        Refused: the label has any value other than the two valid ones.
 
     """
     value = pod.labels.get(LABEL)
@@ -60,10 +60,10 @@ def is_labelled(pod: Pod) -> bool:
 
 
 def find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collection[str] = ()) -> list[Worker]:
-    """Find the worker containers, by what is known of the images, and was found before, too.
+    """Find the worker containers, using known images and an earlier injection's record.
 
     Raises:
-        Refused: a named container is not among the pod's regular containers, or the workers are too many.
+        Refused: a named container is not a regular container of the pod, or there are too many workers.
 
     """
     workers = _find_workers(pod, settings, images, recorded)
@@ -76,10 +76,10 @@ def find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collect
 
 
 def _find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collection[str]) -> list[Worker]:
-    """Find the worker containers: the named, else those of known commands, else the default one, else the likeliest.
+    """Find the worker containers: the named, else those with known commands, else the default, else the most likely.
 
-    All containers with a known command are workers, and so is one beside them that says it is one: as a sidecar, it
-    would be cut off in mid-message, or go on taking messages.
+    Every container with a known command is a worker. So is one beside it whose name says so: as a sidecar, its message
+    would be cut off, or it would keep taking messages.
     """
     containers = pod.spec.containers
     if settings.containers:
@@ -108,16 +108,16 @@ def _with_unknown(known: list[Worker], containers: Sequence[Container]) -> list[
 
 
 def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
-    """Choose among containers of which none is known: one that does not serve, by what its name or its image says.
+    """Choose among unknown containers: one that does not serve, by its name or image.
 
     Raises:
-        Refused: nothing tells several apart.
+        Refused: several containers are equally likely.
 
     """
     if len(containers) == 1:
         return Worker(containers[0], Reason.WORKER_FIRST)
     working = [container for container in containers if not _assists(container) and not _listens(container, images)]
-    # Workers have ports, too, for their metrics.
+    # Workers may have ports, too, for metrics.
     left = working or [c for c in containers if not c.hints.serves] or containers
     if len(left) == 1:
         return Worker(left[0], Reason.WORKER_LEFT)
@@ -132,7 +132,7 @@ def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
 
 
 def _assists(container: Container) -> bool:
-    """Tell whether a container plainly serves or assists: it has ports, a network probe, or a known agent's image."""
+    """Tell whether a container is clearly a server or helper: it has ports, a network probe, or a known image."""
     return _serves(container) or container.hints.serves
 
 
@@ -155,7 +155,7 @@ def _known(container: Container, images: Images, recorded: Collection[str]) -> W
     command = container.command or ()
     image = None if command else images.get(container.name)
     if isinstance(image, Image):
-        # An entrypoint that is not known may still run what `args` say.
+        # An unknown entrypoint may still run the command in `args`.
         argvs = image_argv(image, container.args or ()), container.argv
         return Worker(container, Reason.WORKER_KNOWN) if any(find_framework(argv)[1] for argv in argvs) else None
     if find_framework(own_words([*command, *(container.args or ())]))[1]:
@@ -164,9 +164,9 @@ def _known(container: Container, images: Images, recorded: Collection[str]) -> W
 
 
 def images_to_ask(pod: Pod, settings: Settings) -> tuple[str, ...]:
-    """Return the containers of whose images more could be learned, by name: silent ones that may be workers.
+    """Return the names of possible workers whose images are worth looking up.
 
-    What is not learned is no hindrance: then the pod is protected by what is known.
+    A failed lookup does not prevent protection: the pod is then protected by what is known.
     """
     containers = pod.spec.containers
     if settings.containers:
@@ -176,9 +176,9 @@ def images_to_ask(pod: Pod, settings: Settings) -> tuple[str, ...]:
 
 
 def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> bool:
-    """Tell whether a pod without the label looks like a server, or like somebody's terminal.
+    """Tell whether an unlabelled pod looks like a server or an interactive terminal.
 
-    An annotation under the prefix says as plainly as the label that somebody thought of this pod.
+    An annotation under the prefix shows intent just like the label.
     """
     if any(key.startswith(PREFIX) for key in pod.annotations):
         return False
@@ -190,7 +190,7 @@ def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> boo
 
 
 def _is_for_somebody(container: Container) -> bool:
-    """Tell whether a terminal is for somebody who types, as by `kubectl run -it`; charts give workers one, too."""
+    """Tell whether a terminal is interactive, as with `kubectl run -it`; some charts set one for workers, too."""
     return bool(container.tty) and not container.hints.says_worker
 
 

@@ -1,4 +1,4 @@
-"""The shell scripts that pods carry, each put together from the files of webhook/shell that it needs."""
+"""The shell scripts in pods, each composed of files in webhook/shell."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _EXPANDED = re.compile(r"\$(?=[$(])")
 
 
 class Script(str):
-    """A script that many pods carry, as a type of its own: who writes pods need write it but once."""
+    """A script that many pods contain. Its own type lets serialisers encode it only once."""
 
     __slots__ = ()
 
 
 def keep_from_expansion(text: str) -> str:
-    """Write `$` so that the kubelet's expansion of `$(NAME)` and `$$` in `command` and `args` gives the text back.
+    """Escape `$` so that the kubelet's expansion of `$(NAME)` and `$$` in `command` and `args` restores the text.
 
     https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/
     """
@@ -30,7 +30,7 @@ def keep_from_expansion(text: str) -> str:
 
 @cache
 def _part(name: str) -> str:
-    """Read a part as pods carry it: without comments, empty lines and indentation; bytes in a pod are bytes in etcd."""
+    """Read a part without comments, empty lines and indentation: every byte is stored in etcd with each pod."""
     text = files("webhook.shell").joinpath(f"{name}.sh").read_text(encoding="utf-8")
     return _INDENT.sub("", _COMMENT.sub("", text))
 
@@ -48,14 +48,14 @@ def _text(*parts: str) -> str:
 
 
 def _with_short_names(text: str) -> str:
-    """Give variables short names: a third of a hook is names."""
+    """Shorten the names of variables, which make up a third of a hook."""
     names = sorted(set(_NAME.findall(text)), key=lambda name: (-text.count(name) * len(name), name))
     short = {name: f"gw_{_letters(place)}" for place, name in enumerate(names)}
     return _NAME.sub(lambda found: short[found[0]], text)
 
 
 def spelled_out(script: str) -> str:
-    """Return a script as its parts have it, with their names of variables: for those who read or check it."""
+    """Return a script with its original variable names, for reading and linting."""
     return _SPELLED_OUT[script]
 
 
@@ -66,7 +66,7 @@ def _letters(place: int) -> str:
 def _for_command(text: str) -> Script:
     """Return a script for a command, which the kubelet expands.
 
-    That is ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go. It expands no hooks (handlerRunner.Run in
+    See ExpandContainerCommandAndArgs in pkg/kubelet/container/helpers.go. Hooks are not expanded (handlerRunner.Run in
     pkg/kubelet/lifecycle/handlers.go).
     """
     return Script(keep_from_expansion(text))
@@ -78,18 +78,18 @@ _HIDE = ("arguments", "path", "hide-words", "environment", "hide")
 
 
 def parent_first() -> Script:
-    """Return what a parent runs at first: it turns into a shell whose command line has no words of the worker."""
+    """Return the first script of a parent, which execs a shell whose command line lacks the worker's words."""
     return _script(*_HIDE)
 
 
 def parent_then(*, looks: bool) -> Script:
-    """Return what a parent runs then."""
+    """Return the second script of a parent."""
     return _script(*_parent_parts(looks=looks))
 
 
 @cache
 def parent(*, looks: bool) -> Script:
-    """Return the script of a parent; with `looks`, one that looks for the worker below the command."""
+    """Return the script of a parent; with `looks`, it searches for the worker below the command."""
     then = _text(*_parent_parts(looks=looks)).replace("'", "'\\''")
     return _for_command(_with_short_names(f"gw_main='{then}'\n{_text(*_HIDE)}"))
 
@@ -103,8 +103,8 @@ def _parent_parts(*, looks: bool) -> tuple[str, ...]:
 def worker_hook(action: str, *, holds: bool, chained: bool, first_is_ours: bool = False) -> Script:
     """Return the preStop script of a worker.
 
-    `action` is "listen", "send", "stay", or empty; with `holds`, sidecars are told when the container ends; `chained`
-    tells that another hook is to run, and `first_is_ours` that process 1 is a loop or a parent.
+    `action` is "listen", "send", "stay", or empty. With `holds`, sidecars notice when the container ends. `chained`
+    means that another hook follows, `first_is_ours` that process 1 is a loop or a parent.
     """
     stays = action in ("send", "stay")
     names = ["arguments", "path"]
@@ -132,7 +132,7 @@ def worker_hook(action: str, *, holds: bool, chained: bool, first_is_ours: bool 
 
 @cache
 def sidecar_hook(*, chained: bool) -> Script:
-    """Return the preStop script of a sidecar; `chained` tells that another hook is to run."""
+    """Return the preStop script of a sidecar; `chained` means that another hook follows."""
     if not chained:
         return _script("arguments", "path", "handlers", "clock", "sidecar-prestop")
     names = ("arguments", "path", "environment", "handlers", "clock", "deadline")

@@ -1,4 +1,4 @@
-"""Which containers serve or assist, and so are no workers, by names alone; the table is serving_images.toml."""
+"""Recognises servers and helpers, which are not workers, by name; the table is serving_images.toml."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webhook.core.image_names import remembered, split_image_name
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Programs of one kind: how repositories of their images end, and how their containers are called."""
+    """Programs of one kind: suffixes of their image repositories, and their container names."""
 
     name: str
     images: tuple[str, ...]
@@ -25,7 +25,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_table() -> Table:
-    """Read the table that comes with the package."""
+    """Load the table from the package."""
     text = files("webhook.core").joinpath("serving_images.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
@@ -37,7 +37,7 @@ _CONTAINERS = frozenset(container for group in TABLE.kind for container in group
 
 @remembered
 def serves_by_image(image: str, container: str) -> bool:
-    """Tell whether a container serves or assists, by the name of its image or its own."""
+    """Tell whether a container is a server or helper, by the name of its image or its own name."""
     if container in _CONTAINERS:
         return True
     rest, _, last = split_image_name(image).repository.rpartition("/")

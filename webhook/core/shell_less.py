@@ -1,4 +1,4 @@
-"""Which images have no shell, as far as their names tell; the table is shell_less_images.toml."""
+"""Recognises images without a shell by name; the table is shell_less_images.toml."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webhook.core.patterns import any_of
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A base without a shell: a pattern of its full name, and of the tags, and the names, that do have one."""
+    """A base image without a shell: a pattern of its full name, and of tags and names that do have a shell."""
 
     image: str
     source: str
@@ -23,7 +23,7 @@ class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A program whose images have no shell; but tags of these patterns have, and tags with these words have not."""
+    """A program whose images have no shell, except tags that match `but`; tags with words in `without` have none."""
 
     name: str
     images: tuple[str, ...]
@@ -33,7 +33,7 @@ class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A mesh's proxy, by its container's name."""
+    """A mesh's proxy, by container name."""
 
     container: str
     switch: str
@@ -52,7 +52,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_table() -> Table:
-    """Read the table that comes with the package."""
+    """Load the table from the package."""
     text = files("webhook.core").joinpath("shell_less_images.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
@@ -71,9 +71,9 @@ _WORD = re.compile(r"[-_.+]")
 
 @remembered
 def shell_less_because(image: str, container: str) -> str:
-    """Say as half a sentence why a container has no shell; empty where nothing tells that.
+    """Return, as half a sentence, why a container has no shell; empty if nothing suggests that.
 
-    An image that is given by its digest alone is taken to be what the name usually stands for.
+    For an image given only by digest, the name's usual meaning is assumed.
     """
     mesh = _MESHES.get(container)
     if mesh and mesh.shell_less:
@@ -91,13 +91,13 @@ def shell_less_because(image: str, container: str) -> str:
 
 
 def native_switch(container: str) -> str:
-    """Return the annotation by which a mesh makes its own proxy a native sidecar; empty where it is none of a mesh."""
+    """Return the annotation by which a mesh makes its own proxy a native sidecar; empty for other containers."""
     mesh = _MESHES.get(container)
     return mesh.switch if mesh else ""
 
 
 def is_shell_less_base(name: ImageName) -> bool:
-    """Tell whether this is one of the bases without a shell."""
+    """Tell whether this is a base image without a shell."""
     return any(
         base.match(name.name) and not but.match(name.tag) and not but_images.match(name.name)
         for base, but, but_images in _BASES
@@ -105,6 +105,6 @@ def is_shell_less_base(name: ImageName) -> bool:
 
 
 def _ends(repository: str) -> Iterable[str]:
-    """Return the last two parts of a repository, and more."""
+    """Return the suffixes of a repository, from the last two parts on."""
     parts = repository.split("/")
     return ("/".join(parts[start:]) for start in range(max(len(parts) - 2, 0), -1, -1))

@@ -1,4 +1,4 @@
-"""The shell that runs the scripts: one of the container's image, or one that is brought into the pod."""
+"""The shell that runs the scripts: from the container's image, or injected into the pod."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from webhook.core.wrapping import (
 DEFAULT_IMAGE = (
     "docker.io/library/busybox:1.37.0-musl@sha256:5cec3fc171c87218698e85a52af7087de727372aae264a787b8112901a5b0092"
 )
-"""Holds a static busybox as /bin/busybox, for all platforms; of musl, as it is the smallest."""
+"""Contains a static busybox at /bin/busybox for all platforms; musl, because it is the smallest."""
 CONTAINER = "graceful-worker-shell"
 DEFAULT_CPU = "50m"
 DEFAULT_MEMORY = "16Mi"
-"""Less than what workers ask for: a pod asks for as much as the greediest of its init containers, or all its others."""
+"""Less than workers request: a pod's request is the maximum of its largest init container and the sum of the others."""
 _USER = 65532
 _ARGUMENTS = [MARKER, COPIED_SHELL.removesuffix("/sh")]
 
 
 class Source(Enum):
-    """How a shell comes into the pod."""
+    """How the shell is injected."""
 
     INIT_CONTAINER = "init-container"
     IMAGE_VOLUME = "image-volume"
 
 
 class Brought(msgspec.Struct, frozen=True):
-    """What brings a shell into the pod: an init container, or a volume and where it is mounted."""
+    """What injects the shell: an init container, or a volume and its mount."""
 
     init_container: JsonObject | None = None
     volume: JsonObject | None = None
@@ -49,17 +49,17 @@ class Brought(msgspec.Struct, frozen=True):
 
 
 def shell_path(setting: str, source: Source) -> str:
-    """Return the path of the shell that the annotation asks for."""
+    """Return the path of the shell that the annotation selects."""
     if setting != INJECTED_SHELL:
         return setting
     return COPIED_SHELL if source is Source.INIT_CONTAINER else MOUNTED_SHELL
 
 
 def check_room(pod: Pod, source: Source) -> None:
-    """Check that what brings a shell has its names and paths for itself.
+    """Check that the names and paths of the injected shell are free.
 
     Raises:
-        Refused: something else has one of them.
+        Refused: one of them is in use.
 
     """
     for container in pod.spec.init_containers or ():
@@ -89,7 +89,7 @@ def bring(
     cpu: str = DEFAULT_CPU,
     memory: str = DEFAULT_MEMORY,
 ) -> Brought:
-    """Return what brings an image's busybox into a pod; an init container runs as the worker's user."""
+    """Return what injects the busybox of an image; an init container runs as the worker's user."""
     if source is Source.IMAGE_VOLUME:
         # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
         volume = {"name": SHELL_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}}
@@ -98,9 +98,9 @@ def bring(
 
 
 def _user(pod: Pod, worker: Container | None) -> int | None:
-    """Return as whom to run, but never as root; None where the pod's user is the right one.
+    """Return the user to run as, never root; None if the pod's user is right.
 
-    OpenShift gives each container a user of the namespace's range, and takes no pod with any other.
+    OpenShift assigns users from the namespace's range and rejects all others.
     https://docs.openshift.com/container-platform/4.16/authentication/managing-security-context-constraints.html
     """
     of_worker = worker.security.user if worker and worker.security else None
@@ -128,7 +128,7 @@ def _init_container(pod: Pod, image: str, worker: Container | None, resources: J
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/busybox", "sh", "-c", BRING_SHELL, *_ARGUMENTS],
-        # Both alike, so that a pod of class Guaranteed stays one.
+        # Request and limit are equal, so that a Guaranteed pod stays Guaranteed.
         "resources": {"requests": resources, "limits": resources},
         "securityContext": security,
         "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT_PATH}],

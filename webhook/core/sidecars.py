@@ -1,4 +1,4 @@
-"""What makes each sidecar outlive the workers, and no longer than that: a hook and a parent, or the kubelet."""
+"""Makes sidecars outlive the workers, but no longer: by a hook and a parent process, or as native sidecars."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webhook.core.wrapping import folder, own_words, parent
 
 
 class SidecarPlan(msgspec.Struct, frozen=True, gc=False):
-    """What a sidecar becomes; `before` is what stands before its command, None where that is kept."""
+    """The plan for a sidecar; `before` is put before its command, None if that stays unchanged."""
 
     name: str
     findings: tuple[Finding, ...]
@@ -27,14 +27,14 @@ class SidecarPlan(msgspec.Struct, frozen=True, gc=False):
     """Whether its hook waits for the workers."""
     before: list[str] | None = None
     hook: list[str] | None = None
-    """Its preStop command, if it gets one."""
+    """Its preStop command, if it gets a hook."""
 
 
 class SidecarFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All that the plan of a sidecar hangs on."""
+    """Everything that the plan for a sidecar depends on."""
 
     container: Container
-    """Without what says nothing of its processes."""
+    """Without fields that do not affect its processes."""
     sidecars: Sidecars
     shell: str
     shell_less: bool
@@ -46,7 +46,7 @@ class SidecarFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
 def sidecar_facts(
     container: Container, sidecars: Sidecars, shell: str, workers: tuple[str, ...], circumstances: Circumstances
 ) -> SidecarFacts:
-    """Collect what the plan of a sidecar hangs on."""
+    """Collect what the plan for a sidecar depends on."""
     shell_less = shell == DEFAULT_SHELL and bool(container.hints.shell_less)
     old_grace, surroundings = circumstances.old_grace, circumstances.surroundings
     return SidecarFacts(container.of_processes(), sidecars, shell, shell_less, workers, old_grace, surroundings)
@@ -54,7 +54,7 @@ def sidecar_facts(
 
 @memoized(SidecarFacts)
 def plan_sidecar(facts: SidecarFacts) -> SidecarPlan:
-    """Say what becomes of a sidecar.
+    """Plan a sidecar.
 
     Raises:
         Refused: as a native sidecar, it would end too early.
@@ -78,15 +78,15 @@ def plan_sidecar(facts: SidecarFacts) -> SidecarPlan:
 
 @memoized(SidecarFacts)
 def plan_native(facts: SidecarFacts) -> SidecarPlan:
-    """Say what becomes of a sidecar that is a native one already: the kubelet ends it after the workers."""
+    """Plan a sidecar that is already native: the kubelet stops it after the workers."""
     return _native(facts, Finding(Reason.SIDECAR_NATIVE, facts.container.name))
 
 
 def _native(facts: SidecarFacts, *role: Finding) -> SidecarPlan:
-    """Let nobody wait for a native sidecar that heeds nothing: the kubelet would, for the rest of the raised period.
+    """Give a native sidecar that ignores signals a parent; otherwise, the kubelet would wait for the raised period.
 
-    The kubelet runs the preStop hooks of native sidecars at the deletion, with all others, and sends them the signal
-    when the others have ended: killContainer in pkg/kubelet/kuberuntime/kuberuntime_container.go.
+    The kubelet runs the preStop hooks of native sidecars at the deletion, like all others, and sends their signal after
+    the other containers have ended: killContainer in pkg/kubelet/kuberuntime/kuberuntime_container.go.
     """
     name = facts.container.name
     before, why = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
@@ -97,7 +97,7 @@ def _native(facts: SidecarFacts, *role: Finding) -> SidecarPlan:
 
 
 def _parent(facts: SidecarFacts) -> tuple[list[str] | None, list[Finding]]:
-    """Return what stands before the command of a sidecar that may heed nothing, and why."""
+    """Return what to put before the command of a sidecar that may ignore signals, and the finding."""
     container = facts.container
     if not container.command:
         return None, []

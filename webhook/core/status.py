@@ -1,4 +1,4 @@
-"""The annotation in which an injected pod says what was done to it, complete enough to undo it."""
+"""The status annotation: records what an injection changed, so that it can be undone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ GRACE_POINTER = "/spec/terminationGracePeriodSeconds"
 
 
 class WorkerStatus(msgspec.Struct, omit_defaults=True):
-    """How a worker runs, as which framework it was recognised; the signal that it gets where that is not the kubelet's.
+    """How a worker runs, its framework, and its signal if that is not the kubelet's.
 
-    `imageSignal` is the one by which its image is stopped.
+    `imageSignal` is the image's stop signal.
     """
 
     mode: str
@@ -28,10 +28,10 @@ class WorkerStatus(msgspec.Struct, omit_defaults=True):
 
 
 class CommandStatus(msgspec.Struct, omit_defaults=True):
-    """What was done to a command, beyond the words of ours before it: they can be told from the rest.
+    """What changed in a command, apart from the words put before it, which are recognisable.
 
-    `was` is `absent` or `null` where it had none; `edits` are the words that were changed in the whole command line,
-    without ours: an index, the words that were there, and how many there are now; to be undone in this order.
+    `was` is `absent` or `null` if there was no command. `edits` are the changed words of the whole command line without
+    the wrapper: an index, the previous words, and their current number, to be undone in this order.
     """
 
     was: str = ""
@@ -39,28 +39,28 @@ class CommandStatus(msgspec.Struct, omit_defaults=True):
 
 
 class Status(msgspec.Struct, omit_defaults=True):
-    """What was done to a pod; JSON Pointers name list items by their name (mounts by their path), not by index.
+    """What changed in a pod; JSON Pointers identify list items by name (mounts by path), not by index.
 
-    A command and a hook may be long, and a pod's annotations may not: so they are not copied.
+    Commands and hooks are not copied, because they may be long and annotations are limited.
     """
 
     version: str = msgspec.field(default_factory=lambda: __version__)
     workers: dict[str, WorkerStatus] = {}
     commands: dict[str, CommandStatus] = {}
-    """The containers whose commands have ours before them."""
+    """The containers whose command is wrapped."""
     hooks: list[str] = []
-    """The containers whose own preStop hook has ours before it."""
+    """The containers whose own preStop hook is wrapped."""
     before: dict[str, Any] = {}
-    """The values that were replaced, such as the grace period."""
+    """The replaced values, such as the grace period."""
     added: list[str] = []
-    """The fields and list items that were not there."""
+    """The fields and list items that were added."""
     created: dict[str, str] = {}
-    """The objects and lists that had to be made to hold these: they were `absent` or `null`."""
+    """The objects and lists created for these; they were `absent` or `null`."""
     moved: dict[str, int] | UnsetType = UNSET
-    """The containers that became native sidecars, and where they were among the regular ones, all of these counted."""
+    """The sidecars that became native, and their previous index among the regular containers."""
 
     def grace_before(self, default: int) -> int | None:
-        """Return the pod's grace period, in seconds, before it was raised; None where it was not."""
+        """Return the pod's grace period before it was raised, in seconds; None if it was not raised."""
         if GRACE_POINTER in self.added:
             return default
         if GRACE_POINTER not in self.before:
@@ -68,7 +68,7 @@ class Status(msgspec.Struct, omit_defaults=True):
         value = self.before[GRACE_POINTER]
         if value is None:
             return default
-        # Not isinstance(): the record has been in other hands, and True is an int.
+        # Not isinstance(): others can edit the annotation, and True is an int.
         return value if type(value) is int else default
 
 
@@ -91,10 +91,10 @@ def unknown_fields(annotations: dict[str, str]) -> list[str]:
 
 
 def read_status(annotations: dict[str, str]) -> Status | None:
-    """Read the status annotation; None where there is none.
+    """Read the status annotation; None if there is none.
 
     Raises:
-        Refused: it is not what graceful-worker writes.
+        Refused: it is not valid.
 
     """
     text = annotations.get(STATUS_ANNOTATION)

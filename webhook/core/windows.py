@@ -1,4 +1,4 @@
-"""Whether a pod runs on Windows, where there is no POSIX shell and no signals."""
+"""Detects pods for Windows, which has neither a POSIX shell nor signals."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from webhook.core.pod import NodeSelectorTerm, Pod, Requirement, Spec
 
 _WINDOWS = "windows"
 _OS_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
-# Kubelets set it on Windows alone: https://kubernetes.io/docs/reference/labels-annotations-taints/#nodekubernetesiowindows-build
+# Only set on Windows nodes:
+# https://kubernetes.io/docs/reference/labels-annotations-taints/#nodekubernetesiowindows-build
 _BUILD_LABEL = "node.kubernetes.io/windows-build"
-# Names of runtime classes are free; these have a word that says so. wcow: containerd's runhcs-wcow-process.
+# Runtime class names are arbitrary; these contain a typical word. wcow is from containerd's runhcs-wcow-process.
 # https://kubernetes.io/docs/concepts/windows/user-guide/#encapsulating-the-configuration-using-runtimeclass
 _RUNTIME_CLASS = re.compile(r"(?:^|[-.])(?:windows|wcow)")
 
 
 def is_windows(pod: Pod) -> bool:
-    """Tell whether a pod runs on Windows, by what it says and by the nodes that it asks for."""
+    """Tell whether a pod is for Windows, by its own fields and the nodes it selects."""
     spec = pod.spec
     if spec.os and spec.os.name:
-        # Kubelets refuse the pod where that is not so.
+        # Kubelets reject the pod if this is wrong.
         return spec.os.name == _WINDOWS
     return _selects(spec) or _is_bound(spec) or _has_options(spec) or _has_runtime(spec)
 
@@ -32,7 +33,7 @@ def _selects(spec: Spec) -> bool:
 
 
 def _is_bound(spec: Spec) -> bool:
-    """Tell whether each of the terms asks for Windows: one that fits is enough for a node."""
+    """Tell whether each term requires Windows: a node needs to match only one of them."""
     affinity = spec.affinity and spec.affinity.node
     terms = (affinity and affinity.required and affinity.required.terms) or ()
     return bool(terms) and all(map(_asks, terms))

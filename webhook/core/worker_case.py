@@ -1,4 +1,4 @@
-"""What is known of a worker container, and of what it runs, before anything is decided about it."""
+"""Collects the known facts about a worker container before any decision is made."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DEFAULT_SIGNAL = "TERM"
 
 
 class Circumstances(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What bears on the workers of a pod.
+    """The properties of a pod that affect its workers.
 
-    Its restart policy; its grace period, in seconds, as it was and once raised, if it may be; the shell; and what else
-    decides whether a parent may stand before a command.
+    Its restart policy, its original and raised grace period in seconds, the shell, and whether commands may get a
+    parent.
     """
 
     restart_policy: str
@@ -34,93 +34,93 @@ class Circumstances(msgspec.Struct, frozen=True, array_like=True, gc=False):
     keeps_grace: bool = False
     shell: str = DEFAULT_SHELL
     holds: bool = False
-    """Whether sidecars are to learn when a worker's container ends."""
+    """Whether sidecars need to notice when a worker container ends."""
 
 
 class WorkerFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All that the plan of a worker hangs on."""
+    """Everything that the plan for a worker depends on."""
 
     container: Container
-    """Without what says nothing of its processes."""
+    """Without fields that do not affect its processes."""
     reason: Reason
     """Why it is a worker."""
     settings: Settings
     circumstances: Circumstances
     shell_less: str = ""
-    """Why its image has no shell for a hook; empty where it may have one."""
+    """Why its image has no shell for a hook; empty if it may have one."""
     image: Image | Unavailable | None = None
     recorded: WorkerStatus | None = None
-    """What an earlier injection has recorded of it."""
+    """The record of an earlier injection."""
 
 
 class WorkerCase(msgspec.Struct, frozen=True, gc=False):
-    """A worker container with all that was found out about it, before anything is decided."""
+    """A worker container with all known facts, before any decision."""
 
     facts: WorkerFacts
     argv: Sequence[str]
-    """What it runs, as far as that is known."""
+    """The command line, as far as it is known."""
     is_whole: bool
-    """Whether all of that is known: where only the image says what `args` are for, it is not."""
+    """Whether the whole command line is known; not if only the image knows the command for `args`."""
     is_writable: bool
-    """Whether the manifest says it, so that something may be put before it."""
+    """Whether the command is in the manifest, so that it can be wrapped."""
     line: CommandLine
     match: Match | None
     runtime: Runtime | None
     kubelet_signal: str
     runs_to_completion: bool
     stands_in_args: bool
-    """Whether another webhook has put its own command in front of ours, and ours among the arguments."""
+    """Whether another webhook put its own command in front, so that the wrapper is in the arguments."""
 
     @property
     def container(self) -> Container:
-        """The container, without what says nothing of its processes."""
+        """The container, without fields that do not affect its processes."""
         return self.facts.container
 
     @property
     def settings(self) -> Settings:
-        """What the pod asks for."""
+        """The pod's settings."""
         return self.facts.settings
 
     @property
     def circumstances(self) -> Circumstances:
-        """What bears on all workers of the pod."""
+        """The properties of the pod that affect all workers."""
         return self.facts.circumstances
 
     @property
     def framework(self) -> Framework | None:
-        """The framework that it is known to run."""
+        """The known framework."""
         return self.match.framework if self.match else None
 
     @property
     def is_first(self) -> bool:
-        """Whether process 1 is the worker, or hands its signals on to it alone."""
+        """Whether process 1 is the worker, or forwards signals only to the worker."""
         if self.match:
             return self.match.program.is_first and not self.match.launched
         return not self.line.programs or self.line.programs[-1].is_first
 
     @property
     def loops(self) -> bool:
-        """Whether a loop of the shell string starts the worker again and again."""
+        """Whether a loop in the shell script restarts the worker."""
         return is_looped(self.line, self.match)
 
     @property
     def hook(self) -> Sequence[str]:
-        """The exec command of the pod's own preStop hook."""
+        """The exec command of the container's own preStop hook."""
         return own_words(self.container.hook_command)
 
     @property
     def shell_less(self) -> str:
-        """Why its image has no shell for a hook; empty where it may have one."""
+        """Why its image has no shell for a hook; empty if it may have one."""
         return self.facts.shell_less
 
     @property
     def is_recorded(self) -> bool:
-        """Whether all that is known of what it runs is the record of an earlier injection."""
+        """Whether an earlier injection's record is all that is known about the command."""
         return self.facts.recorded is not None and not self.is_whole
 
     @property
     def can_hook(self) -> bool:
-        """Whether a hook of ours can run."""
+        """Whether a hook can run."""
         return not self.shell_less and not self.container.unchainable_hook
 
 
@@ -131,7 +131,7 @@ def facts_of(
     images: Images,
     recorded: Mapping[str, WorkerStatus],
 ) -> WorkerFacts:
-    """Collect what the plan of a worker hangs on."""
+    """Collect what the plan for a worker depends on."""
     container = worker.container
     image = images.get(container.name)
     shell_less = ""
@@ -143,7 +143,7 @@ def facts_of(
 
 
 def examine(facts: WorkerFacts) -> WorkerCase:
-    """Find out about a worker container."""
+    """Examine a worker container."""
     container, settings, circumstances, image = facts.container, facts.settings, facts.circumstances, facts.image
     argv, is_whole = _argv(container, settings, image)
     found = find_framework(argv)
@@ -164,9 +164,9 @@ def examine(facts: WorkerFacts) -> WorkerCase:
 
 
 def _argv(container: Container, settings: Settings, image: Image | Unavailable | None) -> tuple[Sequence[str], bool]:
-    """Return what the container runs, by the kubelet's rule, and whether all of it is known.
+    """Return the container's command line by the kubelet's rule, and whether it is complete.
 
-    That is `command`, else what the image says, then `args`.
+    That is `command`, else the image's, followed by `args`.
     """
     if is_wrapped(container.argv):
         return own_words(container.argv), True
@@ -180,7 +180,7 @@ def _argv(container: Container, settings: Settings, image: Image | Unavailable |
 
 
 def _as_recorded(found: Found, recorded: WorkerStatus | None) -> Found:
-    """Return the framework that an image was known to run when the pod was injected into before."""
+    """Return the framework that an earlier injection recognised from the image."""
     framework = FRAMEWORKS.get(recorded.framework) if recorded else None
     if framework is None or found[1] is not None:
         return found
@@ -189,7 +189,7 @@ def _as_recorded(found: Found, recorded: WorkerStatus | None) -> Found:
 
 
 def _image_signal(image: Image | Unavailable | None, recorded: WorkerStatus | None) -> str:
-    """Return the signal by which the container's image is stopped; empty where that is not known."""
+    """Return the stop signal of the container's image; empty if it is not known."""
     if isinstance(image, Image):
         return image_signal(image)
     return recorded.image_signal if recorded and recorded.image_signal in PASSED_SIGNALS else ""

@@ -1,4 +1,4 @@
-"""How each worker container is to run: its mode, its signal, and what has to stand before its command."""
+"""Plans how each worker container runs: mode, signal, and what is put before its command."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from webhook.core.worker_case import DEFAULT_SIGNAL, WorkerCase, WorkerFacts, ex
 from webhook.core.wrapping import SIGNALS, is_wrapped, loop, parent
 
 NO_SIGNAL = "CONT"
-"""The signal of a row whose worker no signal ends in grace, but which ends by itself after its message."""
+"""The signal for workers that no signal ends gracefully, but that end by themselves after a message."""
 _PREPARES = "its entrypoint runs before each message: leave it out if it runs migrations."
 OWN_LOOP_DELAY = 1
-"""Seconds between runs of a shell string that loops by itself."""
+"""Seconds between runs of a shell script with its own loop."""
 
 
 class Treatment(Enum):
-    """What becomes of a worker's command."""
+    """How a worker's command is treated."""
 
     KEPT = "kept"
     LOOPED = "looped"
@@ -53,11 +53,10 @@ class Treatment(Enum):
 
 
 class WorkerPlan(msgspec.Struct, frozen=True, gc=False):
-    """What a worker container becomes.
+    """The plan for a worker container.
 
-    `before` is what stands before its command, None where that is kept; `command` the worker's own words that are
-    written behind it where the manifest has none, and `edits` are the changes of the others. `signal` is empty where
-    the kubelet's own is the right one.
+    `before` is put before its command, None if that stays unchanged. `command` is the command to add if the manifest
+    has none, `edits` are changes of the existing words. `signal` is empty if the kubelet's signal is right.
     """
 
     name: str
@@ -65,24 +64,24 @@ class WorkerPlan(msgspec.Struct, frozen=True, gc=False):
     framework: str
     findings: tuple[Finding, ...]
     hook: list[str] | None = None
-    """Its preStop command, if it gets one."""
+    """Its preStop command, if it gets a hook."""
     signal: str = ""
     before: list[str] | None = None
     command: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
     image_signal: str = ""
     is_recorded: bool = False
-    """Whether all that is known of what it runs is the record of an earlier injection, which gave it its hook."""
+    """Whether an earlier injection's record, which gave it its hook, is all that is known about the command."""
     may_raise: bool = True
-    """Whether the grace period may be raised: not for what may heed nothing, and cannot be given a parent."""
+    """Whether the grace period may be raised: not if the worker may ignore signals and cannot get a parent."""
 
 
 @memoized(WorkerFacts)
 def plan_worker(facts: WorkerFacts) -> WorkerPlan:
-    """Decide how a worker runs.
+    """Plan a worker.
 
     Raises:
-        Refused: what the pod asks for contradicts itself, or cannot be done.
+        Refused: the pod's settings contradict each other, or cannot be applied.
 
     """
     case = examine(facts)
@@ -127,7 +126,7 @@ def _hook(case: WorkerCase, action: str, before: list[str] | None) -> Hook:
         return None, [Finding(Reason.HOOK_IMPOSSIBLE, container.name, case.shell_less)]
     if case.is_recorded and not container.unchainable_hook:
         return None, []
-    # Another webhook may have put its own program in front of ours: those turn into what they start.
+    # Another webhook may have put its own program in front of the wrapper; these programs exec what they start.
     ours = before is not None or is_wrapped(container.argv)
     circumstances = case.circumstances
     return plan_worker_hook(container, circumstances.shell, action, holds=circumstances.holds, first_is_ours=ours)
@@ -140,7 +139,7 @@ def _of_image(case: WorkerCase) -> list[Finding]:
         return [Finding(Reason.COMMAND_OF_IMAGE, name, image.source), *stale]
     if image is None:
         return []
-    # What is known or asked for all the same needs no answer.
+    # A known or requested mode needs no lookup.
     needs = not (case.framework or case.is_recorded or _asked_mode(case.settings) is not Mode.AUTO)
     trouble = [Finding(Reason.REGISTRY_TROUBLE, name, image.reason.value)] if needs and is_trouble(image) else []
     return [Finding(Reason.IMAGE_UNKNOWN, name, str(image)), *trouble]
@@ -153,11 +152,10 @@ def _image_signal(facts: WorkerFacts) -> str:
 
 
 def _may_raise(case: WorkerCase, treatment: Treatment, needs: str) -> bool:
-    """Tell whether nobody would wait for the longer grace period in vain.
+    """Tell whether the longer grace period would not be waited for in vain.
 
-    A Job ends by itself, but for a worker in it that, behind a shell, would never hear of the end. That a worker heeds
-    the signal is known where somebody has asked for the mode, or where its command is unknown, but no program of those
-    that often heed nothing.
+    A Job ends by itself, except for a worker behind a shell, which would never get the signal. A worker handles the
+    signal if the mode was requested, or if its command is unknown and not a program that often ignores signals.
     """
     if treatment is not Treatment.KEPT or case.settings.mode is not Mode.AUTO:
         return True
@@ -167,7 +165,7 @@ def _may_raise(case: WorkerCase, treatment: Treatment, needs: str) -> bool:
         return False
     if must_be_first(case.argv):
         return True
-    # What an image's own command heeds is not known; what a shell in its arguments heeds is.
+    # Whether an image's own command handles signals is unknown; whether a shell in its arguments does is known.
     return not needs or not (case.is_writable or case.line.in_shell)
 
 
@@ -204,8 +202,8 @@ def _asked_mode(settings: Settings) -> Mode:
 
 
 def _unknown(case: WorkerCase, treatment: Treatment, *, may_raise: bool) -> str:
-    """Say what will happen to a worker of which nobody knows whether it heeds the signal."""
-    # Of others, no record is kept.
+    """Describe what will happen to an unknown worker, which may or may not handle the signal."""
+    # Other signals are not recorded.
     signal = case.kubelet_signal if case.kubelet_signal in PASSED_SIGNALS else DEFAULT_SIGNAL
     old_grace = case.circumstances.old_grace
     if treatment is Treatment.GIVEN_PARENT and case.line.is_shell and not case.line.hides:
@@ -220,7 +218,7 @@ def _unknown(case: WorkerCase, treatment: Treatment, *, may_raise: bool) -> str:
 
 
 def _can_loop(case: WorkerCase) -> bool:
-    """Tell whether a run of a framework that is to be looped would end by itself after a message, and can be looped."""
+    """Tell whether a framework's command exits after a message, so that it can be looped."""
     match = case.match
     if match is None or match.launched or not case.is_whole or match.program.hidden:
         return False
@@ -228,13 +226,13 @@ def _can_loop(case: WorkerCase) -> bool:
         return True
     words = match.program.words
     given = all(flag.given_in(words) for flag in match.framework.flags if flag.mode is Mode.LOOP)
-    # A shell in a loop is no process 1 that would survive such a signal.
+    # A shell in a loop is not process 1, so it would not survive such a signal.
     is_hit = signals_its_group(case.argv) or signals_others(case.hook)
     return given and not case.loops and not case.line.in_background and not is_hit
 
 
 def _wanted_signal(case: WorkerCase) -> str:
-    """Choose the signal that the worker is to get: the annotation's, else the framework's; empty: the kubelet's."""
+    """Choose the worker's signal: the annotation's, else the framework's; empty for the kubelet's."""
     return case.settings.stop_signal or (case.framework.signal if case.framework else "")
 
 
@@ -276,7 +274,7 @@ def _check_loop(case: WorkerCase) -> None:
 
 
 def _needs_parent(case: WorkerCase, wanted: str) -> str:
-    """Say why something has to stand between the kubelet and the worker; empty where nothing has."""
+    """Return why the worker needs a parent process; empty if it does not."""
     line, match = case.line, case.match
     if match:
         if not case.is_first:
@@ -296,10 +294,10 @@ def _needs_parent(case: WorkerCase, wanted: str) -> str:
 
 
 def _can_turn_signal(case: WorkerCase, wanted: str) -> bool:
-    """Tell whether a parent would turn the kubelet's signal into the one that is wanted, and nobody else does.
+    """Tell whether a parent, and nothing else, would turn the kubelet's signal into the right one.
 
-    A hook could send that, too. But where a hook fails to run, the kubelet's own signal comes, and breaks work off. Of
-    a program that nobody knows this is not told, so for it the hook is enough.
+    A hook could also send the right signal. But if the hook fails, the kubelet's signal arrives and aborts the message.
+    For unknown programs, that is not certain, so the hook is enough.
     """
     is_turned = any(launch.rewrites and not _turns_away(launch, wanted) for launch in case.line.launches)
     return case.kubelet_signal in HEARD_SIGNALS and not is_turned and not _no_parent_because(case)
@@ -330,10 +328,9 @@ def _before(case: WorkerCase, treatment: Treatment, wanted: str) -> list[str] | 
 
 
 def _delay(case: WorkerCase) -> int:
-    """Choose the seconds between runs: none, unless they are asked for, or the shell string has a loop of its own.
+    """Choose the seconds between runs: none, unless set, or unless the shell script has its own loop.
 
-    Such a loop may have a kill file of its own. After a liveness restart it is still there, as nobody but us removes
-    his, and then every run ends at once, without a word.
+    Such a loop may use its own kill file, which still exists after a liveness restart. Then every run ends at once.
     """
     if case.settings.loop_delay is not None:
         return case.settings.loop_delay
@@ -341,7 +338,7 @@ def _delay(case: WorkerCase) -> int:
 
 
 def _action(case: WorkerCase, mode: Mode, treatment: Treatment, wanted: str, said: str) -> str:
-    """Choose what the hook does behind the kill file."""
+    """Choose what the hook does after creating the kill file."""
     if case.circumstances.surroundings.shares_processes:
         return ""
     if mode is Mode.LOOP or treatment is Treatment.GIVEN_PARENT:
@@ -351,12 +348,12 @@ def _action(case: WorkerCase, mode: Mode, treatment: Treatment, wanted: str, sai
         return "stay"
     children = case.match.children_at_work if case.match else 0
     known = bool(framework or case.settings.stop_signal)
-    # A kubelet that is restarted in the drain sends the signal a second time; our hook does not.
+    # A kubelet that restarts during the drain sends the signal again; the hook does not.
     once = bool(children or (framework and framework.second_is_fatal))
     if case.is_first and known and (once or wanted not in ("", case.kubelet_signal)):
         return "stay" if said == wanted else f"send {SIGNALS[wanted]} {children}"
     if case.line.in_shell and not case.is_first:
-        # No signal would ever be heeded.
+        # The shell would ignore any signal.
         return ""
     return _listen(case, case.kubelet_signal)
 
@@ -391,15 +388,15 @@ def _cautions(case: WorkerCase, mode: Mode) -> list[Finding]:
 
 
 def _turns_away(launch: Launch, wanted: str) -> bool:
-    """Tell whether a launcher turns signals into others, and none into the one that is wanted."""
+    """Tell whether a launcher rewrites signals, but none to the wanted one."""
     return launch.rewrites and not any(word.endswith(f":{SIGNALS[wanted]}") for word in launch.words)
 
 
 def check_asked_for(settings: Settings, workers: Iterable[Worker], plans: Iterable[WorkerPlan]) -> None:
-    """Make sure that no annotation goes unused.
+    """Check that every annotation has an effect.
 
     Raises:
-        Refused: one of them has no effect on this pod.
+        Refused: an annotation has no effect on this pod.
 
     """
     modes = {plan.mode for plan in plans}

@@ -1,4 +1,4 @@
-"""The commands that run the package's scripts: how they are put together, recognised, and taken apart."""
+"""Builds, recognises and removes the commands that run the package's scripts."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from webhook.core import scripts
 MOUNT_PATH = "/graceful-worker"
 VOLUME = "graceful-worker"
 MARKER = "graceful-worker"
-"""$0 of every script: by it, a command is known to be ours."""
+"""$0 of every script; identifies wrapped commands."""
 SHELL_VOLUME = "graceful-worker-shell"
 SHELL_MOUNT_PATH = "/graceful-worker-shell"
 COPIED_SHELL = f"{MOUNT_PATH}/.bin/sh"
-"""A shell that an init container has copied into the shared volume; no worker's folder can have this name."""
+"""The shell that an init container copies into the shared volume; worker folders cannot have this name."""
 MOUNTED_SHELL = f"{SHELL_MOUNT_PATH}/bin/sh"
-"""A shell in an image that is mounted."""
+"""The shell in a mounted image."""
 
 SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "USR1": 10, "USR2": 12, "TERM": 15, "CONT": 18, "TSTP": 20, "WINCH": 28}
-"""The numbers of signals on Linux, by name without SIG."""
+"""Linux signal numbers by name without SIG."""
 
 
 def _script_name(shell: str) -> str:
-    """Return $0: beside a shell that was brought into the pod, where the script finds mkdir, rm and sleep."""
+    """Return $0: next to an injected shell, where the script finds mkdir, rm and sleep."""
     return f"{shell.rpartition('/')[0]}/{MARKER}" if shell in (COPIED_SHELL, MOUNTED_SHELL) else MARKER
 
 
 _MARKERS = frozenset({MARKER, _script_name(COPIED_SHELL), _script_name(MOUNTED_SHELL)})
 
 _PREFIX = 6
-"""The words of ours in a command: shell, -c, script, marker, folder, settings."""
+"""The words of a wrapper: shell, -c, script, marker, folder, settings."""
 _OLD_MODES = ("loop", "signal")
-"""What the sixth word was in releases that had seven: the mode, in front of its setting."""
+"""The sixth word in releases that had seven: the mode, followed by its setting."""
 
 
 def folder(container: str) -> str:
@@ -44,27 +44,27 @@ def _command(shell: str, script: str, folder: str, settings: str) -> list[str]:
 
 
 def loop(shell: str, container: str, delay: int, message_file: str) -> list[str]:
-    """Return what stands before a command that is run again and again, `delay` seconds apart."""
+    """Return the wrapper that runs a command in a loop, with `delay` seconds between runs."""
     settings = scripts.keep_from_expansion(f"{delay} {message_file}")
     return _command(shell, scripts.LOOP, folder(container), settings)
 
 
 def parent(shell: str, container: str, settings: Sequence[str]) -> list[str]:
-    """Return the parent that stands before a command; parent.sh says what its settings are."""
+    """Return the parent process for a command; parent.sh explains its settings."""
     return _command(shell, scripts.parent(looks=bool(settings[1])), folder(container), ";".join(settings))
 
 
 def worker_hook(
     shell: str, container: str, action: str, *, holds: bool, chained: bool, first_is_ours: bool = False
 ) -> list[str]:
-    """Return what stands before a worker's own preStop hook; `action` is a word, and perhaps numbers for it."""
+    """Return what precedes a worker's own preStop hook; `action` is a word, possibly with numbers."""
     kind, _, numbers = action.partition(" ")
     script = scripts.worker_hook(kind, holds=holds, chained=chained, first_is_ours=first_is_ours)
     return _command(shell, script, folder(container), numbers)
 
 
 def sidecar_hook(shell: str, own_folder: str, workers: Sequence[str], own_hook_limit: int | None) -> list[str]:
-    """Return what stands before a sidecar's own preStop hook, which has so many seconds; None: it has none."""
+    """Return what precedes a sidecar's own preStop hook, which gets that many seconds; None if it has none."""
     chained = own_hook_limit is not None
     limit = f";{own_hook_limit}" if chained else ""
     settings = f"{' '.join(map(folder, workers))}{limit}"
@@ -72,7 +72,7 @@ def sidecar_hook(shell: str, own_folder: str, workers: Sequence[str], own_hook_l
 
 
 def find_ours(command: Sequence[str]) -> tuple[int, int] | None:
-    """Find what is ours in a command, wherever another webhook has put it: from where to where; None: nothing."""
+    """Find the wrapper in a command, even after another webhook's words: start and end, or None."""
     if not command or _MARKERS.isdisjoint(command):
         return None
     for start in range(len(command) - _PREFIX + 1):
@@ -82,23 +82,23 @@ def find_ours(command: Sequence[str]) -> tuple[int, int] | None:
 
 
 def own_words(command: Sequence[str]) -> Sequence[str]:
-    """Return what a command runs apart from ours: the whole command where none of it is ours."""
+    """Return a command without the wrapper."""
     found = find_ours(command)
     return command[found[1] :] if found else command
 
 
 def without_ours(command: Sequence[str]) -> list[str]:
-    """Return a command without ours; what another webhook has put before it stays."""
+    """Return a command without the wrapper; another webhook's words before it stay."""
     return put_before(command, ())
 
 
 def is_wrapped(command: Sequence[str]) -> bool:
-    """Tell whether something of ours is in a command line."""
+    """Tell whether a command line contains a wrapper."""
     return find_ours(command) is not None
 
 
 def put_before(command: Sequence[str], ours: Sequence[str]) -> list[str]:
-    """Put ours before a command, in place of what is there of ours; what another webhook has put before it stays."""
+    """Wrap a command, replacing an existing wrapper; another webhook's words before it stay."""
     found = find_ours(command)
     start, end = found or (0, 0)
     return [*command[:start], *ours, *command[end:]]

@@ -1,1 +1,1 @@
-"""Drains: what pods tell of them, how they end, and who is told."""
+"""Drains: how pods terminate, with which outcome, and reports about it."""

@@ -1,4 +1,4 @@
-"""The API server's clock, as its answers tell it: by it deletions are dated."""
+"""The API server's clock, taken from its responses: deletion timestamps refer to it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from httpx2 import Response
 from certs.events import wall_clock
 
 SAME = datetime.timedelta(seconds=2)
-"""A difference that shows no other clock: answers are dated in whole seconds, and take their time."""
+"""Smaller differences are ignored: responses have whole seconds and take time."""
 _HALF_A_SECOND = datetime.timedelta(seconds=0.5)
 
 
 class ServerClock:
-    """Hears from each answer by how much the API server's clock is ahead of the local one."""
+    """Measures from each response how far the API server's clock is ahead of the local one."""
 
     def __init__(self, local: Callable[[], datetime.datetime] = wall_clock) -> None:
         self._local = local
         self.ahead = datetime.timedelta()
 
     async def hear(self, response: Response) -> None:
-        """Read the time of an answer: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1 ."""
+        """Read the time of a response: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1 ."""
         try:
             date = parsedate_to_datetime(response.headers["Date"])
         except (KeyError, ValueError, TypeError, OverflowError):

@@ -1,4 +1,4 @@
-"""Follows pods by list and watch, whatever the API server does meanwhile."""
+"""Follows pods by list and watch, despite all errors of the API server."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from webhook.core.pod import JsonObject
 from webhook.drains.pod_stream import Expired, Kind, PodStream
 
 BREATH = 0.2
-"""Seconds between two watches, at least."""
+"""Minimum seconds between two watches."""
 SHORT = 10.0
-"""Seconds: a watch that ends sooner, and has told nothing, counts as one that failed."""
+"""Seconds: a watch that ends sooner without an event counts as failed."""
 REPEATED_SECONDS = 600.0
-"""After which the log says the same once more."""
+"""Seconds after which the same error is logged again."""
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """All pods that there are, after the start and after each gap."""
+    """All existing pods, after the start and after each gap."""
 
     pods: list[JsonObject]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A pod as it is now."""
+    """The current state of a pod."""
 
     pod: JsonObject
 
 
 class Gone(msgspec.Struct, frozen=True):
-    """The last state of a pod whose object goes."""
+    """The last state of a deleted pod."""
 
     pod: JsonObject
 
@@ -49,10 +49,10 @@ Change: TypeAlias = Listed | Seen | Gone
 
 
 class Contact:
-    """When the API server was last heard, and how often it was not understood; the log has each trouble once."""
+    """When the API server last responded, and the number of failures; each error is logged once."""
 
     def __init__(self, what: str = "pods", clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin as if it was heard just now; `what` is followed."""
+        """Start as if it had just responded; `what` is being followed."""
         self._what = what
         self._clock = clock
         self._heard = clock()
@@ -61,19 +61,19 @@ class Contact:
 
     @property
     def silence(self) -> float:
-        """Seconds since anything was heard."""
+        """Seconds since the last response."""
         return self._clock() - self._heard
 
     def heard(self) -> None:
-        """Note that the API server has said something."""
+        """Note a response of the API server."""
         self._heard = self._clock()
 
     def failed(self, trouble: Trouble, where: str) -> None:
-        """Count a failure, and say what it takes to end it."""
+        """Count a failure, and log how to fix it."""
         self.failures += 1
         if isinstance(trouble, Refused):
             self.heard()
-        words = f"{self._what} cannot be followed: {explained(trouble, where)}"
+        words = f"cannot watch {self._what}: {explained(trouble, where)}"
         before, at = self._told
         if words != before or self._clock() >= at + REPEATED_SECONDS:
             self._told = words, self._clock()
@@ -81,13 +81,13 @@ class Contact:
 
 
 class Backoff:
-    """How long to wait after a failure: twice as long each time, and never exactly as long as others do."""
+    """The pause after a failure: it doubles each time, with jitter."""
 
     def __init__(self) -> None:
         self._pause = FIRST_PAUSE
 
     def reset(self) -> None:
-        """Begin with the shortest pause again."""
+        """Return to the shortest pause."""
         self._pause = FIRST_PAUSE
 
     def next(self) -> float:
@@ -103,11 +103,11 @@ async def follow(
     namespace: str = "",
     contact: Contact | None = None,
 ) -> AsyncGenerator[Change, None]:
-    """Tell all pods that there are, then what becomes of them, until it is closed.
+    """Yield all existing pods, then their changes, until closed.
 
-    Nothing ends it: after a failure it goes on where it was, or lists all pods anew where the API server does not know
-    that any more. A missing right is said in the log, and waited for. Of a pod that lives, little is kept: see
-    `kept_fields`.
+    It never ends by itself: after a failure, it continues where it was, or lists all pods again if the API server no
+    longer knows that version. A missing permission is logged, and awaited. Of a pod that is not terminating, only a few
+    fields are kept: see `kept_fields`.
     """
     contact = contact or Contact()
     selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
@@ -148,18 +148,18 @@ async def _list(stream: PodStream) -> tuple[list[JsonObject], str]:
     version = ""
     async with aclosing(stream.pages()) as pages:
         async for page, listed in pages:
-            # All pages are of the version that the first one tells.
+            # All pages have the version of the first one.
             version = version or listed
             pods += page
     return pods, version
 
 
 def explained(trouble: Trouble, where: str) -> str:
-    """Say what is wrong, and which right is missing where that is it."""
+    """Describe an error, with the missing permission if that is the cause."""
     if not isinstance(trouble, Refused):
         return told(trouble)
     if trouble.status == HTTPStatus.FORBIDDEN:
-        return f"the right to list and watch pods {where} is missing: {told(trouble)}"
+        return f"permission missing to list and watch pods {where}: {told(trouble)}"
     if trouble.status == HTTPStatus.UNAUTHORIZED:
-        return f"the API server does not know who asks; the credentials are missing, wrong or expired: {told(trouble)}"
+        return f"the API server rejects the credentials, which are missing, wrong or expired: {told(trouble)}"
     return told(trouble)

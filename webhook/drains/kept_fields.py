@@ -1,4 +1,4 @@
-"""The fields of a pod that drains need: nothing else of a pod is kept, however large it is."""
+"""The fields of a pod that drains need; no others are kept, whatever the pod's size."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from webhook.core.ownership import HASH_LABEL, REVISION_LABEL, ROLLOUT_HASH_LABE
 from webhook.core.pod import JsonObject
 
 MOST_RECORD = 16 * 1024
-"""Characters of our own annotation. Whoever may create pods may write a larger one, and that is then no record."""
+"""Maximum length of our annotation. A longer one was written by someone else, and is ignored."""
 
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 OS_LABEL = "kubernetes.io/os"
 
-# Keys of labels and annotations are no names of Python, so these cannot be classes.
+# The keys of labels and annotations are not Python identifiers, so these cannot be classes.
 _Labels = TypedDict(
     "_Labels",
     {
@@ -110,10 +110,10 @@ _DECODER = msgspec.json.Decoder(_Pod)
 
 
 def read_pod(raw: bytes | msgspec.Raw) -> JsonObject:
-    """Read a pod, and of one that lives no more than its metadata and where it runs.
+    """Read a pod; if it is not terminating, only its metadata and its node.
 
     Raises:
-        msgspec.MsgspecError: it is no pod.
+        msgspec.MsgspecError: it is not a pod.
 
     """
     pod = cast(JsonObject, _DECODER.decode(raw))
@@ -131,7 +131,7 @@ def read_pod(raw: bytes | msgspec.Raw) -> JsonObject:
 
 
 def _share_words(metadata: JsonObject) -> None:
-    """Keep once what thousands of pods have in common."""
+    """Share strings that thousands of pods have in common."""
     metadata["namespace"] = sys.intern(metadata["namespace"])
     for words in (metadata.get("labels") or {}, *(metadata.get("ownerReferences") or ())):
         for key, value in words.items():

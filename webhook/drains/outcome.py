@@ -1,4 +1,4 @@
-"""How a drain has ended: told from the last that was seen of the pod, and never guessed."""
+"""The outcome of a drain: derived from the pod's last state, never guessed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import msgspec
 from webhook.drains.pods import ContainerEnd, DrainingPod
 
 KILLED, TERMINATED, INTERRUPTED = 128 + 9, 128 + 15, 128 + 2
-"""Exit codes of a process that a signal has ended, or that says so: KILL, TERM, INT."""
+"""Exit codes for the signals KILL, TERM and INT."""
 OUT_OF_MEMORY = "OOMKilled"
 AT_THE_DEADLINE = datetime.timedelta(seconds=3)
-"""By how much a kill at the deadline may come before it: times are in whole seconds, and clocks differ."""
+"""How much earlier than the deadline a kill may be: times are whole seconds, and clocks differ."""
 
 
 class Outcome(Enum):
-    """How a drain has ended; its value is the code that metrics and scripts read."""
+    """The outcome of a drain; its value is the code for metrics and scripts."""
 
     sentence: str
 
@@ -28,37 +28,37 @@ class Outcome(Enum):
         member.sentence = sentence
         return member
 
-    FINISHED = "finished", "The worker ended by itself."
-    SIGNALLED = "signalled", "The worker ended with a signal's exit code: by its own handler, or for want of one."
-    FAILED = "failed", "The worker ended with an error."
+    FINISHED = "finished", "The worker exited by itself."
+    SIGNALLED = "signalled", "The worker exited with the code of a signal: set by its handler, or because it has none."
+    FAILED = "failed", "The worker exited with an error."
     OOM = "oom", "The worker ran out of memory."
-    CUT = "cut", "The worker was killed when the time was over, which somebody had cut short."
-    KILLED = "killed", "The worker was killed when its time was over."
-    UNSEEN = "unseen", "The pod went without a word of how its worker ended."
+    CUT = "cut", "The worker was killed at the end of a shortened grace period."
+    KILLED = "killed", "The worker was killed at the end of its grace period."
+    UNSEEN = "unseen", "The pod is gone, and how its worker ended was not observed."
 
 
 _WORST_LAST = (Outcome.FINISHED, Outcome.SIGNALLED, Outcome.FAILED, Outcome.OOM, Outcome.CUT, Outcome.KILLED)
 LOST = frozenset({Outcome.OOM, Outcome.CUT, Outcome.KILLED})
-"""Outcomes by which a message may be lost."""
+"""Outcomes that may lose a message."""
 
 
 class End(msgspec.Struct, frozen=True):
-    """How and when a drain has ended."""
+    """The outcome and timing of a drain."""
 
     outcome: Outcome
     seconds: float | None
-    """From the deletion to the end of the last worker; None where that was not seen."""
+    """From the deletion to the end of the last worker; None if it was not observed."""
     sidecar_seconds: float | None
-    """From there to the end of the last other container; None where there is none."""
+    """From then to the end of the last other container; None if there is none."""
     given: int | None = None
-    """Seconds that the drain had; None where that was not seen."""
+    """The seconds that the drain had; None if that was not observed."""
 
 
 NOTHING_SEEN = End(Outcome.UNSEEN, None, None)
 
 
 def end_of(pod: DrainingPod) -> End:
-    """Tell from the last update of a pod how its drain has ended."""
+    """Derive the outcome of a drain from a pod's last update."""
     ends = pod.worker_ends
     times = [end.at for end in ends if end.at]
     if not pod.workers or len(ends) < len(pod.workers) or len(times) < len(ends):
@@ -80,7 +80,7 @@ def _given(pod: DrainingPod, outcome: Outcome, seconds: float) -> int:
 
 
 def _end_without_a_beginning(pod: DrainingPod, ends: list[ContainerEnd]) -> End:
-    """Tell what can be told of a drain whose beginning was not seen: when its time was over, nobody knows."""
+    """Derive the outcome of a drain whose start was not observed, so that its deadline is unknown."""
     outcomes = {_outcome(pod, end) for end in ends}
     if any(end.exit_code == KILLED for end in ends) and Outcome.OOM not in outcomes:
         return NOTHING_SEEN

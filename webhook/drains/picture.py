@@ -1,4 +1,4 @@
-"""The drains of a selection, from what is seen of pods in one namespace or several."""
+"""The drains of a selection, from the changes of pods in one or more namespaces."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from webhook.drains.tracker import Begun, Ended, Tracker
 
 
 class Picture:
-    """Takes what is seen in each of its namespaces, and tells which drains begin and end.
+    """Takes the changes in each namespace, and returns which drains begin and end.
 
-    The empty namespace stands for all of the cluster.
+    The empty namespace means the whole cluster.
     """
 
     def __init__(self, namespaces: Collection[str], targets: Collection[Target] = ()) -> None:
@@ -25,26 +25,26 @@ class Picture:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all namespaces have been seen."""
+        """Whether all namespaces have been listed."""
         return self._protected.keys() == self._trackers.keys()
 
     @property
     def protected(self) -> int:
-        """How many protected pods the selection had when it was last listed."""
+        """The number of protected pods in the selection when it was last listed."""
         return sum(self._protected.values())
 
     @property
     def draining(self) -> list[Begun]:
-        """What drains now; who has the least time left comes first."""
+        """The drains in progress, those with the least time left first."""
         return sorted(self._meant(), key=lambda drain: (drain.pod.deadline, drain.pod.namespace, drain.pod.name))
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing drains now."""
+        """Whether no drains are in progress."""
         return next(self._meant(), None) is None
 
     def take(self, namespace: str, change: Change) -> Iterator[Begun | Ended]:
-        """Take what is seen, and tell what of the selection begins or ends by it."""
+        """Take a change, and return which drains of the selection begin or end."""
         for event in self._events(self._trackers[namespace], change):
             if self._means(event):
                 yield event
@@ -52,7 +52,7 @@ class Picture:
             self._protected[namespace] = sum(map(self._means_pod, change.pods))
 
     def take_also(self, namespace: str, pods: Iterable[JsonObject], over: Collection[str]) -> Iterator[Begun]:
-        """Take pods that were asked for beside the watch; it may be ahead of them, and have seen some to their end."""
+        """Take pods from a separate list; the watch may be ahead, and have observed the end of some."""
         tracker = self._trackers[namespace]
         for pod in pods:
             uid = pod["metadata"]["uid"]
@@ -64,7 +64,7 @@ class Picture:
         match change:
             case Listed(pods):
                 yield from tracker.relist([pod["metadata"]["uid"] for pod in pods])
-                # Those that live come first: by them a rollout is told from a deletion.
+                # Pods that are not terminating come first: they distinguish a rollout from a deletion.
                 for pod in sorted(pods, key=is_draining):
                     yield from tracker.see(pod)
             case Seen(pod):

@@ -1,4 +1,4 @@
-"""The API server's answers about pods: lists page by page, and watches line by line, bounded whatever it sends."""
+"""Lists of pods, page by page, and watches, line by line, with limits on what the API server sends."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from webhook.core.pod import JsonObject
 from webhook.drains.kept_fields import read_pod
 
 PAGE = 500
-"""Pods of a page, as kubectl asks for them."""
+"""Pods per page, as in kubectl."""
 MOST_PAGE_BYTES = 8 * 1024 * 1024
-"""Of a page: one that is larger is asked for again with fewer pods."""
+"""Maximum size of a page: a larger one is requested again with fewer pods."""
 MOST_LINE_BYTES = 16 * 1024 * 1024
-"""Of a pod: etcd takes 1.5 MiB, in which each byte may be a character that JSON writes as six."""
+"""Maximum size of a pod: etcd stores 1.5 MiB, and JSON may encode a byte as six characters."""
 PAGE_SECONDS = 60.0
 BEGIN_SECONDS = 10.0
 WATCH_SECONDS = 300
-"""After which the API server is asked to end a watch."""
+"""After this time, the API server is asked to end a watch."""
 SILENT_SECONDS = 100.0
-"""After which a watch begins anew where it was: a bookmark comes every minute, and a connection may die in silence."""
+"""After this time without data, a watch is restarted where it was: bookmarks come every minute, and a connection may be
+dead."""
 _HEADERS = {"Accept": JSON, "Accept-Encoding": "identity"}
 
 
 class Expired(Trouble):
-    """The API server no longer knows what happened since then: all pods have to be listed anew."""
+    """The API server no longer knows that version: all pods have to be listed again."""
 
 
 class Kind(Enum):
-    """What a line of a watch tells."""
+    """The kind of a watch event."""
 
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
@@ -46,7 +47,7 @@ class Kind(Enum):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A line of a watch; `pod` is None for a bookmark, and for what cannot be read as a pod."""
+    """A watch event; `pod` is None for a bookmark, and for an object that is not a valid pod."""
 
     kind: Kind
     version: str
@@ -76,24 +77,24 @@ class _Event(msgspec.Struct):
 
 
 class PodStream:
-    """Asks for some of the cluster's pods."""
+    """Requests a selection of the cluster's pods."""
 
     def __init__(
         self, client: AsyncClient, selectors: dict[str, str], namespace: str, heard: Callable[[], None]
     ) -> None:
-        """Take the client, which knows address and credentials, which pods are asked for, and whom answers are told."""
+        """Take the client with address and credentials, the selectors, and a callback for responses."""
         self._client = client
         self._heard = heard
         self._path = f"api/v1/namespaces/{namespace}/pods" if namespace else "api/v1/pods"
         self._selectors = {name: value for name, value in selectors.items() if value}
 
     async def pages(self) -> AsyncGenerator[tuple[list[JsonObject], str], None]:
-        """List all pods; each page comes with the version that the whole list has.
+        """List all pods; each page comes with the version of the whole list.
 
         Raises:
-            Refused: the API server says no.
+            Refused: the API server refuses.
             Expired: the list took too long.
-            NoAnswer: there is no answer that makes sense.
+            NoAnswer: there is no valid response.
 
         """
         token, limit = "", PAGE
@@ -118,21 +119,21 @@ class PodStream:
                     raise await _said_no(response)
                 page = _read_page(await body(response, MOST_PAGE_BYTES))
         except TimeoutError:
-            raise NoAnswer(f"the API server has not answered within {PAGE_SECONDS:g} s") from None
+            raise NoAnswer(f"the API server did not respond within {PAGE_SECONDS:g} s") from None
         except ERRORS as error:
             raise unreachable(error) from None
         if page.kind != "PodList" or not page.metadata.version:
-            raise NoAnswer("the API server has answered with what is no list of pods")
+            raise NoAnswer("the API server's response is not a list of pods")
         self._heard()
         return page
 
     async def lines(self, version: str) -> AsyncGenerator[Line, None]:
-        """Tell what happens since a version, until the API server ends the watch, or nothing is heard of it.
+        """Yield the events since a version, until the API server ends the watch or stops responding.
 
         Raises:
-            Refused: the API server says no.
+            Refused: the API server refuses.
             Expired: that version is too old.
-            NoAnswer: there is no watch, or it makes no sense.
+            NoAnswer: there is no valid watch stream.
 
         """
         parameters = {
@@ -150,8 +151,8 @@ class PodStream:
                 if not response.is_success:
                     raise await _said_no(response)
                 if not response.headers.get("Content-Type", "").startswith(JSON):
-                    raise NoAnswer("the API server has answered with what is no watch")
-                # Where nothing happens, that may be all that is heard for a while.
+                    raise NoAnswer("the API server's response is not a watch stream")
+                # Without events, there may be nothing else for a while.
                 self._heard()
                 async with aclosing(split_lines(_until_it_breaks_off(response))) as lines:
                     async for line in lines:
@@ -162,7 +163,7 @@ class PodStream:
 
 
 async def _until_it_breaks_off(response: Response) -> AsyncGenerator[bytes, None]:
-    """Return what comes. Silence or a cut is a watch's end: there are proxies that cut them all."""
+    """Yield data. Silence or an interruption ends the watch: some proxies close all watches."""
     try:
         async for part in response.aiter_raw():
             yield part
@@ -171,7 +172,7 @@ async def _until_it_breaks_off(response: Response) -> AsyncGenerator[bytes, None
 
 
 async def split_lines(parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """Put lines together from parts; half a line at the end is none.
+    """Assemble lines from parts; an incomplete last line is dropped.
 
     Raises:
         TooLarge: a line is larger than any pod.
@@ -187,23 +188,23 @@ async def split_lines(parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None
                 yield line
         rest += begin
         if len(rest) > MOST_LINE_BYTES:
-            raise TooLarge(f"the API server has sent a line of more than {MOST_LINE_BYTES // 1024 // 1024} MiB")
+            raise TooLarge(f"the API server sent a line of more than {MOST_LINE_BYTES // 1024 // 1024} MiB")
 
 
 def read_line(line: bytes) -> Line:
-    """Read a line of a watch.
+    """Parse a watch event.
 
     Raises:
-        NoAnswer: it is no such line.
-        Expired: it says that the version is too old.
-        Refused: it says that something else is wrong.
+        NoAnswer: it is not a watch event.
+        Expired: the version is too old.
+        Refused: it reports another error.
 
     """
     try:
         event = msgspec.json.decode(line, type=_Event)
         told = msgspec.json.decode(event.object, type=_Versioned)
     except UNREADABLE:
-        raise NoAnswer("the API server has sent a line that is none of a watch") from None
+        raise NoAnswer("the API server sent a line that is not a watch event") from None
     if event.type is Kind.ERROR:
         raise _trouble(Refused(told.code, told.message, None))
     pods = () if event.type is Kind.BOOKMARK else _readable([event.object])
@@ -214,11 +215,11 @@ def _read_page(content: bytes) -> _Page:
     try:
         return msgspec.json.decode(content, type=_Page)
     except UNREADABLE:
-        raise NoAnswer("the API server has answered with what is no list of pods") from None
+        raise NoAnswer("the API server's response is not a list of pods") from None
 
 
 def _readable(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
-    """Leave out what cannot be read: one odd pod is not to hide all others."""
+    """Skip invalid pods: one of them must not hide all others."""
     for item in items:
         try:
             yield read_pod(item)

@@ -1,4 +1,4 @@
-"""A protected pod, as far as its drain goes: read from the object that the API server stores."""
+"""A protected pod, as far as its drain is concerned: read from the API server's object."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REVISION_LABELS = (ROLLOUT_HASH_LABEL, HASH_LABEL, REVISION_LABEL)
 
 
 class ContainerEnd(msgspec.Struct, frozen=True):
-    """How a container has ended; `reason` is the kubelet's word, `message` the container's own."""
+    """How a container ended; `reason` is the kubelet's, `message` the container's own."""
 
     exit_code: int
     reason: str
@@ -28,11 +28,11 @@ class ContainerEnd(msgspec.Struct, frozen=True):
 
 
 class DrainingPod(msgspec.Struct, frozen=True):
-    """A pod that is terminating, and all that is kept of it.
+    """A terminating pod, with the fields that are kept.
 
-    `deadline` is `deletionTimestamp`: the deletion, and the period that it left the pod, `period`. `grace` is the pod's
-    own, in seconds. `ends` has the containers that have ended for good: the kubelet says so in the last update before
-    the object goes, and not before (seen on a 1.36 node).
+    `deadline` is `deletionTimestamp`: the time of the deletion plus the grace period that it set, `period`. `grace` is
+    the pod's own, in seconds. `ends` has the containers that have ended for good: the kubelet reports them only in the
+    last update before the object is deleted (observed on a 1.36 node).
     """
 
     uid: str
@@ -46,13 +46,13 @@ class DrainingPod(msgspec.Struct, frozen=True):
     period: int
     deadline: datetime.datetime
     disruption: str = ""
-    """The reason of the condition DisruptionTarget, such as EvictionByEvictionAPI; empty where there is none."""
+    """The reason of the condition DisruptionTarget, such as EvictionByEvictionAPI; empty if there is none."""
     ends: dict[str, ContainerEnd] = {}
     owner_uid: str = ""
 
     @property
     def begun(self) -> datetime.datetime:
-        """When the pod was deleted; a second deletion with less time does not change that."""
+        """The time of the deletion; a second deletion with a shorter period does not change it."""
         return self.deadline - datetime.timedelta(seconds=self.period)
 
     @property
@@ -66,35 +66,36 @@ class DrainingPod(msgspec.Struct, frozen=True):
 
     @property
     def is_cut(self) -> bool:
-        """Whether it has less time than it asks for."""
+        """Whether its grace period was shortened."""
         return self.period < self.grace
 
     @property
     def is_removed(self) -> bool:
-        """Whether its object is being removed: by a deletion without any time, which dates it anew.
+        """Whether its object is being removed by a deletion with period 0, which changes its timestamp.
 
-        So the kubelet ends a drain, and so does `kubectl delete --force`; neither changes how much time the drain had.
+        The kubelet ends a drain like this, and so does `kubectl delete --force`; neither changes the time that the
+        drain had.
         """
         return not self.period
 
     @property
     def worker_ends(self) -> list[ContainerEnd]:
-        """How those of its workers have ended that have."""
+        """The ends of its workers, as far as they have ended."""
         return [self.ends[name] for name in self.workers if name in self.ends]
 
     @property
     def framework(self) -> str:
-        """What its workers run; empty where nothing is known of that."""
+        """The workers' framework; empty if it is not known."""
         return _joined(worker.framework for worker in self.workers.values())
 
     @property
     def mode(self) -> str:
-        """How its workers are drained."""
+        """The workers' mode."""
         return _joined(worker.mode for worker in self.workers.values())
 
 
 def revision_of(metadata: JsonObject) -> str:
-    """Return what tells the pods of one rollout from those of another; empty where nothing does."""
+    """Return the revision that distinguishes rollouts; empty if there is none."""
     labels = metadata.get("labels") or {}
     return sys.intern(next((labels[label] for label in _REVISION_LABELS if labels.get(label)), ""))
 
@@ -105,7 +106,7 @@ def is_draining(pod: JsonObject) -> bool:
 
 
 def read_draining(pod: JsonObject) -> DrainingPod:
-    """Read a pod that is terminating."""
+    """Read a terminating pod."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     status = pod.get("status") or {}
     grace = spec.get("terminationGracePeriodSeconds")

@@ -1,4 +1,4 @@
-"""What is printed about drains: a table, a line for each that begins or ends, JSON."""
+"""The output about drains: a table, a line per event, JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNITS = ((3600, "h"), (60, "m"), (1, "s"))
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A drain at a moment, in words."""
+    """A row of the table."""
 
     namespace: str
     pod: str
@@ -34,7 +34,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def left_of(pod: DrainingPod, now: datetime.datetime) -> int:
-    """Return the whole seconds that are left until the deadline, all of them at most; below 0 where it has passed."""
+    """Return the whole seconds until the deadline, at most the full period; negative after the deadline."""
     return min(round((pod.deadline - now).total_seconds()), pod.period)
 
 
@@ -44,7 +44,7 @@ def used_of(pod: DrainingPod, now: datetime.datetime) -> int:
 
 
 def row_of(drain: Begun, now: datetime.datetime) -> Row:
-    """Say how a drain is at a moment."""
+    """Return the row of a drain at a moment."""
     pod = drain.pod
     return Row(
         pod.namespace,
@@ -60,7 +60,7 @@ def row_of(drain: Begun, now: datetime.datetime) -> Row:
 
 
 def worker_of(pod: DrainingPod) -> str:
-    """Name framework and mode."""
+    """Format framework and mode."""
     mode = f"({pod.mode})" if pod.mode else ""
     return printable(" ".join(filter(None, [pod.framework, mode]))) or "-"
 
@@ -74,7 +74,7 @@ def _left(pod: DrainingPod, now: datetime.datetime) -> str:
 
 
 def span(seconds: int) -> str:
-    """Write a time as kubectl does: 42s, 9m18s, 1h."""
+    """Format a duration like kubectl: 42s, 9m18s, 1h."""
     parts = []
     for unit, letter in _UNITS:
         count, seconds = divmod(seconds, unit)
@@ -83,12 +83,12 @@ def span(seconds: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Leave out what a terminal would obey: the record of a pod may have been in other hands."""
+    """Remove terminal control characters: others may have edited the annotation."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def table(drains: Sequence[Begun], now: datetime.datetime) -> Iterator[tuple[str, bool]]:
-    """Write a line for each drain, below a head, and say which ones are overdue."""
+    """Return a header and a line per drain, and which drains are overdue."""
     rows = [row_of(drain, now) for drain in drains]
     lines = [HEAD, *(tuple(str(cell) for cell in msgspec.structs.astuple(row)[:-1]) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -98,16 +98,16 @@ def table(drains: Sequence[Begun], now: datetime.datetime) -> Iterator[tuple[str
 
 
 def nothing(protected: int, namespaces: Collection[str], targets: Collection[Target]) -> str:
-    """Say that nothing drains, and among how many pods: a mistake in the selection shows in that."""
+    """Report that there are no drains, with the number of pods, which reveals a wrong selection."""
     whose = f" of {', '.join(map(str, targets))}" if targets else ""
     where = f" in {', '.join(namespaces)}" if any(namespaces) else ""
     if not protected:
-        return f"Nothing drains: there is no protected pod{whose}{where}."
-    return f"Nothing drains: {counted(protected, 'protected pod')}{whose}{where}, none of them terminating."
+        return f"No drains: no protected pods{whose}{where}."
+    return f"No drains: {counted(protected, 'protected pod')}{whose}{where}, none terminating."
 
 
 def line_of(event: Begun | Ended, now: datetime.datetime) -> str:
-    """Write one line for a drain that begins or ends."""
+    """Format a line for a drain that begins or ends."""
     pod = event.pod
     start = f"{_instant(now)} {pod.namespace}/{pod.name}"
     if isinstance(event, Begun):
@@ -117,29 +117,29 @@ def line_of(event: Begun | Ended, now: datetime.datetime) -> str:
 
 
 def how(ended: Ended) -> str:
-    """Say how a drain has ended."""
+    """Describe how a drain ended."""
     if ended.end.outcome is Outcome.UNSEEN:
-        return "is gone: how its worker ended was not seen"
+        return "is gone: the end of its worker was not observed"
     if ended.end.seconds is None:
-        return f"{ended.end.outcome.value}; when its drain began was not seen"
+        return f"{ended.end.outcome.value}; the start of its drain was not observed"
     return f"{ended.end.outcome.value} after {ended.end.seconds:g} s of {ended.end.given} s"
 
 
 def connection_line(outage: Outage | None, now: datetime.datetime) -> str:
-    """Say that the API server is no longer heard, or that it is heard again."""
+    """Return the line for a lost or restored connection."""
     if outage is None:
-        return f"{_instant(now)} the API server is heard again"
+        return f"{_instant(now)} the API server responds again"
     return f"{_instant(now)} no connection to the API server since {_instant(_since(outage, now))}: {outage.reason}"
 
 
 def outage_in_words(outage: Outage, now: datetime.datetime) -> str:
-    """Say that what is shown is old."""
+    """Return the sentence for output that is out of date."""
     since, long = f"{_since(outage, now):%H:%M:%S} UTC", span(round(outage.seconds))
-    return f"No connection to the API server since {since} ({long}): what is shown is as of then. {outage.reason}"
+    return f"No connection to the API server since {since} ({long}): the table is as of then. {outage.reason}"
 
 
 def connection_event(outage: Outage | None, now: datetime.datetime) -> dict[str, Any]:
-    """Say for scripts how the connection is."""
+    """Return a lost or restored connection as JSON."""
     if outage is None:
         return {"event": "connected", "time": _instant(now)}
     since = _instant(_since(outage, now))
@@ -151,7 +151,7 @@ def _since(outage: Outage, now: datetime.datetime) -> datetime.datetime:
 
 
 def as_object(drains: Sequence[Begun], now: datetime.datetime, context: str | None, protected: int) -> dict[str, Any]:
-    """Say how things are, for scripts: codes do not change, sentences may."""
+    """Return the current state as JSON: codes are stable, sentences are not."""
     return {
         "context": context,
         "time": _instant(now),
@@ -161,7 +161,7 @@ def as_object(drains: Sequence[Begun], now: datetime.datetime, context: str | No
 
 
 def as_event(event: Begun | Ended, now: datetime.datetime) -> dict[str, Any]:
-    """Say for scripts what begins or ends."""
+    """Return a drain that begins or ends, as JSON."""
     if isinstance(event, Begun):
         return {"event": "begun", "time": _instant(now), **_drain(event, now)}
     end = event.end

@@ -1,4 +1,4 @@
-"""Whether the rollout of a workload is complete: then all pods that it ends are terminating, or gone."""
+"""Tells whether a workload's rollout is complete: then all replaced pods are terminating or gone."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from webhook.core.pod import JsonObject
 from webhook.repair.rollout import Rollout, Stage, rollout_of
 
 KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
-"""The kinds that roll out, as a target names them."""
+"""The kinds with rollouts, by their names in targets."""
 RESOURCES = {kind: f"{kind}s" for kind in KINDS}
-"""Their names in the API's paths."""
+"""Their names in API paths."""
 _COMPLETE = Rollout(Stage.COMPLETE)
 
 
 def rollout_for_drains(kind: str, workload: JsonObject) -> Rollout:
-    """Tell how far a rollout or a scale-down is, as far as it ends pods by itself."""
+    """Return the progress of a rollout or scale-down, as far as it terminates pods."""
     spec, status = workload.get("spec") or {}, workload.get("status") or {}
     strategy = spec.get("updateStrategy") or {}
     # https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#update-strategies
@@ -26,11 +26,11 @@ def rollout_for_drains(kind: str, workload: JsonObject) -> Rollout:
         return _COMPLETE
     surplus = (status.get("replicas") or 0) - wanted
     if rollout.stage is Stage.COMPLETE and surplus > 0 and kind != "daemonset":
-        return Rollout(Stage.UNDER_WAY, f"pods that are still to be ended: {surplus}")
+        return Rollout(Stage.UNDER_WAY, f"pods pending termination: {surplus}")
     return rollout
 
 
 def _keeps_old_pods(strategy: JsonObject, status: JsonObject, wanted: int) -> bool:
-    """Tell whether the pods that are left are those that a partition keeps."""
+    """Tell whether the remaining old pods are those that a partition keeps."""
     partition = (strategy.get("rollingUpdate") or {}).get("partition") or 0
     return partition > 0 and (status.get("updatedReplicas") or 0) >= wanted - partition

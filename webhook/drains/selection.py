@@ -1,4 +1,4 @@
-"""Which drains are meant: those of owners, of nodes, or of a pod, named as kubectl names objects."""
+"""Selects drains by owner, node or pod, in kubectl's notation."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ _SHORT = {
 
 
 class Target(msgspec.Struct, frozen=True):
-    """An owner, a node or a pod; its kind is in lower case."""
+    """An owner, a node or a pod; its kind is lower case."""
 
     kind: str
     name: str
 
     def __str__(self) -> str:
-        """Write it as kubectl does."""
+        """Format it in kubectl's notation."""
         return f"{self.kind}/{self.name}"
 
 
 def read_target(text: str) -> Target:
-    """Read a target such as deployment/emails, deploy/emails or node/node-1.
+    """Parse a target such as deployment/emails, deploy/emails or node/node-1.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not valid.
 
     """
     kind, slash, name = text.partition("/")
     kind = kind.lower().partition(".")[0]
     if not (kind and slash and name) or "/" in name:
-        raise ValueError(f"{text!r} is no object; write for example deployment/emails, job/import or node/node-1")
+        raise ValueError(f"{text!r} is not an object; use a value such as deployment/emails, job/import or node/node-1")
     singular = kind.removesuffix("s") if len(kind) > 3 else kind
     return Target(_SHORT.get(kind, singular), name)
 
 
 def written(owner: Owner) -> str:
-    """Write an owner as it can be given as a target."""
+    """Format an owner as a target."""
     return str(Target(owner.kind.lower(), owner.name))
 
 
 def is_meant(targets: Collection[Target], *, owner: Owner, pod: str, node: str) -> bool:
-    """Tell whether a pod is among the targets; where there are none, all are."""
+    """Tell whether a pod is among the targets; without targets, all are."""
     if not targets:
         return True
     own = {Target(owner.kind.lower(), owner.name), Target("pod", pod), Target("node", node)}

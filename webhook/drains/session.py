@@ -1,4 +1,4 @@
-"""Follows the drains of a selection, and shows what it sees: once, for ever, or until they are over."""
+"""Follows the drains of a selection and shows them: once, continuously, or until they are over."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ from webhook.repair.rollout import Stage
 REDRAWN = 1.0
 """Seconds."""
 POLLED = 2.0
-"""Seconds between two looks at a rollout."""
+"""Seconds between two reads of a rollout."""
 
 
 class CannotWait(Exception):
-    """There is nothing to wait for, or it will not come; the message says why."""
+    """There is nothing to wait for, or it will not happen; the message says why."""
 
 
 class Display(Protocol):
-    """What people or scripts see of a session."""
+    """The display of a session."""
 
     def tell(self, event: Begun | Ended) -> None:
-        """Say that a drain begins or ends."""
+        """Report that a drain begins or ends."""
 
     def connection(self, outage: Outage | None) -> None:
         """Take how the connection is, before each drawing; None where the API server is heard."""
 
     def draw(self, picture: Picture) -> None:
-        """Show how things are, once a second."""
+        """Show the current state, once a second."""
 
     def note(self, sentence: str) -> None:
-        """Say what else matters."""
+        """Report anything else."""
 
 
 class _Sight(msgspec.Struct, frozen=True):
-    """What is seen in a namespace."""
+    """A change in a namespace."""
 
     namespace: str
     change: Change
 
 
 class _RolledOut(msgspec.Struct, frozen=True):
-    """All rollouts are complete, as far as they can be seen; the pods of each namespace, asked for afterwards."""
+    """All observable rollouts are complete; the pods of each namespace, listed afterwards."""
 
     pods: Mapping[str, list[JsonObject]]
     unseen: tuple[str, ...] = ()
@@ -72,14 +72,14 @@ _Happening: TypeAlias = _Sight | _RolledOut | _Tick | Exception
 
 
 def clock_of(client: AsyncClient) -> ServerClock:
-    """Return a clock that hears from all answers to a client."""
+    """Return a clock that reads the time from all responses to a client."""
     clock = ServerClock()
     client.event_hooks = {"response": [clock.hear]}
     return clock
 
 
 class Session:
-    """One selection in one cluster."""
+    """A selection in a cluster."""
 
     def __init__(self, client: AsyncClient, namespaces: Collection[str], targets: Collection[Target]) -> None:
         self._client = client
@@ -89,10 +89,10 @@ class Session:
         self.picture = Picture(namespaces, targets)
 
     async def look(self) -> Picture:
-        """See what drains now.
+        """Read the current drains.
 
         Raises:
-            CannotAsk: the cluster cannot be asked.
+            CannotAsk: the cluster cannot be read.
 
         """
         for namespace in self._namespaces:
@@ -101,10 +101,10 @@ class Session:
         return self.picture
 
     async def attend(self, display: Display, tally: Tally | None = None) -> None:
-        """Show what begins and ends: for ever, or with a tally until everything is over.
+        """Show drains that begin and end: forever, or with a tally until all are over.
 
         Raises:
-            CannotAsk: the cluster cannot be asked.
+            CannotAsk: the cluster cannot be read.
             CannotWait: there is no such rollout, or it has stopped.
 
         """
@@ -116,7 +116,7 @@ class Session:
                 if isinstance(happening, _RolledOut):
                     has_rolled_out = True
                     for right in happening.unseen:
-                        display.note(f"You may not {right}: only drains that have begun are waited for.")
+                        display.note(f"Permission missing: {right}. Waiting only for drains in progress.")
                 for event in self._events(happening, tally):
                     if tally:
                         tally.add(event)
@@ -167,7 +167,7 @@ class Session:
                     await _complete(api, namespace, target)
                 except Forbidden as forbidden:
                     unseen.append(str(forbidden))
-        # What the watch has seen so far may be older than what the rollout says.
+        # The watch may be behind the rollout's status.
         pods = {namespace: await _all_pods(api, namespace) for namespace in self._namespaces}
         await queue.put(_RolledOut(pods, tuple(unseen)))
 
@@ -175,7 +175,7 @@ class Session:
 async def _guarded(work: Awaitable[None], queue: asyncio.Queue[_Happening]) -> None:
     try:
         await work
-    except Exception as error:  # raised anew where the queue is read
+    except Exception as error:  # raised again when the queue is read
         await queue.put(error)
 
 
@@ -186,7 +186,7 @@ async def _tick(queue: asyncio.Queue[_Happening]) -> None:
 
 
 async def _complete(api: Api, namespace: str, target: Target) -> None:
-    """Wait until a rollout is complete; of troubles on the way, the watch knows when they are too many."""
+    """Wait until a rollout is complete; the watch decides when there are too many errors."""
     question = about_owner(RESOURCES[target.kind], namespace, target.name)
     while True:
         try:
@@ -195,7 +195,7 @@ async def _complete(api: Api, namespace: str, target: Target) -> None:
             await asyncio.sleep(POLLED)
             continue
         if workload is None:
-            raise CannotWait(f"there is no {target} in namespace {namespace}")
+            raise CannotWait(f"{target} does not exist in namespace {namespace}")
         rollout = rollout_for_drains(target.kind, workload)
         if rollout.stage is Stage.COMPLETE:
             return

@@ -1,4 +1,4 @@
-"""What has become of the drains that were waited for, and the exit code that says so."""
+"""Counts the awaited drains by outcome, and determines the exit code."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _BAD = LOST | {Outcome.FAILED}
 
 
 class Tally:
-    """Counts how drains have ended, and keeps those that ended badly, or unseen."""
+    """Counts outcomes, and keeps the drains that ended badly or unobserved."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[Outcome] = Counter()
         self.over: set[str] = set()
-        """The uids of the pods whose drains are over."""
+        """The UIDs of the pods whose drains are over."""
         self._named: list[Ended] = []
 
     def add(self, event: Begun | Ended) -> None:
-        """Take what is told of a drain."""
+        """Take an event of a drain."""
         if isinstance(event, Begun):
             return
         self.over.add(event.pod.uid)
@@ -34,20 +34,20 @@ class Tally:
 
     @property
     def exit_code(self) -> int:
-        """Say in a number how those have ended that are over: what was lost counts most."""
+        """Return the exit code for the ended drains: lost messages have priority."""
         if self.outcomes.keys() & _BAD:
             return LOST_SOME
         return UNKNOWN if self.outcomes[Outcome.UNSEEN] else FINISHED
 
     def lines(self, draining: Collection[Begun]) -> Iterator[str]:
-        """Say it in sentences: how many, and which."""
+        """Return the result in sentences."""
         if not self.outcomes and not draining:
-            yield "No drain was seen."
+            yield "No drain was observed."
             return
         number = self.outcomes.total()
         how = ", ".join(f"{self.outcomes[outcome]} {outcome.value}" for outcome in Outcome if self.outcomes[outcome])
         if how:
-            yield f"{counted(number, 'drain')} {'is' if number == 1 else 'are'} over: {how}."
+            yield f"{counted(number, 'drain')} ended: {how}."
         for ended in self._named:
             pod = ended.pod
             yield f"{ended.end.outcome.value}: {pod.namespace}/{pod.name}. {ended.end.outcome.sentence}"
@@ -55,7 +55,7 @@ class Tally:
             yield f"still draining: {drain.pod.namespace}/{drain.pod.name}"
 
     def as_event(self, draining: Collection[Begun], exit_code: int) -> dict[str, Any]:
-        """Say it for scripts."""
+        """Return the result as JSON."""
         return {
             "event": "over",
             "exitCode": exit_code,

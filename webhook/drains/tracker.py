@@ -1,4 +1,4 @@
-"""Follows the drains of a cluster through what is seen of its pods, in the order in which it is seen."""
+"""Tracks the drains of a cluster from the changes of its pods, in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webhook.drains.outcome import NOTHING_SEEN, End, end_of
 from webhook.drains.pods import DrainingPod, is_draining, read_draining, revision_of
 
 OwnerKey: TypeAlias = tuple[str, Owner]
-"""An owner, and its namespace."""
+"""An owner with its namespace."""
 
 ROLLOUT, DELETION = "rollout", "deletion"
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
@@ -26,11 +26,11 @@ _CAUSES = {
     "TerminationByKubelet": "node-shutdown",
 }
 CAUSES = frozenset({ROLLOUT, DELETION, *_CAUSES.values()})
-"""Those that are known; of a condition that is not, the cause is its own word."""
+"""The known conditions; for others, the cause is the condition's own reason."""
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A drain that begins, or is seen for the first time."""
+    """A drain that begins, or is observed for the first time."""
 
     pod: DrainingPod
     cause: str
@@ -45,24 +45,25 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Tracker:
-    """Knows which pods drain, and why, as far as pods tell.
+    """Knows the draining pods, and the cause of their drains.
 
-    Of pods that live, only their number by revision is kept: a rollout is told from a deletion by pods of another one.
+    Of other pods, only their number by revision is kept: pods of a different revision distinguish a rollout from a
+    deletion.
     """
 
     def __init__(self) -> None:
         self.draining: dict[str, Begun] = {}
-        """By the pod's uid."""
+        """By the pod's UID."""
         self._alive: dict[str, tuple[OwnerKey, str]] = {}
         self._revisions: dict[OwnerKey, Counter[str]] = {}
 
     @property
     def living(self) -> int:
-        """How many pods live that do not drain."""
+        """The number of pods that are not draining."""
         return len(self._alive)
 
     def see(self, pod: JsonObject) -> Iterator[Begun]:
-        """Take a pod as it is now."""
+        """Take the current state of a pod."""
         metadata = pod["metadata"]
         uid: str = metadata["uid"]
         if not is_draining(pod):
@@ -75,7 +76,7 @@ class Tracker:
             yield now
 
     def gone(self, pod: JsonObject) -> Iterator[Begun | Ended]:
-        """Take the last state of a pod whose object goes; one without a deletion was never given any time."""
+        """Take the last state of a deleted pod; without a deletionTimestamp, it never had a grace period."""
         uid: str = pod["metadata"]["uid"]
         self._forget(uid)
         if not is_draining(pod):
@@ -87,7 +88,7 @@ class Tracker:
         yield Ended(last.pod, last.cause, end_of(last.pod))
 
     def relist(self, uids: Collection[str]) -> Iterator[Ended]:
-        """Take all pods that there are, after a gap: how those have ended that are gone, nobody knows."""
+        """Take all existing pods after a gap: how the missing ones ended is unknown."""
         there = set(uids)
         for uid in self._alive.keys() - there:
             self._forget(uid)
@@ -113,7 +114,7 @@ class Tracker:
             del self._revisions[owner]
 
     def _drain(self, pod: DrainingPod, known: Begun | None) -> Begun:
-        """Tell why: by the pod's own condition, else by what was there when the drain began."""
+        """Determine the cause from the pod's condition, else from the state when the drain began."""
         if known is not None and pod.is_removed:
             pod = msgspec.structs.replace(pod, deadline=known.pod.deadline, period=known.pod.period)
         if pod.disruption:

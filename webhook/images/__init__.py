@@ -1,1 +1,1 @@
-"""What images run, learned from the operator's table and from registries."""
+"""Image lookups: the operator's table and registries."""

@@ -1,4 +1,4 @@
-"""Who asks: the Authorization header that a registry wants to see, and where it is got."""
+"""Authentication at a registry: the Authorization header, and the token server that issues it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from webhook.images.transfers import AUTHORIZATION, Answer, Question
 CLIENT = "graceful-worker"
 _TOKEN_LIMIT = 64 * 1024
 _MOST_TIMES = 2
-"""The first time, and once more when the token expires in the middle."""
+"""Once, and once more if the token expires."""
 
 
 class Access:
-    """Answers a registry's challenges, with one credential or as nobody.
+    """Answers a registry's challenges, with one credential or anonymously.
 
     https://distribution.github.io/distribution/spec/auth/token/
     """
@@ -35,13 +35,13 @@ class Access:
         self._credential = credential
         self._times_left = _MOST_TIMES
         self.headers: Mapping[str, str] = {}
-        """What to send to the registry, and to nobody else."""
+        """Headers for the registry, and for no other host."""
 
     async def renew(self, answer: Answer) -> bool:
-        """Answer the challenges that come with a 401; tell whether it is worth asking again.
+        """Answer the challenges of a 401; tell whether to retry.
 
         Raises:
-            Failed: the server of tokens gives none.
+            Failed: the token server returns no token.
 
         """
         if not self._times_left:
@@ -74,7 +74,7 @@ class Access:
         check_status(answer, realm, self._credential, "a token")
         token = read_token(answer.body)
         if not token:
-            raise Failed(Reason.REGISTRY_FAILED, f"{authority(realm)} gives no token that can be read")
+            raise Failed(Reason.REGISTRY_FAILED, f"{authority(realm)} returned no readable token")
         return token
 
     def _question(self, realm: URL, asked: Mapping[str, str]) -> Question:
@@ -88,10 +88,10 @@ class Access:
         return Question("GET", realm.copy_merge_params(asked), headers, limit=_TOKEN_LIMIT)
 
     def _realm(self, text: str) -> URL:
-        """Return where a registry has tokens given, by TLS unless it has none itself.
+        """Return the URL of a registry's token server; it must use TLS unless the registry itself does not.
 
         Raises:
-            Failed: that is nowhere, or without TLS.
+            Failed: there is none, or it does not use TLS.
 
         """
         try:
@@ -100,4 +100,4 @@ class Access:
             realm = URL("")
         if realm.scheme == "https" or (realm.scheme == "http" == self._base.scheme):
             return realm
-        raise Failed(Reason.REGISTRY_FAILED, f"{authority(self._base)} names no server of tokens that has TLS")
+        raise Failed(Reason.REGISTRY_FAILED, f"{authority(self._base)} names no token server with TLS")

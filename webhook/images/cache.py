@@ -1,4 +1,4 @@
-"""What has been learned of images, for those who could learn it themselves, and for how long it holds."""
+"""Caches image lookups per credential, with expiry."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from webhook.images.reference import Reference
 
 MOST = 2048
 NOBODY = ""
-"""Who has shown no credential: what nobody in particular is shown, everybody may see."""
+"""The identity of requests without a credential: what they may see, everyone may see."""
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
 class _Recent(Generic[Key, Value]):
-    """A mapping that forgets what was asked for longest ago."""
+    """A mapping that drops the least recently used entries."""
 
     def __init__(self) -> None:
         self._values: OrderedDict[Key, Value] = OrderedDict()
@@ -41,13 +41,13 @@ class _Recent(Generic[Key, Value]):
 
 
 class Cache:
-    """Remembers what digests mean for ever, what tags mean and what failed for a while.
+    """Caches digests indefinitely, tags and failures for a while.
 
-    What a tag has meant outlives that: it is stale, and serves where its registry cannot be asked.
+    An expired tag is stale, and still used if its registry cannot be reached.
 
-    All by an identity, that of the credential which the registry has shown the image to: a digest that somebody else
-    has been shown says nothing to a pod that would not be shown it. The repository belongs to it, too: whoever has a
-    registry can write any digest into a manifest.
+    Entries are kept per identity, that of the credential to which the registry has shown the image: a digest shown to
+    one credential is not shown to pods with others. The repository is part of the key, because an owner of a registry
+    can write any digest into a manifest.
     """
 
     def __init__(self, clock: Callable[[], float], options: LookupOptions) -> None:
@@ -58,13 +58,13 @@ class Cache:
         self._failures: _Recent[Hashable, tuple[Unavailable, float]] = _Recent()
 
     def image(self, reference: Reference, platform: Platform, identity: str) -> Image | None:
-        """Return what an image's name means, if that is known and still holds."""
+        """Return the cached image of a name, if it is still valid."""
         if reference.digest:
             return self.meant(reference, platform, identity, reference.digest)
         return self._of_tag(reference, platform, identity, self._options.tag_seconds)
 
     def stale(self, reference: Reference, platform: Platform, identity: str) -> Image | None:
-        """Return what an image's name has meant, if its registry has said so not too long ago."""
+        """Return the stale image of a name, if it is not too old."""
         return None if reference.digest else self._of_tag(reference, platform, identity, self._options.stale_seconds)
 
     def _of_tag(self, reference: Reference, platform: Platform, identity: str, seconds: float) -> Image | None:
@@ -72,31 +72,31 @@ class Cache:
         return self.meant(reference, platform, identity, digest) if self._clock() < since + seconds else None
 
     def meant(self, reference: Reference, platform: Platform, identity: str, digest: str) -> Image | None:
-        """Return what a digest means, in the repository of a name."""
+        """Return the cached image of a digest in the repository of a name."""
         return self._images.get((reference.name, identity, digest, platform))
 
     def was_known(self, reference: Reference, identity: str) -> bool:
-        """Tell whether it was known what a tag means, whether or not that still holds."""
+        """Tell whether a tag was cached, valid or not."""
         return not reference.digest and self._digests.get((reference.name, reference.tag, identity)) is not None
 
     def put_image(self, reference: Reference, platform: Platform, identity: str, digest: str, image: Image) -> None:
-        """Remember what an image's name means now."""
+        """Cache the current image of a name."""
         self._images.put((reference.name, identity, digest, platform), image)
         if not reference.digest:
             self._digests.put((reference.name, reference.tag, identity), (digest, self._clock()))
 
     def forget(self, reference: Reference, identity: str, but: str = "") -> None:
-        """Forget what a tag has meant, unless it was this digest: it no longer does, or is no longer shown."""
+        """Forget a tag, unless it had this digest: it has changed, or is no longer visible."""
         key = reference.name, reference.tag, identity
         if (self._digests.get(key) or ("",))[0] != but:
             self._digests.drop(key)
 
     def failure(self, key: Hashable) -> Unavailable | None:
-        """Return why a question has failed a short time ago."""
+        """Return a recent failure."""
         unavailable, until = self._failures.get(key) or (None, 0.0)
         return unavailable if self._clock() < until else None
 
     def put_failure(self, key: Hashable, unavailable: Unavailable, seconds: float | None) -> None:
-        """Remember why a question has failed."""
+        """Cache a failure."""
         lasting = self._options.failure_seconds if seconds is None else seconds
         self._failures.put(key, (unavailable, self._clock() + lasting))

@@ -1,4 +1,4 @@
-"""How a registry asks who is there: the challenges of WWW-Authenticate, and the token that a server of tokens gives."""
+"""Parses the challenges in WWW-Authenticate, and the response of a token server."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _VISIBLE = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A way in which one may say who one is; scheme and names of parameters are in lower case."""
+    """An authentication challenge; scheme and parameter names are lower case."""
 
     scheme: str
     parameters: dict[str, str]
 
 
 def read_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Read the challenges of all headers; behind what cannot be read, nothing is read."""
+    """Parse the challenges of all headers; anything after a syntax error is ignored."""
     return [challenge for header in headers for challenge in _read_header(header)]
 
 
@@ -63,7 +63,7 @@ _REPLY = msgspec.json.Decoder(_Reply)
 
 
 def read_token(body: bytes) -> str:
-    """Return the token from the reply of a server of tokens; empty where there is none that can be sent.
+    """Return the token in a token server's response; empty if there is no valid one.
 
     https://distribution.github.io/distribution/spec/auth/token/#token-response-fields
     """

@@ -1,4 +1,4 @@
-"""Connections to registries: to addresses that have been checked, by TLS for the host's name, and not too many."""
+"""Connections to registries: with checked addresses, TLS host names, and limits."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MOST_ADDRESSES = 4
 
 
 def make_pool(egress: Egress, ca_file: Path | None) -> httpcore2.AsyncConnectionPool:
-    """Return the connections, none of which is open yet.
+    """Return a connection pool without open connections.
 
-    The pool is used as it is, without httpx's client: here a network backend is a parameter, whereas to put one under
-    the client takes a private attribute, with which the checks of addresses would be gone unnoticed some day. And
-    nothing of what a client would add is wanted: no proxies from the environment, cookies, redirects, decompression.
+    The pool is used without httpx's client. Its network backend is a public parameter, whereas the client would need a
+    private attribute, and a change there could silently disable the address checks. The client's features are not
+    wanted, either: proxies from the environment, cookies, redirects, decompression.
 
     Raises:
-        OSError: the file with CAs cannot be read, or holds none.
+        OSError: the CA file cannot be read, or contains no CA.
 
     """
     context = ssl.create_default_context()
@@ -41,7 +41,7 @@ def make_pool(egress: Egress, ca_file: Path | None) -> httpcore2.AsyncConnection
 
 
 class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
-    """Resolves names itself and connects to what it has checked: a second look might find another address.
+    """Resolves names itself and connects to the checked address: a second lookup might return another one.
 
     https://owasp.org/www-community/attacks/DNS_Rebinding
     """
@@ -58,7 +58,7 @@ class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> AsyncNetworkStream:
-        """Connect to one of a host's addresses, one after the other."""
+        """Try a host's addresses one after the other."""
         addresses = (await self._egress.addresses(host, port))[:_MOST_ADDRESSES]
         seconds = timeout and timeout / len(addresses)
         for address in addresses[:-1]:

@@ -1,4 +1,4 @@
-"""Credentials for registries, and which of them are for an image, by the kubelet's rules."""
+"""Registry credentials, and which of them apply to an image, by the kubelet's rules."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _API = re.compile(r"/v[12](?=/)")
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What proves to a registry who is asking: a name and a password, or a token in place of these."""
+    """A registry credential: user name and password, or a token."""
 
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
-    """Is exchanged for a registry's token."""
+    """Exchanged for a registry token."""
     registry_token: str = field(default="", repr=False)
-    """Is a registry's token."""
+    """Used as the registry token."""
 
     @property
     def basic(self) -> str:
-        """The name and the password as a header sends them."""
+        """User name and password as sent in a header."""
         return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
@@ -49,7 +49,7 @@ class Keyring:
             self._entries.setdefault(_key(place), []).append(credential)
 
     async def find(self, reference: Reference) -> Sequence[Credential]:
-        """Return the credentials to try, one after the other: those for the longest path first."""
+        """Return the credentials to try in order: those for the longest path first."""
         found = [
             credential
             for key in sorted(self._entries, reverse=True)
@@ -62,27 +62,27 @@ class Keyring:
 
 
 class Keyrings(Keyring):
-    """Several keyrings, in the order in which they are to be tried."""
+    """Several keyrings, tried in order."""
 
     def __init__(self, keyrings: Sequence[Keyring]) -> None:
         super().__init__()
         self._keyrings = keyrings
 
     async def find(self, reference: Reference) -> Sequence[Credential]:
-        """Return the credentials to try, one after the other."""
+        """Return the credentials to try, in order."""
         found = [credential for keyring in self._keyrings for credential in await keyring.find(reference)]
         return list(dict.fromkeys(found))
 
 
 def _key(place: str) -> str:
-    """Return a host and path without what means nothing: a scheme, the path of a registry's API, a last slash."""
+    """Normalise a host and path: remove the scheme, the path of the registry API, and trailing slashes."""
     host, slash, path = _SCHEME.sub("", place, count=1).partition("/")
     path = _API.sub("", slash + path, count=1)
     return host if path in ("", "/") else host + path
 
 
 def _covers(key: str, name: str) -> bool:
-    """Tell whether a key is for an image: label by label, as `*` fits no dot; and port by port."""
+    """Tell whether a key matches an image: label by label, because `*` does not match dots, and port by port."""
     key_host, key_slash, key_path = key.partition("/")
     host, slash, path = name.partition("/")
     key_labels, key_port = _split_host(key_host)
@@ -110,7 +110,7 @@ class _Entry(msgspec.Struct):
 
 
 def read_auths(auths: Mapping[str, object]) -> list[tuple[str, Credential]]:
-    """Read the entries of a Docker configuration; those that are malformed are passed over."""
+    """Read the entries of a Docker configuration; malformed ones are skipped."""
     return [(place, credential) for place, raw in auths.items() if (credential := _read_entry(raw))]
 
 
@@ -125,10 +125,10 @@ def _read_entry(raw: object) -> Credential | None:
 
 
 def _read_auth(text: str) -> tuple[str, str]:
-    """Read `name:password` in base64, with or without padding.
+    """Decode `name:password` from base64, with or without padding.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not valid.
 
     """
     text = text.strip()
@@ -147,7 +147,7 @@ class _Config(msgspec.Struct):
 
 
 def read_config(body: bytes) -> list[tuple[str, Credential]]:
-    """Read a Docker configuration, the contents of `~/.docker/config.json`; empty where it is none."""
+    """Read a Docker configuration, the content of `~/.docker/config.json`; empty if it is not valid."""
     try:
         return read_auths(msgspec.json.decode(body, type=_Config).auths or {})
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -155,7 +155,7 @@ def read_config(body: bytes) -> list[tuple[str, Credential]]:
 
 
 def read_old_config(body: bytes) -> list[tuple[str, Credential]]:
-    """Read a Docker configuration of the old form, the contents of `~/.dockercfg`; empty where it is none."""
+    """Read an old Docker configuration, the content of `~/.dockercfg`; empty if it is not valid."""
     try:
         return read_auths(msgspec.json.decode(body, type=dict[str, object]))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -163,7 +163,7 @@ def read_old_config(body: bytes) -> list[tuple[str, Credential]]:
 
 
 class CredentialsFile(Keyring):
-    """The keyring of a file, read anew when it has changed: passwords for a cloud's registry last for hours."""
+    """The keyring in a file, reloaded when the file changes: passwords for cloud registries are short-lived."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class CredentialsFile(Keyring):
         self._keyring = Keyring()
 
     async def find(self, reference: Reference) -> Sequence[Credential]:
-        """Return the credentials to try, one after the other; none where the file is missing or malformed."""
+        """Return the credentials to try, in order; none if the file is missing or malformed."""
         try:
             status = self._file.stat()
             state = (status.st_mtime_ns, status.st_ino, status.st_size)

@@ -1,4 +1,4 @@
-"""The user's own credentials for registries, as `docker login` and `podman login` keep them; for the command line."""
+"""The user's own registry credentials, as stored by `docker login` and `podman login`, for the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Answer(msgspec.Struct, rename="pascal"):
 
 
 class DockerKeyring(Keyring):
-    """Finds the user's credentials: those that helpers keep, then those in the files."""
+    """Finds the user's credentials: first from credential helpers, then from the files."""
 
     def __init__(self, configs: Sequence[_Config]) -> None:
         super().__init__(entry for config in configs for entry in read_auths(config.auths or {}))
@@ -41,7 +41,7 @@ class DockerKeyring(Keyring):
         self._answers: dict[tuple[str, str], asyncio.Task[Credential | None]] = {}
 
     async def find(self, reference: Reference) -> Sequence[Credential]:
-        """Return the credentials to try, one after the other; a helper is asked once for a registry."""
+        """Return the credentials to try, in order; a helper is called once per registry."""
         server = _HUB_SERVER if reference.registry == DOCKER_HUB else reference.registry
         kept = [
             await self._ask(helper, server)
@@ -60,12 +60,12 @@ class DockerKeyring(Keyring):
 
 
 def read_docker_config(environment: Mapping[str, str] = os.environ) -> DockerKeyring:
-    """Read the user's configuration; what is missing or malformed counts as nothing."""
+    """Read the user's configuration; a missing or malformed one is empty."""
     return DockerKeyring([_read(file) for file in _files(environment)])
 
 
 def _files(environment: Mapping[str, str]) -> list[Path]:
-    """Return where Docker and Podman keep credentials.
+    """Return where Docker and Podman store credentials.
 
     https://docs.docker.com/reference/cli/docker/#environment-variables
     https://github.com/containers/image/blob/v5.36.0/docs/containers-auth.json.5.md
@@ -87,7 +87,7 @@ def _read(file: Path) -> _Config:
 
 
 async def _ask(helper: str, server: str) -> Credential | None:
-    """Ask a helper for its credentials; None where it has none, is missing, or takes too long.
+    """Return a helper's credentials; None if it has none, is missing, or takes too long.
 
     https://github.com/docker/docker-credential-helpers#development
     """

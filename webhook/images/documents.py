@@ -1,4 +1,4 @@
-"""What registries keep, as OCI and Docker write it: an index of manifests, a manifest, an image's configuration."""
+"""Parses OCI and Docker documents: index, manifest, image configuration."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _OLD_TYPES = (
 )
 
 LONGEST_COMMAND = 32 * 1024
-"""Characters of what an image runs, at most: it is kept in memory, and becomes part of the pod."""
+"""Maximum length of an image's command, in characters: it is cached, and may be added to the pod."""
 _LONGEST_SIGNAL = 64
 
-# Container runtimes are written in Go, to which null is the empty value of whatever stands there.
+# Container runtimes are written in Go, which reads null as the zero value of any field.
 # https://pkg.go.dev/encoding/json#Unmarshal
 Text: TypeAlias = str | None
 
 
 class DescriptorPlatform(msgspec.Struct, frozen=True):
-    """What a manifest in an index is for."""
+    """The platform of a manifest in an index."""
 
     architecture: Text = None
     os: Text = None
@@ -49,7 +49,7 @@ class DescriptorPlatform(msgspec.Struct, frozen=True):
 
 
 class Descriptor(msgspec.Struct, frozen=True, rename="camel"):
-    """A document, by its digest."""
+    """A reference to a document, by digest."""
 
     digest: Text = None
     media_type: Text = None
@@ -58,7 +58,7 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """The parts of one image; of its layers only their number matters."""
+    """The parts of an image; of its layers, only the number matters."""
 
     config: Descriptor
     layers: Sequence[Descriptor | None]
@@ -66,13 +66,13 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class Index(msgspec.Struct, frozen=True):
-    """The variants of one image."""
+    """The variants of an image."""
 
     manifests: Sequence[Descriptor]
 
 
 class _Document(msgspec.Struct, rename="camel"):
-    """Either of the two, before it is known which."""
+    """A manifest or an index, before it is known which."""
 
     schema_version: int | None = None
     media_type: Text = None
@@ -84,7 +84,7 @@ class _Document(msgspec.Struct, rename="camel"):
 
 
 class Process(msgspec.Struct, frozen=True, rename="pascal"):
-    """How containers of an image are run."""
+    """The runtime configuration of containers."""
 
     entrypoint: Sequence[Text] | None = None
     cmd: Sequence[Text] | None = None
@@ -95,7 +95,7 @@ class Process(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A step by which an image was made."""
+    """A build step of an image."""
 
     created_by: Text = None
 
@@ -108,7 +108,7 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def process(self) -> Process:
-        """How containers are run; an image need not say."""
+        """An image's configuration; the runtime part is optional."""
         return self.config or Process()
 
 
@@ -116,27 +116,27 @@ _DOCUMENT = msgspec.json.Decoder(_Document)
 _CONFIG = msgspec.json.Decoder(Config)
 _Read = TypeVar("_Read")
 
-# Go's structs take keys in any case, too. Of two that differ in case alone, the later one counts. No two fields here
-# do, so a key says which one is meant.
+# Go matches keys in any case; the last of several keys that differ only in case wins. No two fields here do, so keys
+# are unambiguous.
 _STRUCTS = (_Document, Descriptor, DescriptorPlatform, Config, Process, Step)
 _FIELDS = {name.lower(): name for struct in _STRUCTS for name in struct.__struct_encode_fields__}
 _KEY = re.compile(rf'"({"|".join(_FIELDS)})"(?=\s*:)', re.IGNORECASE)
 
 
 def read_manifest(body: bytes, content_type: str) -> Manifest | Index:
-    """Read a manifest, or an index of such; `content_type` is what the registry calls it.
+    """Parse a manifest or an index; `content_type` is the registry's Content-Type.
 
     Raises:
-        Failed: it is neither, or no image's.
+        Failed: it is neither, or not of an image.
 
     """
     document = _decode(_DOCUMENT, body, "manifest")
     media_type = document.media_type or content_type.partition(";")[0].strip().lower()
     if document.schema_version == 1 or document.fs_layers is not None or media_type in _OLD_TYPES:
-        raise _invalid("it has a manifest of schema 1, which is no longer supported; push it anew")
+        raise _invalid("its manifest has schema 1, which is no longer supported; push it again")
     is_index, is_manifest = document.manifests is not None, (document.config or document.layers) is not None
     if is_index is is_manifest or media_type in (MANIFEST_TYPES if is_index else INDEX_TYPES):
-        # What may be read as either is read differently by others.
+        # Clients disagree on ambiguous documents.
         # https://github.com/opencontainers/image-spec/security/advisories/GHSA-77vh-xpmg-72qh
         raise _invalid("its manifest is neither a manifest nor an index" if not is_index else "its index is ambiguous")
     if document.manifests is not None:
@@ -146,27 +146,27 @@ def read_manifest(body: bytes, content_type: str) -> Manifest | Index:
 
 def _read_image(document: _Document) -> Manifest:
     if document.config is None or document.layers is None:
-        raise _invalid("its manifest lacks the configuration or the layers")
+        raise _invalid("its manifest has no configuration or no layers")
     media_type = document.config.media_type or ""
     if media_type not in _CONFIG_TYPES:
-        raise _invalid(f"it is no image but an artifact: its configuration is {shown(media_type)}")
+        raise _invalid(f"it is an artifact, not an image: its configuration is {shown(media_type)}")
     return Manifest(document.config, document.layers, document.annotations or {})
 
 
 def read_config(body: bytes) -> Config:
-    """Read an image's configuration.
+    """Parse an image's configuration.
 
     Raises:
-        Failed: it is none.
+        Failed: it is not valid.
 
     """
     config = _decode(_CONFIG, body, "configuration")
     process = config.process
-    # A word takes memory, be it empty.
+    # Even an empty word takes memory.
     if sum(len(word) + 1 for word in (*texts(process.entrypoint), *texts(process.cmd))) > LONGEST_COMMAND:
         raise _invalid(f"its command is longer than {LONGEST_COMMAND // 1024} KiB")
     if len(process.stop_signal or "") > _LONGEST_SIGNAL:
-        raise _invalid("its stop signal is none")
+        raise _invalid("its stop signal is not valid")
     return config
 
 
@@ -177,7 +177,7 @@ def texts(words: Iterable[Text] | None) -> tuple[str, ...]:
 
 def _decode(decoder: msgspec.json.Decoder[_Read], body: bytes, what: str) -> _Read:
     try:
-        # What is no UTF-8 is replaced, as by Go.
+        # Invalid UTF-8 is replaced, as in Go.
         return decoder.decode(_KEY.sub(_as_named_here, body.decode(errors="replace")))
     except msgspec.MsgspecError as error:
         raise _invalid(f"its {what} cannot be read: {shown(str(error))}") from None

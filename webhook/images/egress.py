@@ -1,4 +1,4 @@
-"""Where questions may go: pods name the hosts that are asked, and must not make the webhook reach what they cannot."""
+"""Restricts outgoing requests: pods name the hosts, and must not use the webhook to reach what they cannot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webhook.images.resolver import Resolver
 
 PORTS = {"https": 443, "http": 80}
 
-# What Docker Hub needs, for an operator who allows it by the name that images bear.
+# The hosts of Docker Hub, for an operator who allows it by the name in image names.
 # https://docs.docker.com/desktop/setup/allow-list/
 _HUB_HOSTS = (
     "registry-1.docker.io",
@@ -26,7 +26,7 @@ _HUB_HOSTS = (
     "docker-images-prod.*.r2.cloudflarestorage.com",
 )
 
-# Where clouds tell a machine its credentials, beside 169.254.169.254.
+# Metadata services of clouds, which return credentials, besides 169.254.169.254.
 _METADATA = tuple(
     map(
         ipaddress.ip_address,
@@ -38,13 +38,13 @@ _METADATA = tuple(
         ),
     )
 )
-# The addresses of IPv4 within IPv6: https://www.rfc-editor.org/rfc/rfc6052#section-2.1
+# IPv4 addresses within IPv6: https://www.rfc-editor.org/rfc/rfc6052#section-2.1
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Egress:
-    """Says which hosts and which addresses may be asked."""
+    """Decides which hosts and addresses are allowed."""
 
     def __init__(self, options: LookupOptions) -> None:
         hosts = options.hosts
@@ -54,10 +54,10 @@ class Egress:
         self._resolver = Resolver()
 
     def base(self, host: str) -> URL:
-        """Return where the API of a registry begins; `host` may have a port.
+        """Return the base URL of a registry's API; `host` may include a port.
 
         Raises:
-            Failed: it is no host.
+            Failed: it is not a valid host.
 
         """
         name, colon, digits = host.rpartition(":")
@@ -67,29 +67,29 @@ class Egress:
         try:
             return URL(f"{scheme}://{host}/v2/")
         except InvalidURL:
-            raise Failed(Reason.IMAGE_NAME_INVALID, f"{shown(host)} is no registry's host") from None
+            raise Failed(Reason.IMAGE_NAME_INVALID, f"{shown(host)} is not a valid registry host") from None
 
     def check(self, url: URL) -> None:
-        """Check that a URL may be asked.
+        """Check that a URL is allowed.
 
         Raises:
-            Failed: its host, or asking that without TLS, is not allowed.
+            Failed: its host, or plain HTTP for it, is not allowed.
 
         """
         host, port = host_of(url), port_of(url)
         if url.scheme not in PORTS or not host:
             raise _forbidden(f"{shown(str(url.scheme))} is neither https nor http")
         if self._hosts and not _fits(host, port, self._hosts, PORTS[url.scheme]):
-            raise _forbidden(f"{authority(url)} is not among those that --registry-host allows")
+            raise _forbidden(f"{authority(url)} is not allowed by --registry-host")
         if url.scheme == "http" and not _fits(host, port, self._plain_http, PORTS["http"]):
-            raise _forbidden(f"{authority(url)} would be asked without TLS; to allow that: --registry-plain-http")
+            raise _forbidden(f"{authority(url)} has no TLS; to allow that, use --registry-plain-http")
 
     async def addresses(self, host: str, port: int) -> Sequence[str]:
-        """Resolve a host's name to the addresses that may be connected to.
+        """Resolve a host name to its allowed addresses.
 
         Raises:
-            Failed: there are others only.
-            OSError: the name is not found, or not now.
+            Failed: none of them is allowed.
+            OSError: the name does not resolve.
 
         """
         addresses = await self._resolver.addresses(host)
@@ -98,12 +98,12 @@ class Egress:
         allowed = [address for address in addresses if not _is_local(address)]
         if not allowed:
             where = f"{shown(_bracketed(host))}:{port}"
-            raise _forbidden(f"{where} is at an address of this machine or its link; to allow that: --registry-local")
+            raise _forbidden(f"{where} has a loopback or link-local address; to allow that, use --registry-local")
         return allowed
 
 
 def host_of(url: URL) -> str:
-    """Return a URL's host, without brackets, as it is resolved."""
+    """Return a URL's host without brackets, for resolving."""
     return _bare(url.raw_host.decode("ascii").lower())
 
 
@@ -113,13 +113,13 @@ def port_of(url: URL) -> int:
 
 
 def authority(url: URL) -> str:
-    """Return a URL's host, and its port where that is unusual, for a reader."""
+    """Return a URL's host, and its port if that is not the default, for messages."""
     port = "" if port_of(url) == PORTS.get(url.scheme) else f":{port_of(url)}"
     return shown(_bracketed(host_of(url))) + port
 
 
 def is_same_origin(one: URL, other: URL) -> bool:
-    """Tell whether two URLs are of one server."""
+    """Tell whether two URLs have the same origin."""
     return (one.scheme, host_of(one), port_of(one)) == (other.scheme, host_of(other), port_of(other))
 
 
@@ -134,7 +134,7 @@ def _bracketed(host: str) -> str:
 def _fits(host: str, port: int, patterns: Iterable[str], *usual_ports: int) -> bool:
     name = _bracketed(host).lower()
     names = [f"{name}:{port}", *([name] if port in usual_ports else [])]
-    # Equal, too: the brackets of an address are a pattern of their own.
+    # Also compare for equality: the brackets of an address are pattern characters.
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in map(str.lower, patterns) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Why a question to a registry fails: told to whoever waits, and remembered for a while."""
+"""Failures of registry requests: reported to waiting pods, and cached for a while."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from webhook.core.refusal import quoted
 
 
 class Failed(Exception):
-    """The image cannot be learned; `seconds` is how long that will be so, where it is known.
+    """The lookup failed; `seconds` is for how long, if known.
 
-    `passes` tells that the same question may well be answered when it is asked again.
+    `passes` means that a retry may succeed.
     """
 
     def __init__(self, reason: Reason, detail: str, seconds: float | None = None, *, passes: bool = False) -> None:
@@ -26,5 +26,5 @@ class Failed(Exception):
 
 
 def shown(text: str) -> str:
-    """Return what somebody else has written so that it can be shown in a sentence: short, printable, on one line."""
+    """Return external text in a form for sentences: short, printable, on one line."""
     return quoted(text)[1:-1]

@@ -1,4 +1,4 @@
-"""Look-ups under way: one for all who want the same, each in the share of a namespace that wants it."""
+"""Lookups in progress: shared by all waiters, and limited per namespace."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Task: TypeAlias = asyncio.Task[Answer]
 MOST = 32
 MOST_WAITING = 1024
 WAITING_SECONDS = 30.0
-"""How long one waits for its turn: those who wanted it have given up by then."""
+"""Maximum time in the queue: the original waiters have given up by then."""
 QUEUED = Unavailable(Reason.REGISTRY_QUEUE)
 
 
 class Flights:
-    """Starts look-ups, and lets others wait for them."""
+    """Starts lookups, and lets several pods wait for the same one."""
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[str, Hashable], Task] = {}
@@ -29,9 +29,9 @@ class Flights:
         self._seats = Seats(MOST, MOST_WAITING)
 
     def join(self, key: Hashable, namespace: str, host: str, look_up: Callable[[], Awaitable[Answer]]) -> Task:
-        """Return the look-up of a key, started if it is not under way; whoever waits for it must not cancel it.
+        """Return the lookup of a key, started if necessary; waiters must not cancel it.
 
-        One that waits for its turn is its namespace's own: nobody waits behind what another namespace wants.
+        A queued lookup belongs to its namespace: other namespaces do not wait for it.
         """
         task = self._flying.get(key) or self._tasks.get((namespace, key))
         if task is None:
@@ -41,7 +41,7 @@ class Flights:
         return task
 
     def is_waiting(self, task: Task) -> bool:
-        """Tell whether a look-up waits for its turn, and its registry has not been asked."""
+        """Tell whether a lookup is queued, so that its registry has not been contacted."""
         return not task.done() and task not in self._flying.values()
 
     async def _fly(self, key: Hashable, namespace: str, host: str, look_up: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -51,7 +51,7 @@ class Flights:
         except (Full, TimeoutError):
             return QUEUED
         try:
-            # Another namespace may have had its turn.
+            # Another namespace may have started it meanwhile.
             flying = self._flying.get(key)
             if flying is None:
                 return await self._seated(key, look_up)
@@ -69,7 +69,7 @@ class Flights:
             self._flying.pop(key, None)
 
     async def aclose(self) -> None:
-        """End what is under way."""
+        """Cancel pending lookups."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

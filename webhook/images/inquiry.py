@@ -1,4 +1,4 @@
-"""One image, asked for with one credential after another; what is learned is remembered, and what is gone forgotten."""
+"""Looks up one image with one credential after the other, and updates the cache."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from webhook.images.reference import Reference
 from webhook.images.registry import Registry
 from webhook.images.transfers import Transfers
 
-# Another credential may see what this one does not: some registries say that there is nothing.
+# Another credential may see more: some registries return 404 without access.
 _HIDDEN = frozenset({Reason.IMAGE_DENIED, Reason.IMAGE_NOT_FOUND})
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a pod wants to know; `identities` are those of the credentials that it may use, in the same order."""
+    """A pod's question; `identities` are those of its credentials, in the same order."""
 
     reference: Reference
     platform: Platform
@@ -32,12 +32,12 @@ class Wanted:
 
     @property
     def key(self) -> tuple[Reference, Platform, tuple[str, ...]]:
-        """What makes the answer to two pods the same, without the credentials themselves."""
+        """Equal for pods with the same answer, without containing the credentials."""
         return self.reference, self.platform, self.identities
 
 
 class Inquiry:
-    """Asks registries, and keeps the cache."""
+    """Queries registries and updates the cache."""
 
     def __init__(self, transfers: Transfers, egress: Egress, cache: Cache) -> None:
         self._transfers = transfers
@@ -45,22 +45,22 @@ class Inquiry:
         self._cache = cache
 
     def known(self, wanted: Wanted) -> Image | Unavailable | None:
-        """Return what is known and holds, or why nothing could be learned a short time ago."""
+        """Return the cached image, or a recent failure."""
         reference, platform = wanted.reference, wanted.platform
         found = (self._cache.image(reference, platform, identity) for identity in (*wanted.identities, NOBODY))
         return next(filter(None, found), None) or self._cache.failure(wanted.key)
 
     def stale(self, wanted: Wanted) -> Image | None:
-        """Return what the registry has shown before, to one of these credentials or to everybody."""
+        """Return the stale image shown to one of these credentials, or to everyone."""
         reference, platform = wanted.reference, wanted.platform
         found = (self._cache.stale(reference, platform, identity) for identity in (*wanted.identities, NOBODY))
         return next(filter(None, found), None)
 
     async def ask(self, wanted: Wanted, until: float) -> Image:
-        """Ask with each credential, then as nobody; `until` is a time of the event loop: see Patience.
+        """Try each credential, then anonymously; `until` is a time of the event loop: see Patience.
 
         Raises:
-            Failed: none of them is shown the image, or the registry cannot be asked.
+            Failed: access is denied for all of them, or the registry cannot be reached.
 
         """
         first: Failed | None = None
@@ -97,7 +97,7 @@ class Inquiry:
             if digest:
                 cache.forget(reference, identity, but=digest)
         document = await registry.manifest(reference.version)
-        # Whatever becomes of the rest.
+        # Whatever happens to the rest.
         cache.forget(reference, identity, but=document.digest)
         image = await read_image(registry, document, reference, platform)
         cache.put_image(reference, platform, identity, document.digest, image)

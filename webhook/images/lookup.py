@@ -1,4 +1,4 @@
-"""What a pod's images run, learned from their registries: once for many pods, and within the time that a pod has."""
+"""Looks up a pod's images in registries: once for many pods, and within the time available."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from webhook.images.resolver import NAMESPACE
 from webhook.images.transfers import Transfers
 
 MOST_IMAGES = 10
-"""Of a pod, so that nobody has hundreds of registries asked with one."""
+"""Per pod, so that one pod cannot trigger requests to hundreds of registries."""
 MOST_SECONDS = 30.0
-"""How long a look-up may take once those who wanted it have given up: the next ones find the answer."""
+"""How long a lookup may continue after its waiters gave up: later pods then find the result."""
 _MOST_CREDENTIALS = 5
 
 
 _TOO_MANY = Unavailable(
     Reason.IMAGE_LIMIT,
-    f"{MOST_IMAGES} of a pod are looked up at most; name the workers in annotation {annotation_of('containers')}",
+    f"at most {MOST_IMAGES} images per pod are looked up; name the workers in annotation {annotation_of('containers')}",
 )
 
 
 class ImageLookup:
-    """Finds what images run; what it has found it remembers."""
+    """Looks up images, and caches the results."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class ImageLookup:
         clock: Callable[[], float] = time.monotonic,
         credentials: Keyring | None = None,
     ) -> None:
-        """Prepare; `secrets` are the pods' own credentials, `credentials` those of whoever asks.
+        """Prepare; `secrets` are the pods' own credentials, `credentials` those of the operator or user.
 
         Raises:
-            OSError: the file with CAs cannot be read, or holds none.
+            OSError: the CA file cannot be read, or contains no CA.
 
         """
         self._default = options.platform
@@ -71,15 +71,15 @@ class ImageLookup:
         self._identities = _Identities()
         self._flights = Flights()
         self._given_up: WeakSet[Task] = WeakSet()
-        """Look-ups for which somebody has waited as long as he could."""
+        """Lookups that a pod has waited for until its timeout."""
         self._is_closed = False
 
     async def find(
         self, pod: Pod, names: Sequence[str], namespace: str, seconds: float
     ) -> dict[str, Image | Unavailable]:
-        """Return what the images of some of a pod's containers run, or why that cannot be learned in some seconds.
+        """Return what the images of some containers run, or why the lookup failed, within some seconds.
 
-        What takes longer goes on without the pod that has wanted it first.
+        Slower lookups continue without the pod that started them.
         """
         platform = platform_of(pod, self._default)
         answers: dict[str, Image | Unavailable] = {}
@@ -91,12 +91,12 @@ class ImageLookup:
             except InvalidReference as invalid:
                 answers[name] = Unavailable(Reason.IMAGE_NAME_INVALID, str(invalid))
                 continue
-            # Known ones count, too, so that all pods that are alike are told the same.
+            # Cached ones count, too, so that similar pods get the same result.
             if len(wanted) == MOST_IMAGES and reference not in wanted:
                 answers[name] = _TOO_MANY
                 continue
             wanted.add(reference)
-            # What everybody may see needs no credentials, not even these to be read.
+            # For public images, credentials need not even be read.
             known = self._cache.image(reference, platform, NOBODY)
             if known:
                 answers[name] = known
@@ -113,19 +113,17 @@ class ImageLookup:
                 keyring = await self._keyring(pod, namespace)
                 candidates = {name: await keyring.find(reference) for name, reference in asked.items()}
         except TimeoutError:
-            late = Unavailable(Reason.REGISTRY_TOO_SLOW, "the credentials for it were not found in time")
+            late = Unavailable(Reason.REGISTRY_TOO_SLOW, "its credentials were not found in time")
             return {name: self._or_stale(late, Wanted(reference, platform)) for name, reference in asked.items()}
         except Exception as error:
-            # Whoever keeps them has a defect; the pod's review must not fail for it.
-            defect = Unavailable(
-                Reason.REGISTRY_FAILED, f"the credentials for it cannot be read: {type(error).__name__}"
-            )
+            # An error in reading credentials must not fail the pod's review.
+            defect = Unavailable(Reason.REGISTRY_FAILED, f"its credentials cannot be read: {type(error).__name__}")
             return {name: self._or_stale(defect, Wanted(reference, platform)) for name, reference in asked.items()}
         wanted = {name: self._wanted(asked[name], platform, found) for name, found in candidates.items()}
         flights = {name: self._look_up(one, namespace, until) for name, one in wanted.items()}
         under_way = [flight for flight in flights.values() if isinstance(flight, asyncio.Task)]
         if under_way:
-            # Not gathered: that would cancel what others may wait for.
+            # Not gather(): that would cancel lookups that others wait for.
             await asyncio.wait(under_way, timeout=max(until - asyncio.get_running_loop().time(), 0))
         return {
             name: self._or_stale(self._landed(flight, wanted[name]), wanted[name]) for name, flight in flights.items()
@@ -138,7 +136,7 @@ class ImageLookup:
     def _landed(self, flight: Image | Unavailable | Task, wanted: Wanted) -> Image | Unavailable:
         if not isinstance(flight, asyncio.Task):
             return flight
-        # One that was cancelled was so because all ends.
+        # A lookup is only cancelled at shutdown.
         if flight.done() and not flight.cancelled():
             return flight.result()
         if self._flights.is_waiting(flight):
@@ -160,19 +158,19 @@ class ImageLookup:
         return Keyrings([of_pod, *self._keyrings])
 
     def _look_up(self, wanted: Wanted, namespace: str, until: float) -> Image | Unavailable | Task:
-        """Return what is known, or the look-up that finds it."""
+        """Return the cached result, or the lookup in progress."""
         known = self._inquiry.known(wanted)
         if known or self._is_closed:
             return known or _late(wanted.reference)
         fly = partial(self._fly, wanted, namespace, until)
         flight = self._flights.join(wanted.key, namespace, wanted.reference.host, fly)
-        # Where there is something to go by, one pod that has waited in vain is enough.
+        # If there is a stale result, only one pod has to wait in vain.
         is_vain = flight in self._given_up and self._inquiry.stale(wanted)
         return _late(wanted.reference) if is_vain else flight
 
     async def _fly(self, wanted: Wanted, namespace: str, until: float) -> Image | Unavailable:
         NAMESPACE.set(namespace)
-        # While it has waited for its turn, another may have found it.
+        # While it was queued, another lookup may have found it.
         known = self._inquiry.known(wanted)
         if known:
             return known
@@ -184,13 +182,13 @@ class ImageLookup:
         except TimeoutError:
             failure = Failed(Reason.REGISTRY_TOO_SLOW, _late(wanted.reference).detail)
         except Exception as error:
-            # Whoever waits must get an answer, and the next ones not wait for it.
-            failure = Failed(Reason.REGISTRY_FAILED, f"a defect of graceful-worker: {type(error).__name__}")
+            # Waiters must get a result, and later pods must not wait for this lookup.
+            failure = Failed(Reason.REGISTRY_FAILED, f"internal error of graceful-worker: {type(error).__name__}")
         self._cache.put_failure(wanted.key, failure.unavailable, failure.seconds)
         return failure.unavailable
 
     async def aclose(self) -> None:
-        """End what is under way, and close all connections."""
+        """Cancel pending lookups, and close all connections."""
         self._is_closed = True
         await self._flights.aclose()
         await self._pool.aclose()
@@ -199,18 +197,18 @@ class ImageLookup:
 
 
 class _Identities:
-    """Tells credentials apart without keeping them: by a hash whose key ends with the process."""
+    """Distinguishes credentials without storing them: by a hash whose key lives as long as the process."""
 
     def __init__(self) -> None:
         self._key = token_bytes(32)
 
     def of(self, credential: Credential | None) -> str:
-        """Return who asks; empty for nobody."""
+        """Return the identity of a credential; empty for anonymous requests."""
         if credential is None:
             return NOBODY
         return blake2b(repr(astuple(credential)).encode(), key=self._key, digest_size=16).hexdigest()
 
 
 def _late(reference: Reference) -> Unavailable:
-    detail = f"{shown(reference.host)} has not told {shown(reference.repository)} in time"
+    detail = f"{shown(reference.host)} did not return {shown(reference.repository)} in time"
     return Unavailable(Reason.REGISTRY_TOO_SLOW, detail)

@@ -1,4 +1,4 @@
-"""Asking again, once, where that may help and the time allows it."""
+"""Retries a request once, if that may help and there is time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from webhook.images.transfers import Answer, Question, Transfers
 
 _PAUSE = 0.2
 _MARGIN = 0.5
-"""Seconds that the second answer may need."""
+"""Seconds that the retry may take."""
 _PASSING = frozenset({500, 502, 503, 504})
 _BUSY = frozenset({429, 503})
 
 
 class Patience:
-    """Asks the questions of one look-up, which ends at a time of the event loop."""
+    """Sends the requests of one lookup, which ends at a time of the event loop."""
 
     def __init__(self, transfers: Transfers, until: float) -> None:
         self._transfers = transfers
@@ -26,7 +26,7 @@ class Patience:
         self._is_fresh = True
 
     async def ask(self, question: Question) -> Answer:
-        """Ask, and ask again where the answer may be another one.
+        """Send a request, and retry it if the response may be different.
 
         Raises:
             Failed: see Transfers.
@@ -58,7 +58,7 @@ def _pause(answer: Answer) -> float | None:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Return in how many seconds an answer asks to be asked again; None where it does not say.
+    """Return a response's Retry-After in seconds; None if there is none.
 
     https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     """
@@ -72,5 +72,5 @@ def retry_after(answer: Answer) -> float | None:
 
 
 def is_busy(answer: Answer) -> bool:
-    """Tell whether a registry has been asked too often."""
+    """Tell whether a registry reports too many requests."""
     return answer.status == HTTPStatus.TOO_MANY_REQUESTS

@@ -1,4 +1,4 @@
-"""The platform that a pod runs on, and the variant of an image for it."""
+"""Chooses the platform of a pod, and the variant of an image for it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from webhook.images.options import Platform
 _ARCHITECTURE_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
 _OS_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
 
-# Other names for the same, and what is meant where no variant is given.
-# https://github.com/containerd/platforms/blob/v1.0.0/database.go
+# Other names of architectures, and default variants. https://github.com/containerd/platforms/blob/v1.0.0/database.go
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm"}
 _USUAL_VARIANTS = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
-# BuildKit keeps attestations in an index, as manifests for no platform.
+# BuildKit stores attestations in an index, as manifests for an unknown platform.
 # https://docs.docker.com/build/metadata/attestations/attestation-storage/
 _UNKNOWN = "unknown"
 _ATTESTATION = "vnd.docker.reference.type"
 
 
 def platform_of(pod: Pod, default: Platform) -> Platform:
-    """Return the platform of the nodes that a pod asks for; the default's part where it does not say."""
+    """Return the platform of the nodes that a pod selects, completed from the default."""
     spec = pod.spec
     os = (spec.os and spec.os.name) or _required(pod, _OS_LABELS) or default.os
     architecture = _required(pod, _ARCHITECTURE_LABELS) or default.architecture
@@ -36,7 +35,7 @@ def platform_of(pod: Pod, default: Platform) -> Platform:
 
 
 def _required(pod: Pod, labels: Sequence[str]) -> str:
-    """Return the one value of a label that the pod's node must have; empty where several will do."""
+    """Return the only possible value of a node label; empty if several are possible."""
     selector = pod.spec.node_selector or {}
     chosen = next((selector[label] for label in labels if selector.get(label)), "")
     if chosen:
@@ -58,10 +57,10 @@ def _only_value(term: NodeSelectorTerm, labels: Sequence[str]) -> str:
 
 
 def choose(entries: Sequence[Descriptor], platform: Platform) -> Descriptor:
-    """Choose from an index what is for a platform: the very one, else the next lower variant of the processor.
+    """Choose from an index the exact platform, else the next lower variant of the architecture.
 
-    Where the pod asks for no variant, an image that has but higher ones has the same command. An index for a single
-    platform is like an image without an index: whatever the pod says, no node can run anything else of it.
+    If the pod selects no variant and the image only has higher ones, these have the same command. An index with a
+    single platform is like an image without an index: nodes cannot run anything else of it.
 
     Raises:
         Failed: there is none.

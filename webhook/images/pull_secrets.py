@@ -1,4 +1,4 @@
-"""The credentials with which a pod's images are pulled: its imagePullSecrets, or those of its ServiceAccount."""
+"""A pod's own registry credentials: its imagePullSecrets, or those of its ServiceAccount."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 DEFAULT_ACCOUNT = "default"
 SECONDS = 10.0
-"""How long Secrets are remembered: a Deployment's pods come all at once."""
+"""How long Secrets are cached: a Deployment creates its pods all at once."""
 _MOST = 1024
 # https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
 _KINDS: Mapping[str, tuple[str, Callable[[bytes], list[tuple[str, Credential]]]]] = {
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson", read_config),
     "kubernetes.io/dockercfg": (".dockercfg", read_old_config),
 }
-# Pods are mutated before they are validated: `../..` would lead to the Secrets of other namespaces.
+# Pods are mutated before they are validated: `../..` would lead to Secrets of other namespaces.
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _Key = tuple[str, str, tuple[str, ...]]
 
 
 class PullSecrets(Protocol):
-    """Knows the credentials of pods."""
+    """Returns the credentials of pods."""
 
     async def keyring(self, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
         """Return the credentials of a pod, by the names of its imagePullSecrets."""
 
     async def aclose(self) -> None:
-        """End what is under way."""
+        """Cancel pending requests."""
 
 
 class ClusterPullSecrets:
-    """Reads Secrets in the cluster. One that is missing, forbidden or malformed is passed over, as by the kubelet."""
+    """Reads Secrets in the cluster. Missing, forbidden and malformed ones are skipped, as by the kubelet."""
 
     def __init__(self, client: AsyncClient | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client or _client()
@@ -48,9 +48,9 @@ class ClusterPullSecrets:
         self._readings: OrderedDict[_Key, tuple[float, asyncio.Task[Keyring]]] = OrderedDict()
 
     async def keyring(self, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
-        """Return the credentials of a pod, by the names of its imagePullSecrets; they are read once for many pods.
+        """Return the credentials of a pod, by the names of its imagePullSecrets; they are cached for similar pods.
 
-        Where a pod has none, it gets those of its ServiceAccount when it is created.
+        A pod without any gets those of its ServiceAccount on creation.
         https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#add-imagepullsecrets-to-a-service-account
         """
         key = (namespace, service_account or DEFAULT_ACCOUNT, tuple(names))
@@ -63,11 +63,11 @@ class ClusterPullSecrets:
             self._readings.move_to_end(key)
             if len(self._readings) > _MOST:
                 self._readings.popitem(last=False)
-        # Others may wait for it, too.
+        # Other requests may wait for it, too.
         return await asyncio.shield(reading)
 
     async def aclose(self) -> None:
-        """End what is under way, and close the connections to the API server."""
+        """Cancel pending requests, and close the connections to the API server."""
         readings = [reading for _, reading in self._readings.values()]
         for reading in readings:
             reading.cancel()
@@ -77,7 +77,7 @@ class ClusterPullSecrets:
 
 
 def _client() -> AsyncClient | None:
-    """Return a client for the cluster; None outside of one."""
+    """Return a client for the cluster; None outside of a cluster."""
     from lightkube import AsyncClient, ConfigError  # noqa: PLC0415 - the command line needs none of it
 
     try:
@@ -117,5 +117,5 @@ async def _get(client: AsyncClient, resource: Any, namespace: str, name: str) ->
     try:
         return await client.get(resource, name, namespace=namespace)
     except Exception:
-        # Of any kind: the client raises whatever comes up in reading an answer of what is no API server, or a sick one.
+        # Any error: the client raises unexpected ones for invalid responses.
         return None

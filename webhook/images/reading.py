@@ -1,4 +1,4 @@
-"""The way from an image's name to what it runs: through indexes to a manifest, and to the configuration."""
+"""Reads an image from a registry: through indexes to the manifest and the configuration."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DIGITS = len("sha256:") + 12
 
 
 async def read_image(registry: Registry, document: Document, reference: Reference, platform: Platform) -> Image:
-    """Return what the image for a platform runs, by the document that a name means now.
+    """Return what the image for a platform runs, starting at the document that a name refers to.
 
     Raises:
-        Failed: that cannot be learned.
+        Failed: the image cannot be read.
 
     """
     digest = document.digest
@@ -52,5 +52,5 @@ async def read_image(registry: Registry, document: Document, reference: Referenc
 def _verifiable(descriptor: Descriptor) -> str:
     digest = descriptor.digest or ""
     if not is_digest(digest):
-        raise Failed(Reason.IMAGE_INVALID, f"{shown(digest) or 'nothing'} is no digest that can be verified")
+        raise Failed(Reason.IMAGE_INVALID, f"{shown(digest) or 'nothing'} is not a verifiable digest")
     return digest

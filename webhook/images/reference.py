@@ -1,4 +1,4 @@
-"""The names of images: which registry an image is in, and under what name."""
+"""Image names: the registry of an image, and its name there."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _LONGEST_REPOSITORY = 255
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}(?:[:@].*)?", re.DOTALL)
-# Docker Hub is asked under another name than images bear.
+# Docker Hub's API has another host name than its images.
 _HUB_HOST = "registry-1.docker.io"
 
 
 class InvalidReference(ValueError):
-    """It is no image's name; the message says why."""
+    """The image name is not valid; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An image's name, read; `registry` is how images name their registry, `host` how it is asked."""
+    """A parsed image name; `registry` is the registry in image names, `host` that of its API."""
 
     registry: str
     host: str
@@ -38,12 +38,12 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """The full name, without a version."""
+        """The full name without tag and digest."""
         return f"{self.registry}/{self.repository}"
 
     @property
     def version(self) -> str:
-        """What to ask for: where there is a digest, it wins over a tag, as in the kubelet."""
+        """The reference to request: a digest has priority over a tag, as in the kubelet."""
         return self.digest or self.tag
 
 
@@ -53,10 +53,10 @@ def is_digest(text: str) -> bool:
 
 
 def read_reference(image: str) -> Reference:
-    """Read an image's name as pods have it.
+    """Parse an image name in a pod.
 
     Raises:
-        InvalidReference: the kubelet would not take it either, or its digest cannot be verified.
+        InvalidReference: the kubelet would reject it, too, or its digest cannot be verified.
 
     """
     if not image:
@@ -65,16 +65,16 @@ def read_reference(image: str) -> Reference:
         raise InvalidReference(f"{shown(image)} is too long")
     registry, repository, tag, digest = split_image_name(image)
     if _IDENTIFIER.fullmatch(image):
-        raise InvalidReference(f"{shown(image)} is an image's id, which no registry knows")
+        raise InvalidReference(f"{shown(image)} is an image ID, which registries do not know")
     if not _HOST.fullmatch(registry) or not _is_port(registry.rpartition("]")[2].partition(":")[2]):
-        raise InvalidReference(f"{shown(registry)} is no registry's host")
+        raise InvalidReference(f"{shown(registry)} is not a valid registry host")
     if not _REPOSITORY.fullmatch(repository) or len(repository) > _LONGEST_REPOSITORY:
-        hint = "; its path must be in lower case" if repository != repository.lower() else ""
-        raise InvalidReference(f"{shown(image)} is no image name{hint}")
+        hint = "; its path must be lower case" if repository != repository.lower() else ""
+        raise InvalidReference(f"{shown(image)} is not an image name{hint}")
     if tag and not _TAG.fullmatch(tag):
         raise InvalidReference(f"the tag of {shown(image)} is invalid")
     if "@" in image and not is_digest(digest):
-        raise InvalidReference(f"the digest of {shown(image)} is none of sha256 or sha512")
+        raise InvalidReference(f"the digest of {shown(image)} is neither sha256 nor sha512")
     return Reference(registry, _HUB_HOST if registry == DOCKER_HUB else registry, repository, tag or "latest", digest)
 
 

@@ -1,4 +1,4 @@
-"""One look-up's conversation with a registry: manifests and blobs, whose digests are verified.
+"""The requests of one lookup to a registry: manifests and blobs, with verified digests.
 
 https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
 """
@@ -23,14 +23,14 @@ from webhook.images.statuses import check_status
 from webhook.images.transfers import Answer, Question
 
 LIMIT = 4 * 1024 * 1024
-"""Bytes of a document: registries take no larger manifest, either."""
+"""Maximum size of a document, in bytes: registries have the same limit for manifests."""
 _DIGEST_HEADER = "docker-content-digest"
 _ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A manifest or an index, as the registry sends it."""
+    """A manifest or an index from the registry."""
 
     body: bytes
     content_type: str
@@ -38,7 +38,7 @@ class Document:
 
 
 class Registry:
-    """Asks for one image, with one credential or as nobody."""
+    """Requests one image, with one credential or anonymously."""
 
     def __init__(self, patience: Patience, base: URL, reference: Reference, credential: Credential | None) -> None:
         self._patience = patience
@@ -48,10 +48,10 @@ class Registry:
         self._access = Access(patience, base, reference.repository, credential)
 
     async def digest(self) -> str:
-        """Return the digest of what the image's name means now; empty where the registry does not say without it.
+        """Return the current digest of the image's name; empty if the registry does not return one.
 
         Raises:
-            Failed: there is no answer.
+            Failed: there is no response.
 
         """
         answer = await self._ask("HEAD", f"manifests/{self._reference.version}", _ACCEPT)
@@ -61,10 +61,10 @@ class Registry:
         return digest if answer.status == HTTPStatus.OK and is_digest(digest) else ""
 
     async def manifest(self, version: str) -> Document:
-        """Fetch a manifest or an index, by a tag or a digest.
+        """Fetch a manifest or an index, by tag or digest.
 
         Raises:
-            Failed: it is not there, or another than it should be.
+            Failed: it does not exist, or does not match the digest.
 
         """
         answer = await self._ask("GET", f"manifests/{version}", _ACCEPT)
@@ -80,7 +80,7 @@ class Registry:
         """Fetch a blob by its digest.
 
         Raises:
-            Failed: it is not there, or another than it should be.
+            Failed: it does not exist, or does not match the digest.
 
         """
         answer = await self._ask("GET", f"blobs/{digest}", "*/*")
@@ -105,9 +105,9 @@ class Registry:
         check_status(answer, self._base, self._credential, what)
 
     def _mismatch(self, digest: str) -> Failed:
-        return Failed(Reason.IMAGE_INVALID, f"{authority(self._base)} sends something else than {digest}")
+        return Failed(Reason.IMAGE_INVALID, f"{authority(self._base)} returned content that does not match {digest}")
 
 
 def _digest(body: bytes, algorithm: str) -> str:
-    # Only those that a digest is taken for: see is_digest.
+    # Only supported algorithms: see is_digest.
     return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"

@@ -1,4 +1,4 @@
-"""The addresses of hosts, asked of DNS in threads of their own: one that is not answered holds its thread for long."""
+"""Resolves host names in dedicated threads: an unanswered DNS query blocks its thread for a long time."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from contextvars import ContextVar
 from webhook.images.shares import Shares
 
 MOST = 32
-"""Threads at once. Nobody can end one: with the resolv.conf that pods have, that of a name which DNS does not answer
-lasted for 20 s, with each name server more for longer.
+"""Maximum number of threads. They cannot be interrupted: with the resolv.conf of pods, a query without a response
+lasted 20 s, and longer with additional name servers.
 """
 SECONDS = 6.0
-"""How long a name is waited for: by then a lost packet has been sent once more."""
+"""How long to wait for a name: by then, a lost packet has been resent."""
 
 NAMESPACE: ContextVar[str] = ContextVar("namespace", default="")
-"""For whom names are resolved; a pool of connections passes on nothing else."""
+"""The namespace that a name is resolved for; connection pools do not pass on anything else."""
 
 
 class Unanswered(OSError):
-    """DNS has not answered in time."""
+    """DNS did not respond in time."""
 
 
 class Overburdened(OSError):
-    """Too many names are not answered."""
+    """Too many queries without a response."""
 
 
 class Resolver:
-    """Resolves each name once at a time, and waits no longer than it is worth."""
+    """Resolves each name once at a time, with a timeout."""
 
     def __init__(self) -> None:
         self._shares = Shares(MOST)
@@ -41,9 +41,9 @@ class Resolver:
         """Return the addresses of a host.
 
         Raises:
-            Unanswered: that takes too long.
-            Overburdened: for this namespace, it is not even begun.
-            OSError: it has none.
+            Unanswered: it takes too long.
+            Overburdened: the namespace has too many pending queries.
+            OSError: the name does not resolve.
 
         """
         answer = _written(host) or await self._ask(host)
@@ -53,7 +53,7 @@ class Resolver:
 
     async def _ask(self, host: str) -> Sequence[str] | OSError:
         asking = self._under_way.get(host) or self._start(host)
-        # Not cancelled: others may wait for it, and its thread goes on.
+        # Not cancelled: others may wait for it, and its thread continues.
         await asyncio.wait([asking], timeout=SECONDS)
         return asking.result() if asking.done() else Unanswered()
 
@@ -72,12 +72,12 @@ class Resolver:
 
         def ask() -> None:
             answer = _answer(host)
-            # The loop may have ended before.
+            # The loop may already be closed.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(ended, answer)
 
         self._under_way[host] = asking
-        # Not a pool's thread: at its end, the process would wait for these.
+        # Not a thread pool: on exit, the process would wait for its threads.
         thread = threading.Thread(target=ask, name="resolver", daemon=True)
         try:
             thread.start()
@@ -87,7 +87,7 @@ class Resolver:
 
 
 def _written(host: str) -> Sequence[str] | None:
-    """Return the address that a host's name is already; None where DNS must be asked."""
+    """Return the address if the host already is one; None if DNS is needed."""
     answer = _answer(host, socket.AI_NUMERICHOST)
     return None if isinstance(answer, OSError) else answer
 

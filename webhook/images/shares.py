@@ -1,4 +1,4 @@
-"""Places for what may hang: nobody takes so many that others get none."""
+"""Limits on operations that may hang: no namespace or host can use up all slots."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 
 
 class Shares:
-    """Counts places by the namespace that asks, and by the host that is asked.
+    """Counts slots by the requesting namespace and the requested host.
 
-    Neither may hold more than are free, and of what a namespace could still take, a host that it asks gets half at
-    most. So whoever hangs is left with a half, the next one with a quarter, and there is always one more to take for
-    somebody else: with 32 places, a host that hangs holds 8 of one namespace, and 16 of all; a second one holds 4 of
-    that namespace, and 8 of all.
+    Neither may hold more slots than are free. Of the slots that a namespace could still take, a host gets at most half.
+    So the first one that hangs leaves half of the slots, the second a quarter, and there is always one left for others.
+    With 32 slots, a host that hangs holds 8 of one namespace, and 16 of all; a second one holds 4 of that namespace,
+    and 8 of all.
     """
 
     def __init__(self, most: int) -> None:
@@ -20,7 +20,7 @@ class Shares:
         self._held: Counter[tuple[str | None, str | None]] = Counter()
 
     def take(self, namespace: str, host: str) -> bool:
-        """Take a place, if there is one for these; tell whether there was."""
+        """Take a slot, if one is available; tell whether it was."""
         left = (self._free - self._held[namespace, None] + 1) // 2
         if self._held[None, host] >= self._free or self._held[namespace, host] >= left:
             return False
@@ -42,11 +42,11 @@ def _parties(namespace: str, host: str) -> list[tuple[str | None, str | None]]:
 
 
 class Full(Exception):
-    """Too many wait for a place already."""
+    """Too many are waiting for a slot."""
 
 
 class Seats:
-    """Places for which one can wait; who has come first goes first, of those whose share is not used up."""
+    """Slots that can be waited for; first come, first served among those within their share."""
 
     def __init__(self, most: int, most_waiting: int) -> None:
         self._shares = Shares(most)
@@ -54,10 +54,10 @@ class Seats:
         self._waiting: dict[asyncio.Future[None], tuple[str, str]] = {}
 
     async def take(self, namespace: str, host: str) -> None:
-        """Wait for a place.
+        """Wait for a slot.
 
         Raises:
-            Full: too many wait already.
+            Full: too many are already waiting.
 
         """
         if self._shares.take(namespace, host):
@@ -77,7 +77,7 @@ class Seats:
             self._line.give_back(namespace, host)
 
     def give_back(self, namespace: str, host: str) -> None:
-        """Give a place back, to whoever is next."""
+        """Release a slot to the next waiter."""
         self._shares.give_back(namespace, host)
         for turn, parties in list(self._waiting.items()):
             if not turn.done() and self._shares.take(*parties):

@@ -1,4 +1,4 @@
-"""Why there can be no shell in an image, where that can be known without its layers."""
+"""Detects images that cannot contain a shell, without reading their layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHELLS = frozenset({"sh", "ash", "bash", "dash", "busybox"})
 
 
 class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a base without a shell leaves in an image: its first step, a variable; and what must not be there."""
+    """The traces of a base image without a shell: its first step, a variable, and what must be absent."""
 
     name: str
     first_step: str
@@ -37,7 +37,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_table() -> Table:
-    """Read the table that comes with the package."""
+    """Load the table from the package."""
     text = files("webhook.images").joinpath("shell_less.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
@@ -46,7 +46,7 @@ TABLE = load_table()
 
 
 def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[str, Text]) -> str:
-    """Say as half a sentence why an image can have no shell; empty where that is not known."""
+    """Return, as half a sentence, why an image cannot contain a shell; empty if that is not known."""
     process = config.process
     if _runs_shell(process):
         return ""
@@ -55,9 +55,9 @@ def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[
     told = (manifest.annotations, index_annotations, process.labels or {})
     base = next(filter(None, (names.get(BASE_NAME) for names in told)), "")
     if _is_shell_less(base):
-        return f"its base is {shown(base.partition('@')[0])}"
+        return f"its base image is {shown(base.partition('@')[0])}"
     trace = next((trace.name for trace in TABLE.trace if _fits(trace, config)), "")
-    return trace and f"its base is of {trace}"
+    return trace and f"its base image is {trace}"
 
 
 def _runs_shell(process: Process) -> bool:
@@ -72,7 +72,7 @@ def _is_shell_less(base: str) -> bool:
         reference = read_reference(base)
     except InvalidReference:
         return False
-    # By its digest alone, a variant with a shell looks like all others.
+    # A digest alone does not distinguish variants with a shell.
     is_told = not reference.digest or reference.tag != "latest"
     return is_told and is_shell_less_base(ImageName(reference.registry, reference.repository, reference.tag, ""))
 

@@ -1,4 +1,4 @@
-"""Where it is looked up what images run: the operator's table first, then the registry."""
+"""The sources of image lookups: first the operator's table, then the registry."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from webhook.images.table import CommandTable
 
 @dataclass(frozen=True, slots=True)
 class ImageSettings:
-    """The operator's table, and how registries are asked; None where they are not."""
+    """The operator's table, and the options for registries; None if registry lookups are off."""
 
     table: CommandTable = field(default_factory=CommandTable)
     lookup: LookupOptions | None = None
     pull_secrets: bool = False
-    """Whether the pods' own credentials are read in the cluster."""
+    """Whether to read the pods' own credentials in the cluster."""
 
 
 class Source(Protocol):
-    """Knows what images run."""
+    """Returns what images run."""
 
     async def find(self, pod: Pod, names: Sequence[str], namespace: str, seconds: float) -> Images:
-        """Return what is known of the images of some of a pod's containers, or why nothing is, within some seconds."""
+        """Return what is known about the images of some containers, or why the lookup failed, within some seconds."""
 
     async def aclose(self) -> None:
-        """End what is under way."""
+        """Cancel pending lookups."""
 
 
 class ImageSources:
-    """Asks the table, and for what that does not say, the registry, if it may be asked.
+    """Consults the table, and for other images the registry, if allowed.
 
-    The client for registries is made when it is needed first: most clusters' workers have their command in the
-    manifest, and it takes 2 MiB and 50 ms.
+    The registry client is created on first use: in most clusters, workers have their command in the manifest, and the
+    client takes 2 MiB and 50 ms.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class ImageSources:
         make_registry: Callable[[], Awaitable[Source]] | None,
         off: Reason = Reason.REGISTRY_OFF,
     ) -> None:
-        """Take the reason why registries are `off` where nothing makes a client for them."""
+        """Take the reason why registries are `off` if no client is created."""
         self._table = table
         self._make_registry = make_registry
         self._off = off
         self._making: asyncio.Future[Source] | None = None
 
     async def find(self, pod: Pod, names: Sequence[str], namespace: str, seconds: float) -> Images:
-        """Return what is known of the images of some of a pod's containers, or why nothing is, within some seconds."""
+        """Return what is known about the images of some containers, or why the lookup failed, within some seconds."""
         known = {name: image for name in names if (image := self._table.find(pod.images.get(name, "")))}
         others = [name for name in names if name not in known]
         if not others:
@@ -68,7 +68,7 @@ class ImageSources:
         return {**known, **await registry.find(pod, others, namespace, until - clock())}
 
     async def _registry(self, make: Callable[[], Awaitable[Source]]) -> Source:
-        """Return the one client, however many want it while it is made; it shares what it learns among all."""
+        """Return the client, created once; its cache is shared by all requests."""
         if self._making is None:
             self._making = asyncio.ensure_future(make())
         try:
@@ -78,13 +78,13 @@ class ImageSources:
             raise
 
     def for_anybody(self) -> ImageSources:
-        """Return what may be asked for whoever calls: the table, which the operator writes for all."""
+        """Return the sources allowed for any caller: only the table, which the operator writes for everyone."""
         return ImageSources(
             self._table, None, Reason.REGISTRY_OFF if self._make_registry is None else Reason.REGISTRY_CLOSED
         )
 
     async def aclose(self) -> None:
-        """End what is under way."""
+        """Cancel pending lookups."""
         if self._making is not None:
             with suppress(Exception):
                 await (await self._making).aclose()

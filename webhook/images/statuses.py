@@ -1,4 +1,4 @@
-"""What a registry's status means, and what to do about it."""
+"""Interprets a registry's HTTP status, with advice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 def check_status(answer: Answer, url: URL, credential: Credential | None, what: str) -> None:
-    """Check that an answer is what was asked for; `what` says that.
+    """Check that a response is successful; `what` names what was requested.
 
     Raises:
         Failed: it is not.
@@ -28,22 +28,22 @@ def check_status(answer: Answer, url: URL, credential: Credential | None, what: 
     if status == HTTPStatus.OK:
         return
     if status in _DENIED:
-        raise Failed(Reason.IMAGE_DENIED, f"{host} answers {status} {_remedy(credential)}")
+        raise Failed(Reason.IMAGE_DENIED, f"{host} returned {status} {_remedy(credential)}")
     if status == HTTPStatus.NOT_FOUND:
-        raise Failed(Reason.IMAGE_NOT_FOUND, f"{host} has not got {what}")
+        raise Failed(Reason.IMAGE_NOT_FOUND, f"{host} does not have {what}")
     if is_busy(answer):
         seconds = retry_after(answer)
-        again = "" if seconds is None else f"; again in {seconds:.0f} s"
-        # Were it none, the next pod would ask again at once.
+        again = "" if seconds is None else f"; retry in {seconds:.0f} s"
+        # With 0, the next pod would retry at once.
         lasting = min(seconds, _LONGEST_WAIT) if seconds else None
-        raise Failed(Reason.REGISTRY_FAILED, f"{host} answers 429, it is asked too often{again}", lasting)
-    raise Failed(Reason.REGISTRY_FAILED, f"{host} answers {status}")
+        raise Failed(Reason.REGISTRY_FAILED, f"{host} returned 429 (too many requests){again}", lasting)
+    raise Failed(Reason.REGISTRY_FAILED, f"{host} returned {status}")
 
 
 def _remedy(credential: Credential | None) -> str:
     if credential:
-        return "to the credentials that it was asked with: check imagePullSecrets"
+        return "for the credentials in use: check imagePullSecrets"
     return (
-        "to a question without credentials: it is private, or not there; "
+        "without credentials: the image is private or missing; "
         "imagePullSecrets help if the webhook may read them (docs/images.md)"
     )

@@ -1,4 +1,4 @@
-"""The operator's table of images and what they run: where no registry can be asked, and for images loaded by hand."""
+"""The operator's table of images and their commands: for registries that cannot be reached, and for local images."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class Unusable(ValueError):
-    """The table cannot be read; the message says where, why, and what to write."""
+    """The table is not valid; the message says where, why, and what to write."""
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row: a pattern of image names, as pods write them (`*` fits anything), and what such an image runs.
+    """A row: a pattern of image names as in pods (`*` matches anything), and the command of such an image.
 
-    `command` is what the manifest would say as `command:`, so a pod's `args` come behind it; in its place, `entrypoint`
-    and `cmd` let these take the place of the latter, as they do in the image.
+    `command` is used like `command:` in the manifest, followed by the pod's `args`. With `entrypoint` and `cmd`
+    instead, `args` replace `cmd`, as in the image.
     """
 
     image: str
@@ -38,13 +38,13 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CommandTable:
-    """Finds an image's row: the first one whose pattern fits."""
+    """Finds an image's row: the first one that matches."""
 
     def __init__(self, rows: tuple[Row, ...] = ()) -> None:
         self._rows = rows
 
     def find(self, name: str) -> Image | None:
-        """Return what the table says of an image; None where it says nothing."""
+        """Return the table's entry for an image; None if there is none."""
         for row in self._rows:
             if fnmatchcase(name, row.image):
                 return Image(
@@ -54,10 +54,10 @@ class CommandTable:
 
 
 def read_table(file: Path) -> CommandTable:
-    """Read a table, TOML.
+    """Read a table (TOML).
 
     Raises:
-        Unusable: it cannot be read, or is no such table.
+        Unusable: it cannot be read, or is not valid.
 
     """
     try:
@@ -65,7 +65,7 @@ def read_table(file: Path) -> CommandTable:
     except OSError as error:
         raise Unusable(f"{file}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        # Both tomllib's and msgspec's errors are such, and say where.
+        # The errors of tomllib and msgspec, which say where.
         raise Unusable(f"{file}: {error}") from None
     for row in table.image:
         words = (*(row.command or ()), *(row.entrypoint or ()), *row.cmd)

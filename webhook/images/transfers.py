@@ -1,4 +1,4 @@
-"""One question and its answer: no more bytes than wanted, and redirects that take no credentials elsewhere."""
+"""HTTP requests with size limits; redirects never take credentials to another origin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALWAYS = {"Accept-Encoding": "identity", "User-Agent": "graceful-worker"}
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked; `limit` is how many bytes the answer may have."""
+    """A request; `limit` is the maximum size of the response in bytes."""
 
     method: str
     url: URL
@@ -36,33 +36,33 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is answered; the body of an error is left out."""
+    """A response; the body of an error is left out."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
 
     def all(self, name: str) -> list[str]:
-        """Return the values of a header; its name in lower case."""
+        """Return the values of a header; its name is lower case."""
         return [value for key, value in self.headers if key == name]
 
     def first(self, name: str) -> str:
-        """Return the first value of a header; its name in lower case."""
+        """Return the first value of a header; its name is lower case."""
         return next(iter(self.all(name)), "")
 
 
 class Transfers:
-    """Asks over connections that are shared by all."""
+    """Sends requests over shared connections."""
 
     def __init__(self, pool: httpcore2.AsyncConnectionPool, egress: Egress) -> None:
         self._pool = pool
         self._egress = egress
 
     async def ask(self, question: Question) -> Answer:
-        """Ask, and follow redirects; a question with a content follows none.
+        """Send a request, and follow redirects, except for a request with a body.
 
         Raises:
-            Failed: there is no answer, it is too long, or a host must not be asked.
+            Failed: there is no response, it is too large, or a host is not allowed.
 
         """
         url, headers = question.url, {**_ALWAYS, **question.headers}
@@ -104,7 +104,7 @@ class Transfers:
             raise Failed(Reason.REGISTRY_FAILED, f"{authority(url)}: {words}", passes=passes) from None
 
 
-# ValueError: what is written in a redirect need not be fit for a socket, nor for TLS.
+# ValueError: the target of a redirect may not be valid for a socket or for TLS.
 _TROUBLES = (
     httpcore2.NetworkError,
     httpcore2.TimeoutException,
@@ -117,9 +117,11 @@ _TROUBLES = (
 
 async def _body(response: httpcore2.Response, answer: Answer, limit: int, url: URL) -> bytes:
     if answer.first("content-encoding").lower() not in ("", "identity"):
-        raise Failed(Reason.IMAGE_INVALID, f"{authority(url)} sends compressed what was to be sent as it is")
+        raise Failed(
+            Reason.IMAGE_INVALID, f"{authority(url)} sent a compressed response to a request for an uncompressed one"
+        )
     length = answer.first("content-length")
-    too_long = Failed(Reason.IMAGE_INVALID, f"{authority(url)} sends more than {limit // 1024} KiB")
+    too_long = Failed(Reason.IMAGE_INVALID, f"{authority(url)} sent more than {limit // 1024} KiB")
     if length.isdecimal() and (len(length) > 15 or int(length) > limit):
         raise too_long
     body = bytearray()
@@ -131,7 +133,7 @@ async def _body(response: httpcore2.Response, answer: Answer, limit: int, url: U
 
 
 async def _drain(response: httpcore2.Response) -> None:
-    """Read what is short, so that the connection can be used again."""
+    """Read a short body so that the connection can be reused."""
     length = 0
     async for part in cast("AsyncIterable[bytes]", response.aiter_stream()):
         length += len(part)
@@ -140,16 +142,16 @@ async def _drain(response: httpcore2.Response) -> None:
 
 
 def _target(url: URL, location: str) -> URL:
-    """Return where a redirect leads.
+    """Return the target of a redirect.
 
     Raises:
-        Failed: nowhere, or away from TLS.
+        Failed: it is not valid, or leaves TLS.
 
     """
     try:
         target = url.join(location)
     except (InvalidURL, ValueError):
-        raise _failed(url, "redirects to what is no URL") from None
+        raise _failed(url, "redirects to an invalid URL") from None
     if url.scheme == "https" and target.scheme != "https":
         raise _failed(url, "redirects away from TLS")
     return target

@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a registry, in words."""
+"""Describes network errors on the way to a registry."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ import httpcore2
 from webhook.images.failure import shown
 from webhook.images.resolver import Overburdened, Unanswered
 
-# Whether it may well be gone the next moment.
+# The last value: whether a retry may succeed.
 _WORDS: tuple[tuple[type[BaseException], str, bool], ...] = (
-    (Unanswered, "DNS has not answered in time", False),
-    (Overburdened, "too many names that DNS does not answer", False),
+    (Unanswered, "DNS did not respond in time", False),
+    (Overburdened, "too many DNS queries without a response", False),
     (ConnectionRefusedError, "connection refused", True),
     (ConnectionResetError, "connection reset", True),
-    (httpcore2.ConnectTimeout, "no connection in time", True),
-    (httpcore2.PoolTimeout, "too many questions at once", True),
-    (httpcore2.TimeoutException, "no answer in time", True),
-    (httpcore2.RemoteProtocolError, "the answer is no HTTP, or breaks off", True),
-    (httpcore2.LocalProtocolError, "it cannot be asked by HTTP", False),
-    (httpcore2.ReadError, "the connection broke off", True),
-    (httpcore2.WriteError, "the connection broke off", True),
+    (httpcore2.ConnectTimeout, "connection timed out", True),
+    (httpcore2.PoolTimeout, "too many requests at once", True),
+    (httpcore2.TimeoutException, "no response in time", True),
+    (httpcore2.RemoteProtocolError, "the response is not HTTP, or incomplete", True),
+    (httpcore2.LocalProtocolError, "the request cannot be sent by HTTP", False),
+    (httpcore2.ReadError, "the connection was interrupted", True),
+    (httpcore2.WriteError, "the connection was interrupted", True),
 )
 
 
 def in_words(error: BaseException) -> tuple[str, bool]:
-    """Say what went wrong, by the error and its causes; and whether to try again."""
+    """Describe an error by its causes, and tell whether to retry."""
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted: {cause.verify_message} (--registry-ca)", False
         if isinstance(cause, ssl.SSLError):
-            return f"no TLS: {shown(cause.reason or 'broken off')} (without TLS: --registry-plain-http)", False
+            return (
+                f"TLS failed: {shown(cause.reason or 'interrupted')} (for plain HTTP, use --registry-plain-http)",
+                False,
+            )
         if isinstance(cause, socket.gaierror):
             passes = cause.errno == socket.EAI_AGAIN
-            return "its name cannot be resolved now" if passes else "its name is not found", passes
+            return "its name cannot be resolved at the moment" if passes else "its name is not found", passes
     for kind, words, passes in _WORDS:
         if any(isinstance(cause, kind) for cause in chain):
             return words, passes

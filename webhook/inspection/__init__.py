@@ -1,1 +1,1 @@
-"""What `graceful-worker status` asks of a cluster, and what it concludes from the answers."""
+"""What `graceful-worker status` reads from a cluster, and what it concludes."""

@@ -1,4 +1,4 @@
-"""Questions to the API server, bounded and in pages, the one change that is asked for, and what its answers mean."""
+"""Requests to the API server: bounded, paginated reads, and one kind of change."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from webhook.inspection.observations import Unseen
 from webhook.inspection.questions import Question
 
 PAGE = 500
-"""Objects of an answer, as kubectl asks for them."""
+"""Objects per page, as in kubectl."""
 LONGEST_MESSAGE = 200
 AT_ONCE = 4
-"""Requests at a time: the API server has other things to do."""
+"""Concurrent requests, limited to spare the API server."""
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply"""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -27,15 +27,15 @@ Seen = TypeVar("Seen")
 
 
 class Forbidden(Exception):
-    """The right for a question is missing."""
+    """Permission for a request is missing."""
 
 
 class Rejected(Exception):
-    """A change is not accepted: a right is missing, a policy is against it, or the object is not there."""
+    """A change is rejected: permission is missing, a policy forbids it, or the object does not exist."""
 
 
 async def seen(answer: Awaitable[Seen]) -> Seen | Unseen:
-    """Await an answer; without the right, say which one is missing."""
+    """Await a result; if permission is missing, return which."""
     try:
         return await answer
     except Forbidden as forbidden:
@@ -43,7 +43,7 @@ async def seen(answer: Awaitable[Seen]) -> Seen | Unseen:
 
 
 async def all_of(*answers: Awaitable[Seen]) -> list[Seen]:
-    """Await answers side by side; where one of them fails, the others are given up."""
+    """Await results concurrently; if one fails, cancel the others."""
     tasks = [asyncio.ensure_future(answer) for answer in answers]
     try:
         return await asyncio.gather(*tasks)
@@ -53,29 +53,29 @@ async def all_of(*answers: Awaitable[Seen]) -> list[Seen]:
 
 
 class Api:
-    """Asks, a few questions at a time, and page by page."""
+    """Sends a few requests at a time, page by page."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def get(self, question: Question) -> JsonObject | None:
-        """Ask for one object; None where it is not there."""
+        """Get one object; None if it does not exist."""
         response = await self._ask(question, {})
         return None if response.status_code == 404 else _read(response)
 
     async def list(self, question: Question, keep: Callable[[JsonObject], Seen]) -> list[Seen]:
-        """Ask page by page, and keep of each object what `keep` returns: clusters are large.
+        """List page by page, and keep only what `keep` returns of each object: clusters are large.
 
         A kind that is not installed has no objects.
         """
         return [keep(raw) async for raw in self._pages(question)]
 
     async def patch(self, question: Question, change: JsonObject, manager: str) -> JsonObject:
-        """Change one object, under the name of a field manager, and return what it is then.
+        """Change one object as a field manager, and return the result.
 
         Raises:
-            Rejected: the API server does not accept the change; the message is its own.
+            Rejected: the API server rejects the change; the message is the API server's.
 
         """
         parameters = {"fieldManager": manager}
@@ -95,7 +95,7 @@ class Api:
             page = _read(response, gone_is_fine=True)
             for raw in page.get("items") or ():
                 yield raw
-            # After 410 the rest of the list is had by another token, as it is now: the list took too long.
+            # After a 410, a new token returns the rest of the list in its current state: the list took too long.
             token = (page.get("metadata") or {}).get("continue")
             if not token:
                 return
@@ -118,19 +118,19 @@ class Api:
                     method, question.path, params=parameters, content=change, headers=headers
                 )
         except (HTTPError, InvalidURL, ConfigError, OSError) as error:
-            raise CannotAsk(f"the API server cannot be asked: {str(error) or type(error).__name__}") from None
+            raise CannotAsk(f"the API server cannot be reached: {str(error) or type(error).__name__}") from None
 
 
 def _read(response: Response, *, gone_is_fine: bool = False) -> JsonObject:
     if response.status_code == 401:
-        raise CannotAsk("the API server does not know you: the credentials are missing, wrong or expired")
+        raise CannotAsk("the API server rejects the credentials: they are missing, wrong or expired")
     try:
         answer = msgspec.json.decode(response.content, type=JsonObject)
     except msgspec.DecodeError:
-        raise CannotAsk(f"what answers is no API server of Kubernetes (status {response.status_code})") from None
+        raise CannotAsk(f"the server is not a Kubernetes API server (status {response.status_code})") from None
     if response.is_success or (gone_is_fine and response.status_code == 410 and "metadata" in answer):
         return answer
-    raise CannotAsk(f"the API server answers {response.status_code}: {_message(response)}")
+    raise CannotAsk(f"the API server responded with {response.status_code}: {_message(response)}")
 
 
 def _message(response: Response) -> str:

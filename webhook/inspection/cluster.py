@@ -1,4 +1,4 @@
-"""The cluster, asked: of each answer only what matters is kept."""
+"""Reads the cluster; only the relevant parts of each object are kept."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from webhook.inspection.worker_pods import candidate_pod, injected_pod, mislabel
 async def observe(
     client: AsyncClient, names: Names, *, limits: bool = True, kubelets: bool = False, watch_url: str | None = None
 ) -> Observations:
-    """Look at everything once; at what ends drains early, and at the kubelets, only where that is wanted.
+    """Read everything once; limits of drains and kubelets only if wanted.
 
     How drains went is told by the watch, which is asked at `watch_url` or through the API server; with `limits` alone.
 
     Raises:
-        CannotAsk: the API server cannot be reached, or does not know who asks.
+        CannotAsk: the API server cannot be reached, or rejects the credentials.
 
     """
     api = Api(client)
@@ -95,7 +95,7 @@ async def _pods(api: Api, observed: Observations) -> list[WorkerPod]:
         api.list(MISLABELLED_PODS, mislabelled_pod),
         *(_candidates(api, candidates) for candidates in about_unprotected(entries, namespaces)),
     )
-    # A labelled namespace's pod may be in two lists; what the core says of it counts, and comes last.
+    # A pod in a labelled namespace may be in two lists; the core's verdict on it has priority and comes last.
     found = {(pod.namespace, pod.name): pod for pods in lists for pod in pods}
     return [found[key] for key in sorted(found)]
 

@@ -1,4 +1,4 @@
-"""The way to the API server: by KUBECONFIG as kubectl reads it, or by the service account of the pod."""
+"""The connection to the API server: from KUBECONFIG like kubectl, or from the pod's service account."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from ruamel.yaml.error import YAMLError
 
 PLUGINS = "client.authentication.k8s.io"
 TIMEOUT = Timeout(30, connect=10)
-"""Seconds: a page of pods may take its time over a slow line."""
+"""Seconds: a page of pods may take long over a slow connection."""
 
 
 class CannotAsk(Exception):
-    """The cluster cannot be asked; the message says why."""
+    """The cluster cannot be read; the message says why."""
 
 
 def read_kubeconfig(context: str | None) -> SingleConfig:
-    """Read which cluster to ask, and as whom.
+    """Read the cluster and user from the kubeconfig.
 
     Raises:
-        CannotAsk: no file says so, or not in a way that can be used.
+        CannotAsk: no file is usable.
 
     """
     try:
         config = _chosen(context)
     except (ConfigError, OSError, YAMLError, msgspec.ValidationError) as error:
-        raise CannotAsk(f"no cluster to ask: {error}") from None
+        raise CannotAsk(f"no cluster configured: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise CannotAsk(f"no cluster to ask: the kubeconfig lacks {error}") from None
+        raise CannotAsk(f"no cluster configured: the kubeconfig lacks {error}") from None
     return config._replace(user=_with_plugin(config.user or User()))
 
 
 def _chosen(context: str | None) -> SingleConfig:
-    """Merge the files of KUBECONFIG: of two that say something, the first one counts."""
+    """Merge the files of KUBECONFIG: the first one that sets a value wins."""
     named = os.environ.get("KUBECONFIG", "")
     paths = [Path(path).expanduser() for path in (named or DEFAULT_KUBECONFIG).split(os.pathsep) if path]
     configs = [_read(path) for path in paths if path.is_file()]
@@ -49,7 +49,7 @@ def _chosen(context: str | None) -> SingleConfig:
         if not named and "KUBERNETES_SERVICE_HOST" in os.environ:
             configs = [KubeConfig.from_service_account()]
         else:
-            raise ConfigError(f"there is no file {' or '.join(map(str, paths))}; set KUBECONFIG")
+            raise ConfigError(f"{' or '.join(map(str, paths))} does not exist; set KUBECONFIG")
     merged = KubeConfig(
         clusters={name: each for config in reversed(configs) for name, each in config.clusters.items()},
         contexts={name: each for config in reversed(configs) for name, each in config.contexts.items()},
@@ -58,8 +58,8 @@ def _chosen(context: str | None) -> SingleConfig:
     name = context or next((config.current_context for config in configs if config.current_context), None)
     chosen = merged.get(name) if name else None
     if chosen is None:
-        raise ConfigError("no context is set; give --context")
-    # Paths in a file start where the file is.
+        raise ConfigError("no current context; set --context")
+    # Paths in a file are relative to it.
     return chosen._replace(fname=next(each.fname for each in configs if chosen.context.cluster in each.clusters))
 
 
@@ -68,9 +68,10 @@ def _read(path: Path) -> KubeConfig:
 
 
 def _with_plugin(user: User) -> User:
-    """Let lightkube run a credential plugin of version v1, too: it knows v1beta1 only, which says the same.
+    """Make lightkube run a v1 credential plugin: it only knows v1beta1, which is equivalent.
 
-    Plugins learn from a variable which version is wanted: https://kubernetes.io/docs/reference/config-api/client-authentication.v1/
+    A variable tells plugins the requested version:
+    https://kubernetes.io/docs/reference/config-api/client-authentication.v1/
     """
     if user.exec and user.exec.apiVersion == f"{PLUGINS}/v1":
         wanted = {"apiVersion": f"{PLUGINS}/v1", "kind": "ExecCredential", "spec": {"interactive": False}}
@@ -80,9 +81,9 @@ def _with_plugin(user: User) -> User:
 
 
 def connect(config: SingleConfig) -> AsyncClient:
-    """Return a client that lightkube has given its credentials.
+    """Return a client with lightkube's credentials.
 
-    It is the client below lightkube's own, whose lists cannot be asked for metadata alone.
+    It is the client underneath lightkube's own, whose lists cannot be limited to metadata.
 
     Raises:
         CannotAsk: the credentials cannot be used.

@@ -1,4 +1,4 @@
-"""What the API server is asked about the limits of drains: each right that is missing leaves one of them unknown."""
+"""Reads the limits of drains; a missing permission leaves only one limit unknown."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from webhook.inspection.questions import NODES, about_config_map, about_kind, ab
 from webhook.inspection.words import counted
 
 MOST_KUBELETS = 3
-"""Kubelets that are asked: one of each kind of nodes, and the proxy to them is a right to be used with care."""
+"""Maximum number of kubelets to query, one per kind of node: the permission for their proxy is sensitive."""
 NodeLabels = Mapping[str, Mapping[str, str]]
 Reading = Bound | Unreadable | Unseen
 
 
 async def observe_limits(api: Api, pods: Iterable[WorkerPod], *, kubelets: bool) -> Limits | None:
-    """Look at what may end a drain of protected pods early; None where there are none.
+    """Read what may end drains of protected pods early; None if there are no such pods.
 
     Raises:
-        CannotAsk: the API server cannot be reached any more.
+        CannotAsk: the API server can no longer be reached.
 
     """
     used = {pod.node for pod in pods if pod.state is State.PROTECTED and not pod.ending}
@@ -61,7 +61,7 @@ def _node(raw: JsonObject) -> tuple[str, dict[str, str]]:
 
 
 async def _answered(api: Api, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
-    """Read what is seen of a limit; what cannot be answered, such as for a broken conversion, spoils nothing else."""
+    """Read a limit; an error, such as a broken conversion, affects only this limit."""
     try:
         return await _readings(api, limit, nodes, used)
     except CannotAsk as error:
@@ -96,7 +96,7 @@ async def _flags(api: Api, limit: str, flag: Flag) -> list[Reading]:
             for selector in flag.selectors
         )
     )
-    # A Deployment may bear several of the labels.
+    # A Deployment may have several of the labels.
     return list(dict.fromkeys(reading for answer in answers for reading in _known(answer)))
 
 
@@ -130,7 +130,7 @@ def _labelled(limit: str, labelled: Nodes, nodes: NodeLabels, used: set[str]) ->
 
 
 async def _kubelets(api: Api, nodes: NodeLabels, used: set[str]) -> tuple[Kubelets, list[Reading]]:
-    """Ask one kubelet of each kind of nodes, those first of which there are most."""
+    """Query one kubelet per kind of node, the most frequent kinds first."""
     (limit,) = (each.id for each in TABLE.limit if isinstance(each.seen, Kubelet))
     kinds = kinds_of_nodes(nodes, used)
     readings: list[Reading] = []
@@ -147,7 +147,7 @@ async def _kubelets(api: Api, nodes: NodeLabels, used: set[str]) -> tuple[Kubele
 
 
 async def _configuration(api: Api, node: str) -> JsonObject | None:
-    """Return a kubelet's configuration; None where it does not answer, as of a node that is down."""
+    """Return a kubelet's configuration; None if it does not respond, for example on a node that is down."""
     try:
         return await api.get(about_kubelet(node))
     except CannotAsk:

@@ -1,4 +1,4 @@
-"""What follows for drains: what ends protected pods before their grace period is over, and what helps."""
+"""Concludes what ends drains of protected pods before the grace period, and what helps."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from webhook.inspection.selectors import NAME_LABEL, matches
 
 _LIMITS = {limit.id: limit for limit in TABLE.limit}
 _KEPT = "kept"
-"""In place of what else would help."""
+"""Takes the place of other advice."""
 
 
 class _Guard(msgspec.Struct, frozen=True):
-    """The eviction guard: what would make it work, where it does not, and the namespaces that it leaves out."""
+    """The eviction guard: how to make it work if it does not, and the namespaces it excludes."""
 
     remedy: str = ""
     left_out: frozenset[str] = frozenset()
 
     def remedy_for(self, pod: WorkerPod) -> str:
-        """Return what else would keep a pod's grace period in an eviction, or that it is kept."""
+        """Return what else would keep a pod's grace period on eviction, or that it is kept."""
         if self.remedy:
             return self.remedy
         if pod.as_asked:
-            return "; or take graceful-worker/evict: as-asked off the pods"
+            return "; or remove graceful-worker/evict: as-asked from the pods"
         if pod.namespace in self.left_out:
-            return "; or let the eviction guard's namespaceSelector match"
+            return "; or make the eviction guard's namespaceSelector match"
         return _KEPT
 
 
@@ -39,7 +39,7 @@ def about_drains(seen: Observations, *, guard_works: bool) -> Iterator[Conclusio
     """Conclude what gives a protected pod less than its grace period."""
     if seen.limits is None or isinstance(seen.pods, Unseen):
         return
-    # A pod that is ending cannot be helped any more.
+    # For a terminating pod, it is too late.
     pods = [pod for pod in seen.pods if pod.state is State.PROTECTED and not pod.ending]
     guard = _guard(seen, pods, works=guard_works)
     bounds = list(_told_by_nothing_else(seen.limits.bounds))
@@ -52,11 +52,11 @@ def about_drains(seen: Observations, *, guard_works: bool) -> Iterator[Conclusio
 
 def _guard(seen: Observations, pods: list[WorkerPod], *, works: bool) -> _Guard:
     if isinstance(seen.configuration, Unseen):
-        return _Guard("; or install the eviction guard, if it is not there: that cannot be seen")
+        return _Guard("; or install the eviction guard, if it is missing (that could not be read)")
     if not seen.guards:
         return _Guard("; or install the eviction guard: kubectl apply -k deploy/")
     if not works:
-        return _Guard("; or see to it that the eviction guard works again")
+        return _Guard("; or repair the eviction guard")
     namespaces = [] if isinstance(seen.namespaces, Unseen) else seen.namespaces
     labels = {pod.namespace: {NAME_LABEL: pod.namespace} for pod in pods}
     labels |= {each.name: each.labels for each in namespaces}
@@ -73,7 +73,7 @@ def _told_by_nothing_else(bounds: list[Bound]) -> Iterator[Bound]:
 
 
 def _cuts(bound: Bound, pods: list[WorkerPod], guard: _Guard) -> Iterator[Conclusion]:
-    """Say of each limit once whom it concerns, and once whom the guard keeps from it."""
+    """Report each limit once for the affected pods, and once for those that the guard protects."""
     limit = _LIMITS[bound.limit]
     groups: dict[str, list[WorkerPod]] = {}
     for pod in pods:

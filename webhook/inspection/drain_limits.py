@@ -1,4 +1,4 @@
-"""What ends drains early, as data: the table itself is drain_limits.toml."""
+"""What ends drains early, as data; the table is drain_limits.toml."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ANY = "*"
 
 
 class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="flag"):
-    """By the flag of a Deployment."""
+    """By a flag of a Deployment."""
 
     selectors: tuple[str, ...]
     flag: str
@@ -22,7 +22,7 @@ class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="b
 
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="field"):
-    """By a field of objects that are named by a label of the nodes for which it counts."""
+    """By a field of objects that a node label refers to."""
 
     group: str
     resource: str
@@ -42,7 +42,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 
 
 class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="marker"):
-    """By a ConfigMap that is there, while what wrote it is out of sight."""
+    """By the existence of a ConfigMap whose writer is not visible."""
 
     namespace: str
     name: str
@@ -55,7 +55,7 @@ class Kubelet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
 
 
 class Nodes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="by", tag="nodes"):
-    """By labels of the nodes that a provider runs."""
+    """By labels of a provider's nodes."""
 
     labels: tuple[dict[str, str], ...]
     seconds: int
@@ -73,7 +73,7 @@ Seen: TypeAlias = Flag | Field | Policy | Marker | Kubelet | Nodes
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What ends drains early: how it is seen, what it does, and what to do about it."""
+    """A limit of drains: how it is detected, what it does, and what to do about it."""
 
     id: str
     title: str
@@ -82,27 +82,27 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     seen: Seen
     guarded: bool = False
-    """It comes as an eviction, so the webhook gives the grace period back."""
+    """It is an eviction, so the webhook keeps the grace period."""
     exempt: dict[str, str] = {}
-    """Annotations of the pods that it leaves alone."""
+    """Annotations of pods that it leaves alone."""
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What drain_limits.toml says."""
 
     pools: tuple[str, ...]
-    """Labels by which nodes are alike."""
+    """Labels that group similar nodes."""
     limit: tuple[Limit, ...]
 
     @property
     def node_labels(self) -> frozenset[str]:
-        """The labels of nodes that matter."""
+        """The node labels that are needed."""
         groups = [group for limit in self.limit if isinstance(limit.seen, Nodes) for group in limit.seen.labels]
         fields = [limit.seen.node_label for limit in self.limit if isinstance(limit.seen, Field)]
         return frozenset(self.pools).union(fields, *groups)
 
     def exempts(self, annotations: Mapping[str, str]) -> tuple[str, ...]:
-        """Name the limits that leave a pod alone."""
+        """Return the limits that leave a pod alone."""
         return tuple(
             limit.id
             for limit in self.limit
@@ -114,7 +114,7 @@ def load_table() -> Table:
     """Read the table.
 
     Raises:
-        msgspec.ValidationError: a row is not one.
+        msgspec.ValidationError: a row is not valid.
 
     """
     text = files("webhook.inspection").joinpath("drain_limits.toml").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What objects say of the limits of drains: pure, an object in and what it says out."""
+"""Reads the limits of drains from objects: pure."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Bound(msgspec.Struct, frozen=True):
     limit: str
     place: str
     periods: tuple[tuple[int, int], ...]
-    """Priorities in ascending order, each with its seconds; none: there is no limit."""
+    """Priorities in ascending order, each with its seconds; empty if there is no limit."""
     nodes: frozenset[str] | None = None
-    """The nodes for which it counts; None for all."""
+    """The affected nodes; None for all."""
 
     def seconds(self, priority: int) -> int | None:
-        """Return how long a pod of a priority may take: the highest counts that is not above it, or else the lowest."""
+        """Return the limit for a pod's priority: that of the highest priority not above it, else of the lowest."""
         if not self.periods:
             return None
         below = [seconds for least, seconds in self.periods if least <= priority]
@@ -38,7 +38,7 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A limit that was seen and not understood."""
+    """A limit that was found but not understood."""
 
     limit: str
     place: str
@@ -58,13 +58,13 @@ def flag_bound(limit: str, seen: Flag, deployment: JsonObject) -> Bound | Unread
 
 
 def _words(containers: list[JsonObject]) -> list[str]:
-    """Return the words of all commands, those in shell strings, too."""
+    """Return the words of all commands, including those in shell scripts."""
     words = [word for each in containers for word in [*(each.get("command") or ()), *(each.get("args") or ())]]
     return " ".join(map(str, words)).split()
 
 
 def _value_of(flag: str, words: list[str]) -> str | None:
-    """Return the last value that counts, as programs in Go read it: https://pkg.go.dev/flag#hdr-Command_line_flag_syntax."""
+    """Return the last value, in Go's flag syntax: https://pkg.go.dev/flag#hdr-Command_line_flag_syntax."""
     value = None
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, has_value, own = word.partition("=")
@@ -79,7 +79,7 @@ def _by_priority(text: str) -> tuple[tuple[int, int], ...] | None:
 
 
 def _everybody(seconds: int) -> tuple[tuple[int, int], ...]:
-    """Return the period of all priorities; 0 sets no limit."""
+    """Return the limit for all priorities; 0 means no limit."""
     return ((0, seconds),) if seconds else ()
 
 
@@ -88,7 +88,7 @@ def _readable(limit: str, place: str, periods: tuple[tuple[int, int], ...] | Non
 
 
 def field_bound(limit: str, seen: Field, raw: JsonObject, nodes: Mapping[str, Mapping[str, str]]) -> Bound | Unreadable:
-    """Read a field of an object that is named by a label of nodes."""
+    """Read a field of an object that a node label refers to."""
     name = raw["metadata"]["name"]
     value: object = raw
     for key in seen.path:
@@ -104,7 +104,7 @@ def field_bound(limit: str, seen: Field, raw: JsonObject, nodes: Mapping[str, Ma
 
 
 def policy_bound(limit: str, seen: Policy, config_map: JsonObject) -> Bound | Unreadable | None:
-    """Read a field of the configuration in a ConfigMap; None where it holds no such configuration."""
+    """Read a field of the configuration in a ConfigMap; None if it contains no such configuration."""
     text = (config_map.get("data") or {}).get(seen.key)
     if text is None:
         return None
@@ -118,12 +118,12 @@ def policy_bound(limit: str, seen: Policy, config_map: JsonObject) -> Bound | Un
     seconds = policy.get(seen.field)
     if seconds is None:
         return Bound(limit, place, ())
-    # Here 0 is a limit: the pod ends at once.
+    # Here, 0 is a limit: the pod ends at once.
     return Bound(limit, place, ((0, seconds),)) if type(seconds) is int else Unreadable(limit, place)
 
 
 def kubelet_bound(limit: str, configuration: JsonObject, node: str, alike: frozenset[str]) -> Bound | Unreadable:
-    """Read how long a kubelet keeps its node from shutting down."""
+    """Read how long a kubelet delays the shutdown of its node."""
     others = len(alike) - 1
     place = f"node {node}" + (f" and {counted(others, 'node')} of its kind" if others else "")
     try:
@@ -145,7 +145,7 @@ def _shutdown(configuration: JsonObject) -> tuple[tuple[int, int], ...] | None:
 
 
 def seconds_of(value: object) -> int | None:
-    """Read a duration as Go writes it, such as `1h30m`; None where it is none."""
+    """Parse a duration in Go's format, such as `1h30m`; None if it is not valid."""
     if not isinstance(value, str):
         return None
     parts = list(_PART.finditer(value))
@@ -155,7 +155,7 @@ def seconds_of(value: object) -> int | None:
 
 
 def kinds_of_nodes(nodes: Mapping[str, Mapping[str, str]], used: Iterable[str]) -> list[tuple[str, frozenset[str]]]:
-    """Sort nodes into kinds whose kubelets are alike, the largest first; each with the node to be asked."""
+    """Group nodes by similar kubelets, the largest group first; each with the node to query."""
     kinds: dict[tuple[str, str], list[str]] = {}
     for node in used:
         labels = nodes.get(node, {})

@@ -1,4 +1,4 @@
-"""The vocabulary of `status`: code, weight, sentence and advice of all that it can say about an installation."""
+"""The facts that `status` can report about an installation: code, weight, sentence and advice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Weight(Enum):
-    """How much a fact matters."""
+    """The severity of a fact."""
 
     OK = "ok"
     NOTE = "note"
@@ -18,7 +18,7 @@ class Weight(Enum):
 
 
 class Fact(Enum):
-    """A fact; its value is the code that scripts read."""
+    """A fact; its value is the code for scripts."""
 
     weight: Weight
     topic: str
@@ -26,7 +26,7 @@ class Fact(Enum):
     advice: str
 
     def __new__(cls, code: str, weight: Weight, topic: str, sentence: str, advice: str = "") -> Fact:
-        """Make the code the member's value; `{name}` in sentence and advice stands for a value of the finding."""
+        """Make the code the member's value; `{name}` in sentence and advice is replaced by a value."""
         member = object.__new__(cls)
         member._value_ = code
         member.weight = weight
@@ -35,28 +35,28 @@ class Fact(Enum):
         member.advice = advice
         return member
 
-    RIGHT_MISSING = "right-missing", Weight.UNKNOWN, "rights", "Not seen: you may not {right}."
+    RIGHT_MISSING = "right-missing", Weight.UNKNOWN, "rights", "Unknown: permission missing: {right}."
 
     # The configuration and its bundles.
     NOT_INSTALLED = (
         "not-installed",
         Weight.WRONG,
         "configuration",
-        "There is no MutatingWebhookConfiguration {name}: no pod is sent to the webhook.",
+        "MutatingWebhookConfiguration {name} does not exist, so no pod is sent to the webhook.",
         "kubectl apply -k deploy/",
     )
     NO_ENTRIES = (
         "no-entries",
         Weight.WRONG,
         "configuration",
-        "MutatingWebhookConfiguration {name} has no entry for pods: no pod is sent to the webhook.",
+        "MutatingWebhookConfiguration {name} has no entry for pods, so no pod is sent to the webhook.",
         "kubectl apply -k deploy/",
     )
     FAILS_CLOSED = (
         "fails-closed",
         Weight.OK,
         "configuration",
-        "failurePolicy Fail ({entries}): while the webhook is down, no labelled pod is created.",
+        "failurePolicy Fail ({entries}): while the webhook is down, labelled pods cannot be created.",
     )
     FAILS_OPEN = (
         "fails-open",
@@ -75,34 +75,34 @@ class Fact(Enum):
         "called-by-url",
         Weight.UNKNOWN,
         "configuration",
-        "An address is called, not a Service ({entries}): whether somebody answers there is not looked at.",
+        "The configuration calls a URL, not a Service ({entries}); whether it responds is not checked.",
     )
     BUNDLE_MISSING = (
         "bundle-missing",
         Weight.WRONG,
         "certificates",
-        "There is no caBundle ({entries}), so each call fails; a replica ought to fill it in.",
+        "caBundle is empty ({entries}), so every call fails; a replica should fill it in.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
     BUNDLE_UNREADABLE = (
         "bundle-unreadable",
         Weight.WRONG,
         "certificates",
-        "The caBundle holds no certificate ({entries}), so each call fails; a replica ought to heal it.",
+        "caBundle contains no certificate ({entries}), so every call fails; a replica should fix it.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
     BUNDLE_EXPIRED = (
         "bundle-expired",
         Weight.WRONG,
         "certificates",
-        "No CA in caBundle is valid now ({entries}; the last one: until {until}), so each call fails.",
-        "kubectl -n {namespace} logs deployment/{deployment} --tail=50; compare the clocks",
+        "No CA in caBundle is valid ({entries}; the last one expired on {until}), so every call fails.",
+        "kubectl -n {namespace} logs deployment/{deployment} --tail=50; check the clocks",
     )
     BUNDLE_ENDS_SOON = (
         "bundle-ends-soon",
         Weight.WRONG,
         "certificates",
-        "The CA in caBundle ends on {until} (in {left}; {entries}); it ought to have been renewed by now.",
+        "The CA in caBundle expires on {until} (in {left}; {entries}); it should have been renewed by now.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
     BUNDLE_VALID = "bundle-valid", Weight.OK, "certificates", "{count} in caBundle, valid until {until} (for {left})."
@@ -116,14 +116,14 @@ class Fact(Enum):
         "guard-missing",
         Weight.NOTE,
         "configuration",
-        "There is no eviction guard: an eviction that asks for less cuts a protected pod's grace period.",
-        "kubectl apply -k deploy/, unless the overlay eviction-policy is there",
+        "The eviction guard is not installed: evictions can shorten a protected pod's grace period.",
+        "kubectl apply -k deploy/, unless the overlay eviction-policy is installed",
     )
     GUARD_FAILS = (
         "guard-fails",
         Weight.WRONG,
         "certificates",
-        "The eviction guard has no CA of use ({entries}), so evictions cut grace periods; a replica ought to heal it.",
+        "The eviction guard has no valid CA ({entries}), so evictions shorten grace periods; a replica should fix it.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
 
@@ -132,21 +132,21 @@ class Fact(Enum):
         "no-deployment",
         Weight.WRONG,
         "replicas",
-        "There is no Deployment {deployment} in namespace {namespace}: nobody answers.",
+        "Deployment {deployment} does not exist in namespace {namespace}, so the webhook is down.",
         "kubectl apply -k deploy/",
     )
     SCALED_TO_ZERO = (
         "scaled-to-zero",
         Weight.WRONG,
         "replicas",
-        "Deployment {deployment} is scaled to zero: nobody answers.",
+        "Deployment {deployment} is scaled to zero, so the webhook is down.",
         "kubectl -n {namespace} scale deployment/{deployment} --replicas=2",
     )
     NO_REPLICA = (
         "no-replica",
         Weight.WRONG,
         "replicas",
-        "0 of {wanted} ready: nobody answers.{trouble}",
+        "0 of {wanted} ready, so the webhook is down.{trouble}",
         "kubectl -n {namespace} describe pods; kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
     FEWER_REPLICAS = (
@@ -162,37 +162,37 @@ class Fact(Enum):
         "replicas-elsewhere",
         Weight.NOTE,
         "replicas",
-        "There is no Deployment {deployment} in namespace {namespace}; those that answer are not looked at.",
+        "Deployment {deployment} does not exist in namespace {namespace}; the pods behind the Service are not checked.",
     )
     NO_ENDPOINT = (
         "no-endpoint",
         Weight.WRONG,
         "endpoints",
-        "Service {service} in namespace {namespace} leads to nobody that is ready.",
+        "Service {service} in namespace {namespace} has no ready endpoints.",
         "kubectl -n {namespace} get service,endpointslices,pods",
     )
-    ENDPOINTS_READY = "endpoints-ready", Weight.OK, "endpoints", "Service {service} leads to {ready}."
+    ENDPOINTS_READY = "endpoints-ready", Weight.OK, "endpoints", "Service {service} has {ready}."
 
-    # Who is to be protected.
+    # Namespaces and pods.
     NAMESPACES_LABELLED = "namespaces-labelled", Weight.OK, "namespaces", "{count} labelled: {namespaces}."
     NO_NAMESPACE = (
         "no-namespace",
         Weight.NOTE,
         "namespaces",
-        "No namespace is labelled: only pods that bear the label themselves are protected.",
+        "No namespace is labelled: only pods that have the label themselves are protected.",
     )
     NAMESPACE_MISLABELLED = (
         "namespace-mislabelled",
         Weight.WRONG,
         "namespaces",
-        "Label {label} of namespace {namespace} means nothing: its pods are not protected.",
+        "Label {label} of namespace {namespace} is not valid: its pods are not protected.",
         "kubectl label namespace {namespace} --overwrite graceful-worker=enabled",
     )
     NAMESPACE_LEFT_OUT = (
         "namespace-left-out",
         Weight.NOTE,
         "namespaces",
-        "Namespace {namespace} is labelled, but the configuration leaves it out.",
+        "Namespace {namespace} is labelled, but excluded by the configuration.",
     )
 
     # The pods.
@@ -202,28 +202,28 @@ class Fact(Enum):
         "pods-older",
         Weight.NOTE,
         "pods",
-        "{count} protected by versions before {version} ({versions}): they keep the scripts of these.",
-        "graceful-worker repair lists what owns them, and restarts it with --yes",
+        "{count} protected by versions before {version} ({versions}); these pods keep the older scripts.",
+        "graceful-worker repair lists their owners; with --yes, it restarts them",
     )
     UNPROTECTED = (
         "unprotected",
         Weight.WRONG,
         "pods",
-        "{owner} in {namespace}: {count} came through unprotected.",
+        "{owner} in {namespace}: {count} unprotected.",
         "{recreate}",
     )
     UNRECORDED = (
         "unrecorded",
         Weight.WRONG,
         "pods",
-        "{owner} in {namespace}: {count} bearing the label graceful-worker/injected, but no record of an injection.",
-        "take this label out of the manifest; {recreate}",
+        "{owner} in {namespace}: {count} with label graceful-worker/injected, but without graceful-worker/status.",
+        "remove this label from the manifest; {recreate}",
     )
     REFUSED = (
         "refused",
         Weight.WRONG,
         "pods",
-        "{owner} in {namespace}: {count} came through unprotected, and would be refused now: {verdict}",
+        "{owner} in {namespace}: {count} unprotected, and would now be refused: {verdict}",
         "kubectl -n {namespace} get pod {pods[0]} -o yaml | graceful-worker explain -f -",
     )
     MISLABELLED = (
@@ -231,43 +231,43 @@ class Fact(Enum):
         Weight.WRONG,
         "pods",
         "{owner} in {namespace}: {count} unprotected: {verdict}",
-        "write graceful-worker: enabled into the pod template",
+        "set the label graceful-worker: enabled in the pod template",
     )
     LEFT_ALONE = "left-alone", Weight.NOTE, "pods", "{owner} in {namespace}: {count} left alone: {verdict}"
 
-    # What ends drains early.
-    DRAIN_CUT = "drain-cut", Weight.NOTE, "drains", "{says} ({place}); pods may take: {places}.", "{remedy}"
+    # Limits of drains.
+    DRAIN_CUT = "drain-cut", Weight.NOTE, "drains", "{says} ({place}); grace periods of pods: {places}.", "{remedy}"
     DRAIN_KEPT = (
         "drain-kept",
         Weight.OK,
         "drains",
         "{says} ({place}), but the eviction guard keeps grace periods: {places}.",
     )
-    DRAIN_UNLIMITED = "drain-unlimited", Weight.OK, "drains", "Nothing that was seen ends a drain of these pods early."
+    DRAIN_UNLIMITED = "drain-unlimited", Weight.OK, "drains", "Nothing was found that ends a drain of these pods early."
     LIMIT_UNREADABLE = (
         "limit-unreadable",
         Weight.NOTE,
         "drains",
-        "{title}: how long it gives a pod cannot be read ({place}).",
+        "{title}: the time that it gives a pod cannot be read ({place}).",
     )
     LIMIT_RIGHT_MISSING = (
         "limit-right-missing",
         Weight.NOTE,
         "drains",
-        "What else ends drains early is unknown: you may not {rights}.",
+        "Other limits are unknown: permissions missing: {rights}.",
     )
     KUBELETS_NOT_ASKED = (
         "kubelets-not-asked",
         Weight.NOTE,
         "drains",
-        "How long nodes that shut down wait for pods is not looked at: --kubelets asks them.",
+        "How long a node shutdown waits for pods is not checked: --kubelets asks the kubelets.",
     )
-    KUBELET_SILENT = "kubelet-silent", Weight.NOTE, "drains", "The kubelet of node {node} does not answer."
+    KUBELET_SILENT = "kubelet-silent", Weight.NOTE, "drains", "The kubelet of node {node} does not respond."
     KUBELETS_LEFT_OUT = (
         "kubelets-left-out",
         Weight.NOTE,
         "drains",
-        "Kubelets of {asked} of {kinds} kinds of nodes were asked; of the others, nothing is known.",
+        "{asked} of {kinds} kinds of nodes were checked; the others are unknown.",
     )
 
     # How drains went.
@@ -283,17 +283,17 @@ class Fact(Enum):
 
 
 class Conclusion(msgspec.Struct, frozen=True):
-    """A fact about this cluster, with its particulars."""
+    """A fact about this cluster, with its details."""
 
     fact: Fact
     values: dict[str, Any] = {}
 
     @property
     def sentence(self) -> str:
-        """Say it in one line."""
+        """Format it as one line."""
         return self.fact.sentence.format_map(self.values)
 
     @property
     def advice(self) -> str:
-        """What to do about it; empty where nothing is to be done."""
+        """What to do about it; empty if nothing."""
         return self.fact.advice.format_map(self.values)

@@ -1,4 +1,4 @@
-"""All that follows from what was seen, in the order in which people look for it: pure, so it is tested from files."""
+"""Draws all conclusions, in the order of interest: pure, so it is tested with files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webhook.inspection.verdict import Verdict, judge
 
 
 def inspect(seen: Observations, now: datetime.datetime) -> list[Conclusion]:
-    """Conclude from everything that was seen."""
+    """Conclude from everything that was read."""
     installation = list(about_installation(seen, now))
     is_able = judge(installation) in (Verdict.WORKS, Verdict.FLAWED)
     guard_works = is_able and not any(conclusion.fact is Fact.GUARD_FAILS for conclusion in installation)
@@ -25,5 +25,5 @@ def inspect(seen: Observations, now: datetime.datetime) -> list[Conclusion]:
         *about_drains(seen, guard_works=guard_works),
         *about_history(seen, now),
     ]
-    # The same right may be missing for several things.
+    # Several conclusions may lack the same permission.
     return [conclusion for position, conclusion in enumerate(said) if conclusion not in said[:position]]

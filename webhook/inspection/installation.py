@@ -1,4 +1,4 @@
-"""What follows for the installation: its configuration, its certificates, its replicas, its Service."""
+"""Conclusions about the installation: configuration, certificates, replicas, Service."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from webhook.inspection.observations import Names, Observations, Unseen, is_guar
 from webhook.inspection.words import counted
 
 DEPLOYMENT = "graceful-worker"
-"""Its name in `deploy/`, where nothing that was seen says another one."""
+"""The name in `deploy/`, unless the cluster shows a different one."""
 LATEST_RENEWAL = datetime.timedelta(days=14)
-"""A CA is renewed in the last third of its life, four months before its end by default. How long that life is cannot be
-told from the certificate: it begins long ago, for the sake of clocks that are behind."""
+"""A CA is renewed in the last third of its lifetime, by default four months before it expires. The certificate does not
+show its lifetime, because its validity starts far in the past to allow for slow clocks."""
 BUNDLE_FAILS = frozenset({Fact.BUNDLE_MISSING, Fact.BUNDLE_UNREADABLE, Fact.BUNDLE_EXPIRED})
-"""By each of these, calls fail."""
+"""Each of these makes calls fail."""
 _VERSION_TAG = re.compile(r":v?(\d+\.\d+\.\d+[\w.+-]*)$", re.ASCII)
 
 
 def service_of(seen: JsonObject | Unseen | None, names: Names) -> tuple[str, str] | None:
-    """Return namespace and name of the Service that is called; None where an address outside is called alone."""
+    """Return namespace and name of the called Service; None if only URLs are called."""
     entries: list[JsonObject] = [] if seen is None or isinstance(seen, Unseen) else seen.get("webhooks") or []
     clients: list[JsonObject] = [entry["clientConfig"] for entry in entries]
     for client in clients:
@@ -38,13 +38,13 @@ def service_of(seen: JsonObject | Unseen | None, names: Names) -> tuple[str, str
 
 
 def about_installation(seen: Observations, now: datetime.datetime) -> Iterator[Conclusion]:
-    """Conclude whether pods are sent to the webhook, and whether its answers arrive."""
+    """Conclude whether pods are sent to the webhook, and whether its responses arrive."""
     yield from _configuration(seen, now)
     service = service_of(seen.configuration, seen.names)
     if service is None:
         return
     yield from _deployment(seen, *service)
-    # Where there is no Deployment, that nobody answers is said already.
+    # Without a Deployment, it has already been reported that the webhook is down.
     if seen.deployment is not None or _ready_endpoints(seen):
         yield from _endpoints(seen, *service)
 
@@ -93,7 +93,7 @@ def _called_elsewhere(seen: Observations) -> Iterator[Conclusion]:
 
 
 def _bundles(seen: Observations, now: datetime.datetime) -> Iterator[Conclusion]:
-    """Conclude from the bundles, each of them once."""
+    """Conclude from each distinct bundle."""
     namespace, name = service_of(seen.configuration, seen.names) or (seen.names.namespace, DEPLOYMENT)
     by_bundle: dict[str, list[JsonObject]] = {}
     for entry in seen.entries:
@@ -103,7 +103,7 @@ def _bundles(seen: Observations, now: datetime.datetime) -> Iterator[Conclusion]
         if not bundle and not any(entry["clientConfig"].get("service") for entry in entries):
             continue
         conclusion = _certificates(_decoded(bundle), values, now) if bundle else Conclusion(Fact.BUNDLE_MISSING, values)
-        # Pods are still protected where it is the guard's calls alone that fail.
+        # Pods are still protected if only calls of the eviction guard fail.
         is_harmless = conclusion.fact in BUNDLE_FAILS and all(map(is_guard, entries))
         yield Conclusion(Fact.GUARD_FAILS, values) if is_harmless else conclusion
 
@@ -138,7 +138,7 @@ def _deployment(seen: Observations, namespace: str, name: str) -> Iterator[Concl
         return
     replicas = [] if isinstance(seen.replicas, Unseen) else seen.replicas
     images = sorted(_images(replicas)) or [str(_webhook_image(seen.deployment["spec"]["template"]))]
-    # The API server writes 1 where the manifest says nothing.
+    # The API server's default for a missing field is 1.
     wanted = seen.deployment["spec"].get("replicas", 1)
     ready = (seen.deployment.get("status") or {}).get("readyReplicas", 0)
     trouble = listed(_troubles(replicas))
@@ -158,7 +158,7 @@ def _deployment(seen: Observations, namespace: str, name: str) -> Iterator[Concl
 
 
 def running_versions(seen: Observations) -> list[str]:
-    """Return the versions that answer, as far as the tags of their images name them."""
+    """Return the running versions, as far as image tags show them."""
     pods = [] if isinstance(seen.replicas, Unseen) else seen.replicas
     images = _images(pod for pod in pods if _is_ready(pod))
     return [found[1] for image in images if (found := _VERSION_TAG.search(image))]
@@ -174,14 +174,14 @@ def _images(pods: Iterable[JsonObject]) -> set[str]:
 
 
 def _webhook_image(pod: JsonObject) -> str:
-    """Return the image of the webhook's container: others, such as a mesh's, may have been added behind it."""
+    """Return the image of the webhook's container: a mesh may have added others after it."""
     containers: list[JsonObject] = pod["spec"]["containers"]
     named = [container for container in containers if container["name"] == "webhook"]
     return str((named or containers)[0]["image"])
 
 
 def _troubles(pods: list[JsonObject]) -> Iterator[str]:
-    """Say why pods do not run, in the kubelet's and the scheduler's own words."""
+    """Return why pods do not run, in the words of the kubelet and the scheduler."""
     for pod in pods:
         status = pod.get("status") or {}
         waiting = [(each.get("state") or {}).get("waiting") for each in status.get("containerStatuses") or ()]
@@ -205,7 +205,7 @@ def _endpoints(seen: Observations, namespace: str, service: str) -> Iterator[Con
 
 
 def _ready_endpoints(seen: Observations) -> int:
-    """Count; one whose state is not known counts as ready.
+    """Count; an endpoint without a known state counts as ready.
 
     https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions
     """
@@ -215,12 +215,12 @@ def _ready_endpoints(seen: Observations) -> int:
 
 
 def unseen(what: Unseen) -> Conclusion:
-    """Conclude that a right is missing."""
+    """Report that a permission is missing."""
     return Conclusion(Fact.RIGHT_MISSING, {"right": what.right})
 
 
 def _named(entries: list[JsonObject], seen: Observations) -> str:
-    """Name entries of the configuration."""
+    """Name the entries of the configuration."""
     if len(entries) == len(seen.entries):
         return "all entries"
     if entries == seen.pod_entries:

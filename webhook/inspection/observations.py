@@ -1,4 +1,4 @@
-"""What was seen in a cluster: plain data, which says nothing yet of what it means."""
+"""The state of a cluster as plain data, without conclusions."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from webhook.history.evidence import History
 from webhook.inspection.drain_readings import Bound, Unreadable
 
 EVICTIONS = frozenset({"pods/eviction"})
-"""The resource of the eviction API, as a rule of an entry names it."""
+"""The resource of the eviction API in a webhook rule."""
 
 
 class Names(msgspec.Struct, frozen=True):
-    """Where the installation is."""
+    """The names of the installation."""
 
     namespace: str = "graceful-worker"
     configuration: str = "graceful-worker"
     context: str = ""
-    """What the user calls the cluster."""
+    """The user's name for the cluster."""
 
 
 class Unseen(msgspec.Struct, frozen=True):
-    """What could not be seen, for want of a right."""
+    """Not readable, for lack of a permission."""
 
     right: str
 
@@ -38,27 +38,27 @@ class Namespace(msgspec.Struct, frozen=True):
 
 
 class State(Enum):
-    """How a pod stands that is a worker, or might be one."""
+    """The state of a pod that is, or might be, a worker."""
 
     PROTECTED = "protected"
     UNRECORDED = "unrecorded"
-    """It bears the label of the injected, but no record of an injection."""
+    """It has the label of injected pods, but no status annotation."""
     UNPROTECTED = "unprotected"
-    """It came through unprotected, and would be protected if it were created anew."""
+    """It is unprotected, and would be protected if it were created again."""
     REFUSED = "refused"
-    """It came through unprotected, and would be refused if it were created anew."""
+    """It is unprotected, and would be refused if it were created again."""
     LEFT_ALONE = "left-alone"
     MISLABELLED = "mislabelled"
-    """Its label has a value that means nothing, so it is not sent to the webhook."""
+    """Its label's value is not valid, so it is not sent to the webhook."""
 
 
 class WorkerPod(msgspec.Struct, frozen=True):
-    """All that is kept of a pod."""
+    """The relevant parts of a pod."""
 
     namespace: str
     name: str
     owner: str
-    """What made it, as `Deployment emails`."""
+    """Its owner, as `Deployment emails`."""
     state: State
     verdict: Finding | None = None
     """Why it is left alone or would be refused."""
@@ -68,17 +68,17 @@ class WorkerPod(msgspec.Struct, frozen=True):
     """The version that protected it."""
     ending: bool = False
     grace: int = 0
-    """The seconds that it may take to end."""
+    """Its grace period, in seconds."""
     node: str = ""
     priority: int = 0
     exempt: tuple[str, ...] = ()
     """The limits of drains that leave it alone."""
     as_asked: bool = False
-    """Evictions may cut its grace period."""
+    """Whether evictions may shorten its grace period."""
 
 
 class Kubelets(msgspec.Struct, frozen=True):
-    """How many kubelets were asked, of how many kinds of nodes, and which of them did not answer."""
+    """How many kubelets were queried, for how many kinds of nodes, and which did not respond."""
 
     asked: int
     kinds: int
@@ -86,14 +86,14 @@ class Kubelets(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What was seen of the limits of drains."""
+    """The observed limits of drains."""
 
     bounds: list[Bound]
     unreadable: list[Unreadable]
     missing: list[str]
-    """The rights for what could not be seen."""
+    """The missing permissions."""
     kubelets: Kubelets | None
-    """None where nobody wanted them asked."""
+    """None if they were not wanted."""
 
 
 class NoHistory(msgspec.Struct, frozen=True):
@@ -103,24 +103,24 @@ class NoHistory(msgspec.Struct, frozen=True):
 
 
 class Observations(msgspec.Struct, frozen=True):
-    """What was seen; None stands for what is not there."""
+    """The observed state; None means that an object does not exist."""
 
     names: Names
     configuration: JsonObject | Unseen | None
     deployment: JsonObject | Unseen | None
     replicas: list[JsonObject] | Unseen
-    """The pods of the webhook itself."""
+    """The webhook's own pods."""
     endpoint_slices: list[JsonObject] | Unseen
     namespaces: list[Namespace] | Unseen
     pods: list[WorkerPod] | Unseen
     limits: Limits | None = None
-    """None where there is no protected pod that they could concern."""
+    """None if there is no protected pod."""
     history: History | NoHistory | None = None
-    """What the watch has counted; None where there are no protected pods, or nobody wanted it asked."""
+    """What the watch has counted; None if there is no protected pod, or it is not wanted."""
 
     @property
     def entries(self) -> list[JsonObject]:
-        """The entries of the configuration; empty where it has not been seen."""
+        """The entries of the configuration; empty if it could not be read."""
         if self.configuration is None or isinstance(self.configuration, Unseen):
             return []
         return self.configuration.get("webhooks") or []
@@ -132,11 +132,11 @@ class Observations(msgspec.Struct, frozen=True):
 
     @property
     def guards(self) -> list[JsonObject]:
-        """The entries that send evictions to the webhook, which takes their cut of the grace period away."""
+        """The entries of the eviction guard."""
         return [entry for entry in self.entries if is_guard(entry)]
 
 
 def is_guard(entry: JsonObject) -> bool:
-    """Tell whether an entry is for evictions, and not for pods."""
+    """Tell whether an entry is for evictions, not for pods."""
     resources = {resource for rule in entry.get("rules") or () for resource in rule.get("resources") or ()}
     return bool(resources) and resources <= EVICTIONS

@@ -1,4 +1,4 @@
-"""What follows for namespaces and pods: who is labelled, who is protected, who is not and why."""
+"""Conclusions about namespaces and pods: which are labelled, protected or unprotected, and why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RESTARTED = ("Deployment", "StatefulSet", "DaemonSet")
 
 
 def about_namespaces(seen: Observations) -> Iterator[Conclusion]:
-    """Conclude which namespaces are labelled, and which labels do not do what they seem to."""
+    """Conclude which namespaces are labelled, and which labels have no effect."""
     if isinstance(seen.namespaces, Unseen):
         yield unseen(seen.namespaces)
         return
@@ -41,7 +41,7 @@ def about_namespaces(seen: Observations) -> Iterator[Conclusion]:
         yield Conclusion(Fact.NAMESPACE_LEFT_OUT, {"namespace": each.name})
     for each in seen.namespaces:
         value = each.labels.get(LABEL)
-        # `disabled` means nothing on a namespace, but nobody is misled by it.
+        # `disabled` has no effect on a namespace, but is not misleading.
         if value not in (None, LABEL_ENABLED, LABEL_DISABLED):
             values = {"namespace": each.name, "label": f"{LABEL}: {quoted(value or '')}"}
             yield Conclusion(Fact.NAMESPACE_MISLABELLED, values)
@@ -53,9 +53,9 @@ def _is_sent(namespace: Namespace, seen: Observations) -> bool:
 
 
 def about_pods(seen: Observations, *, is_able: bool) -> Iterator[Conclusion]:
-    """Conclude which pods are protected, and what is to be done about the others.
+    """Conclude which pods are protected, and what to do about the others.
 
-    A pod that is created anew while calls to the webhook fail (not `is_able`) is unprotected again, or missing.
+    A pod recreated while calls to the webhook fail (not `is_able`) is unprotected again, or missing.
     """
     if isinstance(seen.pods, Unseen):
         yield unseen(seen.pods)
@@ -82,12 +82,12 @@ def _older(protected: Sequence[WorkerPod], seen: Observations) -> Iterator[Concl
 
 
 def _grouped(state: State, pods: Iterable[WorkerPod], condition: str) -> Iterator[Conclusion]:
-    """Say the same of the pods of one owner once."""
+    """Report the same conclusion once for the pods of an owner."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for pod in pods:
-        # A pod that is ending cannot be helped any more.
+        # For a terminating pod, it is too late.
         if pod.state is state and not pod.ending:
-            # Without the particulars: they may quote the pod, which `explain` does where somebody asks for it.
+            # Without details, which may quote the pod; use `explain` to see them.
             verdict = f"{pod.verdict.reason.sentence} [{pod.verdict.reason.value}]" if pod.verdict else ""
             groups.setdefault((pod.namespace, pod.owner, verdict), []).append(pod.name)
     for (namespace, owner, verdict), names in sorted(groups.items()):
@@ -99,4 +99,4 @@ def _recreate(namespace: str, owner: str) -> str:
     kind, _, name = owner.partition(" ")
     if kind in _RESTARTED:
         return f"kubectl -n {namespace} rollout restart {kind.lower()}/{name}"
-    return f"create anew what {owner} made" if kind != "Pod" else f"delete pod {name}, and create it anew"
+    return f"recreate the pods of {owner}" if kind != "Pod" else f"delete pod {name} and create it again"

@@ -1,4 +1,4 @@
-"""What is asked of the API server: reading alone, and of few things; never a Secret."""
+"""The requests to the API server: few, read-only, and never for a Secret."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from webhook.inspection.observations import Namespace
 from webhook.inspection.selectors import matches, to_query
 
 ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
-"""Pods that have run to completion need no protection any more."""
+"""Pods that have run to completion no longer need protection."""
 INJECTED = f"{INJECTED_LABEL}=true"
 NOT_INJECTED = f"{INJECTED_LABEL}!=true"
 MISLABELLED = f"{LABEL},{LABEL} notin ({LABEL_ENABLED},{LABEL_DISABLED}),{NOT_INJECTED}"
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One request: an object by its name, or a list, in a namespace or in all of the cluster."""
+    """A request for an object by name, or for a list in one or all namespaces."""
 
     resource: str
     group: str = ""
@@ -40,7 +40,7 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def right(self) -> str:
-        """The right that it needs, in words."""
+        """The permission that it needs, in words."""
         if self.subresource:
             return f"get {self.resource}/{self.subresource.partition('/')[0]}"
         where = f" in namespace {self.namespace}" if self.namespace else ""
@@ -51,65 +51,65 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def about_configuration(name: str) -> Question:
-    """Ask for the configuration: whom the API server calls, and about which pods."""
+    """Request the configuration, which shows what the API server calls, and for which pods."""
     return Question("mutatingwebhookconfigurations", "admissionregistration.k8s.io", name=name)
 
 
 def about_deployment(namespace: str, name: str) -> Question:
-    """Ask how many replicas are ready."""
+    """Request the number of ready replicas."""
     return Question("deployments", "apps", namespace, name)
 
 
 def about_endpoints(namespace: str, service: str) -> Question:
-    """Ask where a Service leads."""
+    """Request the endpoints of a Service."""
     return Question("endpointslices", "discovery.k8s.io", namespace, labels=f"kubernetes.io/service-name={service}")
 
 
 def about_replicas(namespace: str, selector: JsonObject | None) -> Question:
-    """Ask for the pods of the webhook itself."""
+    """Request the webhook's own pods."""
     return Question("pods", namespace=namespace, labels=to_query(selector))
 
 
 def about_owner(resource: str, namespace: str, name: str) -> Question:
-    """Ask for what makes pods anew."""
+    """Request the owner of pods."""
     return Question(resource, "apps", namespace, name)
 
 
 def about_pods_of(owner: JsonObject) -> Question:
-    """Ask how the pods stand that an owner selects: what protects them can be told from their metadata."""
+    """Request the pods that an owner selects; their metadata shows what protects them."""
     selector = to_query(owner["spec"]["selector"])
     return Question("pods", namespace=owner["metadata"]["namespace"], labels=selector, fields=ALIVE, metadata_only=True)
 
 
 def about_pod(namespace: str, name: str) -> Question:
-    """Ask for a whole pod, by a list: the right for that is needed anyway."""
+    """Request a whole pod by a list, because permission to list is needed anyway."""
     return Question("pods", namespace=namespace, fields=f"metadata.name={name}")
 
 
 NAMESPACES = Question("namespaces", metadata_only=True)
 NODES = Question("nodes", metadata_only=True)
-# Whole pods: how long they may take, and on which node they run, metadata do not tell.
+# Whole pods: metadata contains neither grace period nor node.
 PROTECTED_PODS = Question("pods", labels=INJECTED, fields=ALIVE)
 MISLABELLED_PODS = Question("pods", labels=MISLABELLED, fields=ALIVE, metadata_only=True)
 
 
 def about_labelled(labels: str, resource: str, group: str = "", namespace: str = "") -> Question:
-    """Ask for objects that are known by their labels."""
+    """Request objects by label."""
     return Question(resource, group, namespace, labels=labels)
 
 
 def about_kind(group: str, resource: str) -> Question:
-    """Ask for all objects of a kind that may not be installed."""
+    """Request all objects of a kind that may not be installed."""
     return Question(resource, group)
 
 
 def about_config_map(namespace: str, name: str) -> Question:
-    """Ask for one ConfigMap."""
+    """Request one ConfigMap."""
     return Question("configmaps", namespace=namespace, name=name)
 
 
 def about_kubelet(node: str) -> Question:
-    """Ask a kubelet for its configuration, by way of the API server.
+    """Request a kubelet's configuration through the API server.
 
     https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/#viewing-the-kubelet-configuration
     """
@@ -117,21 +117,21 @@ def about_kubelet(node: str) -> Question:
 
 
 class Candidates(msgspec.Struct, frozen=True):
-    """A list of pods that ought to be protected and are not; those outside of `namespaces` do not count."""
+    """A list of pods that should be protected and are not; pods outside of `namespaces` are ignored."""
 
     question: Question
     namespaces: frozenset[str]
 
 
 def about_unprotected(entries: Iterable[JsonObject], namespaces: Sequence[Namespace]) -> Iterator[Candidates]:
-    """Ask for the pods that the entries' selectors send to the webhook, and that do not bear its label.
+    """Request the pods that match the entries' selectors but lack the webhook's label.
 
-    Whole pods, because the decision reads them; so the API server is to leave out as many as it can.
+    Whole pods, because decisions need them; so the API server should filter as many as possible.
     """
     for entry in entries:
         chosen = frozenset(n.name for n in namespaces if matches(entry.get("namespaceSelector"), n.labels))
         labels = ",".join(filter(None, [to_query(entry.get("objectSelector")), NOT_INJECTED]))
-        # One list of everything is cheaper than a list for most of the namespaces.
+        # One list of everything is cheaper than one list for each of most namespaces.
         places = ("",) if len(chosen) * 2 > len(namespaces) else sorted(chosen)
         for place in places:
             yield Candidates(Question("pods", namespace=place, labels=labels, fields=ALIVE), chosen)
@@ -142,22 +142,25 @@ RIGHTS = (
     "list namespaces",
     "list pods (in all namespaces)",
     "get deployments.apps (in the namespace of the installation)",
-    "list endpointslices.discovery.k8s.io (there, too)",
+    "list endpointslices.discovery.k8s.io (in the same namespace)",
 )
-"""What somebody needs who runs the command."""
+"""Required permissions."""
 LIMIT_RIGHTS = (
     "list nodes",
     "list deployments.apps (in all namespaces)",
     "list nodepools.karpenter.sh",
     "get configmaps (in namespace kube-system)",
-    "list configmaps (there, too)",
+    "list configmaps (in namespace kube-system)",
 )
-"""What tells of the limits of drains; without them, these are unknown, and all else is told."""
-HISTORY_RIGHTS = ("list pods (in the namespace of the installation)", "get pods/proxy (there, too)")
-"""What reads how drains went from the watch; without them that is unknown, and all else is told."""
+"""Permissions to read the limits of drains; without them, only these are unknown."""
+HISTORY_RIGHTS = (
+    "list pods (in the namespace of the installation)",
+    "get pods/proxy (in the namespace of the installation)",
+)
+"""Permissions to read from the watch how drains ended; without them, only that is unknown."""
 REPAIR_RIGHTS = tuple(f"get {resource}.apps" for resource in ("deployments", "statefulsets", "daemonsets"))
-"""What tells whether owners of pods can be restarted, in their namespaces."""
+"""Permissions to tell whether owners can be restarted, in their namespaces."""
 RESTART_RIGHTS = tuple(right.replace("get", "patch") for right in REPAIR_RIGHTS)
 """What restarts them."""
 KUBELET_RIGHTS = ("get nodes/proxy",)
-"""What --kubelets needs beyond that; with it, one may run commands in every pod."""
+"""Additional permission for --kubelets; it also allows running commands in every pod."""

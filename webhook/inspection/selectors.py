@@ -1,4 +1,4 @@
-"""Label selectors: which labels they match, as the API server says, and how a request writes them."""
+"""Label selectors: which labels they match, and how requests encode them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.pod import JsonObject
 
 NAME_LABEL = "kubernetes.io/metadata.name"
-"""The label by which the API server itself names each namespace."""
+"""The label with which the API server names each namespace."""
 
 
 def matches(selector: JsonObject | None, labels: dict[str, str]) -> bool:
-    """Tell whether a selector matches; one that asks for nothing matches everything.
+    """Tell whether a selector matches; an empty one matches everything.
 
     https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements
     """
@@ -32,7 +32,7 @@ def _meets(value: str | None, operator: str, values: list[str]) -> bool:
 
 
 def to_query(selector: JsonObject | None) -> str:
-    """Write a selector as the parameter `labelSelector`."""
+    """Encode a selector as the parameter `labelSelector`."""
     return ",".join(_written(*requirement) for requirement in _requirements(selector))
 
 
@@ -54,7 +54,7 @@ def _requirements(selector: JsonObject | None) -> list[tuple[str, str, list[str]
 
 
 def shipped_entries(namespace: str) -> list[JsonObject]:
-    """Return the selectors of `deploy/`: they tell who is a worker where no configuration can be seen."""
+    """Return the selectors in `deploy/`, for a cluster whose configuration cannot be read."""
     outside = {"key": NAME_LABEL, "operator": "NotIn", "values": ["kube-system", namespace]}
     return [
         _entry("NotIn", [LABEL_DISABLED], [_label("In", [LABEL_ENABLED]), outside]),

@@ -1,4 +1,4 @@
-"""What all facts together mean, in one sentence and one exit code."""
+"""The overall verdict: one sentence and one exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOPS = BUNDLE_FAILS | {Fact.NO_DEPLOYMENT, Fact.SCALED_TO_ZERO, Fact.NO_REPLICA
 
 
 class Verdict(Enum):
-    """What all facts together mean; its value is a code."""
+    """The overall verdict; its value is a code."""
 
     exit_code: int
     sentence: str
@@ -26,23 +26,23 @@ class Verdict(Enum):
         return member
 
     WORKS = "works", 0, "Protection works."
-    PODS_REFUSED = "pods-refused", 1, "Labelled pods cannot be created: calls to the webhook fail."
-    PODS_UNPROTECTED = "pods-unprotected", 1, "Protection does not work: new pods come through unprotected."
-    FLAWED = "flawed", 1, "New pods are protected, but not all is well."
+    PODS_REFUSED = "pods-refused", 1, "Labelled pods cannot be created, because calls to the webhook fail."
+    PODS_UNPROTECTED = "pods-unprotected", 1, "Protection does not work: new pods are created unprotected."
+    FLAWED = "flawed", 1, "New pods are protected, but there are problems."
     FLAWED_AND_UNKNOWN = (
         "flawed-and-unknown",
         1,
-        "Something is wrong, and not everything could be seen (--help lists the rights).",
+        "There are problems, and not everything could be read (--help lists the permissions).",
     )
     UNKNOWN = (
         "unknown",
         2,
-        "Cannot tell whether protection works: not everything could be seen (--help lists the rights).",
+        "Unknown whether protection works: not everything could be read (--help lists the permissions).",
     )
 
 
 def judge(conclusions: list[Conclusion]) -> Verdict:
-    """Tell what the facts together mean."""
+    """Return the overall verdict."""
     facts = {conclusion.fact for conclusion in conclusions}
     weights = {fact.weight for fact in facts}
     if facts & {Fact.NOT_INSTALLED, Fact.NO_ENTRIES}:

@@ -1,4 +1,4 @@
-"""Which version of graceful-worker protected a pod, compared with the one that answers now."""
+"""Compares the version that protected a pod with the running version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webhook.inspection.observations import Observations, WorkerPod
 
 
 def newest_version(seen: Observations, protected: Iterable[WorkerPod]) -> str:
-    """Return the version that runs; where no image names it, the newest that protected a pod, empty without any."""
+    """Return the running version; if no image shows it, the newest that protected a pod, else empty."""
     return max(running_versions(seen) or [pod.version for pod in protected], key=_order, default="")
 
 

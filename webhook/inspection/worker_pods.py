@@ -1,4 +1,4 @@
-"""Pods as the API server stores them, and how each of them stands, by the same core that the webhook decides by."""
+"""Determines the state of pods with the same core as the webhook."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATES = {Kind.PROTECTED: State.UNPROTECTED, Kind.REFUSED: State.REFUSED}
 
 
 def injected_pod(pod: JsonObject) -> WorkerPod:
-    """Read a whole pod that bears the label of the injected."""
+    """Read a pod that has the label of injected pods."""
     annotations = pod["metadata"].get("annotations") or {}
     status = record_of(annotations)
     if status is None:
@@ -34,7 +34,7 @@ def injected_pod(pod: JsonObject) -> WorkerPod:
     return replace(
         read,
         grace=_grace(pod),
-        # Thousands of pods share some nodes, and their names.
+        # Thousands of pods share the same node names.
         node=sys.intern(spec.get("nodeName") or ""),
         priority=spec.get("priority") or 0,
         exempt=TABLE.exempts(annotations),
@@ -48,7 +48,7 @@ def _grace(pod: JsonObject) -> int:
 
 
 def record_of(annotations: dict[str, str]) -> Status | None:
-    """Read the record of an injection; None where there is none, or one that cannot be read."""
+    """Read the status annotation; None if it is missing or not valid."""
     try:
         return read_status(annotations)
     except Refused:
@@ -56,9 +56,9 @@ def record_of(annotations: dict[str, str]) -> Status | None:
 
 
 def candidate_pod(pod: JsonObject) -> WorkerPod:
-    """Read a whole pod that is sent to the webhook and does not bear its label, and decide on it anew.
+    """Read a pod that is sent to the webhook but lacks its label, and decide on it again.
 
-    The operator's grace period does not matter here: it never decides whether a pod is protected.
+    The operator's grace period does not matter: it never decides whether a pod is protected.
     """
     decision = inject(pod, Policy()).decision
     state = _STATES.get(decision.outcome, State.LEFT_ALONE)
@@ -67,7 +67,7 @@ def candidate_pod(pod: JsonObject) -> WorkerPod:
 
 
 def mislabelled_pod(pod: JsonObject) -> WorkerPod:
-    """Read a pod whose label has a value that means nothing."""
+    """Read a pod whose label has an invalid value."""
     return _read(pod, State.MISLABELLED, verdict=Finding(Reason.LABEL_INVALID))
 
 

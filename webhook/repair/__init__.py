@@ -1,1 +1,1 @@
-"""What `graceful-worker repair` restarts, so that unprotected pods become protected ones, and what comes of it."""
+"""`graceful-worker repair`: which owners to restart so that their pods are protected, and the results."""

@@ -1,4 +1,4 @@
-"""Which owners have pods that ought to be created anew, and in which order they are restarted: pure."""
+"""Which owners have pods that should be recreated, and the order of their restarts: pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from webhook.inspection.versions import is_before, newest_version
 from webhook.inspection.words import counted
 
 BARE = frozenset({State.UNPROTECTED, State.REFUSED, State.MISLABELLED, State.UNRECORDED})
-"""The states of pods that ought to be protected, and are not."""
+"""The states of pods that should be protected, but are not."""
 
 
 class Owner(msgspec.Struct, frozen=True, order=True):
-    """What made pods, and makes them anew."""
+    """The owner of pods, which recreates them."""
 
     namespace: str
     kind: str
@@ -28,23 +28,23 @@ class Owner(msgspec.Struct, frozen=True, order=True):
 
     @property
     def argument(self) -> str:
-        """Name it as kubectl does."""
+        """Name it in kubectl's notation."""
         return f"{self.kind.lower()}/{self.name}"
 
 
 class Damage(msgspec.Struct, frozen=True):
-    """An owner, and those of its pods that ought to be created anew."""
+    """An owner, and its pods that should be recreated."""
 
     owner: Owner
     unprotected: tuple[str, ...] = ()
     older: tuple[str, ...] = ()
-    """Those that an older version protected."""
+    """Those protected by an older version."""
     versions: tuple[str, ...] = ()
     """These versions."""
     grace: int = 0
-    """The seconds that a pod of the owner may take to end."""
+    """The longest grace period of the owner's pods, in seconds."""
     state: State | None = None
-    """What keeps new pods from being protected, as far as the pods tell."""
+    """What prevents the protection of new pods, as far as the pods show."""
     verdict: Finding | None = None
 
     @property
@@ -55,29 +55,29 @@ class Damage(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         parts = []
         if self.unprotected:
-            parts.append(f"{counted(len(self.unprotected), 'pod')} came through unprotected")
+            parts.append(f"{counted(len(self.unprotected), 'pod')} unprotected")
         if self.older:
-            verb = "carries" if len(self.older) == 1 else "carry"
+            verb = "has" if len(self.older) == 1 else "have"
             versions = listed(self.versions)
             parts.append(f"{counted(len(self.older), 'pod')} {verb} an older injection ({versions})")
         return ", ".join(parts)
 
 
 def owner_of(pod: WorkerPod) -> Owner:
-    """Return what made a pod."""
+    """Return the owner of a pod."""
     kind, _, name = pod.owner.partition(" ")
     return Owner(pod.namespace, kind, name)
 
 
 def newest_of(seen: Observations) -> str:
-    """Return the version that an injection ought to have."""
+    """Return the version that injections should have."""
     return newest_version(seen, _protected(_pods(seen)))
 
 
 def find_damage(seen: Observations) -> list[Damage]:
-    """Return the owners with pods to be created anew: first those with unprotected ones, then those with older ones.
+    """Return the owners with pods to recreate: first those with unprotected pods, then those with older injections.
 
-    A pod that is ending does not count: it cannot be helped any more.
+    A terminating pod does not count: it is too late for it.
     """
     newest = newest_of(seen)
     by_owner: dict[Owner, list[WorkerPod]] = {}
@@ -99,7 +99,7 @@ def _protected(pods: Iterable[WorkerPod]) -> list[WorkerPod]:
 def _damage(owner: Owner, pods: Sequence[WorkerPod], newest: str) -> Damage:
     older = [pod for pod in _protected(pods) if is_before(pod.version, newest)]
     bare = [pod for pod in pods if pod.state in BARE]
-    # Where one pod can be helped, its template can be: the others may be of an earlier one.
+    # If one pod can be protected, so can the template: the others may be from an earlier one.
     is_mendable = not bare or older or any(pod.state is State.UNPROTECTED for pod in bare)
     return Damage(
         owner,

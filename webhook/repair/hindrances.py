@@ -1,4 +1,4 @@
-"""Why an owner is not restarted, and what to do instead: the vocabulary."""
+"""The reasons why an owner is not restarted, and what to do instead."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from webhook.repair.damage import Damage
 
 
 class Obstacle(Enum):
-    """An obstacle; its value is the code that scripts read."""
+    """An obstacle; its value is the code for scripts."""
 
     sentence: str
     advice: str
 
     def __new__(cls, code: str, sentence: str, advice: str) -> Obstacle:
-        """Make the code the member's value; `{name}` in sentence and advice stands for a value."""
+        """Make the code the member's value; `{name}` in sentence and advice is replaced by a value."""
         member = object.__new__(cls)
         member._value_ = code
         member.sentence = sentence
         member.advice = advice
         return member
 
-    # What new pods would be.
+    # About new pods.
     REFUSED = (
         "refused",
         "New pods would be refused: {verdict}",
@@ -36,88 +36,88 @@ class Obstacle(Enum):
     )
     NOT_SENT = (
         "not-sent",
-        "By the labels of namespace and pod template, new pods would not be sent to the webhook.",
-        "write graceful-worker: enabled into the pod template, if they are workers",
+        "The labels of namespace and pod template do not select new pods for the webhook.",
+        "if they are workers, add the label graceful-worker: enabled to the pod template",
     )
     MISLABELLED = (
         "mislabelled",
-        "The label graceful-worker of its pods has a value that means nothing.",
-        "write graceful-worker: enabled into the pod template",
+        "The label graceful-worker of its pods has an invalid value.",
+        "set the label graceful-worker: enabled in the pod template",
     )
     UNRECORDED = (
         "unrecorded",
-        "Its pods bear the label graceful-worker/injected, but no record of an injection.",
-        "take this label out of the manifest, and apply it",
+        "Its pods have the label graceful-worker/injected, but no annotation graceful-worker/status.",
+        "remove this label from the manifest, and apply it",
     )
     IN_MANIFEST = (
         "in-manifest",
-        "The older injection is part of its manifest, so new pods would carry it, too.",
-        "write the manifest anew: graceful-worker uninject, then inject, and apply it",
+        "The older injection is part of its manifest, so new pods would have it, too.",
+        "renew the manifest with graceful-worker uninject, then inject, and apply it",
     )
 
-    # Kinds that cannot be restarted.
-    JOB = "job", "A Job is not restarted.", "let it run to its end: the pods of later Jobs are protected"
+    # About kinds that cannot be restarted.
+    JOB = "job", "A Job cannot be restarted.", "let it finish: pods of later Jobs are protected"
     BARE_POD = (
         "bare-pod",
-        "Nothing creates this pod anew.",
-        "delete it, and create it by its manifest: kubectl -n {namespace} delete pod {name}",
+        "This pod has no controller to recreate it.",
+        "delete it, and create it again from its manifest: kubectl -n {namespace} delete pod {name}",
     )
     REPLICA_SET = (
         "replica-set",
-        "A {kind} has no rollout, but replaces pods that are deleted.",
-        "delete one after the other: kubectl -n {namespace} delete pod {pods}",
+        "A {kind} has no rollouts, but replaces deleted pods.",
+        "delete them one by one: kubectl -n {namespace} delete pod {pods}",
     )
     ARGO_ROLLOUT = (
         "argo-rollout",
-        "Argo Rollouts restarts it.",
+        "It is restarted by Argo Rollouts.",
         "kubectl argo rollouts restart {name} -n {namespace}",
     )
     CUSTOM_CONTROLLER = (
         "custom-controller",
-        "How a {kind} is restarted is known to its own controller alone.",
-        "restart it as its documentation says",
+        "Only its own controller knows how to restart a {kind}.",
+        "restart it as its documentation describes",
     )
 
-    # How the owner stands.
-    UNSEEN = "unseen", "It cannot be looked at: you may not {right}.", "get this right (--help lists all)"
+    # About the state of the owner.
+    UNSEEN = "unseen", "It cannot be read: permission missing: {right}.", "obtain this permission (--help lists all)"
     GONE = (
         "gone",
-        "The API group apps has no such {kind}: it was deleted, or another controller's kind has the same name.",
-        "where it still exists, restart it as the documentation of its controller says",
+        "The API group apps has no such {kind}: it was deleted, or its kind belongs to another API group.",
+        "if it still exists, restart it as its controller's documentation describes",
     )
-    ENDING = "ending", "It is being deleted.", "nothing: its pods end with it"
+    ENDING = "ending", "It is being deleted.", "nothing to do: its pods are deleted with it"
     PAUSED = (
         "paused",
         "Its rollout is paused.",
-        "kubectl -n {namespace} rollout resume {argument}, which also rolls out what was changed in the pause",
+        "kubectl -n {namespace} rollout resume {argument}, which also rolls out changes made during the pause",
     )
     ON_DELETE = (
         "on-delete",
-        "Its update strategy is OnDelete: pods are replaced only when they are deleted.",
-        "delete one after the other: kubectl -n {namespace} delete pod {pods}",
+        "Its update strategy is OnDelete: pods are replaced only after they are deleted.",
+        "delete them one by one: kubectl -n {namespace} delete pod {pods}",
     )
     PARTITIONED = (
         "partitioned",
-        "Its partition holds the pods below number {partition} back.",
+        "Its partition excludes pods with an ordinal below {partition} from rollouts.",
         "set spec.updateStrategy.rollingUpdate.partition to 0, or delete pods yourself: "
         "kubectl -n {namespace} delete pod {pods}",
     )
     NOT_SETTLED = (
         "not-settled",
-        "Its last rollout is not over: {says}.",
-        "kubectl -n {namespace} rollout status {argument}; then run this again",
+        "Its last rollout is not complete: {says}.",
+        "kubectl -n {namespace} rollout status {argument}; then run repair again",
     )
 
 
 class Hindrance(msgspec.Struct, frozen=True):
-    """An obstacle that stands in the way of an owner, with its particulars."""
+    """An obstacle for an owner, with its details."""
 
     obstacle: Obstacle
     values: dict[str, str]
 
     @property
     def sentence(self) -> str:
-        """Say it in one line."""
+        """Format it as one line."""
         return self.obstacle.sentence.format_map(self.values)
 
     @property
@@ -127,7 +127,7 @@ class Hindrance(msgspec.Struct, frozen=True):
 
 
 def hindrance(obstacle: Obstacle, damage: Damage, **values: str) -> Hindrance:
-    """Put an obstacle in the way of an owner."""
+    """Return an obstacle for an owner."""
     owner = damage.owner
     named = {
         "namespace": owner.namespace,

@@ -1,4 +1,4 @@
-"""Whether an owner can be restarted, and what its new pods would be: pure."""
+"""Decides whether an owner can be restarted, and what its new pods would be: pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from webhook.repair.hindrances import Hindrance, Obstacle, hindrance
 from webhook.repair.rollout import Stage, rollout_of
 
 RESTARTED = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
-"""The kinds that have rollouts, and their resources in the API group apps."""
+"""The kinds with rollouts, and their resources in the API group apps."""
 Look = JsonObject | Unseen | None
-"""An owner as the API server has it; None where it is not there."""
+"""An owner as the API server returns it; None if it does not exist."""
 
 _KINDS = {
     "Job": Obstacle.JOB,
@@ -36,7 +36,7 @@ _OUTCOMES = {Kind.REFUSED: Obstacle.REFUSED, Kind.LEFT_ALONE: Obstacle.LEFT_ALON
 
 
 def hindered_by_itself(damage: Damage) -> Hindrance | None:
-    """Tell what stands in the way, as far as it can be told without looking at the owner."""
+    """Return the obstacle that is known without reading the owner, if any."""
     if damage.state:
         return hindrance(_STATES[damage.state], damage, verdict=worded(damage.verdict))
     if damage.owner.kind not in RESTARTED:
@@ -45,7 +45,7 @@ def hindered_by_itself(damage: Damage) -> Hindrance | None:
 
 
 def hindered(damage: Damage, look: Look, seen: Observations) -> Hindrance | None:
-    """Tell what stands in the way of an owner of a kind that has rollouts."""
+    """Return the obstacle for an owner of a kind with rollouts, if any."""
     if isinstance(look, Unseen):
         return hindrance(Obstacle.UNSEEN, damage, right=look.right)
     if look is None:
@@ -66,7 +66,7 @@ def _by_strategy(damage: Damage, spec: JsonObject) -> Hindrance | None:
 
 
 def _by_template(damage: Damage, owner: JsonObject, seen: Observations) -> Hindrance | None:
-    """Decide on the pods that the template would make, as the webhook will."""
+    """Decide on the template's pods as the webhook would."""
     template: JsonObject = owner["spec"]["template"]
     metadata = template.get("metadata") or {}
     if STATUS_ANNOTATION in (metadata.get("annotations") or {}):
@@ -81,7 +81,7 @@ def _by_template(damage: Damage, owner: JsonObject, seen: Observations) -> Hindr
 
 def _is_sent(labels: Mapping[str, str], namespace: str, seen: Observations) -> bool:
     if isinstance(seen.namespaces, Unseen):
-        # That this right is missing is said where the run is refused.
+        # The missing permission is reported when the run is refused.
         return True
     of_namespace = next((each.labels for each in seen.namespaces if each.name == namespace), {})
     return any(
@@ -96,5 +96,5 @@ def _by_rollout(damage: Damage, owner: JsonObject) -> Hindrance | None:
 
 
 def worded(verdict: Finding | None) -> str:
-    """Say a verdict without its particulars, which may quote the pod; `explain` has them."""
+    """Format a verdict without details, which may quote the pod; `explain` shows them."""
     return f"{verdict.reason.sentence} [{verdict.reason.value}]" if verdict else ""

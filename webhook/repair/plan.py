@@ -1,4 +1,4 @@
-"""What is to be restarted, what is left to people, and whether to begin at all: pure."""
+"""Plans what to restart, what to leave to users, and whether to start at all: pure."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _STOPS = STOPS | {Fact.NOT_INSTALLED, Fact.NO_ENTRIES}
 
 
 class Hindered(msgspec.Struct, frozen=True):
-    """An owner that is left to people."""
+    """An owner to be fixed by hand."""
 
     damage: Damage
     hindrance: Hindrance
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is to be done, in this order."""
+    """What to do, in this order."""
 
     restarts: list[Damage]
     by_hand: list[Hindered]
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Why no restart may begin, what to do about it, and the exit code."""
+    """Why no restart may start, what to do about it, and the exit code."""
 
     sentence: str
     advice: str
@@ -41,26 +41,26 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What is looked at; everything where nothing is chosen."""
+    """The selected owners; everything if nothing is selected."""
 
     namespaces: frozenset[str] = frozenset()
     owners: frozenset[tuple[str, str]] = frozenset()
-    """Kind, in lower case, and name."""
+    """Kind (lower case) and name."""
 
     def has(self, owner: Owner) -> bool:
-        """Tell whether an owner is chosen."""
+        """Tell whether an owner is selected."""
         if self.namespaces and owner.namespace not in self.namespaces:
             return False
         return not self.owners or (owner.kind.lower(), owner.name) in self.owners
 
 
 def chosen_damage(seen: Observations, choice: Choice) -> list[Damage]:
-    """Return the chosen owners with pods to be created anew, in the order of their restarts."""
+    """Return the selected owners with pods to recreate, in the order of their restarts."""
     return [damage for damage in find_damage(seen) if choice.has(damage.owner)]
 
 
 def unknown_owners(seen: Observations, choice: Choice) -> list[str]:
-    """Name the owners that were chosen, and of which no pod was seen: a slip of the pen must not look like success."""
+    """Return the selected owners without any pod: a typo must not look like success."""
     if isinstance(seen.pods, Unseen):
         return []
     there = Choice(choice.namespaces)
@@ -69,12 +69,12 @@ def unknown_owners(seen: Observations, choice: Choice) -> list[str]:
 
 
 def to_look_at(damages: Sequence[Damage]) -> list[Damage]:
-    """Return those of which only a look at the owner can tell whether they can be restarted."""
+    """Return the owners that must be read to tell whether they can be restarted."""
     return [damage for damage in damages if hindered_by_itself(damage) is None]
 
 
 def make_plan(damages: Sequence[Damage], looks: Mapping[Owner, Look], seen: Observations) -> Plan:
-    """Plan the restarts, by what was seen of the owners."""
+    """Plan the restarts, given the state of the owners."""
     plan = Plan([], [])
     for damage in damages:
         hindrance = hindered_by_itself(damage) or hindered(damage, looks.get(damage.owner), seen)
@@ -86,7 +86,7 @@ def make_plan(damages: Sequence[Damage], looks: Mapping[Owner, Look], seen: Obse
 
 
 def why_wait(seen: Observations, now: datetime.datetime) -> Wait | None:
-    """Tell why restarts would be of no use now: new pods would come back as they were, or not at all."""
+    """Return why restarts would be useless now: new pods would be unprotected again, or missing."""
     conclusions = list(about_installation(seen, now))
     rights = [each for each in conclusions if each.fact is Fact.RIGHT_MISSING]
     rights += [unseen(each) for each in (seen.namespaces, seen.pods) if isinstance(each, Unseen)]
@@ -101,7 +101,7 @@ def why_wait(seen: Observations, now: datetime.datetime) -> Wait | None:
         names = f"-n {seen.names.namespace} rollout status"
         return Wait(
             f"The webhook itself is being rolled out ({', '.join(versions)}): new pods may get the older injection.",
-            f"kubectl {names} deployment; then run this again",
+            f"kubectl {names} deployment; then run repair again",
         )
     return None
 
@@ -109,5 +109,7 @@ def why_wait(seen: Observations, now: datetime.datetime) -> Wait | None:
 def _blind(rights: Collection[Conclusion]) -> Wait:
     named = dict.fromkeys(str(each.values["right"]) for each in rights)
     return Wait(
-        f"Not everything could be seen: you may not {'; '.join(named)}.", "get these rights (--help lists all)", 2
+        f"Not everything could be read: permissions missing: {'; '.join(named)}.",
+        "obtain these permissions (--help lists all)",
+        2,
     )

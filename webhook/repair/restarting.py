@@ -1,4 +1,4 @@
-"""Owners are restarted one after the other, until one of them comes back no better."""
+"""Restarts owners one after the other, until new pods of one are still unprotected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webhook.repair.results import Outcome, Result, not_restarted
 from webhook.repair.watching import Clock, Pace, Watch, about, look_at, look_at_pods
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-"""What `kubectl rollout restart` writes into the pod template.
+"""The annotation that `kubectl rollout restart` sets in the pod template.
 
 https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-k8s-io-restart-at
 """
@@ -22,7 +22,7 @@ MANAGER = "graceful-worker-repair"
 
 
 class Restarts:
-    """Restarts owners, one after the other, and remembers what became of them."""
+    """Restarts owners one after the other, and collects the results."""
 
     def __init__(self, api: Api, observed: Observations, pace: Pace, clock: Clock, say: Callable[[str], None]) -> None:
         self._api = api
@@ -33,13 +33,13 @@ class Restarts:
         self._say = say
         self.results: list[Result] = []
         self.is_to_end = False
-        """Set from outside: no further owner is restarted."""
+        """Set from outside: restart no further owner."""
 
     async def run(self, damages: list[Damage], tell: Callable[[Result], None]) -> None:
-        """Restart them, until one of them comes back no better.
+        """Restart owners until new pods of one are still unprotected.
 
         Raises:
-            CannotAsk: the API server cannot be asked any more.
+            CannotAsk: the API server can no longer be reached.
 
         """
         last = None
@@ -66,7 +66,7 @@ class Restarts:
             await self._clock.sleep(min(left, 1))
 
     async def _repair(self, damage: Damage) -> Result:
-        """Look once more, for others may have done something meanwhile; then restart, and watch."""
+        """Read the owner again, because it may have changed; then restart and watch it."""
         look = await look_at(self._api, damage.owner)
         if hindrance := hindered(damage, look, self._observed):
             return not_restarted(damage, hindrance)
@@ -76,7 +76,7 @@ class Restarts:
         return await self._restart(damage, frozenset(pod.uid for pod in before))
 
     async def _restart(self, damage: Damage, before: frozenset[str]) -> Result:
-        self._say(f"{damage.owner} is restarted: {damage}.")
+        self._say(f"Restarting {damage.owner}: {damage}.")
         annotations = {RESTARTED_AT: self._clock.now().isoformat(timespec="seconds")}
         change = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
         try:
@@ -86,6 +86,6 @@ class Restarts:
         except Rejected as rejected:
             return Result(damage, Outcome.REJECTED, {"message": str(rejected)})
         except (CannotAsk, asyncio.CancelledError):
-            # Whoever gives up has to know of this one, too.
+            # After an abort, this one must be reported, too.
             self.results.append(Result(damage, Outcome.NOT_AWAITED))
             raise

@@ -1,4 +1,4 @@
-"""What became of a restart: the vocabulary."""
+"""The results of restarts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from webhook.repair.hindrances import Hindrance
 
 
 class Outcome(Enum):
-    """How a restart ended; its value is the code that scripts read."""
+    """The result of a restart; its value is the code for scripts."""
 
     is_good: bool
     stops: bool
-    """No further owner is restarted."""
+    """Whether to restart no further owner."""
     sentence: str
     advice: str
 
     def __new__(cls, code: str, is_good: bool, stops: bool, sentence: str, advice: str = "") -> Outcome:
-        """Make the code the member's value; `{name}` in sentence and advice stands for a value."""
+        """Make the code the member's value; `{name}` in sentence and advice is replaced by a value."""
         member = object.__new__(cls)
         member._value_ = code
         member.is_good = is_good
@@ -29,56 +29,56 @@ class Outcome(Enum):
         member.advice = advice
         return member
 
-    REPAIRED = "repaired", True, False, "restarted in {seconds} s, and protected ({count})."
-    NOT_NEEDED = "not-needed", True, False, "nothing is left to repair: it was restarted meanwhile."
+    REPAIRED = "repaired", True, False, "restarted in {seconds} s; now protected ({count})."
+    NOT_NEEDED = "not-needed", True, False, "nothing left to repair: it has been restarted meanwhile."
     HINDERED = "hindered", False, False, "not restarted. {sentence}", "{remedy}"
-    GONE = "gone", False, False, "it was deleted while it was being restarted."
+    GONE = "gone", False, False, "it was deleted during the restart."
     UNPROTECTED = (
         "unprotected",
         False,
         True,
-        "pod {pod} came back unprotected: {why}",
+        "new pod {pod} is unprotected: {why}",
         "graceful-worker status; kubectl -n {namespace} get pod {pod} -o yaml | graceful-worker explain -f -",
     )
     OLDER = (
         "older",
         False,
         True,
-        "pod {pod} came back with the injection of {version}, although {newest} runs.",
+        "new pod {pod} was injected by version {version}, although {newest} is running.",
         "graceful-worker status --pods",
     )
     STUCK = (
         "stuck",
         False,
         True,
-        "its rollout does not get ahead: {says}.",
+        "its rollout is stuck: {says}.",
         "kubectl -n {namespace} describe {argument}",
     )
     TIMED_OUT = (
         "timed-out",
         False,
         True,
-        "its rollout has stood still for {seconds} s: {says}.",
+        "its rollout has made no progress for {seconds} s: {says}.",
         "kubectl -n {namespace} describe {argument}",
     )
     REJECTED = (
         "rejected",
         False,
         True,
-        "the API server does not accept its restart: {message}",
+        "the API server rejected the restart: {message}",
         "kubectl -n {namespace} auth can-i patch {argument}",
     )
     NOT_AWAITED = (
         "not-awaited",
         False,
         True,
-        "it is being restarted; what comes of it was not awaited.",
-        "kubectl -n {namespace} rollout status {argument}; then run this again",
+        "its restart is in progress; the result was not awaited.",
+        "kubectl -n {namespace} rollout status {argument}; then run repair again",
     )
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What became of the restart of an owner."""
+    """The result of the restart of an owner."""
 
     damage: Damage
     outcome: Outcome
@@ -86,12 +86,12 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """Say it in one line."""
+        """Format it as one line."""
         return self.outcome.sentence.format_map(self._values)
 
     @property
     def advice(self) -> str:
-        """What to do about it; empty where nothing is to be done."""
+        """What to do about it; empty if nothing."""
         return self.outcome.advice.format_map(self._values)
 
     @property
@@ -101,5 +101,5 @@ class Result(msgspec.Struct, frozen=True):
 
 
 def not_restarted(damage: Damage, hindrance: Hindrance) -> Result:
-    """Say what stands in the way."""
+    """Return the result for an obstacle."""
     return Result(damage, Outcome.HINDERED, {"sentence": hindrance.sentence, "remedy": hindrance.advice})

@@ -1,6 +1,6 @@
-"""How far a rollout is, by what the owner itself says: pure.
+"""Determines the progress of a rollout from its owner's status: pure.
 
-What its controller counts, and when it has caught up with the object:
+The meaning of the status, and when it is up to date:
 https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
 """
 
@@ -16,21 +16,21 @@ _LONGEST_MESSAGE = 300
 
 
 class Stage(Enum):
-    """How far it is."""
+    """The stage of a rollout."""
 
     COMPLETE = "complete"
     UNDER_WAY = "under-way"
     STUCK = "stuck"
-    """Its controller has seen no progress for as long as the owner allows."""
+    """Its controller reports no progress within the owner's deadline."""
 
 
 class Rollout(msgspec.Struct, frozen=True):
-    """How far a rollout is; `says` completes the sentence "It is not over:"."""
+    """The progress of a rollout; `says` completes the sentence "It is not complete:"."""
 
     stage: Stage
     says: str = ""
     progress: int = 0
-    """Grows as long as the rollout gets ahead."""
+    """Grows as long as the rollout makes progress."""
 
 
 class _Counts(msgspec.Struct, frozen=True):
@@ -38,14 +38,14 @@ class _Counts(msgspec.Struct, frozen=True):
     updated: int
     available: int
     old: int = 0
-    """Pods of the template before, which have not been told to end."""
+    """Pods of the previous template that are not terminating."""
 
 
 def rollout_of(kind: str, owner: JsonObject) -> Rollout:
-    """Tell how far the rollout of a Deployment, StatefulSet or DaemonSet is."""
+    """Determine the progress of the rollout of a Deployment, StatefulSet or DaemonSet."""
     status = owner.get("status") or {}
     if status.get("observedGeneration", 0) < owner["metadata"].get("generation", 0):
-        return Rollout(Stage.UNDER_WAY, "its controller has not seen the change yet")
+        return Rollout(Stage.UNDER_WAY, "its controller has not observed the change yet")
     counts = _counts(kind, owner, status)
     progress = counts.updated + counts.available - counts.old
     says = _missing(counts)
@@ -62,7 +62,7 @@ def _counts(kind: str, owner: JsonObject, status: JsonObject) -> _Counts:
 
     if kind == "DaemonSet":
         return _Counts(number("desiredNumberScheduled"), number("updatedNumberScheduled"), number("numberAvailable"))
-    # The API server writes 1 where the manifest says nothing.
+    # The API server's default for a missing field is 1.
     wanted = owner["spec"].get("replicas", 1)
     updated = number("updatedReplicas")
     old = max(number("replicas") - updated, 0) if kind == "Deployment" else 0
@@ -71,16 +71,16 @@ def _counts(kind: str, owner: JsonObject, status: JsonObject) -> _Counts:
 
 def _missing(counts: _Counts) -> str:
     if counts.updated < counts.wanted:
-        return f"{counts.updated} of {counts.wanted} pods are new"
+        return f"{counts.updated} of {counts.wanted} pods are updated"
     if counts.old:
-        return f"old pods that are still to be ended: {counts.old}"
+        return f"old pods pending termination: {counts.old}"
     if counts.available < counts.wanted:
         return f"{counts.available} of {counts.wanted} pods are available"
     return ""
 
 
 def _trouble(status: JsonObject) -> tuple[str, str]:
-    """Return reason and message of what keeps it from getting ahead, in its controller's own words."""
+    """Return reason and message of what blocks the rollout, in its controller's words."""
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
     failure = conditions.get("ReplicaFailure")
     progressing = conditions.get("Progressing")

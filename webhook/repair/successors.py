@@ -1,4 +1,4 @@
-"""How the pods of an owner stand while it is restarted: pure."""
+"""Determines the state of an owner's pods during its restart: pure."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from webhook.repair.owners import worded
 
 
 class Successor(msgspec.Struct, frozen=True):
-    """A pod of an owner that is restarted."""
+    """A pod of an owner that is being restarted."""
 
     name: str
     uid: str
     ending: bool
     version: str
-    """The version that protected it; empty where none did."""
+    """The version that protected it; empty if none."""
 
     def is_well(self, newest: str) -> bool:
-        """Tell whether it is protected, by no older version than the one that runs."""
+        """Tell whether it is protected by a version not older than the running one."""
         return bool(self.version) and not is_before(self.version, newest)
 
 
 def read_successor(raw: JsonObject) -> tuple[str, Successor]:
-    """Read a pod's metadata, and name its owner: selectors may overlap."""
+    """Read a pod's metadata and its owner: selectors may overlap."""
     metadata = raw["metadata"]
     record = record_of(metadata.get("annotations") or {})
     is_injected = (metadata.get("labels") or {}).get(INJECTED_LABEL) == "true"
@@ -40,15 +40,15 @@ def read_successor(raw: JsonObject) -> tuple[str, Successor]:
 
 
 def of_owner(owner: Owner, pods: list[tuple[str, Successor]]) -> list[Successor]:
-    """Return an owner's pods, without those that are ending."""
+    """Return an owner's pods that are not terminating."""
     return [pod for title, pod in pods if title == f"{owner.kind} {owner.name}" and not pod.ending]
 
 
 def why_bare(pod: JsonObject | None) -> str:
-    """Say why a pod came back unprotected, by what the webhook would decide on it."""
+    """Return why a new pod is unprotected, according to the webhook's own decision."""
     if pod is None:
-        return "it has ended meanwhile, so why cannot be told."
+        return "it no longer exists, so the reason is unknown."
     read = candidate_pod(pod)
     if read.state is State.UNPROTECTED:
-        return "nothing in it is against it, so the webhook was not asked, or its answer did not arrive."
+        return "the pod can be protected, so the webhook was not called, or its response did not arrive."
     return worded(read.verdict)

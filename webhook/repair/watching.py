@@ -1,4 +1,4 @@
-"""A rollout that was begun is watched until its new pods are protected, or one of them is not."""
+"""Watches a rollout until its new pods are protected, or one of them is not."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from webhook.repair.successors import Successor, of_owner, read_successor, why_b
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How fast it goes; in seconds."""
+    """The timing, in seconds."""
 
     every: int = 30
-    """From one restart to the next, at least."""
+    """Minimum time between two restarts."""
     timeout: int = 15 * 60
-    """How long a rollout may stand still, beyond the time in which its pods may end."""
+    """How long a rollout may make no progress, in addition to its pods' grace period."""
     look: int = 5
-    """Between two looks at a rollout."""
+    """Interval for reading the rollout."""
     silence: int = 60
-    """How long the API server may give no answer, as while it is upgraded."""
+    """How long the API server may be unreachable, for example during an upgrade."""
 
 
 class Clock:
-    """The time; tests have one of their own."""
+    """The clock; tests replace it."""
 
     def monotonic(self) -> float:
-        """Return seconds that only grow."""
+        """Return monotonic seconds."""
         return time.monotonic()
 
     def now(self) -> datetime.datetime:
-        """Return what time it is."""
+        """Return the current time."""
         return datetime.datetime.now(datetime.UTC)
 
     async def sleep(self, seconds: float) -> None:
@@ -51,22 +51,22 @@ class Clock:
 
 
 def about(owner: Owner) -> Question:
-    """Ask for an owner."""
+    """Return the request for an owner."""
     return about_owner(RESTARTED[owner.kind], owner.namespace, owner.name)
 
 
 async def look_at(api: Api, owner: Owner) -> Look:
-    """Return an owner as it is now."""
+    """Return the current state of an owner."""
     return await seen(api.get(about(owner)))
 
 
 async def look_at_pods(api: Api, owner: Owner, look: JsonObject) -> list[Successor]:
-    """Return an owner's pods as they are now, without those that are ending."""
+    """Return the current pods of an owner that are not terminating."""
     return of_owner(owner, await api.list(about_pods_of(look), read_successor))
 
 
 class Watch:
-    """Watches one rollout; `before` are the pods that were there when it began."""
+    """Watches one rollout; `before` are the pods that existed at its start."""
 
     def __init__(
         self,
@@ -90,10 +90,10 @@ class Watch:
         self._said = ""
 
     async def result(self) -> Result:
-        """Watch it to its end.
+        """Watch it until it ends.
 
         Raises:
-            CannotAsk: the API server gives no answer any more.
+            CannotAsk: the API server can no longer be reached.
 
         """
         while True:
@@ -102,7 +102,7 @@ class Watch:
                 result = await self._look()
                 self._answered = self._clock.monotonic()
             except (CannotAsk, Forbidden) as error:
-                # It may be upgraded just now; the rollout goes on meanwhile.
+                # It may be upgraded; the rollout continues meanwhile.
                 if self._clock.monotonic() - self._answered > self._pace.silence:
                     raise CannotAsk(str(error)) from None
                 continue
@@ -117,7 +117,7 @@ class Watch:
         return await self._by_new_pods(pods) or self._by_rollout(owner, pods)
 
     async def _by_new_pods(self, pods: Sequence[Successor]) -> Result | None:
-        """Conclude as soon as one new pod is no better: the others will not be, either."""
+        """Stop at the first new pod that is still unprotected: the others will be, too."""
         for pod in pods:
             if pod.uid in self._before or pod.is_well(self._newest):
                 continue
@@ -144,7 +144,7 @@ class Watch:
         return None
 
     def _note(self, progress: int, says: str) -> None:
-        """Remember how far it came: only what was never reached before is progress, or a crash loop would be some."""
+        """Record the progress: only values never reached before count, so that a crash loop is not progress."""
         if self._furthest is None or progress > self._furthest:
             self._furthest, self._moved = progress, self._clock.monotonic()
         if says != self._said:

@@ -1,1 +1,1 @@
-"""The webhook over HTTPS: reads admission reviews, asks the core, answers."""
+"""The webhook over HTTPS: reads admission reviews, calls the core, responds."""

@@ -6,18 +6,18 @@ import errno
 import socket
 
 ANY_ADDRESS = "::"
-"""Every address of this machine, of IPv6 and IPv4."""
+"""All IPv6 and IPv4 addresses of this machine."""
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-"""What the kernel says where it has no IPv6, or where that is switched off."""
+"""The kernel's errors if IPv6 is missing or disabled."""
 
 
 def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """Return a socket that listens.
+    """Return a listening socket.
 
-    On any address, it takes IPv6 and IPv4, or IPv4 alone on a machine that has no IPv6.
+    For any address, it accepts IPv6 and IPv4, or only IPv4 on a machine without IPv6.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: it is not possible to listen on the address.
 
     """
     if host == ANY_ADDRESS:

@@ -1,4 +1,4 @@
-"""The FastAPI application: its routes, and what the kubelet and Prometheus are told."""
+"""The FastAPI application: the routes for the API server, the kubelet and Prometheus."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from webhook.server.record import Record
 
 @dataclass(slots=True)
 class Readiness:
-    """Whether the server takes new requests: not while it drains, nor without a certificate that is accepted."""
+    """Whether the server is ready: not while it drains, nor without an accepted certificate."""
 
     draining: bool = field(default=False)
     certificate_is_accepted: Callable[[], bool] = field(default=lambda: True)
 
 
 class Webhook(FastAPI):
-    """The application; of its routes, the one that pods wait for is found without the way through all the layers."""
+    """The application; review requests bypass FastAPI's layers."""
 
     def __init__(self, mutation: Mutation, record: Record) -> None:
         super().__init__(title="graceful-worker", openapi_url=None, redirect_slashes=False)
@@ -43,7 +43,7 @@ class Webhook(FastAPI):
         self.router.routes.extend(Route(path, mutation, methods=["POST"]) for path in OPEN_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; FastAPI's layers take 26 µs, a quarter of what a review takes without them."""
+        """Handle a request; FastAPI's layers take 26 µs, a quarter of the time of a review without them."""
         if scope["type"] == "http" and scope["method"] == "POST" and is_review_path(scope["path"]):
             await self._mutation(scope, receive, send)
         else:
@@ -61,9 +61,9 @@ def create_application(
     shedding: LoadShedding | None = None,
     guard: EvictionGuard | None = None,
 ) -> Webhook:
-    """Build the application; `clock` counts seconds, `events` are those of the certificates.
+    """Build the application; `clock` returns seconds, `events` are those of the certificates.
 
-    Nobody is taken for the API server unless `callers` know one.
+    Without `callers`, no caller counts as the API server.
     """
     certificates = events or Events()
     metrics = Metrics(certificates, shedding)
@@ -74,8 +74,8 @@ def create_application(
     @application.get("/healthz")
     async def healthz() -> Response:
         if not certificates.is_cared_for:
-            # The certificate would end, some time, and with it all answers: better a container that is started again.
-            body = b'{"status":"nobody looks after the certificate"}'
+            # The certificate would eventually expire; restarting the container is better.
+            body = b'{"status":"certificate management has stopped"}'
             return Response(body, HTTPStatus.SERVICE_UNAVAILABLE, media_type=JSON)
         return Response(b'{"status":"ok"}', media_type=JSON)
 

@@ -1,7 +1,7 @@
-"""Who calls: the API server, which proves it, or anybody else who reaches the port.
+"""Distinguishes the API server, which authenticates, from other callers.
 
-What is decided about a pod stands in the pod, so anybody may ask for that. Whom a registry is asked for, and with whose
-credentials, is another matter: only the API server has seen to it that the pod's author may act in its namespace.
+A decision on a pod only depends on the pod, so any caller may get one. Image lookups with the pod's credentials are
+different: only the API server has verified that the pod's author may act in its namespace.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from typing import Any
 from certs.capability import OPEN_PATH, is_capability_path
 
 OPEN_PATHS = frozenset({OPEN_PATH, "/"})
-"""Paths that anybody knows. The second one is the API server's default, where a configuration names none."""
+"""Public paths. The second one is the API server's default if a configuration sets none."""
 CLIENT = "graceful_worker.client"
-"""The extension of a server that says which certificate the client has shown, as `ssl.SSLSocket.getpeercert`."""
+"""The server extension that holds the client certificate, in the format of `ssl.SSLSocket.getpeercert`."""
 
 
 def is_review_path(path: str) -> bool:
-    """Tell whether reviews are answered at a path: one that is not known any more is as good as an open one.
+    """Tell whether reviews are accepted at a path; an outdated secret path counts as a public one.
 
-    An API server calls an old one for a moment after a rotation, and pods are not to be refused meanwhile.
+    After a rotation, an API server briefly uses the old path, and pods must not be refused meanwhile.
     """
     return path in OPEN_PATHS or is_capability_path(path)
 
 
 class Callers:
-    """Tells the API server from others: by a path that only readers of the configuration know, or by a certificate."""
+    """Recognises the API server by a path that only readers of the configuration know, or by a client certificate."""
 
     def __init__(self, paths: Callable[[], frozenset[str]] = frozenset, names: frozenset[str] = frozenset()) -> None:
-        """Take the paths that are valid at a time, and the common names of the API servers; no names: any."""
+        """Take the currently valid paths, and the common names of API servers; without names, any is accepted."""
         self._paths = paths
         self._names = names
 
     def is_api_server(self, scope: Mapping[str, Any]) -> bool:
-        """Tell whether a request has shown that the API server sends it."""
+        """Tell whether a request is authenticated as coming from the API server."""
         if scope["path"] in self._paths():
             return True
         certificate = scope.get("extensions", {}).get(CLIENT)
@@ -44,10 +44,10 @@ class Callers:
 
 
 class Anybody(Callers):
-    """Takes everybody for the API server: the operator's choice, where nobody can prove it."""
+    """Treats every caller as the API server: the operator's choice if callers cannot authenticate."""
 
     def is_api_server(self, scope: Mapping[str, Any]) -> bool:
-        """Tell that it is so."""
+        """Return True."""
         return True
 
 

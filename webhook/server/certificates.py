@@ -1,4 +1,4 @@
-"""Where the server's certificate comes from: files, or a CA of its own in the cluster."""
+"""The source of the server's certificate: files, or a CA in the cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webhook.server.options import Cluster, Files
 
 
 class CertificateSource(Protocol):
-    """Looks after the certificate that is served."""
+    """Manages the served certificate."""
 
     @property
     def is_ready(self) -> bool:
@@ -23,23 +23,23 @@ class CertificateSource(Protocol):
 
     @property
     def paths(self) -> frozenset[str]:
-        """Paths that only the API server knows, and whoever may read the configuration."""
+        """Paths that are known only to the API server and to readers of the configuration."""
 
     async def run(self) -> None:
-        """Look after it until cancelled."""
+        """Manage the certificate until cancelled."""
 
 
 async def make_certificate(tls: Files | Cluster, events: Events) -> tuple[ServedCertificate, CertificateSource]:
-    """Return the certificate to begin with, and what exchanges it.
+    """Return the initial certificate, and what replaces it.
 
     Raises:
-        Unusable: the files hold no pair that can be used, or there is no cluster to keep one in.
+        Unusable: the files contain no usable pair, or there is no cluster.
 
     """
     if isinstance(tls, Files):
         served = ServedCertificate(read_leaf(tls.certificate, tls.key), read_clients(tls.client_ca))
         return served, FileCertificate(served, tls.certificate, tls.key, events, clients=tls.client_ca)
-    # Until the first one is signed, one that nobody trusts: probes are answered, and the API server is not.
+    # Until the first certificate is signed, use one that no client trusts: probes work, calls of the API server fail.
     placeholder = issue(["localhost"])
     served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
     return served, await _in_cluster(tls, served, events)
@@ -55,19 +55,18 @@ async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -
         connected = api_server.connect()
     except api_server.NoCluster as error:
         raise Unusable(
-            f"a CA can be kept in a cluster only: {error}; "
-            "run it in a pod, set KUBECONFIG, or give --tls-cert and --tls-key"
+            f"the CA is stored in a cluster, but {error}; run in a pod, set KUBECONFIG, or set --tls-cert and --tls-key"
         ) from None
     return Controller(cluster.Cluster(connected, names), served, hosts, events, tls.terms)
 
 
 async def look_after(source: CertificateSource, events: Events) -> None:
-    """Look after the certificate until cancelled; where that ends all the same, liveness is to fail."""
+    """Manage the certificate until cancelled; if that ends early, let liveness fail."""
     try:
         await source.run()
     except Exception as error:
-        logging.getLogger(LOGGER).critical("nobody looks after the certificates any more: %s", told(error))
+        logging.getLogger(LOGGER).critical("certificate management has stopped: %s", told(error))
     else:
-        logging.getLogger(LOGGER).critical("nobody looks after the certificates any more")
+        logging.getLogger(LOGGER).critical("certificate management has stopped")
     finally:
         events.is_cared_for = False

@@ -1,6 +1,6 @@
-"""The guard on evictions: looks at the pod, and lets a protected one keep its grace period.
+"""The eviction guard: reads an evicted pod and, if it is protected, keeps its grace period.
 
-Whatever goes wrong, the eviction is let through as it was: a guard that fails must not keep a node from being drained.
+If anything fails, the eviction proceeds unchanged: a failing guard must not block a node drain.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from webhook.server.options import EVICTION_LIMIT
 from webhook.server.review import EvictionRequest
 
 QUIET_SECONDS = 60.0
-"""Between two lines of the log about pods that cannot be looked at: a drain evicts hundreds, again and again."""
+"""Minimum seconds between log lines about unreadable pods: a drain evicts hundreds of pods, repeatedly."""
 
 
 class PodUnseen(Exception):
-    """A pod cannot be looked at; the message says why."""
+    """A pod cannot be read; the message says why."""
 
 
 class PodGone(Exception):
-    """There is no such pod: somebody else was faster, and nothing is wrong."""
+    """The pod no longer exists: another client was faster, which is fine."""
 
 
 class Pods(Protocol):
-    """Knows the pods of the cluster, and the nodes that they run on."""
+    """Returns pods of the cluster, and their nodes."""
 
     async def get(self, namespace: str, name: str) -> JsonObject:
         """Return a pod, or raise PodUnseen or PodGone."""
 
     async def node(self, name: str) -> JsonObject | None:
-        """Return a node, None where there is none of that name, or raise PodUnseen."""
+        """Return a node, or None if it does not exist, or raise PodUnseen."""
 
     async def aclose(self) -> None:
-        """End what is under way."""
+        """Cancel pending requests."""
 
 
 class EvictionGuard:
@@ -53,7 +53,7 @@ class EvictionGuard:
         limit: int = EVICTION_LIMIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take whom to ask for pods (None: the guard is off), and how much of a grace period is kept, in seconds."""
+        """Take the source of pods (None turns the guard off), and the longest grace period to keep, in seconds."""
         self._pods = pods
         self._limit = limit
         self._clock = clock
@@ -61,7 +61,7 @@ class EvictionGuard:
         self._quiet_until = clock()
 
     async def decide(self, request: EvictionRequest, seconds: float, *, by_api_server: bool) -> EvictionDecision:
-        """Decide on an eviction within some seconds; `by_api_server` says whether the caller has proved to be it."""
+        """Decide on an eviction within some seconds; `by_api_server` tells whether the caller has authenticated."""
         if self._pods is None:
             return _as_asked(Reason.EVICTION_GUARD_OFF)
         if not by_api_server:
@@ -74,14 +74,14 @@ class EvictionGuard:
         except PodGone:
             return _as_asked(Reason.EVICTION_GONE)
         except TimeoutError:
-            return self._unseen("the API server does not answer in time")
+            return self._unseen("the API server did not respond in time")
         except (PodUnseen, Malformed) as error:
             return self._unseen(str(error))
 
     async def _look(self, pods: Pods, request: EvictionRequest, eviction: Eviction) -> EvictionDecision:
         pod = read_evicted_pod(await pods.get(request.namespace, request.name))
         decision = decide_eviction(eviction, pod, self._limit)
-        # Who drains a dead node wants its pods gone, and no message can finish there.
+        # On a dead node, no message can finish, and a user who drains it wants its pods gone.
         if decision.kept is not None and pod.node and is_lost(await pods.node(pod.node)):
             return _as_asked(Reason.EVICTION_OF_LOST_NODE)
         return decision
@@ -90,7 +90,7 @@ class EvictionGuard:
         now = self._clock()
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET_SECONDS
-            self._log.error("an eviction is let through as it was, as its pod cannot be looked at: %s", why)
+            self._log.error("an eviction is left unchanged because its pod cannot be read: %s", why)
         return _as_asked(Reason.EVICTION_UNSEEN, why)
 
     async def aclose(self) -> None:
@@ -104,16 +104,16 @@ def _as_asked(reason: Reason, detail: str = "") -> EvictionDecision:
 
 
 def make_guard(off_because: str, limit: int) -> EvictionGuard:
-    """Return the guard; it is off where there is a reason for that, or no cluster. The log says so, once."""
+    """Return the guard; it is off if there is a reason, or no cluster. This is logged once."""
     log = logging.getLogger(LOGGER)
     if off_because:
-        log.info("the guard on evictions is off: %s", off_because)
+        log.info("the eviction guard is off: %s", off_because)
         return EvictionGuard()
-    # Who serves without a cluster needs no client for it, and that takes memory.
+    # A server without a cluster does not need the client, which takes memory.
     from webhook.server.pods import connect_pods  # noqa: PLC0415
 
     try:
         return EvictionGuard(connect_pods(), limit)
-    except Exception as error:  # a kubeconfig may be anything
-        log.warning("the guard on evictions is off, as there is no cluster to ask for pods: %s", told(error))
+    except Exception as error:  # a kubeconfig may contain anything
+        log.warning("the eviction guard is off because there is no cluster to read pods from: %s", told(error))
         return EvictionGuard()

@@ -1,4 +1,4 @@
-"""What the server asks about images: the operator's table, and registries with the credentials of the pods."""
+"""Image lookups of the server: the operator's table, and registries with the pods' credentials."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from webhook.images.sources import ImageSettings, ImageSources, Source
 
 
 def make_sources(settings: ImageSettings) -> ImageSources:
-    """Return what is asked about images."""
+    """Return the sources for image lookups."""
     if settings.lookup is None:
         return ImageSources(settings.table, None)
     return ImageSources(settings.table, partial(_make_registry, settings.lookup, settings.pull_secrets))
 
 
 async def _make_registry(options: LookupOptions, pull_secrets: bool) -> Source:
-    # In a thread: importing the client takes 50 ms, for which no other pod shall wait.
+    # In a thread: importing the client takes 50 ms, which would delay other pods.
     return await asyncio.to_thread(_import_registry, options, pull_secrets)
 
 

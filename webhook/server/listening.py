@@ -1,4 +1,4 @@
-"""Listens, and accepts connections that can be dropped from their first byte on, before TLS has said hello."""
+"""Listens, and accepts connections that can be dropped from the first byte on, before the TLS handshake."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 _BREATH = 0.1
-"""Seconds until the next try to accept, where the process or the machine has too many files open."""
+"""Seconds until accepting is retried if the process or machine has too many open files."""
 
 
 class Accepted(Protocol):
-    """A protocol that is told of its connection before the handshake."""
+    """A protocol that learns about its connection before the handshake."""
 
     def accepted(self, handshake: asyncio.Task[None]) -> None:
-        """Begin; whoever cancels the handshake drops the connection."""
+        """Start; cancelling the handshake drops the connection."""
 
     def failed(self) -> None:
-        """End: the handshake has come to nothing."""
+        """Stop: the handshake has failed."""
 
 
 class Listener:
-    """Accepts connections from sockets until it is closed: what uvicorn asks of an asyncio.Server."""
+    """Accepts connections from sockets until it is closed; implements what uvicorn needs of an asyncio.Server."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Listener:
         context: ssl.SSLContext,
         seconds: float,
     ) -> None:
-        """Begin; a client has so many seconds for its part at the begin of TLS, and at its end."""
+        """Start; `seconds` limits how long a client may take for TLS handshake and shutdown."""
         self._loop = asyncio.get_running_loop()
         self._make_protocol = make_protocol
         self._context = context
@@ -44,25 +44,25 @@ class Listener:
         self._handshakes: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
-        """Accept nothing more; connections that are there, live on."""
+        """Stop accepting; existing connections stay open."""
         for task in self._accepting:
             task.cancel()
         for listening in self.sockets:
             listening.close()
 
     async def wait_closed(self) -> None:
-        """Wait until nothing more is accepted."""
+        """Wait until accepting has stopped."""
         await asyncio.gather(*self._accepting, return_exceptions=True)
 
     async def _accept(self, listening: socket.socket) -> None:
         while True:
-            # Whatever goes wrong with one connection, the next one is accepted; liveness asks by a connection, too.
+            # Whatever goes wrong with one connection, the next one is accepted; liveness probes need a connection, too.
             try:
                 connection, _ = await self._loop.sock_accept(listening)
                 self._take(connection)
             except Exception as error:
                 if not isinstance(error, OSError):
-                    self._loop.call_exception_handler({"message": "a connection was not accepted", "exception": error})
+                    self._loop.call_exception_handler({"message": "cannot accept a connection", "exception": error})
                 await asyncio.sleep(_BREATH)
 
     def _take(self, connection: socket.socket) -> None:
@@ -86,6 +86,6 @@ class Listener:
                 ssl_shutdown_timeout=self._seconds,
             )
         except (Exception, asyncio.CancelledError):
-            # Of the client's making, mostly: it spoke no TLS, left, or took too long; or it was dropped.
+            # Usually the client's fault: no TLS, a disconnect, or a timeout; or the connection was dropped.
             connection.close()
             cast(Accepted, protocol).failed()

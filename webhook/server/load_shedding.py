@@ -1,4 +1,4 @@
-"""What is dropped where more is on its way than fits into the memory: what has waited the longest, unfinished."""
+"""Limits memory under load: drops the connections that have been waiting longest for an incomplete request."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Protocol
 
 
 class Sheddable(Protocol):
-    """A connection, from the moment when it is accepted."""
+    """A connection, from the moment it is accepted."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether a whole request is here, and its answer not away: that takes us moments, and nobody else's."""
+        """Whether a complete request awaits its response, which takes only moments and depends on no client."""
 
     def shed(self) -> None:
-        """Drop it, at once."""
+        """Drop it immediately."""
 
 
 class LoadShedding:
-    """Keeps connections, and the bytes that they have us hold, below their limits.
+    """Keeps the number of connections, and the bytes held for them, below their limits.
 
-    The one goes first that has waited the longest: an API server asks at once, again and again, so it is never that one
-    for long. Those that have not asked for anything yet, and those that have got an answer, have half of the room each,
-    so that neither can keep the others out.
+    The connection that has waited longest is dropped first. API servers send requests often, so theirs is rarely that
+    one. Connections without a request so far, and those that had a response, get half of the room each, so that neither
+    group can displace the other.
     """
 
     def __init__(self, most_connections: int, most_bytes: int) -> None:
@@ -33,16 +33,16 @@ class LoadShedding:
         self._proven: dict[Sheddable, None] = {}
         self._held: dict[Sheddable, int] = {}
         self.held_bytes = 0
-        """Bytes of requests that are not answered, and of answers that are not sent."""
+        """Bytes of pending requests and of unsent responses."""
         self.dropped = 0
-        """Connections that were dropped so far."""
+        """The number of dropped connections."""
 
     def __len__(self) -> int:
         """Return the number of connections."""
         return len(self._new) + len(self._proven)
 
     def opened(self, connection: Sheddable) -> None:
-        """Count a connection; where that is one too many, another one goes, or this one."""
+        """Count a connection; if there are too many, drop another one, or this one."""
         full = len(self) >= self._most_connections
         groups = (
             (self._new, self._proven) if 2 * len(self._new) >= self._most_connections else (self._proven, self._new)
@@ -53,7 +53,7 @@ class LoadShedding:
             self._drop(connection)
 
     def proved(self, connection: Sheddable) -> None:
-        """Put a connection that got an answer behind all others."""
+        """Move a connection that got a response to the end of the queue."""
         known = connection in self._new or connection in self._proven
         self._new.pop(connection, None)
         self._proven.pop(connection, None)
@@ -67,7 +67,7 @@ class LoadShedding:
         self.held_bytes -= self._held.pop(connection, 0)
 
     def hold(self, connection: Sheddable, size: int) -> None:
-        """Count the bytes that are held for a connection now; where all are too many, another one goes, or this one."""
+        """Update the bytes held for a connection; if there are too many, drop another connection, or this one."""
         if connection not in self._proven and connection not in self._new:
             return
         self.held_bytes += size - self._held.get(connection, 0)

@@ -1,4 +1,4 @@
-"""Writes the log in a thread of its own: a reader who has stopped reading stops nobody."""
+"""Writes the log in a thread, so that a reader that stops reading blocks nothing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections import deque
 from contextlib import suppress
 
 MOST_BYTES = 1024 * 1024
-"""What may wait for the reader: some 4,000 lines. What comes when it is full is dropped, and counted."""
+"""Capacity of the queue, some 4,000 lines. When it is full, lines are dropped and counted."""
 _DROPPED = b'{"level":"warning","message":"log lines dropped, as nobody read them","count":%d}\n'
 
 
 class LogOutput:
     """Standard output, for the log.
 
-    A pipe holds 64 KiB. Then a write waits for the reader, and with it, on the event loop, every review: measured, 262
-    reviews after the reader has stopped.
+    A pipe holds 64 KiB. After that, a write blocks, and on the event loop it would block every review: measured, 262
+    reviews after the reader stopped.
     """
 
     def __init__(self) -> None:
@@ -37,16 +37,16 @@ class LogOutput:
             self._lines.append(lines)
             self._bytes += len(lines)
             if self._thread is None:
-                # Not at the end of the process either may the reader be waited for.
+                # Do not wait for the reader at the end of the process, either.
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Do nothing: what is written is on its way."""
+        """Do nothing: written lines are already queued."""
 
     def drain(self, seconds: float) -> bool:
-        """Wait until all that was written is away, or the time is over; tell which."""
+        """Wait until everything has been written, or the timeout expires; tell which."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._lines and not self._busy, seconds)
 
@@ -57,7 +57,7 @@ class LogOutput:
                 batch = b"".join(self._lines)
                 self._lines.clear()
                 self._busy = True
-            # A log that nobody takes is no reason to fail, for whatever reason; and there is no other thread.
+            # An unreadable log must not cause a failure, whatever the error; and there is no other thread.
             with suppress(Exception):
                 sys.stdout.buffer.write(batch)
                 sys.stdout.buffer.flush()
@@ -72,4 +72,4 @@ class LogOutput:
 
 
 LOG_OUTPUT = LogOutput()
-"""The process has one standard output."""
+"""A process has only one standard output."""

@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, on standard output; never a pod, an environment value or a patch."""
+"""The log: one JSON object per line on standard output, without pods, environment values or patches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from webhook.server.log_output import LOG_OUTPUT
 
 LOGGER = "graceful_worker"
 LONGEST_VALUE = 253
-"""Characters of a value that came with a request: the longest name that Kubernetes allows."""
+"""Maximum length of a value from a request: the longest name that Kubernetes allows."""
 FIELDS = "fields"
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one line of JSON; the `fields` of the record come as keys of their own."""
+    """Formats a record as one line of JSON; the record's `fields` become keys."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -30,7 +30,7 @@ class JsonFormatter(logging.Formatter):
         }
         line |= getattr(record, FIELDS, {})
         if record.exc_info:
-            # Where it happened, never what it was about: an exception's text may quote the pod.
+            # Log where it happened, but not the message: an exception's text may quote the pod.
             error = record.exc_info[1]
             line["error"] = type(error).__name__
             line["stack"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(record.exc_info[2])]
@@ -38,7 +38,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logs(level: str) -> logging.Logger:
-    """Send this program's log, and those of uvicorn and asyncio, to standard output as JSON."""
+    """Send the logs of this program, uvicorn and asyncio to standard output as JSON."""
     handler = logging.StreamHandler(LOG_OUTPUT)
     handler.setFormatter(JsonFormatter())
     for name in (LOGGER, "uvicorn", "uvicorn.error", "asyncio"):
@@ -50,7 +50,7 @@ def configure_logs(level: str) -> logging.Logger:
 
 
 def timestamp(at: float) -> str:
-    """Write a time, in seconds since 1970, as all lines of the log have it."""
+    """Format a time, in seconds since 1970."""
     second = int(at)
     return f"{_until_second(second)}.{int((at - second) * 1000):03d}Z"
 
@@ -61,5 +61,5 @@ def _until_second(second: int) -> str:
 
 
 def clip(value: str) -> str:
-    """Shorten a value that came with a request."""
+    """Shorten a value from a request."""
     return value[:LONGEST_VALUE]

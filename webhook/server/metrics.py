@@ -1,4 +1,4 @@
-"""The metrics: how many reviews, with which outcome and reason, in how much time."""
+"""The metrics: reviews by outcome and reason, with their duration."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ from webhook.server.load_shedding import LoadShedding
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
-"""Seconds: a review takes well under a millisecond, and a slow one is one that the API server waits for."""
+"""Seconds: a review takes well under a millisecond, and the API server waits for a slow one."""
 
 
 class CertificateCollector(Collector):
-    """Shows what has happened to the certificates, as it stands when it is asked for."""
+    """Exposes certificate events as of the time of collection."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
 
     def collect(self) -> Iterator[Metric]:
-        """Return the metrics; a certificate that there is not has no expiry."""
+        """Return the metrics; without a certificate, there is no expiry."""
         events = self._events
         for name, what, ends in (("leaf", "served certificate", events.leaf_ends), ("ca", "CA", events.ca_ends)):
-            gauge = GaugeMetricFamily(f"graceful_worker_{name}_expiry_timestamp_seconds", f"When the {what} expires.")
+            gauge = GaugeMetricFamily(f"graceful_worker_{name}_expiry_timestamp_seconds", f"Expiry time of the {what}.")
             if ends is not None:
                 gauge.add_metric([], ends.timestamp())
             yield gauge
         skew = GaugeMetricFamily(
-            "graceful_worker_clock_skew_seconds", "By how much the own clock is ahead of the API server's."
+            "graceful_worker_clock_skew_seconds", "How far the local clock is ahead of the API server's."
         )
         if events.clock_skew is not None:
             skew.add_metric([], events.clock_skew)
         yield skew
         yield GaugeMetricFamily(
             "graceful_worker_certificate_care",
-            "1 while somebody looks after the certificates, 0 when that has ended.",
+            "1 while certificates are managed, 0 after that has stopped.",
             float(events.is_cared_for),
         )
         for name, what, count in (
-            ("ca_rotations", "CAs that took another one's place, by this replica.", events.rotations),
-            ("bundle_healings", "Bundles that others had changed and this replica put right.", events.healings),
-            ("certificate_failures", "Failed attempts to look after the certificates.", events.failures),
+            ("ca_rotations", "CA rotations by this replica.", events.rotations),
+            ("bundle_healings", "CA bundles changed by other clients and restored by this replica.", events.healings),
+            ("certificate_failures", "Failed attempts to manage the certificates.", events.failures),
         ):
             yield CounterMetricFamily(f"graceful_worker_{name}", what, value=count)
 
 
 class LoadCollector(Collector):
-    """Shows what is on its way, and what was dropped."""
+    """Exposes the load, and what was dropped."""
 
     def __init__(self, shedding: LoadShedding) -> None:
         self._shedding = shedding
@@ -71,35 +71,37 @@ class LoadCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
         load = self._shedding
-        yield GaugeMetricFamily("graceful_worker_connections", "Connections that are open.", value=len(load))
+        yield GaugeMetricFamily("graceful_worker_connections", "Open connections.", value=len(load))
         yield GaugeMetricFamily(
-            "graceful_worker_held_bytes", "Bytes of requests not answered, and of answers not sent.", load.held_bytes
+            "graceful_worker_held_bytes", "Bytes of pending requests and unsent responses.", load.held_bytes
         )
         yield CounterMetricFamily(
-            "graceful_worker_dropped_connections", "Connections dropped, as there were too many.", value=load.dropped
+            "graceful_worker_dropped_connections",
+            "Connections dropped because there were too many.",
+            value=load.dropped,
         )
 
 
 class Series:
-    """What is counted of reviews with one outcome and reason."""
+    """The counters of reviews with the same outcome and reason."""
 
     __slots__ = ("buckets", "seconds")
 
     def __init__(self) -> None:
         self.buckets = [0] * (len(BUCKETS) + 1)
-        """Reviews that took at most as long as the bucket says, and longer than the one before."""
+        """Reviews per bucket, not cumulated."""
         self.seconds = 0.0
 
 
 class ReviewCollector(Collector):
-    """Counts reviews, and shows the counts when it is asked for them.
+    """Counts reviews, and exposes the counts on collection.
 
-    Plain numbers: the library's own counters and histograms hold a lock for each, and took 2 µs more for each review.
+    Uses plain numbers: the library's counters and histograms lock each update, which takes 2 µs more per review.
     """
 
     def __init__(self) -> None:
         self._series: dict[tuple[str, str, bool], Series] = {}
-        # There from the start, so that an alert sees the first one: `increase` needs a value before it.
+        # Exists from the start, so that an alert sees the first one: `increase` needs a value before it.
         self._series[Reason.DEFECT.kind.value, Reason.DEFECT.value, False] = Series()
 
     def observe(self, outcome: str, reason: str, dry_run: bool, seconds: float) -> None:
@@ -113,9 +115,9 @@ class ReviewCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
         names = ("outcome", "reason", "dry_run")
-        reviews = CounterMetricFamily("graceful_worker_reviews", "Admission reviews answered.", labels=names)
+        reviews = CounterMetricFamily("graceful_worker_reviews", "Answered admission reviews.", labels=names)
         times = HistogramMetricFamily(
-            "graceful_worker_review_seconds", "Time from the complete request to its answer.", labels=names
+            "graceful_worker_review_seconds", "Time from the complete request to the response.", labels=names
         )
         for (outcome, reason, dry_run), series in self._series.items():
             labels = (outcome, reason, "true" if dry_run else "false")
@@ -128,7 +130,7 @@ class ReviewCollector(Collector):
 
 
 class EvictionCollector(Collector):
-    """Counts evictions by what was decided and by what kind of user has asked."""
+    """Counts evictions by decision and kind of user."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, bool]] = Counter()
@@ -140,7 +142,7 @@ class EvictionCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
         evictions = CounterMetricFamily(
-            "graceful_worker_evictions", "Evictions looked at.", labels=("reason", "by", "dry_run")
+            "graceful_worker_evictions", "Processed evictions.", labels=("reason", "by", "dry_run")
         )
         for (reason, by, dry_run), count in self._counts.items():
             evictions.add_metric((reason, by, "true" if dry_run else "false"), count)
@@ -148,7 +150,7 @@ class EvictionCollector(Collector):
 
 
 class Metrics:
-    """The metrics of one server; no label takes its values from a request, so their number stays bounded."""
+    """The metrics of one server; no label has values from requests, so the number of series is bounded."""
 
     def __init__(self, events: Events, shedding: LoadShedding | None = None) -> None:
         self._registry = CollectorRegistry()
@@ -168,7 +170,7 @@ class Metrics:
         self._reviews.observe(outcome.value, reason.value, dry_run, seconds)
 
     def observe_eviction(self, reason: Reason, *, by: str, dry_run: bool) -> None:
-        """Count one eviction, by the kind of user who has asked for it."""
+        """Count an eviction by the kind of user that requested it."""
         self._evictions.observe(reason.value, by, dry_run)
 
     def exposition(self) -> bytes:

@@ -1,4 +1,4 @@
-"""The route that answers admission reviews, as plain ASGI, and its limits."""
+"""The route for admission reviews, as plain ASGI, with its limits."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from webhook.server.review import EvictionRequest, Verdict
 from webhook.server.verdicts import Verdicts
 
 WHOLE_ANSWER = "graceful_worker.whole_answer"
-"""The extension of a server that takes the content of an answer in one call."""
+"""The server extension that sends a response in one call."""
 GIVEN_UP = "graceful_worker.given_up"
-"""The extension of a server that says why it no longer waits for a body: a Reason."""
+"""The server extension that tells why a body is no longer awaited: a Reason."""
 _JSON = JSON.encode()
 _ERRORS = {
     Reason.REVIEW_INVALID: HTTPStatus.BAD_REQUEST,
@@ -38,12 +38,12 @@ _ERRORS = {
     Reason.REVIEW_NOT_JSON: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Reason.DEFECT: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-# The rest of such a body is not read, so the connection cannot be used again.
+# The rest of such a body is not read, so the connection cannot be reused.
 _UNREAD = frozenset({Reason.REVIEW_TOO_LARGE, Reason.REVIEW_TOO_SLOW, Reason.REVIEW_SHED, Reason.REVIEW_NOT_JSON})
 
 
-class Rejected(Exception):  # an HTTP error for the client, not a defect
-    """The request gets no verdict; the reason says which HTTP error it gets."""
+class Rejected(Exception):  # an HTTP error for the client, not an internal error
+    """The request gets no verdict; the reason determines the HTTP error."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(reason.value)
@@ -76,7 +76,7 @@ class Mutation:
         self._log = logging.getLogger(LOGGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one review, or reject what is none."""
+        """Answer a review, or reject an invalid request."""
         begun = started = self._clock()
         try:
             body = await self._body(scope, receive)
@@ -96,10 +96,11 @@ class Mutation:
             await self._reject(rejected, started)(scope, receive, send)
             return
         except Exception:
-            self._log.exception("a defect: this review gets no answer")
+            self._log.exception("internal error: a review gets no response")
             await self._reject(Rejected(Reason.DEFECT), started)(scope, receive, send)
             return
-        # Taken out, because it holds the request, which holds it: garbage that only a collection would find.
+        # Removed because it references the request, which references it: otherwise, only a garbage collection frees
+        # both.
         answer = scope.get("extensions", {}).pop(WHOLE_ANSWER, None)
         if answer is not None:
             await answer(content)
@@ -118,7 +119,7 @@ class Mutation:
     async def _with_images(
         self, sources: ImageSources | None, request: admission.Request, verdict: Verdict, until: float
     ) -> Verdict:
-        """Learn what the verdict hangs on, and review again; what was learned may make others wanted."""
+        """Look up what the verdict depends on, and review again; the result may require further lookups."""
         images: dict[str, Image | Unavailable] = {}
         while sources and verdict.ask:
             seconds = max(until - self._clock(), 0.0)
@@ -150,7 +151,7 @@ class Mutation:
         size = 0
         while size <= self._limits.body_bytes:
             message = await receive()
-            if message["type"] != "http.request":  # the patience of one of the two is over
+            if message["type"] != "http.request":  # one of the two timeouts has expired
                 raise Rejected(scope.get("extensions", {}).get(GIVEN_UP, Reason.REVIEW_TOO_SLOW))
             pieces.append(message["body"])
             size += len(message["body"])

@@ -1,4 +1,4 @@
-"""What an operator can set of the server, and its defaults."""
+"""The server's options and their defaults."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from certs.terms import Terms
 from webhook.images.sources import ImageSettings
 
 DRAIN_SECONDS = 5.0
-"""How long the server goes on serving after SIGTERM."""
+"""How long the server keeps serving after SIGTERM."""
 EVICTION_LIMIT = 24 * 3600
-"""Seconds of a grace period that evictions are given at most: whoever writes pods is not to hold a node for ever."""
+"""Longest grace period that evictions keep, in seconds: the author of a pod must not block a node forever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a request may cost: bytes of its body, and seconds until that has arrived; and what all of them may.
+    """Limits for requests: body size, time until it arrives, and totals.
 
-    The API server takes at most 3 MiB for an object, and sends it in an envelope that adds a little; but Go writes `&`,
-    `<` and `>` as six characters. https://pkg.go.dev/encoding/json#Marshal
+    The API server accepts objects of at most 3 MiB and adds a small envelope. But Go encodes `&`, `<` and `>` with six
+    characters. https://pkg.go.dev/encoding/json#Marshal
 
-    Measured: with all connections, each of which has sent 60 KB of a body, and four of the largest bodies, the process
-    had 252 MiB at most. The manifest's limit is above that.
+    Measured: with all connections open, each with 60 KB of a body, and four bodies of maximum size, the process used at
+    most 252 MiB. The memory limit in the manifest is above that.
     """
 
     body_bytes: int = 19 * 1024 * 1024
@@ -33,18 +33,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A certificate chain and its key in files, PEM, and the CAs that sign the API servers' own certificates."""
+    """A certificate chain and its key in files (PEM), and the client CAs of the API servers."""
 
     certificate: Path
     key: Path
     client_ca: Path | None = None
     client_names: tuple[str, ...] = ()
-    """Common names of API servers; none: every certificate of these CAs is one's."""
+    """Common names of API servers; if empty, every certificate of these CAs is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where in the cluster the webhook keeps a CA of its own, who is called by it, and how long things last."""
+    """Where the webhook stores its CA in the cluster, which Service calls it, and validity periods."""
 
     namespace: str
     service: str = "graceful-worker"
@@ -57,11 +57,11 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How to serve; times are in seconds.
+    """The server's options; times are in seconds.
 
-    `idle_seconds` is above the 90 s after which Go's HTTP client, and so the API server, drops an idle connection:
-    were it the server that closes first, a request might be on its way already. `head_seconds` begin with a head's
-    first byte; they also limit the handshake before that, and the goodbye after the last answer.
+    `idle_seconds` exceeds the 90 s after which Go's HTTP client, and thus the API server, closes an idle connection: if
+    the server closed first, a request might already be on its way. `head_seconds` start with the first byte of the
+    headers; they also limit the TLS handshake and shutdown.
     """
 
     host: str
@@ -76,4 +76,4 @@ class ServerOptions:
     images: ImageSettings = field(default_factory=ImageSettings)
     eviction_limit: int = EVICTION_LIMIT
     guard_off_because: str = ""
-    """Why evictions are not guarded; empty: they are."""
+    """Why evictions are not guarded; empty if they are."""

@@ -1,4 +1,4 @@
-"""Pods and their nodes as the API server stores them, asked for one by one."""
+"""Reads pods and their nodes from the API server."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from webhook.core.pod import JsonObject
 from webhook.server.eviction_guard import PodGone, PodUnseen
 
 NODE_SECONDS = 5.0
-"""How long a node is remembered: kubelets are given 40 s or more before anybody takes them for lost."""
+"""How long a node is cached: kubelets have at least 40 s before their node counts as unreachable."""
 _MOST_NODES = 256
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/: nothing else is put into a path.
 _NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 
 
 class ClusterPods:
-    """Asks for pods and nodes; needs the right to get them."""
+    """Reads pods and nodes; needs permission to get them."""
 
     def __init__(self, api_server: ApiServer, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take whom to ask."""
+        """Take the API server."""
         self._api_server = api_server
         self._clock = clock
         self._nodes: OrderedDict[str, tuple[float, asyncio.Task[JsonObject | None]]] = OrderedDict()
@@ -33,8 +33,8 @@ class ClusterPods:
         """Return a pod.
 
         Raises:
-            PodGone: there is none of that name.
-            PodUnseen: it cannot be looked at; the message says why.
+            PodGone: it does not exist.
+            PodUnseen: it cannot be read; the message says why.
 
         """
         if not (_NAME.fullmatch(namespace) and _NAME.fullmatch(name)):
@@ -45,10 +45,10 @@ class ClusterPods:
         return pod
 
     async def node(self, name: str) -> JsonObject | None:
-        """Return a node; None where there is none of that name. A drain evicts many pods: it is asked for once.
+        """Return a node; None if it does not exist. A drain evicts many pods of a node, so it is cached.
 
         Raises:
-            PodUnseen: it cannot be looked at; the message says why.
+            PodUnseen: it cannot be read; the message says why.
 
         """
         if not _NAME.fullmatch(name):
@@ -56,13 +56,13 @@ class ClusterPods:
         until, reading = self._nodes.get(name, (0.0, None))
         if reading is None or self._clock() >= until:
             reading = asyncio.create_task(self._get(f"api/v1/nodes/{name}", "Node"))
-            # Whoever has waited for it may have given up before it fails.
+            # The waiting request may have been cancelled before this fails.
             reading.add_done_callback(lambda task: task.cancelled() or task.exception())
             self._nodes[name] = self._clock() + NODE_SECONDS, reading
             self._nodes.move_to_end(name)
             if len(self._nodes) > _MOST_NODES:
                 self._nodes.popitem(last=False)
-        # Others may wait for it, too.
+        # Other requests may wait for it, too.
         return await asyncio.shield(reading)
 
     async def _get(self, path: str, kind: str) -> JsonObject | None:
@@ -76,7 +76,7 @@ class ClusterPods:
             raise PodUnseen(str(error)) from None
 
     async def aclose(self) -> None:
-        """End what is under way, and close the connections to the API server."""
+        """Cancel pending requests, and close the connections to the API server."""
         readings = [reading for _, reading in self._nodes.values()]
         for reading in readings:
             reading.cancel()
@@ -88,7 +88,7 @@ def connect_pods() -> ClusterPods:
     """Return the pods of the cluster that this runs in, or of KUBECONFIG.
 
     Raises:
-        NoCluster: there is neither.
+        NoCluster: neither exists.
 
     """
     return ClusterPods(connect())

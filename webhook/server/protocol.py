@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with limits for requests that do not arrive, and with a goodbye in a drain."""
+"""uvicorn's HTTP protocol, with timeouts for incomplete requests, and `Connection: close` while draining."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from webhook.server.mutation import GIVEN_UP, WHOLE_ANSWER
 from webhook.server.options import ServerOptions
 
 HEAD_BYTES = 64 * 1024
-"""Bytes of header names and values in one request: an API server sends well under one KiB."""
+"""Maximum size of the headers of a request, in bytes: an API server sends well under 1 KiB."""
 LAST_SECONDS = 1.0
-"""How long, when the server ends, a connection has for a request that may be on its way."""
+"""How long a connection may take, on shutdown, for a request that may be on its way."""
 _ANSWER_HEAD = f"HTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\ncontent-length: ".encode()
 MOST_PIPELINED = 8
-"""Requests that may wait behind one that is not answered yet: uvicorn takes any number. Go's client sends none."""
-TOO_MANY = "Too many requests were sent ahead."
-TOO_LARGE = "The head of the request is over the limit."
+"""Maximum number of pipelined requests: uvicorn has no limit, and Go's client sends none."""
+TOO_MANY = "Too many pipelined requests."
+TOO_LARGE = "The request's headers exceed the limit."
 
 
 class Phase(Enum):
-    """What a connection waits for."""
+    """What a connection is waiting for."""
 
     REQUEST = "the first byte of its first request"
     HEAD = "the rest of a head"
     BODY = "the rest of a body"
     ANSWER = "us"
-    NOTHING = "no request has begun, but something came: an empty line, the rest of a body that nobody reads"
+    NOTHING = "no request has begun, but data has arrived: an empty line, or the rest of an unread body"
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """A connection that drops clients that are slow with a request that they began, or send a head without end.
+    """A connection that drops clients that send a request too slowly, or headers without end.
 
-    A request that is read in one piece, as most are, costs no timer. Between requests, uvicorn's own timer runs.
+    A request that arrives in one piece, as most do, needs no timer. Between requests, uvicorn's own timer runs.
     """
 
     head_seconds: float
@@ -52,37 +52,37 @@ class LimitedProtocol(HttpToolsProtocol):
     shedding: LoadShedding
     leftovers: Leftovers
     _extensions: dict[str, Any]
-    """Those of the latest request."""
+    """The state of the latest request."""
     _handshake: asyncio.Task[None] | None = None
-    """What is cancelled to drop the connection before TLS is there."""
+    """Cancelled to drop the connection before the TLS handshake is complete."""
     _held = 0
-    """Bytes of bodies that came and are not answered."""
+    """Bytes of the bodies of pending requests."""
     _phase: Phase | None = None
     _timer: asyncio.TimerHandle | None = None
     _client: dict[str, Any] | None = None
-    """The certificate that the client has shown."""
+    """The client certificate."""
     _in_head = False
     _arrived = 0
-    """Bytes of the head, or since the last piece of a body."""
+    """Bytes of the headers, or since the last part of a body."""
 
     def accepted(self, handshake: asyncio.Task[None]) -> None:
-        """Count as a connection from now on."""
+        """Count as an open connection."""
         self._handshake = handshake
         self.shedding.opened(self)
 
     def failed(self) -> None:
-        """Count no longer, as nobody there speaks TLS."""
+        """Stop counting: the client does not speak TLS."""
         self.shedding.closed(self)
 
     @property
     def is_busy(self) -> bool:
-        """Whether a whole request is here, and its answer not away."""
+        """Whether a complete request awaits its response."""
         if self.cycle is None:
             return False
         return not self.cycle.response_complete and not self.cycle.more_body
 
     def shed(self) -> None:
-        """Drop the connection: whoever is in the middle of a body is told why, as an API server tries again then."""
+        """Drop the connection; a client in the middle of a body gets a reason, so that an API server retries."""
         if self._handshake is not None:
             self._handshake.cancel()
         elif self._phase is Phase.BODY and not self.transport.get_write_buffer_size():
@@ -91,12 +91,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def pause_writing(self) -> None:
-        """Count what the client does not read."""
+        """Count bytes that the client does not read."""
         super().pause_writing()
         self._hold()
 
     def resume_writing(self) -> None:
-        """Count it no longer."""
+        """Stop counting them."""
         super().resume_writing()
         self._hold()
 
@@ -105,10 +105,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self.shedding.hold(self, self._held + unsent)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Await the first request, as long as the next one is awaited.
+        """Wait for the first request as long as for later ones.
 
-        Go's client opens a connection for a request that another one takes in the end, and keeps the new one for later:
-        closed early, it might be with that later request on its way, which the client would report as `EOF`.
+        Go's client may open a connection for a request that another connection then takes, and keep it for later. If it
+        were closed early, a later request might be on its way, which the client would report as `EOF`.
         https://github.com/golang/go/blob/master/src/net/http/transport.go (dialConnFor)
         """
         self._handshake = None
@@ -119,7 +119,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection.
 
-        uvicorn's timer for idle ones, too: after a reset, it would keep 80 KiB of it for two minutes.
+        Also stop uvicorn's idle timer: after a reset, it would keep 80 KiB for two minutes.
         """
         self._stop_timer()
         self._unset_keepalive_if_required()
@@ -128,13 +128,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self.leftovers.add()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, and limit the time for the rest."""
+        """Parse received data, and set the timeout for the rest."""
         self._arrived += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
         if self._arrived > HEAD_BYTES:
-            # The parser keeps a line until it is complete, and tells of it only then.
+            # The parser reports a line only once it is complete.
             self.logger.warning(TOO_LARGE)
             self.send_400_response(TOO_LARGE)
             return
@@ -152,7 +152,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Answer the request.
 
         Raises:
-            ValueError: the head is too large, or it is one of too many; the parser turns it into a 400.
+            ValueError: the headers are too large, or there are too many pipelined requests; the parser turns it into a
+                400.
 
         """
         self._in_head = False
@@ -176,18 +177,18 @@ class LimitedProtocol(HttpToolsProtocol):
             self._hold()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, as JSON like all errors."""
+        """Answer data that is not HTTP, with JSON like all errors."""
         self._send_error(HTTPStatus.BAD_REQUEST, error_content("http", msg))
 
     def close_when_answered(self) -> None:
-        """Let the answer to the request in flight, if there is one, be the last."""
+        """Make the response to the current request, if any, the last one."""
         if self.cycle is not None:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """End the connection; where a request is awaited, not at once.
+        """Close the connection; if a request is expected, wait briefly.
 
-        A client takes it for a failure if a new connection ends without an answer; an idle one it just opens anew.
+        A client treats a new connection that closes without a response as a failure. An idle one is reopened.
         """
         if self._timer is None or self._phase is Phase.BODY:
             super().shutdown()
@@ -200,7 +201,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.cycle is None:
             return Phase.REQUEST
         if self.cycle.response_complete:
-            # uvicorn's timer has ended with whatever came.
+            # Received data stops uvicorn's timer.
             return Phase.NOTHING
         return Phase.BODY if self.cycle.more_body else Phase.ANSWER
 
@@ -215,7 +216,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._close_after(self.timeout_keep_alive if phase is Phase.REQUEST else self.head_seconds)
 
     def on_response_complete(self) -> None:
-        """Forget the body that is answered."""
+        """Release the body of an answered request."""
         self._held = sum(len(cycle.body) for cycle, _ in self.pipeline)
         self.shedding.proved(self)
         self._hold()
@@ -227,7 +228,7 @@ class LimitedProtocol(HttpToolsProtocol):
         status: HTTPStatus = HTTPStatus.REQUEST_TIMEOUT,
         headers: str = "",
     ) -> None:
-        """Answer a request whose body does not arrive; the application learns of it as of a client that has gone."""
+        """Answer a request whose body does not arrive; the application sees a disconnected client."""
         if self.cycle.response_complete:
             self.transport.close()
             return
@@ -252,9 +253,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 async def _answer(cycle: RequestResponseCycle, content: bytes) -> None:
-    """Answer a request in one piece; in two, as ASGI has it, it is encrypted and sent in two: 12 µs more."""
+    """Send a response in one piece. As two ASGI messages, it would be encrypted and sent twice: 12 µs more."""
     if cycle.flow.write_paused:
-        # A client that sends on and reads nothing would have all answers kept for it.
+        # Otherwise, responses pile up for a client that sends without reading.
         await cycle.flow.drain()
     if cycle.disconnected:
         return
@@ -268,7 +269,7 @@ async def _answer(cycle: RequestResponseCycle, content: bytes) -> None:
 
 
 def protocol_class(options: ServerOptions, state: Readiness, load: LoadShedding) -> type[LimitedProtocol]:
-    """Return the protocol with these settings: uvicorn makes each connection's object itself."""
+    """Return the protocol with these settings: uvicorn creates each connection's object itself."""
 
     class Protocol(LimitedProtocol):
         shedding = load

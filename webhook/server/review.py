@@ -1,4 +1,4 @@
-"""The AdmissionReview: read from the API server's bytes, answered with the core's decision."""
+"""The AdmissionReview: parsed from the API server's request, answered with the core's decision."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from webhook.server.patch_encoding import encode_patch
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
 REFUSAL_CODE = 422
-"""The pod is understood, but what it asks for is invalid: the API server passes this code and the message on."""
+"""The pod is readable, but its settings are invalid; the API server forwards this code and the message."""
 
 
 class InvalidReview(ValueError):
-    """The body is no AdmissionReview that can be answered; the message says why."""
+    """The body is not a valid AdmissionReview; the message says why."""
 
 
 class GroupKind(msgspec.Struct):
-    """What kind of object is reviewed."""
+    """The kind of the reviewed object."""
 
     kind: str
     group: str = ""
@@ -47,12 +47,12 @@ class Request(msgspec.Struct):
 
     @property
     def pod_name(self) -> str:
-        """The name that the pod's owner gave it, or the beginning of it; empty where there is none."""
+        """The pod's name or generateName; empty if it has neither."""
         raise NotImplementedError
 
 
 class PodRequest(Request):
-    """A request about a pod. Of the pod, only what decisions read becomes Python objects: 13 µs in place of 40."""
+    """A request about a pod. Only fields that decisions need become Python objects: 13 µs instead of 40."""
 
     object: Pod | None = None
 
@@ -161,7 +161,7 @@ def _decode(body: bytes) -> Review:
 
 
 def _as_deleted(review: EvictionReview) -> EvictionReview:
-    """Take the deletion's word for a dry run: of `kubectl drain --dry-run=server`, the request itself says nothing."""
+    """Read dry run from the deleteOptions: for `kubectl drain --dry-run=server`, the request itself does not say so."""
     request = review.request
     request.dry_run = request.dry_run or bool(request.object and request.object.dry_run)
     return review
@@ -183,7 +183,7 @@ def _first_name(names: Iterable[Any]) -> str:
 
 
 def reviewed_elsewhere(request: Request) -> Reason | None:
-    """Return why a request is none of ours; None where it creates a pod."""
+    """Return why a request is not for graceful-worker; None if it creates a pod."""
     if request.kind.kind != "Pod" or request.kind.group or request.sub_resource:
         return Reason.NOT_A_POD
     if request.operation != "CREATE":
@@ -192,7 +192,7 @@ def reviewed_elsewhere(request: Request) -> Reason | None:
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What becomes of a pod, and the end of the answer that says so, as JSON: all that stands behind the uid."""
+    """The verdict on a pod, and the rest of the response after the UID, as JSON."""
 
     outcome: Kind
     reason: Reason
@@ -202,7 +202,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def review(request: Request, policy: Policy, images: Images = NO_IMAGES) -> Verdict:
-    """Decide on the pod of a request, by what is known of its images."""
+    """Decide on the pod of a request, given the known facts about its images."""
     elsewhere = reviewed_elsewhere(request)
     pod = request.object
     if elsewhere is not None:
@@ -211,7 +211,7 @@ def review(request: Request, policy: Policy, images: Images = NO_IMAGES) -> Verd
 
 
 def review_eviction(request: EvictionRequest, eviction: EvictionDecision) -> Verdict:
-    """Say what was decided on an eviction."""
+    """Return the decision on an eviction."""
     decision = Decision(eviction.verdict.reason.kind, eviction.verdict)
     return _verdict(Injection(decision, eviction.patch), eviction_warnings(eviction, request.pod_name))
 
@@ -237,7 +237,7 @@ _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSIO
 
 
 def answer(request: Request, verdict: Verdict) -> bytes:
-    """Write the AdmissionReview that carries a verdict to the API server."""
+    """Return the AdmissionReview with a verdict, for the API server."""
     return b"".join((_BEFORE_UID, msgspec.json.encode(request.uid), verdict.behind_uid))
 
 

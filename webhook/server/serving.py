@@ -1,4 +1,4 @@
-"""The HTTPS server: uvicorn, with time limits for slow clients, and a drain before it ends."""
+"""The HTTPS server: uvicorn with timeouts for slow clients, and a drain before it stops."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from webhook.server.options import Cluster, Files, ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
 
 LAST_WORDS_SECONDS = 2.0
-"""How long the process waits at its end for a reader of its log."""
+"""How long the process waits for a reader of its log before it exits."""
 
 
 class ImpatientLoop(uvloop.Loop):
-    """An event loop whose server drops clients that do not do their part at the begin and the end of TLS.
+    """An event loop whose server drops clients that stall during TLS handshake or shutdown.
 
-    Otherwise these have 60 s and 30 s; with the latter, a client that does not listen keeps the process from ending.
-    And of uvloop's own server, nobody could drop a connection before its handshake is over.
+    The defaults are 60 s and 30 s; the latter lets an unresponsive client delay the exit. Also, uvloop's own server
+    cannot drop a connection before its handshake is complete.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -55,15 +55,15 @@ class ImpatientLoop(uvloop.Loop):
         ssl: SSLContext,
         backlog: int,
     ) -> asyncio.AbstractServer:
-        """Create the server, as uvicorn asks for it."""
+        """Create the server for uvicorn."""
         listener = Listener(bind(host, port, backlog), protocol_factory, ssl, self._seconds)
         return cast(asyncio.AbstractServer, listener)
 
 
 class DrainingServer(uvicorn.Server):
-    """On SIGTERM goes on serving for a while, as not ready and without keep-alive, then finishes what is in flight.
+    """On SIGTERM, keeps serving for a while, not ready and without keep-alive, then finishes requests in flight.
 
-    Endpoints change slower than signals arrive: connections that are still opened during the drain are served too.
+    Endpoints change more slowly than signals arrive: connections opened during the drain are served, too.
     """
 
     def __init__(self, config: uvicorn.Config, readiness: Readiness, drain_seconds: float) -> None:
@@ -73,7 +73,7 @@ class DrainingServer(uvicorn.Server):
         self._deadline: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the drain; a second signal, or an interrupt from the keyboard, ends it."""
+        """Start the drain; a second signal, or a keyboard interrupt, ends it."""
         if self.should_exit:
             self.force_exit = True
         elif sig == signal.SIGINT or self._readiness.draining:
@@ -92,14 +92,14 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _close_what_is_in_flight(self) -> None:
-        """Say goodbye with the answers to requests that came before the drain, too."""
+        """Also close connections after responses to requests received before the drain."""
         for connection in self.server_state.connections:
             if isinstance(connection, LimitedProtocol):
                 connection.close_when_answered()
 
 
 def serve(policy: Policy, options: ServerOptions) -> None:
-    """Serve until a signal ends it.
+    """Serve until a signal stops it.
 
     Raises:
         Unusable: the certificate cannot be used.
@@ -156,7 +156,8 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         timeout_keep_alive=options.idle_seconds,
         timeout_graceful_shutdown=options.finish_seconds,
     )
-    # What is alive now is so for ever. Looked at in every full collection, it would hold up an answer by several ms.
+    # Objects that exist now live as long as the process. Scanning them in every full collection would delay a response
+    # by several ms.
     gc.collect()
     gc.freeze()
     care = asyncio.create_task(look_after(source, events))

@@ -1,4 +1,4 @@
-"""The verdicts on pods, remembered: in a rollout, hundreds of pods are alike in all that a decision depends on."""
+"""Caches verdicts: in a rollout, hundreds of pods are alike in everything that a decision depends on."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from webhook.core.pod import Metadata, Pod
 from webhook.server.review import Request, Verdict, review, reviewed_elsewhere
 
 MOST = 128
-"""Pods that are remembered: several times the templates that a busy cluster rolls out at once."""
+"""Cache size: several times the number of templates that a busy cluster rolls out at once."""
 LARGEST = 64 * 1024
-"""Bytes of a pod and its answer that are worth remembering, so that all of them take 8 MiB at worst, 2 MiB mostly."""
+"""Maximum size of a pod and its response to cache, so that the cache takes at most 8 MiB, usually 2 MiB."""
 
 
 _ENCODER = msgspec.json.Encoder()
 
 
 class Verdicts:
-    """Reviews requests; where a pod was like the one before it, the verdict is the same.
+    """Reviews requests; for a pod like an earlier one, the verdict is the same.
 
-    Measured: 18 µs in place of 117 for a pod of three containers that is like an earlier one; 4 µs more for any other.
+    Measured: 18 µs instead of 117 for a pod of three containers like an earlier one; 4 µs more for any other.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -30,7 +30,7 @@ class Verdicts:
         self._known: dict[bytes, Verdict] = {}
 
     def __len__(self) -> int:
-        """Return how many are remembered."""
+        """Return the number of cached verdicts."""
         return len(self._known)
 
     def on(self, request: Request) -> Verdict:
@@ -41,7 +41,7 @@ class Verdicts:
         alike = _alike(pod)
         known = self._known.pop(alike, None)
         if known is not None:
-            # Behind all others: the first one is that which nobody has asked for the longest.
+            # Move it to the end: the first one is the least recently used.
             self._known[alike] = known
             return known
         verdict = review(request, self._policy)
@@ -50,7 +50,7 @@ class Verdicts:
         return verdict
 
     def _remember(self, alike: bytes, verdict: Verdict) -> None:
-        """Put a verdict behind all others, in place of the first one where they are too many."""
+        """Add a verdict at the end; if there are too many, drop the first."""
         if len(alike) + len(verdict.behind_uid) > LARGEST:
             return
         if len(self._known) >= MOST:
@@ -59,7 +59,7 @@ class Verdicts:
 
 
 def _alike(pod: Pod) -> bytes:
-    """Write what a decision depends on; the pod's own name is no part of it, nor how registries are asked for it."""
+    """Serialise what a decision depends on, without the pod's name and what only image look-ups read."""
     metadata = pod.metadata and Metadata(
         pod.metadata.labels, pod.metadata.annotations, None, None, pod.metadata.unread_bytes
     )

@@ -1,9 +1,9 @@
-# The beginning of every script:
+# The start of every script:
 #
 #   sh -c SCRIPT graceful-worker FOLDER SETTINGS [COMMAND ARGUMENT...]
 #
-# Every variable begins with gw_: assigning to one that came with the environment would change what COMMAND sees. Of the
-# image, nothing is needed but mkdir, mkfifo, rm, sleep, tr and env; each of them may be missing.
+# Every variable starts with gw_: assigning to a variable from the environment would change what COMMAND sees. From the
+# image, only mkdir, mkfifo, rm, sleep, tr and env are used; each of them may be missing.
 
 gw_bin=${0%graceful-worker}
 gw_folder=$1

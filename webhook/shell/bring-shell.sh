@@ -1,11 +1,10 @@
 #!/bin/sh
-# Init container: copies the busybox of its image to where the containers of the pod find it, with the names that the
-# scripts call it by.
+# Init container: copies the busybox of its image into the shared volume, with links for the names that the scripts use.
 #
 #   busybox sh -c THIS graceful-worker FOLDER
 #
-# Needs nothing of the image but /bin/busybox. Init containers run again when the pod's sandbox is made anew: the copy that
-# may be in use is replaced, not written to.
+# Only needs /bin/busybox in the image. Init containers run again when the pod's sandbox is recreated: the existing
+# copy, which may be in use, is replaced, not overwritten.
 
 gw_busybox=/bin/busybox
 gw_folder=$1

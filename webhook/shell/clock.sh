@@ -1,4 +1,5 @@
-# Sets gw_now to the tenths of a second since the node was started: one clock for all containers, and no process to read it.
+# Sets gw_now to the tenths of a second since the node started: the same clock in all containers, read without a
+# process.
 look_at_clock() {
   gw_now=00
   read -r gw_now gw_rest </proc/uptime

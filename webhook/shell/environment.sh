@@ -1,5 +1,5 @@
-# Makes of COMMAND one that runs with the environment that this shell was started with. A shell drops names that are no
-# identifiers (spring.rabbitmq.host), and adds or changes some of its own (PWD, SHLVL, _).
+# Extends COMMAND so that it runs with the original environment of this shell. Shells drop names that are not
+# identifiers (spring.rabbitmq.host), and add or change some (PWD, SHLVL, _).
 
 if [ "$#" -gt 0 ] && gw_env=$(command -v env) && command -v tr >/dev/null; then
   gw_missing=' _ PWD OLDPWD SHLVL '
@@ -29,8 +29,8 @@ if [ "$#" -gt 0 ] && gw_env=$(command -v env) && command -v tr >/dev/null; then
   set -- "$gw_env" "$@"
 fi 2>/dev/null
 
-# Turns into COMMAND, a program and never a builtin or a function of the same name, with the PATH that this shell was
-# started with, which is all that can be given back without env.
+# Executes COMMAND, always a program and never a builtin or function of the same name, with this shell's original PATH,
+# which is all that can be restored without env.
 become() {
   [ -z "$gw_path" ] || PATH=$gw_path
   exec "$@"

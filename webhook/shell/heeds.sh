@@ -1,9 +1,9 @@
-# True when process $1 heeds signal number $2: it catches it, or waits for it, as whoever uses sigwait does. While it waits,
-# only the place in the kernel tells; at work, or in another thread, it has the signal blocked. Shells block all signals
-# for moments: so that counts only when it is so twice. Also true where /proc does not tell. Sets gw_caught to the mask of
-# the signals that it catches.
+# True when process $1 handles signal number $2: it catches it, or waits for it with sigwait. While it waits, only its
+# wait channel in the kernel shows that; while it works, or from another thread, it has the signal blocked. Shells
+# briefly block all signals, so blocking only counts if it is seen twice. Also true if /proc does not show it. Sets
+# gw_caught to the mask of the caught signals.
 heeds() {
-  # Some shells read a file anew for each line: where a line before has become longer by then, theirs may be cut.
+  # Some shells reopen a file for each line: if an earlier line has grown meanwhile, a line may be cut.
   for gw_try in 1 2 3 4 5; do
     read_masks "$1"
     [ -z "$gw_caught" ] || break
@@ -29,7 +29,7 @@ read_masks() {
     esac
   done <"/proc/$1/status"
 }
-# Half a mask, for shells that count with 32 bits.
+# Half a mask, for shells with 32-bit arithmetic.
 has_bit() {
   if [ "$2" -gt 32 ]; then
     return $((1 - (0x${1%????????} >> ($2 - 33) & 1)))

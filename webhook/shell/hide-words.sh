@@ -1,6 +1,6 @@
-# The words of COMMAND stand in the command line of process 1. Who counts the worker's processes by their words, or looks for
-# another one of its kind (`pgrep -f`), would find this shell, and all that it forks. So it turns into one without them, which
-# reads them from a file that has no name any more; gw_main is what that one runs.
+# The words of COMMAND are in the command line of process 1. A search for workers by command line (`pgrep -f`) would
+# find this shell and everything that it forks. So the shell executes another one without these words, which reads them
+# from an unlinked file; gw_main is the script that it runs.
 gw_hidden=
 hide_words() {
   [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder") || return
@@ -10,7 +10,7 @@ hide_words() {
 } 2>/dev/null
 gw_newline=$(printf '\001')
 case $* in
-  # It would come back as the end of a line.
+  # It would be read as the end of a line.
   *"$gw_newline"*) ;;
   *)
     if gw_shell=$(tr '\000' '\n' <"/proc/$$/cmdline" | { read -r gw_word && echo "$gw_word"; }) && hide_words "$@"; then

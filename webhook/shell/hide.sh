@@ -1,8 +1,8 @@
 if [ -n "$gw_hidden" ]; then
   [ -z "$gw_path" ] || PATH=$gw_path
-  # Some shells close what they have opened when they turn into another program, unless it is said anew.
+  # Some shells close their files when they execute another program, unless these are redirected again.
   exec "$@" 7<&7
 fi
-# This shell goes on, with the words in its command line.
+# This shell continues, with the words in its command line.
 PATH=$gw_path
 eval "$gw_main"

@@ -1,4 +1,5 @@
-# Process 1 is ours, and holds the FIFO. Where there is none, this beats until the container ends.
+# Process 1 is one of our scripts and holds the FIFO. If there is no FIFO, this writes a heartbeat until the container
+# ends.
 [ -p "$gw_folder/alive" ] || (
   handle_all
   umask 022

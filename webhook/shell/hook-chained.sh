@@ -1,4 +1,4 @@
-# The hook that the pod had before.
+# The container's own hook.
 handle_all
 "$@" 9>&-
 gw_code=$?

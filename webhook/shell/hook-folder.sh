@@ -1,2 +1,2 @@
-# The container's own folder in the shared volume, to which everybody else may look.
+# The container's folder in the shared volume, readable for all.
 [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")

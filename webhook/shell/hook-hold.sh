@@ -1,2 +1,2 @@
-# Before the kill file, as whoever finds that looks for this.
+# Before the kill file, because processes that find the kill file look for this.
 hold

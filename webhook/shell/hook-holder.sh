@@ -1,8 +1,9 @@
-# Leaves a process behind that holds the FIFO, or beats where there is none. It becomes a child of process 1. Some wait for
-# all their children before they end: so it goes when there were others, none but itself is left, and process 1 waits. That
-# has to be seen twice: Celery computes for 0.1 s behind its last child. One that sleeps otherwise may look for its children
-# again and again, or have a message in work by itself: what the pod's first grace period was long enough for is over then.
-# In an event loop it may also be at its end, with the last words to its broker: that takes no five seconds.
+# Leaves a process behind that holds the FIFO, or writes a heartbeat if there is none. It becomes a child of process 1.
+# Some programs wait for all their children before they exit. So it ends when there were other children, it is the only
+# one left, and process 1 is waiting. That must be seen twice: Celery computes for 0.1 s after its last child. A process
+# 1 that sleeps in another way may be polling for its children, or process a message itself; then wait until the
+# original grace period is over. In an event loop, it may also be finishing its connection to the broker, which takes
+# less than five seconds.
 holds_back() {
   gw_step=0
   [ "$gw_others" -gt 0 ] && count_children && [ "$gw_children" = "$gw_me" ] && awaits_children || gw_seen=0
@@ -15,7 +16,7 @@ awaits_children() {
   read -r gw_stat </proc/1/stat
   case ${gw_stat##*) } in S*) ;; *) return 1 ;; esac
   read -r gw_where </proc/1/wchan
-  # Empty or 0 where the kernel does not tell.
+  # Empty or 0 if the kernel does not show it.
   case $gw_where in
     '' | 0 | do_wait*) gw_step=13 ;;
     *nanosleep*) gw_step=13 && is_late ;;
@@ -32,7 +33,7 @@ gw_until=$((gw_now + ${gw_until:-999999} * 10))
   exec </dev/null >/dev/null 2>&1
   gw_beat=1
   read -r gw_me gw_rest </proc/self/stat
-  # As long as the hook runs, it is no child of process 1 yet.
+  # While the hook runs, this is not yet a child of process 1.
   gw_seen=0
   until holds_back; do
     if [ ! -p "$gw_folder/alive" ]; then

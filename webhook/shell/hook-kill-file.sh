@@ -1,5 +1,5 @@
-# First of all, so that neither failure nor slowness of another hook keeps a loop running. The time is for those who count
-# from the deletion, and for sidecars: after a liveness restart the file of the drain before is still there.
+# First, so that a failing or slow hook does not keep a loop running. The time is used to count from the deletion, and
+# by sidecars: after a liveness restart, the previous drain's file still exists.
 look_at_clock
 (umask 022 && echo "$gw_now" >"$gw_folder/kill_me")
 gw_code=$?

@@ -1,7 +1,7 @@
-# SETTINGS   the number of the signal, and the grace period that the pod came with
+# SETTINGS   the number of the signal, and the pod's original grace period
 #
-# Waits until process 1 heeds the signal: before that it would be lost. Whoever heeds others, but not this one, has started,
-# and may be meant to be stopped by another one; and nobody takes more than ten minutes to start.
+# Waits until process 1 handles the signal: an earlier signal would be lost. A process that handles other signals but
+# not this one has started, and may expect another signal to stop it. After ten minutes, give up.
 gw_turn=0
 until heeds 1 "${gw_settings%% *}"; do
   gw_turn=$((gw_turn + 1))

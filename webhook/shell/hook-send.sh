@@ -1,9 +1,9 @@
-# The signal is sent from here where the kubelet would send another one, or at a worse moment: to a worker that forks a
-# child for each message, and may drop the one that it is just fetching. One that has its child is past that; one without
-# any for a second most likely has nothing to fetch. Where it is not allowed, the kubelet does it.
+# Sends the signal if the kubelet would send a different one, or at a bad moment: to a worker that forks a child for
+# each message, and may drop the message that it is just fetching. A worker with a child is past that; one without any
+# for a second most likely has nothing to fetch. If sending is not permitted, the kubelet's signal follows.
 #
-# Once to each process 1, told by its start: a kubelet that is restarted in the drain runs this hook again, and at a second
-# signal RQ and others drop the message at hand.
+# Once for each process 1, identified by its start time: a kubelet that restarts during the drain runs this hook again,
+# and after a second signal, RQ and others drop the current message.
 read -r gw_stat </proc/1/stat
 # shellcheck disable=SC2086 # Behind the name in parentheses stand fields.
 set -- ${gw_stat##*) }

@@ -1,4 +1,5 @@
-# Until the container ends, and this process with it, so that the kubelet sends nothing. Nobody writes to the FIFO.
+# Waits until the container, and with it this process, ends, so that the kubelet sends no signal. Nothing writes to the
+# FIFO.
 handle_all
 while :; do
   read -r gw_rest <&9 || sleep 5

@@ -1,23 +1,23 @@
-# Runs the worker again and again until the pod is drained, and never signals it.
+# Runs the worker in a loop until the pod is drained, and never signals it.
 #
-# SETTINGS   the seconds between two runs, and behind a space the file that takes the termination message
+# SETTINGS   the seconds between two runs and, after a space, the file for the termination message
 
 gw_draining=
 gw_quick=0 gw_runs=0 gw_longest=0
 
-# First of all: PID 1 of a container ignores every signal that it has no handler for, so a stop signal that came
-# before this line would be lost. Handlers, never `trap ''`: the worker would inherit an ignored signal.
+# First, because PID 1 of a container ignores every signal without a handler: a stop signal before this line would be
+# lost. Handlers, never `trap ''`: the worker would inherit an ignored signal.
 trap 'gw_draining=1' TERM INT QUIT HUP
 trap : WINCH USR1 USR2 ALRM
-# Whatever ends this shell (short of SIGKILL), the sidecars may go.
+# Whatever ends this shell (except SIGKILL), release the sidecars.
 trap 'true >"$gw_folder/kill_sidecar"' EXIT
 
 over() {
   [ -n "$gw_draining" ] || [ -e "$gw_folder/kill_me" ]
 }
 
-# The volume outlives the container: after a liveness restart the files of the drain before are still there.
-# A hook that is faster than these lines loses its kill file here; its stop signal follows and finds the handler.
+# The volume outlives the container: after a liveness restart, the files of the previous drain still exist. If a hook is
+# faster than these lines, its kill file is removed here, but its stop signal follows and finds the handler.
 prepare() {
   [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder") || return 1
   rm -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat"
@@ -25,8 +25,8 @@ prepare() {
   [ -w "$gw_folder" ]
 }
 
-# Seconds are slept one by one, in the background: `wait` ends at once when a stop signal comes, and a kill file
-# without a signal (a slow hook behind it) is seen within a second.
+# Sleeps second by second in the background: `wait` ends at once on a stop signal, and a kill file without a signal
+# (while a slow hook is running) is noticed within a second.
 pause() {
   gw_left=${gw_settings%% *}
   while [ "$gw_left" -gt 0 ] && ! over; do
@@ -36,16 +36,16 @@ pause() {
   done
 }
 
-# Sets gw_took to the hundredths of a second since gw_begun, and 100 more: without its last two digits it is whole seconds,
-# rounded up.
+# Sets gw_took to the hundredths of a second since gw_begun, plus 100: without the last two digits, these are whole
+# seconds, rounded up.
 look() {
   gw_time=0.00
   read -r gw_time gw_rest </proc/uptime
   gw_took=$((${gw_time%.*} * 100 + 1${gw_time#*.} - gw_begun))
 } 2>/dev/null
 
-# Counts a run. No framework starts in a tenth of a second, so runs as short as that, one after the other, do no work.
-# Without a pause they would take all of a core.
+# Counts a run. No framework starts within a tenth of a second, so consecutive runs that short do no work. Without a
+# pause, they would use a whole core.
 slow_down() {
   look
   gw_runs=$((gw_runs + 1))
@@ -56,24 +56,24 @@ slow_down() {
 
 if ! prepare; then
   echo "${0##*/}: cannot write to $gw_folder: only the stop signal will end this worker, its sidecars will not wait" >&2
-  # What is left there of the drain before must not end this one.
+  # Files left there by the previous drain must not end this loop.
   gw_folder=/dev/null
 fi
-# The run is in the foreground: it keeps stdin, the terminal and its signals, and the shell puts its own handlers off
+# The run is in the foreground: it keeps stdin, the terminal and its signals, and the shell delays its own handlers
 # until the run has ended.
 until over; do
   gw_begun=100
   look
   gw_begun=$gw_took
-  # One that fails leaves no message of ours: where there is none, the kubelet may take the end of the log.
+  # A failed run gets no termination message: without one, the kubelet can use the end of the log.
   (become "$@" 9>&-) || exit "$?"
   slow_down
   pause
 done
-# The termination message, for `kubectl describe pod`: only where the kubelet has made the file, and the worker has written
-# nothing to it. Without a clock, or a run, there is nothing to tell. The kill file says when the drain began; a signal is not
-# heard before the end of the run, so without that file it is only known that the drain began in it, or later. Others may write
-# to that file: over what stands there no other shell than this one ends.
+# The termination message, for `kubectl describe pod`: only if the kubelet has created the file and the worker has not
+# written to it. Without a clock or a run, there is nothing to report. The kill file contains the start of the drain. A
+# signal is only noticed after the run, so without the kill file, it is only known that the drain began during the run
+# or later. Other processes may write to that file; an unexpected content must not end this shell.
 (
   gw_file=${gw_settings#* } gw_most='up to ' gw_stamp=
   read -r gw_stamp <"$gw_folder/kill_me"

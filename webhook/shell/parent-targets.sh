@@ -1,4 +1,4 @@
-# How the parent finds the workers below a command, and ends them: for a command whose first process is not the worker.
+# Finds and stops the workers below a command whose first process is not the worker.
 
 gw_shells='sh|ash|dash|bash|ksh|mksh|yash|zsh|busybox'
 
@@ -9,7 +9,7 @@ is_among() {
   esac
 }
 
-# True when words $1 follow each other among the words behind it; the first may have a path in front.
+# True when the words $1 follow each other in the words after it; the first may have a path.
 has_words() {
   gw_words=$1
   shift
@@ -27,7 +27,7 @@ has_words() {
   return 1
 }
 
-# True when process $1 looks like the worker; $2 says whether it is below the command. Sets gw_unsure where it may be a
+# True when process $1 looks like the worker; $2 tells whether it is below the command. Sets gw_unsure if it may be a
 # launcher.
 is_target() {
   gw_unsure=
@@ -41,7 +41,7 @@ is_target() {
   unset IFS
   gw_first=${1%% *}
   is_among "${gw_first##*/}" "$gw_shells|$gw_launchers" && return 1
-  # A launcher that is itself a script: `node /usr/bin/npx-cli.js`.
+  # A launcher that is a script: `node /usr/bin/npx-cli.js`.
   gw_second=${2-} && gw_second=${gw_second##*/} && gw_second=${gw_second%.*js}
   [ -z "$gw_second" ] || ! is_among "${gw_second%-cli}" "$gw_launchers" || return 1
   if is_among "${gw_first##*/}" "$gw_unknown" || is_among "${gw_second:--}" "$gw_unknown"; then
@@ -65,7 +65,7 @@ is_target() {
   return 1
 }
 
-# Sets gw_all to the processes of the container, each with its parent behind a colon.
+# Sets gw_all to the processes of the container, each with a colon and its parent.
 list_processes() {
   gw_all=' '
   set +f
@@ -77,14 +77,14 @@ list_processes() {
   done
 }
 
-# Sets gw_parent to the parent that process $1 had when they were listed.
+# Sets gw_parent to the parent that process $1 had in the listing.
 parent_of() {
   gw_parent=${gw_all#* "$1":}
   [ "$gw_parent" != "$gw_all" ] || gw_parent=0
   gw_parent=${gw_parent%% *}
 }
 
-# Sets gw_chain to process $1 and all that are above it, up to the command or process 1.
+# Sets gw_chain to process $1 and its ancestors, up to the command or process 1.
 climb() {
   gw_chain=" $1 " gw_above=$1
   while [ "$gw_above" -gt 1 ] && [ "$gw_above" -ne "$gw_child" ]; do
@@ -94,9 +94,9 @@ climb() {
   done
 }
 
-# Sets gw_found to the topmost processes that look like the worker: below the command, or left to process 1 by a parent
-# that has ended, where process 1 is this shell. Hooks and probes are nobody's children. A launcher counts only where no
-# other one is there, as a command that takes up another one's in its own process does; and then for good.
+# Sets gw_found to the topmost processes that look like the worker: below the command, or adopted by process 1 if that
+# is this shell. Hooks and probes have no parent in the container. A launcher only counts if there is no other match,
+# for example a command that executes another one in its own process; then it counts permanently.
 find_targets() {
   list_processes
   gw_candidates=' ' gw_launching=' '
@@ -113,7 +113,7 @@ find_targets() {
       gw_candidates="$gw_candidates${gw_pair%:*} "
     fi
   done
-  # Where a worker that it has launched was signalled, it only ends behind that.
+  # If a worker that it launched was signalled, it ends after the worker.
   gw_counts=
   [ "$gw_candidates$gw_signalled" != '  ' ] || gw_counts=1
   for gw_candidate in $gw_launching; do
@@ -134,8 +134,8 @@ find_targets() {
   done
 }
 
-# A worker that forks a child for each message may drop the one that it is just fetching when the signal comes. One that
-# has its child is past that; one that gets none for a second most likely has nothing to fetch.
+# A worker that forks a child for each message may drop the message that it is just fetching. A worker with a child is
+# past that; one without any for a second most likely has nothing to fetch.
 await_child() {
   gw_tries=10
   while lives "$1" && has_tries; do
@@ -149,7 +149,7 @@ await_child() {
   done
 }
 
-# Signals the workers, and returns when they have ended; or, where none heeds the signal, when the time is over.
+# Signals the workers, and returns when they have ended, or at the deadline if none handles the signal.
 drain_targets() {
   gw_signalled=' ' gw_before='' gw_turn=0
   while :; do
@@ -162,7 +162,7 @@ drain_targets() {
     if [ "$gw_signalled" != ' ' ]; then
       has_living || break
     elif [ -n "$gw_loops" ] && [ -z "$gw_found" ] && is_between_runs; then
-      # Who sleeps is waited for like one who has come behind the worker.
+      # A sleeping process is awaited like one that started after the worker.
       gw_before=' '
       break
     else
@@ -174,8 +174,8 @@ drain_targets() {
   [ "$gw_loops" = endless ] || see_off
 }
 
-# Stops the shell of an endless loop around process $1: the worker that it starts anew could take a message before anybody
-# sees it. That may be the command, or a shell below it: behind a launcher, in a pipeline, in parentheses.
+# Stops the shell of an endless loop around process $1: a restarted worker could take a message before it is noticed.
+# That shell may be the command, or a shell below it: after a launcher, in a pipeline, in parentheses.
 stop_loop() {
   [ "$gw_loops" = endless ] || return
   climb "$1"
@@ -190,8 +190,8 @@ stop_loop() {
   done
 }
 
-# True when nothing is below the command but somebody who sleeps: not before a loop's first run, nor where the worker is
-# not known for what it is.
+# True when only sleeping processes are below the command: not before a loop's first run, nor if the worker cannot be
+# recognised.
 is_between_runs() {
   for gw_pair in $gw_all; do
     gw_process=${gw_pair%:*}
@@ -203,8 +203,8 @@ is_between_runs() {
   done
 }
 
-# Once to each process: the second TERM makes RQ, Celery and others drop the message at hand. Where all that were signalled
-# have ended, who is there now is a worker that a loop has started anew.
+# Once for each process: after a second TERM, RQ, Celery and others drop the current message. If all signalled processes
+# have ended, the remaining one is a worker restarted by a loop.
 signal_found() {
   for gw_process in $gw_found; do
     case $gw_signalled in
@@ -218,7 +218,7 @@ signal_found() {
   done
 }
 
-# True when a worker that was signalled has not ended.
+# True when a signalled worker has not ended.
 has_living() {
   for gw_each in $gw_signalled; do
     ! lives "$gw_each" || return 0
@@ -226,9 +226,9 @@ has_living() {
   return 1
 }
 
-# The workers have ended. What stands behind them in a shell string may run, where it comes within a second and as long as
-# the pod would have had; that may be a pause of a loop, and what stands behind its end. Not waited for: who stood beside
-# the worker, and a worker that is started anew.
+# The workers have ended. Commands after them in a shell script may run if they start within a second, for as long as
+# the pod's original grace period; this may be a pause in a loop, and commands after the loop. Other processes beside
+# the worker, and a restarted worker, are not awaited.
 see_off() {
   gw_tries=10
   while lives "$gw_child" && ! is_late && has_tries; do

@@ -1,19 +1,18 @@
-# Stands between the kubelet and a command that is not sure to heed a stop signal, or whose first process is not the worker.
+# Parent process of a command that may not handle a stop signal, or whose first process is not the worker.
 #
 # SETTINGS   fields, separated by semicolons:
-#   the grace period that the pod came with, in seconds: who heeds nothing is ended when it is over, as without us
-#   what the worker looks like, in alternatives separated by |: words that follow each other in its command line, or
-#     =PATTERN for its whole title, or * for any process below that is neither a shell nor a launcher; empty: the worker
-#     is the command itself
-#   launchers that look like the worker, because its command line is a part of theirs, separated by |
-#   those of them that nobody knows: such a one is the worker itself where nobody below it looks so
-#   the number of the signal that the worker wants; empty: the one that comes
-#   how many children the worker has when it has a message in work; 0: that does not matter
-#   `endless` where a loop starts the worker anew in any case, and does nothing else behind it; `loops` where it may do
-#     something else, or end; else empty
+#   the pod's original grace period, in seconds: a process that ignores signals is killed after it, as without the parent
+#   how to recognise the worker, as alternatives separated by |: consecutive words of its command line, or =PATTERN for
+#     its whole title, or * for any descendant that is neither a shell nor a launcher; empty: the worker is the command
+#   launchers that look like the worker, because their command line contains the worker's, separated by |
+#   those of them that are unknown: such a process is the worker itself if no descendant looks like the worker
+#   the number of the worker's signal; empty: the received one
+#   how many children the worker has while it processes a message; 0: not significant
+#   `endless` if a loop always restarts the worker and does nothing else after it; `loops` if the loop may do something
+#     else, or end; else empty
 #
-# As process 1, a program survives every signal that it has no handler for; as a child it would die of it. So a signal
-# is passed on only to a process that heeds it.
+# As process 1, a program survives every signal without a handler; as a child, it would die. So a signal is only
+# forwarded to a process that handles it.
 
 gw_rest=$gw_settings
 take() {
@@ -29,15 +28,15 @@ take && gw_busy=$gw_taken
 gw_loops=$gw_rest
 gw_child='' gw_drainer='' gw_signalled=' '
 
-# Starts the command, and sets gw_child. A shell starts background processes with INT and QUIT ignored, and nothing but
-# bash can undo that; in the foreground it cannot react to signals. So the command is started in the foreground, by a
-# shell whose own parent is killed at once: it goes on as a child of process 1, and this shell with it.
+# Starts the command, and sets gw_child. A shell starts background processes with INT and QUIT ignored, and only bash
+# can undo that; with a foreground process, it cannot react to signals. So the command is started in the foreground of a
+# shell whose own parent is killed at once: this shell becomes a child of process 1, along with the command.
 start() {
   # shellcheck disable=SC2094 # A FIFO.
   exec 3<&0 4>&1 5>&2 8<>"$gw_folder/ended" 6<"$gw_folder/ended" 2>/dev/null
   (
     {
-      # What the shell says of a command that a signal has ended is nobody's log line.
+      # The shell's message about a command killed by a signal must not appear in the log.
       exec 7>"$gw_folder/ended" 6<&- 8<&-
       handle_all
       (
@@ -50,7 +49,7 @@ start() {
       look_at self
       kill -9 "$gw_parent"
     }
-    # Without a command behind it, mksh, ksh and yash start the pipeline from this shell itself.
+    # Without a following command, mksh, ksh and yash start the pipeline from this shell itself.
     :
   )
   exec 2>&5 3<&- 4>&- 5>&- 8<&-
@@ -59,7 +58,7 @@ start() {
   done
 }
 
-# Reads what the shell above the command says of its end, or what somebody says who wants to leave.
+# Reads how the command ended from the shell above it, or a request to exit.
 start_reader() {
   (
     handle_all
@@ -77,13 +76,13 @@ start_reader() {
   gw_awaited=$!
 }
 
-# The way for images without mkfifo, and for volumes that cannot be written to.
+# For images without mkfifo, and read-only volumes.
 start_in_background() {
   exec 3<&0
   (become "$@" <&3 3<&- 9>&-) &
   gw_child=$! gw_awaited=$!
   exec 3<&-
-  # Until it is itself, it seems to heed all that this shell heeds, and loses it.
+  # Before exec, it seems to handle everything that this shell handles, and loses it.
   await_program
 }
 
@@ -92,14 +91,14 @@ has_tries() {
   [ "$gw_tries" -ge 0 ]
 }
 
-# Sets gw_line to the first line of the words of process $1; yash stops at the first word, and calls that a failure.
+# Sets gw_line to the first line of the words of process $1; yash stops at the first word, and returns a failure.
 read_words() {
   gw_line=''
   read -r gw_line <"/proc/$1/cmdline" || [ -n "$gw_line" ]
 }
 
-# Waits until the command is itself, and no copy of this shell any more, which has its handlers for a moment. An applet
-# that the shell itself runs keeps the words of this shell for ever.
+# Waits until the command has been executed and is no longer a copy of this shell, which still has its handlers. An
+# applet run by the shell itself keeps the words of this shell forever.
 await_program() {
   read_words $$
   gw_own=$gw_line gw_tries=30
@@ -108,9 +107,9 @@ await_program() {
   done
 } 2>/dev/null
 
-# Waits until the command has ended, or somebody wants to leave, and exits as the command did.
+# Waits until the command has ended, or an exit is requested, and exits like the command.
 await_end() {
-  # 127: nothing to wait for any more.
+  # 127: nothing left to wait for.
   gw_interrupted=1 gw_code=127
   while [ -n "$gw_interrupted" ]; do
     gw_interrupted=
@@ -124,7 +123,7 @@ await_end() {
 receive() {
   gw_interrupted=1
   if [ "$1" -ne 15 ] && [ ! -e "$gw_folder/kill_me" ]; then
-    # Not the end of the pod, but somebody who speaks to process 1.
+    # Not the end of the pod, but a signal sent to process 1.
     forward "$1" &
     return
   fi
@@ -141,11 +140,11 @@ receive() {
   esac
 }
 
-# Sets gw_state, gw_parent and gw_session of process $1, and gw_end to how it ended, where it is a zombie: field 52.
+# Sets gw_state, gw_parent and gw_session of process $1, and gw_end to how it ended if it is a zombie: field 52.
 look_at() {
   gw_state='' gw_parent=0 gw_session=0 gw_end=0 gw_stat=''
   read -r gw_stat <"/proc/$1/stat" || return
-  # The name before the parenthesis may have spaces; behind it stand fields.
+  # The name in parentheses may contain spaces; the fields follow it.
   gw_stat=${gw_stat##*) }
   gw_state=${gw_stat%% *} gw_end=${gw_stat##* } gw_stat=${gw_stat#* }
   gw_parent=${gw_stat%% *} gw_stat=${gw_stat#* * }
@@ -156,7 +155,7 @@ lives() {
   look_at "$1" && case $gw_state in '' | Z | X) false ;; esac
 }
 
-# Passes signal $1 on to whoever heeds it: the workers, or the command itself.
+# Forwards signal $1 to the processes that handle it: the workers, or the command itself.
 forward() {
   handle_all
   set -f
@@ -167,16 +166,16 @@ forward() {
   done
 } 9>&- 2>/dev/null
 
-# Leaves: the kernel ends whatever is left of the container. Where the command has ended by itself, its own code counts.
+# Exits: the kernel ends the rest of the container. If the command has ended by itself, its own exit code is used.
 leave() {
   if lives "$gw_child"; then
-    # Without the FIFO this would be a file that nobody reads.
+    # Without the FIFO, this would be a file without a reader.
     { [ -p "$gw_folder/ended" ] && echo 137 >"$gw_folder/ended"; } || kill -9 "$gw_child"
   fi
   exit
 }
 
-# The grace period that the pod came with counts from the deletion, which the hook has written down.
+# The original grace period counts from the deletion, which the hook has recorded.
 set_deadline() {
   look_at_clock
   gw_until=$gw_now
@@ -184,7 +183,7 @@ set_deadline() {
   gw_until=$((${gw_until:-$gw_now} + 10 * gw_grace))
 } 2>/dev/null
 
-# The pod is deleted. Whoever heeds nothing has the grace period that the pod came with.
+# The pod is being deleted. Processes that ignore signals get the original grace period.
 drain() {
   handle_all
   set -f
@@ -201,9 +200,9 @@ drain() {
   signal_command "$1"
 } 9>&- 2>/dev/null
 
-# Some scripts hand the signal on to their process group, die of it themselves, which process 1 would not, and would wait
-# then for the others. How a process has ended can be told only before its parent has taken notice: that one is stopped
-# meanwhile. `exit 143` looks alike afterwards.
+# Some scripts forward the signal to their process group, die from it themselves (unlike as process 1), and would then
+# wait for the others. How a process ended is only visible until its parent has reaped it, so the parent is stopped
+# meanwhile. Afterwards, `exit 143` would look the same.
 signal_command() {
   lives "$gw_child" || return
   gw_above=$gw_parent gw_tries=100
@@ -212,7 +211,7 @@ signal_command() {
     return
   fi
   kill -STOP "$gw_above"
-  # At once, as a rule.
+  # Usually at once.
   while look_at "$gw_above" && [ "$gw_state" != T ] && has_tries; do :; done
   kill "-$1" "$gw_child"
   gw_tries=10
@@ -225,8 +224,9 @@ signal_command() {
   kill -CONT "$gw_above"
 }
 
-# The command has ended by signal $1, which it would have survived as process 1. Whom it has left and who heeds the signal
-# may end as long as the pod would have had. Each gets it once from here: npm and others end so without a word to them.
+# The command has died from signal $1, which it would have survived as process 1. The remaining processes that handle
+# the signal may run as long as the pod's original grace period. Each gets the signal once from here: npm and others die
+# without forwarding it.
 await_orphans() {
   set_deadline
   gw_signalled=' ' gw_waits=1
@@ -256,16 +256,16 @@ signal_orphan() {
   gw_waits=1
 }
 
-# First of all: what process 1 has no handler for is lost. Before the command is there, signals are remembered.
+# First, because signals without a handler are lost on process 1. Until the command runs, signals are remembered.
 gw_early='' gw_interrupted=
 handle_all
 [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")
-# The volume outlives the container: after a liveness restart the files of the drain before are still there.
+# The volume outlives the container: after a liveness restart, the files of the previous drain still exist.
 rm -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat" "$gw_folder/ended"
 hold
 trap 'true >"$gw_folder/kill_sidecar"' EXIT
-# In a session of its own, as process 1 has: a script may signal the process group that it leads. A terminal is left only to
-# the session that it came with.
+# In its own session, like process 1: a script may signal the process group that it leads. A terminal stays with
+# its original session.
 if [ ! -t 0 ] && gw_setsid=$(command -v setsid); then
   set -- "$gw_setsid" "$@"
 fi

@@ -4,5 +4,5 @@ case ":$gw_path:" in
   *:/bin:* | *:/usr/bin:*) ;;
   *) PATH=$gw_path:/usr/bin:/bin ;;
 esac
-# Beside a shell that was brought into the pod there are its own programs.
+# Next to an injected shell, there are its own programs.
 [ -z "$gw_bin" ] || PATH=${gw_bin%/}:$PATH

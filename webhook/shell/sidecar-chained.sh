@@ -1,7 +1,7 @@
-# The hook that the pod had before. It has as long as it had without us, counted from the workers' end: no message needs it
-# any more, and what it waits for may never come, such as a file that a worker writes who was killed. A hook's processes
-# are a process group; one that goes on would hold the hook open for the kubelet. Who looks at the time is no child of the
-# hook, which may wait for all that it has.
+# The container's own hook. It gets its usual time, counted from the workers' end: no message needs it any more, and it
+# may wait for something that never happens, such as a file from a killed worker. A hook's processes form a process
+# group, and one that keeps running would keep the hook open for the kubelet. The timer is not a child of the hook,
+# which may wait for all its children.
 hook_lives() {
   read -r gw_rest <"/proc/$$/stat" && case $gw_rest in *') Z '*) false ;; esac
 }

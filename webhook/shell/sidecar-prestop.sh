@@ -1,15 +1,16 @@
-# preStop hook of a sidecar: waits until the workers have ended, then runs the hook that the pod had before.
+# preStop hook of a sidecar: waits until the workers have ended, then runs the container's own hook.
 #
-# FOLDER     this sidecar's own, for what stands between it and the kubelet; empty where nothing does
-# SETTINGS   the folders of the workers, separated by spaces; behind a semicolon, the seconds that the hook of before has
+# FOLDER     this sidecar's own, for its parent process; empty if it has none
+# SETTINGS   the folders of the workers, separated by spaces; after a semicolon, the seconds for the container's own hook
 #
-# The kubelet runs this hook when the pod ends, and also when this sidecar alone fails its liveness probe. It lets go
-#   at once        when the last worker's container has ended: nobody holds its FIFO any longer;
-#   within 5 s     when no worker drains: the pod lives on, only this sidecar restarts;
-#   after 20 s     without a heartbeat, where there is no FIFO.
+# The kubelet runs this hook when the pod ends, and also when this sidecar alone fails its liveness probe. It ends
+#   at once        when the last worker's container has ended: no process holds its FIFO;
+#   within 5 s     when no worker is draining: only this sidecar restarts;
+#   after 20 s     without a heartbeat, if there is no FIFO.
 
-# True when the hook of the worker in folder $1 has run for this end of the pod, and not for a liveness restart before. The
-# kubelet starts all hooks at once; for one that began earlier than two seconds ago, the patience below is enough.
+# True when the hook of the worker in folder $1 has run for this end of the pod, not for an earlier liveness restart.
+# The kubelet starts all hooks at the same time; if this one started more than two seconds later, the patience below is
+# enough.
 drains() {
   gw_stamp=
   read -r gw_stamp <"$1/kill_me"
@@ -25,7 +26,7 @@ all_drain() {
 await_worker() {
   [ ! -e "$1/kill_sidecar" ] || return
   if [ -p "$1/alive" ]; then
-    # For reading and writing first, as that never waits for somebody who writes; then for reading alone.
+    # First for reading and writing, which never waits for a writer; then only for reading.
     # shellcheck disable=SC2094 # A FIFO.
     exec 8<>"$1/alive" 7<"$1/alive" 8>&-
     gw_interrupted=1
@@ -61,5 +62,5 @@ done
 for gw_worker in ${gw_settings%;*}; do
   [ ! -e "$gw_worker/kill_me" ] || await_worker "$gw_worker"
 done
-# How the wait has ended is no failure of this hook.
+# However the wait ended, this hook does not fail.
 true

@@ -1,4 +1,4 @@
-# What would be arguments stands in file 7, one a line: see hide-words.sh.
+# The arguments are in file 7, one per line: see hide-words.sh.
 if [ "$#" -eq 0 ]; then
   IFS= read -r gw_bin <&7
   IFS= read -r gw_folder <&7

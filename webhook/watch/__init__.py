@@ -1,1 +1,1 @@
-"""`graceful-worker watch`: follows the drains of a cluster, and tells of them in metrics, Events and a log."""
+"""`graceful-worker watch`: reports the drains of a cluster as metrics, Events and logs."""

@@ -1,4 +1,4 @@
-"""What is said to whoever looks after a pod's owner: what happened, and what to change."""
+"""The text of Events: what happened, and what to change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row of the table; advice.toml says what the fields mean."""
+    """A row of the table; advice.toml explains the fields."""
 
     outcome: Outcome
     reason: str
@@ -37,7 +37,7 @@ TABLE = msgspec.toml.decode(files(__package__).joinpath("advice.toml").read_byte
 
 
 def notice_of_end(ended: Ended) -> Notice | None:
-    """Say what is to be done about a drain; None where nothing is."""
+    """Return the notice about a drain; None if no action is needed."""
     pod = ended.pod
     advice = next(
         (each for each in TABLE if each.outcome is ended.end.outcome and each.cause in ("", ended.cause)), None
@@ -50,12 +50,12 @@ def notice_of_end(ended: Ended) -> Notice | None:
 
 
 def notice_of_unprotected(pod: JsonObject) -> Notice:
-    """Say what is to be done about a labelled pod that nothing was done to."""
+    """Return the notice about a labelled pod that was created unprotected."""
     metadata = pod["metadata"]
     owner = owner_of(metadata)
     text = (
-        f"{{pods}} created without protection, although labelled {LABEL}={LABEL_ENABLED}: the webhook was not asked, "
-        "or did not answer. graceful-worker status says what is wrong. Then create the pods anew"
+        f"{{pods}} created without protection, although labelled {LABEL}={LABEL_ENABLED}: the webhook was not called, "
+        "or did not respond. Run graceful-worker status to see what is wrong. Then recreate the pods"
         f"{_restart(metadata['namespace'], owner)}."
     )
     return Notice(
@@ -77,7 +77,7 @@ def _restart(namespace: str, owner: Owner) -> str:
 
 
 def as_duration(seconds: int) -> str:
-    """Write a duration as the annotations take it: 5400 is 1h30m."""
+    """Format a duration for an annotation: 5400 is 1h30m."""
     parts = []
     for unit, size in _UNITS:
         count, seconds = divmod(seconds, size)

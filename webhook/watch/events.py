@@ -1,4 +1,4 @@
-"""Writes Events; that it fails, or takes long, stops nothing else."""
+"""Writes Events; failures and delays affect nothing else."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from webhook.watch.notices import Gathered, Notices
 COMPONENT = "graceful-worker-watch"
 LOOK_SECONDS = 1.0
 BREATH = 0.05
-"""Between two Events: the API server has other things to do."""
+"""Minimum time between two Events, to spare the API server."""
 MOST_WAITING = 1000
 STALE_SECONDS = 600.0
-"""After which an Event that could not be written is dropped."""
+"""Time after which a pending Event is dropped."""
 _AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED)
 _LONGEST_MESSAGE = 1024
 _LONGEST_NAME = 200
 
 
 def event_of(gathered: Gathered, at: datetime.datetime) -> JsonObject:
-    """Return the Event that says something.
+    """Return the Event for a message.
 
-    `kubectl events --for` finds it by the owner's kind and name. `kubectl describe` asks for the uid, too, and that of
-    a Deployment is not in its pods.
+    `kubectl events --for` finds it by the owner's kind and name. `kubectl describe` also needs the UID, which pods of a
+    Deployment do not contain.
     """
     notice = gathered.notice
     owner = notice.owner
@@ -59,7 +59,7 @@ def event_of(gathered: Gathered, at: datetime.datetime) -> JsonObject:
 
 
 class EventWriter:
-    """Writes what is due, one after the other, and tries again while the API server is away."""
+    """Writes due Events one after the other, and retries while the API server is unavailable."""
 
     def __init__(
         self,
@@ -83,19 +83,19 @@ class EventWriter:
             await asyncio.sleep(LOOK_SECONDS if await self.write() else self._backoff.next())
 
     async def finish(self) -> None:
-        """Write what is left, however short it was gathered."""
+        """Write the remaining Events, even if they are not due yet."""
         self.take(self._notices.due(math.inf))
         await self.write()
 
     def take(self, due: list[Gathered]) -> None:
-        """Let what is due wait for its turn."""
+        """Queue due Events."""
         for gathered in due:
             if len(self._waiting) == MOST_WAITING:
                 self._notices.results["dropped"] += 1
             self._waiting.append((self._clock(), event_of(gathered, self._now())))
 
     async def write(self) -> bool:
-        """Write what waits; False where the API server is to be left alone for a while."""
+        """Write the queue; return False if the API server should be left alone for a while."""
         while self._waiting:
             since, event = self._waiting[0]
             try:
@@ -116,9 +116,9 @@ class EventWriter:
         await self._api_server.ask("POST", f"api/v1/namespaces/{namespace}/events", "Event", event)
 
     def _say(self, trouble: Trouble) -> None:
-        words = f"an Event cannot be written: {told(trouble)}"
+        words = f"cannot write an Event: {told(trouble)}"
         if isinstance(trouble, Refused) and trouble.status == HTTPStatus.FORBIDDEN:
-            words = f"an Event is refused; the right that it needs is to create events: {told(trouble)}"
+            words = f"an Event was rejected; permission needed: create events: {told(trouble)}"
         before, at = self._said
         if words != before or self._clock() >= at + REPEATED_SECONDS:
             self._said = words, self._clock()

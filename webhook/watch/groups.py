@@ -1,4 +1,4 @@
-"""Whose drains are counted together: the labels of the metrics, bounded whatever pods there are."""
+"""Groups drains by the metrics' labels; the number of groups is bounded."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from webhook.drains.pods import DrainingPod
 
 MOST = 500
 MOST_OF_A_NAMESPACE = 100
-"""So that the owners of one namespace never take the place of all others."""
+"""Limit per namespace, so that its owners do not displace all others."""
 IDLE_SECONDS = 86400.0
-"""After which a group may make room: Jobs come with a new name each time."""
+"""Time after which an idle group may be replaced: Jobs have a new name each time."""
 OTHER = "other"
-# What is in our annotation may have been written by whoever may create pods.
+# The content of our annotation may have been written by any author of pods.
 _WORD = re.compile(r"[a-z0-9][-a-z0-9,.]{0,62}")
-# A CronJob names its Jobs by the minute: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/
+# A CronJob numbers its Jobs by minute: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/
 _SCHEDULED = re.compile(r"(.+)-\d{8,10}")
 
 
 class Group(msgspec.Struct, frozen=True):
-    """What drains have in common that are counted together; its fields are the metrics' labels."""
+    """The properties by which drains are grouped; its fields are the metrics' labels."""
 
     namespace: str
     owner_kind: str
@@ -38,12 +38,12 @@ ALL_OTHERS = Group(OTHER, OTHER, OTHER, "", "")
 
 
 def group_of(pod: DrainingPod) -> Group:
-    """Tell the group of a pod; pods that nobody made are one for each namespace."""
+    """Return the group of a pod; pods without a controller form one group per namespace."""
     return group_of_owner(pod.namespace, pod.owner, pod.framework, pod.mode)
 
 
 def group_of_owner(namespace: str, owner: Owner, framework: str = "", mode: str = "") -> Group:
-    """Tell the group of an owner's pods."""
+    """Return the group of an owner's pods."""
     kind, name = owner.kind, owner.name
     scheduled = _SCHEDULED.fullmatch(name) if kind == "Job" else None
     if scheduled:
@@ -59,7 +59,7 @@ Kept = TypeVar("Kept")
 
 
 class Groups(Generic[Kept]):
-    """Keeps something for each group, of a bounded number of them."""
+    """Keeps a value for each of a bounded number of groups."""
 
     def __init__(
         self, make: Callable[[], Kept], most: int = MOST, most_of_a_namespace: int = MOST_OF_A_NAMESPACE
@@ -72,16 +72,16 @@ class Groups(Generic[Kept]):
         self._by_namespace: dict[str, set[Group]] = {}
 
     def __iter__(self) -> Iterator[tuple[Group, Kept]]:
-        """Return the groups that there are, each with what is kept for it."""
+        """Return all groups with their values."""
         return iter(self._kept.items())
 
     def resolve(self, group: Group) -> Group:
-        """Return the group under which one is counted, as things are."""
+        """Return the group under which another one is currently counted."""
         others = Group(group.namespace, OTHER, OTHER, "", "")
         return next((each for each in (group, others) if each in self._kept), ALL_OTHERS)
 
     def use(self, group: Group, now: float) -> Kept:
-        """Return what is kept for a group, or for the others where there is no room for it."""
+        """Return the value of a group, or of the group for all others if there is no room."""
         others = Group(group.namespace, OTHER, OTHER, "", "")
         chosen = next((each for each in (group, others) if self._has_room(each, now)), ALL_OTHERS)
         if chosen not in self._kept:
@@ -94,7 +94,7 @@ class Groups(Generic[Kept]):
         if group in self._kept:
             return True
         own = self._by_namespace.get(group.namespace, set())
-        # The others of a namespace always find room in its share.
+        # The namespace's share always has room for its group of others.
         if len(own) >= self._most_of_a_namespace and group.owner_kind != OTHER and not self._forget_idle(own, now):
             return False
         return len(self._kept) < self._most or self._forget_idle(self._used, now)

@@ -1,6 +1,6 @@
-"""A small HTTP server for probes and metrics: a few connections, one request each, and a time for it.
+"""A small HTTP server for probes and metrics, with few connections, one request per connection, and a timeout.
 
-uvicorn and an application would do as well, with 10 MiB more, and without a bound for clients that send nothing.
+uvicorn would also work, but takes 10 MiB more and has no timeout for silent clients.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import msgspec
 from webhook.server.addresses import bind
 
 MOST_CONNECTIONS = 64
-"""The one that is open the longest makes room."""
+"""If there are too many, the oldest one is closed."""
 MOST_HEAD_BYTES = 8192
 SECONDS = 10.0
-"""For a request and its answer."""
+"""For a request and its response."""
 BACKLOG = 128
 PIECE_BYTES = 64 * 1024
 JSON = "application/json"
@@ -28,7 +28,7 @@ _METHODS = ("GET", "HEAD")
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What is answered to a request."""
+    """The response to a request."""
 
     status: HTTPStatus
     content: bytes
@@ -36,34 +36,34 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Routes: TypeAlias = Mapping[str, Callable[[], Answer]]
-"""By path, what computes the answer."""
+"""Functions that compute the response, by path."""
 
 
 def status_answer(word: str, *, is_well: bool = True) -> Answer:
-    """Answer a probe by one word."""
+    """Return a one-word response to a probe."""
     status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
     return Answer(status, msgspec.json.encode({"status": word}))
 
 
 class HttpServer:
-    """Answers GET requests on a plain HTTP port, of IPv6 and IPv4."""
+    """Answers GET requests on a plain HTTP port, with IPv6 and IPv4."""
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
-        # A dict, as it keeps the order.
+        # A dict, because it keeps the order.
         self._connections: dict[asyncio.Task[None], None] = {}
         self._sockets: list[socket.socket] = []
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The port that it listens on."""
         return int(self._sockets[0].getsockname()[1])
 
     def listen(self, host: str, port: int) -> None:
-        """Take connections from now on, into the backlog.
+        """Start listening; connections queue in the backlog.
 
         Raises:
-            OSError: the address cannot be listened on.
+            OSError: it is not possible to listen on the address.
 
         """
         self._sockets = bind(host, port, BACKLOG)
@@ -87,7 +87,7 @@ class HttpServer:
         if len(self._connections) > MOST_CONNECTIONS:
             next(iter(self._connections)).cancel()
         try:
-            # A client that goes, stalls or makes room for another one is no trouble of ours.
+            # A client that disconnects, stalls or is displaced is not an error.
             with suppress(OSError, TimeoutError, asyncio.CancelledError):
                 async with asyncio.timeout(SECONDS):
                     await self._answer(reader, writer)
@@ -121,7 +121,7 @@ def _error(status: HTTPStatus) -> Answer:
 
 
 async def _send(writer: asyncio.StreamWriter, answer: Answer, *, is_whole: bool) -> None:
-    """Send piece by piece: what waits for a slow client is copied, and that is not to be all of the metrics."""
+    """Send in pieces: data waiting for a slow client is copied, which should not be all of the metrics."""
     head = (
         f"HTTP/1.1 {answer.status.value} {answer.status.phrase}\r\ncontent-type: {answer.media_type}\r\n"
         f"content-length: {len(answer.content)}\r\nconnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The metrics of the watch: what it has counted, as it stands when it is asked for."""
+"""The metrics of the watch, computed on demand."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from webhook.watch.notices import Notices
 from webhook.watch.statistics import DrainStatistics, Histogram
 
 OVERDUE = datetime.timedelta(seconds=30)
-"""By how much a deadline may be passed: kubelets take a moment, and clocks differ."""
+"""Tolerance after the deadline: kubelets take a moment, and clocks differ."""
 KEPT_SECONDS = 1.0
 
 
 class DrainCollector(Collector):
-    """Shows the drains that run, and those that are over."""
+    """Exposes the drains in progress and those that have ended."""
 
     def __init__(self, tracker: Tracker, statistics: DrainStatistics, now: Callable[[], datetime.datetime]) -> None:
         self._tracker = tracker
@@ -44,9 +44,9 @@ class DrainCollector(Collector):
         yield from self._running()
         yield from self._ended()
         for name, what, of in (
-            ("drain_seconds", "From a pod's deletion to the end of its last worker.", "seconds"),
-            ("drain_period_used_ratio", "Share of the time given that was used, of drains that ended in time.", "used"),
-            ("sidecar_seconds", "From the end of the last worker to that of the last sidecar.", "sidecars"),
+            ("drain_seconds", "Time from a pod's deletion to the end of its last worker.", "seconds"),
+            ("drain_period_used_ratio", "Used share of the grace period, for drains that ended in time.", "used"),
+            ("sidecar_seconds", "Time from the end of the last worker to the end of the last sidecar.", "sidecars"),
         ):
             yield self._histogram(f"graceful_worker_{name}", what, of)
 
@@ -59,8 +59,8 @@ class DrainCollector(Collector):
             running[group] += 1
             overdue[group] += begun.pod.deadline + OVERDUE < now
         for name, what, counts in (
-            ("drains_running", "Pods that drain.", running),
-            ("drains_overdue", "Pods that are still there 30 s after their deadline.", overdue),
+            ("drains_running", "Pods that are draining.", running),
+            ("drains_overdue", "Pods that still exist 30 s after their deadline.", overdue),
         ):
             gauge = GaugeMetricFamily(f"graceful_worker_{name}", what, labels=LABELS)
             for group, _ in self._statistics.groups:
@@ -69,11 +69,13 @@ class DrainCollector(Collector):
 
     def _ended(self) -> Iterator[Metric]:
         ends = CounterMetricFamily(
-            "graceful_worker_drains", "Drains that are over.", labels=("outcome", "cause", *LABELS)
+            "graceful_worker_drains", "Drains that have ended.", labels=("outcome", "cause", *LABELS)
         )
-        longest = GaugeMetricFamily("graceful_worker_drain_longest_seconds", "The longest drain seen.", labels=LABELS)
+        longest = GaugeMetricFamily(
+            "graceful_worker_drain_longest_seconds", "The longest drain observed.", labels=LABELS
+        )
         grace = GaugeMetricFamily(
-            "graceful_worker_drain_grace_period_seconds", "The grace period of the pod seen last.", labels=LABELS
+            "graceful_worker_drain_grace_period_seconds", "The grace period of the last pod observed.", labels=LABELS
         )
         in_time = GaugeMetricFamily(
             "graceful_worker_drain_longest_in_time_seconds",
@@ -102,7 +104,7 @@ class DrainCollector(Collector):
         for group, statistics in self._statistics.groups:
             histogram: Histogram = getattr(statistics, of)
             bounds, counts = zip(*histogram.buckets, strict=True)
-            # One that nothing was counted in would only be more lines, but for the one that an alert is about.
+            # Series without a count are left out, except the one used by an alert.
             if counts[-1] or of == "used":
                 buckets = list(zip(map(floatToGoString, bounds), counts, strict=True))
                 family.add_metric(_values(group), buckets, histogram.sum)
@@ -110,7 +112,7 @@ class DrainCollector(Collector):
 
 
 class WatchCollector(Collector):
-    """Shows how the watch itself does."""
+    """Exposes the state of the watch itself."""
 
     def __init__(
         self, tracker: Tracker, contacts: Mapping[str, Contact], notices: Notices, start: datetime.datetime
@@ -124,35 +126,35 @@ class WatchCollector(Collector):
         """Return the metrics."""
         yield GaugeMetricFamily(
             "graceful_worker_watch_start_time_seconds",
-            "When the watch started, as Unix time: since then, drains are counted.",
+            "When the watch started to count drains, as Unix time.",
             value=self._start.timestamp(),
         )
-        yield GaugeMetricFamily("graceful_worker_watch_pods", "Protected pods that live.", value=self._tracker.living)
+        yield GaugeMetricFamily(
+            "graceful_worker_watch_pods", "Protected pods that are not terminating.", value=self._tracker.living
+        )
         failures = CounterMetricFamily(
-            "graceful_worker_watch_failures", "Failed attempts to follow pods.", labels=("pods",)
+            "graceful_worker_watch_failures", "Failed attempts to list or watch pods.", labels=("pods",)
         )
         silence = GaugeMetricFamily(
-            "graceful_worker_watch_silence_seconds", "Since the API server was heard.", labels=("pods",)
+            "graceful_worker_watch_silence_seconds", "Seconds since the API server last responded.", labels=("pods",)
         )
         for name, contact in self._contacts.items():
             failures.add_metric((name,), contact.failures)
             silence.add_metric((name,), contact.silence)
         yield from (failures, silence)
-        events = CounterMetricFamily(
-            "graceful_worker_watch_events", "Events, by what became of them.", labels=("result",)
-        )
+        events = CounterMetricFamily("graceful_worker_watch_events", "Events by result.", labels=("result",))
         for result, count in self._notices.results.items():
             events.add_metric((result,), count)
         yield events
         yield CounterMetricFamily(
             "graceful_worker_unprotected_pods",
-            "Labelled pods that came through unprotected since the start.",
+            "Labelled pods created unprotected since the start.",
             value=self._notices.unprotected,
         )
 
 
 class Metrics:
-    """The metrics of one watch, written at most once a second, however often somebody asks."""
+    """The metrics of a watch, computed at most once a second."""
 
     def __init__(self, *collectors: Collector, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -160,7 +162,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         for collector in collectors:
             self._registry.register(collector)
-        # Not of the webhook's name, by whose absence an alert knows that no replica runs.
+        # Not under the webhook's name, whose absence tells an alert that no replica is running.
         Info("graceful_worker_watch_build", "The running version.", registry=self._registry).info(
             {"version": __version__, "python": platform.python_version()}
         )

@@ -1,4 +1,4 @@
-"""What somebody is to be told: gathered by owner and reason, so that a rollout of hundreds is told in one Event."""
+"""Collects notices by owner and reason, so that a rollout of hundreds of pods is one Event."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import msgspec
 from webhook.core.ownership import Owner
 
 GATHER_SECONDS = 5.0
-"""For so long pods are gathered before the first Event of an owner."""
+"""How long to collect pods before the first Event of an owner."""
 MOST = 1000
 MOST_OF_A_NAMESPACE = 100
-"""Owners and reasons that are remembered, so that one namespace never takes the place of all others."""
+"""Maximum number of owners and reasons, so that one namespace does not displace all others."""
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What is said of a pod, to whoever looks after its owner.
+    """A notice about a pod, for its owner.
 
-    `text` has the place {pods}; `quiet` is how long, in seconds, nothing more is said of the same owner for the same
-    reason.
+    `text` contains the placeholder {pods}; `quiet` is how long, in seconds, the same notice about the same owner is
+    suppressed.
     """
 
     namespace: str
@@ -33,19 +33,19 @@ class Notice(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, Owner, str]:
-        """What it is gathered by."""
+        """The key by which notices are collected."""
         return self.namespace, self.owner, self.reason
 
 
 class Gathered(msgspec.Struct, frozen=True):
-    """The last of some notices that say the same, and how many they are."""
+    """The latest of several equal notices, and their number."""
 
     notice: Notice
     count: int
 
     @property
     def message(self) -> str:
-        """The words of the Event."""
+        """The text of the Event."""
         name = self.notice.pod
         pods = f"Pod {name} was" if self.count == 1 else f"{self.count} pods, such as {name}, were"
         return self.notice.text.replace("{pods}", pods)
@@ -61,18 +61,18 @@ class _Waiting:
 
 
 class Notices:
-    """Gathers notices; how many owners are remembered is bounded."""
+    """Collects notices for a bounded number of owners."""
 
     def __init__(self) -> None:
         self.results: Counter[str] = Counter({"written": 0, "failed": 0, "dropped": 0})
-        """Events, by what became of them."""
+        """Events by result."""
         self.unprotected = 0
-        """Pods that came through unprotected."""
+        """Unprotected pods."""
         self._waiting: dict[tuple[str, Owner, str], _Waiting] = {}
         self._by_namespace: Counter[str] = Counter()
 
     def add(self, notice: Notice, now: float) -> None:
-        """Take a notice; where too many owners have some, it is dropped, and counted."""
+        """Take a notice; if too many owners have some, drop and count it."""
         waiting = self._waiting.get(notice.key)
         if waiting is None:
             if len(self._waiting) >= MOST or self._by_namespace[notice.namespace] >= MOST_OF_A_NAMESPACE:
@@ -84,7 +84,7 @@ class Notices:
         waiting.last = notice
 
     def due(self, now: float) -> list[Gathered]:
-        """Return what is to be said now, and be quiet of it for a while."""
+        """Return the due notices, and suppress them for a while."""
         told = []
         for key, waiting in [each for each in self._waiting.items() if each[1].due <= now]:
             if waiting.last is None:
@@ -98,5 +98,5 @@ class Notices:
     def _forget(self, key: tuple[str, Owner, str]) -> None:
         del self._waiting[key]
         self._by_namespace[key[0]] -= 1
-        # A Counter keeps what has come to nothing.
+        # A Counter keeps zeros.
         self._by_namespace += Counter()

@@ -1,4 +1,4 @@
-"""Takes what is seen of pods, and sees to it that it is counted, logged and told."""
+"""Takes changes of pods, and updates metrics, log and notices."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from webhook.watch.notices import Notices
 from webhook.watch.statistics import DrainStatistics
 
 BAD = LOST | {Outcome.FAILED}
-"""Outcomes that have a line of their own in the log."""
+"""Outcomes that are logged individually."""
 MOST_TOLD = 10_000
-"""Unprotected pods that are remembered, so that each is told once."""
+"""Maximum number of unprotected pods to remember, so that each is reported once."""
 
 
 class DrainObserver:
@@ -56,11 +56,11 @@ class DrainObserver:
             self._tell(self._tracker.see(change.pod))
 
     def summarise(self) -> None:
-        """Write into the log how many drains have ended, and how, since the last time; nothing where none has."""
+        """Log how many drains ended since the last time, and how; nothing if none did."""
         if not self._over:
             return
         fields = {**self._over, "running": len(self._tracker.draining)}
-        self._log.info("drains are over", extra={FIELDS: fields})
+        self._log.info("drains ended", extra={FIELDS: fields})
         self._over.clear()
 
     def _tell(self, events: Iterable[Begun | Ended]) -> None:
@@ -74,18 +74,18 @@ class DrainObserver:
         self._statistics.end(ended)
         self._over[ended.end.outcome.value] += 1
         if ended.end.outcome in BAD:
-            self._log.warning("a drain has ended badly", extra={FIELDS: _fields(ended)})
+            self._log.warning("a drain ended badly", extra={FIELDS: _fields(ended)})
         notice = notice_of_end(ended)
         if notice is not None:
             self._notices.add(notice, self._clock())
 
 
 class UnprotectedObserver:
-    """Observes labelled pods that nothing was done to, and tells of those that were created after the start."""
+    """Observes labelled but unprotected pods, and reports those created after the start."""
 
     def __init__(self, notices: Notices, start: datetime.datetime, clock: Callable[[], float] = time.monotonic) -> None:
         self._notices = notices
-        # The API server writes whole seconds.
+        # The API server's times are whole seconds.
         self._start = start.replace(microsecond=0)
         self._clock = clock
         self._told: dict[str, None] = {}
@@ -114,7 +114,7 @@ class UnprotectedObserver:
 
 
 def _is_left_out(pod: JsonObject) -> bool:
-    """Tell whether the webhook is never asked about a pod, or never touches it: docs/concepts/workers.md."""
+    """Tell whether the webhook is never called for a pod, or never patches it: docs/concepts/workers.md."""
     spec = pod.get("spec") or {}
     if spec.get("priorityClassName") in CRITICAL_CLASSES or MIRROR_ANNOTATION in (
         pod["metadata"].get("annotations") or {}

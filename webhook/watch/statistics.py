@@ -1,4 +1,4 @@
-"""What is counted of drains."""
+"""The statistics of drains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIDECAR_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
 class Histogram:
-    """How many values are at most as large as each bound."""
+    """A histogram: how many values are at most as large as each bound."""
 
     __slots__ = ("_bounds", "_counts", "sum")
 
@@ -37,12 +37,12 @@ class Histogram:
 
     @property
     def buckets(self) -> Iterator[tuple[float, int]]:
-        """The bounds, infinity being the last, each with the number of values up to it."""
+        """The bounds, ending with infinity, and the number of values up to each."""
         return zip((*self._bounds, float("inf")), accumulate(self._counts), strict=True)
 
 
 class GroupStatistics:
-    """What is counted of one group."""
+    """The statistics of one group."""
 
     __slots__ = ("ends", "grace", "killed_after", "longest", "longest_in_time", "seconds", "sidecars", "used")
 
@@ -51,7 +51,7 @@ class GroupStatistics:
         """By outcome and cause."""
         self.seconds = Histogram(DRAIN_SECONDS)
         self.used = Histogram(USED)
-        """The share of the period that was used, of drains that ended in time."""
+        """The used share of the grace period, for drains that ended in time."""
         self.sidecars = Histogram(SIDECAR_SECONDS)
         self.longest: float | None = None
         self.longest_in_time: float | None = None
@@ -59,10 +59,10 @@ class GroupStatistics:
         self.killed_after: dict[tuple[str, str], int] = {}
         """The longest time given that was not enough, by outcome and cause."""
         self.grace = 0
-        """The grace period of the pod seen last."""
+        """The grace period of the last pod observed."""
 
     def end(self, ended: Ended) -> None:
-        """Count a drain that is over."""
+        """Count a drain that has ended."""
         pod, end = ended.pod, ended.end
         self.ends[end.outcome.value, known_cause(ended.cause)] += 1
         self.grace = pod.grace
@@ -92,15 +92,15 @@ class DrainStatistics:
         self.groups: Groups[GroupStatistics] = Groups(GroupStatistics)
 
     def begin(self, begun: Begun) -> None:
-        """Note a drain that begins."""
+        """Count a drain that begins."""
         statistics = self.groups.use(group_of(begun.pod), self._clock())
         statistics.grace = begun.pod.grace
-        # There before the first one, so that alerts and dashboards see it: `increase` needs a value before.
+        # Exists before the first one, so that alerts and dashboards see it: `increase` needs a value before it.
         for outcome in Outcome:
             statistics.ends[outcome.value, known_cause(begun.cause)] += 0
 
     def end(self, ended: Ended) -> None:
-        """Count a drain that is over."""
+        """Count a drain that has ended."""
         self.groups.use(group_of(ended.pod), self._clock()).end(ended)
 
     def group_of(self, pod: DrainingPod) -> Group:

@@ -1,4 +1,4 @@
-"""The process: follows pods, answers probes and Prometheus, writes Events, and goes on whatever goes wrong."""
+"""The process: follows pods, answers probes and Prometheus, writes Events, and survives errors."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from webhook.watch.observer import DrainObserver, UnprotectedObserver
 from webhook.watch.statistics import DrainStatistics
 
 SILENT_SECONDS = 300.0
-"""Without a word of the API server for so long, the process is better started again."""
+"""If the API server has not responded for this long, restart the process."""
 SUMMARY_SECONDS = 60.0
 LAST_WORDS_SECONDS = 2.0
-"""For Events and log lines, when the process ends."""
+"""Time for the last Events and log lines on exit."""
 PROTECTED, UNPROTECTED = "protected", "unprotected"
 PROTECTED_SELECTOR = f"{INJECTED_LABEL}=true"
 UNPROTECTED_SELECTOR = f"{LABEL}={LABEL_ENABLED},{INJECTED_LABEL}!=true"
@@ -42,25 +42,25 @@ UNPROTECTED_SELECTOR = f"{LABEL}={LABEL_ENABLED},{INJECTED_LABEL}!=true"
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """What an operator can set."""
+    """The operator's options."""
 
     host: str
     port: int
     log_level: str
     namespace: str
-    """That of the installation: like kube-system, it has no workers."""
+    """The installation's namespace; like kube-system, it has no workers."""
 
 
 @dataclass
 class Failures:
-    """Counts defects: each is in the log."""
+    """Counts internal errors, each of which is logged."""
 
     failures: int = 0
 
 
 @dataclass
 class Watch:
-    """All that the process knows."""
+    """The state of the process."""
 
     tracker: Tracker = field(default_factory=Tracker)
     statistics: DrainStatistics = field(default_factory=DrainStatistics)
@@ -79,12 +79,12 @@ class Watch:
         )
 
     def routes(self) -> Routes:
-        """Return what is served."""
+        """Return the HTTP routes."""
         return {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
 
     def _healthz(self) -> Answer:
         is_silent = self.contacts[PROTECTED].silence > SILENT_SECONDS
-        return status_answer("nothing is heard of the API server" if is_silent else "ok", is_well=not is_silent)
+        return status_answer("the API server does not respond" if is_silent else "ok", is_well=not is_silent)
 
     def _readyz(self) -> Answer:
         is_ready = self.drains.has_listed
@@ -95,19 +95,19 @@ class Watch:
 
 
 def watch(client: AsyncClient, options: WatchOptions) -> None:
-    """Watch until a signal ends it.
+    """Watch until a signal stops it.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: it is not possible to listen on the address.
 
     """
     log = configure_logs(options.log_level)
-    # So that pages of pods, which have some MiB, leave nothing behind.
+    # So that pages of pods, of several MiB each, leave no memory behind.
     keep_buffers_apart()
     state = Watch()
     server = HttpServer(state.routes())
     server.listen(options.host, options.port)
-    log.info("graceful-worker %s watches drains, metrics on port %d", __version__, server.port)
+    log.info("graceful-worker %s is watching drains, metrics on port %d", __version__, server.port)
     try:
         with suppress(asyncio.CancelledError):
             asyncio.run(_run(client, state, server, options.namespace))
@@ -125,15 +125,15 @@ async def _run(client: AsyncClient, state: Watch, server: HttpServer, namespace:
     writer = EventWriter(ApiServer(client), state.notices, wall_clock)
     left_out = f"metadata.namespace!=kube-system,metadata.namespace!={namespace}"
     acts = {
-        "drains are not followed": lambda: _follow(
+        "cannot watch drains": lambda: _follow(
             client, PROTECTED_SELECTOR, "", state.contacts[PROTECTED], state.drains.take
         ),
-        "unprotected pods are not followed": lambda: _follow(
+        "cannot watch unprotected pods": lambda: _follow(
             client, UNPROTECTED_SELECTOR, left_out, state.contacts[UNPROTECTED], state.unprotected.take
         ),
-        "no Events are written": writer.run,
-        "no summary is logged": lambda: _summarise(state.drains),
-        "no metrics are served": server.run,
+        "cannot write Events": writer.run,
+        "cannot log summaries": lambda: _summarise(state.drains),
+        "cannot serve metrics": server.run,
     }
     try:
         async with asyncio.TaskGroup() as group:
@@ -155,9 +155,9 @@ async def _follow(
             try:
                 take(change)
             except Exception:
-                # One odd pod is not to end it. The log has where it happened, and nothing of the pod.
-                logging.getLogger(LOGGER).exception("a change of a pod was not understood")
-            # The next one may be long in coming, and a list has all pods.
+                # One invalid pod must not stop the watch. Log where it happened, and nothing about the pod.
+                logging.getLogger(LOGGER).exception("cannot process a change of a pod")
+            # The next change may take long, and a list contains all pods.
             del change
 
 

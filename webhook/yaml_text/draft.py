@@ -1,4 +1,4 @@
-"""A draft: nodes of a text, and the values that JSON Patch operations put in their places."""
+"""A draft: nodes of a text, with the changes made by JSON Patch operations."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from webhook.yaml_text.nodes import (
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A place for a value: that of an entry of the text, or a new one.
+    """A slot for a value: that of an existing entry, or a new one.
 
-    The value is a scalar or alias of the text as it was, a collection with whatever is left of it, or new plain data.
+    The value is an unchanged scalar or alias, a collection with its remaining entries, or new plain data.
     """
 
     entry: Entry | None
@@ -33,7 +33,7 @@ class Slot:
 
 @dataclass(slots=True, eq=False)
 class DraftMapping:
-    """A mapping of the text with its changes; `expanded` are the keys that have been written out for its merge key."""
+    """A changed mapping; `expanded` are the keys written out from its merge key."""
 
     node: Collection
     slots: dict[str, Slot]
@@ -43,7 +43,7 @@ class DraftMapping:
 
 @dataclass(slots=True, eq=False)
 class DraftSequence:
-    """A sequence of the text with its changes; `replaced` where it has got its items all at once."""
+    """A changed sequence; `replaced` if all its items were set at once."""
 
     node: Collection
     slots: list[Slot]
@@ -55,7 +55,7 @@ Draft = DraftMapping | DraftSequence
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An entry in the draft of a collection: one that stays, one that goes away (no slot), or a new one (no entry)."""
+    """An entry in a draft: one that stays, one that is removed (no slot), or a new one (no entry)."""
 
     entry: Entry | None
     slot: Slot | None
@@ -63,13 +63,13 @@ class Place:
 
 
 class DocumentDraft:
-    """A document that operations can be applied to."""
+    """A document to apply operations to."""
 
     def __init__(self, root: Node) -> None:
         self.root = Slot(None, _draft(root))
 
     def apply(self, operation: Mapping[str, Any]) -> None:
-        """Apply one operation, of which is known that it can be applied."""
+        """Apply one operation that is known to be applicable."""
         tokens = tokens_of(operation["path"])
         value = deepcopy(operation.get("value"))
         if not tokens:
@@ -81,7 +81,7 @@ class DocumentDraft:
         _change(_opened(slot), tokens[-1], operation["op"], value)
 
     def settle(self) -> None:
-        """Write out every alias whose anchored node has been changed or removed: it repeats what was there before."""
+        """Write out every alias whose anchored node was changed or removed, with the original value."""
         intact = {id(node) for node in _intact_anchors(self.root)}
         for slot in list(slots(self.root)):
             if isinstance(slot.value, Alias) and id(slot.value.target) not in intact:
@@ -90,7 +90,7 @@ class DocumentDraft:
                 expand_merge(slot.value)
 
     def write_out(self, aliases: frozenset[int]) -> None:
-        """Write out some aliases, given by the ids of their nodes."""
+        """Write out some aliases, by the ids of their nodes."""
         for slot in list(slots(self.root)):
             if isinstance(slot.value, Alias) and id(slot.value) in aliases:
                 slot.value = plain(slot.value)
@@ -104,7 +104,7 @@ def tokens_of(pointer: str) -> list[str]:
 
 
 def slots(root: Slot) -> Iterator[Slot]:
-    """Yield a slot and all slots in it, those of new plain data excepted."""
+    """Yield a slot and all slots in it, except those of new plain data."""
     pending = [root]
     while pending:
         slot = pending.pop()
@@ -113,14 +113,14 @@ def slots(root: Slot) -> Iterator[Slot]:
 
 
 def children(value: Any) -> list[Slot]:
-    """Return the slots of a collection of the text."""
+    """Return the slots of an existing collection."""
     if isinstance(value, DraftMapping):
         return list(value.slots.values())
     return value.slots if isinstance(value, DraftSequence) else []
 
 
 def places(draft: Draft) -> Iterator[Place]:
-    """Yield the entries of a collection, old and new, in the order in which they are written."""
+    """Yield the entries of a collection, old and new, in writing order."""
     return _mapping_places(draft) if isinstance(draft, DraftMapping) else _sequence_places(draft)
 
 
@@ -150,7 +150,7 @@ def _sequence_places(sequence: DraftSequence) -> Iterator[Place]:
 
 
 def is_changed(draft: Draft) -> bool:
-    """Tell whether entries of a collection have been added, removed or replaced; not whether they have changed."""
+    """Tell whether entries of a collection were added, removed or replaced; changes inside them do not count."""
     if isinstance(draft, DraftMapping) and draft.expanded is not None:
         return True
     entries = [entry for entry in draft.node.entries if not entry.merges]
@@ -179,14 +179,14 @@ def data(value: Any) -> Any:
 
 
 def write_out_open_block(root: Slot, end: int) -> None:
-    """Make a block scalar that ends with the text, but not with a line, a new value."""
+    """Turn a block scalar that ends the text without a line break into a new value."""
     for slot in slots(root):
         if isinstance(slot.value, Scalar) and slot.value.style in ("|", ">") and slot.value.end == end:
             slot.value = slot.value.data
 
 
 def expand_merge(mapping: DraftMapping) -> None:
-    """Give a mapping the keys of its merge key as its own."""
+    """Copy the keys of a mapping's merge key into the mapping."""
     if mapping.expanded is None and mapping.node.merge is not None:
         mapping.expanded = [key for key in mapping.merged if key not in mapping.slots]
         for key in mapping.expanded:
@@ -210,7 +210,7 @@ def _node(value: Any) -> Any:
 
 
 def _opened(slot: Slot) -> Any:
-    """Return the collection in a slot; an alias becomes a copy of what it repeats."""
+    """Return the collection in a slot; an alias becomes a copy of its target."""
     if isinstance(slot.value, Alias):
         slot.value = plain(slot.value)
     return slot.value
@@ -219,7 +219,7 @@ def _opened(slot: Slot) -> Any:
 def _step(slot: Slot, token: str) -> Slot:
     container = _opened(slot)
     if isinstance(container, DraftMapping):
-        if token not in container.slots:  # The mapping's own key is put above that of the merged one.
+        if token not in container.slots:  # The mapping's own key is placed before the merged one.
             container.slots[token] = Slot(None, deepcopy(container.merged[token]))
         return container.slots[token]
     if isinstance(container, DraftSequence):
@@ -250,7 +250,7 @@ def _change_mapping(mapping: DraftMapping, key: str, kind: str, value: Any) -> N
     elif key in mapping.slots:
         mapping.slots[key].value = _updated(mapping.slots[key].value, value)
     else:
-        # A key that was removed before comes back to its old place.
+        # A key that was removed returns to its old place.
         entry = next((entry for entry in mapping.node.entries if entry.key == key and not entry.merges), None)
         mapping.slots[key] = Slot(entry, _updated(_draft(entry.value), value) if entry else value)
 
@@ -270,7 +270,7 @@ def _position(index: str, items: list[Any]) -> int:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether plain data are equal, and of the same types; all kinds of strings are one."""
+    """Tell whether plain data are equal and of the same types; all string types count as one."""
     if isinstance(one, str) and isinstance(other, str):
         return one == other
     if type(one) is not type(other):
@@ -283,7 +283,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _updated(old: Any, new: Any) -> Any:
-    """Return a new value for an old one in which everything stays that is in both."""
+    """Return a new value for an old one, keeping what both have in common."""
     if isinstance(old, DraftMapping) and isinstance(new, dict):
         return _updated_mapping(old, new)
     if isinstance(old, DraftSequence) and isinstance(new, list):
@@ -303,7 +303,7 @@ def _updated_mapping(old: DraftMapping, new: dict[str, Any]) -> DraftMapping:
 
 
 def _updated_sequence(old: DraftSequence, new: list[Any]) -> Any:
-    """Keep the items that are equal at the beginning and at the end, and as many in between as there are again."""
+    """Keep equal items at the beginning and at the end, and as many in between as there still are."""
     before = data(old)
     old.replaced = old.replaced or not same(before, new)
     head = 0
@@ -322,9 +322,9 @@ def _updated_sequence(old: DraftSequence, new: list[Any]) -> Any:
 
 
 def _intact_anchors(root: Slot) -> Iterator[Node]:
-    """Yield the anchored nodes that still stand in the text as they did."""
+    """Yield the anchored nodes that are unchanged."""
     changed: set[int] = set()
-    for slot in reversed(list(slots(root))):  # From the inside to the outside.
+    for slot in reversed(list(slots(root))):  # From the inside out.
         node = _node(slot.value)
         if isinstance(slot.value, Draft):
             if is_changed(slot.value) or any(id(child) in changed for child in children(slot.value)):
@@ -335,7 +335,7 @@ def _intact_anchors(root: Slot) -> Iterator[Node]:
 
 
 def _anchored_elsewhere(draft: Draft) -> Iterator[Node]:
-    """Yield the anchored nodes in keys, and behind the merge key."""
+    """Yield the anchored nodes in keys, and after the merge key."""
     for key in (entry.key_node for entry in draft.node.entries):
         if isinstance(key, Scalar) and key.anchored:
             yield key

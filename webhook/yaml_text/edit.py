@@ -1,4 +1,4 @@
-"""A draft turned into text: every line that need not change is copied."""
+"""Turns a draft into text: every unchanged line is copied."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLANK_START = re.compile(r"(?:[ \t]*(?:\r\n?|\n))* *")
 
 
 class _Lines:
-    """Collects whole lines; the first one may go on where a line has begun already."""
+    """Collects whole lines; the first one may continue a line that has already begun."""
 
     def __init__(self, newline: str, *, goes_on: bool) -> None:
         self._newline = newline
@@ -39,7 +39,7 @@ class _Lines:
 
 
 class Editor:
-    """Writes the draft of a document; collections in `rewritten`, by the ids of their nodes, as if they were new."""
+    """Writes the draft of a document; collections in `rewritten` (ids of nodes) are written like new ones."""
 
     def __init__(self, document: Document, style: Style, rewritten: frozenset[int] = frozenset()) -> None:
         self._text = document.text
@@ -62,7 +62,7 @@ class Editor:
         whole = Entry(root.start, root.start, root.end, root)
         if not is_block and root.start < root.end and self._is_on_line(whole):
             return text[: root.start] + self._style.flow(value) + text[root.end :]
-        if not isinstance(root, Collection) or root.flow:  # A comment behind it goes along.
+        if not isinstance(root, Collection) or root.flow:  # Its trailing comment is kept.
             rest = _LINE_END.match(text, root.end)
             whole.end = rest.end() if rest else root.end
         lines = self._comment_lines(whole, root.start, 0)
@@ -79,7 +79,7 @@ class Editor:
         return bool(children(value)) or any(place.slot for place in places(value))
 
     def _block(self, draft: Draft, start: int) -> str:
-        """Return the lines of a collection in block style, from a place in front of its first entry on."""
+        """Return the lines of a collection in block style, from a position before its first entry on."""
         node = draft.node
         lines = _Lines(self._style.newline, goes_on=self._text[start - 1 : start] not in ("", "\n", "\r"))
         margin = " " * node.column
@@ -101,7 +101,7 @@ class Editor:
         return str(lines)
 
     def _comment_lines(self, entry: Entry, start: int, column: int) -> str:
-        """Return the comments of an entry from a place on, as lines of their own."""
+        """Return the comments of an entry from a position on, on separate lines."""
         found = comments(self._text, entry, start, entry.end)
         return "".join(f"{' ' * column}{comment.group()}{self._style.newline}" for comment in found)
 
@@ -120,7 +120,7 @@ class Editor:
         return text[entry.start : value.node.body] + self._flow.write(value) + text[value.node.end : entry.end]
 
     def _replaced_list(self, entry: Entry, value: DraftSequence, column: int) -> str:
-        """Return an entry whose list in flow style has got new items: on one line if they fit, else in block style."""
+        """Return an entry whose flow list has new items: on one line if they fit, else in block style."""
         text, node = self._text, value.node
         items = data(value)
         before, behind = text[entry.start : node.body], text[node.end : entry.end]
@@ -161,6 +161,6 @@ class Editor:
         return not _LINE_BREAK.search(self._text, entry.after, node.end)
 
     def _line_behind(self, entry: Entry, node: Collection) -> int:
-        """Return where the first line begins behind that of a key or dash; the first entry itself if it is on it."""
+        """Return the start of the first line after a key or dash; of the first entry if it is on the same line."""
         line_break = _LINE_BREAK.search(self._text, node.start if node.start < node.body else entry.after, node.body)
         return line_break.end() if line_break else node.body

@@ -1,4 +1,4 @@
-"""Changed flow collections turned into text: every item that need not change is copied, with its comments."""
+"""Turns changed flow collections into text: every unchanged item is copied, with its comments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEW_LINE = re.compile(r"[ \t]*[\r\n]")
 
 @dataclass(slots=True)
 class _Item:
-    """An entry: what is in front of it, itself, what is between it and its comma, and the comment behind that."""
+    """An entry: the text before it, itself, the text up to its comma, and the comment after that."""
 
     lead: str
     body: str
@@ -29,14 +29,14 @@ class _Item:
 
 @dataclass(frozen=True, slots=True)
 class FlowEditor:
-    """Writes the flow collections of a text; those in `rewritten`, by the ids of their nodes, as if they were new."""
+    """Writes the flow collections of a text; those in `rewritten` (ids of nodes) are written like new ones."""
 
     text: str
     style: Style
     rewritten: frozenset[int] = frozenset()
 
     def write(self, draft: Draft) -> str:
-        """Return a collection that had entries, brackets included."""
+        """Return a collection that had entries, including brackets."""
         node = draft.node
         bare = bare_in(node)
         if id(node) in self.rewritten:
@@ -73,7 +73,7 @@ class FlowEditor:
         return layout.joined(start, items, end, comma) + self.text[node.end - 1]
 
     def _items(self, node: Collection) -> tuple[str, dict[int, _Item], str, str]:
-        """Return the beginning of a collection, its items by the ids of their entries, its end, and a comma there."""
+        """Return the start of a collection, its items by the ids of their entries, its end, and a trailing comma."""
         text, close = self.text, node.end - 1
         items: dict[int, _Item] = {}
         opening = _COMMENT_BEHIND.match(text, node.body + 1, close)
@@ -91,7 +91,7 @@ class FlowEditor:
         return text[node.body : start], items, text[position:close], comma
 
     def _comments_of(self, entry: Entry | None, items: dict[int, _Item]) -> list[str]:
-        """Return the comments of an entry that goes away."""
+        """Return the comments of a removed entry."""
         if entry is None:
             return []
         item = items[id(entry)]
@@ -103,7 +103,7 @@ class FlowEditor:
         return self.style.flow(value, bare) if key is None else self.style.flow_pair(key, value, bare)
 
     def _entry(self, entry: Entry, slot: Slot, bare: Bare) -> tuple[str, list[str]]:
-        """Return an entry, and the comments that do not fit into it any more."""
+        """Return an entry, and the comments that no longer fit into it."""
         text, node, value = self.text, entry.value, slot.value
         if value is node:
             return text[entry.start : entry.end], []
@@ -120,7 +120,7 @@ class FlowEditor:
         return f"{key if key.endswith(':') else key + ':'}{text[entry.after : node.start] or ' '}{written}", left
 
     def _value(self, node: Node, value: Any, bare: Bare) -> str:
-        """Return a new value for a node, with the quotes that it had."""
+        """Return a new value for a node, with its previous quotes."""
         if isinstance(node, Scalar) and isinstance(node.data, str):
             if node.style == "'" and isinstance(value, str) and is_one_line(value):
                 return single_quoted(value)
@@ -130,7 +130,7 @@ class FlowEditor:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What is written in front of the items of a flow collection."""
+    """The text before the items of a flow collection."""
 
     first: str
     others: str
@@ -145,21 +145,21 @@ class _Layout:
         return cls(first, others, others if "\n" in others else newline + " " * (node.column + 1))
 
     def lead(self, *, is_first: bool) -> str:
-        """Return what is in front of a new item."""
+        """Return the text before a new item."""
         return self.first if is_first else self.others
 
     def moved(self, lead: str, *, is_first: bool) -> str:
-        """Return what is in front of an item that has become the first one, or is so no more."""
+        """Return the text before an item that has become the first one, or no longer is."""
         return lead if "#" in lead or "\n" in lead else self.lead(is_first=is_first)
 
     def behind_comments(self, comments: list[str], text: str) -> str:
-        """Put comments on lines of their own in front of a text."""
+        """Put comments on separate lines before a text."""
         if not comments:
             return text
         return "".join(self.line + comment for comment in comments) + self._on_new_line(text)
 
     def joined(self, opening: str, items: list[_Item], end: str, comma: str) -> str:
-        """Put items together, with commas between them, and with one at the end where there was one."""
+        """Join items with commas, and add a trailing comma if there was one."""
         text, is_in_comment = opening, "#" in opening
         for position, item in enumerate(items):
             lead = self._on_new_line(item.lead) if is_in_comment else item.lead

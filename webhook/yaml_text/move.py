@@ -1,4 +1,4 @@
-"""An item moved from one list in block style to another as text: as it is written, with its comments."""
+"""Moves an item between lists in block style as text, with its comments."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ANCHOR_OR_TAG = re.compile(r"(?:[ \t]+[&!]\S*)*")
 
 
 class Move(NamedTuple):
-    """A text in which an item has been moved, and the aliases, by the ids of their nodes, that cannot stay in it.
+    """The text after the move, and the aliases, by the ids of their nodes, that cannot stay in it.
 
-    They would come before what they repeat, or what they repeat has lost or got the item.
+    They would precede their anchors, or their target has lost or gained the item.
     """
 
     text: str
@@ -37,7 +37,7 @@ class _Edit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """A list; the entry that holds it, if it is not the whole document; and the collections around it, from outside."""
+    """A list, the entry that contains it (if any), and the enclosing collections from the outside in."""
 
     node: Collection
     holder: Entry | None
@@ -46,9 +46,9 @@ class _List:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """An item: its lines, with its comments, and the blank lines that set it off from its neighbour.
+    """An item: its lines with comments, and the blank lines that separate it from its neighbour.
 
-    The neighbour is the item above, or the one below the first item.
+    The neighbour is the item above, or below for the first item.
     """
 
     lines: _Span
@@ -56,10 +56,10 @@ class _Item:
 
 
 def move_item(document: Document, source_path: Sequence[str], target_path: Sequence[str]) -> Move | None:
-    """Move an item in a text that ends with a line end; the path of the target is that after the removal.
+    """Move an item in a text that ends with a line break; the target's path applies after the removal.
 
-    None where other text than that of the item would have to be written: for values of mappings, in flow style, inside
-    of what an alias repeats, and where another dash or question mark stands on the line of the item's dash.
+    Return None if more than the item's text would have to change. That is the case for values of mappings, in flow
+    style, inside the target of an alias, and if another dash or question mark is on the line of the item's dash.
     """
     text, root = document.text, document.root
     if root is None or not source_path or not target_path:
@@ -92,7 +92,7 @@ def move_item(document: Document, source_path: Sequence[str], target_path: Seque
 
 
 def _list(root: Node, path: Sequence[str], without: Entry | None) -> _List | None:
-    """Follow a path through collections in block style, as if one entry were not there."""
+    """Follow a path through collections in block style, ignoring one entry."""
     node: Node = root
     holder: Entry | None = None
     around: tuple[Collection, ...] = ()
@@ -102,7 +102,7 @@ def _list(root: Node, path: Sequence[str], without: Entry | None) -> _List | Non
         entries = [entry for entry in node.entries if entry is not without and not entry.merges]
         if node.is_mapping:
             entries = [entry for entry in entries if entry.key == token]
-        if not entries:  # The merge key gives it.
+        if not entries:  # It comes from the merge key.
             return None
         holder = entries[0] if node.is_mapping else entries[int(token)]
         around, node = (*around, node), holder.value
@@ -110,14 +110,14 @@ def _list(root: Node, path: Sequence[str], without: Entry | None) -> _List | Non
 
 
 def _item(text: str, source: _List, entry: Entry) -> _Item | None:
-    """Return what is moved with an item; None where its dash does not begin a line."""
+    """Return the text that moves with an item; None if its dash is not at the start of a line."""
     entries, column = source.node.entries, source.node.column
     is_first = entry is entries[0]
     line = _line_start(text, entry.start)
     if text[line : entry.start].strip(" "):
         return None
     above = _first_line(text, source) if is_first else entries[entries.index(entry) - 1].end
-    # A comment that is deeper than the dash is about the item above it.
+    # A comment that is indented more than the dash is about the item above.
     start = _comments_start(text, _Span(above, line), deepest=line if is_first else column)
     end = _comments_end(text, entry.end, column)
     if is_first and len(entries) > 1:
@@ -130,14 +130,14 @@ def _line_start(text: str, position: int) -> int:
 
 
 def _first_line(text: str, where: _List) -> int:
-    """Return where the lines begin that may be about the first item of a list."""
+    """Return the start of the lines that may be about the first item of a list."""
     body = where.node.body
     line_break = _LINE_BREAK.search(text, where.holder.after, body) if where.holder else None
     return line_break.end() if line_break else _line_start(text, body)
 
 
 def _comments_start(text: str, above: _Span, deepest: int) -> int:
-    """Return where the comments begin that go on to the end of a span."""
+    """Return the start of the comments that continue to the end of a span."""
     start = above.end
     for line in reversed(list(_LINE.finditer(text, *above))):
         if not _is_comment(line.group()) or _indentation(line.group()) > deepest:
@@ -147,7 +147,7 @@ def _comments_start(text: str, above: _Span, deepest: int) -> int:
 
 
 def _comments_end(text: str, position: int, column: int) -> int:
-    """Return where the comments end that follow an item and are deeper than its dash."""
+    """Return the end of the comments that follow an item and are indented more than its dash."""
     for line in _LINE.finditer(text, position):
         if not _is_comment(line.group()) or _indentation(line.group()) <= column:
             break
@@ -178,7 +178,7 @@ def _indentation(line: str) -> int:
 
 
 def _emptied(text: str, source: _List) -> list[_Edit] | None:
-    """Return the edit by which a list says that it is empty; None where it does not stand behind a key."""
+    """Return the edit that makes a list empty; None if it does not follow a key."""
     if source.holder is None or source.holder.key is None or source.holder.explicit:
         return None
     behind = _ANCHOR_OR_TAG.match(text, source.holder.after)
@@ -189,7 +189,7 @@ def _emptied(text: str, source: _List) -> list[_Edit] | None:
 def _pasted(
     text: str, item: _Item, source: _List, target: _List, others: Sequence[Entry], index: int
 ) -> list[_Edit] | None:
-    """Return the edit that puts an item among others; None in flow style, and in front of a dash within a line."""
+    """Return the edit that inserts an item; None in flow style, and before a dash within a line."""
     column = target.node.column
     lines, gap = _indented(text, item, source.node.column, column), text[slice(*item.gap)]
     if target.node.flow:
@@ -202,9 +202,9 @@ def _pasted(
 
 
 def _filled(text: str, item: _Item, source: _List, target: _List) -> list[_Edit] | None:
-    """Return the edits that give an empty list an item; None where it does not stand behind a key, on one line with it.
+    """Return the edits that add an item to an empty list; None if it is not on the line of its key.
 
-    The dash is indented against the key as it was where it comes from.
+    The dash is indented relative to the key as in the source.
     """
     holder, node = target.holder, target.node
     if holder is None or holder.key is None or holder.explicit:
@@ -219,7 +219,7 @@ def _filled(text: str, item: _Item, source: _List, target: _List) -> list[_Edit]
 
 
 def _indented(text: str, item: _Item, old: int, new: int) -> str:
-    """Return the lines of an item at a new column; what stands left of the old one, as comments do, stays there."""
+    """Return the lines of an item at a new column; text left of the old column, such as comments, stays there."""
     lines = ""
     for match in _LINE.finditer(text, *item.lines):
         line = match.group()
@@ -238,7 +238,7 @@ def _edited(text: str, edits: Sequence[_Edit]) -> str:
 
 
 def _is_torn(alias: Alias, cut: _Span, place: int) -> bool:
-    """Tell whether an alias comes before its anchor when what has been cut out is put in at a place."""
+    """Tell whether moving the cut text puts an alias before its anchor."""
     return _rank(alias, cut, place) < _rank(alias.target, cut, place)
 
 

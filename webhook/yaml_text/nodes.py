@@ -1,4 +1,4 @@
-"""Nodes of YAML text: what they mean, and where in the text they stand."""
+"""Nodes of YAML text: their values, and their positions in the text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COMMENT = re.compile(r"(?:(?<=[\s,\[\]{}])|\A)#[^\r\n]*")
 
 @dataclass(slots=True, eq=False)
 class Scalar:
-    """A scalar: its anchor or tag begins at `start`, and its text, behind the header of a block, at `body`."""
+    """A scalar: its anchor or tag starts at `start`, and its text, after a block header, at `body`."""
 
     start: int
     body: int
@@ -26,9 +26,9 @@ class Scalar:
 
 @dataclass(slots=True, eq=False)
 class Collection:
-    """A mapping or a sequence: its anchor or tag begins at `start`, its bracket or its first entry at `body`.
+    """A mapping or sequence: its anchor or tag starts at `start`, its bracket or first entry at `body`.
 
-    In block style, it ends with the last line that belongs to it, trailing comments included.
+    In block style, it ends with the last line that belongs to it, including trailing comments.
     """
 
     start: int
@@ -50,7 +50,7 @@ class Collection:
 
 @dataclass(slots=True, eq=False)
 class Alias:
-    """A place where the content of an anchored node is repeated."""
+    """An alias, which repeats the content of an anchored node."""
 
     start: int
     end: int
@@ -62,9 +62,9 @@ Node = Scalar | Collection | Alias
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A key with its value, or an item of a sequence, from its key or dash on; in block style, with all its lines.
+    """A key with its value, or an item of a sequence, from the key or dash on; in block style, with all its lines.
 
-    Behind the colon or the dash, the text goes on at `after`. The key is `explicit` where a question mark precedes it.
+    After the colon or dash, the text continues at `after`. The key is `explicit` after a question mark.
     """
 
     start: int
@@ -79,14 +79,14 @@ class Entry:
 
 @dataclass(slots=True)
 class Document:
-    """A document: its text from its first directive on, and its nodes; no root where there are only comments."""
+    """A document: its text from the first directive on, and its nodes; without a root if there are only comments."""
 
     text: str
     root: Node | None
 
 
 def plain(node: Node) -> Any:
-    """Return a node as plain data, with a copy of its own for every alias."""
+    """Return a node as plain data, with a separate copy for every alias."""
     if isinstance(node, Alias):
         return plain(node.target)
     if isinstance(node, Scalar):
@@ -104,7 +104,7 @@ def plain(node: Node) -> Any:
 
 
 def merged(mapping: Collection) -> dict[str, Any]:
-    """Return what the merge key of a mapping gives."""
+    """Return the keys from a mapping's merge key."""
     data: dict[str, Any] = {}
     if mapping.merge is not None:
         for source in reversed(merge_sources(mapping.merge)):  # Earlier ones win.
@@ -121,7 +121,7 @@ def merge_sources(entry: Entry) -> list[Node]:
 
 
 def nodes(node: Node) -> Iterator[Node]:
-    """Yield all nodes of a tree save the keys, in order."""
+    """Yield all nodes of a tree, except keys, in order."""
     pending = [node]
     while pending:
         node = pending.pop()
@@ -131,7 +131,7 @@ def nodes(node: Node) -> Iterator[Node]:
 
 
 def comments(text: str, entry: Entry, start: int, end: int) -> list[re.Match[str]]:
-    """Return the comments of an entry that stand between two places of the text."""
+    """Return the comments of an entry between two positions."""
     found: list[re.Match[str]] = []
     for scalar_start, scalar_end in (*_scalars(entry), (end, end)):
         if start <= scalar_start <= end:
@@ -153,5 +153,5 @@ def _scalars(entry: Entry) -> Iterator[tuple[int, int]]:
 
 
 def target_of(node: Node) -> Scalar | Collection:
-    """Return a node itself, or what it repeats."""
+    """Return a node, or the target of an alias."""
     return node.target if isinstance(node, Alias) else node

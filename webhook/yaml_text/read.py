@@ -1,4 +1,4 @@
-"""YAML text read as Kubernetes reads it, into nodes that know where in the text they stand."""
+"""Reads YAML text like Kubernetes, into nodes with positions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class InvalidYaml(ValueError):
-    """A text is not YAML that Kubernetes would read; the message says where and why."""
+    """Kubernetes would not accept the text as YAML; the message says where and why."""
 
     def __init__(self, line: int, column: int, problem: str) -> None:
         super().__init__(f"line {line + 1}, column {column + 1}: {problem}")
@@ -41,7 +41,7 @@ def read_document(text: str) -> Document:
     """Read the text of at most one document.
 
     Raises:
-        InvalidYaml: the text is not YAML, or not such as Kubernetes reads.
+        InvalidYaml: the text is not YAML, or not accepted by Kubernetes.
 
     """
     try:
@@ -54,8 +54,8 @@ def read_document(text: str) -> Document:
 
 
 def split_documents(text: str) -> list[str]:
-    """Cut a stream where its documents begin, directives and comments in front of a document included."""
-    # No scalar can contain such a line: a marker ends whatever is open.
+    """Split a stream where its documents start, including preceding directives and comments."""
+    # No scalar can contain such a line: a marker ends everything that is open.
     pieces, start = [], 0
     for marker in _MARKER.finditer(text):
         if marker.group() == "...":
@@ -75,12 +75,12 @@ def _invalid(text: str, index: int, problem: str) -> InvalidYaml:
 
 
 class _Scanner(Scanner):
-    """Allows tabs where Kubernetes' parser does, and does not find out again and again that it need not read on."""
+    """Allows tabs where Kubernetes' parser does, and avoids repeated lookahead."""
 
     _complete = -1
 
     def scan_to_next_token(self) -> None:
-        """Skip blanks and comments: tabs as well, save in the indentation."""
+        """Skip blanks and comments; also tabs, except in the indentation."""
         super().scan_to_next_token()
         while self.reader.peek() == "\t" and not self.allow_simple_key:
             while self.reader.peek() in " \t":
@@ -88,7 +88,7 @@ class _Scanner(Scanner):
             super().scan_to_next_token()
 
     def scan_block_scalar_indentation(self) -> tuple[list[str], int, Any]:
-        """Read the empty lines that a block scalar begins with: they may be indented less than its text."""
+        """Read the leading empty lines of a block scalar, which may be indented less than its text."""
         breaks: list[str] = []
         indentation = 0
         end = self.reader.get_mark()
@@ -102,7 +102,7 @@ class _Scanner(Scanner):
         return breaks, indentation, end
 
     def need_more_tokens(self) -> bool:
-        """Tell whether to read on before the next token is known for sure."""
+        """Tell whether the next token needs more input."""
         if self.tokens and self._complete == self.tokens_taken:
             return False
         needed = super().need_more_tokens()
@@ -111,14 +111,14 @@ class _Scanner(Scanner):
         return needed
 
     def check_token(self, *choices: type) -> bool:
-        """Tell whether the next token is one of these."""
+        """Tell whether the next token has one of these types."""
         while self.need_more_tokens():
             self.fetch_more_tokens()
         return bool(self.tokens) and (not choices or isinstance(self.tokens[0], choices))
 
 
 class _Composer:
-    """Makes nodes of the events of a parser."""
+    """Builds nodes from a parser's events."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -132,7 +132,7 @@ class _Composer:
         for event in self._events:
             if isinstance(event, NodeEvent):
                 if root is not None:
-                    raise self._error(event, "a second document begins here")
+                    raise self._error(event, "a second document starts here")
                 root = self._node(event)
         return root
 
@@ -142,7 +142,7 @@ class _Composer:
         try:
             yield from parser.parse(self._text)
         except (ValueError, OverflowError, AssertionError, LookupError, TypeError, AttributeError) as error:
-            # The parser lets such through where escapes, versions or tags make no sense.
+            # The parser accepts some invalid escapes, versions and tags.
             raise _invalid(self._text, 0, f"not YAML: {error}") from None
 
     def _error(self, event: Any, problem: str) -> InvalidYaml:
@@ -161,9 +161,9 @@ class _Composer:
     def _alias(self, event: Any) -> Alias:
         target = self._anchors.get(event.anchor)
         if target is None:
-            raise self._error(event, f"there is no anchor {event.anchor!r} before this alias")
+            raise self._error(event, f"no anchor {event.anchor!r} is defined before this alias")
         if target.end < 0:
-            raise self._error(event, f"the alias {event.anchor!r} stands inside of what it repeats")
+            raise self._error(event, f"the alias {event.anchor!r} is inside the node that it repeats")
         self._aliased += target.size
         if self._aliased > MAX_ALIASED_NODES:
             raise self._error(event, f"aliases repeat more than {MAX_ALIASED_NODES} values")
@@ -183,7 +183,7 @@ class _Composer:
         return Scalar(start, body, end, data, event.style, event.anchor is not None)
 
     def _block_content(self, start: int, end: int, value: str) -> tuple[int, int]:
-        """Return where the text of a block scalar begins, and where it ends, without blank lines that do not count."""
+        """Return the start of a block scalar's text, and its end without insignificant blank lines."""
         header = _BLOCK_HEADER.search(self._text, start, end)
         if header is None:
             return start, end
@@ -206,7 +206,7 @@ class _Composer:
             entry = self._pair(node, inner) if node.is_mapping else self._item(node, inner)
             if entry.key is not None:
                 if entry.key in keys:
-                    raise self._error(inner, f"the key {entry.key!r} stands in this mapping twice")
+                    raise self._error(inner, f"the key {entry.key!r} occurs twice in this mapping")
                 keys.add(entry.key)
             node.entries.append(entry)
             value = target_of(entry.value)
@@ -220,8 +220,8 @@ class _Composer:
         start, mark = event.start_mark.index, event.end_mark
         body, column = mark.index, mark.column
         is_mapping = isinstance(event, MappingStartEvent)
-        # The mark of a flow collection is behind its bracket (if it is not a single pair in a sequence); that of a
-        # block sequence is behind its first dash if it is not indented.
+        # The mark of a flow collection is after its bracket (unless it is a single pair in a sequence); that of a block
+        # sequence is after its first dash if it is not indented.
         if mark.index > start if event.flow_style else not is_mapping and self._text[body : body + 1] != "-":
             body, column = body - 1, column - 1
         return Collection(start, body, is_mapping, bool(event.flow_style), column, event.anchor is not None)
@@ -239,7 +239,7 @@ class _Composer:
         key_node = self._node(event)
         key = target_of(key_node)
         if not isinstance(key, Scalar) or not isinstance(key.data, str):
-            raise self._error(event, "this key is not a string: put it into quotes if it is meant to be one")
+            raise self._error(event, "this key is not a string: quote it if it is meant to be one")
         after = self._skip(key_node.end)
         after = after + 1 if self._text[after : after + 1] == ":" else key_node.end
         value = self._node(next(self._events))
@@ -265,8 +265,8 @@ class _Composer:
             if not isinstance(mapping, Collection) or not mapping.is_mapping:
                 raise self._error(event, "a merge key needs a mapping, or a sequence of mappings")
             if twice := plain(mapping).keys() & {above.key for above in node.entries}:
-                # YAML lets the mapping's own key win; Kubernetes, whatever comes last.
-                problem = f"the merge key gives {min(twice)!r} again: YAML and Kubernetes differ in which one counts"
+                # In YAML, the mapping's own key wins; in Kubernetes, the last one.
+                problem = f"the merge key repeats {min(twice)!r}: YAML and Kubernetes disagree on which value wins"
                 raise self._error(event, problem)
 
     def _close(self, node: Collection, event: Any) -> None:
@@ -278,9 +278,9 @@ class _Composer:
             node.end = node.entries[-1].end
 
     def _trailing_comments(self, node: Collection) -> int:
-        """Return the end of the comments that are indented such that they belong to a block collection."""
+        """Return the end of the comments whose indentation makes them part of a block collection."""
         end = node.entries[-1].end
-        # A comment at the column of dashes that are not indented is as likely about the next key.
+        # A comment at the column of unindented dashes is as likely to be about the next key.
         column = node.column if node.is_mapping else node.column + 1
         while end < len(self._text) and (line := _COMMENT_LINES.match(self._text, end)):
             if len(line.group(1)) < column or self._text[end - 1] not in "\r\n":

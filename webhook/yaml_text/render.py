@@ -1,4 +1,4 @@
-"""New values written as YAML in the style of the document that they are put into."""
+"""Writes new values as YAML in the style of their document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DASH = "-"
 
 
 class Bare(NamedTuple):
-    """Which texts in a flow collection have quotes only if they need some."""
+    """Which texts in a flow collection are quoted only if necessary."""
 
     keys: bool = False
     strings: bool = False
@@ -27,7 +27,7 @@ _QUOTED = Bare()
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a document is written: its indentation, its line ends, and the quotes that it prefers."""
+    """The style of a document: indentation, line endings, and preferred quotes."""
 
     step: int = 2
     sequence_indent: int = 0
@@ -37,9 +37,9 @@ class Style:
     keeps_blank_lines: bool = True
 
     def entry(self, prefix: str, value: Any, column: int, comment: str = "") -> str:
-        """Write a key (with its colon) or a dash at a column with a value behind it, as whole lines.
+        """Write a key (with its colon) or a dash at a column, followed by a value, as whole lines.
 
-        The first line is not indented; it ends with the comment, if there is any.
+        The first line is not indented; it ends with the comment, if any.
         """
         comment = comment and f" {comment}"
         if (inline := self.inline(value)) is not None:
@@ -54,15 +54,15 @@ class Style:
         return f"{prefix}{comment}{self.newline}{lines}"
 
     def block(self, value: dict[str, Any] | list[Any], column: int) -> str:
-        """Write a collection that is not empty as indented lines."""
+        """Write a non-empty collection as indented lines."""
         pairs = value.items() if isinstance(value, dict) else ((None, item) for item in value)
         margin = " " * column
         return "".join(margin + self.entry(self.prefix(key), item, column) for key, item in pairs)
 
     def inline(self, value: Any, like: str | None = None) -> str | None:
-        """Write a value on the line of its key; None where it needs lines of its own.
+        """Write a value on the line of its key; None if it needs separate lines.
 
-        `like` is the quote that the value had before.
+        `like` is the value's previous quote.
         """
         if isinstance(value, str):
             return None if self._is_block(value) else self._string(value, like)
@@ -81,7 +81,7 @@ class Style:
         return f"{_flow_string(key, bare=bare.keys)}: {self.flow(value, bare)}"
 
     def prefix(self, key: str | None) -> str:
-        """Write what stands in front of a value: a key with its colon, or a dash."""
+        """Write the text before a value: a key with its colon, or a dash."""
         return _DASH if key is None else f"{self._string(key)}:"
 
     def _is_block(self, text: str) -> bool:
@@ -104,7 +104,7 @@ class Style:
 
 
 def style_of(document: Document) -> Style:
-    """Find out how most of a document is written."""
+    """Determine the prevailing style of a document."""
     steps: Counter[int] = Counter()
     sequences: Counter[int] = Counter()
     quotes: Counter[str] = Counter()
@@ -125,7 +125,7 @@ def style_of(document: Document) -> Style:
 
 
 def bare_in(collection: Collection) -> Bare:
-    """Find out which texts in a flow collection are written without quotes; in doubt, keys and strings are alike."""
+    """Determine which texts in a flow collection are unquoted; if unclear, keys and strings are treated alike."""
     keys = _styles(entry.key_node for entry in collection.entries)
     strings = _styles(entry.value for entry in collection.entries)
     return Bare(None in (keys or strings), None in (strings or keys))
@@ -140,12 +140,12 @@ def _flow_string(text: str, *, bare: bool) -> str:
 
 
 def _most(counts: Counter[int], default: int) -> int:
-    """Return the most frequent count, in doubt the smallest."""
+    """Return the most frequent count; if tied, the smallest."""
     return min(counts, key=lambda number: (-counts[number], number), default=default)
 
 
 def _block_header(text: str, indentation: int) -> str:
-    # Readers find out the indentation from the first line that is not empty, unless it begins with a blank itself.
+    # Readers derive the indentation from the first non-empty line, unless it starts with a blank.
     digit = str(indentation) if text.lstrip("\n")[:1] in " \t" else ""
     chomping = "-" if not text.endswith("\n") else "+" if text.endswith("\n\n") else ""
     return f"|{digit}{chomping}"
@@ -155,5 +155,5 @@ def _atom(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no number that JSON knows")
+        raise ValueError(f"{value} is not a JSON number")
     return repr(value)

@@ -1,4 +1,4 @@
-"""Scalars: what Kubernetes reads them as, and how they are written such that no reader takes them for anything else."""
+"""Scalars: how Kubernetes reads them, and how to write them unambiguously."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?")
 _INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-# What YAML 1.1 or 1.2 takes for a number, in addition: sexagesimal numbers, and underscores anywhere.
+# Additional numbers in YAML 1.1 or 1.2: sexagesimal ones, and underscores anywhere.
 _ALMOST_NUMBER = re.compile(
     r"[-+]?(?:[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?|[0-9_]+|0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+"
     r"|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?)"
@@ -30,16 +30,16 @@ _ESCAPED = re.compile(f"[^{_PRINTABLE}]")
 
 
 def resolve(text: str) -> Any:
-    """Return what Kubernetes reads a plain scalar as (resolve.go of sigs.k8s.io/yaml/goyaml.v2).
+    """Return the value of a plain scalar in Kubernetes (resolve.go of sigs.k8s.io/yaml/goyaml.v2).
 
     Raises:
-        ValueError: a number that JSON does not know.
+        ValueError: a number that is not valid JSON.
 
     """
     if text in _WORDS:
         return _WORDS[text]
     if _NOT_FINITE.fullmatch(text):
-        raise ValueError(f"{text} is no number that JSON knows")
+        raise ValueError(f"{text} is not a JSON number")
     if text[0] not in "+-.0123456789" or _DATE.fullmatch(text):
         return text
     digits = text if text[0] == "." else text.replace("_", "")
@@ -53,7 +53,7 @@ def resolve(text: str) -> Any:
 def _integer(sign: str, hexadecimal: str, binary: str, octal: str, decimal: str) -> int | float:
     base = 16 if hexadecimal else 2 if binary else 8 if octal else 10
     digits = sign + (hexadecimal or binary or octal or decimal)
-    # Go reads what does not fit into 64 bits as a float. (More digits than this, and int() refuses.)
+    # Go reads numbers that do not fit into 64 bits as floats. (int() rejects numbers with more digits.)
     fits = len(digits) < 100 and -(2**63) <= int(digits, base) < 2**64
     return int(digits, base) if fits or base != 10 else float(digits)
 
@@ -64,12 +64,12 @@ def is_one_line(text: str) -> bool:
 
 
 def fits_literal_block(text: str) -> bool:
-    """Tell whether a text has several lines, and a literal block can hold it without invisible differences."""
+    """Tell whether a text has several lines, and can be a literal block without invisible differences."""
     return "\n" in text and _LITERAL.fullmatch(text) is not None and re.search(r"[ \t](?:\n|\Z)", text) is None
 
 
 def is_plain(text: str, *, flow: bool) -> bool:
-    """Tell whether a text needs no quotes, whichever version of YAML it is read by."""
+    """Tell whether a text needs no quotes in any version of YAML."""
     return (
         _PLAIN.fullmatch(text) is not None
         and is_one_line(text)
@@ -84,11 +84,11 @@ def is_plain(text: str, *, flow: bool) -> bool:
 
 
 def double_quoted(text: str) -> str:
-    """Write a text in double quotes, as JSON does; whatever cannot be seen is escaped."""
+    """Write a text in double quotes like JSON; invisible characters are escaped."""
     quoted = json.dumps(text, ensure_ascii=False)
     return _ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", quoted)
 
 
 def single_quoted(text: str) -> str:
-    """Write a text of one line in single quotes."""
+    """Write a single-line text in single quotes."""
     return "'" + text.replace("'", "''") + "'"

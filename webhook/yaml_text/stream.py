@@ -1,4 +1,4 @@
-"""A YAML stream that JSON Patch operations change as a careful person would: only the lines that have to."""
+"""A YAML stream that JSON Patch operations edit with minimal changes, line by line."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from webhook.yaml_text.render import Style, style_of
 __all__ = ["InvalidYaml", "YamlText"]
 
 _OPERATIONS = ("add", "replace", "remove", "move")
-# Which member of an operation says what goes away.
+# The member of an operation that names what is removed.
 _REMOVED = {"remove": "path", "move": "from"}
 
 
 class YamlText:
-    """A YAML stream of one or more documents, and the text of it.
+    """A YAML stream of one or more documents, with its text.
 
     Raises:
-        InvalidYaml: Kubernetes would not read the text.
+        InvalidYaml: Kubernetes would not accept the text.
 
     """
 
@@ -53,7 +53,7 @@ class YamlText:
 
     @property
     def documents(self) -> list[Any]:
-        """The documents as Kubernetes would read them; changes to this data change nothing else."""
+        """The documents as Kubernetes reads them; modifying this data has no effect on the text."""
         return [plain(part.root) for part in self._parts if part.root is not None]
 
     @property
@@ -62,13 +62,13 @@ class YamlText:
         return "".join(part.text for part in self._parts)
 
     def apply(self, document: int, operations: Sequence[Mapping[str, Any]]) -> None:
-        """Apply JSON Patch operations to a document, given by its index, one after the other; all of them or none.
+        """Apply JSON Patch operations to the document with an index, in order; either all of them or none.
 
         Raises:
             ValueError: an operation is none of add, replace, remove and move, or leaves nothing, or has a value that is
                 no JSON.
             jsonpatch.JsonPatchException: an operation cannot be applied.
-            jsonpatch.JsonPointerException: a path is no JSON Pointer, or leads nowhere.
+            jsonpatch.JsonPointerException: a path is not a valid JSON Pointer, or does not exist.
 
         """
         for operation in operations:
@@ -88,7 +88,7 @@ def _edited(document: Document, operations: Sequence[Mapping[str, Any]]) -> Docu
         if operation["op"] != "move":
             changes.append(operation)
             continue
-        # What is moved as text has to be text.
+        # Only text can be moved as text.
         document = _moved(_changed(document, changes), operation)
         changes = []
     return _changed(document, changes)
@@ -127,7 +127,7 @@ def _moved(document: Document, operation: Mapping[str, Any]) -> Document:
 
 
 def _moved_text(document: Document, source: Sequence[str], target: Sequence[str], data: Any) -> str | None:
-    """Return a text in which an item is somewhere else, if it can be moved as it is written."""
+    """Return the text after moving an item, if it can be moved as it is written."""
     whole = _with_line_end(document, data)
     move = move_item(whole, source, target) if whole else None
     if whole and move and move.aliases:
@@ -136,7 +136,7 @@ def _moved_text(document: Document, source: Sequence[str], target: Sequence[str]
 
 
 def _with_line_end(document: Document, data: Any) -> Document | None:
-    """Return a document whose text ends with a line; none where the line end would become a part of a value."""
+    """Return a document whose text ends with a line break; None if the break would become part of a value."""
     if _ends_with_line(document.text):
         return document
     text = document.text + style_of(document).newline
@@ -159,10 +159,10 @@ def _is_json(value: Any) -> bool:
 
 
 def _read_back(before: str, text: str, wanted: Any) -> Document | None:
-    """Return the edited text as a document, if it says what was meant."""
+    """Return the edited text as a document, if it has the intended meaning."""
     candidates = [text]
     if not _ends_with_line(before) and text.endswith("\n"):
-        # A text without a line end at its end stays one, unless it is part of a value.
+        # A text without a final line break keeps none, unless it is part of a value.
         candidates.insert(0, text.removesuffix("\n").removesuffix("\r"))
     for candidate in candidates:
         try:
@@ -179,19 +179,19 @@ def _ends_with_line(text: str) -> bool:
 
 
 def _attempts(root: Slot, document: Document) -> Iterator[tuple[Style, frozenset[int]]]:
-    """Yield how to write, and the collections to rewrite: none, then ever larger ones around the changes.
+    """Yield styles, and the collections to rewrite: first none, then ever larger ones around the changes.
 
-    Text that is edited can mean something else where it is written in a way that was not thought of here.
+    Edited text may have another meaning if it is written in an unexpected way.
     """
     style = style_of(document)
     yield style, frozenset()
-    # A block that keeps the blank lines at its end takes those for its own that stand behind it in the text, and one
-    # that was the end of a text without a line end there gets one.
+    # A block scalar that keeps trailing blank lines also takes those that follow it in the text. One that ended the
+    # text without a line break gets one.
     style = replace(style, keeps_blank_lines=False)
     if not _ends_with_line(document.text):
         write_out_open_block(root, len(document.text))
     yield style, frozenset()
-    # Comments and blanks behind a block can be taken for its content as well, if they are indented like it.
+    # Comments and blanks after a block scalar can become part of its content if they have the same indentation.
     style = replace(style, blocks=False)
     yield style, frozenset()
     paths = list(_changed_paths(root))
@@ -200,7 +200,7 @@ def _attempts(root: Slot, document: Document) -> Iterator[tuple[Style, frozenset
 
 
 def _changed_paths(root: Slot) -> Iterator[list[int]]:
-    """Yield the collections that have changed, each with all that are around it."""
+    """Yield the changed collections, each with all enclosing ones."""
     pending: list[tuple[Slot, list[int]]] = [(root, [])]
     while pending:
         slot, above = pending.pop()

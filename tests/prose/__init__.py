@@ -1,0 +1,1 @@
+"""The prose linter: `python -m tests.prose [PATH]...`; see the README here."""
