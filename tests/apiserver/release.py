@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.apiserver.control_plane import ControlPlane
 from tests.apiserver.installation import CONFIGURATION, write_kubeconfig
 from tests.apiserver.replicas import Replicas
@@ -132,12 +134,22 @@ def objects(plane: ControlPlane) -> set[str]:
     for path in paths:
         for resource in plane.client.get(path).raise_for_status().json()["resources"]:
             if "list" in resource["verbs"] and "/" not in resource["name"] and resource["name"] not in LEFT_OUT:
-                items = plane.client.get(f"{path}/{resource['name']}").raise_for_status().json()["items"] or ()
+                items = _listed(plane, f"{path}/{resource['name']}")
                 found |= {
                     f"{resource['name']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
                     for item in items
                 }
     return found
+
+
+def _listed(plane: ControlPlane, path: str) -> list[dict[str, Any]]:
+    """List a resource; a kind that was just defined is not there at once (429)."""
+    for _ in range(100):
+        answer = plane.client.get(path)
+        if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            break
+        time.sleep(0.1)
+    return list(answer.raise_for_status().json()["items"] or ())
 
 
 def create(plane: ControlPlane) -> tuple[str, bool]:

@@ -187,7 +187,8 @@ def define_cert_managers_kinds(plane: ControlPlane) -> None:
         }
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         plane.client.post(path, json=body).raise_for_status()
-    until(lambda: plane.client.get("/apis/cert-manager.io/v1/certificates").is_success)
+    paths = [f"/apis/cert-manager.io/v1/{plural}" for plural in ("certificates", "issuers")]
+    until(lambda: all(plane.client.get(path).is_success for path in paths))
 
 
 def test_the_hooks_of_the_end_are_valid_and_take_cert_managers_secrets_away(
