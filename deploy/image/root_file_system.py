@@ -1,6 +1,6 @@
 """The final stage of the image: Python, the virtual environment and what these need, and no shell or package manager.
 
-It runs in the build stage, on the standard library alone. Whoever scans the image still finds what is in it: Debian's
+It runs in the build stage, on the standard library alone. A scanner of the image still finds what is in it: Debian's
 packages are listed as distroless images list them (https://github.com/GoogleContainerTools/distroless/blob/main/PACKAGE_METADATA.md),
 and the licences of all of it are in /usr/share.
 """

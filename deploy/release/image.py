@@ -22,10 +22,10 @@ class Image:
         """Refuse what no registry would serve: https://github.com/opencontainers/distribution-spec."""
         if not _REPOSITORY.fullmatch(self.repository):
             raise Unfit(
-                f"{self.repository!r} is no repository of a registry: write ghcr.io/owner/name, in small letters"
+                f"{self.repository!r} is not a repository of a registry; write ghcr.io/owner/name, in lower case"
             )
         if not _DIGEST.fullmatch(self.digest):
-            raise Unfit(f"{self.digest!r} is no digest: write sha256: and 64 hexadecimal digits")
+            raise Unfit(f"{self.digest!r} is not a digest; write sha256: and 64 hexadecimal digits")
 
     def __str__(self) -> str:
         """Return what a manifest writes."""

@@ -34,7 +34,7 @@ def write_manifests(root: Path, image: Image, version: str, output: Path, epoch:
         for file in image_users(top):
             file.write_text(file.read_text().replace(f"image: {NAME}:{version}", f"image: {image}"))
         installation = deploy / "kustomization.yaml"
-        # The comment there says how to name an image of one's own.
+        # The comment there says how to use your own image.
         installation.write_text(installation.read_text().replace(f"image {NAME}=", f"image {image.repository}="))
         rendered = output / "install.yaml"
         rendered.write_text(_render(deploy))

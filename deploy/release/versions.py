@@ -24,11 +24,11 @@ def version_of_tag(tag: str) -> str:
     """Return the version that a tag names.
 
     Raises:
-        Unfit: it is no tag of a release.
+        Unfit: it is not the tag of a release.
 
     """
     if not (match := _TAG.fullmatch(tag)):
-        raise Unfit(f"tag {tag!r} is no release: write v1.2.3, or v1.2.3-rc.1 for one that is tried first")
+        raise Unfit(f"tag {tag!r} is not a release; write v1.2.3, or v1.2.3-rc.1 for a release candidate")
     return match[1]
 
 

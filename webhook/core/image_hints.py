@@ -32,5 +32,5 @@ def hints_of(image: str, container: str) -> ImageHints:
         says_worker=says_worker(container, image),
         shell_less=shell_less_because(image, container),
     )
-    # The very default: only that is left out where pods are compared as text.
+    # The same object as the default: only that is left out when pods are compared as text.
     return hints if hints != NO_HINTS else NO_HINTS

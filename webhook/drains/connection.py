@@ -15,23 +15,23 @@ from webhook.drains.pod_stream import BEGIN_SECONDS, SILENT_SECONDS
 from webhook.inspection.connection import CannotAsk
 
 REFUSALS = 6
-"""Refusals in a row that are believed."""
+"""Consecutive refusals before one is considered permanent."""
 SILENCE = SILENT_SECONDS + BEGIN_SECONDS
-"""Seconds without a word after which the connection counts as lost: by then, a new watch has begun or failed."""
+"""Seconds of silence after which the connection counts as lost: by then, a new watch has begun or failed."""
 _NO_RIGHT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class Outage(msgspec.Struct, frozen=True):
-    """Nothing is heard of pods: for how many seconds, and why, as far as that is known."""
+    """The API server does not respond: for how many seconds, and why, as far as that is known."""
 
     seconds: float
     reason: str
 
 
 class SessionContact(Contact):
-    """Ends the session where the cluster cannot be asked at all: at the start, or for want of a right.
+    """Ends the session if the cluster cannot be read at all: at the start, or for lack of a permission.
 
-    An API server that has just started may not know yet who may do what.
+    An API server that has just started may not know all permissions yet.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -51,7 +51,7 @@ class Advice(msgspec.Struct, frozen=True):
 
 
 def advice_on(evidence: Evidence, counted_for: datetime.timedelta | None) -> list[Advice]:
-    """Return what is to be done, without repetition; nothing where all is well, or little is known."""
+    """Return the advice, without repetition; empty if all is well, or little is known."""
     found = []
     for loss in _losses(evidence):
         found += _first(evidence, loss, counted_for)
@@ -108,7 +108,7 @@ def _uses(rule: Rule, evidence: Evidence, suggested: str) -> bool:
         return False
     used = evidence.longest / evidence.grace
     if rule.above is not None:
-        # What was killed has an advice of its own.
+        # Killed workers have their own advice.
         is_killed = Outcome.KILLED in evidence.outcomes
         return used > rule.above and not is_killed and duration(suggested) > evidence.grace
     if rule.below is not None:

@@ -48,9 +48,9 @@ async def ask_address(client: AsyncClient, address: str) -> History:
     try:
         url = URL(address)
     except InvalidURL as error:
-        raise Unknown(f"{address} is no address: {error}") from None
+        raise Unknown(f"{address} is not a URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise Unknown(f"{address} is no address of a watch: write for example http://127.0.0.1:8080{METRICS}")
+        raise Unknown(f"{address} is not the URL of a watch; write for example http://127.0.0.1:8080{METRICS}")
     if url.path in ("", "/"):
         url = url.copy_with(path=METRICS)
     return await _read(client, str(url), str(url))

@@ -18,7 +18,7 @@ _IN_COLUMNS = (Outcome.KILLED, Outcome.CUT, Outcome.OOM, Outcome.FAILED)
 
 
 def text_of(history: History, now: datetime.datetime) -> Iterator[str]:
-    """Say where it is from, list the owners, and say what is to be done."""
+    """Return the source, a table of the owners, and the advice."""
     yield f"{_source(history, now)}"
     yield from (f"Not known: {printable(each)}." for each in history.missing)
     if not history.evidence:

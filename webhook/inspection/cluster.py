@@ -79,10 +79,10 @@ async def _history(client: AsyncClient, namespace: str, watch_url: str | None) -
     try:
         if not watch_url:
             return await ask_through_api_server(client, namespace)
-        # Not the API server's client: its credentials are for nobody else.
+        # Not the API server's client: its credentials must not reach another server.
         async with AsyncClient() as other:
             return await ask_address(other, watch_url)
-    # Whatever the watch's trouble is, it spoils nothing else.
+    # A failure of the watch must not affect the rest.
     except (Unknown, CannotAsk) as error:
         return NoHistory(str(error))
 
