@@ -62,7 +62,8 @@ def _programs(line: str) -> Iterator[tuple[str, ...]]:
     part: list[str] = []
     for word in [*words, "|"]:
         if word in ("|", "&&"):
-            yield tuple(part)
+            # A line may only set variables.
+            yield from [tuple(part)] if part else []
             part = []
         elif part or not _ASSIGNMENT.fullmatch(word):
             part.append(word)
