@@ -15,7 +15,7 @@ from tests.documentation.commands import PAGES
 from tests.documentation.generated import DOCUMENTS, ROOT, generated
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.core.reasons import Kind
+from webhook.core.reasons import Kind, Reason
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 LABELS_ITS_NAMESPACE = "quick-start"
@@ -55,6 +55,12 @@ def test_an_example_is_valid_and_protected(example: Path, version: str) -> None:
 @pytest.mark.parametrize("block", YAML_BLOCKS)
 def test_a_yaml_block_is_yaml(block: str) -> None:
     assert YAML(typ="safe").load(StringIO(block))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_page_quotes_from_explain_is_what_explain_says(page: Path) -> None:
+    lines = re.findall(r"^ +[·+!] (.+) \[([a-z-]+)\]$", page.read_text(), re.MULTILINE)
+    assert [text for text, code in lines if not text.startswith(Reason(code).sentence)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
