@@ -161,6 +161,30 @@ def test_what_stands_behind_the_worker_runs_to_its_end(pod: Pod) -> None:
 
 
 @in_all_pods
+def test_a_shell_that_is_busy_by_itself_behind_the_worker_ends_by_itself(pod: Pod) -> None:
+    """Nothing runs beside it, so it ends soon, however slow the machine is."""
+    file = pod.room / "go-on"
+    container = shell_string(pod, f"WORKER; until [ -e {file} ]; do :; done; NOTE behind; exit 5")
+    pod.journal.until("ready")
+    pod.drain(container)
+    container.signal("TERM")
+    pod.journal.until("end")
+    stays("the shell behind the worker", lambda: container.running, 2.5)
+    file.touch()
+    assert container.wait(15) == 5
+    assert pod.journal.lines[-2:] == ["end", "behind"]
+
+
+@in_all_pods
+def test_a_shell_that_stays_busy_behind_the_worker_is_ended_at_the_old_grace_period(pod: Pod) -> None:
+    container = shell_string(pod, "WORKER; while :; do :; done", grace=3)
+    pod.journal.until("ready")
+    begin = time.monotonic()
+    assert drained(pod, container) == 137
+    assert 2 < time.monotonic() - begin < 8
+
+
+@in_all_pods
 def test_a_worker_that_is_started_anew_is_not_waited_for(pod: Pod) -> None:
     container = shell_string(pod, "while true; do WORKER; done")
     pod.journal.until("ready")

@@ -67,16 +67,16 @@ def test_no_notes_without_a_section_of_the_version_with_its_day(tmp_path: Path, 
 def test_a_tag_that_is_no_version_is_refused(tmp_path: Path, tag: str) -> None:
     result = release(checkout(tmp_path), "notes", tag)
     assert result.exit_code == 1
-    assert f"tag {tag!r} is no release: write v1.2.3" in result.stderr
+    assert f"tag {tag!r} is not a release; write v1.2.3" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--digest", "sha256:5a", "is no digest"),
-        ("--digest", "5a" * 32, "is no digest"),
+        ("--digest", "sha256:5a", "is not a digest"),
+        ("--digest", "5a" * 32, "is not a digest"),
         ("--repository", "ghcr.io/Example/graceful-worker", "in small letters"),
-        ("--repository", "graceful-worker", "is no repository of a registry"),
+        ("--repository", "graceful-worker", "is not a repository of a registry"),
     ],
 )
 def test_an_image_is_named_by_a_registry_and_a_whole_digest(tmp_path: Path, option: str, value: str, said: str) -> None:

@@ -174,6 +174,12 @@ drain_targets() {
   [ "$gw_loops" = endless ] || see_off
 }
 
+is_shell() {
+  gw_name=''
+  read -r gw_name <"/proc/$1/comm"
+  is_among "$gw_name" "$gw_shells"
+}
+
 # Stops the shell of an endless loop around process $1: a restarted worker could take a message before it is noticed.
 # That shell may be the command, or a shell below it: after a launcher, in a pipeline, in parentheses.
 stop_loop() {
@@ -181,9 +187,7 @@ stop_loop() {
   climb "$1"
   [ "$gw_above" -eq "$gw_child" ] || return
   for gw_above in ${gw_chain#" $1 "}; do
-    gw_name=''
-    read -r gw_name <"/proc/$gw_above/comm"
-    is_among "$gw_name" "$gw_shells" || continue
+    is_shell "$gw_above" || continue
     case $(tr '\000' '\n' <"/proc/$gw_above/cmdline") in
       *while* | *until*) kill -STOP "$gw_above" ;;
     esac
@@ -227,8 +231,9 @@ has_living() {
 }
 
 # The workers have ended. Commands after them in a shell script may run if they start within a second, for as long as
-# the pod's original grace period; this may be a pause in a loop, and commands after the loop. Other processes beside
-# the worker, and a restarted worker, are not awaited.
+# the pod's original grace period; this may be a pause in a loop, and commands after the loop. Shells alone end by
+# themselves, which takes longer than a second on a busy node. Other processes beside the worker, and a restarted
+# worker, are not awaited.
 see_off() {
   gw_tries=10
   while lives "$gw_child" && ! is_late && has_tries; do
@@ -239,13 +244,16 @@ see_off() {
         *) return ;;
       esac
     done
+    gw_waits=1
     for gw_pair in $gw_all; do
-      case $gw_before in
-        *" $gw_pair "*) continue ;;
-      esac
       climb "${gw_pair%:*}"
-      [ "$gw_above" -ne "$gw_child" ] || gw_tries=10
+      [ "$gw_above" -eq "$gw_child" ] || continue
+      case $gw_before in
+        *" $gw_pair "*) is_shell "${gw_pair%:*}" || gw_waits= ;;
+        *) gw_waits=1 && break ;;
+      esac
     done
+    [ -z "$gw_waits" ] || gw_tries=10
     nap
   done
 }
