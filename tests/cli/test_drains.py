@@ -148,12 +148,12 @@ def test_piped_a_watch_says_when_the_connection_is_lost_and_when_it_is_back(
         api.go_away()
         running.until("no connection to the API server since")
         api.come_back()
-        running.until("the API server is heard again")
+        running.until("the API server responds again")
         api.gone(pod("a", deleted=100, ends=FINISHED))
         running.until("shop/a finished")
         assert running.interrupt() == 0
     begun, lost, back, _ = running.lines
-    said = re.fullmatch(r"(\S+) no connection to the API server since (\S+): the API server cannot be asked: .+", lost)
+    said = re.fullmatch(r"(\S+) no connection to the API server since (\S+): the API server cannot be reached: .+", lost)
     assert said
     assert begun.partition(" ")[0] <= said[2] <= said[1] <= back.partition(" ")[0]
 
@@ -169,7 +169,7 @@ def test_piped_as_json_the_connection_is_told_as_events(tmp_path: Path, api: Api
     lost, back = map(json.loads, running.lines)
     assert (lost["event"], back["event"]) == ("disconnected", "connected")
     assert lost["since"] <= lost["time"] <= back["time"]
-    assert lost["reason"].startswith("the API server cannot be asked")
+    assert lost["reason"].startswith("the API server cannot be reached")
 
 
 @pytest.mark.parametrize("width", [80, 150])
@@ -182,14 +182,14 @@ def test_in_a_terminal_a_lost_connection_is_shown_with_how_old_the_table_is(
         assert "No connection" not in running.text
         api.until_watched()
         api.go_away()
-        running.until("prod: 1 drain", "No connection to the API server since 03:0", "what is shown", "emails-1")
+        running.until("prod: 1 drain", "No connection to the API server since 03:0", "the table is as", "emails-1")
         api.come_back()
         api.until_watched()
         api.gone(pod("emails-1", deleted=99, ends=FINISHED))
         running.until("finished after")
-        running.until("prod: Nothing drains.")
+        running.until("prod: No drains.")
         before = len(running.text)
-        running.until("prod: Nothing drains.", "finished after")
+        running.until("prod: No drains.", "finished after")
         assert "No connection" not in running.text[before:]
         assert running.interrupt() == 0
 
@@ -203,7 +203,7 @@ def test_a_lost_connection_is_shown_in_a_small_terminal_that_has_more_drains_tha
         api.until_watched()
         api.go_away()
         running.until("No connection to the API server")
-        running.until("prod: 40 drains", "No connection to the API server since 03:0", "what is shown", "… and 3")
+        running.until("prod: 40 drains", "No connection to the API server since 03:0", "the table is as", "… and 3")
         assert running.interrupt() == 0
     for drawn in running.text.split("prod: 40 drains")[1:]:
         assert drawn.rstrip("\n").count("\n") < 12

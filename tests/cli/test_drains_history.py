@@ -207,7 +207,7 @@ def test_an_address_that_never_answers_is_given_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8080", "ftp://watch/", "http://", "http://[::"])
 def test_what_is_no_address_is_said(address: str, tmp_path: Path) -> None:
-    assert "is no address" in ended(tmp_path, "", "--watch-url", address, code=2).errors
+    assert "is not " in ended(tmp_path, "", "--watch-url", address, code=2).errors
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_what_is_no_address_is_said(address: str, tmp_path: Path) -> None:
         (["--history", "--watch"], "--history excludes --watch and --wait"),
         (["--history", "--wait"], "--history excludes --watch and --wait"),
         (["--history", "node/node-1"], "a history is kept by owner"),
-        (["--watch-url", "http://127.0.0.1:8080"], "--watch-url needs --history"),
+        (["--watch-url", "http://127.0.0.1:8080"], "--watch-url requires --history"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], words: str) -> None:

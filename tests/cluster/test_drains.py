@@ -201,7 +201,7 @@ def test_a_terminal_shows_the_time_left_as_it_passes(scene: Scene) -> None:
     workload = scene.workload("shown", NEVER_ENDS, grace_period=str(SHORT))
     pod = workload.first_pod()
     with scene.drains("terminal", "--watch", f"deployment/{workload.name}", size=TERMINAL) as live:
-        live.until("Nothing drains.")
+        live.until("No drains.")
         workload.restart()
         pod.until("being deleted", lambda: "deletionTimestamp" in pod.seen["metadata"])
         shown: list[int] = []
@@ -320,7 +320,7 @@ def test_a_worker_that_takes_too_much_memory_in_its_drain_is_told_so(
     pod = workload.first_pod()
     # It is over within a second, so that it has to be watched from before.
     with scene.drains(name, "--watch", f"deployment/{name}", size=TERMINAL) as seen:
-        seen.until("Nothing drains.")
+        seen.until("No drains.")
         workload.restart()
         seen.until(pod.name, "oom after")
         assert seen.interrupt() == 0

@@ -40,7 +40,7 @@ def test_a_failure_is_an_outage_since_the_last_word(clock: Clock, contact: Sessi
 def test_a_missing_right_is_one_that_names_the_right(contact: SessionContact) -> None:
     contact.failed(Refused(403, "forbidden", None), "in namespace shop")
     assert contact.outage
-    assert "the right to list and watch pods in namespace shop is missing" in contact.outage.reason
+    assert "permission missing to list and watch pods in namespace shop" in contact.outage.reason
 
 
 def test_refusals_that_do_not_end_end_the_session(contact: SessionContact) -> None:

@@ -290,7 +290,7 @@ def test_an_api_server_that_cannot_find_the_watch_spoils_nothing_else() -> None:
         return answered.handler(request)  # type: ignore[return-value]
 
     seen = ask(answer)
-    assert seen.history == NoHistory("the API server answers 500: etcd is gone")
+    assert seen.history == NoHistory("the API server responded with 500: etcd is gone")
     assert seen.limits
 
 

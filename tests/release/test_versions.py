@@ -75,7 +75,7 @@ def test_a_tag_that_is_no_version_is_refused(tmp_path: Path, tag: str) -> None:
     [
         ("--digest", "sha256:5a", "is not a digest"),
         ("--digest", "5a" * 32, "is not a digest"),
-        ("--repository", "ghcr.io/Example/graceful-worker", "in small letters"),
+        ("--repository", "ghcr.io/Example/graceful-worker", "in lower case"),
         ("--repository", "graceful-worker", "is not a repository of a registry"),
     ],
 )

@@ -135,7 +135,7 @@ def connection_line(outage: Outage | None, now: datetime.datetime) -> str:
 def outage_in_words(outage: Outage, now: datetime.datetime) -> str:
     """Return the sentence for output that is out of date."""
     since, long = f"{_since(outage, now):%H:%M:%S} UTC", span(round(outage.seconds))
-    return f"No connection to the API server since {since} ({long}): the table is as of then. {outage.reason}"
+    return f"No connection to the API server since {since} ({long}), the table is as of then: {outage.reason}"
 
 
 def connection_event(outage: Outage | None, now: datetime.datetime) -> dict[str, Any]:
