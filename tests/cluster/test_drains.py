@@ -236,7 +236,7 @@ def test_a_deletion_that_leaves_less_time_cuts_the_drain(scene: Scene) -> None:
     pod = workload.first_pod()
     workload.kubectl("delete", "pod", pod.name, f"--grace-period={CUT}", "--wait=false")
     message = check_cut(scene, workload, pod, scene.waiting(f"pod/{pod.name}"))
-    assert "whoever has deleted the pod asked for less" in message
+    assert "the pod was deleted with a shorter grace period" in message
     assert pod.exit_code() == 137
 
 
@@ -245,7 +245,7 @@ def test_an_eviction_that_leaves_less_time_cuts_the_drain_of_a_pod_that_lets_it(
     pod = workload.first_pod()
     evict(pod, CUT)
     message = check_cut(scene, workload, pod, scene.waiting(f"pod/{pod.name}"))
-    assert "an eviction has asked for less" in message
+    assert "an eviction shortened the grace period" in message
 
 
 def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> None:
@@ -267,7 +267,7 @@ def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> N
     assert scene.until_told(killed) == {"killed": 1}
     scene.watch.until(lambda: bool(killed.events()))
     (event,) = killed.events()
-    assert f"was killed {SHORT} s after the deletion, when the grace period was over" in event["message"]
+    assert f"was killed {SHORT} s after the deletion, at the end of the grace period" in event["message"]
 
 
 def evict(pod: WatchedPod, seconds: int) -> None:
