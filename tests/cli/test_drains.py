@@ -153,7 +153,9 @@ def test_piped_a_watch_says_when_the_connection_is_lost_and_when_it_is_back(
         running.until("shop/a finished")
         assert running.interrupt() == 0
     begun, lost, back, _ = running.lines
-    said = re.fullmatch(r"(\S+) no connection to the API server since (\S+): the API server cannot be reached: .+", lost)
+    said = re.fullmatch(
+        r"(\S+) no connection to the API server since (\S+): the API server cannot be reached: .+", lost
+    )
     assert said
     assert begun.partition(" ")[0] <= said[2] <= said[1] <= back.partition(" ")[0]
 
