@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.settings import read_start_refusal
-from tests.documentation.commands import ROOT, lines_below
+from tests.documentation.commands import ROOT, block_below, lines_below
 
 REFUSAL = read_start_refusal()
 pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.timeout(1200)]
@@ -36,8 +37,31 @@ def way(request: pytest.FixtureRequest) -> Iterator[str]:
     run("kubectl delete namespace graceful-worker --ignore-not-found")
 
 
-def test_a_rollout_loses_no_message(way: str) -> None:
+def test_a_rollout_loses_no_message_and_one_without_protection_loses_them(way: str) -> None:
     *before, wait = lines_below(START, way)
     for line in before:
         run(line)
-    assert re.search(r"(\d+) drains are over: \1 finished\.", run(wait))
+    assert run(wait).splitlines()[-1] == block_below(START, "## What you see", "text").strip()
+    assert ends_of_pods_during(lines_below(START, "## See the messages"), 75) == ["end"] * 3
+    assert ends_of_pods_during(lines_below(START, "## Compare with unprotected pods"), 45) == ["begin"] * 3
+
+
+def ends_of_pods_during(lines: list[str], seconds: float) -> list[str]:
+    """Follow the log for a while; return the last word of each pod that has ended by then."""
+    *before, follow = lines
+    for line in before:
+        run(line)
+    log = output_for(follow, seconds)
+    there = run("kubectl get pods -l app=quick-start -o name")
+    last = dict(re.findall(r"^\[pod/(\S+)/worker\] \S+ message \d+: (begin|end)$", log, re.MULTILINE))
+    return [word for pod, word in last.items() if f"pod/{pod}\n" not in there]
+
+
+def output_for(line: str, seconds: float) -> str:
+    """Return what a command prints that a user stops with Ctrl-C."""
+    with subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+        try:
+            return process.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            return process.communicate()[0]

@@ -75,3 +75,11 @@ def lines_below(page: Path, heading: str) -> list[str]:
     block = _BLOCK.search(below)
     assert block is not None, f"{page.name}: no commands below {heading}"
     return re.findall(r"^\$ (.+)$", block["text"], re.MULTILINE)
+
+
+def block_below(page: Path, heading: str, language: str) -> str:
+    """Return the first block of a language below a heading."""
+    below = page.read_text().partition(f"\n{heading}\n")[2]
+    block = re.search(rf"^```{language}\n(.*?)^```$", below, re.MULTILINE | re.DOTALL)
+    assert block is not None, f"{page.name}: no block of {language} below {heading}"
+    return block[1]

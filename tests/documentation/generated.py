@@ -111,6 +111,12 @@ def drains() -> str:
     return f"```console\n$ graceful-worker drains\n{printed}```"
 
 
+def drains_wait() -> str:
+    """Return what `drains --wait` prints at last in the rollout of the page for new users."""
+    *_, last = drains_cases.cases("waits")["quick-start"]["lines"]
+    return f"```text\n{last}\n```"
+
+
 def history() -> str:
     """Return what is printed about a history of the tests."""
     printed = history_cases.printed_of_stream(history_cases.case(history_cases.files("streams")["readme"]))
@@ -213,6 +219,7 @@ PARTS: dict[str, Callable[..., str]] = {
         status_of_drains,
         repair,
         drains,
+        drains_wait,
         history,
         drain_limits,
         proof_in_numbers,
