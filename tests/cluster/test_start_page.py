@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -42,8 +43,11 @@ def test_a_rollout_loses_no_message_and_one_without_protection_loses_them(way: s
     for line in before:
         run(line)
     assert run(wait).splitlines()[-1] == block_below(START, "## What you see", "text").strip()
+    # Not at the end of a message: the pod would be gone before its log is followed.
+    time.sleep(15)
     assert ends_of_pods_during(lines_below(START, "## See the messages"), 75) == ["end"] * 3
-    assert ends_of_pods_during(lines_below(START, "## Compare with unprotected pods"), 45) == ["begin"] * 3
+    # Protected pods still drain beside the three that are killed.
+    assert ends_of_pods_during(lines_below(START, "## Compare with unprotected pods"), 45).count("begin") == 3
 
 
 def ends_of_pods_during(lines: list[str], seconds: float) -> list[str]:
