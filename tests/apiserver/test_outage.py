@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.xdist_group("apiserver"),
 ]
 
-UNPROTECTED = "nothing protected it"
+UNPROTECTED = "but not protected"
 
 
 @pytest.fixture(scope="module")

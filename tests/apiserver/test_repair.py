@@ -232,7 +232,7 @@ def test_the_first_pod_that_comes_back_unprotected_ends_it(plane: ControlPlane, 
     with made.controlled():
         code, output = run(plane, tmp_path, "-n", "bad", "--yes")
     assert code == 1
-    assert "STOP     StatefulSet mailer in bad: pod mailer-1-0 came back unprotected" in output
+    assert "STOP     StatefulSet mailer in bad: new pod mailer-1-0 is unprotected" in output
     assert "left     Deployment emails in bad: not started." in output
     assert not made.is_restarted("emails")
 
@@ -276,7 +276,7 @@ def test_a_second_ctrl_c_does_not_wait(plane: ControlPlane, tmp_path: Path) -> N
     process.send_signal(signal.SIGINT)
     assert process.stdout
     said = iter(process.stdout.readline, "")
-    assert any("Ctrl-C once more" in line for line in said)
+    assert any("Press Ctrl-C again" in line for line in said)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, errors

@@ -182,8 +182,8 @@ def _by_rights(plane: ControlPlane, room: Path) -> None:
     pods = tuple(right for right in RIGHTS if "pods" not in right)
     some = status(plane, room, token=account(plane, "some", pods))
     assert some.returncode == 2
-    assert "you may not list pods in all namespaces" in some.stdout
+    assert "permission missing: list pods in all namespaces" in some.stdout
 
     unknown = status(plane, room, token="nobody-has-this")
     assert unknown.returncode == 2
-    assert "does not know you" in unknown.stderr
+    assert "rejects the credentials" in unknown.stderr

@@ -134,5 +134,5 @@ def test_the_first_pod_that_comes_back_bare_ends_it(site: Site) -> None:
         code, output = site.repair("--yes")
     assert code == 1
     assert f"STOP     Deployment first in {site.place.namespace}" in output
-    assert "came back unprotected" in output
+    assert " is unprotected: " in output
     assert (bool(restarted_at(first)), bool(restarted_at(second))) == (True, False)
