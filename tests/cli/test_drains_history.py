@@ -124,10 +124,10 @@ def test_json_has_numbers_and_codes(tmp_path: Path, api: ApiServer, address: str
 @pytest.mark.parametrize(
     ("pods", "refused", "words"),
     [
-        ([], {}, "no watch in namespace graceful-worker: there is none (kubectl apply -k deploy/overlays/drain-watch)"),
-        ([watch_pod(phase="Pending")], {}, "no watch in namespace graceful-worker: it does not run"),
-        ([watch_pod()], {"proxy": 403}, "you may not get pods/proxy in namespace graceful-worker"),
-        ([watch_pod()], {}, "the watch graceful-worker/watch-1 does not answer: status 503"),
+        ([], {}, "the watch is not installed in namespace graceful-worker (kubectl apply -k deploy/overlays/drain-watch)"),
+        ([watch_pod(phase="Pending")], {}, "the watch is not running in namespace graceful-worker"),
+        ([watch_pod()], {"proxy": 403}, "permission missing to read its metrics: get pods/proxy in namespace graceful-worker"),
+        ([watch_pod()], {}, "the watch graceful-worker/watch-1 responds with status 503"),
     ],
 )
 def test_without_a_watch_the_cluster_tells_what_it_still_knows(
@@ -146,14 +146,14 @@ def test_without_a_watch_the_cluster_tells_what_it_still_knows(
 def test_a_missing_right_to_pods_is_said(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.refused["list"] = 403
     text = ended(tmp_path, address).text
-    assert "you may not list pods in namespace graceful-worker, which would find the watch.\n" in text
-    assert "Not known: you may not list pods in all namespaces.\n" in text
+    assert "permission missing to find the watch: list pods in namespace graceful-worker.\n" in text
+    assert "Not known: permission missing: list pods in all namespaces.\n" in text
 
 
 def test_where_nothing_may_be_seen_the_exit_code_is_2(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.refused = {"list": 403, "get": 403}
     errors = ended(tmp_path, address, code=2).errors
-    assert "nothing can be seen: you may not list pods in all namespaces; list events" in errors
+    assert "permissions missing: list pods in all namespaces; list events" in errors
 
 
 @contextmanager
@@ -184,11 +184,11 @@ def answering(head: bytes, pieces: int) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("head", "pieces", "words"),
     [
-        (b"HTTP/1.0 404 Not Found\r\n\r\n", 0, "does not answer: status 404"),
-        (b"HTTP/1.0 302 Found\r\nLocation: /login\r\n\r\n", 0, "does not answer: status 302"),
+        (b"HTTP/1.0 404 Not Found\r\n\r\n", 0, "responds with status 404"),
+        (b"HTTP/1.0 302 Found\r\nLocation: /login\r\n\r\n", 0, "responds with status 302"),
         (b"HTTP/1.0 200 OK\r\n\r\n", 0, "these are not the metrics of graceful-worker watch"),
         (b"HTTP/1.0 200 OK\r\n\r\n", 40, "answers with more than 16 MiB"),
-        (b"no HTTP at all\r\n\r\n", 0, "cannot be asked"),
+        (b"no HTTP at all\r\n\r\n", 0, "cannot be reached"),
     ],
 )
 def test_an_address_at_which_no_watch_answers_is_exit_code_2(
@@ -202,7 +202,7 @@ def test_an_address_that_never_answers_is_given_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         errors = ended(tmp_path, "", "--watch-url", address, code=2).errors
-    assert "does not answer within 15 s" in errors or "cannot be asked" in errors
+    assert "does not respond within 15 s" in errors or "cannot be reached" in errors
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8080", "ftp://watch/", "http://", "http://[::"])

@@ -277,7 +277,7 @@ def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
         assert isinstance(history, History)
         assert [each.longest for each in history.evidence] == [42]
     else:
-        assert history == NoHistory(f"the watch {watch.address}/nowhere does not answer: status 404")
+        assert history == NoHistory(f"the watch {watch.address}/nowhere responds with status 404")
 
 
 def test_an_api_server_that_cannot_find_the_watch_spoils_nothing_else() -> None:

@@ -70,12 +70,12 @@ async def ask_through_api_server(client: AsyncClient, namespace: str) -> History
     try:
         pods = await Api(client).list(question, dict)
     except Forbidden as forbidden:
-        raise Unknown(f"you may not {forbidden}, which would find the watch") from None
+        raise Unknown(f"permission missing to find the watch: {forbidden}") from None
     running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
     if not running:
-        there = "it does not run" if pods else "there is none"
-        raise Unknown(f"no watch in namespace {namespace}: {there} (kubectl apply -k deploy/overlays/drain-watch)")
-    # One that drains is the older one of a rollout.
+        state = "is not running" if pods else "is not installed"
+        raise Unknown(f"the watch {state} in namespace {namespace} (kubectl apply -k deploy/overlays/drain-watch)")
+    # During a rollout, the older one is terminating.
     pod = min(running, key=lambda each: "deletionTimestamp" in each["metadata"])
     name = pod["metadata"]["name"]
     path = f"/api/v1/namespaces/{namespace}/pods/{name}:{_port(pod)}/proxy{METRICS}"
@@ -91,15 +91,15 @@ async def _read(client: AsyncClient, url: str, place: str, right: str = "") -> H
     try:
         async with asyncio.timeout(SECONDS), client.stream("GET", url, headers=_HEADERS, timeout=_PATIENCE) as response:
             if right and response.status_code == HTTPStatus.FORBIDDEN:
-                raise Unknown(f"you may not {right}, which would read its metrics; --watch-url reads them elsewhere")
+                raise Unknown(f"permission missing to read its metrics: {right}; or use --watch-url")
             if not response.is_success:
-                raise Unknown(f"the watch {place} does not answer: status {response.status_code}")
+                raise Unknown(f"the watch {place} responds with status {response.status_code}")
             text = await _text(response, place)
         return read_metrics(text, place)
     except TimeoutError:
-        raise Unknown(f"the watch {place} does not answer within {SECONDS:g} s") from None
+        raise Unknown(f"the watch {place} does not respond within {SECONDS:g} s") from None
     except (HTTPError, InvalidURL, ConfigError, OSError) as error:
-        raise Unknown(f"the watch {place} cannot be asked: {str(error) or type(error).__name__}") from None
+        raise Unknown(f"the watch {place} cannot be reached: {str(error) or type(error).__name__}") from None
     except NoMetrics as error:
         raise Unknown(f"{place}: {error}") from None
 
@@ -136,8 +136,8 @@ async def ask_cluster(client: AsyncClient, namespaces: Collection[str], missing:
         events += [each for each in said if each]
         rights += [right for right in (no_pods, no_events) if right]
     if len(rights) == 2 * len(namespaces):
-        raise CannotAsk(f"nothing can be seen: you may not {'; '.join(rights)}")
-    return gather(remains, events, "", (*missing, *(f"you may not {right}" for right in rights)))
+        raise CannotAsk(f"permissions missing: {'; '.join(rights)}")
+    return gather(remains, events, "", (*missing, *(f"permission missing: {right}" for right in rights)))
 
 
 async def _seen(answer: Awaitable[list[_Answered]]) -> tuple[list[_Answered], str]:

@@ -277,8 +277,8 @@ class Fact(Enum):
         "history-unknown",
         Weight.NOTE,
         "history",
-        "How drains went is unknown: {why}.",
-        "graceful-worker drains --history tells what is left of them in pods and Events",
+        "How drains ended is unknown: {why}.",
+        "graceful-worker drains --history reads what pods and Events still tell",
     )
 
 
