@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.cluster.settings import read_install_refusal
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
@@ -22,7 +23,8 @@ pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.tim
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 NAMESPACE = "graceful-worker"
 WORKERS = "graceful-worker-e2e-install"
-UNPROTECTED = "nothing protected it"
+POLICY = DEPLOY / "components" / "validating-policy" / "policy.yaml"
+UNPROTECTED: str = next(YAML(typ="safe").load_all(POLICY))["spec"]["validations"][0]["message"]
 """What the validating policy says."""
 
 

@@ -56,6 +56,8 @@ def ends_of_pods_during(lines: list[str], seconds: float) -> list[str]:
     for line in before:
         run(line)
     log = output_for(follow, seconds)
+    # A pod's log ends shortly before the pod does.
+    time.sleep(5)
     there = run("kubectl get pods -l app=quick-start -o name")
     last = dict(re.findall(r"^\[pod/(\S+)/worker\] \S+ message \d+: (begin|end)$", log, re.MULTILINE))
     return [word for pod, word in last.items() if f"pod/{pod}\n" not in there]
