@@ -131,10 +131,12 @@ def all_the_time(ask: Callable[[], str], do: Callable[[], object]) -> list[str]:
     threads = [threading.Thread(target=asking) for _ in range(2)]
     for thread in threads:
         thread.start()
-    do()
-    over.set()
-    for thread in threads:
-        thread.join()
+    try:
+        do()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
     return answers
 
 

@@ -199,9 +199,11 @@ def test_its_end_leaves_nothing_behind_and_no_pod_is_refused_on_the_way() -> Non
 
     thread = threading.Thread(target=create_all_the_time)
     thread.start()
-    kubectl("delete", "-k", str(DEPLOY))
-    over.set()
-    thread.join()
+    try:
+        kubectl("delete", "-k", str(DEPLOY))
+    finally:
+        over.set()
+        thread.join()
     assert {trouble for trouble in troubles if trouble} == set()
     kinds = "mutatingwebhookconfigurations,clusterroles,clusterrolebindings,namespaces"
     kinds += ",validatingadmissionpolicies,validatingadmissionpolicybindings"
