@@ -124,9 +124,17 @@ def test_json_has_numbers_and_codes(tmp_path: Path, api: ApiServer, address: str
 @pytest.mark.parametrize(
     ("pods", "refused", "words"),
     [
-        ([], {}, "the watch is not installed in namespace graceful-worker (kubectl apply -k deploy/overlays/drain-watch)"),
+        (
+            [],
+            {},
+            "the watch is not installed in namespace graceful-worker (kubectl apply -k deploy/overlays/drain-watch)",
+        ),
         ([watch_pod(phase="Pending")], {}, "the watch is not running in namespace graceful-worker"),
-        ([watch_pod()], {"proxy": 403}, "permission missing to read its metrics: get pods/proxy in namespace graceful-worker"),
+        (
+            [watch_pod()],
+            {"proxy": 403},
+            "permission missing to read its metrics: get pods/proxy in namespace graceful-worker",
+        ),
         ([watch_pod()], {}, "the watch graceful-worker/watch-1 responds with status 503"),
     ],
 )
