@@ -1,6 +1,7 @@
 """The commands in the documents: each line of a `console` block that begins with `$ `, and what its block needs.
 
-A block that no test can run has a comment above it: `<!-- needs: a GKE cluster -->`.
+A block with a command that no test here runs has a comment above it, such as `<!-- needs: a cluster -->`.
+What needs a cluster is still checked: verbs, flags, names and paths. Generated blocks are written by what they show.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "deploy").rglob("*.md")),
 ]
-_BLOCK = re.compile(r"(?:^<!-- needs: (?P<needs>.+) -->\n)?^```console\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"(?:^<!-- needs: (?P<needs>[^\n]+) -->\n)?^```console\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+_GENERATED = re.compile(r"^<!-- begin: .*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
+CLUSTER = "a cluster"
+"""What a block needs whose commands are checked, and run by tests/cluster at most."""
 _ASSIGNMENT = re.compile(r"[A-Z_0-9]+=.*", re.DOTALL)
 
 
@@ -31,6 +37,8 @@ class Command:
     page: str
     words: tuple[str, ...]
     needs: str
+    is_generated: bool = False
+    """Whether its block is written by a test, from what the command prints."""
 
     @property
     def program(self) -> str:
@@ -51,10 +59,12 @@ def commands() -> Iterator[Command]:
 
 
 def _of_page(page: str, text: str) -> Iterator[Command]:
+    generated = [part.span() for part in _GENERATED.finditer(text)]
     for block in _BLOCK.finditer(text):
+        is_generated = any(begin <= block.start() < end for begin, end in generated)
         joined = re.sub(r" \\\n +", " ", block["text"])
         for line in re.findall(r"^\$ (.+)$", joined, re.MULTILINE):
-            yield from (Command(page, words, block["needs"] or "") for words in _programs(line))
+            yield from (Command(page, words, block["needs"] or "", is_generated) for words in _programs(line))
 
 
 def _programs(line: str) -> Iterator[tuple[str, ...]]:
