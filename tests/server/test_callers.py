@@ -147,7 +147,7 @@ def test_a_file_that_is_no_ca_leaves_the_old_one_in_place(
     proving_server: Server, authority: trustme.CA, registry: Registry, client_ca: Path
 ) -> None:
     client_ca.write_text("none")
-    wait_for(lambda: any("clients' certificates" in line["message"] for line in proving_server.log()))
+    wait_for(lambda: any("the client CA cannot be used" in line["message"] for line in proving_server.log()))
     ask(proving_server, trust(proving_server, authority), registry)
     assert registry.callers
 
@@ -167,9 +167,9 @@ def test_registries_are_asked_for_anybody_where_the_operator_says_so(servers: Se
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--pull-secrets"], "give --client-ca"),
-        (["--registry-credentials", "{credentials}"], "give --client-ca"),
-        (["--client-name", "kube-apiserver"], "give that, too"),
+        (["--pull-secrets"], "set --client-ca"),
+        (["--registry-credentials", "{credentials}"], "set --client-ca"),
+        (["--client-name", "kube-apiserver"], "--client-name requires --client-ca"),
         (["--client-ca", "{credentials}"], "cannot be used"),
     ],
 )

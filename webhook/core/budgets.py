@@ -8,12 +8,10 @@ from typing import Any
 import msgspec
 
 from webhook.core.command_line import LONGEST_SCRIPT
-from webhook.core.pod import Pod
+from webhook.core.pod import MOST_CONTAINERS, Pod
 from webhook.core.reasons import Reason
 from webhook.core.refusal import Refused
 
-MOST_CONTAINERS = 250
-"""More than twice as many as a node has pods: https://kubernetes.io/docs/setup/best-practices/cluster-large/."""
 MOST_SHELL_TEXT = 32 * 1024
 """Total length of the shell scripts that are read, in characters; reading takes 1 µs per character."""
 LARGEST_PATCH = 1024 * 1024

@@ -26,6 +26,8 @@ DEFAULT_GRACE = 30
 DEFAULT_MESSAGE_PATH = "/dev/termination-log"
 """Kubernetes' default terminationMessagePath."""
 
+MOST_CONTAINERS = 250
+"""More than twice as many as a node has pods: https://kubernetes.io/docs/setup/best-practices/cluster-large/."""
 _NOT_JSON = "\x7f"
 """Begins the names of the fields that `drop_unread` fills in: no manifest has such a key."""
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -370,10 +372,13 @@ def drop_unread(pod: Pod) -> None:
         _drop_unread_keys(pod.metadata)
     if pod.spec.volumes:
         pod.spec.volumes = [volume for volume in pod.spec.volumes if volume.name.startswith(VOLUME)]
+    containers = (*pod.spec.containers, *(pod.spec.init_containers or ()))
+    # A pod with more containers is refused, and hints for thousands of names would take seconds.
+    has_hints = len(containers) <= MOST_CONTAINERS
     images: dict[str, str] = {}
-    for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
+    for container in containers:
         image = images[container.name] = container.image or ""
-        container.hints = hints_of(image, container.name)
+        container.hints = hints_of(image, container.name) if has_hints else NO_HINTS
         container.image = None
         if container.mounts:
             container.mounts = [mount for mount in container.mounts if mount.mount_path.startswith(MOUNT_PATH)]
