@@ -144,7 +144,7 @@ def seconds_until(instant: str) -> float:
 def test_a_rollout_whose_worker_finishes_ends_the_wait_well(rollouts: Rollouts) -> None:
     lines = rollouts.lines["clean"]
     assert rollouts.codes["clean"] == 0, lines
-    assert lines[-1] == "1 drain is over: 1 finished."
+    assert lines[-1] == "1 drain ended: 1 finished."
     assert any(f"/{rollouts.old['clean'].name} drains: deployment/clean, (signal), rollout" in line for line in lines)
 
 
@@ -153,8 +153,8 @@ def test_a_rollout_whose_worker_is_killed_ends_the_wait_badly(rollouts: Rollouts
     assert rollouts.codes["killed"] == 1, lines
     namespace, pod = rollouts.scene.place.namespace, rollouts.old["killed"].name
     assert lines[-2:] == [
-        "1 drain is over: 1 killed.",
-        f"killed: {namespace}/{pod}. The worker was killed when its time was over.",
+        "1 drain ended: 1 killed.",
+        f"killed: {namespace}/{pod}. The worker was killed at the end of its grace period.",
     ]
 
 
@@ -262,7 +262,7 @@ def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> N
         time.sleep(2)
         kubectl(*delete, f"--grace-period={CUT}")
         assert wait.end() == 1
-    assert "2 drains are over: 1 finished, 1 killed." in wait.lines
+    assert "2 drains ended: 1 finished, 1 killed." in wait.lines
     assert scene.until_told(finished) == {"finished": 1}
     assert scene.until_told(killed) == {"killed": 1}
     scene.watch.until(lambda: bool(killed.events()))
@@ -297,7 +297,7 @@ def test_a_node_that_is_drained_with_less_time_is_waited_for_where_evictions_are
             assert draining.wait(60) == 0
     finally:
         kubectl("uncordon", node)
-    assert wait.lines[-1] == "1 drain is over: 1 finished."
+    assert wait.lines[-1] == "1 drain ended: 1 finished."
     assert scene.until_told(workload) == {"finished": 1}
     assert workload.outcomes(scene.watch, cause="eviction") == {"finished": 1}
 
