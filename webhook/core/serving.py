@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import msgspec
 
-from webhook.core.image_names import remembered, split_image_name
+from webhook.core.image_names import split_image_name
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +35,6 @@ _IMAGES = frozenset(image for group in TABLE.kind for image in group.images)
 _CONTAINERS = frozenset(container for group in TABLE.kind for container in group.containers)
 
 
-@remembered
 def serves_by_image(image: str, container: str) -> bool:
     """Tell whether a container is a server or helper, by the name of its image or its own name."""
     if container in _CONTAINERS:

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import msgspec
 
-from webhook.core.image_names import ImageName, remembered, split_image_name
+from webhook.core.image_names import ImageName, split_image_name
 from webhook.core.patterns import any_of
 
 
@@ -69,7 +69,6 @@ _MESHES = {mesh.container: mesh for mesh in TABLE.mesh}
 _WORD = re.compile(r"[-_.+]")
 
 
-@remembered
 def shell_less_because(image: str, container: str) -> str:
     """Return, as half a sentence, why a container has no shell; empty if nothing suggests that.
 
