@@ -22,7 +22,7 @@ from lightkube.resources.core_v1 import Namespace, Pod
 
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.core.shells import Source
+from webhook.core.plan.shell import Source
 
 NAMESPACE = "graceful-worker-pod-start"
 PATIENCE = 60.0

@@ -19,7 +19,7 @@ from benchmarks.exchange import request as whole_request
 from benchmarks.places import BENCH, Certificate
 from benchmarks.reviews import encoded, reviews, unlike
 from webhook.core.decision import Policy, decide
-from webhook.core.patch import emit
+from webhook.core.patch.emit import emit
 from webhook.core.pod import Pod
 from webhook.server.application import create_application
 from webhook.server.logs import configure_logs

@@ -15,7 +15,7 @@ from benchmarks.effort import Effort
 from benchmarks.places import BENCH, SERVER_CORE
 from benchmarks.processes import usage
 from webhook.core.scripts import LOOP, parent
-from webhook.core.wrapping import MARKER
+from webhook.core.wrapper import MARKER
 
 SECONDS = 2.0
 WATCHED = 3.0

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from webhook.core.pod import JsonObject
-from webhook.core.wrapping import MOUNT_PATH
+from webhook.core.wrapper import MOUNT_PATH
 
 Say = Callable[[str, str], None]
 """Takes a container's name and a line."""

@@ -26,7 +26,7 @@ from webhook.core.annotations import (
     PREFIX,
 )
 from webhook.core.reasons import Kind
-from webhook.core.wrapping import VOLUME
+from webhook.core.wrapper import VOLUME
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),

@@ -20,7 +20,7 @@ from tests.inspection.cases import Case
 from tests.repair.cases import Case as DryRun
 from webhook.core import scripts
 from webhook.core.annotations import ANNOTATIONS, Mode
-from webhook.core.frameworks import TABLE, Framework
+from webhook.core.recognize.frameworks import TABLE, Framework
 from webhook.inspection.drain_limits import ANY, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy, Seen
 from webhook.inspection.drain_limits import TABLE as LIMITS
 

@@ -118,7 +118,7 @@ def test_an_answer_is_one_click_from_the_front_page(site: dict[Path, Page], ques
 
 def test_a_link_to_a_file_of_the_repository_leads_to_the_repository(site: dict[Path, Page]) -> None:
     links = {link for page in site.values() for link in page.links}
-    assert "https://git.example/graceful-worker/blob/main/webhook/core/frameworks.toml" in links
+    assert "https://git.example/graceful-worker/blob/main/webhook/core/recognize/frameworks.toml" in links
     assert "https://git.example/graceful-worker/tree/main/deploy/overlays/fail-open" in links
 
 

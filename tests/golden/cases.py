@@ -19,8 +19,8 @@ from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.decision import Policy
 from webhook.core.images import Image, Images, Unavailable
 from webhook.core.injection import Injection, inject
+from webhook.core.plan.shell import DEFAULT_IMAGE
 from webhook.core.reasons import Finding, Kind
-from webhook.core.shells import DEFAULT_IMAGE
 
 FOLDER = Path(__file__).parent
 LINE = 100

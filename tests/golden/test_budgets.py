@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from webhook.core.budgets import LARGEST_PATCH, MOST_CONTAINERS, MOST_SHELL_TEXT
-from webhook.core.command_line import LONGEST_SCRIPT
 from webhook.core.decision import Policy
 from webhook.core.injection import Injection, inject
 from webhook.core.reasons import Kind, Reason
+from webhook.core.recognize.command_line import LONGEST_SCRIPT
 
 LONGEST_SECONDS = 1.0
 """Measured: below 0.06 s; the rest is for busy machines. Without the budgets: 4 to 20 s."""

@@ -7,8 +7,8 @@ from enum import EnumMeta
 import pytest
 
 from webhook.core.annotations import ANNOTATIONS, Annotation
-from webhook.core.frameworks import TABLE, Framework, find_framework
 from webhook.core.reasons import Kind, Reason
+from webhook.core.recognize.frameworks import TABLE, Framework, find_framework
 
 from .cases import Case, all_cases
 

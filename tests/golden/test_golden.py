@@ -11,9 +11,9 @@ import jsonpointer
 import pytest
 
 from webhook.core.injection import inject
+from webhook.core.plan.shell import Source
 from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
-from webhook.core.restoring import restore
-from webhook.core.shells import Source
+from webhook.core.uninject import restore
 
 from .cases import FOLDER, Case, all_cases, read_yaml, readable, write_yaml
 from .schemas import RELEASES, faults

@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.core.memoization import LONGEST, MOST, memoized
+from webhook.core.plan.memoization import LONGEST, MOST, memoized
 
 
 class Words(msgspec.Struct):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from webhook.core import serving, shell_less
-from webhook.core.image_names import ImageName, split_image_name
-from webhook.core.serving import serves_by_image
-from webhook.core.shell_less import native_switch, shell_less_because
+from webhook.core.recognize import serving_images, shell_less_images
+from webhook.core.recognize.image_names import ImageName, split_image_name
+from webhook.core.recognize.serving_images import serves_by_image
+from webhook.core.recognize.shell_less_images import native_switch, shell_less_because
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -88,14 +88,14 @@ def test_meshes_have_a_switch_of_their_own() -> None:
 
 
 def test_every_row_says_where_it_is_from() -> None:
-    table = shell_less.TABLE
+    table = shell_less_images.TABLE
     sources = [row.source for row in table.base] + [row.source for row in table.program]
     sources += [row.source for row in table.mesh]
     assert all(source.startswith("https://") for source in sources)
 
 
 def test_programs_are_named_by_two_words_at_least() -> None:
-    assert all("/" in image for program in shell_less.TABLE.program for image in program.images)
+    assert all("/" in image for program in shell_less_images.TABLE.program for image in program.images)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_who_may_be_a_worker_is_not_said_to_serve(image: str) -> None:
 
 def test_no_name_is_there_twice() -> None:
     for names in (
-        [image for group in serving.TABLE.kind for image in group.images],
-        [container for group in serving.TABLE.kind for container in group.containers],
+        [image for group in serving_images.TABLE.kind for image in group.images],
+        [container for group in serving_images.TABLE.kind for container in group.containers],
     ):
         assert len(names) == len(set(names))
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from tests.node.images import busybox_image, busybox_refusal, compiler_refusal, static_image
 from tests.node.runtime import Image, Mount
 from tests.node.specification import Json
-from webhook.core.shells import DEFAULT_IMAGE
+from webhook.core.plan.shell import DEFAULT_IMAGE
 
 FOLDER = Path(__file__).with_name("workers")
 SHARED = FOLDER / "shared"

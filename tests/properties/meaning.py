@@ -18,11 +18,11 @@ from webhook.core.annotations import (
 )
 from webhook.core.decision import Policy
 from webhook.core.foreign_keys import EVICTION_ANNOTATIONS, ISTIO_INJECT, ISTIO_NATIVE
-from webhook.core.frameworks import TABLE
+from webhook.core.plan.shell import CONTAINER, Source
 from webhook.core.pod import JsonObject
-from webhook.core.shell_less import shell_less_because
-from webhook.core.shells import CONTAINER, Source
-from webhook.core.wrapping import (
+from webhook.core.recognize.frameworks import TABLE
+from webhook.core.recognize.shell_less_images import shell_less_because
+from webhook.core.wrapper import (
     COPIED_SHELL,
     MOUNT_PATH,
     MOUNTED_SHELL,

@@ -10,10 +10,10 @@ from hypothesis.strategies import SearchStrategy
 
 from webhook.core.annotations import ANNOTATIONS, LABEL, PREFIX
 from webhook.core.decision import Policy
-from webhook.core.frameworks import TABLE
+from webhook.core.plan.shell import Source
 from webhook.core.pod import JsonObject
-from webhook.core.shells import Source
-from webhook.core.wrapping import MOUNT_PATH, VOLUME
+from webhook.core.recognize.frameworks import TABLE
+from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
 text = st.text(max_size=12)
 scalars = (

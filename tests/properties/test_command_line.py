@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.core.command_line import SHELLS
-from webhook.core.frameworks import TABLE, find_framework
+from webhook.core.recognize.command_line import SHELLS
+from webhook.core.recognize.frameworks import TABLE, find_framework
 from webhook.core.scripts import keep_from_expansion
-from webhook.core.wrapping import is_wrapped, loop, own_words, put_before, sidecar_hook, worker_hook
+from webhook.core.wrapper import is_wrapped, loop, own_words, put_before, sidecar_hook, worker_hook
 
 from .pods import argvs, plain_argvs
 

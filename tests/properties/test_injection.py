@@ -14,11 +14,11 @@ from tests.golden.schemas import RELEASES, faults
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.decision import Policy
 from webhook.core.injection import Injection, inject
+from webhook.core.plan.shell import Source
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
-from webhook.core.restoring import restore
-from webhook.core.shells import Source
-from webhook.core.wrapping import is_wrapped
+from webhook.core.uninject import restore
+from webhook.core.wrapper import is_wrapped
 
 from .meaning import annotations_of, check
 from .pods import added_later, mounts_of, pods, policies

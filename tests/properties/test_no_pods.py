@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.decision import Policy
+from webhook.core.errors import Refused
 from webhook.core.injection import inject
-from webhook.core.patch import escape
+from webhook.core.patch.emit import escape
 from webhook.core.pod import JsonObject, Malformed
 from webhook.core.reasons import Kind, Reason
-from webhook.core.refusal import Refused
-from webhook.core.restoring import restore
+from webhook.core.uninject import restore
 
 from .pods import json, odd_keys, pods
 

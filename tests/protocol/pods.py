@@ -25,9 +25,9 @@ import pytest
 
 from tests.node.expansion import expand_all
 from tests.node.images import static_busybox
-from webhook.core import wrapping
+from webhook.core import wrapper
 from webhook.core.scripts import BRING_SHELL
-from webhook.core.wrapping import COPIED_SHELL, MARKER, MOUNT_PATH, SIGNALS
+from webhook.core.wrapper import COPIED_SHELL, MARKER, MOUNT_PATH, SIGNALS
 
 WORKERS = Path(__file__).with_name("workers")
 PYTHON = (os.path.realpath(sys.executable), "-I", "-S")
@@ -501,7 +501,7 @@ class Pod:
             message_file = self.message_file(name)
             message_file.write_text("")
             message_file.chmod(0o666)
-        return self._start(wrapping.loop(self.shell, name, delay, str(message_file)), argv, **options)
+        return self._start(wrapper.loop(self.shell, name, delay, str(message_file)), argv, **options)
 
     def start_parent(
         self,
@@ -519,7 +519,7 @@ class Pod:
         """Start a container with a parent before its command; `wanted` is the signal that the worker wants."""
         passed = str(SIGNALS[wanted]) if wanted else ""
         settings = [str(grace), looks, launchers, unknown, passed, str(busy), loops]
-        return self._start(wrapping.parent(self.shell, name, settings), argv, **options)
+        return self._start(wrapper.parent(self.shell, name, settings), argv, **options)
 
     def _start(
         self,
@@ -567,7 +567,7 @@ class Pod:
         """Run the worker's preStop hook inside its container."""
         if action and self.setting is Setting.CHILD:
             pytest.fail("process 1 is this machine's")
-        hook = wrapping.worker_hook(self.shell, name, action, holds=holds, chained=bool(chained))
+        hook = wrapper.worker_hook(self.shell, name, action, holds=holds, chained=bool(chained))
         return self.exec(container, [*prefix, *self.mounted(hook), *chained], **options)
 
     def drain(self, container: Process, name: str = "worker") -> None:
@@ -585,8 +585,8 @@ class Pod:
     ) -> Process:
         """Run a sidecar's preStop hook; the sidecar's container is not the worker's, and is none here."""
         prefix = (*self.without, *options.pop("prefix", ()))
-        folder = wrapping.folder(own) if own else ""
-        hook = wrapping.sidecar_hook(self.shell, folder, workers, grace if chained else None)
+        folder = wrapper.folder(own) if own else ""
+        hook = wrapper.sidecar_hook(self.shell, folder, workers, grace if chained else None)
         return self._spawn([*prefix, *self.mounted(hook), *chained], **options)
 
     def _spawn(

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from webhook.cli.commands import main
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.wrapping import own_words
+from webhook.core.wrapper import own_words
 from webhook.images.table import Unusable, read_table
 
 from .process import Server, Servers

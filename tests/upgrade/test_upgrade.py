@@ -19,8 +19,8 @@ from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.decision import Policy
 from webhook.core.injection import Injection, inject
 from webhook.core.reasons import Kind, Reason
-from webhook.core.restoring import restore
-from webhook.core.wrapping import find_ours
+from webhook.core.uninject import restore
+from webhook.core.wrapper import find_ours
 
 RECORDED = sorted(FOLDER.glob("*/*.yaml"))
 OLDER = "# as it was"

@@ -11,8 +11,8 @@ import click
 
 from webhook.core.annotations import LONGEST_DURATION, duration
 from webhook.core.decision import Policy
-from webhook.core.registry_trouble import OnTrouble
-from webhook.core.shells import DEFAULT_CPU, DEFAULT_IMAGE, DEFAULT_MEMORY, Source
+from webhook.core.plan.lookup_failures import OnTrouble
+from webhook.core.plan.shell import DEFAULT_CPU, DEFAULT_IMAGE, DEFAULT_MEMORY, Source
 
 ENVIRONMENT_PREFIX = "GRACEFUL_WORKER_"
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/

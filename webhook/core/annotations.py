@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from webhook.core.wrapping import MOUNT_PATH
+from webhook.core.wrapper import MOUNT_PATH
 
 PREFIX = "graceful-worker/"
 LABEL = "graceful-worker"

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from webhook.core.command_line import LONGEST_SCRIPT
+from webhook.core.errors import Refused
 from webhook.core.pod import MOST_CONTAINERS, Pod
 from webhook.core.reasons import Reason
-from webhook.core.refusal import Refused
+from webhook.core.recognize.command_line import LONGEST_SCRIPT
 
 MOST_SHELL_TEXT = 32 * 1024
 """Total length of the shell scripts that are read, in characters; reading takes 1 µs per character."""

@@ -21,24 +21,14 @@ from webhook.core.annotations import (
     read_settings,
 )
 from webhook.core.budgets import check_pod
-from webhook.core.flags import Edit
+from webhook.core.errors import Refused, quoted
 from webhook.core.foreign_keys import EVICTION_ANNOTATIONS
 from webhook.core.images import NO_IMAGES, Images
-from webhook.core.meshes import plan_mesh
-from webhook.core.parents import surroundings_of
-from webhook.core.pod import DEFAULT_GRACE, Container, Pod
-from webhook.core.reasons import Finding, Kind, Reason
-from webhook.core.refusal import Refused, quoted
-from webhook.core.registry_trouble import OnTrouble, check_answered, check_refusal
-from webhook.core.roles import (
-    Worker,
-    find_workers,
-    images_to_ask,
-    is_labelled,
-    is_plainly_no_worker,
-    never_touched,
-)
-from webhook.core.shells import (
+from webhook.core.plan.flags import Edit
+from webhook.core.plan.lookup_failures import OnTrouble, check_answered, check_refusal
+from webhook.core.plan.mesh import plan_mesh
+from webhook.core.plan.parent import surroundings_of
+from webhook.core.plan.shell import (
     DEFAULT_CPU,
     DEFAULT_IMAGE,
     DEFAULT_MEMORY,
@@ -48,11 +38,21 @@ from webhook.core.shells import (
     check_room,
     shell_path,
 )
-from webhook.core.sidecars import SidecarPlan, plan_native, plan_sidecar, sidecar_facts
+from webhook.core.plan.sidecars import SidecarPlan, plan_native, plan_sidecar, sidecar_facts
+from webhook.core.plan.worker_facts import Circumstances, facts_of
+from webhook.core.plan.workers import WorkerPlan, check_asked_for, plan_worker
+from webhook.core.pod import DEFAULT_GRACE, Container, Pod
+from webhook.core.reasons import Finding, Kind, Reason
+from webhook.core.select.workers import (
+    Worker,
+    find_workers,
+    images_to_ask,
+    is_labelled,
+    is_plainly_no_worker,
+    never_touched,
+)
 from webhook.core.status import Status, read_status
-from webhook.core.worker_case import Circumstances, facts_of
-from webhook.core.workers import WorkerPlan, check_asked_for, plan_worker
-from webhook.core.wrapping import MOUNT_PATH, VOLUME
+from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
 AUTOSCALER_CUT = 600
 """Seconds to which the cluster autoscaler shortens grace periods: its --max-graceful-termination-sec."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL, Evict, annotation_of
-from webhook.core.patch import Operation
+from webhook.core.patch.emit import Operation
 from webhook.core.pod import DEFAULT_GRACE, JsonObject, Malformed
 from webhook.core.reasons import WARNING_LENGTH, Finding, Reason
 

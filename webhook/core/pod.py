@@ -14,11 +14,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from webhook.core.errors import quoted
 from webhook.core.foreign_keys import is_read
-from webhook.core.frameworks import VARIABLES
-from webhook.core.image_hints import NO_HINTS, ImageHints, hints_of
-from webhook.core.refusal import quoted
-from webhook.core.wrapping import MOUNT_PATH, VOLUME
+from webhook.core.recognize.frameworks import VARIABLES
+from webhook.core.recognize.image_hints import NO_HINTS, ImageHints, hints_of
+from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
 JsonObject = dict[str, Any]
 DEFAULT_GRACE = 30

@@ -9,8 +9,8 @@ from msgspec import UNSET, UnsetType
 
 from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
+from webhook.core.errors import Refused, quoted
 from webhook.core.reasons import Reason
-from webhook.core.refusal import Refused, quoted
 
 GRACE_POINTER = "/spec/terminationGracePeriodSeconds"
 

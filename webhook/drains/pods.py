@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from webhook.core.errors import Refused
 from webhook.core.ownership import HASH_LABEL, REVISION_LABEL, ROLLOUT_HASH_LABEL, Owner, owner_of, owner_uid_of
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
-from webhook.core.refusal import Refused
 from webhook.core.status import Status, WorkerStatus, read_status
 
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions

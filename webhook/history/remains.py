@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from webhook.core.errors import Refused
 from webhook.core.ownership import Owner, owner_of
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
-from webhook.core.refusal import Refused
 from webhook.core.status import read_status
 from webhook.drains.outcome import Outcome
 from webhook.history.evidence import Evidence, History, Kill

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from webhook.core.image_names import DOCKER_HUB
+from webhook.core.recognize.image_names import DOCKER_HUB
 from webhook.images.reference import Reference
 
 _HUB_KEY = "index.docker.io"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from webhook.core.image_names import DOCKER_HUB
+from webhook.core.recognize.image_names import DOCKER_HUB
 from webhook.images.credentials import Credential, Keyring, read_auths
 from webhook.images.reference import Reference
 

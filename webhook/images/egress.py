@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 
 from httpx2 import URL, InvalidURL
 
-from webhook.core.image_names import DOCKER_HUB
 from webhook.core.reasons import Reason
+from webhook.core.recognize.image_names import DOCKER_HUB
 from webhook.images.failure import Failed, shown
 from webhook.images.options import LookupOptions
 from webhook.images.resolver import Resolver

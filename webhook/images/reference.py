@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from webhook.core.image_names import DOCKER_HUB, split_image_name
+from webhook.core.recognize.image_names import DOCKER_HUB, split_image_name
 from webhook.images.failure import shown
 
 _LONGEST = 1024

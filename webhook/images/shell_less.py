@@ -8,8 +8,8 @@ from importlib.resources import files
 
 import msgspec
 
-from webhook.core.image_names import ImageName
-from webhook.core.shell_less import is_shell_less_base
+from webhook.core.recognize.image_names import ImageName
+from webhook.core.recognize.shell_less_images import is_shell_less_base
 from webhook.images.documents import Config, Manifest, Process, Text, texts
 from webhook.images.failure import shown
 from webhook.images.reference import InvalidReference, read_reference

@@ -5,16 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.annotations import DEFAULT_SHELL, Sidecars, annotation_of
-from webhook.core.frameworks import find_framework
-from webhook.core.hooks import plan_sidecar_hook, plan_stamp_hook
-from webhook.core.memoization import memoized
-from webhook.core.parents import Surroundings, deaf_because, forbidden_because, parent_settings
+from webhook.core.errors import Refused
+from webhook.core.plan.memoization import memoized
+from webhook.core.plan.parent import Surroundings, deaf_because, forbidden_because, parent_settings
+from webhook.core.plan.prestop_hooks import plan_sidecar_hook, plan_stamp_hook
+from webhook.core.plan.worker_facts import Circumstances
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
-from webhook.core.refusal import Refused
-from webhook.core.shell_less import native_switch
-from webhook.core.worker_case import Circumstances
-from webhook.core.wrapping import folder, own_words, parent
+from webhook.core.recognize.frameworks import find_framework
+from webhook.core.recognize.shell_less_images import native_switch
+from webhook.core.wrapper import folder, own_words, parent
 
 
 class SidecarPlan(msgspec.Struct, frozen=True, gc=False):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.annotations import Istio, Settings, annotation_of
+from webhook.core.errors import Refused
 from webhook.core.foreign_keys import ISTIO_INJECT, ISTIO_NATIVE
 from webhook.core.pod import Pod
 from webhook.core.reasons import Finding, Reason
-from webhook.core.refusal import Refused
 
 _YES = frozenset({"true", "yes", "y", "on"})
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from enum import Enum
 
 from webhook.core.annotations import annotation_of
+from webhook.core.errors import Refused
 from webhook.core.images import TROUBLES, Image, Images, Unavailable
 from webhook.core.reasons import Finding, Reason
-from webhook.core.refusal import Refused
 
 # Refusals that a lookup might have prevented.
 _FOR_WANT_OF_AN_ANSWER = frozenset({Reason.COMMAND_UNKNOWN, Reason.WORKERS_AMBIGUOUS})

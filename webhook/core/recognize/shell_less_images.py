@@ -9,8 +9,8 @@ from importlib.resources import files
 
 import msgspec
 
-from webhook.core.image_names import ImageName, split_image_name
-from webhook.core.patterns import any_of
+from webhook.core.recognize.image_names import ImageName, split_image_name
+from webhook.core.recognize.patterns import any_of
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_table() -> Table:
     """Load the table from the package."""
-    text = files("webhook.core").joinpath("shell_less_images.toml").read_text(encoding="utf-8")
+    text = files("webhook.core.recognize").joinpath("shell_less_images.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from webhook.core.annotations import Mode
-from webhook.core.frameworks import Limit, Match, Runtime, option_value
-from webhook.core.parents import has_probe_of_process_1
+from webhook.core.plan.parent import has_probe_of_process_1
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
+from webhook.core.recognize.frameworks import Limit, Match, Runtime, option_value
 
 
 def cautions(

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import msgspec
 
-from webhook.core.image_names import split_image_name
+from webhook.core.recognize.image_names import split_image_name
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +26,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_table() -> Table:
     """Load the table from the package."""
-    text = files("webhook.core").joinpath("serving_images.toml").read_text(encoding="utf-8")
+    text = files("webhook.core.recognize").joinpath("serving_images.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
 

@@ -15,13 +15,13 @@ from msgspec import UNSET
 
 from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
 from webhook.core.decision import CommandChange, Plan
+from webhook.core.errors import Refused
+from webhook.core.plan.shell import CONTAINER as SHELL_CONTAINER
+from webhook.core.plan.shell import Brought
 from webhook.core.pod import NOTHING, Container, JsonObject, Pod, Spec
 from webhook.core.reasons import Reason
-from webhook.core.refusal import Refused
-from webhook.core.shells import CONTAINER as SHELL_CONTAINER
-from webhook.core.shells import Brought
 from webhook.core.status import GRACE_POINTER, CommandStatus, Status, WorkerStatus
-from webhook.core.wrapping import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME, find_ours, put_before
+from webhook.core.wrapper import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME, find_ours, put_before
 
 Operation = dict[str, Any]
 

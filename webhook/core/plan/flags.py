@@ -8,8 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from webhook.core.annotations import Mode
-from webhook.core.frameworks import Flag, Match, option_place
 from webhook.core.reasons import Finding, Kind, Reason
+from webhook.core.recognize.frameworks import Flag, Match, option_place
 
 EXIT_MARGIN = 10
 """Seconds of the grace period that a worker's own time limit leaves for exiting."""

@@ -15,27 +15,27 @@ from webhook.core.annotations import (
     Settings,
     annotation_of,
 )
-from webhook.core.command_line import Launch
-from webhook.core.flags import Edit, plan_flags
-from webhook.core.hooks import Hook, plan_worker_hook
+from webhook.core.errors import Refused, quoted
 from webhook.core.images import Image, image_signal
-from webhook.core.limits import cautions
-from webhook.core.memoization import memoized
-from webhook.core.parents import deaf_because, forbidden_because, parent_settings
+from webhook.core.plan.flags import Edit, plan_flags
+from webhook.core.plan.lookup_failures import is_trouble
+from webhook.core.plan.memoization import memoized
+from webhook.core.plan.parent import deaf_because, forbidden_because, parent_settings
+from webhook.core.plan.prestop_hooks import Hook, plan_worker_hook
+from webhook.core.plan.time_limits import cautions
+from webhook.core.plan.worker_facts import DEFAULT_SIGNAL, WorkerCase, WorkerFacts, examine
 from webhook.core.pod import Container
-from webhook.core.processes import (
+from webhook.core.reasons import Finding, Reason
+from webhook.core.recognize.command_line import Launch
+from webhook.core.recognize.processes import (
     catches_anyway,
     must_be_first,
     signal_to_process_1,
     signals_its_group,
     signals_others,
 )
-from webhook.core.reasons import Finding, Reason
-from webhook.core.refusal import Refused, quoted
-from webhook.core.registry_trouble import is_trouble
-from webhook.core.roles import Worker
-from webhook.core.worker_case import DEFAULT_SIGNAL, WorkerCase, WorkerFacts, examine
-from webhook.core.wrapping import SIGNALS, is_wrapped, loop, parent
+from webhook.core.select.workers import Worker
+from webhook.core.wrapper import SIGNALS, is_wrapped, loop, parent
 
 NO_SIGNAL = "CONT"
 """The signal for workers that no signal ends gracefully, but that end by themselves after a message."""

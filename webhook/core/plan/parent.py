@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from webhook.core.command_line import CommandLine, Launch, basename
-from webhook.core.frameworks import Match
 from webhook.core.pod import Container, Pod
-from webhook.core.processes import (
+from webhook.core.recognize.command_line import CommandLine, Launch, basename
+from webhook.core.recognize.frameworks import Match
+from webhook.core.recognize.processes import (
     catches_anyway,
     is_opaque,
     must_be_first,

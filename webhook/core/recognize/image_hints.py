@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from webhook.core.image_names import remembered
-from webhook.core.processes import says_worker
-from webhook.core.serving import serves_by_image
-from webhook.core.shell_less import shell_less_because
+from webhook.core.recognize.image_names import remembered
+from webhook.core.recognize.processes import says_worker
+from webhook.core.recognize.serving_images import serves_by_image
+from webhook.core.recognize.shell_less_images import shell_less_because
 
 
 class ImageHints(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -13,8 +13,8 @@ from typing import Annotated, NamedTuple, TypeAlias
 import msgspec
 
 from webhook.core.annotations import Mode
-from webhook.core.command_line import CommandLine, Launcher, Launchers, Program, basename, read_command_line
-from webhook.core.patterns import any_of
+from webhook.core.recognize.command_line import CommandLine, Launcher, Launchers, Program, basename, read_command_line
+from webhook.core.recognize.patterns import any_of
 
 LAST_PLACE = 64
 """How many words of an unknown command are searched for a known one: launchers have few words."""
@@ -163,7 +163,7 @@ class Match(msgspec.Struct, frozen=True):
 
 def load_table() -> Table:
     """Load the table from the package."""
-    text = files("webhook.core").joinpath("frameworks.toml").read_text(encoding="utf-8")
+    text = files("webhook.core.recognize").joinpath("frameworks.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
 

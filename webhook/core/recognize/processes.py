@@ -9,9 +9,9 @@ from importlib.resources import files
 
 import msgspec
 
-from webhook.core.command_line import basename
-from webhook.core.image_names import split_image_name
-from webhook.core.patterns import Names, any_of
+from webhook.core.recognize.command_line import basename
+from webhook.core.recognize.image_names import split_image_name
+from webhook.core.recognize.patterns import Names, any_of
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +29,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_table() -> Table:
     """Load the table from the package."""
-    text = files("webhook.core").joinpath("processes.toml").read_text(encoding="utf-8")
+    text = files("webhook.core.recognize").joinpath("processes.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
 

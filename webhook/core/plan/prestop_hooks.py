@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
-from webhook.core.wrapping import own_words, put_before, sidecar_hook, worker_hook
+from webhook.core.wrapper import own_words, put_before, sidecar_hook, worker_hook
 
 Hook: TypeAlias = tuple[list[str] | None, list[Finding]]
 """The command of a container's preStop hook, None if it stays unchanged; and the findings."""

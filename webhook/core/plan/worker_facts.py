@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from webhook.core.annotations import DEFAULT_SHELL, PASSED_SIGNALS, Settings
-from webhook.core.command_line import CommandLine
-from webhook.core.frameworks import FRAMEWORKS, Found, Framework, Match, Runtime, find_framework, runtime_of
 from webhook.core.images import Image, Images, Unavailable, image_argv, image_signal
-from webhook.core.parents import Surroundings, is_looped
+from webhook.core.plan.parent import Surroundings, is_looped
 from webhook.core.pod import Container
 from webhook.core.reasons import Reason
-from webhook.core.roles import Worker
+from webhook.core.recognize.command_line import CommandLine
+from webhook.core.recognize.frameworks import FRAMEWORKS, Found, Framework, Match, Runtime, find_framework, runtime_of
+from webhook.core.select.workers import Worker
 from webhook.core.status import WorkerStatus
-from webhook.core.wrapping import is_wrapped, own_words
+from webhook.core.wrapper import is_wrapped, own_words
 
 DEFAULT_SIGNAL = "TERM"
 

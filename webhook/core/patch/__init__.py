@@ -1,0 +1,1 @@
+"""Writes a plan as JSON Patch: only what the pod lacks."""

@@ -1,0 +1,1 @@
+"""Recognizes what a container runs, by its command line and the name of its image; the tables are data."""

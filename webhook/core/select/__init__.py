@@ -1,0 +1,1 @@
+"""Selects: whether a pod is a worker pod, and which of its containers are workers."""
