@@ -2,7 +2,7 @@
 
     python -m benchmarks.idle_first [--write]
 
-prints the tables of docs/idle-workers-first.md, or writes them there. Nothing is measured here: workers, messages and
+prints the tables of docs/design/idle-workers-first.md, or writes them there. Nothing is measured here: workers, messages and
 the ReplicaSet controller are a model, and the same in every run. A victim in mid-message finishes it, as a protected
 pod does; what counts is how often that is so, and how long its pod stays for it.
 """
@@ -29,7 +29,7 @@ UTILISATIONS = (0.3, 0.6, 0.9)
 DELAYS = (30.0, 330.0)
 """Until the scale-down: by an autoscaler that waits for nothing, and by one with the default stabilization of 300 s."""
 GRACE_SECONDS = 3600.0
-DOCUMENT = ROOT / "docs" / "idle-workers-first.md"
+DOCUMENT = ROOT / "docs" / "design" / "idle-workers-first.md"
 
 
 @dataclass(frozen=True, slots=True)
