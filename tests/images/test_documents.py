@@ -11,7 +11,7 @@ from tests.growth import growth
 from tests.images.building import OCI
 from webhook.core.reasons import Reason
 from webhook.images.documents import Config, Index, Manifest, Step, read_config, read_manifest, texts
-from webhook.images.failure import Failed
+from webhook.images.errors import LookupFailed
 from webhook.images.options import Platform
 from webhook.images.platform import choose
 
@@ -77,7 +77,7 @@ def test_the_keys_of_an_index_may_be_in_any_case() -> None:
 
 @pytest.mark.parametrize("more", [{"Manifests": []}, {"MANIFESTS": []}, {"FSLayers": []}, {"MediaType": OCI["index"]}])
 def test_what_go_may_read_as_either_is_refused(more: dict[str, Any]) -> None:
-    with pytest.raises(Failed) as failed:
+    with pytest.raises(LookupFailed) as failed:
         read_manifest(json.dumps(manifest(**more)).encode(), "")
     assert failed.value.reason is Reason.IMAGE_INVALID
 
@@ -117,7 +117,7 @@ def test_null_is_the_empty_value_in_an_index() -> None:
     read = read_manifest(json.dumps({"manifests": entries, "config": None, "layers": None}).encode(), OCI["index"])
     assert isinstance(read, Index)
     assert [entry.digest or "" for entry in read.manifests] == ["", DIGEST, DIGEST]
-    with pytest.raises(Failed, match="image-platform-missing"):
+    with pytest.raises(LookupFailed, match="image-platform-missing"):
         choose(read.manifests, Platform("linux", "amd64"))
 
 
@@ -128,7 +128,7 @@ def test_what_is_no_utf_8_is_a_letter_that_says_so_as_in_go() -> None:
 @pytest.mark.parametrize("part", [b'"', b'"cmd', b'"cmd"', b'"cmd" ', b"cmd", b'"cmd":'])
 def test_a_hostile_document_takes_no_longer_than_it_is_long(part: bytes) -> None:
     def read(size: int) -> None:
-        with pytest.raises(Failed):
+        with pytest.raises(LookupFailed):
             read_config(part * (size // len(part)))
 
     # Eight, or 64 if each byte were to cost as much as there are bytes.

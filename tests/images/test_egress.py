@@ -17,7 +17,7 @@ from tests.images.scripted import Keeps, serve
 from webhook.core.reasons import Reason
 from webhook.images.connections import make_pool
 from webhook.images.egress import Egress
-from webhook.images.failure import Failed
+from webhook.images.errors import LookupFailed
 from webhook.images.options import LookupOptions
 from webhook.images.transfers import Question, Transfers
 
@@ -25,7 +25,7 @@ from webhook.images.transfers import Question, Transfers
 def is_forbidden(options: LookupOptions, host: str, port: int = 443) -> bool:
     try:
         asyncio.run(Egress(options).addresses(host, port))
-    except Failed as failed:
+    except LookupFailed as failed:
         return failed.reason is Reason.IMAGE_HOST_FORBIDDEN and "--registry-local" in failed.unavailable.detail
     return False
 
@@ -89,7 +89,7 @@ def test_a_local_host_is_allowed_with_its_port(pattern: str, host: str, port: in
 def refusal(options: LookupOptions, url: str) -> str:
     try:
         Egress(options).check(URL(url))
-    except Failed as failed:
+    except LookupFailed as failed:
         return failed.unavailable.detail if failed.reason is Reason.IMAGE_HOST_FORBIDDEN else ""
     return ""
 
@@ -158,7 +158,7 @@ def test_a_registry_is_asked_by_tls_unless_it_is_named(host: str, base: str) -> 
 
 @pytest.mark.parametrize("host", ["[:::]", "[1::2::3]:5000", "[12345::]"])
 def test_a_host_that_is_none_is_said_to_be_none(host: str) -> None:
-    with pytest.raises(Failed) as raised:
+    with pytest.raises(LookupFailed) as raised:
         Egress(LookupOptions()).base(host)
     assert raised.value.reason is Reason.IMAGE_NAME_INVALID
 

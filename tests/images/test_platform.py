@@ -10,7 +10,7 @@ from tests.images.asking import pod_of
 from tests.images.building import platform as parts
 from webhook.core.reasons import Reason
 from webhook.images.documents import INDEX_TYPES, Descriptor, DescriptorPlatform
-from webhook.images.failure import Failed
+from webhook.images.errors import LookupFailed
 from webhook.images.options import Platform
 from webhook.images.platform import choose, platform_of
 
@@ -90,7 +90,7 @@ def test_the_entry_for_the_platform_is_chosen(entries: str, wanted: str, expecte
     ],
 )
 def test_nothing_is_chosen_in_the_place_of_what_is_missing(entries: str, wanted: str) -> None:
-    with pytest.raises(Failed) as raised:
+    with pytest.raises(LookupFailed) as raised:
         choose([entry(text) for text in entries.split()], Platform(**parts(wanted)))
     assert raised.value.reason is Reason.IMAGE_PLATFORM_MISSING
     assert wanted in raised.value.unavailable.detail
@@ -114,13 +114,13 @@ def test_an_index_for_a_single_platform_is_for_that_one(entries: str, expected: 
 
 def test_an_attestation_is_no_image_whatever_its_platform() -> None:
     attestation = entry("linux/amd64", annotations={"vnd.docker.reference.type": "attestation-manifest"})
-    with pytest.raises(Failed):
+    with pytest.raises(LookupFailed):
         choose([attestation], Platform("linux", "amd64"))
 
 
 def test_the_only_image_of_an_index_is_taken_where_it_does_not_say_for_what_it_is() -> None:
     assert choose([entry(""), entry("unknown/unknown")], Platform("linux", "amd64")).digest == "silent"
-    with pytest.raises(Failed):
+    with pytest.raises(LookupFailed):
         choose([entry(""), entry("")], Platform("linux", "amd64"))
 
 
@@ -132,7 +132,7 @@ def test_an_index_within_is_looked_into_where_nothing_else_fits() -> None:
 
 def test_of_platforms_that_are_made_up_only_a_few_are_listed() -> None:
     entries = [entry(f"linux/{'x' * 1000}\n{number}") for number in range(1000)]
-    with pytest.raises(Failed) as raised:
+    with pytest.raises(LookupFailed) as raised:
         choose(entries, Platform("linux", "amd64"))
     assert raised.value.unavailable.detail.isprintable()
     assert len(raised.value.unavailable.detail) < 500

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from webhook.images.reference import InvalidReference, Reference, read_reference
+from webhook.images.errors import InvalidReference
+from webhook.images.reference import Reference, read_reference
 
 SHA256 = "sha256:" + "a" * 64
 SHA512 = "sha512:" + "b" * 128

@@ -294,7 +294,7 @@ socket.getaddrinfo = lambda *arguments, **more: time.sleep(600)
 resolver._written = lambda host: None
 try:
     asyncio.run(resolver.Resolver().addresses("r.silent.test"))
-except resolver.Unanswered:
+except resolver.DnsTimeout:
     print("unanswered")
 """
     ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from webhook.cli.commands import main
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.wrapper import own_words
-from webhook.images.table import Unusable, read_table
+from webhook.images.errors import InvalidTable
+from webhook.images.table import read_table
 
 from .process import Server, Servers
 from .samples import Review, fresh, patched, read_review
@@ -96,7 +97,7 @@ def test_what_depends_on_an_image_is_not_remembered_for_the_pod(server: Server, 
 def test_a_table_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str, said: str) -> None:
     table = tmp_path / "images.toml"
     table.write_text(text)
-    with pytest.raises(Unusable, match=str(table)) as caught:
+    with pytest.raises(InvalidTable, match=str(table)) as caught:
         read_table(table)
     assert said in str(caught.value)
 
@@ -114,5 +115,5 @@ def test_a_command_with_such_a_table_ends_with_the_message(tmp_path: Path) -> No
 def test_a_row_that_no_container_could_run_is_refused(tmp_path: Path, row: str) -> None:
     table = tmp_path / "images.toml"
     table.write_text(f"[[image]]\nimage = 'a'\n{row}\n")
-    with pytest.raises(Unusable, match="image 'a'"):
+    with pytest.raises(InvalidTable, match="image 'a'"):
         read_table(table)

@@ -13,9 +13,10 @@ import click
 from webhook.cli.failure import fail
 from webhook.cli.settings import Command, setting, with_options
 from webhook.images.credentials import read_config
+from webhook.images.errors import InvalidTable
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.sources import ImageSettings
-from webhook.images.table import CommandTable, Unusable, read_table
+from webhook.images.table import CommandTable, read_table
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -96,8 +97,8 @@ def _read(
     """Read the files named by the options; exit if one cannot be read."""
     try:
         table = read_table(image_commands) if image_commands else CommandTable()
-    except Unusable as unusable:
-        fail(str(unusable))
+    except InvalidTable as invalid:
+        fail(str(invalid))
     if not registry:
         if pull_secrets:
             fail("--pull-secrets and --no-registry exclude each other: remove one of them")

@@ -11,7 +11,7 @@ from webhook.core.reasons import Reason
 from webhook.images.challenge import Challenge, read_challenges, read_token
 from webhook.images.credentials import Credential
 from webhook.images.egress import authority
-from webhook.images.failure import Failed
+from webhook.images.errors import LookupFailed
 from webhook.images.patience import Patience
 from webhook.images.statuses import check_status
 from webhook.images.transfers import AUTHORIZATION, Answer, Question
@@ -41,7 +41,7 @@ class Access:
         """Answer the challenges of a 401; tell whether to retry.
 
         Raises:
-            Failed: the token server returns no token.
+            LookupFailed: the token server returns no token.
 
         """
         if not self._times_left:
@@ -74,7 +74,7 @@ class Access:
         check_status(answer, realm, self._credential, "a token")
         token = read_token(answer.body)
         if not token:
-            raise Failed(Reason.REGISTRY_FAILED, f"{authority(realm)} returned no readable token")
+            raise LookupFailed(Reason.REGISTRY_FAILED, f"{authority(realm)} returned no readable token")
         return token
 
     def _question(self, realm: URL, asked: Mapping[str, str]) -> Question:
@@ -91,7 +91,7 @@ class Access:
         """Return the URL of a registry's token server; it must use TLS unless the registry itself does not.
 
         Raises:
-            Failed: there is none, or it does not use TLS.
+            LookupFailed: there is none, or it does not use TLS.
 
         """
         try:
@@ -100,4 +100,4 @@ class Access:
             realm = URL("")
         if realm.scheme == "https" or (realm.scheme == "http" == self._base.scheme):
             return realm
-        raise Failed(Reason.REGISTRY_FAILED, f"{authority(self._base)} names no token server with TLS")
+        raise LookupFailed(Reason.REGISTRY_FAILED, f"{authority(self._base)} names no token server with TLS")

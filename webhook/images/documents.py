@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from webhook.core.reasons import Reason
-from webhook.images.failure import Failed, shown
+from webhook.images.errors import LookupFailed, printable
 
 # https://github.com/opencontainers/image-spec/blob/v1.1.0/media-types.md
 INDEX_TYPES = (
@@ -127,7 +127,7 @@ def read_manifest(body: bytes, content_type: str) -> Manifest | Index:
     """Parse a manifest or an index; `content_type` is the registry's Content-Type.
 
     Raises:
-        Failed: it is neither, or not of an image.
+        LookupFailed: it is neither, or not of an image.
 
     """
     document = _decode(_DOCUMENT, body, "manifest")
@@ -149,7 +149,7 @@ def _read_image(document: _Document) -> Manifest:
         raise _invalid("its manifest has no configuration or no layers")
     media_type = document.config.media_type or ""
     if media_type not in _CONFIG_TYPES:
-        raise _invalid(f"it is an artifact, not an image: its configuration is {shown(media_type)}")
+        raise _invalid(f"it is an artifact, not an image: its configuration is {printable(media_type)}")
     return Manifest(document.config, document.layers, document.annotations or {})
 
 
@@ -157,7 +157,7 @@ def read_config(body: bytes) -> Config:
     """Parse an image's configuration.
 
     Raises:
-        Failed: it is not valid.
+        LookupFailed: it is not valid.
 
     """
     config = _decode(_CONFIG, body, "configuration")
@@ -180,7 +180,7 @@ def _decode(decoder: msgspec.json.Decoder[_Read], body: bytes, what: str) -> _Re
         # Invalid UTF-8 is replaced, as in Go.
         return decoder.decode(_KEY.sub(_as_named_here, body.decode(errors="replace")))
     except msgspec.MsgspecError as error:
-        raise _invalid(f"its {what} cannot be read: {shown(str(error))}") from None
+        raise _invalid(f"its {what} cannot be read: {printable(str(error))}") from None
     except RecursionError:
         raise _invalid(f"its {what} is nested too deeply") from None
 
@@ -189,5 +189,5 @@ def _as_named_here(key: re.Match[str]) -> str:
     return f'"{_FIELDS[key[1].casefold()]}"'
 
 
-def _invalid(detail: str) -> Failed:
-    return Failed(Reason.IMAGE_INVALID, detail)
+def _invalid(detail: str) -> LookupFailed:
+    return LookupFailed(Reason.IMAGE_INVALID, detail)

@@ -10,7 +10,7 @@ from httpx2 import URL, InvalidURL
 
 from webhook.core.reasons import Reason
 from webhook.core.recognize.image_names import DOCKER_HUB
-from webhook.images.failure import Failed, shown
+from webhook.images.errors import LookupFailed, printable
 from webhook.images.options import LookupOptions
 from webhook.images.resolver import Resolver
 
@@ -57,7 +57,7 @@ class Egress:
         """Return the base URL of a registry's API; `host` may include a port.
 
         Raises:
-            Failed: it is not a valid host.
+            LookupFailed: it is not a valid host.
 
         """
         name, colon, digits = host.rpartition(":")
@@ -67,18 +67,18 @@ class Egress:
         try:
             return URL(f"{scheme}://{host}/v2/")
         except InvalidURL:
-            raise Failed(Reason.IMAGE_NAME_INVALID, f"{shown(host)} is not a valid registry host") from None
+            raise LookupFailed(Reason.IMAGE_NAME_INVALID, f"{printable(host)} is not a valid registry host") from None
 
     def check(self, url: URL) -> None:
         """Check that a URL is allowed.
 
         Raises:
-            Failed: its host, or plain HTTP for it, is not allowed.
+            LookupFailed: its host, or plain HTTP for it, is not allowed.
 
         """
         host, port = host_of(url), port_of(url)
         if url.scheme not in PORTS or not host:
-            raise _forbidden(f"{shown(str(url.scheme))} is neither https nor http")
+            raise _forbidden(f"{printable(str(url.scheme))} is neither https nor http")
         if self._hosts and not _fits(host, port, self._hosts, PORTS[url.scheme]):
             raise _forbidden(f"{authority(url)} is not allowed by --registry-host")
         if url.scheme == "http" and not _fits(host, port, self._plain_http, PORTS["http"]):
@@ -88,7 +88,7 @@ class Egress:
         """Resolve a host name to its allowed addresses.
 
         Raises:
-            Failed: none of them is allowed.
+            LookupFailed: none of them is allowed.
             OSError: the name does not resolve.
 
         """
@@ -97,7 +97,7 @@ class Egress:
             return addresses
         allowed = [address for address in addresses if not _is_local(address)]
         if not allowed:
-            where = f"{shown(_bracketed(host))}:{port}"
+            where = f"{printable(_bracketed(host))}:{port}"
             raise _forbidden(f"{where} has a loopback or link-local address; to allow that, use --registry-local")
         return allowed
 
@@ -115,7 +115,7 @@ def port_of(url: URL) -> int:
 def authority(url: URL) -> str:
     """Return a URL's host, and its port if that is not the default, for messages."""
     port = "" if port_of(url) == PORTS.get(url.scheme) else f":{port_of(url)}"
-    return shown(_bracketed(host_of(url))) + port
+    return printable(_bracketed(host_of(url))) + port
 
 
 def is_same_origin(one: URL, other: URL) -> bool:
@@ -157,5 +157,5 @@ def _is_local(text: str) -> bool:
     )
 
 
-def _forbidden(detail: str) -> Failed:
-    return Failed(Reason.IMAGE_HOST_FORBIDDEN, detail)
+def _forbidden(detail: str) -> LookupFailed:
+    return LookupFailed(Reason.IMAGE_HOST_FORBIDDEN, detail)

@@ -9,7 +9,7 @@ from webhook.core.reasons import Reason
 from webhook.images.cache import NOBODY, Cache
 from webhook.images.credentials import Credential
 from webhook.images.egress import Egress
-from webhook.images.failure import Failed
+from webhook.images.errors import LookupFailed
 from webhook.images.options import Platform
 from webhook.images.patience import Patience
 from webhook.images.reading import read_image
@@ -60,20 +60,20 @@ class Inquiry:
         """Try each credential, then anonymously; `until` is a time of the event loop: see Patience.
 
         Raises:
-            Failed: access is denied for all of them, or the registry cannot be reached.
+            LookupFailed: access is denied for all of them, or the registry cannot be reached.
 
         """
-        first: Failed | None = None
+        first: LookupFailed | None = None
         for credential, identity in zip(wanted.credentials, wanted.identities, strict=True):
             try:
                 return await self._ask_as(wanted, credential, identity, until)
-            except Failed as failed:
+            except LookupFailed as failed:
                 if failed.reason not in _HIDDEN:
                     raise
                 first = first or failed
         try:
             return await self._ask_as(wanted, None, NOBODY, until)
-        except Failed as failed:
+        except LookupFailed as failed:
             raise (first or failed) from None
 
     async def _ask_as(self, wanted: Wanted, credential: Credential | None, identity: str, until: float) -> Image:
@@ -81,7 +81,7 @@ class Inquiry:
         registry = Registry(Patience(self._transfers, until), base, wanted.reference, credential)
         try:
             return await self._learn(wanted, registry, identity)
-        except Failed as failed:
+        except LookupFailed as failed:
             if failed.reason not in TROUBLES:
                 self._cache.forget(wanted.reference, identity)
             raise

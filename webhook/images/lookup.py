@@ -21,13 +21,13 @@ from webhook.images.cache import NOBODY, Cache
 from webhook.images.connections import make_pool
 from webhook.images.credentials import Credential, CredentialsFile, Keyring, Keyrings
 from webhook.images.egress import Egress
-from webhook.images.failure import Failed, shown
+from webhook.images.errors import InvalidReference, LookupFailed, printable
 from webhook.images.flights import QUEUED, Flights, Task
 from webhook.images.inquiry import Inquiry, Wanted
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.platform import platform_of
 from webhook.images.pull_secrets import PullSecrets
-from webhook.images.reference import InvalidReference, Reference, read_reference
+from webhook.images.reference import Reference, read_reference
 from webhook.images.resolver import NAMESPACE
 from webhook.images.transfers import Transfers
 
@@ -177,14 +177,14 @@ class ImageLookup:
         try:
             async with asyncio.timeout(MOST_SECONDS):
                 return await self._inquiry.ask(wanted, until)
-        except Failed as failed:
+        except LookupFailed as failed:
             failure = failed
         except TimeoutError:
-            failure = Failed(Reason.REGISTRY_TOO_SLOW, _late(wanted.reference).detail)
+            failure = LookupFailed(Reason.REGISTRY_TOO_SLOW, _late(wanted.reference).detail)
         except Exception as error:
             # Waiters must get a result, and later pods must not wait for this lookup.
-            failure = Failed(Reason.REGISTRY_FAILED, f"internal error of graceful-worker: {type(error).__name__}")
-        self._cache.put_failure(wanted.key, failure.unavailable, failure.seconds)
+            failure = LookupFailed(Reason.REGISTRY_FAILED, f"internal error of graceful-worker: {type(error).__name__}")
+        self._cache.put_failure(wanted.key, failure.unavailable, failure.cache_seconds)
         return failure.unavailable
 
     async def aclose(self) -> None:
@@ -210,5 +210,5 @@ class _Identities:
 
 
 def _late(reference: Reference) -> Unavailable:
-    detail = f"{shown(reference.host)} did not return {shown(reference.repository)} in time"
+    detail = f"{printable(reference.host)} did not return {printable(reference.repository)} in time"
     return Unavailable(Reason.REGISTRY_TOO_SLOW, detail)

@@ -7,7 +7,7 @@ import email.utils
 import time
 from http import HTTPStatus
 
-from webhook.images.failure import Failed
+from webhook.images.errors import LookupFailed
 from webhook.images.transfers import Answer, Question, Transfers
 
 _PAUSE = 0.2
@@ -29,13 +29,13 @@ class Patience:
         """Send a request, and retry it if the response may be different.
 
         Raises:
-            Failed: see Transfers.
+            LookupFailed: see Transfers.
 
         """
         try:
             answer = await self._transfers.ask(question)
-        except Failed as failed:
-            pause = _PAUSE if failed.passes else None
+        except LookupFailed as failed:
+            pause = _PAUSE if failed.retryable else None
             if pause is None or not self._allows(pause):
                 raise
         else:

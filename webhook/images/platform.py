@@ -8,7 +8,7 @@ from webhook.core.errors import listed
 from webhook.core.pod import NodeSelectorTerm, Pod
 from webhook.core.reasons import Reason
 from webhook.images.documents import INDEX_TYPES, Descriptor, texts
-from webhook.images.failure import Failed, shown
+from webhook.images.errors import LookupFailed, printable
 from webhook.images.options import Platform
 
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-arch
@@ -63,7 +63,7 @@ def choose(entries: Sequence[Descriptor], platform: Platform) -> Descriptor:
     single platform is like an image without an index: nodes cannot run anything else of it.
 
     Raises:
-        Failed: there is none.
+        LookupFailed: there is none.
 
     """
     images = [entry for entry in entries if not _is_attestation(entry)]
@@ -83,7 +83,7 @@ def choose(entries: Sequence[Descriptor], platform: Platform) -> Descriptor:
         return silent[0]
     if not silent and len({_kind_of(entry) for entry in images}) == 1:
         return min(images, key=_rank_of)
-    raise Failed(Reason.IMAGE_PLATFORM_MISSING, _missing(images, platform))
+    raise LookupFailed(Reason.IMAGE_PLATFORM_MISSING, _missing(images, platform))
 
 
 def _is_attestation(entry: Descriptor) -> bool:
@@ -119,4 +119,4 @@ def _missing(images: Iterable[Descriptor], platform: Platform) -> str:
         for entry in images
         if entry.platform
     )
-    return f"it is not for {shown(str(platform))}, but for {listed(map(shown, there)) or 'none'}"
+    return f"it is not for {printable(str(platform))}, but for {listed(map(printable, there)) or 'none'}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from webhook.core.images import Image
 from webhook.core.reasons import Reason
 from webhook.images.documents import Descriptor, Index, Manifest, Text, read_config, read_manifest, texts
-from webhook.images.failure import Failed, shown
+from webhook.images.errors import LookupFailed, printable
 from webhook.images.options import Platform
 from webhook.images.platform import choose
 from webhook.images.reference import Reference, is_digest
@@ -22,7 +22,7 @@ async def read_image(registry: Registry, document: Document, reference: Referenc
     """Return what the image for a platform runs, starting at the document that a name refers to.
 
     Raises:
-        Failed: the image cannot be read.
+        LookupFailed: the image cannot be read.
 
     """
     digest = document.digest
@@ -36,7 +36,7 @@ async def read_image(registry: Registry, document: Document, reference: Referenc
         document = await registry.manifest(_verifiable(entry))
         found = read_manifest(document.body, document.content_type)
     if isinstance(found, Index):
-        raise Failed(Reason.IMAGE_INVALID, "its indexes are nested too deeply")
+        raise LookupFailed(Reason.IMAGE_INVALID, "its indexes are nested too deeply")
     config = read_config(await registry.blob(_verifiable(found.config)))
     process = config.process
     return Image(
@@ -52,5 +52,5 @@ async def read_image(registry: Registry, document: Document, reference: Referenc
 def _verifiable(descriptor: Descriptor) -> str:
     digest = descriptor.digest or ""
     if not is_digest(digest):
-        raise Failed(Reason.IMAGE_INVALID, f"{shown(digest) or 'nothing'} is not a verifiable digest")
+        raise LookupFailed(Reason.IMAGE_INVALID, f"{printable(digest) or 'nothing'} is not a verifiable digest")
     return digest

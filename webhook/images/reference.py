@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from webhook.core.recognize.image_names import DOCKER_HUB, split_image_name
-from webhook.images.failure import shown
+from webhook.images.errors import InvalidReference, printable
 
 _LONGEST = 1024
 # https://github.com/distribution/reference/blob/v0.6.0/regexp.go
@@ -20,10 +20,6 @@ _DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}(?:[:@].*)?", re.DOTALL)
 # Docker Hub's API has another host name than its images.
 _HUB_HOST = "registry-1.docker.io"
-
-
-class InvalidReference(ValueError):
-    """The image name is not valid; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +58,19 @@ def read_reference(image: str) -> Reference:
     if not image:
         raise InvalidReference("the container has no image")
     if len(image) > _LONGEST:
-        raise InvalidReference(f"{shown(image)} is too long")
+        raise InvalidReference(f"{printable(image)} is too long")
     registry, repository, tag, digest = split_image_name(image)
     if _IDENTIFIER.fullmatch(image):
-        raise InvalidReference(f"{shown(image)} is an image ID, which registries do not know")
+        raise InvalidReference(f"{printable(image)} is an image ID, which registries do not know")
     if not _HOST.fullmatch(registry) or not _is_port(registry.rpartition("]")[2].partition(":")[2]):
-        raise InvalidReference(f"{shown(registry)} is not a valid registry host")
+        raise InvalidReference(f"{printable(registry)} is not a valid registry host")
     if not _REPOSITORY.fullmatch(repository) or len(repository) > _LONGEST_REPOSITORY:
         hint = "; its path must be lower case" if repository != repository.lower() else ""
-        raise InvalidReference(f"{shown(image)} is not an image name{hint}")
+        raise InvalidReference(f"{printable(image)} is not an image name{hint}")
     if tag and not _TAG.fullmatch(tag):
-        raise InvalidReference(f"the tag of {shown(image)} is invalid")
+        raise InvalidReference(f"the tag of {printable(image)} is invalid")
     if "@" in image and not is_digest(digest):
-        raise InvalidReference(f"the digest of {shown(image)} is neither sha256 nor sha512")
+        raise InvalidReference(f"the digest of {printable(image)} is neither sha256 nor sha512")
     return Reference(registry, _HUB_HOST if registry == DOCKER_HUB else registry, repository, tag or "latest", digest)
 
 

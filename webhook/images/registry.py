@@ -16,7 +16,7 @@ from webhook.images.access import Access
 from webhook.images.credentials import Credential
 from webhook.images.documents import INDEX_TYPES, MANIFEST_TYPES
 from webhook.images.egress import authority
-from webhook.images.failure import Failed
+from webhook.images.errors import LookupFailed
 from webhook.images.patience import Patience, is_busy
 from webhook.images.reference import Reference, is_digest
 from webhook.images.statuses import check_status
@@ -51,7 +51,7 @@ class Registry:
         """Return the current digest of the image's name; empty if the registry does not return one.
 
         Raises:
-            Failed: there is no response.
+            LookupFailed: there is no response.
 
         """
         answer = await self._ask("HEAD", f"manifests/{self._reference.version}", _ACCEPT)
@@ -64,7 +64,7 @@ class Registry:
         """Fetch a manifest or an index, by tag or digest.
 
         Raises:
-            Failed: it does not exist, or does not match the digest.
+            LookupFailed: it does not exist, or does not match the digest.
 
         """
         answer = await self._ask("GET", f"manifests/{version}", _ACCEPT)
@@ -80,7 +80,7 @@ class Registry:
         """Fetch a blob by its digest.
 
         Raises:
-            Failed: it does not exist, or does not match the digest.
+            LookupFailed: it does not exist, or does not match the digest.
 
         """
         answer = await self._ask("GET", f"blobs/{digest}", "*/*")
@@ -104,8 +104,9 @@ class Registry:
     def _check(self, answer: Answer, what: str) -> None:
         check_status(answer, self._base, self._credential, what)
 
-    def _mismatch(self, digest: str) -> Failed:
-        return Failed(Reason.IMAGE_INVALID, f"{authority(self._base)} returned content that does not match {digest}")
+    def _mismatch(self, digest: str) -> LookupFailed:
+        detail = f"{authority(self._base)} returned content that does not match {digest}"
+        return LookupFailed(Reason.IMAGE_INVALID, detail)
 
 
 def _digest(body: bytes, algorithm: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 
+from webhook.images.errors import DnsTimeout, TooManyDnsQueries
 from webhook.images.shares import Shares
 
 MOST = 32
@@ -22,14 +23,6 @@ NAMESPACE: ContextVar[str] = ContextVar("namespace", default="")
 """The namespace that a name is resolved for; connection pools do not pass on anything else."""
 
 
-class Unanswered(OSError):
-    """DNS did not respond in time."""
-
-
-class Overburdened(OSError):
-    """Too many queries without a response."""
-
-
 class Resolver:
     """Resolves each name once at a time, with a timeout."""
 
@@ -41,8 +34,8 @@ class Resolver:
         """Return the addresses of a host.
 
         Raises:
-            Unanswered: it takes too long.
-            Overburdened: the namespace has too many pending queries.
+            DnsTimeout: it takes too long.
+            TooManyDnsQueries: the namespace has too many pending queries.
             OSError: the name does not resolve.
 
         """
@@ -55,12 +48,12 @@ class Resolver:
         asking = self._under_way.get(host) or self._start(host)
         # Not cancelled: others may wait for it, and its thread continues.
         await asyncio.wait([asking], timeout=SECONDS)
-        return asking.result() if asking.done() else Unanswered()
+        return asking.result() if asking.done() else DnsTimeout()
 
     def _start(self, host: str) -> asyncio.Future[Sequence[str] | OSError]:
         namespace = NAMESPACE.get()
         if not self._shares.take(namespace, host):
-            raise Overburdened
+            raise TooManyDnsQueries
         loop = asyncio.get_running_loop()
         asking: asyncio.Future[Sequence[str] | OSError] = loop.create_future()
 
@@ -82,7 +75,7 @@ class Resolver:
         try:
             thread.start()
         except RuntimeError:
-            ended(Overburdened())
+            ended(TooManyDnsQueries())
         return asking
 
 

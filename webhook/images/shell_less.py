@@ -11,8 +11,8 @@ import msgspec
 from webhook.core.recognize.image_names import ImageName
 from webhook.core.recognize.shell_less_images import is_shell_less_base
 from webhook.images.documents import Config, Manifest, Process, Text, texts
-from webhook.images.failure import shown
-from webhook.images.reference import InvalidReference, read_reference
+from webhook.images.errors import InvalidReference, printable
+from webhook.images.reference import read_reference
 
 # https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
 BASE_NAME = "org.opencontainers.image.base.name"
@@ -55,7 +55,7 @@ def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[
     told = (manifest.annotations, index_annotations, process.labels or {})
     base = next(filter(None, (names.get(BASE_NAME) for names in told)), "")
     if _is_shell_less(base):
-        return f"its base image is {shown(base.partition('@')[0])}"
+        return f"its base image is {printable(base.partition('@')[0])}"
     trace = next((trace.name for trace in TABLE.trace if _fits(trace, config)), "")
     return trace and f"its base image is {trace}"
 

@@ -9,7 +9,7 @@ from httpx2 import URL
 from webhook.core.reasons import Reason
 from webhook.images.credentials import Credential
 from webhook.images.egress import authority
-from webhook.images.failure import Failed
+from webhook.images.errors import LookupFailed
 from webhook.images.patience import is_busy, retry_after
 from webhook.images.transfers import Answer
 
@@ -21,23 +21,23 @@ def check_status(answer: Answer, url: URL, credential: Credential | None, what: 
     """Check that a response is successful; `what` names what was requested.
 
     Raises:
-        Failed: it is not.
+        LookupFailed: it is not.
 
     """
     status, host = answer.status, authority(url)
     if status == HTTPStatus.OK:
         return
     if status in _DENIED:
-        raise Failed(Reason.IMAGE_DENIED, f"{host} returned {status} {_remedy(credential)}")
+        raise LookupFailed(Reason.IMAGE_DENIED, f"{host} returned {status} {_remedy(credential)}")
     if status == HTTPStatus.NOT_FOUND:
-        raise Failed(Reason.IMAGE_NOT_FOUND, f"{host} does not have {what}")
+        raise LookupFailed(Reason.IMAGE_NOT_FOUND, f"{host} does not have {what}")
     if is_busy(answer):
         seconds = retry_after(answer)
         again = "" if seconds is None else f"; retry in {seconds:.0f} s"
         # With 0, the next pod would retry at once.
         lasting = min(seconds, _LONGEST_WAIT) if seconds else None
-        raise Failed(Reason.REGISTRY_FAILED, f"{host} returned 429 (too many requests){again}", lasting)
-    raise Failed(Reason.REGISTRY_FAILED, f"{host} returned {status}")
+        raise LookupFailed(Reason.REGISTRY_FAILED, f"{host} returned 429 (too many requests){again}", lasting)
+    raise LookupFailed(Reason.REGISTRY_FAILED, f"{host} returned {status}")
 
 
 def _remedy(credential: Credential | None) -> str:

@@ -11,12 +11,9 @@ import msgspec
 
 from webhook.core.annotations import PASSED_SIGNALS
 from webhook.core.images import Image, image_signal
+from webhook.images.errors import InvalidTable
 
 Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-
-
-class Unusable(ValueError):
-    """The table is not valid; the message says where, why, and what to write."""
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,23 +54,23 @@ def read_table(file: Path) -> CommandTable:
     """Read a table (TOML).
 
     Raises:
-        Unusable: it cannot be read, or is not valid.
+        InvalidTable: it cannot be read, or is not valid.
 
     """
     try:
         table = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _Table)
     except OSError as error:
-        raise Unusable(f"{file}: {error.strerror}") from None
+        raise InvalidTable(f"{file}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         # The errors of tomllib and msgspec, which say where.
-        raise Unusable(f"{file}: {error}") from None
+        raise InvalidTable(f"{file}: {error}") from None
     for row in table.image:
         words = (*(row.command or ()), *(row.entrypoint or ()), *row.cmd)
         if words and not words[0]:
-            raise Unusable(f"{file}: image {row.image!r}: the first word is empty")
+            raise InvalidTable(f"{file}: image {row.image!r}: the first word is empty")
         if row.stop_signal and image_signal(Image(stop_signal=row.stop_signal)) not in PASSED_SIGNALS:
             heard = ", ".join(PASSED_SIGNALS)
-            raise Unusable(f"{file}: image {row.image!r}: stop_signal is {row.stop_signal!r}; write one of {heard}")
+            raise InvalidTable(f"{file}: image {row.image!r}: stop_signal is {row.stop_signal!r}; write one of {heard}")
         if bool(row.command) == bool(row.entrypoint or row.cmd):
-            raise Unusable(f"{file}: image {row.image!r}: write either command, or entrypoint and cmd")
+            raise InvalidTable(f"{file}: image {row.image!r}: write either command, or entrypoint and cmd")
     return CommandTable(table.image)

@@ -12,7 +12,7 @@ from httpx2 import URL, InvalidURL
 
 from webhook.core.reasons import Reason
 from webhook.images.egress import Egress, authority, host_of, is_same_origin, port_of
-from webhook.images.failure import Failed
+from webhook.images.errors import LookupFailed
 from webhook.images.troubles import in_words
 
 AUTHORIZATION = "Authorization"
@@ -62,7 +62,7 @@ class Transfers:
         """Send a request, and follow redirects, except for a request with a body.
 
         Raises:
-            Failed: there is no response, it is too large, or a host is not allowed.
+            LookupFailed: there is no response, it is too large, or a host is not allowed.
 
         """
         url, headers = question.url, {**_ALWAYS, **question.headers}
@@ -101,7 +101,7 @@ class Transfers:
                 return Answer(answer.status, answer.headers, await _body(response, answer, question.limit, url))
         except _TROUBLES as error:
             words, passes = in_words(error)
-            raise Failed(Reason.REGISTRY_FAILED, f"{authority(url)}: {words}", passes=passes) from None
+            raise LookupFailed(Reason.REGISTRY_FAILED, f"{authority(url)}: {words}", retryable=passes) from None
 
 
 # ValueError: the target of a redirect may not be valid for a socket or for TLS.
@@ -117,11 +117,11 @@ _TROUBLES = (
 
 async def _body(response: httpcore2.Response, answer: Answer, limit: int, url: URL) -> bytes:
     if answer.first("content-encoding").lower() not in ("", "identity"):
-        raise Failed(
+        raise LookupFailed(
             Reason.IMAGE_INVALID, f"{authority(url)} sent a compressed response to a request for an uncompressed one"
         )
     length = answer.first("content-length")
-    too_long = Failed(Reason.IMAGE_INVALID, f"{authority(url)} sent more than {limit // 1024} KiB")
+    too_long = LookupFailed(Reason.IMAGE_INVALID, f"{authority(url)} sent more than {limit // 1024} KiB")
     if length.isdecimal() and (len(length) > 15 or int(length) > limit):
         raise too_long
     body = bytearray()
@@ -145,7 +145,7 @@ def _target(url: URL, location: str) -> URL:
     """Return the target of a redirect.
 
     Raises:
-        Failed: it is not valid, or leaves TLS.
+        LookupFailed: it is not valid, or leaves TLS.
 
     """
     try:
@@ -157,5 +157,5 @@ def _target(url: URL, location: str) -> URL:
     return target
 
 
-def _failed(url: URL, words: str) -> Failed:
-    return Failed(Reason.REGISTRY_FAILED, f"{authority(url)} {words}")
+def _failed(url: URL, words: str) -> LookupFailed:
+    return LookupFailed(Reason.REGISTRY_FAILED, f"{authority(url)} {words}")

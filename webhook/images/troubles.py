@@ -8,13 +8,12 @@ from collections.abc import Iterator
 
 import httpcore2
 
-from webhook.images.failure import shown
-from webhook.images.resolver import Overburdened, Unanswered
+from webhook.images.errors import DnsTimeout, TooManyDnsQueries, printable
 
 # The last value: whether a retry may succeed.
 _WORDS: tuple[tuple[type[BaseException], str, bool], ...] = (
-    (Unanswered, "DNS did not respond in time", False),
-    (Overburdened, "too many DNS queries without a response", False),
+    (DnsTimeout, "DNS did not respond in time", False),
+    (TooManyDnsQueries, "too many DNS queries without a response", False),
     (ConnectionRefusedError, "connection refused", True),
     (ConnectionResetError, "connection reset", True),
     (httpcore2.ConnectTimeout, "connection timed out", True),
@@ -35,7 +34,7 @@ def in_words(error: BaseException) -> tuple[str, bool]:
             return f"its certificate is not trusted: {cause.verify_message} (--registry-ca)", False
         if isinstance(cause, ssl.SSLError):
             return (
-                f"TLS failed: {shown(cause.reason or 'interrupted')} (for plain HTTP, use --registry-plain-http)",
+                f"TLS failed: {printable(cause.reason or 'interrupted')} (for plain HTTP, use --registry-plain-http)",
                 False,
             )
         if isinstance(cause, socket.gaierror):
@@ -45,7 +44,7 @@ def in_words(error: BaseException) -> tuple[str, bool]:
         if any(isinstance(cause, kind) for cause in chain):
             return words, passes
     told = next((cause.strerror for cause in chain if isinstance(cause, OSError) and cause.strerror), "")
-    return (shown(told), True) if told else (f"it cannot be reached: {type(error).__name__}", False)
+    return (printable(told), True) if told else (f"it cannot be reached: {type(error).__name__}", False)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
