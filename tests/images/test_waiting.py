@@ -13,7 +13,7 @@ from tests.images.asking import Secrets, ask, known, lookup_in, refused, trustin
 from tests.images.building import build
 from tests.images.scripted import Asked, Keeps, Reply, Scripted, serve
 from webhook.core.reasons import Reason
-from webhook.images import flights
+from webhook.images import single_flight
 from webhook.images.credentials import Keyring
 
 BUILT = build({"Entrypoint": ["consume"]})
@@ -90,11 +90,11 @@ def test_a_registry_that_hangs_keeps_nobody_from_asking_others(authority: trustm
             serve(Keeps(BUILT), authority) as server,
             lookup_in(trusting(ca_file)) as lookup,
         ):
-            names = [f"{hanging.host}/team/app:{number}" for number in range(2 * flights.MOST)]
+            names = [f"{hanging.host}/team/app:{number}" for number in range(2 * single_flight.MAX_RUNNING)]
             waiting = asyncio.gather(*(ask(lookup, name, seconds=3) for name in names))
-            await _asked(hanging, flights.MOST // 4)
+            await _asked(hanging, single_flight.MAX_RUNNING // 4)
             known(await ask(lookup, f"{server.host}/team/app"))
-            assert len(hanging.asked) == flights.MOST // 4
+            assert len(hanging.asked) == single_flight.MAX_RUNNING // 4
             waiting.cancel()
 
     asyncio.run(scenario())

@@ -10,9 +10,9 @@ from httpx2 import URL, InvalidURL
 
 from webhook.core.reasons import Reason
 from webhook.core.recognize.image_names import DOCKER_HUB
+from webhook.images.dns import DnsResolver
 from webhook.images.errors import LookupFailed, printable
 from webhook.images.options import LookupOptions
-from webhook.images.resolver import Resolver
 
 PORTS = {"https": 443, "http": 80}
 
@@ -51,7 +51,7 @@ class Egress:
         self._hosts = (*hosts, *_HUB_HOSTS) if DOCKER_HUB in hosts else hosts
         self._plain_http = options.plain_http
         self._local_hosts = options.local_hosts
-        self._resolver = Resolver()
+        self._resolver = DnsResolver()
 
     def base(self, host: str) -> URL:
         """Return the base URL of a registry's API; `host` may include a port.
@@ -92,7 +92,7 @@ class Egress:
             OSError: the name does not resolve.
 
         """
-        addresses = await self._resolver.addresses(host)
+        addresses = await self._resolver.resolve(host)
         if _fits(host, port, self._local_hosts, *PORTS.values()):
             return addresses
         allowed = [address for address in addresses if not _is_local(address)]

@@ -20,15 +20,15 @@ from webhook.core.reasons import Reason
 from webhook.images.cache import NOBODY, Cache
 from webhook.images.connections import make_pool
 from webhook.images.credentials import Credential, CredentialsFile, Keyring, Keyrings
+from webhook.images.dns import NAMESPACE
 from webhook.images.egress import Egress
 from webhook.images.errors import InvalidReference, LookupFailed, printable
-from webhook.images.flights import QUEUED, Flights, Task
 from webhook.images.inquiry import Inquiry, Wanted
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.platform import platform_of
 from webhook.images.pull_secrets import PullSecrets
 from webhook.images.reference import Reference, read_reference
-from webhook.images.resolver import NAMESPACE
+from webhook.images.single_flight import QUEUED, SingleFlight, Task
 from webhook.images.transfers import Transfers
 
 MOST_IMAGES = 10
@@ -69,7 +69,7 @@ class ImageLookup:
         self._cache = Cache(clock, options)
         self._inquiry = Inquiry(Transfers(self._pool, egress), egress, self._cache)
         self._identities = _Identities()
-        self._flights = Flights()
+        self._single_flight = SingleFlight()
         self._given_up: WeakSet[Task] = WeakSet()
         """Lookups that a pod has waited for until its timeout."""
         self._is_closed = False
@@ -139,7 +139,7 @@ class ImageLookup:
         # A lookup is only cancelled at shutdown.
         if flight.done() and not flight.cancelled():
             return flight.result()
-        if self._flights.is_waiting(flight):
+        if self._single_flight.is_queued(flight):
             return QUEUED
         self._given_up.add(flight)
         return _late(wanted.reference)
@@ -163,7 +163,7 @@ class ImageLookup:
         if known or self._is_closed:
             return known or _late(wanted.reference)
         fly = partial(self._fly, wanted, namespace, until)
-        flight = self._flights.join(wanted.key, namespace, wanted.reference.host, fly)
+        flight = self._single_flight.join(wanted.key, namespace, wanted.reference.host, fly)
         # If there is a stale result, only one pod has to wait in vain.
         is_vain = flight in self._given_up and self._inquiry.stale(wanted)
         return _late(wanted.reference) if is_vain else flight
@@ -190,7 +190,7 @@ class ImageLookup:
     async def aclose(self) -> None:
         """Cancel pending lookups, and close all connections."""
         self._is_closed = True
-        await self._flights.aclose()
+        await self._single_flight.aclose()
         await self._pool.aclose()
         if self._secrets is not None:
             await self._secrets.aclose()

@@ -18,10 +18,11 @@ from tests.images.building import build
 from tests.images.scripted import Asked, Keeps, Reply, Scripted, serve
 from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
-from webhook.images import flights, resolver
+from webhook.images import single_flight
+from webhook.images.concurrency import FairLimit
+from webhook.images.dns import MAX_THREADS
 from webhook.images.lookup import MOST_IMAGES, ImageLookup
 from webhook.images.options import LookupOptions
-from webhook.images.shares import Shares
 
 BUILT = build({"Entrypoint": ["consume"]})
 # Without TLS, so that one server has as many names as are wanted.
@@ -101,7 +102,7 @@ def test_two_registries_that_hang_keep_nobody_from_asking_others(namespaces: Seq
             await until_asked(first, 1)
             await until_asked(second, 1)
             known(await ask(lookup, f"{good.host}/team/app", namespace=asker))
-            assert len(first.asked) + len(second.asked) < flights.MOST
+            assert len(first.asked) + len(second.asked) < single_flight.MAX_RUNNING
 
     asyncio.run(scenario())
 
@@ -114,12 +115,12 @@ def test_a_namespace_whose_images_have_hundreds_of_hosts_that_hang_stops_no_othe
             lookup_in(ANY) as lookup,
             asking(lookup, [f"{host}/team/app" for host in names_of(hanging, 200)], namespace="odd"),
         ):
-            await until_asked(hanging, flights.MOST // 2)
+            await until_asked(hanging, single_flight.MAX_RUNNING // 2)
             answers = [ask(lookup, image, namespace="other") for image in tags(good.host, 40)]
             found = await asyncio.gather(*answers, ask(lookup, f"{good.host}/team/app", namespace="third"))
             assert all(isinstance(answer, Image) or answer.reason is Reason.IMAGE_NOT_FOUND for answer in found)
             known(found[-1])
-            assert len(hanging.asked) == flights.MOST // 2
+            assert len(hanging.asked) == single_flight.MAX_RUNNING // 2
 
     asyncio.run(scenario())
 
@@ -132,7 +133,7 @@ def test_nobody_waits_behind_what_another_namespace_has_wanted_first(dns: Dns) -
             lookup_in(ANY) as lookup,
             asking(lookup, [f"{host}/team/app" for host in names_of(hanging, 50)], namespace="odd"),
         ):
-            await until_asked(hanging, flights.MOST // 2)
+            await until_asked(hanging, single_flight.MAX_RUNNING // 2)
             async with asking(lookup, [f"{good.host}/team/app"], namespace="odd") as queued:
                 await asyncio.sleep(0)
                 known(await ask(lookup, f"{good.host}/team/app", namespace="other"))
@@ -154,7 +155,7 @@ def test_of_many_namespaces_that_want_the_same_one_asks() -> None:
 
 
 def test_who_would_wait_behind_too_many_is_told_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights, "MOST_WAITING", 8)
+    monkeypatch.setattr(single_flight, "MAX_QUEUED", 8)
 
     async def scenario() -> None:
         async with (
@@ -163,7 +164,7 @@ def test_who_would_wait_behind_too_many_is_told_so_at_once(monkeypatch: pytest.M
             lookup_in(ANY) as lookup,
             asking(lookup, tags(hanging.host, 50)),
         ):
-            await until_asked(hanging, flights.MOST // 4)
+            await until_asked(hanging, single_flight.MAX_RUNNING // 4)
             async with asyncio.timeout(10):
                 answer = await ask(lookup, f"{hanging.host}/team/app:last", seconds=20)
             assert answer == Unavailable(Reason.REGISTRY_QUEUE)
@@ -179,7 +180,7 @@ def test_who_waits_for_a_turn_in_vain_is_not_told_that_the_registry_is_slow() ->
             lookup_in(ANY) as lookup,
             asking(lookup, tags(hanging.host, 50)),
         ):
-            await until_asked(hanging, flights.MOST // 4)
+            await until_asked(hanging, single_flight.MAX_RUNNING // 4)
             answer = await ask(lookup, f"{hanging.host}/team/app:last", seconds=0.1)
             assert answer == Unavailable(Reason.REGISTRY_QUEUE)
 
@@ -187,7 +188,7 @@ def test_who_waits_for_a_turn_in_vain_is_not_told_that_the_registry_is_slow() ->
 
 
 def test_a_turn_comes_when_others_have_ended(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights, "MOST", 2)
+    monkeypatch.setattr(single_flight, "MAX_RUNNING", 2)
 
     async def scenario() -> None:
         async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
@@ -238,10 +239,10 @@ def test_names_that_dns_never_answers_stop_no_other(dns: Dns, count: int, asker:
             lookup_in(ANY) as lookup,
             asking(lookup, silent(count)),
         ):
-            await until_resolving(dns, min(count, resolver.MOST // 2))
+            await until_resolving(dns, min(count, MAX_THREADS // 2))
             name = server.host.replace("127.0.0.1", "localhost")
             known(await ask(lookup, f"{name}/team/app", namespace=asker))
-            assert len(dns.asked) <= resolver.MOST // 2
+            assert len(dns.asked) <= MAX_THREADS // 2
 
     asyncio.run(scenario())
 
@@ -249,7 +250,7 @@ def test_names_that_dns_never_answers_stop_no_other(dns: Dns, count: int, asker:
 def test_a_name_that_dns_does_not_answer_is_given_up_and_has_but_one_thread(
     dns: Dns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver, "SECONDS", 0.2)
+    monkeypatch.setattr("webhook.images.dns.TIMEOUT_SECONDS", 0.2)
 
     async def scenario() -> None:
         async with lookup_in(LookupOptions(failure_seconds=0)) as lookup:
@@ -268,14 +269,14 @@ def test_a_name_that_dns_does_not_answer_is_given_up_and_has_but_one_thread(
 def test_threads_that_hang_are_few_and_those_of_one_namespace_leave_some_to_others(
     dns: Dns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver, "SECONDS", 0.05)
+    monkeypatch.setattr("webhook.images.dns.TIMEOUT_SECONDS", 0.05)
 
     async def scenario() -> None:
         async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
             answers = await asyncio.gather(*(ask(lookup, image, seconds=20) for image in silent(60)))
             details = [refused(answer, Reason.REGISTRY_FAILED) for answer in answers]
             assert any("too many DNS queries without a response" in detail for detail in details)
-            assert len(dns.asked) == resolver.MOST // 2
+            assert len(dns.asked) == MAX_THREADS // 2
             # An address needs no thread.
             known(await ask(lookup, f"{server.host}/team/app"))
             name = server.host.replace("127.0.0.1", "localhost")
@@ -288,13 +289,16 @@ def test_threads_that_hang_are_few_and_those_of_one_namespace_leave_some_to_othe
 def test_a_process_ends_though_dns_still_does_not_answer() -> None:
     program = """
 import asyncio, socket, time
-from webhook.images import resolver
-resolver.SECONDS = 0.1
-socket.getaddrinfo = lambda *arguments, **more: time.sleep(600)
-resolver._written = lambda host: None
+from webhook.images import dns
+dns.TIMEOUT_SECONDS = 0.1
+def getaddrinfo(*arguments, flags, **more):
+    if flags == socket.AI_NUMERICHOST:
+        raise OSError
+    time.sleep(600)
+socket.getaddrinfo = getaddrinfo
 try:
-    asyncio.run(resolver.Resolver().addresses("r.silent.test"))
-except resolver.DnsTimeout:
+    asyncio.run(dns.DnsResolver().resolve("r.silent.test"))
+except dns.DnsTimeout:
     print("unanswered")
 """
     ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
@@ -302,18 +306,18 @@ except resolver.DnsTimeout:
 
 
 def test_shares_leave_a_place_for_whoever_has_none() -> None:
-    shares = Shares(32)
+    limit = FairLimit(32)
     taken = [
         (namespace, host)
         for namespace in ("a", "b", "c")
         for host in ("x", "y", "z")
         for _ in range(50)
-        if shares.take(namespace, host)
+        if limit.try_acquire(namespace, host)
     ]
     assert taken.count(("a", "x")) == 8
     assert taken.count(("a", "y")) == 4
-    assert shares.take("d", "w")
-    shares.give_back("d", "w")
-    for parties in taken:
-        shares.give_back(*parties)
-    assert vars(shares) == vars(Shares(32))
+    assert limit.try_acquire("d", "w")
+    limit.release("d", "w")
+    for holder in taken:
+        limit.release(*holder)
+    assert vars(limit) == vars(FairLimit(32))
