@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webhook.images.challenge import Challenge, read_challenges
+from webhook.images.auth import Challenge, parse_challenges
 
 HUB = 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull"'
 
@@ -48,9 +48,9 @@ HUB = 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",
     ],
 )
 def test_challenges_are_read(headers: list[str], expected: list[tuple[str, dict[str, str]]]) -> None:
-    assert read_challenges(headers) == [Challenge(scheme, parameters) for scheme, parameters in expected]
+    assert parse_challenges(headers) == [Challenge(scheme, parameters) for scheme, parameters in expected]
 
 
 def test_a_long_header_takes_no_long_time() -> None:
     for odd in ('Bearer realm="' + "\\" * 60_000, "a" * 60_000, "a=," * 20_000, " ," * 30_000, 'Bearer a="' * 6_000):
-        read_challenges([odd])
+        parse_challenges([odd])

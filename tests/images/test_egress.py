@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,15 @@ from tests.images.asking import ask, lookup_in, refused
 from tests.images.building import build
 from tests.images.scripted import Keeps, serve
 from webhook.core.reasons import Reason
-from webhook.images.connections import make_pool
-from webhook.images.egress import Egress
+from webhook.images.egress import EgressPolicy
 from webhook.images.errors import LookupFailed
+from webhook.images.http import HttpClient, Request
 from webhook.images.options import LookupOptions
-from webhook.images.transfers import Question, Transfers
 
 
 def is_forbidden(options: LookupOptions, host: str, port: int = 443) -> bool:
     try:
-        asyncio.run(Egress(options).addresses(host, port))
+        asyncio.run(EgressPolicy(options).resolve(host, port))
     except LookupFailed as failed:
         return failed.reason is Reason.IMAGE_HOST_FORBIDDEN and "--registry-local" in failed.unavailable.detail
     return False
@@ -88,7 +88,7 @@ def test_a_local_host_is_allowed_with_its_port(pattern: str, host: str, port: in
 
 def refusal(options: LookupOptions, url: str) -> str:
     try:
-        Egress(options).check(URL(url))
+        EgressPolicy(options).check_url(URL(url))
     except LookupFailed as failed:
         return failed.unavailable.detail if failed.reason is Reason.IMAGE_HOST_FORBIDDEN else ""
     return ""
@@ -153,13 +153,13 @@ def test_only_hosts_that_are_named_are_asked_without_tls(url: str, allowed: bool
 )
 def test_a_registry_is_asked_by_tls_unless_it_is_named(host: str, base: str) -> None:
     options = LookupOptions(plain_http=("plain.test", "port.test:5000", "[::1]:5000"))
-    assert str(Egress(options).base(host)) == base
+    assert str(EgressPolicy(options).base_url(host)) == base
 
 
 @pytest.mark.parametrize("host", ["[:::]", "[1::2::3]:5000", "[12345::]"])
 def test_a_host_that_is_none_is_said_to_be_none(host: str) -> None:
     with pytest.raises(LookupFailed) as raised:
-        Egress(LookupOptions()).base(host)
+        EgressPolicy(LookupOptions()).base_url(host)
     assert raised.value.reason is Reason.IMAGE_NAME_INVALID
 
 
@@ -176,14 +176,14 @@ def test_a_pod_cannot_have_a_local_address_asked(authority: trustme.CA, ca_file:
     asyncio.run(scenario())
 
 
-class Resolving(Egress):
+class Resolving(EgressPolicy):
     """Knows the address of a name that nobody else knows, and is asked but once."""
 
     def __init__(self, options: LookupOptions, addresses: Sequence[str]) -> None:
         super().__init__(options)
         self._answers: list[Any] = [addresses]
 
-    async def addresses(self, host: str, port: int) -> Sequence[str]:
+    async def resolve(self, host: str, port: int) -> Sequence[str]:
         found: Sequence[str] = self._answers.pop()
         return found
 
@@ -196,9 +196,9 @@ def test_the_address_that_was_checked_is_connected_to_and_the_certificate_is_for
     async def scenario() -> None:
         async with serve(Keeps(build()), authority, "registry.test") as server:
             egress = Resolving(LookupOptions(), addresses)
-            async with make_pool(egress, ca_file) as pool:
+            async with aclosing(HttpClient(egress, ca_file)) as client:
                 url = URL(f"https://{server.host}/v2/")
-                assert (await Transfers(pool, egress).ask(Question("GET", url))).status == 200
+                assert (await client.send(Request("GET", url))).status == 200
             assert server.asked[0].headers["host"] == server.host
 
     asyncio.run(scenario())

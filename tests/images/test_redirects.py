@@ -11,7 +11,7 @@ import trustme
 from tests.images.asking import ask, known, lookup_in, refused, trusting
 from tests.images.building import build
 from tests.images.scripted import Asked, Keeps, Reply, Scripted, serve
-from tests.images.test_access import BASIC, WORKER
+from tests.images.test_auth import BASIC, WORKER
 from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.options import LookupOptions

@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
+import httpcore2
+from httpcore2 import SOCKET_OPTION, AsyncNetworkStream
 from httpx2 import URL, InvalidURL
 
 from webhook.core.reasons import Reason
@@ -15,6 +17,7 @@ from webhook.images.errors import LookupFailed, printable
 from webhook.images.options import LookupOptions
 
 PORTS = {"https": 443, "http": 80}
+_MAX_ADDRESSES = 4
 
 # The hosts of Docker Hub, for an operator who allows it by the name in image names.
 # https://docs.docker.com/desktop/setup/allow-list/
@@ -43,7 +46,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Egress:
+class EgressPolicy:
     """Decides which hosts and addresses are allowed."""
 
     def __init__(self, options: LookupOptions) -> None:
@@ -53,7 +56,7 @@ class Egress:
         self._local_hosts = options.local_hosts
         self._resolver = DnsResolver()
 
-    def base(self, host: str) -> URL:
+    def base_url(self, host: str) -> URL:
         """Return the base URL of a registry's API; `host` may include a port.
 
         Raises:
@@ -61,15 +64,14 @@ class Egress:
 
         """
         name, colon, digits = host.rpartition(":")
-        has_port = colon and digits.isdecimal()
-        name, port = (name, int(digits)) if has_port else (host, PORTS["http"])
-        scheme = "http" if _fits(_bare(name), port, self._plain_http, PORTS["http"]) else "https"
+        name, port = (name, int(digits)) if colon and digits.isdecimal() else (host, PORTS["http"])
+        scheme = "http" if _matches(_without_brackets(name), port, self._plain_http, PORTS["http"]) else "https"
         try:
             return URL(f"{scheme}://{host}/v2/")
         except InvalidURL:
             raise LookupFailed(Reason.IMAGE_NAME_INVALID, f"{printable(host)} is not a valid registry host") from None
 
-    def check(self, url: URL) -> None:
+    def check_url(self, url: URL) -> None:
         """Check that a URL is allowed.
 
         Raises:
@@ -79,12 +81,12 @@ class Egress:
         host, port = host_of(url), port_of(url)
         if url.scheme not in PORTS or not host:
             raise _forbidden(f"{printable(str(url.scheme))} is neither https nor http")
-        if self._hosts and not _fits(host, port, self._hosts, PORTS[url.scheme]):
+        if self._hosts and not _matches(host, port, self._hosts, PORTS[url.scheme]):
             raise _forbidden(f"{authority(url)} is not allowed by --registry-host")
-        if url.scheme == "http" and not _fits(host, port, self._plain_http, PORTS["http"]):
+        if url.scheme == "http" and not _matches(host, port, self._plain_http, PORTS["http"]):
             raise _forbidden(f"{authority(url)} has no TLS; to allow that, use --registry-plain-http")
 
-    async def addresses(self, host: str, port: int) -> Sequence[str]:
+    async def resolve(self, host: str, port: int) -> Sequence[str]:
         """Resolve a host name to its allowed addresses.
 
         Raises:
@@ -93,18 +95,47 @@ class Egress:
 
         """
         addresses = await self._resolver.resolve(host)
-        if _fits(host, port, self._local_hosts, *PORTS.values()):
+        if _matches(host, port, self._local_hosts, *PORTS.values()):
             return addresses
         allowed = [address for address in addresses if not _is_local(address)]
         if not allowed:
-            where = f"{printable(_bracketed(host))}:{port}"
-            raise _forbidden(f"{where} has a loopback or link-local address; to allow that, use --registry-local")
+            endpoint = f"{printable(_with_brackets(host))}:{port}"
+            raise _forbidden(f"{endpoint} has a loopback or link-local address; to allow that, use --registry-local")
         return allowed
+
+
+class CheckedNetworkBackend(httpcore2.AsyncNetworkBackend):
+    """Resolves names itself and connects to the checked address: a second lookup might return another one.
+
+    https://owasp.org/www-community/attacks/DNS_Rebinding
+    """
+
+    def __init__(self, egress: EgressPolicy) -> None:
+        self._egress = egress
+        self._network = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> AsyncNetworkStream:
+        """Try a host's addresses one after the other."""
+        addresses = (await self._egress.resolve(host, port))[:_MAX_ADDRESSES]
+        seconds = timeout and timeout / len(addresses)
+        for address in addresses[:-1]:
+            try:
+                return await self._network.connect_tcp(address, port, seconds, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                continue
+        return await self._network.connect_tcp(addresses[-1], port, seconds, local_address, socket_options)
 
 
 def host_of(url: URL) -> str:
     """Return a URL's host without brackets, for resolving."""
-    return _bare(url.raw_host.decode("ascii").lower())
+    return _without_brackets(url.raw_host.decode("ascii").lower())
 
 
 def port_of(url: URL) -> int:
@@ -115,25 +146,25 @@ def port_of(url: URL) -> int:
 def authority(url: URL) -> str:
     """Return a URL's host, and its port if that is not the default, for messages."""
     port = "" if port_of(url) == PORTS.get(url.scheme) else f":{port_of(url)}"
-    return printable(_bracketed(host_of(url))) + port
+    return printable(_with_brackets(host_of(url))) + port
 
 
-def is_same_origin(one: URL, other: URL) -> bool:
+def is_same_origin(first: URL, second: URL) -> bool:
     """Tell whether two URLs have the same origin."""
-    return (one.scheme, host_of(one), port_of(one)) == (other.scheme, host_of(other), port_of(other))
+    return (first.scheme, host_of(first), port_of(first)) == (second.scheme, host_of(second), port_of(second))
 
 
-def _bare(host: str) -> str:
+def _without_brackets(host: str) -> str:
     return host.removeprefix("[").removesuffix("]")
 
 
-def _bracketed(host: str) -> str:
+def _with_brackets(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _fits(host: str, port: int, patterns: Iterable[str], *usual_ports: int) -> bool:
-    name = _bracketed(host).lower()
-    names = [f"{name}:{port}", *([name] if port in usual_ports else [])]
+def _matches(host: str, port: int, patterns: Iterable[str], *default_ports: int) -> bool:
+    name = _with_brackets(host).lower()
+    names = [f"{name}:{port}", *([name] if port in default_ports else [])]
     # Also compare for equality: the brackets of an address are pattern characters.
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in map(str.lower, patterns) for name in names)
 
@@ -141,11 +172,11 @@ def _fits(host: str, port: int, patterns: Iterable[str], *usual_ports: int) -> b
 def _is_local(text: str) -> bool:
     address: _Address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
-        within = address.ipv4_mapped or address.sixtofour
-        if within is None and address in _NAT64:
-            within = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if within is not None:
-            return _is_local(str(within))
+        embedded = address.ipv4_mapped or address.sixtofour
+        if embedded is None and address in _NAT64:
+            embedded = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if embedded is not None:
+            return _is_local(str(embedded))
     return (
         address.is_loopback
         or address.is_link_local

@@ -8,14 +8,14 @@ from webhook.core.images import TROUBLES, Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.cache import NOBODY, Cache
 from webhook.images.credentials import Credential
-from webhook.images.egress import Egress
+from webhook.images.egress import EgressPolicy
 from webhook.images.errors import LookupFailed
+from webhook.images.http import HttpClient
 from webhook.images.options import Platform
-from webhook.images.patience import Patience
 from webhook.images.reading import read_image
 from webhook.images.reference import Reference
-from webhook.images.registry import Registry
-from webhook.images.transfers import Transfers
+from webhook.images.registry import RegistryClient
+from webhook.images.retry import RetryingClient
 
 # Another credential may see more: some registries return 404 without access.
 _HIDDEN = frozenset({Reason.IMAGE_DENIED, Reason.IMAGE_NOT_FOUND})
@@ -39,8 +39,8 @@ class Wanted:
 class Inquiry:
     """Queries registries and updates the cache."""
 
-    def __init__(self, transfers: Transfers, egress: Egress, cache: Cache) -> None:
-        self._transfers = transfers
+    def __init__(self, client: HttpClient, egress: EgressPolicy, cache: Cache) -> None:
+        self._client = client
         self._egress = egress
         self._cache = cache
 
@@ -57,7 +57,7 @@ class Inquiry:
         return next(filter(None, found), None)
 
     async def ask(self, wanted: Wanted, until: float) -> Image:
-        """Try each credential, then anonymously; `until` is a time of the event loop: see Patience.
+        """Try each credential, then anonymously; `until` is a time of the event loop: see RetryingClient.
 
         Raises:
             LookupFailed: access is denied for all of them, or the registry cannot be reached.
@@ -77,8 +77,8 @@ class Inquiry:
             raise (first or failed) from None
 
     async def _ask_as(self, wanted: Wanted, credential: Credential | None, identity: str, until: float) -> Image:
-        base = self._egress.base(wanted.reference.host)
-        registry = Registry(Patience(self._transfers, until), base, wanted.reference, credential)
+        base = self._egress.base_url(wanted.reference.host)
+        registry = RegistryClient(RetryingClient(self._client, until), base, wanted.reference, credential)
         try:
             return await self._learn(wanted, registry, identity)
         except LookupFailed as failed:
@@ -86,17 +86,17 @@ class Inquiry:
                 self._cache.forget(wanted.reference, identity)
             raise
 
-    async def _learn(self, wanted: Wanted, registry: Registry, identity: str) -> Image:
+    async def _learn(self, wanted: Wanted, registry: RegistryClient, identity: str) -> Image:
         reference, platform, cache = wanted.reference, wanted.platform, self._cache
         if cache.was_known(reference, identity):
-            digest = await registry.digest()
+            digest = await registry.get_digest()
             image = cache.meant(reference, platform, identity, digest)
             if image:
                 cache.put_image(reference, platform, identity, digest, image)
                 return image
             if digest:
                 cache.forget(reference, identity, but=digest)
-        document = await registry.manifest(reference.version)
+        document = await registry.get_manifest(reference.version)
         # Whatever happens to the rest.
         cache.forget(reference, identity, but=document.digest)
         image = await read_image(registry, document, reference, platform)

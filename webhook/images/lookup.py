@@ -18,18 +18,17 @@ from webhook.core.images import TROUBLES, Image, Unavailable
 from webhook.core.pod import Pod
 from webhook.core.reasons import Reason
 from webhook.images.cache import NOBODY, Cache
-from webhook.images.connections import make_pool
 from webhook.images.credentials import Credential, CredentialsFile, Keyring, Keyrings
 from webhook.images.dns import NAMESPACE
-from webhook.images.egress import Egress
+from webhook.images.egress import EgressPolicy
 from webhook.images.errors import InvalidReference, LookupFailed, printable
+from webhook.images.http import HttpClient
 from webhook.images.inquiry import Inquiry, Wanted
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.platform import platform_of
 from webhook.images.pull_secrets import PullSecrets
 from webhook.images.reference import Reference, read_reference
 from webhook.images.single_flight import QUEUED, SingleFlight, Task
-from webhook.images.transfers import Transfers
 
 MOST_IMAGES = 10
 """Per pod, so that one pod cannot trigger requests to hundreds of registries."""
@@ -64,10 +63,10 @@ class ImageLookup:
         self._secrets = secrets
         file = options.credentials_file
         self._keyrings = [credentials or Keyring(), *([CredentialsFile(file)] if file else [])]
-        egress = Egress(options)
-        self._pool = make_pool(egress, options.ca_file)
+        egress = EgressPolicy(options)
+        self._client = HttpClient(egress, options.ca_file)
         self._cache = Cache(clock, options)
-        self._inquiry = Inquiry(Transfers(self._pool, egress), egress, self._cache)
+        self._inquiry = Inquiry(self._client, egress, self._cache)
         self._identities = _Identities()
         self._single_flight = SingleFlight()
         self._given_up: WeakSet[Task] = WeakSet()
@@ -191,7 +190,7 @@ class ImageLookup:
         """Cancel pending lookups, and close all connections."""
         self._is_closed = True
         await self._single_flight.aclose()
-        await self._pool.aclose()
+        await self._client.aclose()
         if self._secrets is not None:
             await self._secrets.aclose()
 

@@ -11,14 +11,16 @@ from webhook.images.errors import LookupFailed, printable
 from webhook.images.options import Platform
 from webhook.images.platform import choose
 from webhook.images.reference import Reference, is_digest
-from webhook.images.registry import Document, Registry
+from webhook.images.registry import RawManifest, RegistryClient
 from webhook.images.shell_less import why_no_shell
 
 _MOST_INDEXES = 2
 _DIGITS = len("sha256:") + 12
 
 
-async def read_image(registry: Registry, document: Document, reference: Reference, platform: Platform) -> Image:
+async def read_image(
+    registry: RegistryClient, document: RawManifest, reference: Reference, platform: Platform
+) -> Image:
     """Return what the image for a platform runs, starting at the document that a name refers to.
 
     Raises:
@@ -33,11 +35,11 @@ async def read_image(registry: Registry, document: Document, reference: Referenc
             break
         entry = choose(found.manifests, platform)
         annotations = entry.annotations or {}
-        document = await registry.manifest(_verifiable(entry))
+        document = await registry.get_manifest(_verifiable(entry))
         found = read_manifest(document.body, document.content_type)
     if isinstance(found, Index):
         raise LookupFailed(Reason.IMAGE_INVALID, "its indexes are nested too deeply")
-    config = read_config(await registry.blob(_verifiable(found.config)))
+    config = read_config(await registry.get_blob(_verifiable(found.config)))
     process = config.process
     return Image(
         texts(process.entrypoint),
