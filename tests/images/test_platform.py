@@ -9,10 +9,10 @@ import pytest
 from tests.images.asking import pod_of
 from tests.images.building import platform as parts
 from webhook.core.reasons import Reason
-from webhook.images.documents import INDEX_TYPES, Descriptor, DescriptorPlatform
 from webhook.images.errors import LookupFailed
+from webhook.images.oci import INDEX_TYPES, Descriptor, DescriptorPlatform
 from webhook.images.options import Platform
-from webhook.images.platform import choose, platform_of
+from webhook.images.platform import choose_manifest, pod_platform
 
 DEFAULT = Platform("linux", "amd64", "v2")
 
@@ -49,7 +49,7 @@ def among(*values: str, key: str = "kubernetes.io/arch", operator: str = "In") -
     ],
 )
 def test_a_pods_platform_is_that_of_the_nodes_it_asks_for(spec: dict[str, Any], expected: str) -> None:
-    assert str(platform_of(pod_of("app", **spec), DEFAULT)) == expected
+    assert str(pod_platform(pod_of("app", **spec), DEFAULT)) == expected
 
 
 def entry(text: str, **more: Any) -> Descriptor:
@@ -75,7 +75,7 @@ def entry(text: str, **more: Any) -> Descriptor:
     ],
 )
 def test_the_entry_for_the_platform_is_chosen(entries: str, wanted: str, expected: str) -> None:
-    chosen = choose([entry(text) for text in entries.split()], Platform(**parts(wanted)))
+    chosen = choose_manifest([entry(text) for text in entries.split()], Platform(**parts(wanted)))
     assert chosen.digest == expected
 
 
@@ -91,7 +91,7 @@ def test_the_entry_for_the_platform_is_chosen(entries: str, wanted: str, expecte
 )
 def test_nothing_is_chosen_in_the_place_of_what_is_missing(entries: str, wanted: str) -> None:
     with pytest.raises(LookupFailed) as raised:
-        choose([entry(text) for text in entries.split()], Platform(**parts(wanted)))
+        choose_manifest([entry(text) for text in entries.split()], Platform(**parts(wanted)))
     assert raised.value.reason is Reason.IMAGE_PLATFORM_MISSING
     assert wanted in raised.value.unavailable.detail
 
@@ -108,31 +108,31 @@ def test_nothing_is_chosen_in_the_place_of_what_is_missing(entries: str, wanted:
 )
 @pytest.mark.parametrize("wanted", ["linux/amd64", "linux/arm/v5"])
 def test_an_index_for_a_single_platform_is_for_that_one(entries: str, expected: str, wanted: str) -> None:
-    chosen = choose([entry(text) for text in entries.split()], Platform(**parts(wanted)))
+    chosen = choose_manifest([entry(text) for text in entries.split()], Platform(**parts(wanted)))
     assert chosen.digest == expected
 
 
 def test_an_attestation_is_no_image_whatever_its_platform() -> None:
     attestation = entry("linux/amd64", annotations={"vnd.docker.reference.type": "attestation-manifest"})
     with pytest.raises(LookupFailed):
-        choose([attestation], Platform("linux", "amd64"))
+        choose_manifest([attestation], Platform("linux", "amd64"))
 
 
 def test_the_only_image_of_an_index_is_taken_where_it_does_not_say_for_what_it_is() -> None:
-    assert choose([entry(""), entry("unknown/unknown")], Platform("linux", "amd64")).digest == "silent"
+    assert choose_manifest([entry(""), entry("unknown/unknown")], Platform("linux", "amd64")).digest == "silent"
     with pytest.raises(LookupFailed):
-        choose([entry(""), entry("")], Platform("linux", "amd64"))
+        choose_manifest([entry(""), entry("")], Platform("linux", "amd64"))
 
 
 def test_an_index_within_is_looked_into_where_nothing_else_fits() -> None:
     entries = [entry("linux/arm64"), entry("", media_type=INDEX_TYPES[0])]
-    assert choose(entries, Platform("linux", "amd64")).digest == "silent"
-    assert choose(entries, Platform("linux", "arm64")).digest == "linux/arm64"
+    assert choose_manifest(entries, Platform("linux", "amd64")).digest == "silent"
+    assert choose_manifest(entries, Platform("linux", "arm64")).digest == "linux/arm64"
 
 
 def test_of_platforms_that_are_made_up_only_a_few_are_listed() -> None:
     entries = [entry(f"linux/{'x' * 1000}\n{number}") for number in range(1000)]
     with pytest.raises(LookupFailed) as raised:
-        choose(entries, Platform("linux", "amd64"))
+        choose_manifest(entries, Platform("linux", "amd64"))
     assert raised.value.unavailable.detail.isprintable()
     assert len(raised.value.unavailable.detail) < 500

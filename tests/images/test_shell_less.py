@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from webhook.images.documents import Config, Descriptor, Manifest, Process, Step
-from webhook.images.shell_less import BASE_NAME, TABLE, why_no_shell
+from webhook.images.oci import Descriptor, ExecutionConfig, HistoryEntry, ImageConfig, Manifest
+from webhook.images.shell_less import BASE_NAME, TABLE, shell_less_reason
 
 LAYERS = [Descriptor("a layer")]
 CERTIFICATES = "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"
@@ -24,10 +24,10 @@ def why(
     **more: Any,
 ) -> str:
     named = {BASE_NAME: base} if base else {}
-    process = Process(labels=named if where == "label" else None, **more)
+    process = ExecutionConfig(labels=named if where == "label" else None, **more)
     manifest = Manifest(Descriptor("c"), layers, named if where == "manifest" else {})
-    config = Config(process, [Step(step) for step in history])
-    return why_no_shell(manifest, config, named if where == "index" else {})
+    config = ImageConfig(process, [HistoryEntry(step) for step in history])
+    return shell_less_reason(manifest, config, named if where == "index" else {})
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_traces_that_are_less_than_certain_say_nothing(history: tuple[str, ...],
 def test_the_first_to_name_a_base_is_believed() -> None:
     labels = {BASE_NAME: "gcr.io/distroless/static"}
     manifest = Manifest(Descriptor("c"), LAYERS, {BASE_NAME: "debian:12"})
-    assert why_no_shell(manifest, Config(Process(labels=labels)), {}) == ""
+    assert shell_less_reason(manifest, ImageConfig(ExecutionConfig(labels=labels)), {}) == ""
 
 
 def test_every_row_of_the_table_has_a_source() -> None:

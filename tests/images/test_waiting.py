@@ -143,7 +143,7 @@ def test_a_defect_of_ours_is_told_and_not_raised(
     def fail(*arguments: object) -> None:
         raise KeyError("a secret")
 
-    monkeypatch.setattr("webhook.images.reading.read_manifest", fail)
+    monkeypatch.setattr("webhook.images.reading.parse_manifest", fail)
 
     async def scenario() -> None:
         async with serve(Keeps(BUILT), authority) as server, lookup_in(trusting(ca_file)) as lookup:

@@ -25,7 +25,7 @@ from webhook.images.errors import InvalidReference, LookupFailed, printable
 from webhook.images.http import HttpClient
 from webhook.images.inquiry import Inquiry, Wanted
 from webhook.images.options import LookupOptions, Platform
-from webhook.images.platform import platform_of
+from webhook.images.platform import pod_platform
 from webhook.images.pull_secrets import PullSecrets
 from webhook.images.reference import Reference, read_reference
 from webhook.images.single_flight import QUEUED, SingleFlight, Task
@@ -80,7 +80,7 @@ class ImageLookup:
 
         Slower lookups continue without the pod that started them.
         """
-        platform = platform_of(pod, self._default)
+        platform = pod_platform(pod, self._default)
         answers: dict[str, Image | Unavailable] = {}
         asked: dict[str, Reference] = {}
         wanted: set[Reference] = set()

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from webhook.core.errors import listed
 from webhook.core.pod import NodeSelectorTerm, Pod
 from webhook.core.reasons import Reason
-from webhook.images.documents import INDEX_TYPES, Descriptor, texts
 from webhook.images.errors import LookupFailed, printable
+from webhook.images.oci import INDEX_TYPES, Descriptor, as_strings
 from webhook.images.options import Platform
 
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-arch
@@ -17,7 +17,7 @@ _OS_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
 
 # Other names of architectures, and default variants. https://github.com/containerd/platforms/blob/v1.0.0/database.go
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm"}
-_USUAL_VARIANTS = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
+_DEFAULT_VARIANTS = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
 # BuildKit stores attestations in an index, as manifests for an unknown platform.
 # https://docs.docker.com/build/metadata/attestations/attestation-storage/
@@ -25,21 +25,21 @@ _UNKNOWN = "unknown"
 _ATTESTATION = "vnd.docker.reference.type"
 
 
-def platform_of(pod: Pod, default: Platform) -> Platform:
+def pod_platform(pod: Pod, default: Platform) -> Platform:
     """Return the platform of the nodes that a pod selects, completed from the default."""
     spec = pod.spec
-    os = (spec.os and spec.os.name) or _required(pod, _OS_LABELS) or default.os
-    architecture = _required(pod, _ARCHITECTURE_LABELS) or default.architecture
+    os = (spec.os and spec.os.name) or _selected_value(pod, _OS_LABELS) or default.os
+    architecture = _selected_value(pod, _ARCHITECTURE_LABELS) or default.architecture
     is_default = (os, architecture) == (default.os, default.architecture)
     return Platform(os, architecture, default.variant if is_default else "")
 
 
-def _required(pod: Pod, labels: Sequence[str]) -> str:
+def _selected_value(pod: Pod, labels: Sequence[str]) -> str:
     """Return the only possible value of a node label; empty if several are possible."""
     selector = pod.spec.node_selector or {}
-    chosen = next((selector[label] for label in labels if selector.get(label)), "")
-    if chosen:
-        return chosen
+    value = next((selector[label] for label in labels if selector.get(label)), "")
+    if value:
+        return value
     affinity = pod.spec.affinity
     required = affinity and affinity.node and affinity.node.required
     values = {_only_value(term, labels) for term in (required and required.terms) or ()}
@@ -56,7 +56,7 @@ def _only_value(term: NodeSelectorTerm, labels: Sequence[str]) -> str:
     return common.pop() if len(common) == 1 else ""
 
 
-def choose(entries: Sequence[Descriptor], platform: Platform) -> Descriptor:
+def choose_manifest(entries: Sequence[Descriptor], platform: Platform) -> Descriptor:
     """Choose from an index the exact platform, else the next lower variant of the architecture.
 
     If the pod selects no variant and the image only has higher ones, these have the same command. An index with a
@@ -67,22 +67,22 @@ def choose(entries: Sequence[Descriptor], platform: Platform) -> Descriptor:
 
     """
     images = [entry for entry in entries if not _is_attestation(entry)]
-    fitting = [entry for entry in images if _fits(entry, platform)]
-    if fitting:
-        wanted = _rank(platform.architecture, platform.variant)
-        lower = [entry for entry in fitting if _rank_of(entry) <= wanted]
+    matching = [entry for entry in images if _matches(entry, platform)]
+    if matching:
+        variant = _variant_number(platform.architecture, platform.variant)
+        lower = [entry for entry in matching if _variant_of(entry) <= variant]
         if lower:
-            return max(lower, key=_rank_of)
+            return max(lower, key=_variant_of)
         if not platform.variant:
-            return min(fitting, key=_rank_of)
-    silent = [entry for entry in images if entry.platform is None]
-    nested = [entry for entry in silent if entry.media_type in INDEX_TYPES]
+            return min(matching, key=_variant_of)
+    without_platform = [entry for entry in images if entry.platform is None]
+    nested = [entry for entry in without_platform if entry.media_type in INDEX_TYPES]
     if nested:
         return nested[0]
-    if len(silent) == len(images) == 1:
-        return silent[0]
-    if not silent and len({_kind_of(entry) for entry in images}) == 1:
-        return min(images, key=_rank_of)
+    if len(without_platform) == len(images) == 1:
+        return without_platform[0]
+    if not without_platform and len({_os_and_architecture(entry) for entry in images}) == 1:
+        return min(images, key=_variant_of)
     raise LookupFailed(Reason.IMAGE_PLATFORM_MISSING, _missing(images, platform))
 
 
@@ -91,32 +91,32 @@ def _is_attestation(entry: Descriptor) -> bool:
     return _ATTESTATION in (entry.annotations or {}) or (platform is not None and platform.os == _UNKNOWN)
 
 
-def _fits(entry: Descriptor, platform: Platform) -> bool:
-    return _kind_of(entry) == (platform.os, _usual(platform.architecture))
+def _matches(entry: Descriptor, platform: Platform) -> bool:
+    return _os_and_architecture(entry) == (platform.os, _normalize(platform.architecture))
 
 
-def _kind_of(entry: Descriptor) -> tuple[str, str] | None:
-    there = entry.platform
-    return (there.os or "", _usual(there.architecture or "")) if there else None
+def _os_and_architecture(entry: Descriptor) -> tuple[str, str] | None:
+    platform = entry.platform
+    return (platform.os or "", _normalize(platform.architecture or "")) if platform else None
 
 
-def _usual(architecture: str) -> str:
+def _normalize(architecture: str) -> str:
     return _ARCHITECTURES.get(architecture, architecture)
 
 
-def _rank_of(entry: Descriptor) -> int:
-    return _rank(entry.platform.architecture or "", entry.platform.variant or "") if entry.platform else 0
+def _variant_of(entry: Descriptor) -> int:
+    return _variant_number(entry.platform.architecture or "", entry.platform.variant or "") if entry.platform else 0
 
 
-def _rank(architecture: str, variant: str) -> int:
-    number = (variant or _USUAL_VARIANTS.get(_usual(architecture), "")).removeprefix("v")
+def _variant_number(architecture: str, variant: str) -> int:
+    number = (variant or _DEFAULT_VARIANTS.get(_normalize(architecture), "")).removeprefix("v")
     return int(number) if number.isdecimal() and len(number) < 4 else 0
 
 
 def _missing(images: Iterable[Descriptor], platform: Platform) -> str:
-    there = dict.fromkeys(
-        str(Platform(*texts((entry.platform.os, entry.platform.architecture, entry.platform.variant))))
+    platforms = dict.fromkeys(
+        str(Platform(*as_strings((entry.platform.os, entry.platform.architecture, entry.platform.variant))))
         for entry in images
         if entry.platform
     )
-    return f"it is not for {printable(str(platform))}, but for {listed(map(printable, there)) or 'none'}"
+    return f"it is not for {printable(str(platform))}, but for {listed(map(printable, platforms)) or 'none'}"

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from webhook.core.images import Image
 from webhook.core.reasons import Reason
-from webhook.images.documents import Descriptor, Index, Manifest, Text, read_config, read_manifest, texts
 from webhook.images.errors import LookupFailed, printable
+from webhook.images.oci import Descriptor, Index, Manifest, NullableStr, as_strings, parse_config, parse_manifest
 from webhook.images.options import Platform
-from webhook.images.platform import choose
+from webhook.images.platform import choose_manifest
 from webhook.images.reference import Reference, is_digest
 from webhook.images.registry import RawManifest, RegistryClient
-from webhook.images.shell_less import why_no_shell
+from webhook.images.shell_less import shell_less_reason
 
 _MOST_INDEXES = 2
 _DIGITS = len("sha256:") + 12
@@ -28,25 +28,25 @@ async def read_image(
 
     """
     digest = document.digest
-    found = read_manifest(document.body, document.content_type)
-    annotations: Mapping[str, Text] = {}
+    found = parse_manifest(document.body, document.content_type)
+    annotations: Mapping[str, NullableStr] = {}
     for _ in range(_MOST_INDEXES):
         if isinstance(found, Manifest):
             break
-        entry = choose(found.manifests, platform)
+        entry = choose_manifest(found.manifests, platform)
         annotations = entry.annotations or {}
         document = await registry.get_manifest(_verifiable(entry))
-        found = read_manifest(document.body, document.content_type)
+        found = parse_manifest(document.body, document.content_type)
     if isinstance(found, Index):
         raise LookupFailed(Reason.IMAGE_INVALID, "its indexes are nested too deeply")
-    config = read_config(await registry.get_blob(_verifiable(found.config)))
-    process = config.process
+    config = parse_config(await registry.get_blob(_verifiable(found.config)))
+    execution = config.execution
     return Image(
-        texts(process.entrypoint),
-        texts(process.cmd),
-        process.stop_signal or "",
-        why_no_shell(found, config, annotations),
-        bool(process.exposed_ports),
+        as_strings(execution.entrypoint),
+        as_strings(execution.cmd),
+        execution.stop_signal or "",
+        shell_less_reason(found, config, annotations),
+        bool(execution.exposed_ports),
         f"{reference.name}@{digest[:_DIGITS]}…",
     )
 

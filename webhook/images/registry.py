@@ -14,10 +14,10 @@ from httpx2 import URL
 from webhook.core.reasons import Reason
 from webhook.images.auth import Authenticator
 from webhook.images.credentials import Credential
-from webhook.images.documents import INDEX_TYPES, MANIFEST_TYPES
 from webhook.images.egress import authority
 from webhook.images.errors import LookupFailed
 from webhook.images.http import Request, Response, check_status
+from webhook.images.oci import INDEX_TYPES, MANIFEST_TYPES
 from webhook.images.reference import Reference, is_digest
 from webhook.images.retry import RetryingClient
 

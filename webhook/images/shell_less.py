@@ -10,8 +10,8 @@ import msgspec
 
 from webhook.core.recognize.image_names import ImageName
 from webhook.core.recognize.shell_less_images import is_shell_less_base
-from webhook.images.documents import Config, Manifest, Process, Text, texts
 from webhook.images.errors import InvalidReference, printable
+from webhook.images.oci import ExecutionConfig, ImageConfig, Manifest, NullableStr, as_strings
 from webhook.images.reference import read_reference
 
 # https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
@@ -25,13 +25,13 @@ class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     first_step: str
     environment: str
-    but_step: str
-    but_environment: str
+    excluded_step: str
+    excluded_environment: str
     source: str
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole table."""
+    """The table of traces."""
 
     trace: tuple[Trace, ...]
 
@@ -45,23 +45,23 @@ def load_table() -> Table:
 TABLE = load_table()
 
 
-def why_no_shell(manifest: Manifest, config: Config, index_annotations: Mapping[str, Text]) -> str:
+def shell_less_reason(manifest: Manifest, config: ImageConfig, index_annotations: Mapping[str, NullableStr]) -> str:
     """Return, as half a sentence, why an image cannot contain a shell; empty if that is not known."""
-    process = config.process
-    if _runs_shell(process):
+    execution = config.execution
+    if _runs_shell(execution):
         return ""
     if not manifest.layers:
         return "it has no layers"
-    told = (manifest.annotations, index_annotations, process.labels or {})
-    base = next(filter(None, (names.get(BASE_NAME) for names in told)), "")
+    sources = (manifest.annotations, index_annotations, execution.labels or {})
+    base = next(filter(None, (source.get(BASE_NAME) for source in sources)), "")
     if _is_shell_less(base):
         return f"its base image is {printable(base.partition('@')[0])}"
-    trace = next((trace.name for trace in TABLE.trace if _fits(trace, config)), "")
+    trace = next((trace.name for trace in TABLE.trace if _matches(trace, config)), "")
     return trace and f"its base image is {trace}"
 
 
-def _runs_shell(process: Process) -> bool:
-    first_words = (words[0] for words in (texts(process.entrypoint), texts(process.cmd)) if words)
+def _runs_shell(execution: ExecutionConfig) -> bool:
+    first_words = (words[0] for words in (as_strings(execution.entrypoint), as_strings(execution.cmd)) if words)
     return any(word.rpartition("/")[2] in _SHELLS for word in first_words)
 
 
@@ -73,17 +73,17 @@ def _is_shell_less(base: str) -> bool:
     except InvalidReference:
         return False
     # A digest alone does not distinguish variants with a shell.
-    is_told = not reference.digest or reference.tag != "latest"
-    return is_told and is_shell_less_base(ImageName(reference.registry, reference.repository, reference.tag, ""))
+    has_tag = not reference.digest or reference.tag != "latest"
+    return has_tag and is_shell_less_base(ImageName(reference.registry, reference.repository, reference.tag, ""))
 
 
-def _fits(trace: Trace, config: Config) -> bool:
-    steps = texts(step.created_by if step else None for step in config.history or ())
-    environment = texts(config.process.env)
+def _matches(trace: Trace, config: ImageConfig) -> bool:
+    steps = as_strings(step.created_by if step else None for step in config.history or ())
+    environment = as_strings(config.execution.env)
     return (
         bool(steps)
         and steps[0].startswith(trace.first_step)
         and trace.environment in environment
-        and not any(trace.but_step in step for step in steps)
-        and not any(trace.but_environment in variable for variable in environment)
+        and not any(trace.excluded_step in step for step in steps)
+        and not any(trace.excluded_environment in variable for variable in environment)
     )

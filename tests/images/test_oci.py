@@ -10,49 +10,49 @@ import pytest
 from tests.growth import growth
 from tests.images.building import OCI
 from webhook.core.reasons import Reason
-from webhook.images.documents import Config, Index, Manifest, Step, read_config, read_manifest, texts
 from webhook.images.errors import LookupFailed
+from webhook.images.oci import HistoryEntry, ImageConfig, Index, Manifest, as_strings, parse_config, parse_manifest
 from webhook.images.options import Platform
-from webhook.images.platform import choose
+from webhook.images.platform import choose_manifest
 
 DIGEST = f"sha256:{'0' * 64}"
 KEYS = ("Entrypoint", "Cmd", "StopSignal", "ExposedPorts", "Env", "Labels")
 VALUES: tuple[Any, ...] = (["celery"], ["worker"], "SIGQUIT", {"80/tcp": {}}, ["A=b"], {"cmd": "a label"})
 
 
-def config_of(text: str) -> Config:
-    return read_config(text.encode())
+def config_of(text: str) -> ImageConfig:
+    return parse_config(text.encode())
 
 
 @pytest.mark.parametrize("write", [str, str.lower, str.upper, str.swapcase])
 def test_the_keys_of_a_configuration_may_be_in_any_case(write: Any) -> None:
     process = dict(zip(map(write, KEYS), VALUES, strict=True))
     config = config_of(json.dumps({write("config"): process, write("history"): [{write("created_by"): "RUN"}]}))
-    read = config.process
+    read = config.execution
     assert (read.entrypoint, read.cmd, read.stop_signal, read.exposed_ports, read.env) == VALUES[:-1]
     assert set(read.labels or ()) <= {"cmd", "Cmd"}
-    assert config.history == [Step("RUN")]
+    assert config.history == [HistoryEntry("RUN")]
 
 
 @pytest.mark.parametrize("key", ["Config", "CONFIG", "config"])
 def test_what_is_no_key_stays_as_it_is(key: str) -> None:
     words = ["entrypoint", '"cmd": ', "cmd", ":", 'say "entrypoint": no', "\\"]
-    assert config_of(json.dumps({key: {"cmd": words}})).process.cmd == words
+    assert config_of(json.dumps({key: {"cmd": words}})).execution.cmd == words
 
 
 @pytest.mark.parametrize(
     ("first", "second"), [("Entrypoint", "entrypoint"), ("entrypoint", "Entrypoint"), ("ENTRYPOINT", "entrypoint")]
 )
 def test_of_several_the_last_one_counts_as_in_go(first: str, second: str) -> None:
-    assert config_of(f'{{"config": {{"{first}": ["a"], "{second}" : ["b"]}}}}').process.entrypoint == ["b"]
+    assert config_of(f'{{"config": {{"{first}": ["a"], "{second}" : ["b"]}}}}').execution.entrypoint == ["b"]
 
 
 def test_letters_that_go_takes_for_ascii_ones_are_taken_so_too() -> None:
-    assert config_of('{"config": {"\u017ftop\u017fignal": "INT"}}').process.stop_signal == "INT"
+    assert config_of('{"config": {"\u017ftop\u017fignal": "INT"}}').execution.stop_signal == "INT"
 
 
 def test_other_keys_are_none_of_ours() -> None:
-    assert config_of('{"configs": {"cmd": ["a"]}, "container_config": {"Cmd": ["b"]}}').process.cmd is None
+    assert config_of('{"configs": {"cmd": ["a"]}, "container_config": {"Cmd": ["b"]}}').execution.cmd is None
 
 
 def manifest(**more: Any) -> dict[str, Any]:
@@ -61,14 +61,14 @@ def manifest(**more: Any) -> dict[str, Any]:
 
 
 def test_the_keys_of_a_manifest_may_be_in_any_case() -> None:
-    read = read_manifest(json.dumps(manifest()).encode(), "")
+    read = parse_manifest(json.dumps(manifest()).encode(), "")
     assert isinstance(read, Manifest)
     assert (read.config.digest, len(read.layers)) == (DIGEST, 1)
 
 
 def test_the_keys_of_an_index_may_be_in_any_case() -> None:
     entry = {"Digest": DIGEST, "Platform": {"OS": "linux", "Architecture": "arm", "Variant": "v7"}}
-    read = read_manifest(json.dumps({"Manifests": [entry]}).encode(), OCI["index"])
+    read = parse_manifest(json.dumps({"Manifests": [entry]}).encode(), OCI["index"])
     assert isinstance(read, Index)
     platform = read.manifests[0].platform
     assert platform
@@ -78,7 +78,7 @@ def test_the_keys_of_an_index_may_be_in_any_case() -> None:
 @pytest.mark.parametrize("more", [{"Manifests": []}, {"MANIFESTS": []}, {"FSLayers": []}, {"MediaType": OCI["index"]}])
 def test_what_go_may_read_as_either_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(LookupFailed) as failed:
-        read_manifest(json.dumps(manifest(**more)).encode(), "")
+        parse_manifest(json.dumps(manifest(**more)).encode(), "")
     assert failed.value.reason is Reason.IMAGE_INVALID
 
 
@@ -94,18 +94,18 @@ def test_null_is_the_empty_value_in_a_configuration() -> None:
         "config": dict(zip(KEYS, VALUES, strict=True)) | {"Labels": {"a": "b"}},
         "history": [{"created_by": "RUN"}, None],
     }
-    process = config_of(json.dumps(nulls(document))).process
-    assert [texts(words) for words in (process.entrypoint, process.cmd, process.env)] == [("",)] * 3
+    process = config_of(json.dumps(nulls(document))).execution
+    assert [as_strings(words) for words in (process.entrypoint, process.cmd, process.env)] == [("",)] * 3
     assert not process.stop_signal
     assert config_of(json.dumps(dict.fromkeys(document))) == config_of("{}")
-    assert config_of(json.dumps({"config": dict.fromkeys(KEYS)})).process == config_of("{}").process
+    assert config_of(json.dumps({"config": dict.fromkeys(KEYS)})).execution == config_of("{}").execution
 
 
 def test_null_is_the_empty_value_in_a_manifest() -> None:
     part = {"mediaType": OCI["config"], "digest": DIGEST, "size": None, "platform": None, "annotations": {"a": None}}
     layers = [None, nulls(part)]
     document = {"schemaVersion": None, "mediaType": None, "manifests": None, "config": part, "layers": layers}
-    read = read_manifest(json.dumps({**document, "annotations": {"b": None}}).encode(), OCI["manifest"])
+    read = parse_manifest(json.dumps({**document, "annotations": {"b": None}}).encode(), OCI["manifest"])
     assert isinstance(read, Manifest)
     assert (read.config.digest, len(read.layers)) == (DIGEST, 2)
 
@@ -114,22 +114,22 @@ def test_null_is_the_empty_value_in_an_index() -> None:
     entry = {"digest": DIGEST, "mediaType": None, "annotations": None}
     platforms = [None, dict.fromkeys(("os", "architecture", "variant"))]
     entries = [None, *({**entry, "platform": platform} for platform in platforms)]
-    read = read_manifest(json.dumps({"manifests": entries, "config": None, "layers": None}).encode(), OCI["index"])
+    read = parse_manifest(json.dumps({"manifests": entries, "config": None, "layers": None}).encode(), OCI["index"])
     assert isinstance(read, Index)
     assert [entry.digest or "" for entry in read.manifests] == ["", DIGEST, DIGEST]
     with pytest.raises(LookupFailed, match="image-platform-missing"):
-        choose(read.manifests, Platform("linux", "amd64"))
+        choose_manifest(read.manifests, Platform("linux", "amd64"))
 
 
 def test_what_is_no_utf_8_is_a_letter_that_says_so_as_in_go() -> None:
-    assert read_config(b'{"author": "\xff", "config": {"Cmd": ["a\xff"]}}').process.cmd == ["a\ufffd"]
+    assert parse_config(b'{"author": "\xff", "config": {"Cmd": ["a\xff"]}}').execution.cmd == ["a\ufffd"]
 
 
 @pytest.mark.parametrize("part", [b'"', b'"cmd', b'"cmd"', b'"cmd" ', b"cmd", b'"cmd":'])
 def test_a_hostile_document_takes_no_longer_than_it_is_long(part: bytes) -> None:
     def read(size: int) -> None:
         with pytest.raises(LookupFailed):
-            read_config(part * (size // len(part)))
+            parse_config(part * (size // len(part)))
 
     # Eight, or 64 if each byte were to cost as much as there are bytes.
     assert growth(read, 500_000, times=8) < 24

@@ -26,35 +26,35 @@ _CONFIG_TYPES = (
     # Written by old versions of Docker: https://github.com/distribution/distribution/issues/1621
     "application/octet-stream",
 )
-_OLD_TYPES = (
+_SCHEMA_1_TYPES = (
     "application/vnd.docker.distribution.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 )
 
-LONGEST_COMMAND = 32 * 1024
+MAX_COMMAND_LENGTH = 32 * 1024
 """Maximum length of an image's command, in characters: it is cached, and may be added to the pod."""
-_LONGEST_SIGNAL = 64
+_MAX_SIGNAL_LENGTH = 64
 
 # Container runtimes are written in Go, which reads null as the zero value of any field.
 # https://pkg.go.dev/encoding/json#Unmarshal
-Text: TypeAlias = str | None
+NullableStr: TypeAlias = str | None
 
 
 class DescriptorPlatform(msgspec.Struct, frozen=True):
     """The platform of a manifest in an index."""
 
-    architecture: Text = None
-    os: Text = None
-    variant: Text = None
+    architecture: NullableStr = None
+    os: NullableStr = None
+    variant: NullableStr = None
 
 
 class Descriptor(msgspec.Struct, frozen=True, rename="camel"):
     """A reference to a document, by digest."""
 
-    digest: Text = None
-    media_type: Text = None
+    digest: NullableStr = None
+    media_type: NullableStr = None
     platform: DescriptorPlatform | None = None
-    annotations: Mapping[str, Text] | None = None
+    annotations: Mapping[str, NullableStr] | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     config: Descriptor
     layers: Sequence[Descriptor | None]
-    annotations: Mapping[str, Text]
+    annotations: Mapping[str, NullableStr]
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -71,59 +71,59 @@ class Index(msgspec.Struct, frozen=True):
     manifests: Sequence[Descriptor]
 
 
-class _Document(msgspec.Struct, rename="camel"):
+class _ManifestOrIndex(msgspec.Struct, rename="camel"):
     """A manifest or an index, before it is known which."""
 
     schema_version: int | None = None
-    media_type: Text = None
+    media_type: NullableStr = None
     manifests: Sequence[Descriptor | None] | None = None
     config: Descriptor | None = None
     layers: Sequence[Descriptor | None] | None = None
-    annotations: Mapping[str, Text] | None = None
+    annotations: Mapping[str, NullableStr] | None = None
     fs_layers: Any = None
 
 
-class Process(msgspec.Struct, frozen=True, rename="pascal"):
-    """The runtime configuration of containers."""
+class ExecutionConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    """The execution parameters of containers."""
 
-    entrypoint: Sequence[Text] | None = None
-    cmd: Sequence[Text] | None = None
-    stop_signal: Text = None
+    entrypoint: Sequence[NullableStr] | None = None
+    cmd: Sequence[NullableStr] | None = None
+    stop_signal: NullableStr = None
     exposed_ports: Mapping[str, Any] | None = None
-    env: Sequence[Text] | None = None
-    labels: Mapping[str, Text] | None = None
+    env: Sequence[NullableStr] | None = None
+    labels: Mapping[str, NullableStr] | None = None
 
 
-class Step(msgspec.Struct, frozen=True):
-    """A build step of an image."""
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """A build step."""
 
-    created_by: Text = None
+    created_by: NullableStr = None
 
 
-class Config(msgspec.Struct, frozen=True):
+class ImageConfig(msgspec.Struct, frozen=True):
     """An image's configuration."""
 
-    config: Process | None = None
-    history: Sequence[Step | None] | None = None
+    config: ExecutionConfig | None = None
+    history: Sequence[HistoryEntry | None] | None = None
 
     @property
-    def process(self) -> Process:
-        """An image's configuration; the runtime part is optional."""
-        return self.config or Process()
+    def execution(self) -> ExecutionConfig:
+        """The execution parameters; they are optional."""
+        return self.config or ExecutionConfig()
 
 
-_DOCUMENT = msgspec.json.Decoder(_Document)
-_CONFIG = msgspec.json.Decoder(Config)
-_Read = TypeVar("_Read")
+_DOCUMENT = msgspec.json.Decoder(_ManifestOrIndex)
+_CONFIG = msgspec.json.Decoder(ImageConfig)
+_Decoded = TypeVar("_Decoded")
 
 # Go matches keys in any case; the last of several keys that differ only in case wins. No two fields here do, so keys
 # are unambiguous.
-_STRUCTS = (_Document, Descriptor, DescriptorPlatform, Config, Process, Step)
+_STRUCTS = (_ManifestOrIndex, Descriptor, DescriptorPlatform, ImageConfig, ExecutionConfig, HistoryEntry)
 _FIELDS = {name.lower(): name for struct in _STRUCTS for name in struct.__struct_encode_fields__}
 _KEY = re.compile(rf'"({"|".join(_FIELDS)})"(?=\s*:)', re.IGNORECASE)
 
 
-def read_manifest(body: bytes, content_type: str) -> Manifest | Index:
+def parse_manifest(body: bytes, content_type: str) -> Manifest | Index:
     """Parse a manifest or an index; `content_type` is the registry's Content-Type.
 
     Raises:
@@ -132,7 +132,7 @@ def read_manifest(body: bytes, content_type: str) -> Manifest | Index:
     """
     document = _decode(_DOCUMENT, body, "manifest")
     media_type = document.media_type or content_type.partition(";")[0].strip().lower()
-    if document.schema_version == 1 or document.fs_layers is not None or media_type in _OLD_TYPES:
+    if document.schema_version == 1 or document.fs_layers is not None or media_type in _SCHEMA_1_TYPES:
         raise _invalid("its manifest has schema 1, which is no longer supported; push it again")
     is_index, is_manifest = document.manifests is not None, (document.config or document.layers) is not None
     if is_index is is_manifest or media_type in (MANIFEST_TYPES if is_index else INDEX_TYPES):
@@ -141,10 +141,10 @@ def read_manifest(body: bytes, content_type: str) -> Manifest | Index:
         raise _invalid("its manifest is neither a manifest nor an index" if not is_index else "its index is ambiguous")
     if document.manifests is not None:
         return Index([entry or Descriptor() for entry in document.manifests])
-    return _read_image(document)
+    return _to_manifest(document)
 
 
-def _read_image(document: _Document) -> Manifest:
+def _to_manifest(document: _ManifestOrIndex) -> Manifest:
     if document.config is None or document.layers is None:
         raise _invalid("its manifest has no configuration or no layers")
     media_type = document.config.media_type or ""
@@ -153,7 +153,7 @@ def _read_image(document: _Document) -> Manifest:
     return Manifest(document.config, document.layers, document.annotations or {})
 
 
-def read_config(body: bytes) -> Config:
+def parse_config(body: bytes) -> ImageConfig:
     """Parse an image's configuration.
 
     Raises:
@@ -161,31 +161,32 @@ def read_config(body: bytes) -> Config:
 
     """
     config = _decode(_CONFIG, body, "configuration")
-    process = config.process
+    execution = config.execution
     # Even an empty word takes memory.
-    if sum(len(word) + 1 for word in (*texts(process.entrypoint), *texts(process.cmd))) > LONGEST_COMMAND:
-        raise _invalid(f"its command is longer than {LONGEST_COMMAND // 1024} KiB")
-    if len(process.stop_signal or "") > _LONGEST_SIGNAL:
+    command = (*as_strings(execution.entrypoint), *as_strings(execution.cmd))
+    if sum(len(word) + 1 for word in command) > MAX_COMMAND_LENGTH:
+        raise _invalid(f"its command is longer than {MAX_COMMAND_LENGTH // 1024} KiB")
+    if len(execution.stop_signal or "") > _MAX_SIGNAL_LENGTH:
         raise _invalid("its stop signal is not valid")
     return config
 
 
-def texts(words: Iterable[Text] | None) -> tuple[str, ...]:
-    """Return texts as Go reads them."""
+def as_strings(words: Iterable[NullableStr] | None) -> tuple[str, ...]:
+    """Return strings as Go reads them."""
     return tuple([word or "" for word in words or ()])
 
 
-def _decode(decoder: msgspec.json.Decoder[_Read], body: bytes, what: str) -> _Read:
+def _decode(decoder: msgspec.json.Decoder[_Decoded], body: bytes, kind: str) -> _Decoded:
     try:
         # Invalid UTF-8 is replaced, as in Go.
-        return decoder.decode(_KEY.sub(_as_named_here, body.decode(errors="replace")))
+        return decoder.decode(_KEY.sub(_canonical_key, body.decode(errors="replace")))
     except msgspec.MsgspecError as error:
-        raise _invalid(f"its {what} cannot be read: {printable(str(error))}") from None
+        raise _invalid(f"its {kind} cannot be read: {printable(str(error))}") from None
     except RecursionError:
-        raise _invalid(f"its {what} is nested too deeply") from None
+        raise _invalid(f"its {kind} is nested too deeply") from None
 
 
-def _as_named_here(key: re.Match[str]) -> str:
+def _canonical_key(key: re.Match[str]) -> str:
     return f'"{_FIELDS[key[1].casefold()]}"'
 
 
