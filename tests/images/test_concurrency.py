@@ -21,7 +21,7 @@ from webhook.core.reasons import Reason
 from webhook.images import single_flight
 from webhook.images.concurrency import FairLimit
 from webhook.images.dns import MAX_THREADS
-from webhook.images.lookup import MOST_IMAGES, ImageLookup
+from webhook.images.lookup import MAX_IMAGES, ImageLookup
 from webhook.images.options import LookupOptions
 
 BUILT = build({"Entrypoint": ["consume"]})
@@ -203,16 +203,16 @@ def test_a_turn_comes_when_others_have_ended(dns: Dns, monkeypatch: pytest.Monke
 def test_of_a_pod_only_so_many_images_are_looked_up() -> None:
     async def scenario() -> None:
         async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
-            images = {f"c{number}": image for number, image in enumerate(tags(server.host, MOST_IMAGES + 5))}
+            images = {f"c{number}": image for number, image in enumerate(tags(server.host, MAX_IMAGES + 5))}
             images |= {"again": images["c0"], "invalid": "No Name"}
             pod = pod_of("", containers=[{"name": name, "image": image} for name, image in images.items()])
             for _ in range(2):
                 found = await lookup.find(pod, list(images), NAMESPACE, 8)
                 over = [name for name, answer in found.items() if _reason(answer) is Reason.IMAGE_LIMIT]
-                assert over == [f"c{number}" for number in range(MOST_IMAGES, MOST_IMAGES + 5)]
+                assert over == [f"c{number}" for number in range(MAX_IMAGES, MAX_IMAGES + 5)]
             assert _reason(found["again"]) is _reason(found["c0"]) is Reason.IMAGE_NOT_FOUND
             assert "graceful-worker/containers" in refused(found["c12"], Reason.IMAGE_LIMIT)
-            assert server.count("GET", "manifests") == MOST_IMAGES
+            assert server.count("GET", "manifests") == MAX_IMAGES
 
     asyncio.run(scenario())
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from webhook.images.credentials import Credential, Keyring, Keyrings, read_config, read_old_config
-from webhook.images.reference import read_reference
+from webhook.images.credentials import Credential, Keyring, UnionKeyring, read_config, read_old_config
+from webhook.images.reference import parse_reference
 
 CASES = YAML(typ="safe", pure=True).load(Path(__file__).parent / "keyring-cases.yaml")
 
 
 def found(keyring: Keyring, image: str) -> list[Credential]:
-    return list(asyncio.run(keyring.find(read_reference(image))))
+    return list(asyncio.run(keyring.find(parse_reference(image))))
 
 
 @pytest.mark.parametrize(("name", "image"), [(name, image) for name, case in CASES.items() for image in case["images"]])
@@ -75,7 +75,7 @@ def test_a_configuration_that_is_none_counts_as_nothing(body: bytes) -> None:
 
 def test_keyrings_are_asked_in_their_order_and_nobody_is_named_twice() -> None:
     ann, ben = Credential("ann", "p"), Credential("ben", "p")
-    keyrings = Keyrings([Keyring([("x.test", ben)]), Keyring([("x.test", ann), ("x.test", ben)])])
+    keyrings = UnionKeyring([Keyring([("x.test", ben)]), Keyring([("x.test", ann), ("x.test", ben)])])
     assert found(keyrings, "x.test/app") == [ben, ann]
 
 

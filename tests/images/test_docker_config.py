@@ -15,7 +15,7 @@ import pytest
 from webhook.images import docker_config
 from webhook.images.credentials import Credential
 from webhook.images.docker_config import read_docker_config
-from webhook.images.reference import read_reference
+from webhook.images.reference import parse_reference
 
 ANN = {"username": "ann", "password": "secret"}
 IMAGE = "registry.example.com/team/app"
@@ -28,7 +28,7 @@ def write(file: Path, config: Any) -> None:
 
 def found(home: Path, image: str = IMAGE, **environment: str) -> list[Credential]:
     keyring = read_docker_config({"HOME": str(home), **environment})
-    return list(asyncio.run(keyring.find(read_reference(image))))
+    return list(asyncio.run(keyring.find(parse_reference(image))))
 
 
 def names(credentials: list[Credential]) -> list[str]:
@@ -108,7 +108,7 @@ def test_a_helper_is_asked_once_for_many_images_of_a_registry(tmp_path: Path, he
     keyring = read_docker_config({"HOME": str(tmp_path)})
 
     async def scenario() -> None:
-        await asyncio.gather(*(keyring.find(read_reference(f"{IMAGE}-{number}")) for number in range(20)))
+        await asyncio.gather(*(keyring.find(parse_reference(f"{IMAGE}-{number}")) for number in range(20)))
 
     asyncio.run(scenario())
     assert (tmp_path / "log").read_text() == "asked\n"

@@ -14,7 +14,7 @@ from lightkube import AsyncClient, KubeConfig
 
 from tests.images.asking import Clock
 from webhook.images.pull_secrets import ClusterPullSecrets
-from webhook.images.reference import read_reference
+from webhook.images.reference import parse_reference
 
 CONFIG = {
     "clusters": [{"name": "c", "cluster": {"server": "https://cluster.test"}}],
@@ -92,7 +92,7 @@ def users(cluster: Cluster, names: Sequence[str] = (), service_account: str = ""
         pull_secrets = secrets(cluster)
         try:
             keyring = await pull_secrets.keyring(namespace, service_account, names)
-            return [found.username for found in await keyring.find(read_reference("registry.example.com/app"))]
+            return [found.username for found in await keyring.find(parse_reference("registry.example.com/app"))]
         finally:
             await pull_secrets.aclose()
 
@@ -185,7 +185,7 @@ def test_outside_of_a_cluster_there_are_no_credentials(monkeypatch: pytest.Monke
     async def scenario() -> None:
         pull_secrets = ClusterPullSecrets()
         keyring = await pull_secrets.keyring("shop", "", ["ann"])
-        assert await keyring.find(read_reference("registry.example.com/app")) == []
+        assert await keyring.find(parse_reference("registry.example.com/app")) == []
         await pull_secrets.aclose()
 
     asyncio.run(scenario())

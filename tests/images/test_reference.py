@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from webhook.images.errors import InvalidReference
-from webhook.images.reference import Reference, read_reference
+from webhook.images.reference import Reference, parse_reference
 
 SHA256 = "sha256:" + "a" * 64
 SHA512 = "sha512:" + "b" * 128
@@ -34,12 +34,12 @@ HUB = ("docker.io", "registry-1.docker.io")
     ],
 )
 def test_a_name_is_read(image: str, expected: Reference) -> None:
-    assert read_reference(image) == expected
+    assert parse_reference(image) == expected
 
 
 def test_a_digest_wins_over_a_tag() -> None:
-    assert read_reference(f"nginx:1.29@{SHA256}").version == SHA256
-    assert read_reference("nginx:1.29").version == "1.29"
+    assert parse_reference(f"nginx:1.29@{SHA256}").tag_or_digest == SHA256
+    assert parse_reference("nginx:1.29").tag_or_digest == "1.29"
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_a_digest_wins_over_a_tag() -> None:
 )
 def test_what_is_no_name_is_said_to_be_none(image: str) -> None:
     with pytest.raises(InvalidReference) as raised:
-        read_reference(image)
+        parse_reference(image)
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 200
 
 
 def test_of_upper_case_it_is_said_that_this_is_what_is_wrong() -> None:
     with pytest.raises(InvalidReference, match="lower case"):
-        read_reference("ghcr.io/Team/app")
+        parse_reference("ghcr.io/Team/app")

@@ -284,7 +284,7 @@ def test_where_credentials_cannot_be_read_what_everybody_was_shown_serves(run: C
 def test_of_so_many_images_the_ones_asked_for_last_are_known(
     run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "MOST", 2)
+    monkeypatch.setattr(cache, "MAX_ENTRIES", 2)
     manifest = json.loads(BUILT.manifest.content)
     registries: Sequence[Built] = [
         Built(as_json(BUILT.manifest.media_type, {**manifest, "annotations": {"n": str(number)}}), BUILT.blobs)

@@ -109,7 +109,7 @@ async def _asked(server: Scripted, times: int = 1) -> None:
 def test_a_look_up_ends_though_nobody_waits_for_it_any_more(
     authority: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.images.lookup.MOST_SECONDS", 0.3)
+    monkeypatch.setattr("webhook.images.lookup.MAX_SECONDS", 0.3)
 
     async def scenario() -> None:
         async with serve(Slow(), authority) as server, lookup_in(trusting(ca_file)) as lookup:
@@ -143,7 +143,7 @@ def test_a_defect_of_ours_is_told_and_not_raised(
     def fail(*arguments: object) -> None:
         raise KeyError("a secret")
 
-    monkeypatch.setattr("webhook.images.reading.parse_manifest", fail)
+    monkeypatch.setattr("webhook.images.resolve.parse_manifest", fail)
 
     async def scenario() -> None:
         async with serve(Keeps(BUILT), authority) as server, lookup_in(trusting(ca_file)) as lookup:

@@ -61,7 +61,7 @@ class Keyring:
         return list(dict.fromkeys(found))
 
 
-class Keyrings(Keyring):
+class UnionKeyring(Keyring):
     """Several keyrings, tried in order."""
 
     def __init__(self, keyrings: Sequence[Keyring]) -> None:

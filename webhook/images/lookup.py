@@ -17,29 +17,27 @@ from webhook.core.annotations import annotation_of
 from webhook.core.images import TROUBLES, Image, Unavailable
 from webhook.core.pod import Pod
 from webhook.core.reasons import Reason
-from webhook.images.cache import NOBODY, Cache
-from webhook.images.credentials import Credential, CredentialsFile, Keyring, Keyrings
+from webhook.images.cache import ANONYMOUS, ImageCache, ImageQuery
+from webhook.images.credentials import Credential, CredentialsFile, Keyring, UnionKeyring
 from webhook.images.dns import NAMESPACE
 from webhook.images.egress import EgressPolicy
 from webhook.images.errors import InvalidReference, LookupFailed, printable
 from webhook.images.http import HttpClient
-from webhook.images.inquiry import Inquiry, Wanted
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.platform import pod_platform
 from webhook.images.pull_secrets import PullSecrets
-from webhook.images.reference import Reference, read_reference
-from webhook.images.single_flight import QUEUED, SingleFlight, Task
+from webhook.images.reference import Reference, parse_reference
+from webhook.images.resolve import ImageResolver
+from webhook.images.single_flight import QUEUED, Result, SingleFlight, Task
 
-MOST_IMAGES = 10
+MAX_IMAGES = 10
 """Per pod, so that one pod cannot trigger requests to hundreds of registries."""
-MOST_SECONDS = 30.0
+MAX_SECONDS = 30.0
 """How long a lookup may continue after its waiters gave up: later pods then find the result."""
-_MOST_CREDENTIALS = 5
-
-
-_TOO_MANY = Unavailable(
+_MAX_CREDENTIALS = 5
+_TOO_MANY_IMAGES = Unavailable(
     Reason.IMAGE_LIMIT,
-    f"at most {MOST_IMAGES} images per pod are looked up; name the workers in annotation {annotation_of('containers')}",
+    f"at most {MAX_IMAGES} images per pod are looked up; name the workers in annotation {annotation_of('containers')}",
 )
 
 
@@ -59,132 +57,136 @@ class ImageLookup:
             OSError: the CA file cannot be read, or contains no CA.
 
         """
-        self._default = options.platform
+        self._default_platform = options.platform
         self._secrets = secrets
         file = options.credentials_file
         self._keyrings = [credentials or Keyring(), *([CredentialsFile(file)] if file else [])]
         egress = EgressPolicy(options)
         self._client = HttpClient(egress, options.ca_file)
-        self._cache = Cache(clock, options)
-        self._inquiry = Inquiry(self._client, egress, self._cache)
-        self._identities = _Identities()
+        self._cache = ImageCache(clock, options)
+        self._resolver = ImageResolver(self._client, egress, self._cache)
+        self._identity_key = token_bytes(32)
         self._single_flight = SingleFlight()
-        self._given_up: WeakSet[Task] = WeakSet()
+        self._timed_out: WeakSet[Task] = WeakSet()
         """Lookups that a pod has waited for until its timeout."""
         self._is_closed = False
 
-    async def find(
-        self, pod: Pod, names: Sequence[str], namespace: str, seconds: float
-    ) -> dict[str, Image | Unavailable]:
+    async def find(self, pod: Pod, names: Sequence[str], namespace: str, seconds: float) -> dict[str, Result]:
         """Return what the images of some containers run, or why the lookup failed, within some seconds.
 
         Slower lookups continue without the pod that started them.
         """
-        platform = pod_platform(pod, self._default)
-        answers: dict[str, Image | Unavailable] = {}
-        asked: dict[str, Reference] = {}
-        wanted: set[Reference] = set()
+        platform = pod_platform(pod, self._default_platform)
+        results: dict[str, Result] = {}
+        unknown: dict[str, Reference] = {}
+        references: set[Reference] = set()
         for name in names:
             try:
-                reference = read_reference(pod.images.get(name, ""))
+                reference = parse_reference(pod.images.get(name, ""))
             except InvalidReference as invalid:
-                answers[name] = Unavailable(Reason.IMAGE_NAME_INVALID, str(invalid))
+                results[name] = Unavailable(Reason.IMAGE_NAME_INVALID, str(invalid))
                 continue
             # Cached ones count, too, so that similar pods get the same result.
-            if len(wanted) == MOST_IMAGES and reference not in wanted:
-                answers[name] = _TOO_MANY
+            if len(references) == MAX_IMAGES and reference not in references:
+                results[name] = _TOO_MANY_IMAGES
                 continue
-            wanted.add(reference)
+            references.add(reference)
             # For public images, credentials need not even be read.
-            known = self._cache.image(reference, platform, NOBODY)
-            if known:
-                answers[name] = known
+            cached = self._cache.get(reference, platform, ANONYMOUS)
+            if cached:
+                results[name] = cached
             else:
-                asked[name] = reference
-        return {**answers, **await self._ask(pod, asked, platform, namespace, seconds)} if asked else answers
+                unknown[name] = reference
+        if unknown:
+            results |= await self._find_in_registries(pod, unknown, platform, namespace, seconds)
+        return results
 
-    async def _ask(
-        self, pod: Pod, asked: Mapping[str, Reference], platform: Platform, namespace: str, seconds: float
-    ) -> dict[str, Image | Unavailable]:
-        until = asyncio.get_running_loop().time() + seconds
+    async def _find_in_registries(
+        self, pod: Pod, references: Mapping[str, Reference], platform: Platform, namespace: str, seconds: float
+    ) -> dict[str, Result]:
+        deadline = asyncio.get_running_loop().time() + seconds
+        queries = {name: ImageQuery(reference, platform) for name, reference in references.items()}
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(deadline):
                 keyring = await self._keyring(pod, namespace)
-                candidates = {name: await keyring.find(reference) for name, reference in asked.items()}
+                queries = {name: await self._with_credentials(query, keyring) for name, query in queries.items()}
         except TimeoutError:
             late = Unavailable(Reason.REGISTRY_TOO_SLOW, "its credentials were not found in time")
-            return {name: self._or_stale(late, Wanted(reference, platform)) for name, reference in asked.items()}
+            return {name: self._or_stale(late, query) for name, query in queries.items()}
         except Exception as error:
             # An error in reading credentials must not fail the pod's review.
             defect = Unavailable(Reason.REGISTRY_FAILED, f"its credentials cannot be read: {type(error).__name__}")
-            return {name: self._or_stale(defect, Wanted(reference, platform)) for name, reference in asked.items()}
-        wanted = {name: self._wanted(asked[name], platform, found) for name, found in candidates.items()}
-        flights = {name: self._look_up(one, namespace, until) for name, one in wanted.items()}
-        under_way = [flight for flight in flights.values() if isinstance(flight, asyncio.Task)]
-        if under_way:
+            return {name: self._or_stale(defect, query) for name, query in queries.items()}
+        lookups = {name: self._cached_or_task(query, namespace, deadline) for name, query in queries.items()}
+        tasks = [lookup for lookup in lookups.values() if isinstance(lookup, asyncio.Task)]
+        if tasks:
             # Not gather(): that would cancel lookups that others wait for.
-            await asyncio.wait(under_way, timeout=max(until - asyncio.get_running_loop().time(), 0))
-        return {
-            name: self._or_stale(self._landed(flight, wanted[name]), wanted[name]) for name, flight in flights.items()
-        }
+            await asyncio.wait(tasks, timeout=max(deadline - asyncio.get_running_loop().time(), 0))
+        return {name: self._or_stale(self._result(lookups[name], query), query) for name, query in queries.items()}
 
-    def _wanted(self, reference: Reference, platform: Platform, candidates: Sequence[Credential]) -> Wanted:
-        credentials = tuple(candidates[:_MOST_CREDENTIALS])
-        return Wanted(reference, platform, credentials, tuple(map(self._identities.of, credentials)))
+    async def _with_credentials(self, query: ImageQuery, keyring: Keyring) -> ImageQuery:
+        credentials = tuple(await keyring.find(query.reference))[:_MAX_CREDENTIALS]
+        identities = tuple(map(self._identity, credentials))
+        return ImageQuery(query.reference, query.platform, credentials, identities)
 
-    def _landed(self, flight: Image | Unavailable | Task, wanted: Wanted) -> Image | Unavailable:
-        if not isinstance(flight, asyncio.Task):
-            return flight
+    def _identity(self, credential: Credential) -> str:
+        """Distinguish credentials without storing them: by a hash whose key lives as long as the process."""
+        return blake2b(repr(astuple(credential)).encode(), key=self._identity_key, digest_size=16).hexdigest()
+
+    def _result(self, lookup: Result | Task, query: ImageQuery) -> Result:
+        if not isinstance(lookup, asyncio.Task):
+            return lookup
         # A lookup is only cancelled at shutdown.
-        if flight.done() and not flight.cancelled():
-            return flight.result()
-        if self._single_flight.is_queued(flight):
+        if lookup.done() and not lookup.cancelled():
+            return lookup.result()
+        if self._single_flight.is_queued(lookup):
             return QUEUED
-        self._given_up.add(flight)
-        return _late(wanted.reference)
+        self._timed_out.add(lookup)
+        return _too_slow(query.reference)
 
-    def _or_stale(self, answer: Image | Unavailable, wanted: Wanted) -> Image | Unavailable:
-        if isinstance(answer, Image) or answer.reason not in TROUBLES:
-            return answer
-        stale = self._inquiry.stale(wanted)
-        return replace(stale, stale=str(answer)) if stale else answer
+    def _or_stale(self, result: Result, query: ImageQuery) -> Result:
+        if isinstance(result, Image) or result.reason not in TROUBLES:
+            return result
+        stale = self._cache.find_stale(query)
+        return replace(stale, stale=str(result)) if stale else result
 
     async def _keyring(self, pod: Pod, namespace: str) -> Keyring:
         if self._secrets is None:
-            return Keyrings(self._keyrings)
+            return UnionKeyring(self._keyrings)
         names = [reference.name for reference in pod.spec.pull_secrets or () if reference.name]
         of_pod = await self._secrets.keyring(namespace, pod.spec.service_account or "", names)
-        return Keyrings([of_pod, *self._keyrings])
+        return UnionKeyring([of_pod, *self._keyrings])
 
-    def _look_up(self, wanted: Wanted, namespace: str, until: float) -> Image | Unavailable | Task:
+    def _cached_or_task(self, query: ImageQuery, namespace: str, deadline: float) -> Result | Task:
         """Return the cached result, or the lookup in progress."""
-        known = self._inquiry.known(wanted)
-        if known or self._is_closed:
-            return known or _late(wanted.reference)
-        fly = partial(self._fly, wanted, namespace, until)
-        flight = self._single_flight.join(wanted.key, namespace, wanted.reference.host, fly)
+        cached = self._cache.find(query)
+        if cached or self._is_closed:
+            return cached or _too_slow(query.reference)
+        resolve = partial(self._resolve, query, namespace, deadline)
+        task = self._single_flight.join(query.key, namespace, query.reference.host, resolve)
         # If there is a stale result, only one pod has to wait in vain.
-        is_vain = flight in self._given_up and self._inquiry.stale(wanted)
-        return _late(wanted.reference) if is_vain else flight
+        is_vain = task in self._timed_out and self._cache.find_stale(query)
+        return _too_slow(query.reference) if is_vain else task
 
-    async def _fly(self, wanted: Wanted, namespace: str, until: float) -> Image | Unavailable:
+    async def _resolve(self, query: ImageQuery, namespace: str, deadline: float) -> Result:
         NAMESPACE.set(namespace)
         # While it was queued, another lookup may have found it.
-        known = self._inquiry.known(wanted)
-        if known:
-            return known
+        cached = self._cache.find(query)
+        if cached:
+            return cached
         try:
-            async with asyncio.timeout(MOST_SECONDS):
-                return await self._inquiry.ask(wanted, until)
+            async with asyncio.timeout(MAX_SECONDS):
+                return await self._resolver.resolve(query, deadline)
         except LookupFailed as failed:
-            failure = failed
+            unavailable, cache_seconds = failed.unavailable, failed.cache_seconds
         except TimeoutError:
-            failure = LookupFailed(Reason.REGISTRY_TOO_SLOW, _late(wanted.reference).detail)
+            unavailable, cache_seconds = _too_slow(query.reference), None
         except Exception as error:
             # Waiters must get a result, and later pods must not wait for this lookup.
-            failure = LookupFailed(Reason.REGISTRY_FAILED, f"internal error of graceful-worker: {type(error).__name__}")
-        self._cache.put_failure(wanted.key, failure.unavailable, failure.cache_seconds)
-        return failure.unavailable
+            detail = f"internal error of graceful-worker: {type(error).__name__}"
+            unavailable, cache_seconds = Unavailable(Reason.REGISTRY_FAILED, detail), None
+        self._cache.put_failure(query.key, unavailable, cache_seconds)
+        return unavailable
 
     async def aclose(self) -> None:
         """Cancel pending lookups, and close all connections."""
@@ -195,19 +197,6 @@ class ImageLookup:
             await self._secrets.aclose()
 
 
-class _Identities:
-    """Distinguishes credentials without storing them: by a hash whose key lives as long as the process."""
-
-    def __init__(self) -> None:
-        self._key = token_bytes(32)
-
-    def of(self, credential: Credential | None) -> str:
-        """Return the identity of a credential; empty for anonymous requests."""
-        if credential is None:
-            return NOBODY
-        return blake2b(repr(astuple(credential)).encode(), key=self._key, digest_size=16).hexdigest()
-
-
-def _late(reference: Reference) -> Unavailable:
+def _too_slow(reference: Reference) -> Unavailable:
     detail = f"{printable(reference.host)} did not return {printable(reference.repository)} in time"
     return Unavailable(Reason.REGISTRY_TOO_SLOW, detail)

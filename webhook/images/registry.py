@@ -55,7 +55,7 @@ class RegistryClient:
             LookupFailed: there is no response.
 
         """
-        response = await self._send("HEAD", f"manifests/{self._reference.version}", _ACCEPT)
+        response = await self._send("HEAD", f"manifests/{self._reference.tag_or_digest}", _ACCEPT)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._check(response, "")
         digest = response.header(_DIGEST_HEADER)

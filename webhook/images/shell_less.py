@@ -12,7 +12,7 @@ from webhook.core.recognize.image_names import ImageName
 from webhook.core.recognize.shell_less_images import is_shell_less_base
 from webhook.images.errors import InvalidReference, printable
 from webhook.images.oci import ExecutionConfig, ImageConfig, Manifest, NullableStr, as_strings
-from webhook.images.reference import read_reference
+from webhook.images.reference import parse_reference
 
 # https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
 BASE_NAME = "org.opencontainers.image.base.name"
@@ -69,7 +69,7 @@ def _is_shell_less(base: str) -> bool:
     if base == "scratch":
         return True
     try:
-        reference = read_reference(base)
+        reference = parse_reference(base)
     except InvalidReference:
         return False
     # A digest alone does not distinguish variants with a shell.
