@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from webhook.images.credentials import Credential, Keyring, UnionKeyring, read_config, read_old_config
+from webhook.images.credentials import Credential, Keyring, UnionKeyring
+from webhook.images.docker_config import parse_docker_config, parse_dockercfg
 from webhook.images.reference import parse_reference
 
 CASES = YAML(typ="safe", pure=True).load(Path(__file__).parent / "keyring-cases.yaml")
@@ -24,7 +25,7 @@ def found(keyring: Keyring, image: str) -> list[Credential]:
 @pytest.mark.parametrize(("name", "image"), [(name, image) for name, case in CASES.items() for image in case["images"]])
 def test_the_credentials_for_an_image_are_found_as_the_kubelet_finds_them(name: str, image: str) -> None:
     auths = {place: {"username": user, "password": "p"} for place, user in CASES[name]["auths"].items()}
-    keyring = Keyring(read_config(json.dumps({"auths": auths}).encode()))
+    keyring = Keyring(parse_docker_config(json.dumps({"auths": auths}).encode()))
     assert [credential.username for credential in found(keyring, image)] == CASES[name]["images"][image]
 
 
@@ -58,8 +59,8 @@ def encoded(text: str) -> str:
 def test_an_entry_is_read_or_passed_over(entry: Any, expected: Credential | None) -> None:
     auths = {"registry.example.com": entry, "other.example.com": {"username": "ben", "password": "p"}}
     for keyring in (
-        Keyring(read_config(json.dumps({"auths": auths}).encode())),
-        Keyring(read_old_config(json.dumps(auths).encode())),
+        Keyring(parse_docker_config(json.dumps({"auths": auths}).encode())),
+        Keyring(parse_dockercfg(json.dumps(auths).encode())),
     ):
         assert found(keyring, "registry.example.com/app") == ([expected] if expected else [])
         assert [credential.username for credential in found(keyring, "other.example.com/app")] == ["ben"]
@@ -69,8 +70,8 @@ def test_an_entry_is_read_or_passed_over(entry: Any, expected: Credential | None
     "body", [b"", b"nonsense", b"[]", b'{"auths": []}', b'{"auths": null}', b"\xff", b'{"auths":' + b'{"a":' * 99999]
 )
 def test_a_configuration_that_is_none_counts_as_nothing(body: bytes) -> None:
-    assert read_config(body) == []
-    assert found(Keyring(read_old_config(body)), "registry.example.com/app") == []
+    assert parse_docker_config(body) == []
+    assert found(Keyring(parse_dockercfg(body)), "registry.example.com/app") == []
 
 
 def test_keyrings_are_asked_in_their_order_and_nobody_is_named_twice() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from webhook.images import docker_config
 from webhook.images.credentials import Credential
-from webhook.images.docker_config import read_docker_config
+from webhook.images.docker_config import load_user_keyring
 from webhook.images.reference import parse_reference
 
 ANN = {"username": "ann", "password": "secret"}
@@ -27,7 +27,7 @@ def write(file: Path, config: Any) -> None:
 
 
 def found(home: Path, image: str = IMAGE, **environment: str) -> list[Credential]:
-    keyring = read_docker_config({"HOME": str(home), **environment})
+    keyring = load_user_keyring({"HOME": str(home), **environment})
     return list(asyncio.run(keyring.find(parse_reference(image))))
 
 
@@ -105,7 +105,7 @@ def test_the_store_is_asked_for_all_others(tmp_path: Path, helpers: Path) -> Non
 def test_a_helper_is_asked_once_for_many_images_of_a_registry(tmp_path: Path, helpers: Path) -> None:
     helper(helpers, "store", f"echo asked >>{tmp_path / 'log'}; {says('u')}")
     write(tmp_path / ".docker" / "config.json", {"credsStore": "store"})
-    keyring = read_docker_config({"HOME": str(tmp_path)})
+    keyring = load_user_keyring({"HOME": str(tmp_path)})
 
     async def scenario() -> None:
         await asyncio.gather(*(keyring.find(parse_reference(f"{IMAGE}-{number}")) for number in range(20)))

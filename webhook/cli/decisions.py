@@ -49,7 +49,7 @@ async def _decide_with_images(
 
 
 def _registry(options: LookupOptions) -> Source:
-    from webhook.images.docker_config import read_docker_config  # noqa: PLC0415 - few manifests need a registry
+    from webhook.images.docker_config import load_user_keyring  # noqa: PLC0415 - few manifests need a registry
     from webhook.images.lookup import ImageLookup  # noqa: PLC0415
 
-    return ImageLookup(replace(options, local_hosts=("*",)), credentials=read_docker_config())
+    return ImageLookup(replace(options, local_hosts=("*",)), credentials=load_user_keyring())

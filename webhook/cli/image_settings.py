@@ -12,7 +12,7 @@ import click
 
 from webhook.cli.failure import fail
 from webhook.cli.settings import Command, setting, with_options
-from webhook.images.credentials import read_config
+from webhook.images.docker_config import parse_docker_config
 from webhook.images.errors import InvalidTable
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.sources import ImageSettings
@@ -123,7 +123,7 @@ def _check_files(ca_file: Path | None, credentials_file: Path | None) -> None:
     except OSError:
         fail(f"{ca_file}: no PEM-encoded CA certificates, which --registry-ca requires")
     try:
-        if credentials_file and not read_config(credentials_file.read_bytes()):
+        if credentials_file and not parse_docker_config(credentials_file.read_bytes()):
             fail(f"{credentials_file}: no credentials in the format that `docker login` writes")
     except OSError as error:
         fail(f"{credentials_file}: {error.strerror}")

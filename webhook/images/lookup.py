@@ -18,8 +18,9 @@ from webhook.core.images import TROUBLES, Image, Unavailable
 from webhook.core.pod import Pod
 from webhook.core.reasons import Reason
 from webhook.images.cache import ANONYMOUS, ImageCache, ImageQuery
-from webhook.images.credentials import Credential, CredentialsFile, Keyring, UnionKeyring
+from webhook.images.credentials import Credential, Keyring, UnionKeyring
 from webhook.images.dns import NAMESPACE
+from webhook.images.docker_config import CredentialsFile
 from webhook.images.egress import EgressPolicy
 from webhook.images.errors import InvalidReference, LookupFailed, printable
 from webhook.images.http import HttpClient

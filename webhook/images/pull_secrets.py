@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from webhook.images.credentials import Credential, Keyring, read_config, read_old_config
+from webhook.images.credentials import Credential, Keyring
+from webhook.images.docker_config import parse_docker_config, parse_dockercfg
+from webhook.images.task_cache import TaskCache
 
 if TYPE_CHECKING:
     from lightkube import AsyncClient
 
 DEFAULT_ACCOUNT = "default"
-SECONDS = 10.0
+CACHE_SECONDS = 10.0
 """How long Secrets are cached: a Deployment creates its pods all at once."""
-_MOST = 1024
+_MAX_ENTRIES = 1024
 # https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
-_KINDS: Mapping[str, tuple[str, Callable[[bytes], list[tuple[str, Credential]]]]] = {
-    "kubernetes.io/dockerconfigjson": (".dockerconfigjson", read_config),
-    "kubernetes.io/dockercfg": (".dockercfg", read_old_config),
+_SECRET_TYPES: Mapping[str, tuple[str, Callable[[bytes], list[tuple[str, Credential]]]]] = {
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson", parse_docker_config),
+    "kubernetes.io/dockercfg": (".dockercfg", parse_dockercfg),
 }
 # Pods are mutated before they are validated: `../..` would lead to Secrets of other namespaces.
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
@@ -44,8 +45,7 @@ class ClusterPullSecrets:
 
     def __init__(self, client: AsyncClient | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client or _client()
-        self._clock = clock
-        self._readings: OrderedDict[_Key, tuple[float, asyncio.Task[Keyring]]] = OrderedDict()
+        self._keyrings: TaskCache[_Key, Keyring] = TaskCache(CACHE_SECONDS, _MAX_ENTRIES, clock)
 
     async def keyring(self, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
         """Return the credentials of a pod, by the names of its imagePullSecrets; they are cached for similar pods.
@@ -53,25 +53,14 @@ class ClusterPullSecrets:
         A pod without any gets those of its ServiceAccount on creation.
         https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#add-imagepullsecrets-to-a-service-account
         """
-        key = (namespace, service_account or DEFAULT_ACCOUNT, tuple(names))
         if self._client is None:
             return Keyring()
-        until, reading = self._readings.get(key, (0.0, None))
-        if reading is None or self._clock() >= until:
-            reading = asyncio.create_task(_read(self._client, *key))
-            self._readings[key] = self._clock() + SECONDS, reading
-            self._readings.move_to_end(key)
-            if len(self._readings) > _MOST:
-                self._readings.popitem(last=False)
-        # Other requests may wait for it, too.
-        return await asyncio.shield(reading)
+        key = (namespace, service_account or DEFAULT_ACCOUNT, tuple(names))
+        return await self._keyrings.get(key, partial(_read_keyring, self._client, *key))
 
     async def aclose(self) -> None:
         """Cancel pending requests, and close the connections to the API server."""
-        readings = [reading for _, reading in self._readings.values()]
-        for reading in readings:
-            reading.cancel()
-        await asyncio.gather(*readings, return_exceptions=True)
+        await self._keyrings.aclose()
         if self._client is not None:
             await self._client.close()
 
@@ -86,12 +75,12 @@ def _client() -> AsyncClient | None:
         return None
 
 
-async def _read(client: AsyncClient, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
-    names = names or await _names_of(client, namespace, service_account)
-    return Keyring([entry for name in names for entry in await _entries(client, namespace, name)])
+async def _read_keyring(client: AsyncClient, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
+    names = names or await _secrets_of_account(client, namespace, service_account)
+    return Keyring([entry for name in names for entry in await _read_secret(client, namespace, name)])
 
 
-async def _names_of(client: AsyncClient, namespace: str, service_account: str) -> list[str]:
+async def _secrets_of_account(client: AsyncClient, namespace: str, service_account: str) -> list[str]:
     from lightkube.resources.core_v1 import ServiceAccount  # noqa: PLC0415
 
     account = await _get(client, ServiceAccount, namespace, service_account)
@@ -99,11 +88,11 @@ async def _names_of(client: AsyncClient, namespace: str, service_account: str) -
     return [reference.name for reference in references if reference.name]
 
 
-async def _entries(client: AsyncClient, namespace: str, name: str) -> list[tuple[str, Credential]]:
+async def _read_secret(client: AsyncClient, namespace: str, name: str) -> list[tuple[str, Credential]]:
     from lightkube.resources.core_v1 import Secret  # noqa: PLC0415
 
     secret = await _get(client, Secret, namespace, name)
-    key, read = _KINDS.get((secret and secret.type) or "", ("", read_config))
+    key, read = _SECRET_TYPES.get((secret and secret.type) or "", ("", parse_docker_config))
     text = ((secret and secret.data) or {}).get(key)
     try:
         return read(base64.b64decode(text)) if text else []
