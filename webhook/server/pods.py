@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 
 from certs.api_server import ApiServer, NoAnswer, Refused, connect
 from webhook.core.pod import JsonObject
+from webhook.images.task_cache import TaskCache
 from webhook.server.eviction_guard import PodGone, PodUnseen
 
 NODE_SECONDS = 5.0
 """How long a node is cached: kubelets have at least 40 s before their node counts as unreachable."""
-_MOST_NODES = 256
+_MAX_NODES = 256
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/: nothing else is put into a path.
 _NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 
@@ -26,8 +25,7 @@ class ClusterPods:
     def __init__(self, api_server: ApiServer, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the API server."""
         self._api_server = api_server
-        self._clock = clock
-        self._nodes: OrderedDict[str, tuple[float, asyncio.Task[JsonObject | None]]] = OrderedDict()
+        self._nodes: TaskCache[str, JsonObject | None] = TaskCache(NODE_SECONDS, _MAX_NODES, clock)
 
     async def get(self, namespace: str, name: str) -> JsonObject:
         """Return a pod.
@@ -53,17 +51,7 @@ class ClusterPods:
         """
         if not _NAME.fullmatch(name):
             return None
-        until, reading = self._nodes.get(name, (0.0, None))
-        if reading is None or self._clock() >= until:
-            reading = asyncio.create_task(self._get(f"api/v1/nodes/{name}", "Node"))
-            # The waiting request may have been cancelled before this fails.
-            reading.add_done_callback(lambda task: task.cancelled() or task.exception())
-            self._nodes[name] = self._clock() + NODE_SECONDS, reading
-            self._nodes.move_to_end(name)
-            if len(self._nodes) > _MOST_NODES:
-                self._nodes.popitem(last=False)
-        # Other requests may wait for it, too.
-        return await asyncio.shield(reading)
+        return await self._nodes.get(name, lambda: self._get(f"api/v1/nodes/{name}", "Node"))
 
     async def _get(self, path: str, kind: str) -> JsonObject | None:
         try:
@@ -77,10 +65,7 @@ class ClusterPods:
 
     async def aclose(self) -> None:
         """Cancel pending requests, and close the connections to the API server."""
-        readings = [reading for _, reading in self._nodes.values()]
-        for reading in readings:
-            reading.cancel()
-        await asyncio.gather(*readings, return_exceptions=True)
+        await self._nodes.aclose()
         await self._api_server.aclose()
 
 
