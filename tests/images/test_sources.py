@@ -10,8 +10,8 @@ import pytest
 from webhook.core.images import Image, Images, Unavailable
 from webhook.core.pod import Pod, read_pod
 from webhook.core.reasons import Reason
+from webhook.images.command_table import CommandTable, Row
 from webhook.images.sources import ImageSources
-from webhook.images.table import CommandTable, Row
 
 POD = read_pod({"spec": {"containers": [{"name": "a", "image": "one"}, {"name": "b", "image": "two"}]}})
 TABLE = CommandTable((Row("one", command=("/app/one",)),))

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from webhook.cli.commands import main
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.wrapper import own_words
+from webhook.images.command_table import read_table
 from webhook.images.errors import InvalidTable
-from webhook.images.table import read_table
 
 from .process import Server, Servers
 from .samples import Review, fresh, patched, read_review

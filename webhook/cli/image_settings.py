@@ -12,11 +12,11 @@ import click
 
 from webhook.cli.failure import fail
 from webhook.cli.settings import Command, setting, with_options
+from webhook.images.command_table import CommandTable, read_table
 from webhook.images.docker_config import parse_docker_config
 from webhook.images.errors import InvalidTable
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.sources import ImageSettings
-from webhook.images.table import CommandTable, read_table
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

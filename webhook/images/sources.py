@@ -11,8 +11,8 @@ from typing import Protocol
 from webhook.core.images import Images, Unavailable
 from webhook.core.pod import Pod
 from webhook.core.reasons import Reason
+from webhook.images.command_table import CommandTable
 from webhook.images.options import LookupOptions
-from webhook.images.table import CommandTable
 
 
 @dataclass(frozen=True, slots=True)

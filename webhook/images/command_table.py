@@ -13,7 +13,7 @@ from webhook.core.annotations import PASSED_SIGNALS
 from webhook.core.images import Image, image_signal
 from webhook.images.errors import InvalidTable
 
-Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+Argv = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,8 +24,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     image: str
-    command: Words | None = None
-    entrypoint: Words | None = None
+    command: Argv | None = None
+    entrypoint: Argv | None = None
     cmd: tuple[str, ...] = ()
     stop_signal: str = ""
 
@@ -65,12 +65,14 @@ def read_table(file: Path) -> CommandTable:
         # The errors of tomllib and msgspec, which say where.
         raise InvalidTable(f"{file}: {error}") from None
     for row in table.image:
-        words = (*(row.command or ()), *(row.entrypoint or ()), *row.cmd)
-        if words and not words[0]:
+        argv = (*(row.command or ()), *(row.entrypoint or ()), *row.cmd)
+        if argv and not argv[0]:
             raise InvalidTable(f"{file}: image {row.image!r}: the first word is empty")
         if row.stop_signal and image_signal(Image(stop_signal=row.stop_signal)) not in PASSED_SIGNALS:
-            heard = ", ".join(PASSED_SIGNALS)
-            raise InvalidTable(f"{file}: image {row.image!r}: stop_signal is {row.stop_signal!r}; write one of {heard}")
+            signals = ", ".join(PASSED_SIGNALS)
+            raise InvalidTable(
+                f"{file}: image {row.image!r}: stop_signal is {row.stop_signal!r}; write one of {signals}"
+            )
         if bool(row.command) == bool(row.entrypoint or row.cmd):
             raise InvalidTable(f"{file}: image {row.image!r}: write either command, or entrypoint and cmd")
     return CommandTable(table.image)
