@@ -11,7 +11,7 @@ from webhook.core.images import Image, Unavailable
 from webhook.core.injection import Injection, inject
 from webhook.core.pod import JsonObject, read_pod
 from webhook.images.options import LookupOptions
-from webhook.images.sources import ImageSettings, ImageSources, Source
+from webhook.images.sources import ImageSettings, ImageSource, ImageSources
 
 SECONDS = 30.0
 """Timeout for registries: only the user is waiting."""
@@ -30,7 +30,7 @@ async def _decide_with_images(
 ) -> list[Injection]:
     lookup = settings.lookup
 
-    async def make_registry() -> Source:
+    async def make_registry() -> ImageSource:
         return _registry(lookup or LookupOptions())
 
     sources = ImageSources(settings.table, make_registry if lookup else None)
@@ -48,7 +48,7 @@ async def _decide_with_images(
         await sources.aclose()
 
 
-def _registry(options: LookupOptions) -> Source:
+def _registry(options: LookupOptions) -> ImageSource:
     from webhook.images.docker_config import load_user_keyring  # noqa: PLC0415 - few manifests need a registry
     from webhook.images.lookup import ImageLookup  # noqa: PLC0415
 

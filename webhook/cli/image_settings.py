@@ -36,7 +36,7 @@ class PlatformType(click.ParamType[Platform]):
         return Platform(*parts)
 
 
-_IMAGES = (
+_OPTIONS = (
     setting(
         "--registry/--no-registry",
         "registry",
@@ -82,7 +82,7 @@ _IMAGES = (
 )
 
 
-def _read(
+def _read_settings(
     *,
     registry: bool,
     image_commands: Path | None,
@@ -131,11 +131,11 @@ def _check_files(ca_file: Path | None, credentials_file: Path | None) -> None:
 
 def image_settings(command: Command) -> Command:
     """Add the options for image lookups, passed to the command as `images`."""
-    names = set(signature(_read).parameters)
+    names = set(signature(_read_settings).parameters)
 
     @wraps(command)
-    def with_images(**given: Any) -> Any:
-        images = _read(**{name: value for name, value in given.items() if name in names})
-        return command(images=images, **{name: value for name, value in given.items() if name not in names})
+    def with_images(**values: Any) -> Any:
+        images = _read_settings(**{name: values.pop(name) for name in names & values.keys()})
+        return command(images=images, **values)
 
-    return cast("Command", with_options(with_images, _IMAGES))
+    return cast("Command", with_options(with_images, _OPTIONS))

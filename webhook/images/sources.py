@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from webhook.core.images import Images, Unavailable
@@ -25,7 +26,7 @@ class ImageSettings:
     """Whether to read the pods' own credentials in the cluster."""
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Returns what images run."""
 
     async def find(self, pod: Pod, names: Sequence[str], namespace: str, seconds: float) -> Images:
@@ -45,14 +46,14 @@ class ImageSources:
     def __init__(
         self,
         table: CommandTable,
-        make_registry: Callable[[], Awaitable[Source]] | None,
-        off: Reason = Reason.REGISTRY_OFF,
+        make_registry: Callable[[], Awaitable[ImageSource]] | None,
+        disabled_reason: Reason = Reason.REGISTRY_OFF,
     ) -> None:
-        """Take the reason why registries are `off` if no client is created."""
+        """Take why registries are disabled if no client is created."""
         self._table = table
         self._make_registry = make_registry
-        self._off = off
-        self._making: asyncio.Future[Source] | None = None
+        self._disabled_reason = disabled_reason
+        self._registry: asyncio.Future[ImageSource] | None = None
 
     async def find(self, pod: Pod, names: Sequence[str], namespace: str, seconds: float) -> Images:
         """Return what is known about the images of some containers, or why the lookup failed, within some seconds."""
@@ -61,23 +62,23 @@ class ImageSources:
         if not others:
             return known
         if self._make_registry is None:
-            return {**known, **dict.fromkeys(others, Unavailable(self._off))}
+            return {**known, **dict.fromkeys(others, Unavailable(self._disabled_reason))}
         clock = asyncio.get_running_loop().time
-        until = clock() + seconds
-        registry = await self._registry(self._make_registry)
-        return {**known, **await registry.find(pod, others, namespace, until - clock())}
+        deadline = clock() + seconds
+        registry = await self._get_registry(self._make_registry)
+        return {**known, **await registry.find(pod, others, namespace, deadline - clock())}
 
-    async def _registry(self, make: Callable[[], Awaitable[Source]]) -> Source:
+    async def _get_registry(self, make: Callable[[], Awaitable[ImageSource]]) -> ImageSource:
         """Return the client, created once; its cache is shared by all requests."""
-        if self._making is None:
-            self._making = asyncio.ensure_future(make())
+        if self._registry is None:
+            self._registry = asyncio.ensure_future(make())
         try:
-            return await asyncio.shield(self._making)
+            return await asyncio.shield(self._registry)
         except Exception:
-            self._making = None
+            self._registry = None
             raise
 
-    def for_anybody(self) -> ImageSources:
+    def without_registry(self) -> ImageSources:
         """Return the sources allowed for any caller: only the table, which the operator writes for everyone."""
         return ImageSources(
             self._table, None, Reason.REGISTRY_OFF if self._make_registry is None else Reason.REGISTRY_CLOSED
@@ -85,6 +86,22 @@ class ImageSources:
 
     async def aclose(self) -> None:
         """Cancel pending lookups."""
-        if self._making is not None:
+        if self._registry is not None:
             with suppress(Exception):
-                await (await self._making).aclose()
+                await (await self._registry).aclose()
+
+
+def make_sources(settings: ImageSettings) -> ImageSources:
+    """Return the sources of a server: registries are asked with the pods' credentials."""
+    if settings.lookup is None:
+        return ImageSources(settings.table, None)
+    # In a thread: importing the client takes 50 ms, which would delay other pods.
+    make = partial(asyncio.to_thread, _make_lookup, settings.lookup, settings.pull_secrets)
+    return ImageSources(settings.table, make)
+
+
+def _make_lookup(options: LookupOptions, pull_secrets: bool) -> ImageSource:
+    from webhook.images.lookup import ImageLookup  # noqa: PLC0415
+    from webhook.images.pull_secrets import ClusterPullSecrets  # noqa: PLC0415
+
+    return ImageLookup(options, ClusterPullSecrets() if pull_secrets else None)

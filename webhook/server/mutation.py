@@ -68,7 +68,7 @@ class Mutation:
         self._guard = guard or EvictionGuard(None)
         self._verdicts = Verdicts(policy)
         self._images = images
-        self._images_for_anybody = images and images.for_anybody()
+        self._images_for_anybody = images and images.without_registry()
         self._callers = callers or Callers()
         self._limits = limits
         self._record = record
