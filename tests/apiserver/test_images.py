@@ -29,9 +29,9 @@ from tests.apiserver.installation import (
     service_account_token,
     write_kubeconfig,
 )
-from tests.images.building import build
 from tests.images.docker_registry import PASSWORD, USER, docker_registry
-from tests.images.docker_registry import missing as registry_missing
+from tests.images.docker_registry import missing_program as registry_missing
+from tests.images.oci_images import build_image
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED, STATUS_ANNOTATION
 
 pytestmark = [
@@ -78,7 +78,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "--pull-secrets",
         ]
         stack.callback(_end, _serve(plane, room, kubeconfig, options))
-        built = build(PROCESS)
+        built = build_image(PROCESS)
         images = [registry.push("team/shop", built, "1") for registry in (open_registry, closed_registry)]
         _make_namespaces(plane, closed_registry.host)
         yield World(plane, *images, f"{open_registry.host}/team/none:1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.images.docker_registry import DockerRegistry, docker_registry, missing
+from tests.images.docker_registry import DockerRegistry, docker_registry, missing_program
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +26,8 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
     """A registry for everybody, over plain HTTP."""
-    if missing():
-        pytest.skip(missing())
+    if missing_program():
+        pytest.skip(missing_program())
     with docker_registry(tmp_path_factory.mktemp("open")) as registry:
         yield registry
 
@@ -35,7 +35,7 @@ def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRe
 @pytest.fixture(scope="module")
 def closed_registry(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[DockerRegistry]:
     """A registry for one user, over TLS."""
-    if missing():
-        pytest.skip(missing())
+    if missing_program():
+        pytest.skip(missing_program())
     with docker_registry(tmp_path_factory.mktemp("closed"), authority) as registry:
         yield registry

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import trustme
 
-from tests.images.building import Blob, Built
+from tests.images.oci_images import Blob, OciImage
 
 BINARY = os.environ.get("DOCKER_REGISTRY") or shutil.which("docker-registry") or shutil.which("registry")
 PASSWORDS = Path(__file__).parent / "htpasswd"
@@ -24,7 +24,7 @@ USER, PASSWORD = "worker", "secret"
 START_SECONDS = 20
 
 
-def missing() -> str:
+def missing_program() -> str:
     """Say that there is no registry; empty where there is one."""
     return "" if BINARY else "no docker-registry in PATH (Debian: docker-registry; DOCKER_REGISTRY names the program)"
 
@@ -36,13 +36,13 @@ class DockerRegistry:
     host: str
     client: httpx.Client
 
-    def push(self, repository: str, built: Built, tag: str = "latest") -> str:
+    def push(self, repository: str, built: OciImage, tag: str = "latest") -> str:
         """Push an image, and return its name."""
         self._push_parts(repository, built)
         self._put_manifest(repository, tag, built.manifest)
         return f"{self.host}/{repository}:{tag}"
 
-    def _push_parts(self, repository: str, built: Built) -> None:
+    def _push_parts(self, repository: str, built: OciImage) -> None:
         for blob in built.blobs:
             begun = self.client.post(f"/v2/{repository}/blobs/uploads/").raise_for_status()
             place = httpx.URL(begun.headers["Location"]).copy_merge_params({"digest": blob.digest})

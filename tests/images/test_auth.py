@@ -11,15 +11,15 @@ from urllib.parse import parse_qs
 import pytest
 import trustme
 
-from tests.images.asking import ask, known, lookup_in, refused, trusting
-from tests.images.building import build
-from tests.images.scripted import Asked, Keeps, Reply, Scripted, serve
+from tests.images.lookups import expect_image, expect_unavailable, look_up, open_lookup, trust
+from tests.images.oci_images import build_image
+from tests.images.scripted_registry import ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
 from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.credentials import Credential, Keyring
 from webhook.images.options import LookupOptions
 
-BUILT = build({"Entrypoint": ["consume"]})
+BUILT = build_image({"Entrypoint": ["consume"]})
 BASIC = f"Basic {Credential('worker', 'secret').basic}"
 
 
@@ -36,7 +36,7 @@ class Guard:
     given: list[str] = field(default_factory=list)
     used: int = 0
 
-    def __call__(self, asked: Asked) -> Reply:
+    def __call__(self, asked: ReceivedRequest) -> Reply:
         if asked.path == "/token":
             return self.give(asked)
         if not self.given or asked.authorization != f"Bearer {self.given[-1]}" or self.used >= self.uses:
@@ -45,9 +45,9 @@ class Guard:
             challenge = f'Bearer realm="{realm}",service="a registry",scope="{scope}"'
             return Reply(401, (("WWW-Authenticate", challenge),))
         self.used += 1
-        return Keeps(BUILT)(asked)
+        return RegistryWithImage(BUILT)(asked)
 
-    def give(self, asked: Asked) -> Reply:
+    def give(self, asked: ReceivedRequest) -> Reply:
         if self.user and asked.authorization != self.user:
             return Reply(401)
         self.given.append(f"token-{len(self.given)}")
@@ -57,14 +57,14 @@ class Guard:
 
 def learn(
     guard: Guard, authority: trustme.CA, ca_file: Path, credentials: Keyring | None = None
-) -> tuple[Image | Unavailable, Scripted]:
-    async def scenario() -> tuple[Image | Unavailable, Scripted]:
+) -> tuple[Image | Unavailable, ScriptedRegistry]:
+    async def scenario() -> tuple[Image | Unavailable, ScriptedRegistry]:
         async with (
             serve(guard, authority) as server,
-            lookup_in(trusting(ca_file), credentials=credentials) as lookup,
+            open_lookup(trust(ca_file), credentials=credentials) as lookup,
         ):
             guard.host = server.host
-            return await ask(lookup, f"{server.host}/team/app"), server
+            return await look_up(lookup, f"{server.host}/team/app"), server
 
     return asyncio.run(scenario())
 
@@ -88,8 +88,8 @@ def test_a_token_is_fetched_for_the_scope_that_the_registry_names(
     authority: trustme.CA, ca_file: Path, name: str
 ) -> None:
     answer, server = learn(Guard(token_field=name), authority, ca_file)
-    known(answer)
-    (question,) = (asked for asked in server.asked if asked.path == "/token")
+    expect_image(answer)
+    (question,) = (asked for asked in server.requests if asked.path == "/token")
     assert question.query == {"service": ["a registry"], "scope": ["repository:team/app:pull"]}
     assert not question.authorization
 
@@ -98,8 +98,8 @@ def test_the_password_goes_to_the_server_of_tokens_and_the_token_to_the_registry
     authority: trustme.CA, ca_file: Path
 ) -> None:
     answer, server = learn(Guard(user=BASIC), authority, ca_file, WORKER)
-    known(answer)
-    for asked in server.asked:
+    expect_image(answer)
+    for asked in server.requests:
         assert asked.authorization == (BASIC if asked.path == "/token" else asked.authorization)
         assert asked.path == "/token" or asked.authorization in ("", "Bearer token-0")
 
@@ -107,21 +107,21 @@ def test_the_password_goes_to_the_server_of_tokens_and_the_token_to_the_registry
 def test_a_token_that_expires_in_the_middle_is_renewed_once(authority: trustme.CA, ca_file: Path) -> None:
     guard = Guard(uses=1)
     answer, _ = learn(guard, authority, ca_file)
-    known(answer)
+    expect_image(answer)
     assert len(guard.given) == 2
 
 
 def test_tokens_that_are_never_accepted_end_in_a_denial(authority: trustme.CA, ca_file: Path) -> None:
     guard = Guard(uses=0)
     answer, _ = learn(guard, authority, ca_file)
-    refused(answer, Reason.IMAGE_DENIED)
+    expect_unavailable(answer, Reason.IMAGE_DENIED)
     assert len(guard.given) <= 2
 
 
 def test_an_identity_token_is_exchanged_for_a_token(authority: trustme.CA, ca_file: Path) -> None:
     answer, server = learn(Guard(), authority, ca_file, Any(Credential(identity_token="identity&more")))
-    known(answer)
-    (question,) = (asked for asked in server.asked if asked.path == "/token")
+    expect_image(answer)
+    (question,) = (asked for asked in server.requests if asked.path == "/token")
     assert question.method == "POST"
     form = parse_qs(question.body.decode())
     assert form["grant_type"] == ["refresh_token"]
@@ -132,38 +132,38 @@ def test_an_identity_token_is_exchanged_for_a_token(authority: trustme.CA, ca_fi
 def test_a_registrys_token_is_sent_as_it_is(authority: trustme.CA, ca_file: Path) -> None:
     guard = Guard(given=["kept"])
     answer, server = learn(guard, authority, ca_file, Any(Credential(registry_token="kept")))
-    known(answer)
+    expect_image(answer)
     assert not server.count("GET", "/token")
 
 
 def test_basic_is_answered_where_bearer_is_not_asked_for(authority: trustme.CA, ca_file: Path) -> None:
     class Basic(Guard):
-        def __call__(self, asked: Asked) -> Reply:
+        def __call__(self, asked: ReceivedRequest) -> Reply:
             if asked.authorization == BASIC:
-                return Keeps(BUILT)(asked)
+                return RegistryWithImage(BUILT)(asked)
             return Reply(401, (("WWW-Authenticate", "Negotiate abc=="), ("WWW-Authenticate", 'Basic realm="x"')))
 
-    known(learn(Basic(), authority, ca_file, WORKER)[0])
+    expect_image(learn(Basic(), authority, ca_file, WORKER)[0])
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_where_no_token_is_given_it_is_said_who_denies_it(authority: trustme.CA, ca_file: Path, status: int) -> None:
     class Strict(Guard):
-        def give(self, asked: Asked) -> Reply:
+        def give(self, asked: ReceivedRequest) -> Reply:
             return Reply(status)
 
     guard = Strict()
-    detail = refused(learn(guard, authority, ca_file, WORKER)[0], Reason.IMAGE_DENIED)
+    detail = expect_unavailable(learn(guard, authority, ca_file, WORKER)[0], Reason.IMAGE_DENIED)
     assert f"{guard.host} returned {status} for the credentials" in detail
     assert "secret" not in detail
 
 
 def test_a_public_image_is_shown_though_the_credentials_are_wrong(authority: trustme.CA, ca_file: Path) -> None:
     class Public(Guard):
-        def give(self, asked: Asked) -> Reply:
+        def give(self, asked: ReceivedRequest) -> Reply:
             return Reply(401) if asked.authorization else super().give(asked)
 
-    known(learn(Public(), authority, ca_file, WORKER)[0])
+    expect_image(learn(Public(), authority, ca_file, WORKER)[0])
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_a_public_image_is_shown_though_the_credentials_are_wrong(authority: tru
 )
 def test_no_password_goes_to_a_realm_without_tls(authority: trustme.CA, ca_file: Path, realm: str, said: str) -> None:
     answer, server = learn(Guard(realm=realm), authority, ca_file, WORKER)
-    assert said in refused(answer, Reason.REGISTRY_FAILED)
-    assert not any(asked.authorization for asked in server.asked)
+    assert said in expect_unavailable(answer, Reason.REGISTRY_FAILED)
+    assert not any(asked.authorization for asked in server.requests)
 
 
 @pytest.mark.parametrize("is_named", [True, False])
@@ -190,13 +190,13 @@ def test_without_tls_tokens_are_given_only_by_a_host_that_is_named_too(is_named:
             async with serve(registry, None) as server:
                 plain = (server.host, *([tokens.host] if is_named else []))
                 options = LookupOptions(plain_http=plain, local_hosts=("*",))
-                async with lookup_in(options, credentials=WORKER) as lookup:
-                    answer = await ask(lookup, f"{server.host}/team/app")
+                async with open_lookup(options, credentials=WORKER) as lookup:
+                    answer = await look_up(lookup, f"{server.host}/team/app")
                     if is_named:
-                        known(answer)
+                        expect_image(answer)
                     else:
-                        assert "--registry-plain-http" in refused(answer, Reason.IMAGE_HOST_FORBIDDEN)
-                    assert bool(tokens.asked) is is_named
+                        assert "--registry-plain-http" in expect_unavailable(answer, Reason.IMAGE_HOST_FORBIDDEN)
+                    assert bool(tokens.requests) is is_named
 
     asyncio.run(scenario())
 
@@ -208,12 +208,14 @@ def test_the_server_of_tokens_must_be_allowed_too(authority: trustme.CA, ca_file
             guard = Guard(realm=f"https://{tokens.host}/token")
             async with (
                 serve(guard, authority) as server,
-                lookup_in(trusting(ca_file, hosts=("127.0.0.1:*",)), credentials=WORKER) as lookup,
+                open_lookup(trust(ca_file, hosts=("127.0.0.1:*",)), credentials=WORKER) as lookup,
             ):
-                detail = refused(await ask(lookup, f"{server.host}/team/app"), Reason.IMAGE_HOST_FORBIDDEN)
+                detail = expect_unavailable(
+                    await look_up(lookup, f"{server.host}/team/app"), Reason.IMAGE_HOST_FORBIDDEN
+                )
             assert tokens.host in detail
             assert "--registry-host" in detail
-            assert not tokens.asked
+            assert not tokens.requests
 
     asyncio.run(scenario())
 
@@ -226,15 +228,15 @@ def test_a_token_that_cannot_be_read_is_said_and_not_quoted(
     authority: trustme.CA, ca_file: Path, content: bytes
 ) -> None:
     class Odd(Guard):
-        def give(self, asked: Asked) -> Reply:
+        def give(self, asked: ReceivedRequest) -> Reply:
             return Reply(content=content)
 
-    assert "no readable token" in refused(learn(Odd(), authority, ca_file)[0], Reason.REGISTRY_FAILED)
+    assert "no readable token" in expect_unavailable(learn(Odd(), authority, ca_file)[0], Reason.REGISTRY_FAILED)
 
 
 def test_a_reply_with_a_token_is_read_to_64_kib(authority: trustme.CA, ca_file: Path) -> None:
     class Huge(Guard):
-        def give(self, asked: Asked) -> Reply:
+        def give(self, asked: ReceivedRequest) -> Reply:
             return Reply(content=b'{"token": "%s"}' % (b"x" * 65536))
 
-    assert "more than 64 KiB" in refused(learn(Huge(), authority, ca_file)[0], Reason.IMAGE_INVALID)
+    assert "more than 64 KiB" in expect_unavailable(learn(Huge(), authority, ca_file)[0], Reason.IMAGE_INVALID)

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.images.asking import NAMESPACE, ask, known, lookup_in, pod_of, refused
-from tests.images.building import build
-from tests.images.scripted import Asked, Keeps, Reply, Scripted, serve
+from tests.images.lookups import NAMESPACE, expect_image, expect_unavailable, look_up, open_lookup, pod_of
+from tests.images.oci_images import build_image
+from tests.images.scripted_registry import ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
 from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images import single_flight
@@ -24,7 +24,7 @@ from webhook.images.dns import MAX_THREADS
 from webhook.images.lookup import MAX_IMAGES, ImageLookup
 from webhook.images.options import LookupOptions
 
-BUILT = build({"Entrypoint": ["consume"]})
+BUILT = build_image({"Entrypoint": ["consume"]})
 # Without TLS, so that one server has as many names as are wanted.
 ANY = LookupOptions(local_hosts=("*",), plain_http=("*",))
 Waiting = asyncio.Future[list[Image | Unavailable]]
@@ -34,13 +34,13 @@ class Dns:
     """DNS that never answers for some names, and knows others that are here."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.is_over = threading.Event()
         self._resolve = socket.getaddrinfo
 
     def __call__(self, host: str, *arguments: Any, **more: Any) -> Any:
         if host.endswith(".silent.test") and not more.get("flags"):
-            self.asked.append(host)
+            self.requests.append(host)
             self.is_over.wait(60)
             raise socket.gaierror(socket.EAI_NONAME, "no name")
         is_here = host.endswith(".here.test") and not more.get("flags")
@@ -55,12 +55,12 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dns]:
     dns.is_over.set()
 
 
-async def hang(asked: Asked) -> Reply:
+async def hang(asked: ReceivedRequest) -> Reply:
     await asyncio.sleep(60)
     return Reply()
 
 
-def names_of(server: Scripted, count: int) -> list[str]:
+def names_of(server: ScriptedRegistry, count: int) -> list[str]:
     """Return different names of the host of a server."""
     port = server.host.rpartition(":")[2]
     return [f"r{number}.here.test:{port}" for number in range(count)]
@@ -69,7 +69,7 @@ def names_of(server: Scripted, count: int) -> list[str]:
 @asynccontextmanager
 async def asking(lookup: ImageLookup, images: Sequence[str], **more: Any) -> AsyncIterator[Waiting]:
     """Have pods wait for images."""
-    waiting = asyncio.gather(*(ask(lookup, image, seconds=20, **more) for image in images))
+    waiting = asyncio.gather(*(look_up(lookup, image, seconds=20, **more) for image in images))
     try:
         yield waiting
     finally:
@@ -77,9 +77,9 @@ async def asking(lookup: ImageLookup, images: Sequence[str], **more: Any) -> Asy
         await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def until_asked(server: Scripted, times: int) -> None:
+async def until_asked(server: ScriptedRegistry, times: int) -> None:
     async with asyncio.timeout(10):
-        while len(server.asked) < times:
+        while len(server.requests) < times:
             await asyncio.sleep(0.01)
 
 
@@ -94,15 +94,15 @@ def test_two_registries_that_hang_keep_nobody_from_asking_others(namespaces: Seq
         async with (
             serve(hang, None) as first,
             serve(hang, None) as second,
-            serve(Keeps(BUILT), None) as good,
-            lookup_in(ANY) as lookup,
+            serve(RegistryWithImage(BUILT), None) as good,
+            open_lookup(ANY) as lookup,
             asking(lookup, tags(first.host, 100), namespace=namespaces[0]),
             asking(lookup, tags(second.host, 100), namespace=namespaces[1]),
         ):
             await until_asked(first, 1)
             await until_asked(second, 1)
-            known(await ask(lookup, f"{good.host}/team/app", namespace=asker))
-            assert len(first.asked) + len(second.asked) < single_flight.MAX_RUNNING
+            expect_image(await look_up(lookup, f"{good.host}/team/app", namespace=asker))
+            assert len(first.requests) + len(second.requests) < single_flight.MAX_RUNNING
 
     asyncio.run(scenario())
 
@@ -111,16 +111,16 @@ def test_a_namespace_whose_images_have_hundreds_of_hosts_that_hang_stops_no_othe
     async def scenario() -> None:
         async with (
             serve(hang, None) as hanging,
-            serve(Keeps(BUILT), None) as good,
-            lookup_in(ANY) as lookup,
+            serve(RegistryWithImage(BUILT), None) as good,
+            open_lookup(ANY) as lookup,
             asking(lookup, [f"{host}/team/app" for host in names_of(hanging, 200)], namespace="odd"),
         ):
             await until_asked(hanging, single_flight.MAX_RUNNING // 2)
-            answers = [ask(lookup, image, namespace="other") for image in tags(good.host, 40)]
-            found = await asyncio.gather(*answers, ask(lookup, f"{good.host}/team/app", namespace="third"))
+            answers = [look_up(lookup, image, namespace="other") for image in tags(good.host, 40)]
+            found = await asyncio.gather(*answers, look_up(lookup, f"{good.host}/team/app", namespace="third"))
             assert all(isinstance(answer, Image) or answer.reason is Reason.IMAGE_NOT_FOUND for answer in found)
-            known(found[-1])
-            assert len(hanging.asked) == single_flight.MAX_RUNNING // 2
+            expect_image(found[-1])
+            assert len(hanging.requests) == single_flight.MAX_RUNNING // 2
 
     asyncio.run(scenario())
 
@@ -129,15 +129,15 @@ def test_nobody_waits_behind_what_another_namespace_has_wanted_first(dns: Dns) -
     async def scenario() -> None:
         async with (
             serve(hang, None) as hanging,
-            serve(Keeps(BUILT), None) as good,
-            lookup_in(ANY) as lookup,
+            serve(RegistryWithImage(BUILT), None) as good,
+            open_lookup(ANY) as lookup,
             asking(lookup, [f"{host}/team/app" for host in names_of(hanging, 50)], namespace="odd"),
         ):
             await until_asked(hanging, single_flight.MAX_RUNNING // 2)
             async with asking(lookup, [f"{good.host}/team/app"], namespace="odd") as queued:
                 await asyncio.sleep(0)
-                known(await ask(lookup, f"{good.host}/team/app", namespace="other"))
-                known(await ask(lookup, f"{good.host}/team/app", namespace="odd"))
+                expect_image(await look_up(lookup, f"{good.host}/team/app", namespace="other"))
+                expect_image(await look_up(lookup, f"{good.host}/team/app", namespace="odd"))
                 assert not queued.done()
 
     asyncio.run(scenario())
@@ -145,10 +145,10 @@ def test_nobody_waits_behind_what_another_namespace_has_wanted_first(dns: Dns) -
 
 def test_of_many_namespaces_that_want_the_same_one_asks() -> None:
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
+        async with serve(RegistryWithImage(BUILT), None) as server, open_lookup(ANY) as lookup:
             image = f"{server.host}/team/app"
-            answers = await asyncio.gather(*(ask(lookup, image, namespace=f"n{number}") for number in range(60)))
-            assert {known(answer).entrypoint for answer in answers} == {("consume",)}
+            answers = await asyncio.gather(*(look_up(lookup, image, namespace=f"n{number}") for number in range(60)))
+            assert {expect_image(answer).entrypoint for answer in answers} == {("consume",)}
             assert server.count("GET", "manifests") == 1
 
     asyncio.run(scenario())
@@ -160,15 +160,15 @@ def test_who_would_wait_behind_too_many_is_told_so_at_once(monkeypatch: pytest.M
     async def scenario() -> None:
         async with (
             serve(hang, None) as hanging,
-            serve(Keeps(BUILT), None) as good,
-            lookup_in(ANY) as lookup,
+            serve(RegistryWithImage(BUILT), None) as good,
+            open_lookup(ANY) as lookup,
             asking(lookup, tags(hanging.host, 50)),
         ):
             await until_asked(hanging, single_flight.MAX_RUNNING // 4)
             async with asyncio.timeout(10):
-                answer = await ask(lookup, f"{hanging.host}/team/app:last", seconds=20)
+                answer = await look_up(lookup, f"{hanging.host}/team/app:last", seconds=20)
             assert answer == Unavailable(Reason.REGISTRY_QUEUE)
-            known(await ask(lookup, f"{good.host}/team/app"))
+            expect_image(await look_up(lookup, f"{good.host}/team/app"))
 
     asyncio.run(scenario())
 
@@ -177,11 +177,11 @@ def test_who_waits_for_a_turn_in_vain_is_not_told_that_the_registry_is_slow() ->
     async def scenario() -> None:
         async with (
             serve(hang, None) as hanging,
-            lookup_in(ANY) as lookup,
+            open_lookup(ANY) as lookup,
             asking(lookup, tags(hanging.host, 50)),
         ):
             await until_asked(hanging, single_flight.MAX_RUNNING // 4)
-            answer = await ask(lookup, f"{hanging.host}/team/app:last", seconds=0.1)
+            answer = await look_up(lookup, f"{hanging.host}/team/app:last", seconds=0.1)
             assert answer == Unavailable(Reason.REGISTRY_QUEUE)
 
     asyncio.run(scenario())
@@ -191,18 +191,18 @@ def test_a_turn_comes_when_others_have_ended(dns: Dns, monkeypatch: pytest.Monke
     monkeypatch.setattr(single_flight, "MAX_RUNNING", 2)
 
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
+        async with serve(RegistryWithImage(BUILT), None) as server, open_lookup(ANY) as lookup:
             hosts = [f"{host}/team/app" for host in names_of(server, 20)]
             async with asyncio.timeout(20):
-                for answer in await asyncio.gather(*(ask(lookup, image, seconds=20) for image in hosts)):
-                    known(answer)
+                for answer in await asyncio.gather(*(look_up(lookup, image, seconds=20) for image in hosts)):
+                    expect_image(answer)
 
     asyncio.run(scenario())
 
 
 def test_of_a_pod_only_so_many_images_are_looked_up() -> None:
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
+        async with serve(RegistryWithImage(BUILT), None) as server, open_lookup(ANY) as lookup:
             images = {f"c{number}": image for number, image in enumerate(tags(server.host, MAX_IMAGES + 5))}
             images |= {"again": images["c0"], "invalid": "No Name"}
             pod = pod_of("", containers=[{"name": name, "image": image} for name, image in images.items()])
@@ -211,7 +211,7 @@ def test_of_a_pod_only_so_many_images_are_looked_up() -> None:
                 over = [name for name, answer in found.items() if _reason(answer) is Reason.IMAGE_LIMIT]
                 assert over == [f"c{number}" for number in range(MAX_IMAGES, MAX_IMAGES + 5)]
             assert _reason(found["again"]) is _reason(found["c0"]) is Reason.IMAGE_NOT_FOUND
-            assert "graceful-worker/containers" in refused(found["c12"], Reason.IMAGE_LIMIT)
+            assert "graceful-worker/containers" in expect_unavailable(found["c12"], Reason.IMAGE_LIMIT)
             assert server.count("GET", "manifests") == MAX_IMAGES
 
     asyncio.run(scenario())
@@ -227,7 +227,7 @@ def silent(count: int) -> list[str]:
 
 async def until_resolving(dns: Dns, times: int) -> None:
     async with asyncio.timeout(10):
-        while len(dns.asked) < times:
+        while len(dns.requests) < times:
             await asyncio.sleep(0.01)
 
 
@@ -235,14 +235,14 @@ async def until_resolving(dns: Dns, times: int) -> None:
 def test_names_that_dns_never_answers_stop_no_other(dns: Dns, count: int, asker: str) -> None:
     async def scenario() -> None:
         async with (
-            serve(Keeps(BUILT), None) as server,
-            lookup_in(ANY) as lookup,
+            serve(RegistryWithImage(BUILT), None) as server,
+            open_lookup(ANY) as lookup,
             asking(lookup, silent(count)),
         ):
             await until_resolving(dns, min(count, MAX_THREADS // 2))
             name = server.host.replace("127.0.0.1", "localhost")
-            known(await ask(lookup, f"{name}/team/app", namespace=asker))
-            assert len(dns.asked) <= MAX_THREADS // 2
+            expect_image(await look_up(lookup, f"{name}/team/app", namespace=asker))
+            assert len(dns.requests) <= MAX_THREADS // 2
 
     asyncio.run(scenario())
 
@@ -253,14 +253,16 @@ def test_a_name_that_dns_does_not_answer_is_given_up_and_has_but_one_thread(
     monkeypatch.setattr("webhook.images.dns.TIMEOUT_SECONDS", 0.2)
 
     async def scenario() -> None:
-        async with lookup_in(LookupOptions(failure_seconds=0)) as lookup:
+        async with open_lookup(LookupOptions(failure_seconds=0)) as lookup:
             for _ in range(3):
-                detail = refused(await ask(lookup, silent(1)[0]), Reason.REGISTRY_FAILED)
+                detail = expect_unavailable(await look_up(lookup, silent(1)[0]), Reason.REGISTRY_FAILED)
                 assert "DNS did not respond in time" in detail
-            assert len(dns.asked) == 1
+            assert len(dns.requests) == 1
             dns.is_over.set()
             async with asyncio.timeout(10):
-                while "not found" not in refused(await ask(lookup, silent(1)[0]), Reason.REGISTRY_FAILED):
+                while "not found" not in expect_unavailable(
+                    await look_up(lookup, silent(1)[0]), Reason.REGISTRY_FAILED
+                ):
                     await asyncio.sleep(0.05)
 
     asyncio.run(scenario())
@@ -272,15 +274,15 @@ def test_threads_that_hang_are_few_and_those_of_one_namespace_leave_some_to_othe
     monkeypatch.setattr("webhook.images.dns.TIMEOUT_SECONDS", 0.05)
 
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), None) as server, lookup_in(ANY) as lookup:
-            answers = await asyncio.gather(*(ask(lookup, image, seconds=20) for image in silent(60)))
-            details = [refused(answer, Reason.REGISTRY_FAILED) for answer in answers]
+        async with serve(RegistryWithImage(BUILT), None) as server, open_lookup(ANY) as lookup:
+            answers = await asyncio.gather(*(look_up(lookup, image, seconds=20) for image in silent(60)))
+            details = [expect_unavailable(answer, Reason.REGISTRY_FAILED) for answer in answers]
             assert any("too many DNS queries without a response" in detail for detail in details)
-            assert len(dns.asked) == MAX_THREADS // 2
+            assert len(dns.requests) == MAX_THREADS // 2
             # An address needs no thread.
-            known(await ask(lookup, f"{server.host}/team/app"))
+            expect_image(await look_up(lookup, f"{server.host}/team/app"))
             name = server.host.replace("127.0.0.1", "localhost")
-            known(await ask(lookup, f"{name}/team/app", namespace="other"))
+            expect_image(await look_up(lookup, f"{name}/team/app", namespace="other"))
 
     asyncio.run(scenario())
     dns.is_over.set()

@@ -12,9 +12,9 @@ import pytest
 import trustme
 from httpx2 import URL
 
-from tests.images.asking import ask, lookup_in, refused
-from tests.images.building import build
-from tests.images.scripted import Keeps, serve
+from tests.images.lookups import expect_unavailable, look_up, open_lookup
+from tests.images.oci_images import build_image
+from tests.images.scripted_registry import RegistryWithImage, serve
 from webhook.core.reasons import Reason
 from webhook.images.egress import EgressPolicy
 from webhook.images.errors import LookupFailed
@@ -166,12 +166,12 @@ def test_a_host_that_is_none_is_said_to_be_none(host: str) -> None:
 def test_a_pod_cannot_have_a_local_address_asked(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with (
-            serve(Keeps(build()), authority) as server,
-            lookup_in(LookupOptions(ca_file=ca_file)) as lookup,
+            serve(RegistryWithImage(build_image()), authority) as server,
+            open_lookup(LookupOptions(ca_file=ca_file)) as lookup,
         ):
-            detail = refused(await ask(lookup, f"{server.host}/team/app"), Reason.IMAGE_HOST_FORBIDDEN)
+            detail = expect_unavailable(await look_up(lookup, f"{server.host}/team/app"), Reason.IMAGE_HOST_FORBIDDEN)
             assert server.host in detail
-            assert not server.asked
+            assert not server.requests
 
     asyncio.run(scenario())
 
@@ -194,11 +194,11 @@ def test_the_address_that_was_checked_is_connected_to_and_the_certificate_is_for
 ) -> None:
     # Were the name looked up once more, it would not be found; or found elsewhere, by whoever has it in hand.
     async def scenario() -> None:
-        async with serve(Keeps(build()), authority, "registry.test") as server:
+        async with serve(RegistryWithImage(build_image()), authority, "registry.test") as server:
             egress = Resolving(LookupOptions(), addresses)
             async with aclosing(HttpClient(egress, ca_file)) as client:
                 url = URL(f"https://{server.host}/v2/")
                 assert (await client.send(Request("GET", url))).status == 200
-            assert server.asked[0].headers["host"] == server.host
+            assert server.requests[0].headers["host"] == server.host
 
     asyncio.run(scenario())

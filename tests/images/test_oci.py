@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.growth import growth
-from tests.images.building import OCI
+from tests.images.oci_images import OCI
 from webhook.core.reasons import Reason
 from webhook.images.errors import LookupFailed
 from webhook.images.oci import HistoryEntry, ImageConfig, Index, Manifest, as_strings, parse_config, parse_manifest

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.images.asking import pod_of
-from tests.images.building import platform as parts
+from tests.images.lookups import pod_of
+from tests.images.oci_images import platform as parts
 from webhook.core.reasons import Reason
 from webhook.images.errors import LookupFailed
 from webhook.images.oci import INDEX_TYPES, Descriptor, DescriptorPlatform

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from lightkube import AsyncClient, KubeConfig
 
-from tests.images.asking import Clock
+from tests.images.lookups import FakeClock
 from webhook.images.pull_secrets import ClusterPullSecrets
 from webhook.images.reference import parse_reference
 
@@ -80,9 +80,9 @@ def cluster() -> Cluster:
     return Cluster()
 
 
-def secrets(cluster: Cluster, clock: Clock | None = None) -> ClusterPullSecrets:
+def secrets(cluster: Cluster, clock: FakeClock | None = None) -> ClusterPullSecrets:
     client = AsyncClient(KubeConfig.from_dict(CONFIG), transport=httpx2.MockTransport(cluster))
-    return ClusterPullSecrets(client, clock or Clock())
+    return ClusterPullSecrets(client, clock or FakeClock())
 
 
 def users(cluster: Cluster, names: Sequence[str] = (), service_account: str = "", namespace: str = "shop") -> list[str]:
@@ -166,7 +166,7 @@ def test_without_a_namespace_nothing_is_read(cluster: Cluster) -> None:
 
 def test_many_pods_are_read_for_once_and_again_after_a_while(cluster: Cluster) -> None:
     async def scenario() -> None:
-        clock = Clock()
+        clock = FakeClock()
         pull_secrets = secrets(cluster, clock)
         await asyncio.gather(*(pull_secrets.keyring("shop", "", ["ann"]) for _ in range(200)))
         assert cluster.asked == ["shop/secrets/ann"]

@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.images.asking import ask, known, lookup_in, refused, trusting
-from tests.images.building import build
-from tests.images.scripted import Asked, Keeps, Reply, Scripted, serve
+from tests.images.lookups import expect_image, expect_unavailable, look_up, open_lookup, trust
+from tests.images.oci_images import build_image
+from tests.images.scripted_registry import ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
 from tests.images.test_auth import BASIC, WORKER
 from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.options import LookupOptions
 
-BUILT = build({"Entrypoint": ["consume"]})
+BUILT = build_image({"Entrypoint": ["consume"]})
 
 
-def redirecting(location: str, status: int = 307) -> Keeps:
+def redirecting(location: str, status: int = 307) -> RegistryWithImage:
     """Return a registry for one user, whose blobs are elsewhere."""
 
-    class Redirects(Keeps):
-        def __call__(self, asked: Asked) -> Reply:
+    class Redirects(RegistryWithImage):
+        def __call__(self, asked: ReceivedRequest) -> Reply:
             if asked.authorization != BASIC:
                 return Reply(401, (("WWW-Authenticate", "Basic"),))
             elsewhere = location.replace("{path}", asked.path)
@@ -32,18 +32,20 @@ def redirecting(location: str, status: int = 307) -> Keeps:
     return Redirects(BUILT)
 
 
-async def learn(registry: Keeps, authority: trustme.CA, options: LookupOptions) -> tuple[Image | Unavailable, Scripted]:
-    async with serve(registry, authority) as server, lookup_in(options, credentials=WORKER) as lookup:
-        return await ask(lookup, f"{server.host}/team/app"), server
+async def learn(
+    registry: RegistryWithImage, authority: trustme.CA, options: LookupOptions
+) -> tuple[Image | Unavailable, ScriptedRegistry]:
+    async with serve(registry, authority) as server, open_lookup(options, credentials=WORKER) as lookup:
+        return await look_up(lookup, f"{server.host}/team/app"), server
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_credentials_arrive_at_another_host(authority: trustme.CA, ca_file: Path, status: int) -> None:
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), authority, "localhost") as elsewhere:
+        async with serve(RegistryWithImage(BUILT), authority, "localhost") as elsewhere:
             registry = redirecting(f"https://{elsewhere.host}{{path}}?X-Signature=abc", status)
-            known((await learn(registry, authority, trusting(ca_file)))[0])
-            (asked,) = elsewhere.asked
+            expect_image((await learn(registry, authority, trust(ca_file)))[0])
+            (asked,) = elsewhere.requests
             assert "authorization" not in asked.headers
             assert asked.query == {"X-Signature": ["abc"]}
 
@@ -51,15 +53,15 @@ def test_no_credentials_arrive_at_another_host(authority: trustme.CA, ca_file: P
 
 
 def test_a_redirect_to_another_path_of_the_registry_keeps_the_credentials(authority: trustme.CA, ca_file: Path) -> None:
-    class Moved(Keeps):
-        def __call__(self, asked: Asked) -> Reply:
+    class Moved(RegistryWithImage):
+        def __call__(self, asked: ReceivedRequest) -> Reply:
             if asked.authorization != BASIC:
                 return Reply(401, (("WWW-Authenticate", "Basic"),))
             if "/blobs/" in asked.path and not asked.query:
                 return Reply(302, (("Location", f"{asked.path}?moved=1"),))
             return super().__call__(asked)
 
-    known(asyncio.run(learn(Moved(BUILT), authority, trusting(ca_file)))[0])
+    expect_image(asyncio.run(learn(Moved(BUILT), authority, trust(ca_file)))[0])
 
 
 @pytest.mark.parametrize(
@@ -74,17 +76,17 @@ def test_a_redirect_to_another_path_of_the_registry_keeps_the_credentials(author
 def test_a_redirect_that_leads_astray_is_not_followed(
     authority: trustme.CA, ca_file: Path, location: str, said: str
 ) -> None:
-    answer, _ = asyncio.run(learn(redirecting(location), authority, trusting(ca_file)))
-    assert said in refused(answer, Reason.REGISTRY_FAILED)
+    answer, _ = asyncio.run(learn(redirecting(location), authority, trust(ca_file)))
+    assert said in expect_unavailable(answer, Reason.REGISTRY_FAILED)
 
 
 def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), authority, "localhost") as elsewhere:
+        async with serve(RegistryWithImage(BUILT), authority, "localhost") as elsewhere:
             registry = redirecting(f"https://{elsewhere.host}{{path}}")
-            answer, _ = await learn(registry, authority, trusting(ca_file, hosts=("127.0.0.1:*",)))
-            assert "--registry-host" in refused(answer, Reason.IMAGE_HOST_FORBIDDEN)
-            assert not elsewhere.asked
+            answer, _ = await learn(registry, authority, trust(ca_file, hosts=("127.0.0.1:*",)))
+            assert "--registry-host" in expect_unavailable(answer, Reason.IMAGE_HOST_FORBIDDEN)
+            assert not elsewhere.requests
 
     asyncio.run(scenario())
 
@@ -92,12 +94,12 @@ def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(authority: tru
 def test_a_redirect_to_a_local_address_is_not_followed(authority: trustme.CA, ca_file: Path) -> None:
     # As to the metadata of a cloud's machine, with a registry that the pod's author has.
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), authority, "localhost") as elsewhere:
+        async with serve(RegistryWithImage(BUILT), authority, "localhost") as elsewhere:
             registry = redirecting(f"https://{elsewhere.host}{{path}}?secret=1")
-            answer, _ = await learn(registry, authority, trusting(ca_file, local_hosts=("127.0.0.1:*",)))
-            detail = refused(answer, Reason.IMAGE_HOST_FORBIDDEN)
+            answer, _ = await learn(registry, authority, trust(ca_file, local_hosts=("127.0.0.1:*",)))
+            detail = expect_unavailable(answer, Reason.IMAGE_HOST_FORBIDDEN)
             assert "--registry-local" in detail
             assert "secret" not in detail
-            assert not elsewhere.asked
+            assert not elsewhere.requests
 
     asyncio.run(scenario())

@@ -10,9 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.images.asking import Clock, ask, keyring, known, lookup_in, pod_of, refused, trusting
-from tests.images.building import DOCKER, OCI, Types, build, build_index
 from tests.images.docker_registry import PASSWORD, USER, DockerRegistry
+from tests.images.lookups import (
+    FakeClock,
+    expect_image,
+    expect_unavailable,
+    keyring,
+    look_up,
+    open_lookup,
+    pod_of,
+    trust,
+)
+from tests.images.oci_images import DOCKER, OCI, Types, build_image, build_index
 from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.credentials import Credential, Keyring
@@ -28,8 +37,8 @@ def options(registry: DockerRegistry, **more: Any) -> LookupOptions:
 
 def learn(options: LookupOptions, image: str, credentials: Keyring | None = None, **spec: Any) -> Image | Unavailable:
     async def asked() -> Image | Unavailable:
-        async with lookup_in(options, credentials=credentials) as lookup:
-            return await ask(lookup, image, **spec)
+        async with open_lookup(options, credentials=credentials) as lookup:
+            return await look_up(lookup, image, **spec)
 
     return asyncio.run(asked())
 
@@ -54,23 +63,23 @@ def test_an_image_tells_its_command(
     entrypoint: tuple[str, ...],
     cmd: tuple[str, ...],
 ) -> None:
-    name = open_registry.push("team/app", build(process, types))
-    image = known(learn(options(open_registry), name))
+    name = open_registry.push("team/app", build_image(process, types))
+    image = expect_image(learn(options(open_registry), name))
     assert (image.entrypoint, image.cmd) == (entrypoint, cmd)
 
 
 def test_an_image_tells_its_stop_signal_and_where_it_was_found(open_registry: DockerRegistry) -> None:
-    built = build(CONSUME)
-    image = known(learn(options(open_registry), open_registry.push("team/app", built)))
+    built = build_image(CONSUME)
+    image = expect_image(learn(options(open_registry), open_registry.push("team/app", built)))
     assert image.stop_signal == "SIGQUIT"
     assert image.source == f"{open_registry.host}/team/app@{built.digest[:19]}…"
 
 
 def test_an_image_is_found_by_its_digest_whatever_its_tag(open_registry: DockerRegistry) -> None:
-    built = build({"Entrypoint": ["one"]})
+    built = build_image({"Entrypoint": ["one"]})
     open_registry.push("team/app", built, "moved")
-    name = open_registry.push("team/app", build({"Entrypoint": ["two"]}), "moved")
-    assert known(learn(options(open_registry), f"{name}@{built.digest}")).entrypoint == ("one",)
+    name = open_registry.push("team/app", build_image({"Entrypoint": ["two"]}), "moved")
+    assert expect_image(learn(options(open_registry), f"{name}@{built.digest}")).entrypoint == ("one",)
 
 
 @every_type
@@ -87,124 +96,136 @@ def test_of_many_variants_the_one_for_the_pods_platform_counts(
     open_registry: DockerRegistry, types: Types, spec: dict[str, Any], architecture: str
 ) -> None:
     variants = {
-        "unknown/unknown": build({"Entrypoint": ["attestation"]}, types),
-        "linux/arm/v7": build({"Entrypoint": ["arm"]}, types),
-        "linux/arm64/v8": build({"Entrypoint": ["arm64"]}, types),
-        "linux/amd64": build({"Entrypoint": ["amd64"]}, types),
+        "unknown/unknown": build_image({"Entrypoint": ["attestation"]}, types),
+        "linux/arm/v7": build_image({"Entrypoint": ["arm"]}, types),
+        "linux/arm64/v8": build_image({"Entrypoint": ["arm64"]}, types),
+        "linux/amd64": build_image({"Entrypoint": ["amd64"]}, types),
     }
     name = open_registry.push("team/many", build_index(variants, types))
-    assert known(learn(options(open_registry), name, **spec)).entrypoint == (architecture,)
+    assert expect_image(learn(options(open_registry), name, **spec)).entrypoint == (architecture,)
 
 
 def test_the_operator_says_which_variant_counts_by_default(open_registry: DockerRegistry) -> None:
-    variants = {name: build({"Entrypoint": [name]}) for name in ("linux/amd64", "linux/arm64")}
+    variants = {name: build_image({"Entrypoint": [name]}) for name in ("linux/amd64", "linux/arm64")}
     name = open_registry.push("team/two", build_index(variants))
     chosen = options(open_registry, platform=Platform("linux", "arm64"))
-    assert known(learn(chosen, name)).entrypoint == ("linux/arm64",)
+    assert expect_image(learn(chosen, name)).entrypoint == ("linux/arm64",)
 
 
 def test_where_no_variant_is_for_the_platform_it_is_said_which_there_are(open_registry: DockerRegistry) -> None:
-    variants = {"linux/amd64": build(), "linux/arm/v7": build({"Cmd": ["x"]}), "unknown/unknown": build({"Cmd": ["y"]})}
+    variants = {
+        "linux/amd64": build_image(),
+        "linux/arm/v7": build_image({"Cmd": ["x"]}),
+        "unknown/unknown": build_image({"Cmd": ["y"]}),
+    }
     name = open_registry.push("team/missing", build_index(variants))
     answer = learn(options(open_registry), name, nodeSelector={"kubernetes.io/arch": "s390x"})
-    detail = refused(answer, Reason.IMAGE_PLATFORM_MISSING)
+    detail = expect_unavailable(answer, Reason.IMAGE_PLATFORM_MISSING)
     assert detail == "it is not for linux/s390x, but for linux/amd64, linux/arm/v7"
 
 
 def test_an_index_for_a_single_platform_is_that_platforms(open_registry: DockerRegistry) -> None:
-    variants = {"linux/arm64": build({"Entrypoint": ["arm64"]}), "unknown/unknown": build({"Cmd": ["attestation"]})}
+    variants = {
+        "linux/arm64": build_image({"Entrypoint": ["arm64"]}),
+        "unknown/unknown": build_image({"Cmd": ["attestation"]}),
+    }
     name = open_registry.push("team/single", build_index(variants))
-    assert known(learn(options(open_registry), name)).entrypoint == ("arm64",)
+    assert expect_image(learn(options(open_registry), name)).entrypoint == ("arm64",)
 
 
 def test_an_image_without_layers_has_no_shell(open_registry: DockerRegistry) -> None:
-    name = open_registry.push("team/empty", build({"Entrypoint": ["/app"]}, layers=()))
-    assert known(learn(options(open_registry), name)).shell_less == "it has no layers"
+    name = open_registry.push("team/empty", build_image({"Entrypoint": ["/app"]}, layers=()))
+    assert expect_image(learn(options(open_registry), name)).shell_less == "it has no layers"
 
 
 def test_an_image_that_is_distroless_by_its_annotation_has_no_shell(open_registry: DockerRegistry) -> None:
     base = {"org.opencontainers.image.base.name": "gcr.io/distroless/static:nonroot"}
-    name = open_registry.push("team/static", build({"Entrypoint": ["/app"]}, annotations=base))
-    assert known(learn(options(open_registry), name)).shell_less == "its base image is gcr.io/distroless/static:nonroot"
+    name = open_registry.push("team/static", build_image({"Entrypoint": ["/app"]}, annotations=base))
+    assert (
+        expect_image(learn(options(open_registry), name)).shell_less
+        == "its base image is gcr.io/distroless/static:nonroot"
+    )
 
 
 def test_an_artifact_that_is_no_image_is_refused_and_named(open_registry: DockerRegistry) -> None:
     chart = "application/vnd.cncf.helm.config.v1+json"
-    name = open_registry.push("team/chart", build(config_type=chart))
-    assert chart in refused(learn(options(open_registry), name), Reason.IMAGE_INVALID)
+    name = open_registry.push("team/chart", build_image(config_type=chart))
+    assert chart in expect_unavailable(learn(options(open_registry), name), Reason.IMAGE_INVALID)
 
 
 @pytest.mark.parametrize("version", [":missing", "@sha256:" + "0" * 64])
 def test_what_the_registry_has_not_got_is_not_found(open_registry: DockerRegistry, version: str) -> None:
-    open_registry.push("team/app", build())
-    detail = refused(learn(options(open_registry), f"{open_registry.host}/team/app{version}"), Reason.IMAGE_NOT_FOUND)
+    open_registry.push("team/app", build_image())
+    detail = expect_unavailable(
+        learn(options(open_registry), f"{open_registry.host}/team/app{version}"), Reason.IMAGE_NOT_FOUND
+    )
     assert version[1:] in detail
 
 
 def test_a_tag_holds_for_a_while_and_is_then_asked_for_anew(open_registry: DockerRegistry) -> None:
-    clock = Clock()
+    clock = FakeClock()
 
     async def scenario() -> list[tuple[str, ...]]:
-        name = open_registry.push("team/moving", build({"Entrypoint": ["one"]}))
+        name = open_registry.push("team/moving", build_image({"Entrypoint": ["one"]}))
         seen = []
-        async with lookup_in(options(open_registry, tag_seconds=60), clock=clock) as lookup:
-            seen.append(known(await ask(lookup, name)).entrypoint)
-            open_registry.push("team/moving", build({"Entrypoint": ["two"]}))
-            seen.append(known(await ask(lookup, name)).entrypoint)
+        async with open_lookup(options(open_registry, tag_seconds=60), clock=clock) as lookup:
+            seen.append(expect_image(await look_up(lookup, name)).entrypoint)
+            open_registry.push("team/moving", build_image({"Entrypoint": ["two"]}))
+            seen.append(expect_image(await look_up(lookup, name)).entrypoint)
             clock.seconds = 61
-            seen.append(known(await ask(lookup, name)).entrypoint)
+            seen.append(expect_image(await look_up(lookup, name)).entrypoint)
         return seen
 
     assert asyncio.run(scenario()) == [("one",), ("one",), ("two",)]
 
 
 def test_all_images_of_a_pod_are_found_or_told_why_not(open_registry: DockerRegistry) -> None:
-    name = open_registry.push("team/app", build(CONSUME))
+    name = open_registry.push("team/app", build_image(CONSUME))
     images = {"good": name, "missing": f"{name}-not", "wrong": "No Name", "none": None}
     containers = [{"name": key, **({"image": image} if image else {})} for key, image in images.items()]
 
     async def scenario() -> dict[str, Image | Unavailable]:
-        async with lookup_in(options(open_registry)) as lookup:
+        async with open_lookup(options(open_registry)) as lookup:
             return await lookup.find(pod_of("", containers=containers), [*images, "unheard-of"], "", 8)
 
     found = asyncio.run(scenario())
-    known(found["good"])
-    refused(found["missing"], Reason.IMAGE_NOT_FOUND)
+    expect_image(found["good"])
+    expect_unavailable(found["missing"], Reason.IMAGE_NOT_FOUND)
     for container in ("wrong", "none", "unheard-of"):
-        refused(found[container], Reason.IMAGE_NAME_INVALID)
+        expect_unavailable(found[container], Reason.IMAGE_NAME_INVALID)
 
 
 def test_a_registry_with_tls_is_asked_with_a_password(closed_registry: DockerRegistry, ca_file: Path) -> None:
-    name = closed_registry.push("team/private", build(CONSUME))
+    name = closed_registry.push("team/private", build_image(CONSUME))
     credentials = keyring(closed_registry.host, USER, PASSWORD)
-    assert known(learn(trusting(ca_file), name, credentials)).entrypoint == ("php",)
+    assert expect_image(learn(trust(ca_file), name, credentials)).entrypoint == ("php",)
 
 
 def test_the_operators_credentials_are_read_from_a_file_and_again_when_it_changes(
     closed_registry: DockerRegistry, ca_file: Path, tmp_path: Path
 ) -> None:
-    name = closed_registry.push("team/private", build(CONSUME))
+    name = closed_registry.push("team/private", build_image(CONSUME))
     file = tmp_path / "config.json"
-    clock = Clock()
+    clock = FakeClock()
 
     def write(password: str) -> None:
         auths = {closed_registry.host: {"username": USER, "password": password}}
         file.write_text(json.dumps({"auths": auths}))
 
     async def scenario() -> None:
-        async with lookup_in(trusting(ca_file, credentials_file=file), clock=clock) as lookup:
-            refused(await ask(lookup, name), Reason.IMAGE_DENIED)
+        async with open_lookup(trust(ca_file, credentials_file=file), clock=clock) as lookup:
+            expect_unavailable(await look_up(lookup, name), Reason.IMAGE_DENIED)
             write("an old one")
-            refused(await ask(lookup, name), Reason.IMAGE_DENIED)
+            expect_unavailable(await look_up(lookup, name), Reason.IMAGE_DENIED)
             write(PASSWORD)
-            known(await ask(lookup, name))
+            expect_image(await look_up(lookup, name))
 
     asyncio.run(scenario())
 
 
 def test_without_credentials_it_is_said_what_to_give(closed_registry: DockerRegistry, ca_file: Path) -> None:
-    name = closed_registry.push("team/private", build(CONSUME))
-    detail = refused(learn(trusting(ca_file), name), Reason.IMAGE_DENIED)
+    name = closed_registry.push("team/private", build_image(CONSUME))
+    detail = expect_unavailable(learn(trust(ca_file), name), Reason.IMAGE_DENIED)
     assert "401" in detail
     assert "imagePullSecrets" in detail
     assert "docs/images.md" in detail
@@ -213,22 +234,22 @@ def test_without_credentials_it_is_said_what_to_give(closed_registry: DockerRegi
 def test_with_a_wrong_password_it_is_said_that_credentials_were_used(
     closed_registry: DockerRegistry, ca_file: Path
 ) -> None:
-    name = closed_registry.push("team/private", build(CONSUME))
+    name = closed_registry.push("team/private", build_image(CONSUME))
     credentials = keyring(closed_registry.host, USER, "wrong-password")
-    detail = refused(learn(trusting(ca_file), name, credentials), Reason.IMAGE_DENIED)
+    detail = expect_unavailable(learn(trust(ca_file), name, credentials), Reason.IMAGE_DENIED)
     assert "for the credentials in use" in detail
     assert "wrong-password" not in detail
 
 
 def test_of_several_credentials_each_is_tried(closed_registry: DockerRegistry, ca_file: Path) -> None:
-    name = closed_registry.push("team/private", build(CONSUME))
+    name = closed_registry.push("team/private", build_image(CONSUME))
     host = closed_registry.host
     several = Keyring([(f"{host}/team", Credential(USER, "wrong")), (host, Credential(USER, PASSWORD))])
-    known(learn(trusting(ca_file), name, several))
+    expect_image(learn(trust(ca_file), name, several))
 
 
 def test_a_certificate_of_an_unknown_authority_is_not_trusted(closed_registry: DockerRegistry) -> None:
-    detail = refused(
+    detail = expect_unavailable(
         learn(LookupOptions(local_hosts=("*",)), f"{closed_registry.host}/team/private"), Reason.REGISTRY_FAILED
     )
     assert "certificate is not trusted" in detail
@@ -237,5 +258,5 @@ def test_a_certificate_of_an_unknown_authority_is_not_trusted(closed_registry: D
 
 def test_a_registry_without_tls_is_asked_by_tls_unless_allowed(open_registry: DockerRegistry) -> None:
     strict = replace(options(open_registry), plain_http=())
-    detail = refused(learn(strict, open_registry.push("team/app", build())), Reason.REGISTRY_FAILED)
+    detail = expect_unavailable(learn(strict, open_registry.push("team/app", build_image())), Reason.REGISTRY_FAILED)
     assert "--registry-plain-http" in detail

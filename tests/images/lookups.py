@@ -20,7 +20,7 @@ NAMESPACE = "shop"
 
 
 @dataclass
-class Clock:
+class FakeClock:
     """Stands still until it is set."""
 
     seconds: float = 0.0
@@ -30,7 +30,7 @@ class Clock:
 
 
 @dataclass
-class Secrets:
+class FakeSecrets:
     """Credentials of pods, by the names of their imagePullSecrets."""
 
     keyrings: Mapping[str, Keyring]
@@ -48,13 +48,13 @@ def keyring(host: str, username: str = "worker", password: str = "secret", **mor
     return Keyring([(host, Credential(username, password, **more))])
 
 
-def trusting(ca_file: Path, **more: Any) -> LookupOptions:
+def trust(ca_file: Path, **more: Any) -> LookupOptions:
     """Return options for registries on loopback whose certificate is of the tests' authority."""
     return LookupOptions(**{"local_hosts": ("*",), "ca_file": ca_file, **more})
 
 
 @asynccontextmanager
-async def lookup_in(options: LookupOptions, **more: Any) -> AsyncIterator[ImageLookup]:
+async def open_lookup(options: LookupOptions, **more: Any) -> AsyncIterator[ImageLookup]:
     lookup = ImageLookup(options, **more)
     try:
         yield lookup
@@ -66,19 +66,19 @@ def pod_of(image: str, **spec: Any) -> Pod:
     return read_pod({"spec": {"containers": [{"name": NAME, "image": image}], **spec}})
 
 
-async def ask(
+async def look_up(
     lookup: ImageLookup, image: str, seconds: float = 8.0, namespace: str = NAMESPACE, **spec: Any
 ) -> Image | Unavailable:
     found = await lookup.find(pod_of(image, **spec), [NAME], namespace, seconds)
     return found[NAME]
 
 
-def known(answer: Image | Unavailable) -> Image:
+def expect_image(answer: Image | Unavailable) -> Image:
     assert isinstance(answer, Image), answer
     return answer
 
 
-def refused(answer: Image | Unavailable, reason: Reason) -> str:
+def expect_unavailable(answer: Image | Unavailable, reason: Reason) -> str:
     """Check why an image is unavailable, and return the particulars: short, and on one line."""
     assert isinstance(answer, Unavailable), answer
     assert answer.reason is reason, answer

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import trustme
 
-from tests.images.building import Blob, Built
+from tests.images.oci_images import Blob, OciImage
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request, as it arrived."""
 
     method: str
@@ -49,32 +49,34 @@ class Reply:
         return Reply(self.status, (*self.headers, (name, value)), self.content)
 
 
-Answering = Callable[[Asked], Reply | Awaitable[Reply]]
+Handler = Callable[[ReceivedRequest], Reply | Awaitable[Reply]]
 
 
 @dataclass
-class Scripted:
+class ScriptedRegistry:
     """A running server, and what it has been asked."""
 
     host: str
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
 
     @property
-    def questions(self) -> list[str]:
-        return [f"{asked.method} {asked.path}" for asked in self.asked]
+    def request_lines(self) -> list[str]:
+        return [f"{asked.method} {asked.path}" for asked in self.requests]
 
     def count(self, method: str, part: str = "") -> int:
-        return sum(asked.method == method and part in asked.path for asked in self.asked)
+        return sum(asked.method == method and part in asked.path for asked in self.requests)
 
 
 @asynccontextmanager
-async def serve(answer: Answering, authority: trustme.CA | None, name: str = "127.0.0.1") -> AsyncIterator[Scripted]:
+async def serve(
+    answer: Handler, authority: trustme.CA | None, name: str = "127.0.0.1"
+) -> AsyncIterator[ScriptedRegistry]:
     """Serve on loopback; the certificate is for a name, by which the server is to be called, too."""
     context = None
     if authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(name).configure_cert(context)
-    scripted = Scripted("")
+    scripted = ScriptedRegistry("")
     connections: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -84,7 +86,7 @@ async def serve(answer: Answering, authority: trustme.CA | None, name: str = "12
         task.add_done_callback(connections.discard)
         # Clients may go when they want.
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await _converse(reader, writer, answer, scripted.asked)
+            await _converse(reader, writer, answer, scripted.requests)
         writer.transport.abort()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
@@ -100,13 +102,15 @@ async def serve(answer: Answering, authority: trustme.CA | None, name: str = "12
 
 
 async def _converse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answering, seen: list[Asked]
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Handler, seen: list[ReceivedRequest]
 ) -> None:
     while True:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, target, _ = head[0].split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        asked = Asked(method, target, headers, await reader.readexactly(int(headers.get("content-length", 0))))
+        asked = ReceivedRequest(
+            method, target, headers, await reader.readexactly(int(headers.get("content-length", 0)))
+        )
         seen.append(asked)
         reply = answer(asked)
         if not isinstance(reply, Reply):
@@ -123,15 +127,15 @@ async def _converse(
         await writer.drain()
 
 
-class Keeps:
+class RegistryWithImage:
     """Answers as a registry does that keeps one image, for everybody."""
 
-    def __init__(self, built: Built, repository: str = "team/app", tag: str = "latest") -> None:
+    def __init__(self, built: OciImage, repository: str = "team/app", tag: str = "latest") -> None:
         self.prefix = f"/v2/{repository}/"
         self.manifests = {tag: built.manifest, **{part.digest: part.manifest for part in _all(built)}}
         self.blobs = {blob.digest: blob for part in _all(built) for blob in part.blobs}
 
-    def __call__(self, asked: Asked) -> Reply:
+    def __call__(self, asked: ReceivedRequest) -> Reply:
         if asked.path == "/v2/":
             return Reply()
         kind, _, version = asked.path.removeprefix(self.prefix).partition("/")
@@ -139,7 +143,7 @@ class Keeps:
         return _document(found) if found else Reply(404)
 
 
-def _all(built: Built) -> Iterator[Built]:
+def _all(built: OciImage) -> Iterator[OciImage]:
     yield built
     for part in built.parts:
         yield from _all(part)

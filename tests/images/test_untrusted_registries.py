@@ -15,46 +15,46 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.images.asking import Clock, ask, known, lookup_in, refused, trusting
-from tests.images.building import DOCKER, OCI, Blob, Built, as_json, build, build_index
-from tests.images.scripted import Answering, Asked, Keeps, Reply, Scripted, serve
+from tests.images.lookups import FakeClock, expect_image, expect_unavailable, look_up, open_lookup, trust
+from tests.images.oci_images import DOCKER, OCI, Blob, OciImage, as_json, build_image, build_index
+from tests.images.scripted_registry import Handler, ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
 from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
 
-BUILT = build({"Entrypoint": ["consume"]})
+BUILT = build_image({"Entrypoint": ["consume"]})
 CONFIG = BUILT.blobs[0]
 
 
 def learn(
-    answer: Answering, authority: trustme.CA, ca_file: Path, version: str = "", seconds: float = 8.0
-) -> tuple[Image | Unavailable, Scripted]:
-    async def scenario() -> tuple[Image | Unavailable, Scripted]:
-        async with serve(answer, authority) as server, lookup_in(trusting(ca_file)) as lookup:
-            return await ask(lookup, f"{server.host}/team/app{version}", seconds), server
+    answer: Handler, authority: trustme.CA, ca_file: Path, version: str = "", seconds: float = 8.0
+) -> tuple[Image | Unavailable, ScriptedRegistry]:
+    async def scenario() -> tuple[Image | Unavailable, ScriptedRegistry]:
+        async with serve(answer, authority) as server, open_lookup(trust(ca_file)) as lookup:
+            return await look_up(lookup, f"{server.host}/team/app{version}", seconds), server
 
     return asyncio.run(scenario())
 
 
-def of_blob(reply: Callable[[Reply], Reply]) -> Answering:
+def of_blob(reply: Callable[[Reply], Reply]) -> Handler:
     """Answer with something else where a blob is asked for."""
-    kept = Keeps(BUILT)
+    kept = RegistryWithImage(BUILT)
     return lambda asked: reply(kept(asked)) if "/blobs/" in asked.path else kept(asked)
 
 
-def of_manifest(reply: Callable[[Reply], Reply]) -> Answering:
-    kept = Keeps(BUILT)
+def of_manifest(reply: Callable[[Reply], Reply]) -> Handler:
+    kept = RegistryWithImage(BUILT)
     return lambda asked: reply(kept(asked)) if "/manifests/" in asked.path else kept(asked)
 
 
-def with_manifest(document: Any, media_type: str = OCI["manifest"]) -> Answering:
+def with_manifest(document: Any, media_type: str = OCI["manifest"]) -> Handler:
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return Keeps(Built(Blob(media_type, content), BUILT.blobs))
+    return RegistryWithImage(OciImage(Blob(media_type, content), BUILT.blobs))
 
 
-def once(first: Reply) -> Answering:
+def once(first: Reply) -> Handler:
     """Answer one question in this way, and all others well."""
     replies = [first]
-    return lambda asked: replies.pop() if replies else Keeps(BUILT)(asked)
+    return lambda asked: replies.pop() if replies else RegistryWithImage(BUILT)(asked)
 
 
 WRONG = {
@@ -73,20 +73,20 @@ def test_what_has_another_digest_than_it_should_is_not_believed(
     authority: trustme.CA, ca_file: Path, name: str
 ) -> None:
     answer, version = WRONG[name]
-    detail = refused(learn(answer, authority, ca_file, version)[0], Reason.IMAGE_INVALID)
+    detail = expect_unavailable(learn(answer, authority, ca_file, version)[0], Reason.IMAGE_INVALID)
     assert "returned content that does not match sha" in detail
 
 
 def test_a_digest_of_sha512_is_verified_too(authority: trustme.CA, ca_file: Path) -> None:
     digest = f"sha512:{hashlib.sha512(BUILT.manifest.content).hexdigest()}"
-    kept = Keeps(BUILT)
+    kept = RegistryWithImage(BUILT)
     kept.manifests[digest] = BUILT.manifest
-    known(learn(kept, authority, ca_file, f"@{digest}")[0])
+    expect_image(learn(kept, authority, ca_file, f"@{digest}")[0])
 
 
 def test_a_digest_that_the_registry_tells_in_another_way_is_no_matter(authority: trustme.CA, ca_file: Path) -> None:
     answer = of_manifest(lambda reply: Reply(200, (("Docker-Content-Digest", "md5:abc"),), reply.content))
-    known(learn(answer, authority, ca_file)[0])
+    expect_image(learn(answer, authority, ca_file)[0])
 
 
 TOO_LONG = {
@@ -103,23 +103,25 @@ TOO_LONG = {
 
 @pytest.mark.parametrize("name", TOO_LONG)
 def test_no_document_is_read_beyond_its_limit(authority: trustme.CA, ca_file: Path, name: str) -> None:
-    assert "more than 4096 KiB" in refused(learn(TOO_LONG[name], authority, ca_file)[0], Reason.IMAGE_INVALID)
+    assert "more than 4096 KiB" in expect_unavailable(
+        learn(TOO_LONG[name], authority, ca_file)[0], Reason.IMAGE_INVALID
+    )
 
 
 def test_a_document_that_is_shorter_than_told_is_not_believed(authority: trustme.CA, ca_file: Path) -> None:
     answer = of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n{}"))
-    assert "incomplete" in refused(learn(answer, authority, ca_file)[0], Reason.REGISTRY_FAILED)
+    assert "incomplete" in expect_unavailable(learn(answer, authority, ca_file)[0], Reason.REGISTRY_FAILED)
 
 
 def test_a_document_that_is_longer_than_told_is_not_believed(authority: trustme.CA, ca_file: Path) -> None:
     answer = of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + reply.content))
-    refused(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
+    expect_unavailable(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
 
 
 def test_nothing_compressed_is_asked_for_nor_read(authority: trustme.CA, ca_file: Path) -> None:
     answer, server = learn(of_blob(lambda r: r.with_header("Content-Encoding", "gzip")), authority, ca_file)
-    assert "compressed" in refused(answer, Reason.IMAGE_INVALID)
-    assert {asked.headers["accept-encoding"] for asked in server.asked} == {"identity"}
+    assert "compressed" in expect_unavailable(answer, Reason.IMAGE_INVALID)
+    assert {asked.headers["accept-encoding"] for asked in server.requests} == {"identity"}
 
 
 def manifest(**more: Any) -> dict[str, Any]:
@@ -148,12 +150,12 @@ ODD_MANIFESTS = {
 
 @pytest.mark.parametrize("name", ODD_MANIFESTS)
 def test_a_manifest_of_the_wrong_shape_is_said_to_be_one(authority: trustme.CA, ca_file: Path, name: str) -> None:
-    refused(learn(with_manifest(ODD_MANIFESTS[name]), authority, ca_file)[0], Reason.IMAGE_INVALID)
+    expect_unavailable(learn(with_manifest(ODD_MANIFESTS[name]), authority, ca_file)[0], Reason.IMAGE_INVALID)
 
 
 def test_of_schema_1_it_is_said_that_it_must_be_pushed_anew(authority: trustme.CA, ca_file: Path) -> None:
     answer = with_manifest({"schemaVersion": 1}, "application/vnd.docker.distribution.manifest.v1+prettyjws")
-    assert "push it again" in refused(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
+    assert "push it again" in expect_unavailable(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
 
 
 ODD_CONFIGS = {
@@ -172,11 +174,11 @@ ODD_CONFIGS = {
 def test_a_configuration_of_the_wrong_shape_is_said_to_be_one(authority: trustme.CA, ca_file: Path, name: str) -> None:
     config = Blob(OCI["config"], ODD_CONFIGS[name])
     document = manifest(config=config.descriptor())
-    answer = Keeps(Built(as_json(OCI["manifest"], document), (config,)))
-    refused(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
+    answer = RegistryWithImage(OciImage(as_json(OCI["manifest"], document), (config,)))
+    expect_unavailable(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
 
 
-def nested(depth: int) -> Built:
+def nested(depth: int) -> OciImage:
     built = BUILT
     for level in range(depth):
         built = build_index({"linux/amd64" if level == 0 else "": built}, DOCKER if level % 2 else OCI)
@@ -185,37 +187,41 @@ def nested(depth: int) -> Built:
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_an_index_may_be_in_an_index(authority: trustme.CA, ca_file: Path, depth: int) -> None:
-    known(learn(Keeps(nested(depth)), authority, ca_file)[0])
+    expect_image(learn(RegistryWithImage(nested(depth)), authority, ca_file)[0])
 
 
 def test_an_index_may_not_be_nested_more_deeply(authority: trustme.CA, ca_file: Path) -> None:
-    assert "nested" in refused(learn(Keeps(nested(3)), authority, ca_file)[0], Reason.IMAGE_INVALID)
+    assert "nested" in expect_unavailable(
+        learn(RegistryWithImage(nested(3)), authority, ca_file)[0], Reason.IMAGE_INVALID
+    )
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_an_error_of_the_registry_is_tried_once_more(authority: trustme.CA, ca_file: Path, status: int) -> None:
-    known(learn(once(Reply(status)), authority, ca_file)[0])
+    expect_image(learn(once(Reply(status)), authority, ca_file)[0])
     answer, server = learn(lambda asked: Reply(status), authority, ca_file)
-    assert refused(answer, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
-    assert len(server.asked) == 2
+    assert expect_unavailable(answer, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 400, 418])
 def test_any_other_status_is_said(authority: trustme.CA, ca_file: Path, status: int) -> None:
     answer, server = learn(lambda asked: Reply(status), authority, ca_file)
-    assert refused(answer, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
+    assert expect_unavailable(answer, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
 
 
 def test_a_connection_that_breaks_off_is_tried_once_more(authority: trustme.CA, ca_file: Path) -> None:
-    known(learn(once(Reply(raw=b"")), authority, ca_file)[0])
+    expect_image(learn(once(Reply(raw=b"")), authority, ca_file)[0])
     answer, server = learn(lambda asked: Reply(raw=b""), authority, ca_file)
-    assert "incomplete" in refused(answer, Reason.REGISTRY_FAILED)
-    assert len(server.asked) == 2
+    assert "incomplete" in expect_unavailable(answer, Reason.REGISTRY_FAILED)
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("raw", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" * 9999])
 def test_what_is_no_http_is_said(authority: trustme.CA, ca_file: Path, raw: bytes) -> None:
-    assert "not HTTP" in refused(learn(lambda asked: Reply(raw=raw), authority, ca_file)[0], Reason.REGISTRY_FAILED)
+    assert "not HTTP" in expect_unavailable(
+        learn(lambda asked: Reply(raw=raw), authority, ca_file)[0], Reason.REGISTRY_FAILED
+    )
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -223,102 +229,104 @@ def test_a_registry_that_is_busy_is_asked_again_when_it_wants(
     authority: trustme.CA, ca_file: Path, status: int
 ) -> None:
     begun = time.monotonic()
-    known(learn(once(Reply(status, (("Retry-After", "1"),))), authority, ca_file)[0])
+    expect_image(learn(once(Reply(status, (("Retry-After", "1"),))), authority, ca_file)[0])
     assert time.monotonic() - begun >= 1
 
 
 def test_a_registry_that_is_busy_for_longer_is_left_alone_for_so_long(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
-        clock = Clock()
+        clock = FakeClock()
         busy = Reply(429, (("Retry-After", "120"),))
         async with (
             serve(lambda asked: busy, authority) as server,
-            lookup_in(trusting(ca_file), clock=clock) as lookup,
+            open_lookup(trust(ca_file), clock=clock) as lookup,
         ):
             for clock.seconds, count in ((0, 1), (119, 1), (121, 2)):
-                detail = refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
+                detail = expect_unavailable(await look_up(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
                 assert detail == f"{server.host} returned 429 (too many requests); retry in 120 s"
-                assert len(server.asked) == count
+                assert len(server.requests) == count
 
     asyncio.run(scenario())
 
 
 def test_nobody_is_left_alone_for_more_than_five_minutes(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
-        clock = Clock()
+        clock = FakeClock()
         day = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1), usegmt=True)
         async with (
             serve(lambda asked: Reply(429, (("Retry-After", day),)), authority) as server,
-            lookup_in(trusting(ca_file), clock=clock) as lookup,
+            open_lookup(trust(ca_file), clock=clock) as lookup,
         ):
             for clock.seconds, count in ((0, 1), (299, 1), (301, 2)):
-                refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
-                assert len(server.asked) == count
+                expect_unavailable(await look_up(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
+                assert len(server.requests) == count
 
     asyncio.run(scenario())
 
 
 def test_a_registry_that_hangs_is_given_up_in_time(authority: trustme.CA, ca_file: Path) -> None:
-    async def hang(asked: Asked) -> Reply:
+    async def hang(asked: ReceivedRequest) -> Reply:
         await asyncio.sleep(60)
         return Reply()
 
     begun = time.monotonic()
-    refused(learn(hang, authority, ca_file, seconds=0.3)[0], Reason.REGISTRY_TOO_SLOW)
+    expect_unavailable(learn(hang, authority, ca_file, seconds=0.3)[0], Reason.REGISTRY_TOO_SLOW)
     assert time.monotonic() - begun < 30
 
 
 def test_where_nobody_listens_the_connection_is_refused(ca_file: Path) -> None:
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), None) as server:
+        async with serve(RegistryWithImage(BUILT), None) as server:
             host = server.host
-        async with lookup_in(trusting(ca_file)) as lookup:
-            answer = await ask(lookup, f"{host}/team/app")
-            assert refused(answer, Reason.REGISTRY_FAILED) == f"{host}: connection refused"
+        async with open_lookup(trust(ca_file)) as lookup:
+            answer = await look_up(lookup, f"{host}/team/app")
+            assert expect_unavailable(answer, Reason.REGISTRY_FAILED) == f"{host}: connection refused"
 
     asyncio.run(scenario())
 
 
 def test_a_host_without_an_address_is_said_to_have_none(ca_file: Path) -> None:
     async def scenario() -> None:
-        async with lookup_in(trusting(ca_file)) as lookup:
+        async with open_lookup(trust(ca_file)) as lookup:
             # So long that no server of names is asked.
-            answer = await ask(lookup, f"{'a' * 64}.test/team/app")
-            assert "its name is not found" in refused(answer, Reason.REGISTRY_FAILED)
+            answer = await look_up(lookup, f"{'a' * 64}.test/team/app")
+            assert "its name is not found" in expect_unavailable(answer, Reason.REGISTRY_FAILED)
 
     asyncio.run(scenario())
 
 
 def test_a_certificate_for_another_name_is_not_trusted(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), authority) as server, lookup_in(trusting(ca_file)) as lookup:
+        async with serve(RegistryWithImage(BUILT), authority) as server, open_lookup(trust(ca_file)) as lookup:
             name = server.host.replace("127.0.0.1", "localhost")
-            assert "not trusted" in refused(await ask(lookup, f"{name}/team/app"), Reason.REGISTRY_FAILED)
-            assert not server.asked
+            assert "not trusted" in expect_unavailable(
+                await look_up(lookup, f"{name}/team/app"), Reason.REGISTRY_FAILED
+            )
+            assert not server.requests
 
     asyncio.run(scenario())
 
 
 def test_cookies_are_not_kept(authority: trustme.CA, ca_file: Path) -> None:
     answer, server = learn(of_manifest(lambda r: r.with_header("Set-Cookie", "a=b")), authority, ca_file)
-    known(answer)
-    assert not any("cookie" in asked.headers for asked in server.asked)
+    expect_image(answer)
+    assert not any("cookie" in asked.headers for asked in server.requests)
 
 
 def test_a_registry_that_is_busy_is_left_alone_when_a_tag_is_looked_at_again(
     authority: trustme.CA, ca_file: Path
 ) -> None:
     async def scenario() -> None:
-        clock = Clock()
-        kept = Keeps(BUILT)
+        clock = FakeClock()
+        kept = RegistryWithImage(BUILT)
 
-        def answer(asked: Asked) -> Reply:
+        def answer(asked: ReceivedRequest) -> Reply:
             return Reply(429, (("Retry-After", "60"),)) if asked.method == "HEAD" else kept(asked)
 
-        async with serve(answer, authority) as server, lookup_in(trusting(ca_file), clock=clock) as lookup:
-            known(await ask(lookup, f"{server.host}/team/app"))
+        async with serve(answer, authority) as server, open_lookup(trust(ca_file), clock=clock) as lookup:
+            expect_image(await look_up(lookup, f"{server.host}/team/app"))
             clock.seconds = 301
-            assert "429" in known(await ask(lookup, f"{server.host}/team/app")).stale
+            assert "429" in expect_image(await look_up(lookup, f"{server.host}/team/app")).stale
             assert server.count("GET", "manifests") == 1
 
     asyncio.run(scenario())
@@ -326,4 +334,4 @@ def test_a_registry_that_is_busy_is_left_alone_when_a_tag_is_looked_at_again(
 
 def test_of_an_error_that_goes_on_and_on_only_the_beginning_is_read(authority: trustme.CA, ca_file: Path) -> None:
     answer = learn(lambda asked: Reply(404, content=b"x" * (8 << 20)), authority, ca_file)[0]
-    refused(answer, Reason.IMAGE_NOT_FOUND)
+    expect_unavailable(answer, Reason.IMAGE_NOT_FOUND)

@@ -39,12 +39,12 @@ class Blob:
 
 
 @dataclass(frozen=True)
-class Built:
+class OciImage:
     """An image, or an index of such: the manifest by which it is found, and all that this needs."""
 
     manifest: Blob
     blobs: tuple[Blob, ...] = ()
-    parts: tuple[Built, ...] = field(default=())
+    parts: tuple[OciImage, ...] = field(default=())
 
     @property
     def digest(self) -> str:
@@ -55,14 +55,14 @@ def as_json(media_type: str, document: Any) -> Blob:
     return Blob(media_type, json.dumps(document).encode())
 
 
-def build(
+def build_image(
     process: dict[str, Any] | None = None,
     types: Types = OCI,
     layers: Sequence[bytes] = (b"a layer",),
     history: Sequence[str] = (),
     annotations: dict[str, str] | None = None,
     config_type: str = "",
-) -> Built:
+) -> OciImage:
     """Build an image whose containers are run like this."""
     document = {
         "os": "linux",
@@ -80,14 +80,16 @@ def build(
         "layers": [blob.descriptor() for blob in blobs],
         **({"annotations": annotations} if annotations else {}),
     }
-    return Built(as_json(types["manifest"], manifest), (config, *blobs))
+    return OciImage(as_json(types["manifest"], manifest), (config, *blobs))
 
 
 def platform(text: str) -> dict[str, str]:
     return dict(zip(("os", "architecture", "variant"), text.split("/"), strict=False))
 
 
-def build_index(variants: dict[str, Built], types: Types = OCI, annotations: dict[str, str] | None = None) -> Built:
+def build_index(
+    variants: dict[str, OciImage], types: Types = OCI, annotations: dict[str, str] | None = None
+) -> OciImage:
     """Build an index of images by their platforms; empty where one has none."""
     entries = [
         built.manifest.descriptor(
@@ -97,4 +99,4 @@ def build_index(variants: dict[str, Built], types: Types = OCI, annotations: dic
         for name, built in variants.items()
     ]
     document = {"schemaVersion": 2, "mediaType": types["index"], "manifests": entries}
-    return Built(as_json(types["index"], document), parts=tuple(variants.values()))
+    return OciImage(as_json(types["index"], document), parts=tuple(variants.values()))

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.images.asking import Secrets, ask, known, lookup_in, refused, trusting
-from tests.images.building import build
-from tests.images.scripted import Asked, Keeps, Reply, Scripted, serve
+from tests.images.lookups import FakeSecrets, expect_image, expect_unavailable, look_up, open_lookup, trust
+from tests.images.oci_images import build_image
+from tests.images.scripted_registry import ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
 from webhook.core.reasons import Reason
 from webhook.images import single_flight
 from webhook.images.credentials import Keyring
 
-BUILT = build({"Entrypoint": ["consume"]})
+BUILT = build_image({"Entrypoint": ["consume"]})
 
 
 class Slow:
@@ -25,19 +25,21 @@ class Slow:
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
 
-    async def __call__(self, asked: Asked) -> Reply:
+    async def __call__(self, asked: ReceivedRequest) -> Reply:
         await self.may_answer.wait()
-        return Keeps(BUILT)(asked)
+        return RegistryWithImage(BUILT)(asked)
 
 
 def test_who_waits_too_long_gives_up_and_the_next_one_finds_the_answer(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         slow = Slow()
-        async with serve(slow, authority) as server, lookup_in(trusting(ca_file)) as lookup:
-            detail = refused(await ask(lookup, f"{server.host}/team/app", seconds=0.2), Reason.REGISTRY_TOO_SLOW)
+        async with serve(slow, authority) as server, open_lookup(trust(ca_file)) as lookup:
+            detail = expect_unavailable(
+                await look_up(lookup, f"{server.host}/team/app", seconds=0.2), Reason.REGISTRY_TOO_SLOW
+            )
             assert server.host in detail
             slow.may_answer.set()
-            known(await ask(lookup, f"{server.host}/team/app"))
+            expect_image(await look_up(lookup, f"{server.host}/team/app"))
             assert server.count("GET", "manifests") == 1
 
     asyncio.run(scenario())
@@ -45,9 +47,9 @@ def test_who_waits_too_long_gives_up_and_the_next_one_finds_the_answer(authority
 
 def test_without_any_time_left_the_question_is_put_all_the_same(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), authority) as server, lookup_in(trusting(ca_file)) as lookup:
-            refused(await ask(lookup, f"{server.host}/team/app", seconds=0), Reason.REGISTRY_TOO_SLOW)
-            known(await ask(lookup, f"{server.host}/team/app"))
+        async with serve(RegistryWithImage(BUILT), authority) as server, open_lookup(trust(ca_file)) as lookup:
+            expect_unavailable(await look_up(lookup, f"{server.host}/team/app", seconds=0), Reason.REGISTRY_TOO_SLOW)
+            expect_image(await look_up(lookup, f"{server.host}/team/app"))
             assert server.count("GET", "manifests") == 1
 
     asyncio.run(scenario())
@@ -56,13 +58,13 @@ def test_without_any_time_left_the_question_is_put_all_the_same(authority: trust
 def test_a_pod_that_is_gone_takes_nothing_from_those_that_wait_with_it(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         slow = Slow()
-        async with serve(slow, authority) as server, lookup_in(trusting(ca_file)) as lookup:
-            gone = asyncio.create_task(ask(lookup, f"{server.host}/team/app"))
-            stays = asyncio.create_task(ask(lookup, f"{server.host}/team/app"))
+        async with serve(slow, authority) as server, open_lookup(trust(ca_file)) as lookup:
+            gone = asyncio.create_task(look_up(lookup, f"{server.host}/team/app"))
+            stays = asyncio.create_task(look_up(lookup, f"{server.host}/team/app"))
             await _asked(server)
             gone.cancel()
             slow.may_answer.set()
-            known(await stays)
+            expect_image(await stays)
             assert gone.cancelled()
 
     asyncio.run(scenario())
@@ -72,11 +74,11 @@ def test_all_ends_when_it_is_closed_and_who_waits_is_told(authority: trustme.CA,
     async def scenario() -> None:
         async with serve(Slow(), authority) as server:
             before = asyncio.all_tasks()
-            async with lookup_in(trusting(ca_file)) as lookup:
-                waiting = asyncio.create_task(ask(lookup, f"{server.host}/team/app"))
+            async with open_lookup(trust(ca_file)) as lookup:
+                waiting = asyncio.create_task(look_up(lookup, f"{server.host}/team/app"))
                 await _asked(server)
-            refused(await waiting, Reason.REGISTRY_TOO_SLOW)
-            refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_TOO_SLOW)
+            expect_unavailable(await waiting, Reason.REGISTRY_TOO_SLOW)
+            expect_unavailable(await look_up(lookup, f"{server.host}/team/app"), Reason.REGISTRY_TOO_SLOW)
             # Beside them, only the server's own that has the connection.
             assert len(asyncio.all_tasks() - before) <= 1
 
@@ -87,22 +89,22 @@ def test_a_registry_that_hangs_keeps_nobody_from_asking_others(authority: trustm
     async def scenario() -> None:
         async with (
             serve(Slow(), authority) as hanging,
-            serve(Keeps(BUILT), authority) as server,
-            lookup_in(trusting(ca_file)) as lookup,
+            serve(RegistryWithImage(BUILT), authority) as server,
+            open_lookup(trust(ca_file)) as lookup,
         ):
             names = [f"{hanging.host}/team/app:{number}" for number in range(2 * single_flight.MAX_RUNNING)]
-            waiting = asyncio.gather(*(ask(lookup, name, seconds=3) for name in names))
+            waiting = asyncio.gather(*(look_up(lookup, name, seconds=3) for name in names))
             await _asked(hanging, single_flight.MAX_RUNNING // 4)
-            known(await ask(lookup, f"{server.host}/team/app"))
-            assert len(hanging.asked) == single_flight.MAX_RUNNING // 4
+            expect_image(await look_up(lookup, f"{server.host}/team/app"))
+            assert len(hanging.requests) == single_flight.MAX_RUNNING // 4
             waiting.cancel()
 
     asyncio.run(scenario())
 
 
-async def _asked(server: Scripted, times: int = 1) -> None:
+async def _asked(server: ScriptedRegistry, times: int = 1) -> None:
     async with asyncio.timeout(5):
-        while len(server.asked) < times:
+        while len(server.requests) < times:
             await asyncio.sleep(0.01)
 
 
@@ -112,26 +114,30 @@ def test_a_look_up_ends_though_nobody_waits_for_it_any_more(
     monkeypatch.setattr("webhook.images.lookup.MAX_SECONDS", 0.3)
 
     async def scenario() -> None:
-        async with serve(Slow(), authority) as server, lookup_in(trusting(ca_file)) as lookup:
-            refused(await ask(lookup, f"{server.host}/team/app", seconds=0.1), Reason.REGISTRY_TOO_SLOW)
+        async with serve(Slow(), authority) as server, open_lookup(trust(ca_file)) as lookup:
+            expect_unavailable(await look_up(lookup, f"{server.host}/team/app", seconds=0.1), Reason.REGISTRY_TOO_SLOW)
             async with asyncio.timeout(20):
                 for _ in range(2):
-                    refused(await ask(lookup, f"{server.host}/team/app", seconds=60), Reason.REGISTRY_TOO_SLOW)
+                    expect_unavailable(
+                        await look_up(lookup, f"{server.host}/team/app", seconds=60), Reason.REGISTRY_TOO_SLOW
+                    )
             # That it was too slow is remembered, as any failure is.
-            assert len(server.asked) == 1
+            assert len(server.requests) == 1
 
     asyncio.run(scenario())
 
 
 def test_credentials_that_come_too_late_are_said_to_be_late(ca_file: Path) -> None:
-    class Late(Secrets):
+    class Late(FakeSecrets):
         async def keyring(self, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
             await asyncio.sleep(60)
             return Keyring()
 
     async def scenario() -> None:
-        async with lookup_in(trusting(ca_file), secrets=Late({})) as lookup:
-            detail = refused(await ask(lookup, "127.0.0.1:1/team/app", seconds=0.1), Reason.REGISTRY_TOO_SLOW)
+        async with open_lookup(trust(ca_file), secrets=Late({})) as lookup:
+            detail = expect_unavailable(
+                await look_up(lookup, "127.0.0.1:1/team/app", seconds=0.1), Reason.REGISTRY_TOO_SLOW
+            )
             assert "credentials" in detail
 
     asyncio.run(scenario())
@@ -146,8 +152,8 @@ def test_a_defect_of_ours_is_told_and_not_raised(
     monkeypatch.setattr("webhook.images.resolve.parse_manifest", fail)
 
     async def scenario() -> None:
-        async with serve(Keeps(BUILT), authority) as server, lookup_in(trusting(ca_file)) as lookup:
-            detail = refused(await ask(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
+        async with serve(RegistryWithImage(BUILT), authority) as server, open_lookup(trust(ca_file)) as lookup:
+            detail = expect_unavailable(await look_up(lookup, f"{server.host}/team/app"), Reason.REGISTRY_FAILED)
             assert detail == "internal error of graceful-worker: KeyError"
 
     asyncio.run(scenario())
