@@ -61,10 +61,10 @@ class ScriptedRegistry:
 
     @property
     def request_lines(self) -> list[str]:
-        return [f"{asked.method} {asked.path}" for asked in self.requests]
+        return [f"{request.method} {request.path}" for request in self.requests]
 
     def count(self, method: str, part: str = "") -> int:
-        return sum(asked.method == method and part in asked.path for asked in self.requests)
+        return sum(request.method == method and part in request.path for request in self.requests)
 
 
 @asynccontextmanager
@@ -108,11 +108,11 @@ async def _converse(
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, target, _ = head[0].split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        asked = ReceivedRequest(
+        request = ReceivedRequest(
             method, target, headers, await reader.readexactly(int(headers.get("content-length", 0)))
         )
-        seen.append(asked)
-        reply = answer(asked)
+        seen.append(request)
+        reply = answer(request)
         if not isinstance(reply, Reply):
             reply = await reply
         if reply.raw is not None:
@@ -135,10 +135,10 @@ class RegistryWithImage:
         self.manifests = {tag: built.manifest, **{part.digest: part.manifest for part in _all(built)}}
         self.blobs = {blob.digest: blob for part in _all(built) for blob in part.blobs}
 
-    def __call__(self, asked: ReceivedRequest) -> Reply:
-        if asked.path == "/v2/":
+    def __call__(self, request: ReceivedRequest) -> Reply:
+        if request.path == "/v2/":
             return Reply()
-        kind, _, version = asked.path.removeprefix(self.prefix).partition("/")
+        kind, _, version = request.path.removeprefix(self.prefix).partition("/")
         found = {"manifests": self.manifests, "blobs": self.blobs}.get(kind, {}).get(version)
         return _document(found) if found else Reply(404)
 

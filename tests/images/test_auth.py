@@ -36,19 +36,19 @@ class Guard:
     given: list[str] = field(default_factory=list)
     used: int = 0
 
-    def __call__(self, asked: ReceivedRequest) -> Reply:
-        if asked.path == "/token":
-            return self.give(asked)
-        if not self.given or asked.authorization != f"Bearer {self.given[-1]}" or self.used >= self.uses:
+    def __call__(self, request: ReceivedRequest) -> Reply:
+        if request.path == "/token":
+            return self.give(request)
+        if not self.given or request.authorization != f"Bearer {self.given[-1]}" or self.used >= self.uses:
             realm = self.realm.format(host=self.host)
             scope = "repository:team/app:pull"
             challenge = f'Bearer realm="{realm}",service="a registry",scope="{scope}"'
             return Reply(401, (("WWW-Authenticate", challenge),))
         self.used += 1
-        return RegistryWithImage(BUILT)(asked)
+        return RegistryWithImage(BUILT)(request)
 
-    def give(self, asked: ReceivedRequest) -> Reply:
-        if self.user and asked.authorization != self.user:
+    def give(self, request: ReceivedRequest) -> Reply:
+        if self.user and request.authorization != self.user:
             return Reply(401)
         self.given.append(f"token-{len(self.given)}")
         self.used = 0
@@ -89,9 +89,9 @@ def test_a_token_is_fetched_for_the_scope_that_the_registry_names(
 ) -> None:
     answer, server = learn(Guard(token_field=name), authority, ca_file)
     expect_image(answer)
-    (question,) = (asked for asked in server.requests if asked.path == "/token")
-    assert question.query == {"service": ["a registry"], "scope": ["repository:team/app:pull"]}
-    assert not question.authorization
+    (token_request,) = (request for request in server.requests if request.path == "/token")
+    assert token_request.query == {"service": ["a registry"], "scope": ["repository:team/app:pull"]}
+    assert not token_request.authorization
 
 
 def test_the_password_goes_to_the_server_of_tokens_and_the_token_to_the_registry(
@@ -99,9 +99,9 @@ def test_the_password_goes_to_the_server_of_tokens_and_the_token_to_the_registry
 ) -> None:
     answer, server = learn(Guard(user=BASIC), authority, ca_file, WORKER)
     expect_image(answer)
-    for asked in server.requests:
-        assert asked.authorization == (BASIC if asked.path == "/token" else asked.authorization)
-        assert asked.path == "/token" or asked.authorization in ("", "Bearer token-0")
+    for request in server.requests:
+        assert request.authorization == (BASIC if request.path == "/token" else request.authorization)
+        assert request.path == "/token" or request.authorization in ("", "Bearer token-0")
 
 
 def test_a_token_that_expires_in_the_middle_is_renewed_once(authority: trustme.CA, ca_file: Path) -> None:
@@ -121,9 +121,9 @@ def test_tokens_that_are_never_accepted_end_in_a_denial(authority: trustme.CA, c
 def test_an_identity_token_is_exchanged_for_a_token(authority: trustme.CA, ca_file: Path) -> None:
     answer, server = learn(Guard(), authority, ca_file, Any(Credential(identity_token="identity&more")))
     expect_image(answer)
-    (question,) = (asked for asked in server.requests if asked.path == "/token")
-    assert question.method == "POST"
-    form = parse_qs(question.body.decode())
+    (token_request,) = (request for request in server.requests if request.path == "/token")
+    assert token_request.method == "POST"
+    form = parse_qs(token_request.body.decode())
     assert form["grant_type"] == ["refresh_token"]
     assert form["refresh_token"] == ["identity&more"]
     assert form["scope"] == ["repository:team/app:pull"]
@@ -138,9 +138,9 @@ def test_a_registrys_token_is_sent_as_it_is(authority: trustme.CA, ca_file: Path
 
 def test_basic_is_answered_where_bearer_is_not_asked_for(authority: trustme.CA, ca_file: Path) -> None:
     class Basic(Guard):
-        def __call__(self, asked: ReceivedRequest) -> Reply:
-            if asked.authorization == BASIC:
-                return RegistryWithImage(BUILT)(asked)
+        def __call__(self, request: ReceivedRequest) -> Reply:
+            if request.authorization == BASIC:
+                return RegistryWithImage(BUILT)(request)
             return Reply(401, (("WWW-Authenticate", "Negotiate abc=="), ("WWW-Authenticate", 'Basic realm="x"')))
 
     expect_image(learn(Basic(), authority, ca_file, WORKER)[0])
@@ -149,7 +149,7 @@ def test_basic_is_answered_where_bearer_is_not_asked_for(authority: trustme.CA, 
 @pytest.mark.parametrize("status", [401, 403])
 def test_where_no_token_is_given_it_is_said_who_denies_it(authority: trustme.CA, ca_file: Path, status: int) -> None:
     class Strict(Guard):
-        def give(self, asked: ReceivedRequest) -> Reply:
+        def give(self, request: ReceivedRequest) -> Reply:
             return Reply(status)
 
     guard = Strict()
@@ -160,8 +160,8 @@ def test_where_no_token_is_given_it_is_said_who_denies_it(authority: trustme.CA,
 
 def test_a_public_image_is_shown_though_the_credentials_are_wrong(authority: trustme.CA, ca_file: Path) -> None:
     class Public(Guard):
-        def give(self, asked: ReceivedRequest) -> Reply:
-            return Reply(401) if asked.authorization else super().give(asked)
+        def give(self, request: ReceivedRequest) -> Reply:
+            return Reply(401) if request.authorization else super().give(request)
 
     expect_image(learn(Public(), authority, ca_file, WORKER)[0])
 
@@ -178,7 +178,7 @@ def test_a_public_image_is_shown_though_the_credentials_are_wrong(authority: tru
 def test_no_password_goes_to_a_realm_without_tls(authority: trustme.CA, ca_file: Path, realm: str, said: str) -> None:
     answer, server = learn(Guard(realm=realm), authority, ca_file, WORKER)
     assert said in expect_unavailable(answer, Reason.REGISTRY_FAILED)
-    assert not any(asked.authorization for asked in server.requests)
+    assert not any(request.authorization for request in server.requests)
 
 
 @pytest.mark.parametrize("is_named", [True, False])
@@ -228,7 +228,7 @@ def test_a_token_that_cannot_be_read_is_said_and_not_quoted(
     authority: trustme.CA, ca_file: Path, content: bytes
 ) -> None:
     class Odd(Guard):
-        def give(self, asked: ReceivedRequest) -> Reply:
+        def give(self, request: ReceivedRequest) -> Reply:
             return Reply(content=content)
 
     assert "no readable token" in expect_unavailable(learn(Odd(), authority, ca_file)[0], Reason.REGISTRY_FAILED)
@@ -236,7 +236,7 @@ def test_a_token_that_cannot_be_read_is_said_and_not_quoted(
 
 def test_a_reply_with_a_token_is_read_to_64_kib(authority: trustme.CA, ca_file: Path) -> None:
     class Huge(Guard):
-        def give(self, asked: ReceivedRequest) -> Reply:
+        def give(self, request: ReceivedRequest) -> Reply:
             return Reply(content=b'{"token": "%s"}' % (b"x" * 65536))
 
     assert "more than 64 KiB" in expect_unavailable(learn(Huge(), authority, ca_file)[0], Reason.IMAGE_INVALID)

@@ -27,11 +27,11 @@ BUILT = build_image({"Entrypoint": ["consume"]})
 BASIC = f"Basic {Credential('worker', 'secret').basic}"
 
 
-def private(asked: ReceivedRequest) -> Reply:
+def private(request: ReceivedRequest) -> Reply:
     """Answer one user only."""
-    if asked.authorization != BASIC:
+    if request.authorization != BASIC:
         return Reply(401, (("WWW-Authenticate", 'Basic realm="here"'),))
-    return RegistryWithImage(BUILT)(asked)
+    return RegistryWithImage(BUILT)(request)
 
 
 def test_of_200_pods_with_one_image_the_registry_is_asked_once(authority: trustme.CA, ca_file: Path) -> None:
@@ -84,8 +84,8 @@ async def _without_head(authority: trustme.CA, ca_file: Path, reply: Reply) -> N
     clock = FakeClock()
     kept = RegistryWithImage(BUILT)
 
-    def answer(asked: ReceivedRequest) -> Reply:
-        return reply if asked.method == "HEAD" else kept(asked)
+    def answer(request: ReceivedRequest) -> Reply:
+        return reply if request.method == "HEAD" else kept(request)
 
     async with serve(answer, authority) as server, open_lookup(trust(ca_file), clock=clock) as lookup:
         expect_image(await look_up(lookup, f"{server.host}/team/app"))
@@ -132,7 +132,7 @@ def test_a_failure_is_remembered_for_a_short_time(authority: trustme.CA, ca_file
 
     async def scenario() -> None:
         async with (
-            serve(lambda asked: Reply(404), authority) as server,
+            serve(lambda request: Reply(404), authority) as server,
             open_lookup(trust(ca_file), clock=clock) as lookup,
         ):
             for clock.seconds in (0.0, 9.0, 11.0):
@@ -158,7 +158,7 @@ def test_a_private_image_that_is_known_is_not_told_to_a_pod_that_may_not_see_it(
                         await look_up(lookup, name, imagePullSecrets=[{"name": "wrong"}]), Reason.IMAGE_DENIED
                     )
                     assert len(server.requests) > before
-                    assert all(asked.authorization != BASIC for asked in server.requests[before:])
+                    assert all(request.authorization != BASIC for request in server.requests[before:])
                     before = len(server.requests)
                     expect_image(await look_up(lookup, name, imagePullSecrets=[{"name": "right"}]))
                     assert len(server.requests) == before

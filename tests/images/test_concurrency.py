@@ -55,7 +55,7 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dns]:
     dns.is_over.set()
 
 
-async def hang(asked: ReceivedRequest) -> Reply:
+async def hang(request: ReceivedRequest) -> Reply:
     await asyncio.sleep(60)
     return Reply()
 
@@ -67,7 +67,7 @@ def names_of(server: ScriptedRegistry, count: int) -> list[str]:
 
 
 @asynccontextmanager
-async def asking(lookup: ImageLookup, images: Sequence[str], **more: Any) -> AsyncIterator[Waiting]:
+async def waiting_for(lookup: ImageLookup, images: Sequence[str], **more: Any) -> AsyncIterator[Waiting]:
     """Have pods wait for images."""
     waiting = asyncio.gather(*(look_up(lookup, image, seconds=20, **more) for image in images))
     try:
@@ -77,7 +77,7 @@ async def asking(lookup: ImageLookup, images: Sequence[str], **more: Any) -> Asy
         await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def until_asked(server: ScriptedRegistry, times: int) -> None:
+async def until_requested(server: ScriptedRegistry, times: int) -> None:
     async with asyncio.timeout(10):
         while len(server.requests) < times:
             await asyncio.sleep(0.01)
@@ -88,20 +88,20 @@ def tags(host: str, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("namespaces", [("one", "one"), ("one", "two")])
-@pytest.mark.parametrize("asker", ["one", "three"])
-def test_two_registries_that_hang_keep_nobody_from_asking_others(namespaces: Sequence[str], asker: str) -> None:
+@pytest.mark.parametrize("requester", ["one", "three"])
+def test_two_registries_that_hang_keep_nobody_from_asking_others(namespaces: Sequence[str], requester: str) -> None:
     async def scenario() -> None:
         async with (
             serve(hang, None) as first,
             serve(hang, None) as second,
             serve(RegistryWithImage(BUILT), None) as good,
             open_lookup(ANY) as lookup,
-            asking(lookup, tags(first.host, 100), namespace=namespaces[0]),
-            asking(lookup, tags(second.host, 100), namespace=namespaces[1]),
+            waiting_for(lookup, tags(first.host, 100), namespace=namespaces[0]),
+            waiting_for(lookup, tags(second.host, 100), namespace=namespaces[1]),
         ):
-            await until_asked(first, 1)
-            await until_asked(second, 1)
-            expect_image(await look_up(lookup, f"{good.host}/team/app", namespace=asker))
+            await until_requested(first, 1)
+            await until_requested(second, 1)
+            expect_image(await look_up(lookup, f"{good.host}/team/app", namespace=requester))
             assert len(first.requests) + len(second.requests) < single_flight.MAX_RUNNING
 
     asyncio.run(scenario())
@@ -113,9 +113,9 @@ def test_a_namespace_whose_images_have_hundreds_of_hosts_that_hang_stops_no_othe
             serve(hang, None) as hanging,
             serve(RegistryWithImage(BUILT), None) as good,
             open_lookup(ANY) as lookup,
-            asking(lookup, [f"{host}/team/app" for host in names_of(hanging, 200)], namespace="odd"),
+            waiting_for(lookup, [f"{host}/team/app" for host in names_of(hanging, 200)], namespace="odd"),
         ):
-            await until_asked(hanging, single_flight.MAX_RUNNING // 2)
+            await until_requested(hanging, single_flight.MAX_RUNNING // 2)
             answers = [look_up(lookup, image, namespace="other") for image in tags(good.host, 40)]
             found = await asyncio.gather(*answers, look_up(lookup, f"{good.host}/team/app", namespace="third"))
             assert all(isinstance(answer, Image) or answer.reason is Reason.IMAGE_NOT_FOUND for answer in found)
@@ -131,10 +131,10 @@ def test_nobody_waits_behind_what_another_namespace_has_wanted_first(dns: Dns) -
             serve(hang, None) as hanging,
             serve(RegistryWithImage(BUILT), None) as good,
             open_lookup(ANY) as lookup,
-            asking(lookup, [f"{host}/team/app" for host in names_of(hanging, 50)], namespace="odd"),
+            waiting_for(lookup, [f"{host}/team/app" for host in names_of(hanging, 50)], namespace="odd"),
         ):
-            await until_asked(hanging, single_flight.MAX_RUNNING // 2)
-            async with asking(lookup, [f"{good.host}/team/app"], namespace="odd") as queued:
+            await until_requested(hanging, single_flight.MAX_RUNNING // 2)
+            async with waiting_for(lookup, [f"{good.host}/team/app"], namespace="odd") as queued:
                 await asyncio.sleep(0)
                 expect_image(await look_up(lookup, f"{good.host}/team/app", namespace="other"))
                 expect_image(await look_up(lookup, f"{good.host}/team/app", namespace="odd"))
@@ -162,9 +162,9 @@ def test_who_would_wait_behind_too_many_is_told_so_at_once(monkeypatch: pytest.M
             serve(hang, None) as hanging,
             serve(RegistryWithImage(BUILT), None) as good,
             open_lookup(ANY) as lookup,
-            asking(lookup, tags(hanging.host, 50)),
+            waiting_for(lookup, tags(hanging.host, 50)),
         ):
-            await until_asked(hanging, single_flight.MAX_RUNNING // 4)
+            await until_requested(hanging, single_flight.MAX_RUNNING // 4)
             async with asyncio.timeout(10):
                 answer = await look_up(lookup, f"{hanging.host}/team/app:last", seconds=20)
             assert answer == Unavailable(Reason.REGISTRY_QUEUE)
@@ -178,9 +178,9 @@ def test_who_waits_for_a_turn_in_vain_is_not_told_that_the_registry_is_slow() ->
         async with (
             serve(hang, None) as hanging,
             open_lookup(ANY) as lookup,
-            asking(lookup, tags(hanging.host, 50)),
+            waiting_for(lookup, tags(hanging.host, 50)),
         ):
-            await until_asked(hanging, single_flight.MAX_RUNNING // 4)
+            await until_requested(hanging, single_flight.MAX_RUNNING // 4)
             answer = await look_up(lookup, f"{hanging.host}/team/app:last", seconds=0.1)
             assert answer == Unavailable(Reason.REGISTRY_QUEUE)
 
@@ -231,17 +231,17 @@ async def until_resolving(dns: Dns, times: int) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(("count", "asker"), [(4, NAMESPACE), (4, "other"), (300, "other")])
-def test_names_that_dns_never_answers_stop_no_other(dns: Dns, count: int, asker: str) -> None:
+@pytest.mark.parametrize(("count", "requester"), [(4, NAMESPACE), (4, "other"), (300, "other")])
+def test_names_that_dns_never_answers_stop_no_other(dns: Dns, count: int, requester: str) -> None:
     async def scenario() -> None:
         async with (
             serve(RegistryWithImage(BUILT), None) as server,
             open_lookup(ANY) as lookup,
-            asking(lookup, silent(count)),
+            waiting_for(lookup, silent(count)),
         ):
             await until_resolving(dns, min(count, MAX_THREADS // 2))
             name = server.host.replace("127.0.0.1", "localhost")
-            expect_image(await look_up(lookup, f"{name}/team/app", namespace=asker))
+            expect_image(await look_up(lookup, f"{name}/team/app", namespace=requester))
             assert len(dns.requests) <= MAX_THREADS // 2
 
     asyncio.run(scenario())

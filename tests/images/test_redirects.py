@@ -23,11 +23,11 @@ def redirecting(location: str, status: int = 307) -> RegistryWithImage:
     """Return a registry for one user, whose blobs are elsewhere."""
 
     class Redirects(RegistryWithImage):
-        def __call__(self, asked: ReceivedRequest) -> Reply:
-            if asked.authorization != BASIC:
+        def __call__(self, request: ReceivedRequest) -> Reply:
+            if request.authorization != BASIC:
                 return Reply(401, (("WWW-Authenticate", "Basic"),))
-            elsewhere = location.replace("{path}", asked.path)
-            return Reply(status, (("Location", elsewhere),)) if "/blobs/" in asked.path else super().__call__(asked)
+            elsewhere = location.replace("{path}", request.path)
+            return Reply(status, (("Location", elsewhere),)) if "/blobs/" in request.path else super().__call__(request)
 
     return Redirects(BUILT)
 
@@ -45,21 +45,21 @@ def test_no_credentials_arrive_at_another_host(authority: trustme.CA, ca_file: P
         async with serve(RegistryWithImage(BUILT), authority, "localhost") as elsewhere:
             registry = redirecting(f"https://{elsewhere.host}{{path}}?X-Signature=abc", status)
             expect_image((await learn(registry, authority, trust(ca_file)))[0])
-            (asked,) = elsewhere.requests
-            assert "authorization" not in asked.headers
-            assert asked.query == {"X-Signature": ["abc"]}
+            (request,) = elsewhere.requests
+            assert "authorization" not in request.headers
+            assert request.query == {"X-Signature": ["abc"]}
 
     asyncio.run(scenario())
 
 
 def test_a_redirect_to_another_path_of_the_registry_keeps_the_credentials(authority: trustme.CA, ca_file: Path) -> None:
     class Moved(RegistryWithImage):
-        def __call__(self, asked: ReceivedRequest) -> Reply:
-            if asked.authorization != BASIC:
+        def __call__(self, request: ReceivedRequest) -> Reply:
+            if request.authorization != BASIC:
                 return Reply(401, (("WWW-Authenticate", "Basic"),))
-            if "/blobs/" in asked.path and not asked.query:
-                return Reply(302, (("Location", f"{asked.path}?moved=1"),))
-            return super().__call__(asked)
+            if "/blobs/" in request.path and not request.query:
+                return Reply(302, (("Location", f"{request.path}?moved=1"),))
+            return super().__call__(request)
 
     expect_image(asyncio.run(learn(Moved(BUILT), authority, trust(ca_file)))[0])
 

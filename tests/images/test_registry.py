@@ -36,11 +36,11 @@ def options(registry: DockerRegistry, **more: Any) -> LookupOptions:
 
 
 def learn(options: LookupOptions, image: str, credentials: Keyring | None = None, **spec: Any) -> Image | Unavailable:
-    async def asked() -> Image | Unavailable:
+    async def request() -> Image | Unavailable:
         async with open_lookup(options, credentials=credentials) as lookup:
             return await look_up(lookup, image, **spec)
 
-    return asyncio.run(asked())
+    return asyncio.run(request())
 
 
 @every_type

@@ -25,9 +25,9 @@ class Slow:
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
 
-    async def __call__(self, asked: ReceivedRequest) -> Reply:
+    async def __call__(self, request: ReceivedRequest) -> Reply:
         await self.may_answer.wait()
-        return RegistryWithImage(BUILT)(asked)
+        return RegistryWithImage(BUILT)(request)
 
 
 def test_who_waits_too_long_gives_up_and_the_next_one_finds_the_answer(authority: trustme.CA, ca_file: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_pod_that_is_gone_takes_nothing_from_those_that_wait_with_it(authority
         async with serve(slow, authority) as server, open_lookup(trust(ca_file)) as lookup:
             gone = asyncio.create_task(look_up(lookup, f"{server.host}/team/app"))
             stays = asyncio.create_task(look_up(lookup, f"{server.host}/team/app"))
-            await _asked(server)
+            await _until_requested(server)
             gone.cancel()
             slow.may_answer.set()
             expect_image(await stays)
@@ -76,7 +76,7 @@ def test_all_ends_when_it_is_closed_and_who_waits_is_told(authority: trustme.CA,
             before = asyncio.all_tasks()
             async with open_lookup(trust(ca_file)) as lookup:
                 waiting = asyncio.create_task(look_up(lookup, f"{server.host}/team/app"))
-                await _asked(server)
+                await _until_requested(server)
             expect_unavailable(await waiting, Reason.REGISTRY_TOO_SLOW)
             expect_unavailable(await look_up(lookup, f"{server.host}/team/app"), Reason.REGISTRY_TOO_SLOW)
             # Beside them, only the server's own that has the connection.
@@ -94,7 +94,7 @@ def test_a_registry_that_hangs_keeps_nobody_from_asking_others(authority: trustm
         ):
             names = [f"{hanging.host}/team/app:{number}" for number in range(2 * single_flight.MAX_RUNNING)]
             waiting = asyncio.gather(*(look_up(lookup, name, seconds=3) for name in names))
-            await _asked(hanging, single_flight.MAX_RUNNING // 4)
+            await _until_requested(hanging, single_flight.MAX_RUNNING // 4)
             expect_image(await look_up(lookup, f"{server.host}/team/app"))
             assert len(hanging.requests) == single_flight.MAX_RUNNING // 4
             waiting.cancel()
@@ -102,7 +102,7 @@ def test_a_registry_that_hangs_keeps_nobody_from_asking_others(authority: trustm
     asyncio.run(scenario())
 
 
-async def _asked(server: ScriptedRegistry, times: int = 1) -> None:
+async def _until_requested(server: ScriptedRegistry, times: int = 1) -> None:
     async with asyncio.timeout(5):
         while len(server.requests) < times:
             await asyncio.sleep(0.01)

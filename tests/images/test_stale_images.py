@@ -38,7 +38,7 @@ OLD = OPTIONS.tag_seconds + 1
 TOO_OLD = OPTIONS.stale_seconds + 1
 
 
-async def hang(asked: ReceivedRequest) -> Reply:
+async def hang(request: ReceivedRequest) -> Reply:
     await asyncio.sleep(60)
     return Reply()
 
@@ -49,8 +49,8 @@ class Changing:
     def __init__(self, answering: Handler | None = None) -> None:
         self.now: Handler = answering or RegistryWithImage(BUILT)
 
-    def __call__(self, asked: ReceivedRequest) -> Any:
-        return self.now(asked)
+    def __call__(self, request: ReceivedRequest) -> Any:
+        return self.now(request)
 
 
 class World:
@@ -92,12 +92,12 @@ def run(authority: trustme.CA, ca_file: Path) -> Callable[..., None]:
 
 
 TROUBLES: dict[str, tuple[Handler, str]] = {
-    "429": (lambda asked: Reply(429), "returned 429"),
-    "429-with-time": (lambda asked: Reply(429, (("Retry-After", "60"),)), "retry in 60 s"),
-    "500": (lambda asked: Reply(500), "returned 500"),
-    "503": (lambda asked: Reply(503), "returned 503"),
-    "breaks-off": (lambda asked: Reply(raw=b""), "incomplete"),
-    "no-http": (lambda asked: Reply(raw=b"SSH-2.0\r\n\r\n"), "not HTTP"),
+    "429": (lambda request: Reply(429), "returned 429"),
+    "429-with-time": (lambda request: Reply(429, (("Retry-After", "60"),)), "retry in 60 s"),
+    "500": (lambda request: Reply(500), "returned 500"),
+    "503": (lambda request: Reply(503), "returned 503"),
+    "breaks-off": (lambda request: Reply(raw=b""), "incomplete"),
+    "no-http": (lambda request: Reply(raw=b"SSH-2.0\r\n\r\n"), "not HTTP"),
 }
 
 
@@ -123,12 +123,12 @@ def test_the_last_known_answer_serves_and_says_why(run: Callable[..., None], nam
 def test_a_failure_is_remembered_and_the_registry_is_believed_as_soon_as_it_answers(run: Callable[..., None]) -> None:
     async def scenario(there: World) -> None:
         expect_image(await there.look_up())
-        there.registry.now = lambda asked: Reply(400)
+        there.registry.now = lambda request: Reply(400)
         there.clock.seconds = OLD
         assert expect_image(await there.look_up()).stale
-        asked = len(there.server.requests)
+        request = len(there.server.requests)
         assert expect_image(await there.look_up()).stale
-        assert len(there.server.requests) == asked
+        assert len(there.server.requests) == request
         there.registry.now = RegistryWithImage(MOVED)
         there.clock.seconds = OLD + OPTIONS.failure_seconds
         fresh = expect_image(await there.look_up())
@@ -142,7 +142,7 @@ def test_the_age_counts_from_when_the_registry_has_confirmed_it_last(run: Callab
         expect_image(await there.look_up())
         there.clock.seconds = TOO_OLD - 2
         assert expect_image(await there.look_up()).stale == ""
-        there.registry.now = lambda asked: Reply(500)
+        there.registry.now = lambda request: Reply(500)
         there.clock.seconds = TOO_OLD + OLD
         assert expect_image(await there.look_up()).stale
 
@@ -165,20 +165,20 @@ def test_a_digest_is_known_whatever_becomes_of_the_registry(run: Callable[..., N
     async def scenario(there: World) -> None:
         for version in (f"@{BUILT.digest}", f":old@{BUILT.digest}"):
             expect_image(await there.look_up(version=version))
-        there.registry.now = lambda asked: Reply(500)
+        there.registry.now = lambda request: Reply(500)
         there.clock.seconds = 100 * TOO_OLD
-        asked = len(there.server.requests)
+        request = len(there.server.requests)
         for version in (f"@{BUILT.digest}", f":old@{BUILT.digest}", f":new@{BUILT.digest}"):
             assert expect_image(await there.look_up(version=version)).stale == ""
-        assert len(there.server.requests) == asked
+        assert len(there.server.requests) == request
 
     run(scenario)
 
 
 DEFINITE: dict[str, tuple[Handler, Reason]] = {
-    "unauthorized": (lambda asked: Reply(401), Reason.IMAGE_DENIED),
-    "forbidden": (lambda asked: Reply(403), Reason.IMAGE_DENIED),
-    "not-found": (lambda asked: Reply(404), Reason.IMAGE_NOT_FOUND),
+    "unauthorized": (lambda request: Reply(401), Reason.IMAGE_DENIED),
+    "forbidden": (lambda request: Reply(403), Reason.IMAGE_DENIED),
+    "not-found": (lambda request: Reply(404), Reason.IMAGE_NOT_FOUND),
     "invalid": (RegistryWithImage(OciImage(as_json("text/html", "Please log in"))), Reason.IMAGE_INVALID),
     "for-others": (
         RegistryWithImage(build_index({"linux/arm64": MOVED, "linux/s390x": MOVED})),
@@ -196,7 +196,7 @@ def test_what_the_registry_itself_says_counts_and_ends_what_was_known(run: Calla
         there.registry.now = answering
         there.clock.seconds = OLD
         expect_unavailable(await there.look_up(), reason)
-        there.registry.now = lambda asked: Reply(500)
+        there.registry.now = lambda request: Reply(500)
         there.clock.seconds = 2 * OLD
         expect_unavailable(await there.look_up(), Reason.REGISTRY_FAILED)
 
@@ -207,8 +207,8 @@ def failing(method: str, part: str, built: OciImage = MOVED) -> Handler:
     """Answer well, but for some questions."""
     kept = RegistryWithImage(built)
 
-    def answer(asked: ReceivedRequest) -> Reply:
-        return Reply(500) if asked.method == method and part in asked.path else kept(asked)
+    def answer(request: ReceivedRequest) -> Reply:
+        return Reply(500) if request.method == method and part in request.path else kept(request)
 
     return answer
 
@@ -231,13 +231,13 @@ def only_for(*users: str) -> Handler:
     kept = RegistryWithImage(BUILT)
     allowed = {f"Basic {Credential(user, 'secret').basic}" for user in users}
 
-    def answer(asked: ReceivedRequest) -> Reply:
-        return kept(asked) if asked.authorization in allowed else Reply(401, (("WWW-Authenticate", "Basic"),))
+    def answer(request: ReceivedRequest) -> Reply:
+        return kept(request) if request.authorization in allowed else Reply(401, (("WWW-Authenticate", "Basic"),))
 
     return answer
 
 
-@pytest.mark.parametrize("trouble", [lambda asked: Reply(500), hang], ids=["fails", "hangs"])
+@pytest.mark.parametrize("trouble", [lambda request: Reply(500), hang], ids=["fails", "hangs"])
 @pytest.mark.parametrize("secret", ["", "other"])
 def test_what_one_credential_was_shown_serves_nobody_else(
     run: Callable[..., None], trouble: Handler, secret: str
@@ -259,7 +259,7 @@ def test_what_one_credential_was_shown_serves_nobody_else(
 def test_what_was_shown_to_everybody_serves_everybody(run: Callable[..., None]) -> None:
     async def scenario(there: World) -> None:
         expect_image(await there.look_up())
-        there.registry.now = lambda asked: Reply(500)
+        there.registry.now = lambda request: Reply(500)
         there.clock.seconds = OLD
         assert expect_image(await there.look_up(secret="other")).stale
 
@@ -274,7 +274,7 @@ def test_a_credential_that_was_withdrawn_is_not_served_when_another_one_meets_tr
 
     async def scenario(there: World) -> None:
         expect_image(await there.look_up(secret="both"))
-        there.registry.now = lambda asked: Reply(500) if asked.authorization == right else denied(asked)
+        there.registry.now = lambda request: Reply(500) if request.authorization == right else denied(request)
         there.clock.seconds = OLD
         expect_unavailable(await there.look_up(secret="both"), Reason.REGISTRY_FAILED)
 
@@ -300,14 +300,14 @@ def test_of_so_many_images_the_ones_asked_for_last_are_known(
         for number in range(3)
     ]
 
-    def answer(asked: ReceivedRequest) -> Reply:
-        number = next((number for number in range(3) if f"v{number}" in asked.path), 0)
-        return RegistryWithImage(registries[number], tag=f"v{number}")(asked)
+    def answer(request: ReceivedRequest) -> Reply:
+        number = next((number for number in range(3) if f"v{number}" in request.path), 0)
+        return RegistryWithImage(registries[number], tag=f"v{number}")(request)
 
     async def scenario(there: World) -> None:
         for number in range(3):
             expect_image(await there.look_up(version=f":v{number}"))
-        there.registry.now = lambda asked: Reply(500)
+        there.registry.now = lambda request: Reply(500)
         there.clock.seconds = OLD
         expect_unavailable(await there.look_up(version=":v0"), Reason.REGISTRY_FAILED)
         assert expect_image(await there.look_up(version=":v1")).stale

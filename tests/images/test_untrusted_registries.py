@@ -38,12 +38,12 @@ def learn(
 def of_blob(reply: Callable[[Reply], Reply]) -> Handler:
     """Answer with something else where a blob is asked for."""
     kept = RegistryWithImage(BUILT)
-    return lambda asked: reply(kept(asked)) if "/blobs/" in asked.path else kept(asked)
+    return lambda request: reply(kept(request)) if "/blobs/" in request.path else kept(request)
 
 
 def of_manifest(reply: Callable[[Reply], Reply]) -> Handler:
     kept = RegistryWithImage(BUILT)
-    return lambda asked: reply(kept(asked)) if "/manifests/" in asked.path else kept(asked)
+    return lambda request: reply(kept(request)) if "/manifests/" in request.path else kept(request)
 
 
 def with_manifest(document: Any, media_type: str = OCI["manifest"]) -> Handler:
@@ -54,7 +54,7 @@ def with_manifest(document: Any, media_type: str = OCI["manifest"]) -> Handler:
 def once(first: Reply) -> Handler:
     """Answer one question in this way, and all others well."""
     replies = [first]
-    return lambda asked: replies.pop() if replies else RegistryWithImage(BUILT)(asked)
+    return lambda request: replies.pop() if replies else RegistryWithImage(BUILT)(request)
 
 
 WRONG = {
@@ -121,7 +121,7 @@ def test_a_document_that_is_longer_than_told_is_not_believed(authority: trustme.
 def test_nothing_compressed_is_asked_for_nor_read(authority: trustme.CA, ca_file: Path) -> None:
     answer, server = learn(of_blob(lambda r: r.with_header("Content-Encoding", "gzip")), authority, ca_file)
     assert "compressed" in expect_unavailable(answer, Reason.IMAGE_INVALID)
-    assert {asked.headers["accept-encoding"] for asked in server.requests} == {"identity"}
+    assert {request.headers["accept-encoding"] for request in server.requests} == {"identity"}
 
 
 def manifest(**more: Any) -> dict[str, Any]:
@@ -199,20 +199,20 @@ def test_an_index_may_not_be_nested_more_deeply(authority: trustme.CA, ca_file: 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_an_error_of_the_registry_is_tried_once_more(authority: trustme.CA, ca_file: Path, status: int) -> None:
     expect_image(learn(once(Reply(status)), authority, ca_file)[0])
-    answer, server = learn(lambda asked: Reply(status), authority, ca_file)
+    answer, server = learn(lambda request: Reply(status), authority, ca_file)
     assert expect_unavailable(answer, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 400, 418])
 def test_any_other_status_is_said(authority: trustme.CA, ca_file: Path, status: int) -> None:
-    answer, server = learn(lambda asked: Reply(status), authority, ca_file)
+    answer, server = learn(lambda request: Reply(status), authority, ca_file)
     assert expect_unavailable(answer, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
 
 
 def test_a_connection_that_breaks_off_is_tried_once_more(authority: trustme.CA, ca_file: Path) -> None:
     expect_image(learn(once(Reply(raw=b"")), authority, ca_file)[0])
-    answer, server = learn(lambda asked: Reply(raw=b""), authority, ca_file)
+    answer, server = learn(lambda request: Reply(raw=b""), authority, ca_file)
     assert "incomplete" in expect_unavailable(answer, Reason.REGISTRY_FAILED)
     assert len(server.requests) == 2
 
@@ -220,7 +220,7 @@ def test_a_connection_that_breaks_off_is_tried_once_more(authority: trustme.CA, 
 @pytest.mark.parametrize("raw", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" * 9999])
 def test_what_is_no_http_is_said(authority: trustme.CA, ca_file: Path, raw: bytes) -> None:
     assert "not HTTP" in expect_unavailable(
-        learn(lambda asked: Reply(raw=raw), authority, ca_file)[0], Reason.REGISTRY_FAILED
+        learn(lambda request: Reply(raw=raw), authority, ca_file)[0], Reason.REGISTRY_FAILED
     )
 
 
@@ -238,7 +238,7 @@ def test_a_registry_that_is_busy_for_longer_is_left_alone_for_so_long(authority:
         clock = FakeClock()
         busy = Reply(429, (("Retry-After", "120"),))
         async with (
-            serve(lambda asked: busy, authority) as server,
+            serve(lambda request: busy, authority) as server,
             open_lookup(trust(ca_file), clock=clock) as lookup,
         ):
             for clock.seconds, count in ((0, 1), (119, 1), (121, 2)):
@@ -254,7 +254,7 @@ def test_nobody_is_left_alone_for_more_than_five_minutes(authority: trustme.CA, 
         clock = FakeClock()
         day = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1), usegmt=True)
         async with (
-            serve(lambda asked: Reply(429, (("Retry-After", day),)), authority) as server,
+            serve(lambda request: Reply(429, (("Retry-After", day),)), authority) as server,
             open_lookup(trust(ca_file), clock=clock) as lookup,
         ):
             for clock.seconds, count in ((0, 1), (299, 1), (301, 2)):
@@ -265,7 +265,7 @@ def test_nobody_is_left_alone_for_more_than_five_minutes(authority: trustme.CA, 
 
 
 def test_a_registry_that_hangs_is_given_up_in_time(authority: trustme.CA, ca_file: Path) -> None:
-    async def hang(asked: ReceivedRequest) -> Reply:
+    async def hang(request: ReceivedRequest) -> Reply:
         await asyncio.sleep(60)
         return Reply()
 
@@ -310,7 +310,7 @@ def test_a_certificate_for_another_name_is_not_trusted(authority: trustme.CA, ca
 def test_cookies_are_not_kept(authority: trustme.CA, ca_file: Path) -> None:
     answer, server = learn(of_manifest(lambda r: r.with_header("Set-Cookie", "a=b")), authority, ca_file)
     expect_image(answer)
-    assert not any("cookie" in asked.headers for asked in server.requests)
+    assert not any("cookie" in request.headers for request in server.requests)
 
 
 def test_a_registry_that_is_busy_is_left_alone_when_a_tag_is_looked_at_again(
@@ -320,8 +320,8 @@ def test_a_registry_that_is_busy_is_left_alone_when_a_tag_is_looked_at_again(
         clock = FakeClock()
         kept = RegistryWithImage(BUILT)
 
-        def answer(asked: ReceivedRequest) -> Reply:
-            return Reply(429, (("Retry-After", "60"),)) if asked.method == "HEAD" else kept(asked)
+        def answer(request: ReceivedRequest) -> Reply:
+            return Reply(429, (("Retry-After", "60"),)) if request.method == "HEAD" else kept(request)
 
         async with serve(answer, authority) as server, open_lookup(trust(ca_file), clock=clock) as lookup:
             expect_image(await look_up(lookup, f"{server.host}/team/app"))
@@ -333,5 +333,5 @@ def test_a_registry_that_is_busy_is_left_alone_when_a_tag_is_looked_at_again(
 
 
 def test_of_an_error_that_goes_on_and_on_only_the_beginning_is_read(authority: trustme.CA, ca_file: Path) -> None:
-    answer = learn(lambda asked: Reply(404, content=b"x" * (8 << 20)), authority, ca_file)[0]
+    answer = learn(lambda request: Reply(404, content=b"x" * (8 << 20)), authority, ca_file)[0]
     expect_unavailable(answer, Reason.IMAGE_NOT_FOUND)
