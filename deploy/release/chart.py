@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from deploy.release.image import Image
 from deploy.release.versions import CHART, Unfit
-from webhook.yaml_text.stream import YamlText
+from webhook.yaml_patch.stream import YamlText
 
 
 def package_chart(root: Path, image: Image, output: Path, helm: str) -> Path:

@@ -13,7 +13,7 @@ import jsonpatch
 
 from webhook.core.patch.emit import Operation, escape
 from webhook.core.pod import JsonObject
-from webhook.yaml_text.stream import InvalidYaml, YamlText
+from webhook.yaml_patch.stream import InvalidYaml, YamlText
 
 STANDARD_INPUT = "-"
 LOOKED_FOR = (

@@ -10,7 +10,11 @@ from typing import Any
 
 import jsonpatch
 
-from webhook.yaml_text.draft import (
+from webhook.yaml_patch.block_writer import Editor
+from webhook.yaml_patch.move import move_item
+from webhook.yaml_patch.nodes import Document, Node, plain
+from webhook.yaml_patch.parser import InvalidYaml, read_document, split_documents
+from webhook.yaml_patch.patch import (
     DocumentDraft,
     Draft,
     Slot,
@@ -20,11 +24,7 @@ from webhook.yaml_text.draft import (
     tokens_of,
     write_out_open_block,
 )
-from webhook.yaml_text.edit import Editor
-from webhook.yaml_text.move import move_item
-from webhook.yaml_text.nodes import Document, Node, plain
-from webhook.yaml_text.read import InvalidYaml, read_document, split_documents
-from webhook.yaml_text.render import Style, style_of
+from webhook.yaml_patch.style import Style, style_of
 
 __all__ = ["InvalidYaml", "YamlText"]
 

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.yaml_text.draft import Draft, Slot, children, data, places
-from webhook.yaml_text.nodes import Collection, Entry, Node, Scalar, comments
-from webhook.yaml_text.render import Bare, Style, bare_in
-from webhook.yaml_text.scalars import is_one_line, single_quoted
+from webhook.yaml_patch.nodes import Collection, Entry, Node, Scalar, comments
+from webhook.yaml_patch.patch import Draft, Slot, children, data, places
+from webhook.yaml_patch.scalars import is_one_line, single_quoted
+from webhook.yaml_patch.style import Bare, Style, bare_in
 
 _GAP = re.compile(r"(?:\s+|#[^\r\n]*)*")
 _COMMENT_BEHIND = re.compile(r"(?:[ \t]*#[^\r\n]*)?")

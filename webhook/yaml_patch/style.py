@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from webhook.yaml_text.nodes import Collection, Document, Node, Scalar, nodes
-from webhook.yaml_text.scalars import double_quoted, fits_literal_block, is_one_line, is_plain, single_quoted
+from webhook.yaml_patch.nodes import Collection, Document, Node, Scalar, nodes
+from webhook.yaml_patch.scalars import double_quoted, fits_literal_block, is_one_line, is_plain, single_quoted
 
 MAX_FLOW_WIDTH = 110
 _DASH = "-"

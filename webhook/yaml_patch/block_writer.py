@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from webhook.yaml_text.draft import Draft, DraftSequence, Slot, children, data, places
-from webhook.yaml_text.flow import FlowEditor
-from webhook.yaml_text.nodes import Collection, Document, Entry, Node, Scalar, comments
-from webhook.yaml_text.render import MAX_FLOW_WIDTH, Style
+from webhook.yaml_patch.flow_writer import FlowEditor
+from webhook.yaml_patch.nodes import Collection, Document, Entry, Node, Scalar, comments
+from webhook.yaml_patch.patch import Draft, DraftSequence, Slot, children, data, places
+from webhook.yaml_patch.style import MAX_FLOW_WIDTH, Style
 
 _LINE_END = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n)?")
 _LINE_BREAK = re.compile(r"\r\n?|\n")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from webhook.yaml_text.nodes import Alias, Collection, Document, Entry, Node, nodes
+from webhook.yaml_patch.nodes import Alias, Collection, Document, Entry, Node, nodes
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _LINE_BREAK = re.compile(r"\r\n?|\n")

@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.yaml_text.nodes import (
+from webhook.yaml_patch.nodes import (
     Alias,
     Collection,
     Entry,

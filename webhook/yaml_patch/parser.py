@@ -13,8 +13,8 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import Scanner
 
-from webhook.yaml_text.nodes import Alias, Collection, Document, Entry, Node, Scalar, merge_sources, plain, target_of
-from webhook.yaml_text.scalars import resolve
+from webhook.yaml_patch.nodes import Alias, Collection, Document, Entry, Node, Scalar, merge_sources, plain, target_of
+from webhook.yaml_patch.scalars import resolve
 
 MAX_DEPTH = 200
 MAX_ALIASED_NODES = 1_000_000

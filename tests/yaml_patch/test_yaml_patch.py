@@ -15,9 +15,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from webhook.yaml_text.edit import Editor
-from webhook.yaml_text.render import Bare, Style
-from webhook.yaml_text.stream import InvalidYaml, YamlText
+from webhook.yaml_patch.block_writer import Editor
+from webhook.yaml_patch.stream import InvalidYaml, YamlText
+from webhook.yaml_patch.style import Bare, Style
 
 
 def add(path, value):
@@ -331,7 +331,7 @@ def test_the_data_is_right_even_if_an_edit_would_have_meant_something_else(value
     assume(not same(jsonpatch.apply_patch(value, [operation]), value))
     stream = YamlText(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("webhook.yaml_text.stream.Editor", Careless)
+        patch.setattr("webhook.yaml_patch.stream.Editor", Careless)
         stream.apply(0, [operation])
     assert same(stream.documents, [jsonpatch.apply_patch(value, [operation])])
 
