@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from deploy.release.image import Image
 from deploy.release.versions import CHART, Unfit
-from webhook.yaml_patch.stream import YamlText
+from webhook.yaml_patch import YamlStream
 
 
 def package_chart(root: Path, image: Image, output: Path, helm: str) -> Path:
@@ -35,7 +35,7 @@ def package_chart(root: Path, image: Image, output: Path, helm: str) -> Path:
 
 
 def _name_image(values: Path, image: Image) -> None:
-    text = YamlText(values.read_text())
+    text = YamlStream(values.read_text())
     (content,) = text.documents
     defaults = content.get("image")
     if not isinstance(defaults, dict) or not {"repository", "digest"} <= defaults.keys():

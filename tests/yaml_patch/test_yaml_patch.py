@@ -15,9 +15,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from webhook.yaml_patch.block_writer import Editor
-from webhook.yaml_patch.stream import InvalidYaml, YamlText
-from webhook.yaml_patch.style import Bare, Style
+from webhook.yaml_patch import InvalidYaml, YamlStream
+from webhook.yaml_patch.block_writer import DocumentWriter
+from webhook.yaml_patch.style import Style, Unquoted
 
 
 def add(path, value):
@@ -43,12 +43,12 @@ def same(one, other):
 
 def edited(text, *operations, document=0):
     """Edit a text, and check on the way what holds for every edit."""
-    stream = YamlText(text)
+    stream = YamlStream(text)
     expected = stream.documents
     expected[document] = jsonpatch.apply_patch(expected[document], copy.deepcopy(list(operations)))
     stream.apply(document, operations)
     assert same(stream.documents, expected)
-    assert same(YamlText(stream.text).documents, expected)
+    assert same(YamlStream(stream.text).documents, expected)
     return stream.text
 
 
@@ -145,7 +145,7 @@ class Writer:
         if value is None:
             return self.rng.choice(("~", "null"))
         if isinstance(value, str):
-            plain = value.isalpha() and Style().flow(value, Bare(strings=True)) == value
+            plain = value.isalpha() and Style().flow(value, Unquoted(strings=True)) == value
             single = "'" + value.replace("'", "''") + "'" if value.isprintable() else json.dumps(value)
             return self.rng.choice((json.dumps(value), single, *([value] * plain)))
         return json.dumps(value)
@@ -187,7 +187,7 @@ def written(rng, value):
     text = writer.document(value)
     if writer.chance(20):
         text = "---\n" + text
-    if writer.chance(10) and YamlText(text[:-1]).documents == [value]:
+    if writer.chance(10) and YamlStream(text[:-1]).documents == [value]:
         text = text.removesuffix("\n")
     if writer.chance(15):
         text = text.replace("\n", "\r\n")
@@ -245,7 +245,7 @@ def random_move(rng, data):
 @given(COLLECTIONS, RANDOM, st.lists(DATA, min_size=1, max_size=4))
 def test_any_edits_of_any_text_give_the_right_data_and_keep_every_comment(value, rng, news):
     text = written(rng, value)
-    stream = YamlText(text)
+    stream = YamlStream(text)
     assert same(stream.documents, [value]), text
     operations, data = [], value
     for new in news:
@@ -255,14 +255,14 @@ def test_any_edits_of_any_text_give_the_right_data_and_keep_every_comment(value,
         data = jsonpatch.apply_patch(data, copy.deepcopy(operations[-1:]))
     stream.apply(0, operations)
     assert same(stream.documents, [data]), text
-    assert same(YamlText(stream.text).documents, [data])
+    assert same(YamlStream(stream.text).documents, [data])
     assert sorted(COMMENT.findall(stream.text)) == sorted(COMMENT.findall(text))
 
 
 @given(COLLECTIONS, RANDOM, st.lists(DATA, min_size=1, max_size=4))
 def test_any_moves_in_any_text_give_the_right_data_and_keep_every_comment(value, rng, news):
     text = written(rng, value)
-    stream = YamlText(text)
+    stream = YamlStream(text)
     operations, data = [], value
     for new in news:
         if not isinstance(data, dict | list):
@@ -272,7 +272,7 @@ def test_any_moves_in_any_text_give_the_right_data_and_keep_every_comment(value,
         data = jsonpatch.apply_patch(data, copy.deepcopy(step))
     stream.apply(0, operations)
     assert same(stream.documents, [data]), text
-    assert same(YamlText(stream.text).documents, [data])
+    assert same(YamlStream(stream.text).documents, [data])
     assert sorted(COMMENT.findall(stream.text)) == sorted(COMMENT.findall(text))
 
 
@@ -311,7 +311,7 @@ def test_adding_to_a_collection_leaves_all_lines_as_they_were_and_removing_it_ag
     path = rng.choice([path for path in places(value) if path.endswith(("/-", "/new"))] or ["/-"])
     parent = jsonpointer.resolve_pointer(value, path.rpartition("/")[0])
     assume(parent)
-    stream = YamlText(text)
+    stream = YamlStream(text)
     stream.apply(0, [add(path, new)])
     if not re.search(r"[\[{]", text):
         lines = iter(stream.text.splitlines())
@@ -322,23 +322,23 @@ def test_adding_to_a_collection_leaves_all_lines_as_they_were_and_removing_it_ag
 
 @given(COLLECTIONS, RANDOM, DATA)
 def test_the_data_is_right_even_if_an_edit_would_have_meant_something_else(value, rng, new):
-    class Careless(Editor):
+    class Careless(DocumentWriter):
         def write(self, root, slot):
             return super().write(root, slot) if self._rewritten else "- not what was meant"
 
     text = written(rng, value)
     operation = random_operation(rng, value, new)
     assume(not same(jsonpatch.apply_patch(value, [operation]), value))
-    stream = YamlText(text)
+    stream = YamlStream(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("webhook.yaml_patch.stream.Editor", Careless)
+        patch.setattr("webhook.yaml_patch.stream.DocumentWriter", Careless)
         stream.apply(0, [operation])
     assert same(stream.documents, [jsonpatch.apply_patch(value, [operation])])
 
 
 def test_a_change_that_cannot_be_written_is_an_error(monkeypatch):
-    monkeypatch.setattr(Editor, "write", lambda *_: "a: [")
-    stream = YamlText("a: 1\n")
+    monkeypatch.setattr(DocumentWriter, "write", lambda *_: "a: [")
+    stream = YamlStream("a: 1\n")
     with pytest.raises(ValueError, match="cannot be written"):
         stream.apply(0, [add("/b", 1)])
     assert stream.text == "a: 1\n"
@@ -354,11 +354,15 @@ TEXTS = st.text(
 def test_every_string_is_written_such_that_all_versions_of_yaml_read_it_as_that_string(version, text, key, step, quote):
     style = Style(step=step, quote=quote)
     value = {key: text, "list": [text, [text], {key: text}], "last": 1}
-    for written_value in (style.block(value, 0), style.flow(value), style.flow(value, Bare(keys=True, strings=True))):
+    for written_value in (
+        style.block(value, 0),
+        style.flow(value),
+        style.flow(value, Unquoted(keys=True, strings=True)),
+    ):
         reader = YAML(typ="safe", pure=True)
         reader.version = version
         assert reader.load(written_value) == value
-        assert YamlText(written_value).documents == [value]
+        assert YamlStream(written_value).documents == [value]
 
 
 DEPLOYMENT = """\
@@ -483,7 +487,7 @@ spec:
 
 
 def test_what_was_added_all_over_a_manifest_can_be_removed_without_a_trace():
-    stream = YamlText(DEPLOYMENT)
+    stream = YamlStream(DEPLOYMENT)
     containers = "/spec/template/spec/containers"
     stream.apply(0, [add(f"{containers}/0", {"name": "new"}), add(f"{containers}/1/lifecycle", {"a": ["b"]})])
     stream.apply(0, [add("/spec/template/spec/volumes/0", {"name": "y"}), add("/status", {})])
@@ -497,7 +501,7 @@ def test_no_operation_changes_nothing():
 
 
 def test_replacing_a_value_by_an_equal_one_changes_nothing():
-    data = YamlText(DEPLOYMENT).documents[0]
+    data = YamlStream(DEPLOYMENT).documents[0]
     assert edited(DEPLOYMENT, replace("/spec", data["spec"]), replace("/kind", "Deployment")) == DEPLOYMENT
 
 
@@ -715,15 +719,15 @@ def test_a_text_without_a_line_end_at_its_end_stays_one():
 
 def test_markers_directives_and_a_byte_order_mark_stay():
     text = "\ufeff# head\n%YAML 1.1\n--- # first\na: 1\n...\n# between\n---\n# none\n---\nb: 2\n...\n# end\n"
-    assert YamlText(text).documents == [{"a": 1}, None, {"b": 2}]
+    assert YamlStream(text).documents == [{"a": 1}, None, {"b": 2}]
     assert edited(text, add("/c", 3), document=2) == text.replace("b: 2\n", "b: 2\nc: 3\n")
     assert edited(text, add("/c", 3), document=0) == text.replace("a: 1\n", "a: 1\nc: 3\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "\ufeff"])
 def test_a_text_without_documents_has_none(text):
-    assert YamlText(text).documents == []
-    assert YamlText(text).text == text
+    assert YamlStream(text).documents == []
+    assert YamlStream(text).text == text
 
 
 def test_documents_may_be_replaced_as_a_whole():
@@ -1006,19 +1010,19 @@ def test_documents_are_what_kubernetes_reads():
     text = (
         "a: yes\nb: 0o17\nc: 017\nd: 1_000\ne: 2001-01-01\nf: 1:30\ng: !!str 1\nh: ~\ni: 1e3\nj: 08\nk: 'no'\nl: 0x1F\n"
     )
-    (data,) = YamlText(text).documents
+    (data,) = YamlStream(text).documents
     assert same(data, {"a": True, "b": 15, "c": 15, "d": 1000, "e": "2001-01-01", "f": "1:30", "g": "1", "h": None,
                        "i": 1000.0, "j": 8.0, "k": "no", "l": 31})  # fmt: skip
 
 
 def test_every_alias_has_a_copy_of_its_own():
-    (data,) = YamlText(ALIASES).documents
+    (data,) = YamlStream(ALIASES).documents
     data["other"]["list"].append(3)
     assert data["base"]["list"] == data["merged"]["list"] == [1, 2]
 
 
 def test_the_first_of_several_merged_mappings_counts():
-    assert YamlText("- &a {x: 1}\n- &b {x: 2, w: 3}\n- {<<: [*a, *b], z: 4}\n").documents[0][2] == {
+    assert YamlStream("- &a {x: 1}\n- &b {x: 2, w: 3}\n- {<<: [*a, *b], z: 4}\n").documents[0][2] == {
         "x": 1,
         "w": 3,
         "z": 4,
@@ -1047,7 +1051,7 @@ def test_the_first_of_several_merged_mappings_counts():
 )
 def test_a_text_that_kubernetes_would_not_read_is_refused_with_its_place(text, problem):
     with pytest.raises(InvalidYaml, match=re.escape(problem)):
-        YamlText(text)
+        YamlStream(text)
 
 
 LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'ha'] * 9)}]\n" for n in range(12))
@@ -1057,7 +1061,7 @@ LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'ha'] * 9)}]\
 def test_texts_that_grow_or_nest_without_end_are_refused_quickly(text):
     begin = time.process_time()
     with pytest.raises(InvalidYaml, match=r"aliases repeat more than|nested more than"):
-        YamlText(text)
+        YamlStream(text)
     assert time.process_time() - begin < 8
 
 
@@ -1065,7 +1069,7 @@ def test_texts_that_grow_or_nest_without_end_are_refused_quickly(text):
     "text", ["[" * 195 + "]" * 195, "- " * 195 + "a\n", "".join(" " * n + "k:\n" for n in range(195))]
 )
 def test_deep_nesting_below_the_limit_can_be_edited(text):
-    data = YamlText(text).documents[0]
+    data = YamlStream(text).documents[0]
     path = ""
     while data:
         path, data = (f"{path}/0", data[0]) if isinstance(data, list) else (f"{path}/k", data["k"])
@@ -1093,7 +1097,7 @@ def test_deep_nesting_below_the_limit_can_be_edited(text):
     ],
 )
 def test_an_operation_that_cannot_be_applied_is_an_error_and_changes_nothing(operation, error):
-    stream = YamlText("a: 1\nl: []\n")
+    stream = YamlStream("a: 1\nl: []\n")
     with pytest.raises(error):
         stream.apply(0, [add("/c", 1), operation])
     assert stream.text == "a: 1\nl: []\n"
@@ -1108,7 +1112,7 @@ def test_the_operations_are_left_as_they_were_given():
 def test_edits_of_one_document_of_a_large_stream_are_quick():
     text = "---\n" + DEPLOYMENT
     begin = time.process_time()
-    stream = YamlText(text * 150)
+    stream = YamlStream(text * 150)
     read = time.process_time()
     for document in range(0, 150, 10):
         stream.apply(document, [add("/spec/replicas", 3)])

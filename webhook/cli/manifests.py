@@ -13,7 +13,7 @@ import jsonpatch
 
 from webhook.core.patch.emit import Operation, escape
 from webhook.core.pod import JsonObject
-from webhook.yaml_patch.stream import InvalidYaml, YamlText
+from webhook.yaml_patch import InvalidYaml, YamlStream
 
 STANDARD_INPUT = "-"
 LOOKED_FOR = (
@@ -171,7 +171,7 @@ def _parse(path: str, text: str) -> Text:
         except (ValueError, RecursionError):
             pass  # It may be YAML in flow style, whose errors are more helpful.
     try:
-        return YamlText(text)
+        return YamlStream(text)
     except InvalidYaml as error:
         if "{{" in text and "}}" in text:
             raise Unreadable(f"{path}: this is a Helm template; render it first: helm template … ({error})") from None

@@ -1,13 +1,13 @@
-"""Turns a draft into text: every unchanged line is copied."""
+"""Turns a patched into text: every unchanged line is copied."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from webhook.yaml_patch.flow_writer import FlowEditor
-from webhook.yaml_patch.nodes import Collection, Document, Entry, Node, Scalar, comments
-from webhook.yaml_patch.patch import Draft, DraftSequence, Slot, children, data, places
+from webhook.yaml_patch.flow_writer import FlowWriter
+from webhook.yaml_patch.nodes import Collection, Document, Entry, Node, Scalar, find_comments
+from webhook.yaml_patch.patch import PatchedCollection, PatchedSequence, Slot, children, entry_changes, slot_data
 from webhook.yaml_patch.style import MAX_FLOW_WIDTH, Style
 
 _LINE_END = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n)?")
@@ -18,126 +18,126 @@ _BLANK_START = re.compile(r"(?:[ \t]*(?:\r\n?|\n))* *")
 class _Lines:
     """Collects whole lines; the first one may continue a line that has already begun."""
 
-    def __init__(self, newline: str, *, goes_on: bool) -> None:
+    def __init__(self, newline: str, *, continues_line: bool) -> None:
         self._newline = newline
-        self._goes_on = goes_on
+        self._continues_line = continues_line
         self._parts: list[str] = []
 
     def add(self, text: str) -> None:
         """Add lines, with their indentation."""
-        if self._goes_on:
+        if self._continues_line:
             text = _BLANK_START.sub("", text, count=1)
         if not text:
             return
         if self._parts and self._parts[-1][-1] not in "\r\n":
             self._parts.append(self._newline)
         self._parts.append(text)
-        self._goes_on = False
+        self._continues_line = False
 
     def __str__(self) -> str:
         return "".join(self._parts)
 
 
-class Editor:
-    """Writes the draft of a document; collections in `rewritten` (ids of nodes) are written like new ones."""
+class DocumentWriter:
+    """Writes the patched of a document; collections in `rewritten` (ids of nodes) are written like new ones."""
 
     def __init__(self, document: Document, style: Style, rewritten: frozenset[int] = frozenset()) -> None:
         self._text = document.text
         self._style = style
         self._rewritten = rewritten
-        self._flow = FlowEditor(document.text, style, rewritten)
+        self._flow = FlowWriter(document.text, style, rewritten)
 
     def write(self, root: Node, slot: Slot) -> str:
         """Return the text of the whole document."""
         value = slot.value
-        if isinstance(value, Draft) and value.node is root and self._keeps(value):
-            inside = self._flow.write(value) if value.node.flow else self._block(value, value.node.body)
+        if isinstance(value, PatchedCollection) and value.node is root and self._can_edit_entries(value):
+            inside = self._flow.write(value) if value.node.flow else self._write_block(value, value.node.body)
             return self._text[: value.node.body] + inside + self._text[value.node.end :]
-        return self._text if value is root else self._new_root(root, data(value))
+        return self._text if value is root else self._write_new_root(root, slot_data(value))
 
-    def _new_root(self, root: Node, value: Any) -> str:
+    def _write_new_root(self, root: Node, value: Any) -> str:
         """Return the text with a root that has nothing in common with the old one."""
         text, newline = self._text, self._style.newline
         is_block = bool(value) and isinstance(value, dict | list)
-        whole = Entry(root.start, root.start, root.end, root)
-        if not is_block and root.start < root.end and self._is_on_line(whole):
+        root_entry = Entry(root.start, root.start, root.end, root)
+        if not is_block and root.start < root.end and self._is_single_line(root_entry):
             return text[: root.start] + self._style.flow(value) + text[root.end :]
         if not isinstance(root, Collection) or root.flow:  # Its trailing comment is kept.
             rest = _LINE_END.match(text, root.end)
-            whole.end = rest.end() if rest else root.end
-        lines = self._comment_lines(whole, root.start, 0)
+            root_entry.end = rest.end() if rest else root.end
+        lines = self._comment_lines(root_entry, root.start, 0)
         lines = lines + self._style.block(value, 0) if is_block else self._style.flow(value) + newline + lines
         head = text[: root.start].rstrip(" ")
         if head.strip("\ufeff") and head[-1] not in "\r\n":
             head += newline
-        return head + lines + text[whole.end :]
+        return head + lines + text[root_entry.end :]
 
-    def _keeps(self, value: Draft) -> bool:
+    def _can_edit_entries(self, value: PatchedCollection) -> bool:
         """Tell whether a collection can be edited entry by entry."""
         if id(value.node) in self._rewritten or not value.node.entries:
             return False
-        return bool(children(value)) or any(place.slot for place in places(value))
+        return bool(children(value)) or any(change.slot for change in entry_changes(value))
 
-    def _block(self, draft: Draft, start: int) -> str:
+    def _write_block(self, patched: PatchedCollection, start: int) -> str:
         """Return the lines of a collection in block style, from a position before its first entry on."""
-        node = draft.node
-        lines = _Lines(self._style.newline, goes_on=self._text[start - 1 : start] not in ("", "\n", "\r"))
+        node = patched.node
+        lines = _Lines(self._style.newline, continues_line=self._text[start - 1 : start] not in ("", "\n", "\r"))
         margin = " " * node.column
         position = start
-        for place in places(draft):
-            entry, slot = place.entry, place.slot
+        for change in entry_changes(patched):
+            entry, slot = change.entry, change.slot
             if entry is not None:
                 gap, position = self._text[position : entry.start] or margin, entry.end
                 if slot is not None:
-                    lines.add(gap + self._entry(entry, slot, node.column))
+                    lines.add(gap + self._write_entry(entry, slot, node.column))
                 else:
                     lines.add(gap.rstrip(" ") if gap.strip() else "")
                     lines.add(self._comment_lines(entry, entry.start, node.column))
                 if entry is node.entries[-1]:
                     lines.add(self._text[position : node.end])
             elif slot is not None:
-                prefix = self._style.prefix(place.key)
-                lines.add(margin + self._style.entry(prefix, data(slot.value), node.column))
+                prefix = self._style.prefix(change.key)
+                lines.add(margin + self._style.entry(prefix, slot_data(slot.value), node.column))
         return str(lines)
 
     def _comment_lines(self, entry: Entry, start: int, column: int) -> str:
         """Return the comments of an entry from a position on, on separate lines."""
-        found = comments(self._text, entry, start, entry.end)
+        found = find_comments(self._text, entry, start, entry.end)
         return "".join(f"{' ' * column}{comment.group()}{self._style.newline}" for comment in found)
 
-    def _entry(self, entry: Entry, slot: Slot, column: int) -> str:
+    def _write_entry(self, entry: Entry, slot: Slot, column: int) -> str:
         """Return an entry, with all its lines."""
         text, node, value = self._text, entry.value, slot.value
-        if value is node or (isinstance(value, Draft) and not (value.node.entries or children(value))):
+        if value is node or (isinstance(value, PatchedCollection) and not (value.node.entries or children(value))):
             return text[entry.start : entry.end]
-        if not isinstance(value, Draft) or not self._keeps(value):
-            return self._replaced(entry, data(value), column)
+        if not isinstance(value, PatchedCollection) or not self._can_edit_entries(value):
+            return self._replace_value(entry, slot_data(value), column)
         if not value.node.flow:
-            start = self._line_behind(entry, value.node)
-            return text[entry.start : start] + self._block(value, start)
-        if isinstance(value, DraftSequence) and value.replaced:
-            return self._replaced_list(entry, value, column)
+            start = self._first_line_after(entry, value.node)
+            return text[entry.start : start] + self._write_block(value, start)
+        if isinstance(value, PatchedSequence) and value.replaced:
+            return self._replace_flow_list(entry, value, column)
         return text[entry.start : value.node.body] + self._flow.write(value) + text[value.node.end : entry.end]
 
-    def _replaced_list(self, entry: Entry, value: DraftSequence, column: int) -> str:
+    def _replace_flow_list(self, entry: Entry, value: PatchedSequence, column: int) -> str:
         """Return an entry whose flow list has new items: on one line if they fit, else in block style."""
         text, node = self._text, value.node
-        items = data(value)
-        before, behind = text[entry.start : node.body], text[node.end : entry.end]
+        items = slot_data(value)
+        before, after = text[entry.start : node.body], text[node.end : entry.end]
         is_one_line_now = not _LINE_BREAK.search(text, entry.start, node.end)
         strings = all(isinstance(item, str) for item in items)
         new = self._style.flow(items) if strings and is_one_line_now else self._flow.write(value)
         too_wide = is_one_line_now and column + len(before) + len(new) > MAX_FLOW_WIDTH
         if too_wide or any(isinstance(item, str) and "\n" in item for item in items):
-            return self._replaced(entry, items, column)
-        return before + new + behind
+            return self._replace_value(entry, items, column)
+        return before + new + after
 
-    def _replaced(self, entry: Entry, value: Any, column: int) -> str:
+    def _replace_value(self, entry: Entry, value: Any, column: int) -> str:
         """Return an entry with a new value."""
         text, node = self._text, entry.value
         like = node.style if isinstance(node, Scalar) and isinstance(value, str) and node.style in ("'", '"') else None
         new = self._style.inline(value, like)
-        on_line = self._is_on_line(entry)
+        on_line = self._is_single_line(entry)
         if new is not None and on_line and not entry.explicit:
             between = text[entry.after : node.start] or " "
             return text[entry.start : entry.after] + between + new + text[node.end : entry.end]
@@ -145,13 +145,13 @@ class Editor:
             lines = self._comment_lines(entry, entry.start, column)
             return self._style.entry(self._style.prefix(entry.key), value, column) + lines
         first, rest = "", entry.after
-        found = comments(text, entry, entry.after, entry.end)
+        found = find_comments(text, entry, entry.after, entry.end)
         if found and (on_line or not _LINE_BREAK.search(text, entry.after, found[0].start())):
             first, rest = found[0].group(), found[0].end()
         prefix = text[entry.start : entry.after]
         return self._style.entry(prefix, value, column, first) + self._comment_lines(entry, rest, column)
 
-    def _is_on_line(self, entry: Entry) -> bool:
+    def _is_single_line(self, entry: Entry) -> bool:
         """Tell whether the value of an entry begins and ends on the line of its key or dash."""
         node = entry.value
         if isinstance(node, Collection) and not node.flow:
@@ -160,7 +160,7 @@ class Editor:
             return False
         return not _LINE_BREAK.search(self._text, entry.after, node.end)
 
-    def _line_behind(self, entry: Entry, node: Collection) -> int:
+    def _first_line_after(self, entry: Entry, node: Collection) -> int:
         """Return the start of the first line after a key or dash; of the first entry if it is on the same line."""
         line_break = _LINE_BREAK.search(self._text, node.start if node.start < node.body else entry.after, node.body)
         return line_break.end() if line_break else node.body

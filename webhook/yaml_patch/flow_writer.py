@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.yaml_patch.nodes import Collection, Entry, Node, Scalar, comments
-from webhook.yaml_patch.patch import Draft, Slot, children, data, places
+from webhook.yaml_patch.nodes import Collection, Entry, Node, Scalar, find_comments
+from webhook.yaml_patch.patch import PatchedCollection, Slot, children, entry_changes, slot_data
 from webhook.yaml_patch.scalars import is_one_line, single_quoted
-from webhook.yaml_patch.style import Bare, Style, bare_in
+from webhook.yaml_patch.style import Style, Unquoted, detect_unquoted
 
 _GAP = re.compile(r"(?:\s+|#[^\r\n]*)*")
-_COMMENT_BEHIND = re.compile(r"(?:[ \t]*#[^\r\n]*)?")
+_COMMENT_AFTER = re.compile(r"(?:[ \t]*#[^\r\n]*)?")
 _COMMENT = re.compile(r"#[^\r\n]*")
 _NEW_LINE = re.compile(r"[ \t]*[\r\n]")
 
@@ -28,65 +28,65 @@ class _Item:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowEditor:
+class FlowWriter:
     """Writes the flow collections of a text; those in `rewritten` (ids of nodes) are written like new ones."""
 
     text: str
     style: Style
     rewritten: frozenset[int] = frozenset()
 
-    def write(self, draft: Draft) -> str:
+    def write(self, patched: PatchedCollection) -> str:
         """Return a collection that had entries, including brackets."""
-        node = draft.node
-        bare = bare_in(node)
+        node = patched.node
+        unquoted = detect_unquoted(node)
         if id(node) in self.rewritten:
-            return self.style.flow(data(draft), bare)
+            return self.style.flow(slot_data(patched), unquoted)
         if self.text[node.body] not in "[{":  # In a sequence, a single pair needs no brackets.
-            slots = children(draft)
+            slots = children(patched)
             if len(slots) == 1 and slots[0].entry is node.entries[0]:
-                return self._entry(slots[0].entry, slots[0], bare)[0]
-            return self.style.flow(data(draft), bare)
-        return self._joined(draft, bare)
+                return self._write_entry(slots[0].entry, slots[0], unquoted)[0]
+            return self.style.flow(slot_data(patched), unquoted)
+        return self._write_items(patched, unquoted)
 
-    def _joined(self, draft: Draft, bare: Bare) -> str:
-        node = draft.node
+    def _write_items(self, patched: PatchedCollection, unquoted: Unquoted) -> str:
+        node = patched.node
         start, originals, end, comma = self._items(node)
         layout = _Layout.of(node, list(originals.values()), self.style.newline)
         items: list[_Item] = []
         carried: list[str] = []
-        for place in places(draft):
-            if place.slot is None:
-                carried += self._comments_of(place.entry, originals)
+        for change in entry_changes(patched):
+            if change.slot is None:
+                carried += self._comments_of(change.entry, originals)
                 continue
-            if place.entry is None:
-                item = _Item(layout.lead(is_first=not items), self._new(place.key, place.slot, bare))
+            if change.entry is None:
+                item = _Item(layout.lead(is_first=not items), self._write_new(change.key, change.slot, unquoted))
                 left: list[str] = []
             else:
-                item = originals[id(place.entry)]
-                if (place.entry is node.entries[0]) != (not items):
+                item = originals[id(change.entry)]
+                if (change.entry is node.entries[0]) != (not items):
                     item.lead = layout.moved(item.lead, is_first=not items)
-                item.body, left = self._entry(place.entry, place.slot, bare)
-            item.lead = layout.behind_comments(carried, item.lead)
+                item.body, left = self._write_entry(change.entry, change.slot, unquoted)
+            item.lead = layout.after_comments(carried, item.lead)
             carried = left
             items.append(item)
-        end = layout.behind_comments(carried, end if items or "#" in end or carried else "")
+        end = layout.after_comments(carried, end if items or "#" in end or carried else "")
         return layout.joined(start, items, end, comma) + self.text[node.end - 1]
 
     def _items(self, node: Collection) -> tuple[str, dict[int, _Item], str, str]:
         """Return the start of a collection, its items by the ids of their entries, its end, and a trailing comma."""
         text, close = self.text, node.end - 1
         items: dict[int, _Item] = {}
-        opening = _COMMENT_BEHIND.match(text, node.body + 1, close)
+        opening = _COMMENT_AFTER.match(text, node.body + 1, close)
         start = position = opening.end() if opening else node.body + 1
         comma = ""
         for entry in node.entries:
             gap = _GAP.match(text, entry.end, close)
             stop = gap.end() if gap else entry.end
             comma = text[stop:close][:1]
-            comment = _COMMENT_BEHIND.match(text, stop + 1 if comma else entry.end, close)
-            behind = comment.group() if comment else ""
+            comment = _COMMENT_AFTER.match(text, stop + 1 if comma else entry.end, close)
+            comment_after = comment.group() if comment else ""
             trail = text[entry.end : stop] if comma else ""
-            items[id(entry)] = _Item(text[position : entry.start], text[entry.start : entry.end], trail, behind)
+            items[id(entry)] = _Item(text[position : entry.start], text[entry.start : entry.end], trail, comment_after)
             position = comment.end() if comment else stop
         return text[node.body : start], items, text[position:close], comma
 
@@ -95,37 +95,37 @@ class FlowEditor:
         if entry is None:
             return []
         item = items[id(entry)]
-        inside = [comment.group() for comment in comments(self.text, entry, entry.start, entry.end)]
+        inside = [comment.group() for comment in find_comments(self.text, entry, entry.start, entry.end)]
         return [*_COMMENT.findall(item.lead), *inside, *_COMMENT.findall(item.trail), *_COMMENT.findall(item.comment)]
 
-    def _new(self, key: str | None, slot: Slot, bare: Bare) -> str:
-        value = data(slot.value)
-        return self.style.flow(value, bare) if key is None else self.style.flow_pair(key, value, bare)
+    def _write_new(self, key: str | None, slot: Slot, unquoted: Unquoted) -> str:
+        value = slot_data(slot.value)
+        return self.style.flow(value, unquoted) if key is None else self.style.flow_pair(key, value, unquoted)
 
-    def _entry(self, entry: Entry, slot: Slot, bare: Bare) -> tuple[str, list[str]]:
+    def _write_entry(self, entry: Entry, slot: Slot, unquoted: Unquoted) -> tuple[str, list[str]]:
         """Return an entry, and the comments that no longer fit into it."""
         text, node, value = self.text, entry.value, slot.value
         if value is node:
             return text[entry.start : entry.end], []
-        if isinstance(value, Draft) and value.node is node:
+        if isinstance(value, PatchedCollection) and value.node is node:
             if not node.entries and not children(value):
                 return text[entry.start : entry.end], []
             if node.entries:
                 return text[entry.start : node.body] + self.write(value) + text[node.end : entry.end], []
-        left = [comment.group() for comment in comments(text, entry, entry.after, entry.end)]
-        written = self._value(node, data(value), bare)
+        left = [comment.group() for comment in find_comments(text, entry, entry.after, entry.end)]
+        written = self._write_value(node, slot_data(value), unquoted)
         if entry.key is None:
             return written, left
         key = text[entry.start : entry.after]
         return f"{key if key.endswith(':') else key + ':'}{text[entry.after : node.start] or ' '}{written}", left
 
-    def _value(self, node: Node, value: Any, bare: Bare) -> str:
+    def _write_value(self, node: Node, value: Any, unquoted: Unquoted) -> str:
         """Return a new value for a node, with its previous quotes."""
         if isinstance(node, Scalar) and isinstance(node.data, str):
             if node.style == "'" and isinstance(value, str) and is_one_line(value):
                 return single_quoted(value)
-            bare = Bare(bare.keys, node.style is None)
-        return self.style.flow(value, bare)
+            unquoted = Unquoted(unquoted.keys, node.style is None)
+        return self.style.flow(value, unquoted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class _Layout:
         """Return the text before an item that has become the first one, or no longer is."""
         return lead if "#" in lead or "\n" in lead else self.lead(is_first=is_first)
 
-    def behind_comments(self, comments: list[str], text: str) -> str:
+    def after_comments(self, comments: list[str], text: str) -> str:
         """Put comments on separate lines before a text."""
         if not comments:
             return text

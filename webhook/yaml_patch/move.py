@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from webhook.yaml_patch.nodes import Alias, Collection, Document, Entry, Node, nodes
+from webhook.yaml_patch.nodes import Alias, Collection, Document, Entry, Node, walk
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _LINE_BREAK = re.compile(r"\r\n?|\n")
@@ -40,8 +40,8 @@ class _List:
     """A list, the entry that contains it (if any), and the enclosing collections from the outside in."""
 
     node: Collection
-    holder: Entry | None
-    around: tuple[Collection, ...]
+    parent_entry: Entry | None
+    ancestors: tuple[Collection, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,38 +64,38 @@ def move_item(document: Document, source_path: Sequence[str], target_path: Seque
     text, root = document.text, document.root
     if root is None or not source_path or not target_path:
         return None
-    source = _list(root, source_path[:-1], None)
+    source = _find_list(root, source_path[:-1], None)
     if source is None or source.node.flow:
         return None
     entry = source.node.entries[int(source_path[-1])]
-    target = _list(root, target_path[:-1], entry)
-    item = _item(text, source, entry)
+    target = _find_list(root, target_path[:-1], entry)
+    item = _find_item(text, source, entry)
     if target is None or item is None:
         return None
     others = [other for other in target.node.entries if other is not entry]
     if not others and target.node is source.node:
         return Move(text, frozenset())
-    emptied = _emptied(text, source) if len(source.node.entries) == 1 else []
+    emptying = _empty(text, source) if len(source.node.entries) == 1 else []
     if others:
         index = len(others) if target_path[-1] == "-" else int(target_path[-1])
-        pasted = _pasted(text, item, source, target, others, index)
+        insertions = _insert(text, item, source, target, others, index)
     else:
-        pasted = _filled(text, item, source, target)
-    if emptied is None or pasted is None:
+        insertions = _fill(text, item, source, target)
+    if emptying is None or insertions is None:
         return None
     cut = _Span(min(item.lines.start, item.gap.start), max(item.lines.end, item.gap.end))
-    place = pasted[-1].span.start
-    changed = {id(node) for node in (source.node, *source.around, target.node, *target.around)}
-    aliases = (node for node in nodes(root) if isinstance(node, Alias))
-    torn = (alias for alias in aliases if id(alias.target) in changed or _is_torn(alias, cut, place))
-    return Move(_edited(text, [*emptied, *pasted, _Edit(cut, "")]), frozenset(map(id, torn)))
+    place = insertions[-1].span.start
+    changed = {id(node) for node in (source.node, *source.ancestors, target.node, *target.ancestors)}
+    aliases = (node for node in walk(root) if isinstance(node, Alias))
+    broken = (alias for alias in aliases if id(alias.target) in changed or _breaks_alias(alias, cut, place))
+    return Move(_apply_edits(text, [*emptying, *insertions, _Edit(cut, "")]), frozenset(map(id, broken)))
 
 
-def _list(root: Node, path: Sequence[str], without: Entry | None) -> _List | None:
+def _find_list(root: Node, path: Sequence[str], without: Entry | None) -> _List | None:
     """Follow a path through collections in block style, ignoring one entry."""
     node: Node = root
-    holder: Entry | None = None
-    around: tuple[Collection, ...] = ()
+    parent_entry: Entry | None = None
+    ancestors: tuple[Collection, ...] = ()
     for token in path:
         if not isinstance(node, Collection) or node.flow:
             return None
@@ -104,12 +104,12 @@ def _list(root: Node, path: Sequence[str], without: Entry | None) -> _List | Non
             entries = [entry for entry in entries if entry.key == token]
         if not entries:  # It comes from the merge key.
             return None
-        holder = entries[0] if node.is_mapping else entries[int(token)]
-        around, node = (*around, node), holder.value
-    return _List(node, holder, around) if isinstance(node, Collection) and not node.is_mapping else None
+        parent_entry = entries[0] if node.is_mapping else entries[int(token)]
+        ancestors, node = (*ancestors, node), parent_entry.value
+    return _List(node, parent_entry, ancestors) if isinstance(node, Collection) and not node.is_mapping else None
 
 
-def _item(text: str, source: _List, entry: Entry) -> _Item | None:
+def _find_item(text: str, source: _List, entry: Entry) -> _Item | None:
     """Return the text that moves with an item; None if its dash is not at the start of a line."""
     entries, column = source.node.entries, source.node.column
     is_first = entry is entries[0]
@@ -132,7 +132,7 @@ def _line_start(text: str, position: int) -> int:
 def _first_line(text: str, where: _List) -> int:
     """Return the start of the lines that may be about the first item of a list."""
     body = where.node.body
-    line_break = _LINE_BREAK.search(text, where.holder.after, body) if where.holder else None
+    line_break = _LINE_BREAK.search(text, where.parent_entry.after, body) if where.parent_entry else None
     return line_break.end() if line_break else _line_start(text, body)
 
 
@@ -177,48 +177,48 @@ def _indentation(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
 
 
-def _emptied(text: str, source: _List) -> list[_Edit] | None:
+def _empty(text: str, source: _List) -> list[_Edit] | None:
     """Return the edit that makes a list empty; None if it does not follow a key."""
-    if source.holder is None or source.holder.key is None or source.holder.explicit:
+    if source.parent_entry is None or source.parent_entry.key is None or source.parent_entry.explicit:
         return None
-    behind = _ANCHOR_OR_TAG.match(text, source.holder.after)
-    place = behind.end() if behind else source.holder.after
+    after = _ANCHOR_OR_TAG.match(text, source.parent_entry.after)
+    place = after.end() if after else source.parent_entry.after
     return [_Edit(_Span(place, place), " []")]
 
 
-def _pasted(
+def _insert(
     text: str, item: _Item, source: _List, target: _List, others: Sequence[Entry], index: int
 ) -> list[_Edit] | None:
     """Return the edit that inserts an item; None in flow style, and before a dash within a line."""
     column = target.node.column
-    lines, gap = _indented(text, item, source.node.column, column), text[slice(*item.gap)]
+    lines, gap = _reindent(text, item, source.node.column, column), text[slice(*item.gap)]
     if target.node.flow:
         return None
     if index > 0:
         place = _comments_end(text, others[index - 1].end, column)
         return [_Edit(_Span(place, place), gap + lines)]
-    below = _item(text, target, others[0])
+    below = _find_item(text, target, others[0])
     return [_Edit(_Span(below.lines.start, below.lines.start), lines + gap)] if below else None
 
 
-def _filled(text: str, item: _Item, source: _List, target: _List) -> list[_Edit] | None:
+def _fill(text: str, item: _Item, source: _List, target: _List) -> list[_Edit] | None:
     """Return the edits that add an item to an empty list; None if it is not on the line of its key.
 
     The dash is indented relative to the key as in the source.
     """
-    holder, node = target.holder, target.node
-    if holder is None or holder.key is None or holder.explicit:
+    parent_entry, node = target.parent_entry, target.node
+    if parent_entry is None or parent_entry.key is None or parent_entry.explicit:
         return None
-    between = text[holder.after : node.body]
+    between = text[parent_entry.after : node.body]
     if _LINE_BREAK.search(between) or _LINE_BREAK.search(text, node.body, node.end):
         return None
-    column = target.around[-1].column + (source.node.column - source.around[-1].column if source.around else 0)
-    lines, gap = _indented(text, item, source.node.column, column), text[slice(*item.gap)]
-    brackets = _Span(holder.after + len(between.rstrip(" \t")), node.end)
-    return [_Edit(brackets, ""), _Edit(_Span(holder.end, holder.end), gap + lines)]
+    column = target.ancestors[-1].column + (source.node.column - source.ancestors[-1].column if source.ancestors else 0)
+    lines, gap = _reindent(text, item, source.node.column, column), text[slice(*item.gap)]
+    brackets = _Span(parent_entry.after + len(between.rstrip(" \t")), node.end)
+    return [_Edit(brackets, ""), _Edit(_Span(parent_entry.end, parent_entry.end), gap + lines)]
 
 
-def _indented(text: str, item: _Item, old: int, new: int) -> str:
+def _reindent(text: str, item: _Item, old: int, new: int) -> str:
     """Return the lines of an item at a new column; text left of the old column, such as comments, stays there."""
     lines = ""
     for match in _LINE.finditer(text, *item.lines):
@@ -229,7 +229,7 @@ def _indented(text: str, item: _Item, old: int, new: int) -> str:
     return lines
 
 
-def _edited(text: str, edits: Sequence[_Edit]) -> str:
+def _apply_edits(text: str, edits: Sequence[_Edit]) -> str:
     parts, position = [], 0
     for span, new in sorted(edits):
         parts += [text[position : span.start], new]
@@ -237,7 +237,7 @@ def _edited(text: str, edits: Sequence[_Edit]) -> str:
     return "".join([*parts, text[position:]])
 
 
-def _is_torn(alias: Alias, cut: _Span, place: int) -> bool:
+def _breaks_alias(alias: Alias, cut: _Span, place: int) -> bool:
     """Tell whether moving the cut text puts an alias before its anchor."""
     return _rank(alias, cut, place) < _rank(alias.target, cut, place)
 

@@ -85,42 +85,42 @@ class Document:
     root: Node | None
 
 
-def plain(node: Node) -> Any:
+def to_data(node: Node) -> Any:
     """Return a node as plain data, with a separate copy for every alias."""
     if isinstance(node, Alias):
-        return plain(node.target)
+        return to_data(node.target)
     if isinstance(node, Scalar):
         return node.data
     if not node.is_mapping:
         items = []
         for entry in node.entries:  # A comprehension would need twice the stack.
-            items.append(plain(entry.value))
+            items.append(to_data(entry.value))
         return items
-    data = merged(node)
+    data = merge_key_data(node)
     for entry in node.entries:
         if entry.key is not None and not entry.merges:
-            data[entry.key] = plain(entry.value)
+            data[entry.key] = to_data(entry.value)
     return data
 
 
-def merged(mapping: Collection) -> dict[str, Any]:
+def merge_key_data(mapping: Collection) -> dict[str, Any]:
     """Return the keys from a mapping's merge key."""
     data: dict[str, Any] = {}
     if mapping.merge is not None:
-        for source in reversed(merge_sources(mapping.merge)):  # Earlier ones win.
-            data |= plain(source)
+        for source in reversed(merged_nodes(mapping.merge)):  # Earlier ones win.
+            data |= to_data(source)
     return data
 
 
-def merge_sources(entry: Entry) -> list[Node]:
+def merged_nodes(entry: Entry) -> list[Node]:
     """Return the mappings that a merge key names."""
-    value = target_of(entry.value)
+    value = resolve_alias(entry.value)
     if isinstance(value, Collection) and not value.is_mapping:
         return [item.value for item in value.entries]
     return [value]
 
 
-def nodes(node: Node) -> Iterator[Node]:
+def walk(node: Node) -> Iterator[Node]:
     """Yield all nodes of a tree, except keys, in order."""
     pending = [node]
     while pending:
@@ -130,7 +130,7 @@ def nodes(node: Node) -> Iterator[Node]:
             pending += [entry.value for entry in reversed(node.entries)]
 
 
-def comments(text: str, entry: Entry, start: int, end: int) -> list[re.Match[str]]:
+def find_comments(text: str, entry: Entry, start: int, end: int) -> list[re.Match[str]]:
     """Return the comments of an entry between two positions."""
     found: list[re.Match[str]] = []
     for scalar_start, scalar_end in (*_scalars(entry), (end, end)):
@@ -152,6 +152,6 @@ def _scalars(entry: Entry) -> Iterator[tuple[int, int]]:
             yield entry.value.body, entry.value.end
 
 
-def target_of(node: Node) -> Scalar | Collection:
+def resolve_alias(node: Node) -> Scalar | Collection:
     """Return a node, or the target of an alias."""
     return node.target if isinstance(node, Alias) else node

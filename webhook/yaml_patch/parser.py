@@ -11,10 +11,21 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, MappingStartEvent, NodeEvent
 from ruamel.yaml.reader import ReaderError
-from ruamel.yaml.scanner import Scanner
 
-from webhook.yaml_patch.nodes import Alias, Collection, Document, Entry, Node, Scalar, merge_sources, plain, target_of
-from webhook.yaml_patch.scalars import resolve
+from webhook.yaml_patch.errors import InvalidYaml
+from webhook.yaml_patch.nodes import (
+    Alias,
+    Collection,
+    Document,
+    Entry,
+    Node,
+    Scalar,
+    merged_nodes,
+    resolve_alias,
+    to_data,
+)
+from webhook.yaml_patch.scalars import parse_plain_scalar
+from webhook.yaml_patch.scanner import LenientScanner
 
 MAX_DEPTH = 200
 MAX_ALIASED_NODES = 1_000_000
@@ -29,15 +40,7 @@ _PREAMBLE = re.compile(r"\ufeff?(?:(?:[ \t]*(?:#[^\n]*)?|%[^\n]*|[ \t]*\r)\n)*")
 _TAG = "tag:yaml.org,2002:"
 
 
-class InvalidYaml(ValueError):
-    """Kubernetes would not accept the text as YAML; the message says where and why."""
-
-    def __init__(self, line: int, column: int, problem: str) -> None:
-        super().__init__(f"line {line + 1}, column {column + 1}: {problem}")
-        self.line, self.column, self.problem = line, column, problem
-
-
-def read_document(text: str) -> Document:
+def parse_document(text: str) -> Document:
     """Read the text of at most one document.
 
     Raises:
@@ -48,9 +51,9 @@ def read_document(text: str) -> Document:
         return Document(text, _Composer(text).compose())
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _invalid(text, mark.index if mark else 0, error.problem or error.context or "not YAML") from None
+        raise _error_at(text, mark.index if mark else 0, error.problem or error.context or "not YAML") from None
     except ReaderError as error:
-        raise _invalid(text, error.position, f"the character #x{error.character:04x} is not allowed") from None
+        raise _error_at(text, error.position, f"the character #x{error.character:04x} is not allowed") from None
 
 
 def split_documents(text: str) -> list[str]:
@@ -69,52 +72,9 @@ def split_documents(text: str) -> list[str]:
     return [*pieces, text[start:]] if start < len(text) else pieces
 
 
-def _invalid(text: str, index: int, problem: str) -> InvalidYaml:
+def _error_at(text: str, index: int, problem: str) -> InvalidYaml:
     breaks = list(_BREAK.finditer(text, 0, index))
     return InvalidYaml(len(breaks), index - (breaks[-1].end() if breaks else 0), problem)
-
-
-class _Scanner(Scanner):
-    """Allows tabs where Kubernetes' parser does, and avoids repeated lookahead."""
-
-    _complete = -1
-
-    def scan_to_next_token(self) -> None:
-        """Skip blanks and comments; also tabs, except in the indentation."""
-        super().scan_to_next_token()
-        while self.reader.peek() == "\t" and not self.allow_simple_key:
-            while self.reader.peek() in " \t":
-                self.reader.forward()
-            super().scan_to_next_token()
-
-    def scan_block_scalar_indentation(self) -> tuple[list[str], int, Any]:
-        """Read the leading empty lines of a block scalar, which may be indented less than its text."""
-        breaks: list[str] = []
-        indentation = 0
-        end = self.reader.get_mark()
-        while self.reader.peek() in " \r\n\x85\u2028\u2029":
-            if self.reader.peek() == " ":
-                self.reader.forward()
-                indentation = max(indentation, self.reader.column)
-            else:
-                breaks.append(self.scan_line_break())
-                end = self.reader.get_mark()
-        return breaks, indentation, end
-
-    def need_more_tokens(self) -> bool:
-        """Tell whether the next token needs more input."""
-        if self.tokens and self._complete == self.tokens_taken:
-            return False
-        needed = super().need_more_tokens()
-        if not needed:
-            self._complete = self.tokens_taken
-        return needed
-
-    def check_token(self, *choices: type) -> bool:
-        """Tell whether the next token has one of these types."""
-        while self.need_more_tokens():
-            self.fetch_more_tokens()
-        return bool(self.tokens) and (not choices or isinstance(self.tokens[0], choices))
 
 
 class _Composer:
@@ -133,32 +93,32 @@ class _Composer:
             if isinstance(event, NodeEvent):
                 if root is not None:
                     raise self._error(event, "a second document starts here")
-                root = self._node(event)
+                root = self._read_node(event)
         return root
 
     def _parse(self) -> Iterator[Any]:
         parser = YAML(typ="safe", pure=True)
-        parser.Scanner = _Scanner
+        parser.Scanner = LenientScanner
         try:
             yield from parser.parse(self._text)
         except (ValueError, OverflowError, AssertionError, LookupError, TypeError, AttributeError) as error:
             # The parser accepts some invalid escapes, versions and tags.
-            raise _invalid(self._text, 0, f"not YAML: {error}") from None
+            raise _error_at(self._text, 0, f"not YAML: {error}") from None
 
     def _error(self, event: Any, problem: str) -> InvalidYaml:
-        return _invalid(self._text, event.start_mark.index, problem)
+        return _error_at(self._text, event.start_mark.index, problem)
 
-    def _node(self, event: Any) -> Node:
+    def _read_node(self, event: Any) -> Node:
         if isinstance(event, AliasEvent):
-            return self._alias(event)
+            return self._read_alias(event)
         if isinstance(event, CollectionStartEvent):
-            return self._collection(event)
-        node = self._scalar(event)
+            return self._read_collection(event)
+        node = self._read_scalar(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node
 
-    def _alias(self, event: Any) -> Alias:
+    def _read_alias(self, event: Any) -> Alias:
         target = self._anchors.get(event.anchor)
         if target is None:
             raise self._error(event, f"no anchor {event.anchor!r} is defined before this alias")
@@ -171,7 +131,7 @@ class _Composer:
             raise self._error(event, f"nested more than {MAX_DEPTH} levels deep")
         return Alias(event.start_mark.index, event.end_mark.index, target)
 
-    def _scalar(self, event: Any) -> Scalar:
+    def _read_scalar(self, event: Any) -> Scalar:
         try:
             data = _scalar_data(event)
         except ValueError as error:
@@ -194,8 +154,8 @@ class _Composer:
             lines.pop()
         return header.end(), header.end() + sum(map(len, lines))
 
-    def _collection(self, event: Any) -> Collection:
-        node = self._opened(event)
+    def _read_collection(self, event: Any) -> Collection:
+        node = self._new_collection(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         self._depth += 1
@@ -203,20 +163,20 @@ class _Composer:
             raise self._error(event, f"nested more than {MAX_DEPTH} levels deep")
         keys: set[str] = set()
         while not isinstance(inner := next(self._events), CollectionEndEvent):
-            entry = self._pair(node, inner) if node.is_mapping else self._item(node, inner)
+            entry = self._read_pair(node, inner) if node.is_mapping else self._read_item(node, inner)
             if entry.key is not None:
                 if entry.key in keys:
                     raise self._error(inner, f"the key {entry.key!r} occurs twice in this mapping")
                 keys.add(entry.key)
             node.entries.append(entry)
-            value = target_of(entry.value)
+            value = resolve_alias(entry.value)
             node.size += value.size
             node.height = max(node.height, value.height + 1)
         self._depth -= 1
         self._close(node, inner)
         return node
 
-    def _opened(self, event: Any) -> Collection:
+    def _new_collection(self, event: Any) -> Collection:
         start, mark = event.start_mark.index, event.end_mark
         body, column = mark.index, mark.column
         is_mapping = isinstance(event, MappingStartEvent)
@@ -226,23 +186,23 @@ class _Composer:
             body, column = body - 1, column - 1
         return Collection(start, body, is_mapping, bool(event.flow_style), column, event.anchor is not None)
 
-    def _item(self, node: Collection, event: Any) -> Entry:
+    def _read_item(self, node: Collection, event: Any) -> Entry:
         if node.flow:
-            value = self._node(event)
+            value = self._read_node(event)
             return Entry(value.start, value.start, value.end, value)
         dash = self._skip(node.entries[-1].end) if node.entries else node.body
-        value = self._node(event)
+        value = self._read_node(event)
         return Entry(dash, dash + 1, self._last_line(value), value)
 
-    def _pair(self, node: Collection, event: Any) -> Entry:
+    def _read_pair(self, node: Collection, event: Any) -> Entry:
         start = self._next_key(node)
-        key_node = self._node(event)
-        key = target_of(key_node)
+        key_node = self._read_node(event)
+        key = resolve_alias(key_node)
         if not isinstance(key, Scalar) or not isinstance(key.data, str):
             raise self._error(event, "this key is not a string: quote it if it is meant to be one")
         after = self._skip(key_node.end)
         after = after + 1 if self._text[after : after + 1] == ":" else key_node.end
-        value = self._node(next(self._events))
+        value = self._read_node(next(self._events))
         if isinstance(value, Scalar) and value.start == value.end:
             value.start = value.body = value.end = after
         end = value.end if node.flow else self._last_line(value)
@@ -260,11 +220,11 @@ class _Composer:
         return self._skip(position + 1) if node.flow else position
 
     def _check_merge(self, node: Collection, entry: Entry, event: Any) -> None:
-        for source in merge_sources(entry):
-            mapping = target_of(source)
+        for source in merged_nodes(entry):
+            mapping = resolve_alias(source)
             if not isinstance(mapping, Collection) or not mapping.is_mapping:
                 raise self._error(event, "a merge key needs a mapping, or a sequence of mappings")
-            if twice := plain(mapping).keys() & {above.key for above in node.entries}:
+            if twice := to_data(mapping).keys() & {above.key for above in node.entries}:
                 # In YAML, the mapping's own key wins; in Kubernetes, the last one.
                 problem = f"the merge key repeats {min(twice)!r}: YAML and Kubernetes disagree on which value wins"
                 raise self._error(event, problem)
@@ -309,7 +269,7 @@ def _scalar_data(event: Any) -> Any:
         return base64.b64decode(event.value).decode("utf-8", "replace")
     if kind not in ("", "int", "float", "bool", "null") or not (kind or event.implicit[0]):
         return event.value
-    data = resolve(event.value)
+    data = parse_plain_scalar(event.value)
     if kind == "float" and type(data) is int:
         return float(data)
     if kind and type(data).__name__.replace("NoneType", "null") != kind:

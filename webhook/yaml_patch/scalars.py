@@ -29,7 +29,7 @@ _PLAIN = re.compile(r"(?!---|\.\.\.|<<\Z)(?:[^\s\-?:,\[\]{}#&*!|>'\"%@`=]|-[^\s,
 _ESCAPED = re.compile(f"[^{_PRINTABLE}]")
 
 
-def resolve(text: str) -> Any:
+def parse_plain_scalar(text: str) -> Any:
     """Return the value of a plain scalar in Kubernetes (resolve.go of sigs.k8s.io/yaml/goyaml.v2).
 
     Raises:
@@ -79,7 +79,7 @@ def is_plain(text: str, *, flow: bool) -> bool:
         and not _NOT_FINITE.fullmatch(text)
         and not _DATE.match(text)
         and not _ALMOST_NUMBER.fullmatch(text)
-        and isinstance(resolve(text), str)
+        and isinstance(parse_plain_scalar(text), str)
     )
 
 

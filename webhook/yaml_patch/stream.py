@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -10,30 +9,22 @@ from typing import Any
 
 import jsonpatch
 
-from webhook.yaml_patch.block_writer import Editor
+from webhook.yaml_patch.aliases import expand_aliases, expand_broken_aliases
+from webhook.yaml_patch.block_writer import DocumentWriter
+from webhook.yaml_patch.errors import InvalidYaml, UnsupportedOperation, Unwritable
+from webhook.yaml_patch.json_data import is_identical, is_json, split_pointer
 from webhook.yaml_patch.move import move_item
-from webhook.yaml_patch.nodes import Document, Node, plain
-from webhook.yaml_patch.parser import InvalidYaml, read_document, split_documents
-from webhook.yaml_patch.patch import (
-    DocumentDraft,
-    Draft,
-    Slot,
-    children,
-    is_changed,
-    same,
-    tokens_of,
-    write_out_open_block,
-)
-from webhook.yaml_patch.style import Style, style_of
-
-__all__ = ["InvalidYaml", "YamlText"]
+from webhook.yaml_patch.nodes import Document, Node, to_data
+from webhook.yaml_patch.parser import parse_document, split_documents
+from webhook.yaml_patch.patch import PatchedCollection, Slot, children, is_changed, patch_node, replace_open_block
+from webhook.yaml_patch.style import Style, detect_style
 
 _OPERATIONS = ("add", "replace", "remove", "move")
 # The member of an operation that names what is removed.
 _REMOVED = {"remove": "path", "move": "from"}
 
 
-class YamlText:
+class YamlStream:
     """A YAML stream of one or more documents, with its text.
 
     Raises:
@@ -42,11 +33,11 @@ class YamlText:
     """
 
     def __init__(self, text: str) -> None:
-        self._parts: list[Document] = []
+        self._documents: list[Document] = []
         line = 0
         for piece in split_documents(text):
             try:
-                self._parts.append(read_document(piece))
+                self._documents.append(parse_document(piece))
             except InvalidYaml as error:
                 raise InvalidYaml(line + error.line, error.column, error.problem) from None
             line += piece.count("\n")
@@ -54,12 +45,12 @@ class YamlText:
     @property
     def documents(self) -> list[Any]:
         """The documents as Kubernetes reads them; modifying this data has no effect on the text."""
-        return [plain(part.root) for part in self._parts if part.root is not None]
+        return [to_data(part.root) for part in self._documents if part.root is not None]
 
     @property
     def text(self) -> str:
         """The text with all changes."""
-        return "".join(part.text for part in self._parts)
+        return "".join(part.text for part in self._documents)
 
     def apply(self, document: int, operations: Sequence[Mapping[str, Any]]) -> None:
         """Apply JSON Patch operations to the document with an index, in order; either all of them or none.
@@ -74,64 +65,62 @@ class YamlText:
         for operation in operations:
             removed = operation.get(_REMOVED.get(operation["op"], ""))
             if operation["op"] not in _OPERATIONS or removed == "":
-                raise ValueError(f"{operation['op']} {operation['path']!r} cannot be applied to YAML text")
-            if not _is_json(operation.get("value")):
-                raise ValueError(f"the value for {operation['path']!r} is not JSON")
-        indexes = [index for index, part in enumerate(self._parts) if part.root is not None]
+                raise UnsupportedOperation(f"{operation['op']} {operation['path']!r} cannot be applied to YAML text")
+            if not is_json(operation.get("value")):
+                raise UnsupportedOperation(f"the value for {operation['path']!r} is not JSON")
+        indexes = [index for index, part in enumerate(self._documents) if part.root is not None]
         index = indexes[document]
-        self._parts[index] = _edited(self._parts[index], operations)
+        self._documents[index] = _patch_document(self._documents[index], operations)
 
 
-def _edited(document: Document, operations: Sequence[Mapping[str, Any]]) -> Document:
+def _patch_document(document: Document, operations: Sequence[Mapping[str, Any]]) -> Document:
     changes: list[Mapping[str, Any]] = []
     for operation in operations:
         if operation["op"] != "move":
             changes.append(operation)
             continue
         # Only text can be moved as text.
-        document = _moved(_changed(document, changes), operation)
+        document = _move(_change_nodes(document, changes), operation)
         changes = []
-    return _changed(document, changes)
+    return _change_nodes(document, changes)
 
 
-def _changed(document: Document, operations: Sequence[Mapping[str, Any]]) -> Document:
+def _change_nodes(document: Document, operations: Sequence[Mapping[str, Any]]) -> Document:
     if document.root is None or not operations:
         return document
-    wanted = jsonpatch.apply_patch(plain(document.root), deepcopy(list(operations)), in_place=True)
-    draft = DocumentDraft(document.root)
-    for operation in operations:
-        draft.apply(operation)
-    draft.settle()
-    return _written(document, document.root, draft, wanted)
+    expected = jsonpatch.apply_patch(to_data(document.root), deepcopy(list(operations)), in_place=True)
+    patched = patch_node(document.root, operations)
+    expand_broken_aliases(patched)
+    return _write(document, document.root, patched, expected)
 
 
-def _written(document: Document, root: Node, draft: DocumentDraft, wanted: Any) -> Document:
-    for style, rewritten in _attempts(draft.root, document):
-        text = Editor(document, style, rewritten).write(root, draft.root)
-        if (edited := _read_back(document.text, text, wanted)) is not None:
+def _write(document: Document, root: Node, patched: Slot, expected: Any) -> Document:
+    for style, rewritten in _fallbacks(patched, document):
+        text = DocumentWriter(document, style, rewritten).write(root, patched)
+        if (edited := _parse_back(document.text, text, expected)) is not None:
             return edited
-    raise ValueError("the new values cannot be written as YAML")
+    raise Unwritable("the new values cannot be written as YAML")
 
 
-def _moved(document: Document, operation: Mapping[str, Any]) -> Document:
-    before = plain(document.root) if document.root is not None else None
-    wanted = jsonpatch.apply_patch(before, [operation])
+def _move(document: Document, operation: Mapping[str, Any]) -> Document:
+    before = to_data(document.root) if document.root is not None else None
+    expected = jsonpatch.apply_patch(before, [operation])
     source, target = operation["from"], operation["path"]
     if source == target:
         return document
-    text = _moved_text(document, tokens_of(source), tokens_of(target), before)
-    if text is not None and (moved := _read_back(document.text, text, wanted)) is not None:
+    text = _move_text(document, split_pointer(source), split_pointer(target), before)
+    if text is not None and (moved := _parse_back(document.text, text, expected)) is not None:
         return moved
     value = jsonpatch.JsonPointer(source).resolve(before)
-    return _changed(document, [{"op": "remove", "path": source}, {"op": "add", "path": target, "value": value}])
+    return _change_nodes(document, [{"op": "remove", "path": source}, {"op": "add", "path": target, "value": value}])
 
 
-def _moved_text(document: Document, source: Sequence[str], target: Sequence[str], data: Any) -> str | None:
+def _move_text(document: Document, source: Sequence[str], target: Sequence[str], data: Any) -> str | None:
     """Return the text after moving an item, if it can be moved as it is written."""
-    whole = _with_line_end(document, data)
-    move = move_item(whole, source, target) if whole else None
-    if whole and move and move.aliases:
-        move = move_item(_without_aliases(whole, move.aliases, data), source, target)
+    complete = _with_line_end(document, data)
+    move = move_item(complete, source, target) if complete else None
+    if complete and move and move.aliases:
+        move = move_item(_expand_aliases(complete, move.aliases, data), source, target)
     return move.text if move else None
 
 
@@ -139,26 +128,19 @@ def _with_line_end(document: Document, data: Any) -> Document | None:
     """Return a document whose text ends with a line break; None if the break would become part of a value."""
     if _ends_with_line(document.text):
         return document
-    text = document.text + style_of(document).newline
-    return _read_back(text, text, data)
+    text = document.text + detect_style(document).newline
+    return _parse_back(text, text, data)
 
 
-def _without_aliases(document: Document, aliases: frozenset[int], data: Any) -> Document:
+def _expand_aliases(document: Document, aliases: frozenset[int], data: Any) -> Document:
     if document.root is None:
         return document
-    draft = DocumentDraft(document.root)
-    draft.write_out(aliases)
-    return _written(document, document.root, draft, data)
+    patched = patch_node(document.root, ())
+    expand_aliases(patched, aliases)
+    return _write(document, document.root, patched, data)
 
 
-def _is_json(value: Any) -> bool:
-    try:
-        return same(json.loads(json.dumps(value)), value)
-    except TypeError:
-        return False
-
-
-def _read_back(before: str, text: str, wanted: Any) -> Document | None:
+def _parse_back(before: str, text: str, expected: Any) -> Document | None:
     """Return the edited text as a document, if it has the intended meaning."""
     candidates = [text]
     if not _ends_with_line(before) and text.endswith("\n"):
@@ -166,10 +148,10 @@ def _read_back(before: str, text: str, wanted: Any) -> Document | None:
         candidates.insert(0, text.removesuffix("\n").removesuffix("\r"))
     for candidate in candidates:
         try:
-            document = read_document(candidate)
+            document = parse_document(candidate)
         except InvalidYaml:
             continue
-        if document.root and same(plain(document.root), wanted) and len(split_documents(candidate)) == 1:
+        if document.root and is_identical(to_data(document.root), expected) and len(split_documents(candidate)) == 1:
             return document
     return None
 
@@ -178,18 +160,18 @@ def _ends_with_line(text: str) -> bool:
     return text.endswith(("\n", "\r"))
 
 
-def _attempts(root: Slot, document: Document) -> Iterator[tuple[Style, frozenset[int]]]:
+def _fallbacks(root: Slot, document: Document) -> Iterator[tuple[Style, frozenset[int]]]:
     """Yield styles, and the collections to rewrite: first none, then ever larger ones around the changes.
 
     Edited text may have another meaning if it is written in an unexpected way.
     """
-    style = style_of(document)
+    style = detect_style(document)
     yield style, frozenset()
     # A block scalar that keeps trailing blank lines also takes those that follow it in the text. One that ended the
     # text without a line break gets one.
     style = replace(style, keeps_blank_lines=False)
     if not _ends_with_line(document.text):
-        write_out_open_block(root, len(document.text))
+        replace_open_block(root, len(document.text))
     yield style, frozenset()
     # Comments and blanks after a block scalar can become part of its content if they have the same indentation.
     style = replace(style, blocks=False)
@@ -204,7 +186,7 @@ def _changed_paths(root: Slot) -> Iterator[list[int]]:
     pending: list[tuple[Slot, list[int]]] = [(root, [])]
     while pending:
         slot, above = pending.pop()
-        if isinstance(slot.value, Draft):
+        if isinstance(slot.value, PatchedCollection):
             path = [*above, id(slot.value.node)]
             if is_changed(slot.value):
                 yield path

@@ -8,21 +8,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from webhook.yaml_patch.nodes import Collection, Document, Node, Scalar, nodes
+from webhook.yaml_patch.nodes import Collection, Document, Node, Scalar, walk
 from webhook.yaml_patch.scalars import double_quoted, fits_literal_block, is_one_line, is_plain, single_quoted
 
 MAX_FLOW_WIDTH = 110
 _DASH = "-"
 
 
-class Bare(NamedTuple):
+class Unquoted(NamedTuple):
     """Which texts in a flow collection are quoted only if necessary."""
 
     keys: bool = False
     strings: bool = False
 
 
-_QUOTED = Bare()
+_ALL_QUOTED = Unquoted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +59,26 @@ class Style:
         margin = " " * column
         return "".join(margin + self.entry(self.prefix(key), item, column) for key, item in pairs)
 
-    def inline(self, value: Any, like: str | None = None) -> str | None:
+    def inline(self, value: Any, old_quote: str | None = None) -> str | None:
         """Write a value on the line of its key; None if it needs separate lines.
 
-        `like` is the value's previous quote.
+        `old_quote` is the value's previous quote.
         """
         if isinstance(value, str):
-            return None if self._is_block(value) else self._string(value, like)
+            return None if self._is_block(value) else self._string(value, old_quote)
         return None if value and isinstance(value, dict | list) else self.flow(value)
 
-    def flow(self, value: Any, bare: Bare = _QUOTED) -> str:
+    def flow(self, value: Any, unquoted: Unquoted = _ALL_QUOTED) -> str:
         """Write a value like JSON."""
         if isinstance(value, dict):
-            return "{" + ", ".join(self.flow_pair(key, item, bare) for key, item in value.items()) + "}"
+            return "{" + ", ".join(self.flow_pair(key, item, unquoted) for key, item in value.items()) + "}"
         if isinstance(value, list):
-            return "[" + ", ".join(self.flow(item, bare) for item in value) + "]"
-        return _flow_string(value, bare=bare.strings) if isinstance(value, str) else _atom(value)
+            return "[" + ", ".join(self.flow(item, unquoted) for item in value) + "]"
+        return _flow_string(value, unquoted=unquoted.strings) if isinstance(value, str) else _json_scalar(value)
 
-    def flow_pair(self, key: str, value: Any, bare: Bare) -> str:
+    def flow_pair(self, key: str, value: Any, unquoted: Unquoted) -> str:
         """Write a key with its value."""
-        return f"{_flow_string(key, bare=bare.keys)}: {self.flow(value, bare)}"
+        return f"{_flow_string(key, unquoted=unquoted.keys)}: {self.flow(value, unquoted)}"
 
     def prefix(self, key: str | None) -> str:
         """Write the text before a value: a key with its colon, or a dash."""
@@ -87,10 +87,10 @@ class Style:
     def _is_block(self, text: str) -> bool:
         return self.blocks and fits_literal_block(text) and (self.keeps_blank_lines or not text.endswith("\n\n"))
 
-    def _string(self, text: str, like: str | None = None) -> str:
-        if like is None and is_plain(text, flow=False):
+    def _string(self, text: str, old_quote: str | None = None) -> str:
+        if old_quote is None and is_plain(text, flow=False):
             return text
-        return single_quoted(text) if (like or self.quote) == "'" and is_one_line(text) else double_quoted(text)
+        return single_quoted(text) if (old_quote or self.quote) == "'" and is_one_line(text) else double_quoted(text)
 
     def _indentation(self, prefix: str, value: Any) -> int:
         if prefix == _DASH:
@@ -103,12 +103,12 @@ class Style:
         return "".join(f"{margin if line else ''}{line}{self.newline}" for line in lines)
 
 
-def style_of(document: Document) -> Style:
+def detect_style(document: Document) -> Style:
     """Determine the prevailing style of a document."""
     steps: Counter[int] = Counter()
     sequences: Counter[int] = Counter()
     quotes: Counter[str] = Counter()
-    for node in nodes(document.root) if document.root else ():
+    for node in walk(document.root) if document.root else ():
         if isinstance(node, Scalar):
             quotes[node.style or ""] += 1
         elif isinstance(node, Collection) and node.is_mapping:
@@ -117,29 +117,29 @@ def style_of(document: Document) -> Style:
                     (steps if inner.is_mapping else sequences)[inner.column - node.column] += 1
     crlf = document.text.count("\r\n")
     return Style(
-        step=_most(steps, 2),
-        sequence_indent=_most(sequences, 0),
+        step=_most_frequent(steps, 2),
+        sequence_indent=_most_frequent(sequences, 0),
         newline="\r\n" if crlf * 2 > document.text.count("\n") else "\n",
         quote="'" if quotes["'"] > quotes['"'] else '"',
     )
 
 
-def bare_in(collection: Collection) -> Bare:
+def detect_unquoted(collection: Collection) -> Unquoted:
     """Determine which texts in a flow collection are unquoted; if unclear, keys and strings are treated alike."""
     keys = _styles(entry.key_node for entry in collection.entries)
     strings = _styles(entry.value for entry in collection.entries)
-    return Bare(None in (keys or strings), None in (strings or keys))
+    return Unquoted(None in (keys or strings), None in (strings or keys))
 
 
 def _styles(group: Iterable[Node | None]) -> set[str | None]:
     return {node.style for node in group if isinstance(node, Scalar) and isinstance(node.data, str)}
 
 
-def _flow_string(text: str, *, bare: bool) -> str:
-    return text if bare and is_plain(text, flow=True) else double_quoted(text)
+def _flow_string(text: str, *, unquoted: bool) -> str:
+    return text if unquoted and is_plain(text, flow=True) else double_quoted(text)
 
 
-def _most(counts: Counter[int], default: int) -> int:
+def _most_frequent(counts: Counter[int], default: int) -> int:
     """Return the most frequent count; if tied, the smallest."""
     return min(counts, key=lambda number: (-counts[number], number), default=default)
 
@@ -151,7 +151,7 @@ def _block_header(text: str, indentation: int) -> str:
     return f"|{digit}{chomping}"
 
 
-def _atom(value: Any) -> str:
+def _json_scalar(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float) and not math.isfinite(value):
