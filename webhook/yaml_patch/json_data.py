@@ -1,4 +1,4 @@
-"""JSON values and JSON Pointers."""
+"""JSON values as plain data."""
 
 from __future__ import annotations
 
@@ -25,8 +25,3 @@ def is_identical(one: Any, other: Any) -> bool:
     if isinstance(one, list):
         return len(one) == len(other) and all(map(is_identical, one, other))
     return bool(one == other)
-
-
-def split_pointer(pointer: str) -> list[str]:
-    """Split a JSON Pointer."""
-    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]

@@ -92,10 +92,7 @@ def to_data(node: Node) -> Any:
     if isinstance(node, Scalar):
         return node.data
     if not node.is_mapping:
-        items = []
-        for entry in node.entries:  # A comprehension would need twice the stack.
-            items.append(to_data(entry.value))
-        return items
+        return [to_data(entry.value) for entry in node.entries]
     data = merge_key_data(node)
     for entry in node.entries:
         if entry.key is not None and not entry.merges:

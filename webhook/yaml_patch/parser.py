@@ -1,4 +1,4 @@
-"""Reads YAML text like Kubernetes, into nodes with positions."""
+"""Parses YAML text, with the meaning that go-yaml v2 gives it, into nodes with positions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parse_document(text: str) -> Document:
     """Read the text of at most one document.
 
     Raises:
-        InvalidYaml: the text is not YAML, or not accepted by Kubernetes.
+        InvalidYaml: the text is not YAML, or has no single meaning as JSON.
 
     """
     try:
@@ -225,8 +225,8 @@ class _Composer:
             if not isinstance(mapping, Collection) or not mapping.is_mapping:
                 raise self._error(event, "a merge key needs a mapping, or a sequence of mappings")
             if twice := to_data(mapping).keys() & {above.key for above in node.entries}:
-                # In YAML, the mapping's own key wins; in Kubernetes, the last one.
-                problem = f"the merge key repeats {min(twice)!r}: YAML and Kubernetes disagree on which value wins"
+                # In YAML, the mapping's own key wins; in go-yaml v2, the last one.
+                problem = f"the merge key repeats {min(twice)!r}: parsers disagree on which value wins"
                 raise self._error(event, problem)
 
     def _close(self, node: Collection, event: Any) -> None:

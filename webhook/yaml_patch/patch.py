@@ -8,7 +8,10 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.yaml_patch.json_data import is_identical, split_pointer
+import jsonpatch
+from jsonpatch import JsonPointer
+
+from webhook.yaml_patch.json_data import is_identical
 from webhook.yaml_patch.nodes import (
     Alias,
     Collection,
@@ -66,7 +69,7 @@ def patch_node(root: Node, operations: Iterable[Mapping[str, Any]]) -> Slot:
     """Apply operations that are known to be applicable."""
     patched = Slot(None, _patched(root))
     for operation in operations:
-        tokens = split_pointer(operation["path"])
+        tokens = JsonPointer(operation["path"]).parts
         value = deepcopy(operation.get("value"))
         if not tokens:
             patched.value = _update(patched.value, value)
@@ -141,10 +144,7 @@ def slot_data(value: Any) -> Any:
     if isinstance(value, Scalar | Alias):
         return to_data(value)
     if isinstance(value, PatchedSequence):
-        items = []
-        for slot in value.slots:  # A comprehension would need twice the stack.
-            items.append(slot_data(slot.value))
-        return items
+        return [slot_data(slot.value) for slot in value.slots]
     if isinstance(value, PatchedMapping):
         pairs = {} if value.expanded is not None else deepcopy(value.merged)
         for key, slot in value.slots.items():
@@ -171,10 +171,7 @@ def expand_merge(mapping: PatchedMapping) -> None:
 def _patched(node: Node) -> Any:
     if not isinstance(node, Collection):
         return node
-    entries = []
-    for entry in node.entries:  # A comprehension would need twice the stack.
-        if not entry.merges:
-            entries.append(Slot(entry, _patched(entry.value)))
+    entries = [Slot(entry, _patched(entry.value)) for entry in node.entries if not entry.merges]
     if not node.is_mapping:
         return PatchedSequence(node, entries)
     return PatchedMapping(node, {str(slot.entry.key): slot for slot in entries if slot.entry}, merge_key_data(node))
@@ -208,14 +205,9 @@ def _change(container: Any, token: str, kind: str, value: Any) -> None:
         _change_mapping(container, token, kind, value)
     elif isinstance(container, PatchedSequence):
         _change_sequence(container, token, kind, value)
-    elif isinstance(container, dict):
-        if kind == "remove":
-            del container[token]
-        else:
-            container[token] = value
     else:
-        position = _index(token, container)
-        container[position : position + (kind != "add")] = [] if kind == "remove" else [value]
+        path = JsonPointer.from_parts([token]).path
+        jsonpatch.apply_patch(container, [{"op": kind, "path": path, "value": value}], in_place=True)
 
 
 def _change_mapping(mapping: PatchedMapping, key: str, kind: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Scalars: how Kubernetes reads them, and how to write them unambiguously."""
+"""Scalars: how go-yaml v2 reads them, and how to write them such that every parser reads the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ _ESCAPED = re.compile(f"[^{_PRINTABLE}]")
 
 
 def parse_plain_scalar(text: str) -> Any:
-    """Return the value of a plain scalar in Kubernetes (resolve.go of sigs.k8s.io/yaml/goyaml.v2).
+    """Return the value of a plain scalar.
+
+    https://github.com/go-yaml/yaml/blob/v2.4.0/resolve.go
+
 
     Raises:
         ValueError: a number that is not valid JSON.

@@ -8,7 +8,7 @@ from ruamel.yaml.scanner import Scanner
 
 
 class LenientScanner(Scanner):
-    """Allows tabs where Kubernetes' parser does, and avoids repeated lookahead."""
+    """Allows tabs where go-yaml does, and avoids repeated lookahead."""
 
     _complete = -1
 

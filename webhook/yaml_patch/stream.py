@@ -12,7 +12,7 @@ import jsonpatch
 from webhook.yaml_patch.aliases import expand_aliases, expand_broken_aliases
 from webhook.yaml_patch.block_writer import DocumentWriter
 from webhook.yaml_patch.errors import InvalidYaml, UnsupportedOperation, Unwritable
-from webhook.yaml_patch.json_data import is_identical, is_json, split_pointer
+from webhook.yaml_patch.json_data import is_identical, is_json
 from webhook.yaml_patch.move import move_item
 from webhook.yaml_patch.nodes import Document, Node, to_data
 from webhook.yaml_patch.parser import parse_document, split_documents
@@ -28,7 +28,7 @@ class YamlStream:
     """A YAML stream of one or more documents, with its text.
 
     Raises:
-        InvalidYaml: Kubernetes would not accept the text.
+        InvalidYaml: the text is not YAML, or has no single meaning as JSON.
 
     """
 
@@ -44,7 +44,7 @@ class YamlStream:
 
     @property
     def documents(self) -> list[Any]:
-        """The documents as Kubernetes reads them; modifying this data has no effect on the text."""
+        """The documents as plain data; modifying this data has no effect on the text."""
         return [to_data(part.root) for part in self._documents if part.root is not None]
 
     @property
@@ -56,8 +56,9 @@ class YamlStream:
         """Apply JSON Patch operations to the document with an index, in order; either all of them or none.
 
         Raises:
-            ValueError: an operation is none of add, replace, remove and move, or leaves nothing, or has a value that is
-                no JSON.
+            UnsupportedOperation: an operation is none of add, replace, remove and move, or leaves nothing, or has
+                a value that is not JSON.
+            Unwritable: the patched data cannot be written as YAML.
             jsonpatch.JsonPatchException: an operation cannot be applied.
             jsonpatch.JsonPointerException: a path is not a valid JSON Pointer, or does not exist.
 
@@ -108,7 +109,7 @@ def _move(document: Document, operation: Mapping[str, Any]) -> Document:
     source, target = operation["from"], operation["path"]
     if source == target:
         return document
-    text = _move_text(document, split_pointer(source), split_pointer(target), before)
+    text = _move_text(document, jsonpatch.JsonPointer(source).parts, jsonpatch.JsonPointer(target).parts, before)
     if text is not None and (moved := _parse_back(document.text, text, expected)) is not None:
         return moved
     value = jsonpatch.JsonPointer(source).resolve(before)
