@@ -1,4 +1,4 @@
-"""Turns a patched into text: every unchanged line is copied."""
+"""Writes patched nodes as text: every unchanged line is copied."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Lines:
 
 
 class DocumentWriter:
-    """Writes the patched of a document; collections in `rewritten` (ids of nodes) are written like new ones."""
+    """Writes a patched document; collections in `rewritten` (ids of nodes) are written like new ones."""
 
     def __init__(self, document: Document, style: Style, rewritten: frozenset[int] = frozenset()) -> None:
         self._text = document.text
