@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jsonpatch
 
@@ -21,32 +21,17 @@ LOOKED_FOR = (
 )
 # Where a pod template is, in order of preference: CronJob, KEDA's ScaledJob, all workloads (and custom ones like them),
 # PodTemplate.
-_TEMPLATES = (
+_TEMPLATE_PATHS = (
     ("spec", "jobTemplate", "spec", "template"),
     ("spec", "jobTargetRef", "template"),
     ("spec", "template"),
     ("template",),
 )
-_OF_JOBS = _TEMPLATES[:2]
+_JOB_TEMPLATES = _TEMPLATE_PATHS[:2]
 
 
 class Unreadable(ValueError):
     """A file cannot be read; the message names the file, the place and the reason."""
-
-
-class Text(Protocol):
-    """A text of one or more documents, editable with JSON Patch operations."""
-
-    @property
-    def documents(self) -> list[Any]:
-        """The documents as plain data."""
-
-    @property
-    def text(self) -> str:
-        """The text with all edits."""
-
-    def apply(self, document: int, operations: Sequence[Operation]) -> None:
-        """Edit the document with this index."""
 
 
 class JsonText:
@@ -72,6 +57,10 @@ class JsonText:
         return json.dumps(self.documents[0], indent=indent, ensure_ascii=False) + "\n"
 
 
+Text = JsonText | YamlStream
+"""A text of one or more documents, editable with JSON Patch operations."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """An object that contains no pod and no pod template."""
@@ -95,7 +84,7 @@ class Template:
     pod: JsonObject
     kind: str
     name: str
-    ends: bool = False
+    runs_to_completion: bool = False
     """Whether the owner's pods run to completion."""
 
     @property
@@ -111,7 +100,7 @@ class Template:
         https://github.com/kedacore/keda/blob/v2.17.0/pkg/scaling/executor/scale_jobs.go
         """
         spec = self.pod.get("spec")
-        if not self.ends or not isinstance(spec, dict) or spec.get("restartPolicy"):
+        if not self.runs_to_completion or not isinstance(spec, dict) or spec.get("restartPolicy"):
             return self.pod
         return {**self.pod, "spec": {**spec, "restartPolicy": "OnFailure"}}
 
@@ -198,12 +187,12 @@ def _search(document: Any, index: int, pointer: str) -> Iterator[Template | Unkn
     if kind == "Pod":
         yield Template(index, pointer, document, kind, name)
         return
-    for path in _TEMPLATES:
+    for path in _TEMPLATE_PATHS:
         template = _at(document, path)
         spec = template.get("spec") if isinstance(template, dict) else None
         if isinstance(template, dict) and isinstance(spec, dict) and "containers" in spec:
             at = pointer + "".join(f"/{escape(key)}" for key in path)
-            yield Template(index, at, template, kind, name, kind == "Job" or path in _OF_JOBS)
+            yield Template(index, at, template, kind, name, kind == "Job" or path in _JOB_TEMPLATES)
             return
     yield Unknown(index, kind, name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from webhook.yaml_patch.flow_writer import FlowWriter
@@ -15,27 +16,14 @@ _LINE_BREAK = re.compile(r"\r\n?|\n")
 _BLANK_START = re.compile(r"(?:[ \t]*(?:\r\n?|\n))* *")
 
 
-class _Lines:
-    """Collects whole lines; the first one may continue a line that has already begun."""
-
-    def __init__(self, newline: str, *, continues_line: bool) -> None:
-        self._newline = newline
-        self._continues_line = continues_line
-        self._parts: list[str] = []
-
-    def add(self, text: str) -> None:
-        """Add lines, with their indentation."""
-        if self._continues_line:
-            text = _BLANK_START.sub("", text, count=1)
-        if not text:
-            return
-        if self._parts and self._parts[-1][-1] not in "\r\n":
-            self._parts.append(self._newline)
-        self._parts.append(text)
-        self._continues_line = False
-
-    def __str__(self) -> str:
-        return "".join(self._parts)
+def _join_lines(parts: Iterable[str], newline: str, *, continues_line: bool) -> str:
+    """Join whole lines; the first one may continue a line that has already begun."""
+    joined = ""
+    for part in parts:
+        if text := _BLANK_START.sub("", part, count=1) if continues_line else part:
+            joined += newline + text if joined and joined[-1] not in "\r\n" else text
+            continues_line = False
+    return joined
 
 
 class DocumentWriter:
@@ -81,7 +69,7 @@ class DocumentWriter:
     def _write_block(self, patched: PatchedCollection, start: int) -> str:
         """Return the lines of a collection in block style, from a position before its first entry on."""
         node = patched.node
-        lines = _Lines(self._style.newline, continues_line=self._text[start - 1 : start] not in ("", "\n", "\r"))
+        parts: list[str] = []
         margin = " " * node.column
         position = start
         for change in entry_changes(patched):
@@ -89,16 +77,17 @@ class DocumentWriter:
             if entry is not None:
                 gap, position = self._text[position : entry.start] or margin, entry.end
                 if slot is not None:
-                    lines.add(gap + self._write_entry(entry, slot, node.column))
+                    parts.append(gap + self._write_entry(entry, slot, node.column))
                 else:
-                    lines.add(gap.rstrip(" ") if gap.strip() else "")
-                    lines.add(self._comment_lines(entry, entry.start, node.column))
+                    parts.append(gap.rstrip(" ") if gap.strip() else "")
+                    parts.append(self._comment_lines(entry, entry.start, node.column))
                 if entry is node.entries[-1]:
-                    lines.add(self._text[position : node.end])
+                    parts.append(self._text[position : node.end])
             elif slot is not None:
                 prefix = self._style.prefix(change.key)
-                lines.add(margin + self._style.entry(prefix, slot_data(slot.value), node.column))
-        return str(lines)
+                parts.append(margin + self._style.entry(prefix, slot_data(slot.value), node.column))
+        continues_line = self._text[start - 1 : start] not in ("", "\n", "\r")
+        return _join_lines(parts, self._style.newline, continues_line=continues_line)
 
     def _comment_lines(self, entry: Entry, start: int, column: int) -> str:
         """Return the comments of an entry from a position on, on separate lines."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -118,11 +118,12 @@ def _find_item(text: str, source: _List, entry: Entry) -> _Item | None:
         return None
     above = _first_line(text, source) if is_first else entries[entries.index(entry) - 1].end
     # A comment that is indented more than the dash is about the item above.
-    start = _comments_start(text, _Span(above, line), deepest=line if is_first else column)
+    deepest = line if is_first else column
+    start = _last_lines(text, _Span(above, line), lambda text: _is_comment(text) and _indentation(text) <= deepest)
     end = _comments_end(text, entry.end, column)
     if is_first and len(entries) > 1:
         return _Item(_Span(start, end), _Span(end, _blank_lines_end(text, end)))
-    return _Item(_Span(start, end), _Span(_blank_lines_start(text, _Span(above, start)), start))
+    return _Item(_Span(start, end), _Span(_last_lines(text, _Span(above, start), lambda text: not text.strip()), start))
 
 
 def _line_start(text: str, position: int) -> int:
@@ -136,11 +137,11 @@ def _first_line(text: str, where: _List) -> int:
     return line_break.end() if line_break else _line_start(text, body)
 
 
-def _comments_start(text: str, above: _Span, deepest: int) -> int:
-    """Return the start of the comments that continue to the end of a span."""
+def _last_lines(text: str, above: _Span, belongs: Callable[[str], bool]) -> int:
+    """Return the start of the lines at the end of a span that belong to what follows."""
     start = above.end
     for line in reversed(list(_LINE.finditer(text, *above))):
-        if not _is_comment(line.group()) or _indentation(line.group()) > deepest:
+        if not belongs(line.group()):
             break
         start = line.start()
     return start
@@ -153,15 +154,6 @@ def _comments_end(text: str, position: int, column: int) -> int:
             break
         position = line.end()
     return position
-
-
-def _blank_lines_start(text: str, above: _Span) -> int:
-    start = above.end
-    for line in reversed(list(_LINE.finditer(text, *above))):
-        if line.group().strip():
-            break
-        start = line.start()
-    return start
 
 
 def _blank_lines_end(text: str, position: int) -> int:

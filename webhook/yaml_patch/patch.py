@@ -11,16 +11,7 @@ from typing import Any
 import jsonpatch
 from jsonpatch import JsonPointer
 
-from webhook.yaml_patch.json_data import is_identical
-from webhook.yaml_patch.nodes import (
-    Alias,
-    Collection,
-    Entry,
-    Node,
-    Scalar,
-    merge_key_data,
-    to_data,
-)
+from webhook.yaml_patch.nodes import Alias, Collection, Entry, Node, Scalar, merge_key_data, to_data
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +49,7 @@ PatchedCollection = PatchedMapping | PatchedSequence
 
 @dataclass(frozen=True, slots=True)
 class EntryChange:
-    """An entry in a patched: one that stays, one that is removed (no slot), or a new one (no entry)."""
+    """An entry of a patched collection: one that stays, one that is removed (no slot), or a new one (no entry)."""
 
     entry: Entry | None
     slot: Slot | None
@@ -223,8 +214,8 @@ def _change_mapping(mapping: PatchedMapping, key: str, kind: str, value: Any) ->
         mapping.slots[key] = Slot(entry, _update(_patched(entry.value), value) if entry else value)
 
 
-def _change_sequence(sequence: PatchedSequence, token: str, kind: str, value: Any) -> None:
-    position = _index(token, sequence.slots)
+def _change_sequence(sequence: PatchedSequence, index: str, kind: str, value: Any) -> None:
+    position = len(sequence.slots) if index == "-" else int(index)
     if kind == "add":
         sequence.slots.insert(position, Slot(None, value))
     elif kind == "remove":
@@ -233,8 +224,17 @@ def _change_sequence(sequence: PatchedSequence, token: str, kind: str, value: An
         sequence.slots[position].value = _update(sequence.slots[position].value, value)
 
 
-def _index(index: str, items: list[Any]) -> int:
-    return len(items) if index == "-" else int(index)
+def is_identical(one: Any, other: Any) -> bool:
+    """Tell whether plain data are equal and of the same types; all string types count as one."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one == other
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(map(is_identical, one.values(), (other[key] for key in one)))
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(is_identical, one, other))
+    return bool(one == other)
 
 
 def _update(old: Any, new: Any) -> Any:

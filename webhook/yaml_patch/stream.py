@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -12,11 +13,18 @@ import jsonpatch
 from webhook.yaml_patch.aliases import expand_aliases, expand_broken_aliases
 from webhook.yaml_patch.block_writer import DocumentWriter
 from webhook.yaml_patch.errors import InvalidYaml, UnsupportedOperation, Unwritable
-from webhook.yaml_patch.json_data import is_identical, is_json
 from webhook.yaml_patch.move import move_item
 from webhook.yaml_patch.nodes import Document, Node, to_data
 from webhook.yaml_patch.parser import parse_document, split_documents
-from webhook.yaml_patch.patch import PatchedCollection, Slot, children, is_changed, patch_node, replace_open_block
+from webhook.yaml_patch.patch import (
+    PatchedCollection,
+    Slot,
+    children,
+    is_changed,
+    is_identical,
+    patch_node,
+    replace_open_block,
+)
 from webhook.yaml_patch.style import Style, detect_style
 
 _OPERATIONS = ("add", "replace", "remove", "move")
@@ -67,7 +75,7 @@ class YamlStream:
             removed = operation.get(_REMOVED.get(operation["op"], ""))
             if operation["op"] not in _OPERATIONS or removed == "":
                 raise UnsupportedOperation(f"{operation['op']} {operation['path']!r} cannot be applied to YAML text")
-            if not is_json(operation.get("value")):
+            if not _is_json(operation.get("value")):
                 raise UnsupportedOperation(f"the value for {operation['path']!r} is not JSON")
         indexes = [index for index, part in enumerate(self._documents) if part.root is not None]
         index = indexes[document]
@@ -139,6 +147,13 @@ def _expand_aliases(document: Document, aliases: frozenset[int], data: Any) -> D
     patched = patch_node(document.root, ())
     expand_aliases(patched, aliases)
     return _write(document, document.root, patched, data)
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        return is_identical(json.loads(json.dumps(value)), value)
+    except TypeError:
+        return False
 
 
 def _parse_back(before: str, text: str, expected: Any) -> Document | None:
