@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from webhook.yaml_patch.flow_writer import FlowWriter
-from webhook.yaml_patch.nodes import Collection, Document, Entry, Node, Scalar, find_comments
+from webhook.yaml_patch.nodes import Collection, Document, Entry, Node, Scalar, find_comments, is_block
 from webhook.yaml_patch.patch import PatchedCollection, PatchedSequence, Slot, children, entry_changes, slot_data
 from webhook.yaml_patch.style import MAX_FLOW_WIDTH, Style
 
@@ -143,11 +143,7 @@ class DocumentWriter:
     def _is_single_line(self, entry: Entry) -> bool:
         """Tell whether the value of an entry begins and ends on the line of its key or dash."""
         node = entry.value
-        if isinstance(node, Collection) and not node.flow:
-            return False
-        if isinstance(node, Scalar) and node.style in ("|", ">"):
-            return False
-        return not _LINE_BREAK.search(self._text, entry.after, node.end)
+        return not is_block(node) and not _LINE_BREAK.search(self._text, entry.after, node.end)
 
     def _first_line_after(self, entry: Entry, node: Collection) -> int:
         """Return the start of the first line after a key or dash; of the first entry if it is on the same line."""

@@ -38,15 +38,13 @@ class FlowWriter:
     def write(self, patched: PatchedCollection) -> str:
         """Return a collection that had entries, including brackets."""
         node = patched.node
-        unquoted = detect_unquoted(node)
-        if id(node) in self.rewritten:
-            return self.style.flow(slot_data(patched), unquoted)
-        if self.text[node.body] not in "[{":  # In a sequence, a single pair needs no brackets.
-            slots = children(patched)
-            if len(slots) == 1 and slots[0].entry is node.entries[0]:
+        unquoted, slots = detect_unquoted(node), children(patched)
+        if id(node) not in self.rewritten:
+            if self.text[node.body] in "[{":
+                return self._write_items(patched, unquoted)
+            if len(slots) == 1 and slots[0].entry is node.entries[0]:  # In a sequence, a single pair needs no brackets.
                 return self._write_entry(slots[0].entry, slots[0], unquoted)[0]
-            return self.style.flow(slot_data(patched), unquoted)
-        return self._write_items(patched, unquoted)
+        return self.style.flow(slot_data(patched), unquoted)
 
     def _write_items(self, patched: PatchedCollection, unquoted: Unquoted) -> str:
         node = patched.node

@@ -87,7 +87,11 @@ def move_item(document: Document, source_path: Sequence[str], target_path: Seque
     place = insertions[-1].span.start
     changed = {id(node) for node in (source.node, *source.ancestors, target.node, *target.ancestors)}
     aliases = (node for node in walk(root) if isinstance(node, Alias))
-    broken = (alias for alias in aliases if id(alias.target) in changed or _breaks_alias(alias, cut, place))
+    broken = (
+        alias
+        for alias in aliases
+        if id(alias.target) in changed or _rank(alias, cut, place) < _rank(alias.target, cut, place)
+    )
     return Move(_apply_edits(text, [*emptying, *insertions, _Edit(cut, "")]), frozenset(map(id, broken)))
 
 
@@ -229,10 +233,6 @@ def _apply_edits(text: str, edits: Sequence[_Edit]) -> str:
     return "".join([*parts, text[position:]])
 
 
-def _breaks_alias(alias: Alias, cut: _Span, place: int) -> bool:
-    """Tell whether moving the cut text puts an alias before its anchor."""
-    return _rank(alias, cut, place) < _rank(alias.target, cut, place)
-
-
 def _rank(node: Node, cut: _Span, place: int) -> tuple[int, int, int]:
+    """Return where a node is after the move, as a key to sort by; an anchor has to come before its aliases."""
     return (place, 0, node.start) if cut.start <= node.start < cut.end else (node.start, 1, node.start)

@@ -117,6 +117,11 @@ def merged_nodes(entry: Entry) -> list[Node]:
     return [value]
 
 
+def is_block(node: Node) -> bool:
+    """Tell whether a node is a collection in block style, or a block scalar."""
+    return not node.flow if isinstance(node, Collection) else isinstance(node, Scalar) and node.style in ("|", ">")
+
+
 def walk(node: Node) -> Iterator[Node]:
     """Yield all nodes of a tree, except keys, in order."""
     pending = [node]

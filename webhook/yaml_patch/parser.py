@@ -20,6 +20,7 @@ from webhook.yaml_patch.nodes import (
     Entry,
     Node,
     Scalar,
+    is_block,
     merged_nodes,
     resolve_alias,
     to_data,
@@ -250,9 +251,7 @@ class _Composer:
 
     def _last_line(self, value: Node) -> int:
         """Return the end of the last line of an entry in block style."""
-        if isinstance(value, Collection) and not value.flow:
-            return value.end
-        if isinstance(value, Scalar) and value.style in ("|", ">"):
+        if is_block(value):
             return value.end
         line = _LINE_END.match(self._text, value.end)
         return line.end() if line else value.end

@@ -11,7 +11,7 @@ from typing import Any
 import jsonpatch
 from jsonpatch import JsonPointer
 
-from webhook.yaml_patch.nodes import Alias, Collection, Entry, Node, Scalar, merge_key_data, to_data
+from webhook.yaml_patch.nodes import Alias, Collection, Entry, Node, Scalar, is_block, merge_key_data, to_data
 
 
 @dataclass(slots=True, eq=False)
@@ -147,7 +147,7 @@ def slot_data(value: Any) -> Any:
 def replace_open_block(root: Slot, end: int) -> None:
     """Turn a block scalar that ends the text without a line break into a new value."""
     for slot in slots(root):
-        if isinstance(slot.value, Scalar) and slot.value.style in ("|", ">") and slot.value.end == end:
+        if isinstance(slot.value, Scalar) and is_block(slot.value) and slot.value.end == end:
             slot.value = slot.value.data
 
 

@@ -126,19 +126,13 @@ def _move(document: Document, operation: Mapping[str, Any]) -> Document:
 
 def _move_text(document: Document, source: Sequence[str], target: Sequence[str], data: Any) -> str | None:
     """Return the text after moving an item, if it can be moved as it is written."""
-    complete = _with_line_end(document, data)
+    text = document.text if _ends_with_line(document.text) else document.text + detect_style(document).newline
+    # The line break may become part of a value.
+    complete = document if text == document.text else _parse_back(text, text, data)
     move = move_item(complete, source, target) if complete else None
     if complete and move and move.aliases:
         move = move_item(_expand_aliases(complete, move.aliases, data), source, target)
     return move.text if move else None
-
-
-def _with_line_end(document: Document, data: Any) -> Document | None:
-    """Return a document whose text ends with a line break; None if the break would become part of a value."""
-    if _ends_with_line(document.text):
-        return document
-    text = document.text + detect_style(document).newline
-    return _parse_back(text, text, data)
 
 
 def _expand_aliases(document: Document, aliases: frozenset[int], data: Any) -> Document:
