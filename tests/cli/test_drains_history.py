@@ -20,7 +20,7 @@ from tests.drains.running import Running
 from tests.watch.served import Served
 from webhook.cli.commands import main
 from webhook.cli.drains import HISTORY_RIGHTS
-from webhook.drains.following import Gone, Listed
+from webhook.drains.reflector import PodDeleted, PodsListed
 from webhook.history.asking import CLUSTER_RIGHTS, WATCH_RIGHTS
 
 FINISHED = {"worker": {"at": 42}}
@@ -57,10 +57,10 @@ def watch() -> Iterator[Served]:
     """A watch that has seen the end of two drains of one Deployment, and of one of a StatefulSet."""
     served = Served()
     served.see(
-        Listed([]),
-        Gone(pod("a", deleted=0, ends=FINISHED)),
-        Gone(pod("b", deleted=0, grace=60, ends=KILLED)),
-        Gone(pod("c", owner="StatefulSet import", namespace="mail", deleted=0, ends=FINISHED)),
+        PodsListed([]),
+        PodDeleted(pod("a", deleted=0, ends=FINISHED)),
+        PodDeleted(pod("b", deleted=0, grace=60, ends=KILLED)),
+        PodDeleted(pod("c", owner="StatefulSet import", namespace="mail", deleted=0, ends=FINISHED)),
     )
     yield served
     served.close()

@@ -14,8 +14,8 @@ from tests.deploy.test_deployment import violations
 from tests.deploy.test_monitoring import SEVERITIES, own_metrics
 from tests.drains.pods import pod
 from webhook.cli.watch import RIGHTS, watch_command
-from webhook.drains.following import Gone, Listed
 from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.reflector import PodDeleted, PodsListed
 from webhook.drains.tracker import CAUSES
 from webhook.watch.advice import TABLE
 from webhook.watch.watching import PROTECTED, UNPROTECTED, Watch
@@ -70,8 +70,9 @@ def expressions() -> Iterator[str]:
 def metrics() -> set[str]:
     """Return the names of all series that the watch has, once drains were seen."""
     watch = Watch()
-    watch.drains.take(Listed([]))
-    watch.drains.take(Gone(pod("a", sidecars=("nginx",), deleted=0, ends={"worker": {"at": 5}, "nginx": {"at": 6}})))
+    watch.drains.take(PodsListed([]))
+    ends = {"worker": {"at": 5}, "nginx": {"at": 6}}
+    watch.drains.take(PodDeleted(pod("a", sidecars=("nginx",), deleted=0, ends=ends)))
     names = re.findall(r"^(graceful_worker_\w+)", watch.metrics.exposition().decode(), re.MULTILINE)
     return set(names)
 

@@ -10,8 +10,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tests.drains.pods import START, pod
-from webhook.drains.following import Change, Gone, Listed, Seen
 from webhook.drains.picture import Picture
+from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated
 from webhook.drains.report import nothing, table
 from webhook.drains.selection import Target, read_target
 from webhook.drains.tracker import Begun, Ended
@@ -33,7 +33,7 @@ def picture_of(case: dict[str, Any]) -> Picture:
     picture = Picture(namespaces, targets_of(case))
     for namespace in namespaces:
         pods = [pod(**each) for each in case["pods"] if namespace in ("", each.get("namespace", "shop"))]
-        assert list(picture.take(namespace, Listed(pods))) or picture.is_quiet
+        assert list(picture.take(namespace, PodsListed(pods))) or picture.is_quiet
     return picture
 
 
@@ -55,11 +55,11 @@ def happened(picture: Picture, step: dict[str, Any]) -> Iterator[Begun | Ended]:
     yield from picture.take("", _change(kind, given))
 
 
-def _change(kind: str, given: Any) -> Change:
+def _change(kind: str, given: Any) -> PodChange:
     match kind:
         case "list":
-            return Listed([pod(**each) for each in given])
+            return PodsListed([pod(**each) for each in given])
         case "delete":
-            return Gone(pod(**given))
+            return PodDeleted(pod(**given))
         case _:
-            return Seen(pod(**given))
+            return PodUpdated(pod(**given))

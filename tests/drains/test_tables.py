@@ -8,8 +8,8 @@ import pytest
 
 from tests.drains.cases import cases, moment, picture_of, printed
 from tests.drains.pods import pod
-from webhook.drains.following import Listed
 from webhook.drains.picture import Picture
+from webhook.drains.reflector import PodsListed
 from webhook.drains.report import as_object, span, table
 
 TABLES = cases("tables")
@@ -35,7 +35,7 @@ def test_overdue_drains_are_marked() -> None:
 def test_what_a_record_says_cannot_move_the_cursor() -> None:
     workers = {"worker": {"mode": "signal", "framework": "celery\x1b[2J\n"}}
     picture = Picture([""])
-    list(picture.take("", Listed([pod("a", deleted=0, workers=workers, disruption="Odd\x07Reason")])))
+    list(picture.take("", PodsListed([pod("a", deleted=0, workers=workers, disruption="Odd\x07Reason")])))
     text = "".join(line for line, _ in table(picture.draining, moment(1)))
     assert "celery?[2J? (signal)" in text
     assert "Odd?Reason" in text

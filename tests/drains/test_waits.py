@@ -6,8 +6,8 @@ import pytest
 
 from tests.drains.cases import cases, happened, targets_of
 from tests.drains.pods import pod
-from webhook.drains.following import Gone, Listed, Seen
 from webhook.drains.picture import Picture
+from webhook.drains.reflector import PodDeleted, PodsListed, PodUpdated
 from webhook.drains.tally import Tally
 
 WAITS = cases("waits")
@@ -26,17 +26,17 @@ def test_a_wait_ends_as_its_file_says(name: str) -> None:
 
 def test_pods_that_were_asked_for_beside_the_watch_begin_once() -> None:
     picture = Picture([""])
-    list(picture.take("", Listed([])))
+    list(picture.take("", PodsListed([])))
     draining = pod("a", deleted=0)
     assert [event.pod.name for event in picture.take_also("", [pod("b"), draining], over=())] == ["a"]
-    assert list(picture.take("", Seen(draining))) == []
+    assert list(picture.take("", PodUpdated(draining))) == []
     assert not picture.is_quiet
 
 
 def test_pods_that_were_asked_for_beside_a_watch_that_has_seen_their_end_do_not_begin_anew() -> None:
     picture, tally = Picture([""]), Tally()
-    list(picture.take("", Listed([])))
-    for event in picture.take("", Gone(pod("a", deleted=0, ends={"worker": {"at": 1}}))):
+    list(picture.take("", PodsListed([])))
+    for event in picture.take("", PodDeleted(pod("a", deleted=0, ends={"worker": {"at": 1}}))):
         tally.add(event)
     assert list(picture.take_also("", [pod("a", deleted=0)], tally.over)) == []
     assert picture.is_quiet

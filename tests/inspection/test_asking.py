@@ -22,7 +22,7 @@ from tests.watch.served import Served
 from webhook.cli.commands import main
 from webhook.cli.status_report import as_json
 from webhook.core.ownership import owner_of
-from webhook.drains.following import Gone, Listed
+from webhook.drains.reflector import PodDeleted, PodsListed
 from webhook.history.evidence import History
 from webhook.inspection.api import Api, Rejected
 from webhook.inspection.cluster import observe
@@ -263,7 +263,7 @@ def test_the_owner_is_named_as_people_know_it(kind: str, name: str, labels: dict
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
     watch = Served()
-    watch.see(Listed([]), Gone(pod("a", deleted=0, ends={"worker": {"at": 42}})))
+    watch.see(PodsListed([]), PodDeleted(pod("a", deleted=0, ends={"worker": {"at": 42}})))
 
     async def observed(address: str) -> Observations:
         async with Case("history-no-right").api_server.client() as client:

@@ -20,7 +20,7 @@ from tests.drains.pods import pod
 from tests.watch.prometheus import Prometheus, checked, missing, prometheus
 from tests.watch.served import Served
 from tests.watch.test_prometheus import second
-from webhook.drains.following import Gone, Listed, Seen
+from webhook.drains.reflector import PodDeleted, PodsListed, PodUpdated
 
 STEP = 1
 """Seconds between two points: as many as a screen shows, in a run that takes no day."""
@@ -162,7 +162,7 @@ def _drawing(panel: Panel, series: list[Series], size: tuple[float, float], begi
 def play(served: Served, server: Prometheus) -> None:
     """Let three owners be rolled out: one cleanly, one that is slow, one whose workers are killed."""
     owners = {"Deployment emails": (20, {}), "StatefulSet orders": (92, {}), "Deployment reports": (100, {"code": 137})}
-    served.see(Listed([pod(f"new-{number}", owner=owner, revision="2") for number, owner in enumerate(owners)]))
+    served.see(PodsListed([pod(f"new-{number}", owner=owner, revision="2") for number, owner in enumerate(owners)]))
     server.until("count_over_time(graceful_worker_watch_pods[1m]) >= 4")
     for owner, (seconds, ending) in owners.items():
         begun = second()
@@ -174,11 +174,11 @@ def play(served: Served, server: Prometheus) -> None:
             "sidecars": ("nginx",),
         }
         names = [f"{owner.split()[1]}-{number}" for number in range(6)]
-        served.see(*(Seen(pod(name, **given)) for name in names))
+        served.see(*(PodUpdated(pod(name, **given)) for name in names))
         time.sleep(3)
         for number, name in enumerate(names):
             at = begun + min(seconds + number, 100)
-            served.see(Gone(pod(name, **given, ends={"worker": {**ending, "at": at}, "nginx": {"at": at + 1}})))
+            served.see(PodDeleted(pod(name, **given, ends={"worker": {**ending, "at": at}, "nginx": {"at": at + 1}})))
             time.sleep(1.5)
 
 

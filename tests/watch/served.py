@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from tests.drains.pods import START
-from webhook.drains.following import Change, Seen
+from webhook.drains.reflector import PodChange, PodUpdated
 from webhook.watch.http import HttpServer
 from webhook.watch.watching import Watch
 
@@ -34,15 +34,15 @@ class Served:
         self._loop.run_until_complete(asyncio.gather(self._task, return_exceptions=True))
         self._loop.close()
 
-    def see(self, *changes: Change) -> None:
+    def see(self, *changes: PodChange) -> None:
         for change in changes:
             self._loop.call_soon_threadsafe(self.watch.drains.take, change)
 
     def see_unprotected(self, raw: dict[str, Any]) -> None:
-        self._loop.call_soon_threadsafe(self.watch.unprotected.take, Seen(raw))
+        self._loop.call_soon_threadsafe(self.watch.unprotected.take, PodUpdated(raw))
 
     def fail(self) -> None:
-        self.watch.contacts["protected"].failures += 5
+        self.watch.watches["protected"].failures += 5
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._task.cancel)

@@ -9,9 +9,9 @@ import pytest
 
 from tests.drains.pods import START, pod
 from webhook.core.ownership import Owner
-from webhook.drains.following import Gone, Seen
-from webhook.drains.kept_fields import read_pod
 from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.pod_fields import read_pod
+from webhook.drains.reflector import PodDeleted, PodUpdated
 from webhook.drains.tracker import Tracker
 from webhook.watch.advice import TABLE, as_duration
 from webhook.watch.events import event_of
@@ -77,7 +77,7 @@ def test_an_alert_sees_the_first_end_as_its_series_is_there_before() -> None:
     tracker, statistics = Tracker(), DrainStatistics()
     observer = DrainObserver(tracker, statistics, Notices())
     metrics = Metrics(DrainCollector(tracker, statistics, lambda: START))
-    observer.take(Seen(pod("a", deleted=0)))
+    observer.take(PodUpdated(pod("a", deleted=0)))
     there = [
         line for line in metrics.exposition().decode().splitlines() if line.startswith("graceful_worker_drains_total")
     ]
@@ -91,7 +91,7 @@ def test_a_drain_that_is_over_leaves_no_series_of_its_pod() -> None:
     tracker, statistics = Tracker(), DrainStatistics()
     observer = DrainObserver(tracker, statistics, Notices())
     for number in range(50):
-        observer.take(Gone(pod(f"pod-{number}", deleted=0, ends={"worker": {"at": 5}})))
+        observer.take(PodDeleted(pod(f"pod-{number}", deleted=0, ends={"worker": {"at": 5}})))
     text = Metrics(DrainCollector(tracker, statistics, lambda: START)).exposition().decode()
     assert "pod-7" not in text
     assert len(text) < 8000
@@ -102,7 +102,7 @@ def test_metrics_are_not_written_anew_for_everybody_who_asks() -> None:
     tracker, statistics = Tracker(), DrainStatistics()
     metrics = Metrics(DrainCollector(tracker, statistics, lambda: START), clock=lambda: now)
     first = metrics.exposition()
-    DrainObserver(tracker, statistics, Notices()).take(Seen(pod("a", deleted=0)))
+    DrainObserver(tracker, statistics, Notices()).take(PodUpdated(pod("a", deleted=0)))
     assert metrics.exposition() is first
     now = 5.0
     assert b'owner="emails"' in metrics.exposition()

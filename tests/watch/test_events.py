@@ -11,7 +11,7 @@ import pytest
 
 from certs.api_server import ApiServer
 from webhook.core.ownership import Owner
-from webhook.watch.events import MOST_WAITING, STALE_SECONDS, EventWriter
+from webhook.watch.events import MAX_QUEUED, STALE_SECONDS, EventWriter
 from webhook.watch.notices import Gathered, Notice, Notices
 
 NOW = datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)
@@ -107,6 +107,6 @@ def test_an_event_that_cannot_be_written_for_long_is_given_up() -> None:
 
 def test_events_that_wait_are_bounded() -> None:
     scene = Scene(0)
-    for _ in range(MOST_WAITING + 7):
+    for _ in range(MAX_QUEUED + 7):
         scene.tell()
     assert scene.notices.results["dropped"] == 7

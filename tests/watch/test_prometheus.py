@@ -16,7 +16,7 @@ from tests.deploy.test_drain_watch import ALERTS, dashboard, rules
 from tests.drains.pods import START, pod
 from tests.watch.prometheus import Prometheus, checked, missing, prometheus
 from tests.watch.served import Served
-from webhook.drains.following import Gone, Listed, Seen
+from webhook.drains.reflector import PodDeleted, PodsListed, PodUpdated
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -44,12 +44,12 @@ def rollout(served: Served, server: Prometheus, ends: dict[str, dict[str, Any]],
     begun = second()
     given: dict[str, Any] = {"deleted": begun, "grace": GRACE, "revision": "1", "sidecars": ("nginx",)}
     names = [f"pod-{number}" for number in range(count)]
-    served.see(Listed([pod("new", revision="2")]))
-    served.see(*(Seen(pod(name, **given)) for name in names))
+    served.see(PodsListed([pod("new", revision="2")]))
+    served.see(*(PodUpdated(pod(name, **given)) for name in names))
     server.until(f"sum(graceful_worker_drains_running) == {count}")
     server.until("count_over_time(graceful_worker_drains_running[1m]) >= 3")
     absolute = {name: {**end, "at": begun + end["at"]} for name, end in ends.items()}
-    served.see(*(Gone(pod(name, **given, ends=absolute)) for name in names))
+    served.see(*(PodDeleted(pod(name, **given, ends=absolute)) for name in names))
     server.until(f"sum(graceful_worker_drains_total) == {count}")
     server.until("count_over_time(graceful_worker_drain_longest_seconds[1m]) >= 3")
 
@@ -85,7 +85,7 @@ def test_drains_that_nearly_take_too_long_are_an_alert(tmp_path: Path) -> None:
 def test_all_that_goes_wrong_with_pods_and_watch_is_an_alert(tmp_path: Path) -> None:
     with scraped(tmp_path) as (served, server):
         server.until(SCRAPED.format(3))
-        served.see(Listed([pod("late", deleted=second() - 1000, grace=GRACE)]))
+        served.see(PodsListed([pod("late", deleted=second() - 1000, grace=GRACE)]))
         raw = pod("bare", protected=False)
         raw["metadata"]["creationTimestamp"] = "2026-08-01T04:00:00Z"
         served.see_unprotected(raw)

@@ -17,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.drains.pods import START, pod
-from webhook.drains.following import Change, Gone, Listed, Seen
+from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated
 from webhook.drains.tracker import Tracker
 from webhook.watch.events import event_of
 from webhook.watch.metrics import DrainCollector, Metrics
@@ -53,7 +53,7 @@ class Scene:
             self.seconds += given
             self.write()
         elif kind == "unprotected":
-            self.unprotected.take(Seen(unprotected(**given)))
+            self.unprotected.take(PodUpdated(unprotected(**given)))
         else:
             self.drains.take(change(kind, given))
 
@@ -61,10 +61,10 @@ class Scene:
         self.events += [event_of(gathered, self.now()) for gathered in self.notices.due(self.seconds)]
 
 
-def change(kind: str, given: Any) -> Change:
+def change(kind: str, given: Any) -> PodChange:
     if kind == "relist":
-        return Listed([pod(**each) for each in given])
-    return Gone(pod(**given)) if kind == "delete" else Seen(pod(**given))
+        return PodsListed([pod(**each) for each in given])
+    return PodDeleted(pod(**given)) if kind == "delete" else PodUpdated(pod(**given))
 
 
 def unprotected(created: float, **given: Any) -> dict[str, Any]:

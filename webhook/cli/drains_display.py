@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from webhook.drains.clock import ServerClock
-from webhook.drains.connection import Outage
+from webhook.drains.health import Outage
 from webhook.drains.picture import Picture
 from webhook.drains.report import as_event, connection_event, connection_line, line_of
 from webhook.drains.tracker import Begun, Ended

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from webhook.drains.clock import ServerClock
-from webhook.drains.connection import Outage
+from webhook.drains.health import Outage
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.picture import Picture
 from webhook.drains.report import how, left_of, outage_in_words, printable, row_of, used_of

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from webhook.core.ownership import owner_of
 from webhook.core.pod import JsonObject
-from webhook.drains.following import Change, Gone, Listed, Seen
 from webhook.drains.pods import is_draining
+from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated
 from webhook.drains.selection import Target, is_meant
 from webhook.drains.tracker import Begun, Ended, Tracker
 
@@ -43,12 +43,12 @@ class Picture:
         """Whether no drains are in progress."""
         return next(self._meant(), None) is None
 
-    def take(self, namespace: str, change: Change) -> Iterator[Begun | Ended]:
+    def take(self, namespace: str, change: PodChange) -> Iterator[Begun | Ended]:
         """Take a change, and return which drains of the selection begin or end."""
         for event in self._events(self._trackers[namespace], change):
             if self._means(event):
                 yield event
-        if isinstance(change, Listed):
+        if isinstance(change, PodsListed):
             self._protected[namespace] = sum(map(self._means_pod, change.pods))
 
     def take_also(self, namespace: str, pods: Iterable[JsonObject], over: Collection[str]) -> Iterator[Begun]:
@@ -60,16 +60,16 @@ class Picture:
                 yield from filter(self._means, tracker.see(pod))
 
     @staticmethod
-    def _events(tracker: Tracker, change: Change) -> Iterator[Begun | Ended]:
+    def _events(tracker: Tracker, change: PodChange) -> Iterator[Begun | Ended]:
         match change:
-            case Listed(pods):
+            case PodsListed(pods):
                 yield from tracker.relist([pod["metadata"]["uid"] for pod in pods])
                 # Pods that are not terminating come first: they distinguish a rollout from a deletion.
                 for pod in sorted(pods, key=is_draining):
                     yield from tracker.see(pod)
-            case Seen(pod):
+            case PodUpdated(pod):
                 yield from tracker.see(pod)
-            case Gone(pod):
+            case PodDeleted(pod):
                 yield from tracker.gone(pod)
 
     def _meant(self) -> Iterator[Begun]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from webhook.drains.connection import Outage
+from webhook.drains.health import Outage
 from webhook.drains.outcome import Outcome
 from webhook.drains.pods import DrainingPod
 from webhook.drains.selection import Target, written

@@ -12,9 +12,9 @@ from httpx2 import AsyncClient
 
 from webhook.core.pod import JsonObject
 from webhook.drains.clock import ServerClock
-from webhook.drains.connection import Outage, SessionContact, longest_of
-from webhook.drains.following import Change, follow
+from webhook.drains.health import Outage, SessionHealth, longest_outage
 from webhook.drains.picture import Picture
+from webhook.drains.reflector import PodChange, list_and_watch
 from webhook.drains.rollout import RESOURCES, rollout_for_drains
 from webhook.drains.selection import Target
 from webhook.drains.tally import Tally
@@ -54,7 +54,7 @@ class _Sight(msgspec.Struct, frozen=True):
     """A change in a namespace."""
 
     namespace: str
-    change: Change
+    change: PodChange
 
 
 class _RolledOut(msgspec.Struct, frozen=True):
@@ -85,7 +85,7 @@ class Session:
         self._client = client
         self._namespaces = namespaces
         self._rollouts = [target for target in targets if target.kind in RESOURCES]
-        self._contacts = {namespace: SessionContact() for namespace in namespaces}
+        self._health = {namespace: SessionHealth() for namespace in namespaces}
         self.picture = Picture(namespaces, targets)
 
     async def look(self) -> Picture:
@@ -124,7 +124,7 @@ class Session:
                 if not self.picture.is_whole:
                     continue
                 if isinstance(happening, _Tick):
-                    display.connection(longest_of(self._contacts.values()))
+                    display.connection(longest_outage(self._health.values()))
                     display.draw(self.picture)
                 if tally and has_rolled_out and self.picture.is_quiet:
                     return
@@ -150,8 +150,8 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _follow(self, namespace: str) -> AsyncGenerator[Change, None]:
-        return follow(self._client, INJECTED, namespace=namespace, contact=self._contacts[namespace])
+    def _follow(self, namespace: str) -> AsyncGenerator[PodChange, None]:
+        return list_and_watch(self._client, INJECTED, namespace=namespace, health=self._health[namespace])
 
     async def _see(self, namespace: str, queue: asyncio.Queue[_Happening]) -> None:
         async with aclosing(self._follow(namespace)) as changes:

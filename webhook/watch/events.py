@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import logging
 import math
 import time
 from collections import deque
@@ -12,21 +11,22 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from certs.api_server import ApiServer, NoAnswer, Refused
-from certs.repetition import LOGGER, Trouble, told
+from certs.repetition import Trouble, told
 from webhook.core.pod import JsonObject
-from webhook.drains.following import REPEATED_SECONDS, Backoff
+from webhook.drains.health import ErrorLog
+from webhook.drains.reflector import Backoff
 from webhook.watch.notices import Gathered, Notices
 
 COMPONENT = "graceful-worker-watch"
-LOOK_SECONDS = 1.0
-BREATH = 0.05
-"""Minimum time between two Events, to spare the API server."""
-MOST_WAITING = 1000
+POLL_SECONDS = 1.0
+MIN_WATCH_INTERVAL = 0.05
+"""Seconds between two Events, to spare the API server."""
+MAX_QUEUED = 1000
 STALE_SECONDS = 600.0
 """Time after which a pending Event is dropped."""
-_AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED)
-_LONGEST_MESSAGE = 1024
-_LONGEST_NAME = 200
+_RETRIABLE = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED)
+_MAX_MESSAGE = 1024
+_MAX_NAME = 200
 
 
 def event_of(gathered: Gathered, at: datetime.datetime) -> JsonObject:
@@ -38,7 +38,7 @@ def event_of(gathered: Gathered, at: datetime.datetime) -> JsonObject:
     notice = gathered.notice
     owner = notice.owner
     time_stamp = at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    name = owner.name[:_LONGEST_NAME].rstrip("-.")
+    name = owner.name[:_MAX_NAME].rstrip("-.")
     regarding = {"apiVersion": owner.api_version, "kind": owner.kind, "namespace": notice.namespace, "name": owner.name}
     pod = {"apiVersion": "v1", "kind": "Pod", "namespace": notice.namespace, "name": notice.pod, "uid": notice.pod_uid}
     return {
@@ -49,7 +49,7 @@ def event_of(gathered: Gathered, at: datetime.datetime) -> JsonObject:
         "related": pod,
         "type": "Warning",
         "reason": notice.reason,
-        "message": gathered.message[:_LONGEST_MESSAGE],
+        "message": gathered.message[:_MAX_MESSAGE],
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
         "firstTimestamp": time_stamp,
@@ -72,15 +72,15 @@ class EventWriter:
         self._notices = notices
         self._now = now
         self._clock = clock
-        self._waiting: deque[tuple[float, JsonObject]] = deque(maxlen=MOST_WAITING)
+        self._queue: deque[tuple[float, JsonObject]] = deque(maxlen=MAX_QUEUED)
         self._backoff = Backoff()
-        self._said: tuple[str, float] = ("", 0.0)
+        self._errors = ErrorLog(clock)
 
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
             self.take(self._notices.due(self._clock()))
-            await asyncio.sleep(LOOK_SECONDS if await self.write() else self._backoff.next())
+            await asyncio.sleep(POLL_SECONDS if await self.write() else self._backoff.next())
 
     async def finish(self) -> None:
         """Write the remaining Events, even if they are not due yet."""
@@ -90,42 +90,39 @@ class EventWriter:
     def take(self, due: list[Gathered]) -> None:
         """Queue due Events."""
         for gathered in due:
-            if len(self._waiting) == MOST_WAITING:
+            if len(self._queue) == MAX_QUEUED:
                 self._notices.results["dropped"] += 1
-            self._waiting.append((self._clock(), event_of(gathered, self._now())))
+            self._queue.append((self._clock(), event_of(gathered, self._now())))
 
     async def write(self) -> bool:
         """Write the queue; return False if the API server should be left alone for a while."""
-        while self._waiting:
-            since, event = self._waiting[0]
+        while self._queue:
+            since, event = self._queue[0]
             try:
                 await self._create(event)
                 self._notices.results["written"] += 1
                 self._backoff.reset()
-            except (NoAnswer, Refused) as trouble:
-                self._say(trouble)
-                if _may_do_later(trouble) and self._clock() < since + STALE_SECONDS:
+            except (NoAnswer, Refused) as error:
+                self._log(error)
+                if _is_retriable(error) and self._clock() < since + STALE_SECONDS:
                     return False
                 self._notices.results["failed"] += 1
-            self._waiting.popleft()
-            await asyncio.sleep(BREATH)
+            self._queue.popleft()
+            await asyncio.sleep(MIN_WATCH_INTERVAL)
         return True
 
     async def _create(self, event: JsonObject) -> None:
         namespace = event["metadata"]["namespace"]
         await self._api_server.ask("POST", f"api/v1/namespaces/{namespace}/events", "Event", event)
 
-    def _say(self, trouble: Trouble) -> None:
-        words = f"cannot write an Event: {told(trouble)}"
-        if isinstance(trouble, Refused) and trouble.status == HTTPStatus.FORBIDDEN:
-            words = f"an Event was rejected; permission needed: create events: {told(trouble)}"
-        before, at = self._said
-        if words != before or self._clock() >= at + REPEATED_SECONDS:
-            self._said = words, self._clock()
-            logging.getLogger(LOGGER).error("%s", words)
+    def _log(self, error: Trouble) -> None:
+        reason = "cannot write an Event"
+        if isinstance(error, Refused) and error.status == HTTPStatus.FORBIDDEN:
+            reason = "an Event was rejected; permission needed: create events"
+        self._errors.log(f"{reason}: {told(error)}")
 
 
-def _may_do_later(trouble: Trouble) -> bool:
-    if isinstance(trouble, Refused):
-        return trouble.status in _AGAIN or trouble.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+def _is_retriable(error: Trouble) -> bool:
+    if isinstance(error, Refused):
+        return error.status in _RETRIABLE or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return True

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from webhook import __version__
-from webhook.drains.following import Contact
+from webhook.drains.health import WatchHealth
 from webhook.drains.tracker import Tracker
 from webhook.watch.groups import LABELS, Group
 from webhook.watch.notices import Notices
@@ -115,11 +115,11 @@ class WatchCollector(Collector):
     """Exposes the state of the watch itself."""
 
     def __init__(
-        self, tracker: Tracker, contacts: Mapping[str, Contact], notices: Notices, start: datetime.datetime
+        self, tracker: Tracker, watches: Mapping[str, WatchHealth], notices: Notices, start: datetime.datetime
     ) -> None:
         self._tracker = tracker
         self._start = start
-        self._contacts = contacts
+        self._health = watches
         self._notices = notices
 
     def collect(self) -> Iterator[Metric]:
@@ -138,9 +138,9 @@ class WatchCollector(Collector):
         silence = GaugeMetricFamily(
             "graceful_worker_watch_silence_seconds", "Seconds since the API server last responded.", labels=("pods",)
         )
-        for name, contact in self._contacts.items():
-            failures.add_metric((name,), contact.failures)
-            silence.add_metric((name,), contact.silence)
+        for name, health in self._health.items():
+            failures.add_metric((name,), health.failures)
+            silence.add_metric((name,), health.silence)
         yield from (failures, silence)
         events = CounterMetricFamily("graceful_worker_watch_events", "Events by result.", labels=("result",))
         for result, count in self._notices.results.items():

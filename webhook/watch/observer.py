@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 
 from webhook.core.pod import JsonObject
 from webhook.core.select.workers import CRITICAL_CLASSES
-from webhook.drains.following import Change, Gone, Listed
-from webhook.drains.kept_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.pod_fields import MIRROR_ANNOTATION, OS_LABEL
+from webhook.drains.reflector import PodChange, PodDeleted, PodsListed
 from webhook.drains.tracker import Begun, Ended, Tracker
 from webhook.server.logs import FIELDS, LOGGER
 from webhook.watch.advice import notice_of_end, notice_of_unprotected
@@ -43,14 +43,14 @@ class DrainObserver:
         self._over: Counter[str] = Counter()
         self.has_listed = False
 
-    def take(self, change: Change) -> None:
+    def take(self, change: PodChange) -> None:
         """Take a change."""
-        if isinstance(change, Listed):
+        if isinstance(change, PodsListed):
             self._tell(self._tracker.relist([pod["metadata"]["uid"] for pod in change.pods]))
             for pod in change.pods:
                 self._tell(self._tracker.see(pod))
             self.has_listed = True
-        elif isinstance(change, Gone):
+        elif isinstance(change, PodDeleted):
             self._tell(self._tracker.gone(change.pod))
         else:
             self._tell(self._tracker.see(change.pod))
@@ -90,12 +90,12 @@ class UnprotectedObserver:
         self._clock = clock
         self._told: dict[str, None] = {}
 
-    def take(self, change: Change) -> None:
+    def take(self, change: PodChange) -> None:
         """Take a change."""
-        if isinstance(change, Gone):
+        if isinstance(change, PodDeleted):
             self._told.pop(change.pod["metadata"]["uid"], None)
             return
-        for pod in change.pods if isinstance(change, Listed) else (change.pod,):
+        for pod in change.pods if isinstance(change, PodsListed) else (change.pod,):
             if self._is_new(pod["metadata"]) and not _is_left_out(pod):
                 self._tell(pod)
 

@@ -18,7 +18,8 @@ from certs.events import wall_clock
 from certs.repetition import repeat
 from webhook import __version__
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
-from webhook.drains.following import Change, Contact, follow
+from webhook.drains.health import WatchHealth
+from webhook.drains.reflector import PodChange, list_and_watch
 from webhook.drains.tracker import Tracker
 from webhook.server.log_output import LOG_OUTPUT
 from webhook.server.logs import LOGGER, configure_logs
@@ -65,8 +66,8 @@ class Watch:
     tracker: Tracker = field(default_factory=Tracker)
     statistics: DrainStatistics = field(default_factory=DrainStatistics)
     notices: Notices = field(default_factory=Notices)
-    contacts: dict[str, Contact] = field(
-        default_factory=lambda: {PROTECTED: Contact("protected pods"), UNPROTECTED: Contact("unprotected pods")}
+    watches: dict[str, WatchHealth] = field(
+        default_factory=lambda: {PROTECTED: WatchHealth("protected pods"), UNPROTECTED: WatchHealth("unprotected pods")}
     )
 
     def __post_init__(self) -> None:
@@ -75,7 +76,7 @@ class Watch:
         self.unprotected = UnprotectedObserver(self.notices, start)
         self.metrics = Metrics(
             DrainCollector(self.tracker, self.statistics, wall_clock),
-            WatchCollector(self.tracker, self.contacts, self.notices, start),
+            WatchCollector(self.tracker, self.watches, self.notices, start),
         )
 
     def routes(self) -> Routes:
@@ -83,7 +84,7 @@ class Watch:
         return {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
 
     def _healthz(self) -> Answer:
-        is_silent = self.contacts[PROTECTED].silence > SILENT_SECONDS
+        is_silent = self.watches[PROTECTED].silence > SILENT_SECONDS
         return status_answer("the API server does not respond" if is_silent else "ok", is_well=not is_silent)
 
     def _readyz(self) -> Answer:
@@ -126,10 +127,10 @@ async def _run(client: AsyncClient, state: Watch, server: HttpServer, namespace:
     left_out = f"metadata.namespace!=kube-system,metadata.namespace!={namespace}"
     acts = {
         "cannot watch drains": lambda: _follow(
-            client, PROTECTED_SELECTOR, "", state.contacts[PROTECTED], state.drains.take
+            client, PROTECTED_SELECTOR, "", state.watches[PROTECTED], state.drains.take
         ),
         "cannot watch unprotected pods": lambda: _follow(
-            client, UNPROTECTED_SELECTOR, left_out, state.contacts[UNPROTECTED], state.unprotected.take
+            client, UNPROTECTED_SELECTOR, left_out, state.watches[UNPROTECTED], state.unprotected.take
         ),
         "cannot write Events": writer.run,
         "cannot log summaries": lambda: _summarise(state.drains),
@@ -148,9 +149,9 @@ async def _run(client: AsyncClient, state: Watch, server: HttpServer, namespace:
 
 
 async def _follow(
-    client: AsyncClient, labels: str, fields: str, contact: Contact, take: Callable[[Change], None]
+    client: AsyncClient, labels: str, fields: str, health: WatchHealth, take: Callable[[PodChange], None]
 ) -> None:
-    async with aclosing(follow(client, labels, fields, contact=contact)) as changes:
+    async with aclosing(list_and_watch(client, labels, fields, health=health)) as changes:
         async for change in changes:
             try:
                 take(change)

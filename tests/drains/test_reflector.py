@@ -20,8 +20,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.drains.pods import pod
-from webhook.drains import following, pod_stream
-from webhook.drains.following import Change, Contact, Gone, Listed, Seen, follow
+from webhook.drains import list_watch, reflector
+from webhook.drains.health import WatchHealth
+from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated, list_and_watch
 
 FOLDER = Path(__file__).with_name("answers")
 CASES = {path.stem: YAML(typ="safe").load(path) for path in sorted(FOLDER.glob("*.yaml"))}
@@ -108,16 +109,16 @@ def raw(name: str, version: int) -> Any:
     return given
 
 
-def told(change: Change) -> str:
-    if isinstance(change, Listed):
+def told(change: PodChange) -> str:
+    if isinstance(change, PodsListed):
         return " ".join(["listed", *(each["metadata"]["name"] for each in change.pods)])
-    return f"{'gone' if isinstance(change, Gone) else 'seen'} {change.pod['metadata']['name']}"
+    return f"{'gone' if isinstance(change, PodDeleted) else 'seen'} {change.pod['metadata']['name']}"
 
 
-async def told_of(server: ApiServer, contact: Contact) -> list[str]:
+async def told_of(server: ApiServer, health: WatchHealth) -> list[str]:
     said: list[str] = []
     try:
-        async with server.client() as client, aclosing(follow(client, "a=b", contact=contact)) as changes:
+        async with server.client() as client, aclosing(list_and_watch(client, "a=b", health=health)) as changes:
             async for change in changes:
                 said.append(told(change))
     except OverNow:
@@ -127,35 +128,35 @@ async def told_of(server: ApiServer, contact: Contact) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((following, "FIRST_PAUSE"), (following, "LONGEST_PAUSE"), (following, "BREATH")):
+    for module, name in ((reflector, "FIRST_PAUSE"), (reflector, "LONGEST_PAUSE"), (reflector, "MIN_WATCH_INTERVAL")):
         monkeypatch.setattr(module, name, 0.001)
-    monkeypatch.setattr(pod_stream, "MOST_LINE_BYTES", 4000)
-    monkeypatch.setattr(pod_stream, "MOST_PAGE_BYTES", 20_000)
+    monkeypatch.setattr(list_watch, "MAX_LINE_BYTES", 4000)
+    monkeypatch.setattr(list_watch, "MAX_PAGE_BYTES", 20_000)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_whatever_the_api_server_answers_pods_are_followed_on(name: str, caplog: pytest.LogCaptureFixture) -> None:
     case = CASES[name]
-    server, contact = ApiServer(case["answers"]), Contact()
+    server, health = ApiServer(case["answers"]), WatchHealth()
     with caplog.at_level(logging.ERROR, "graceful_worker"):
-        said = asyncio.run(told_of(server, contact))
+        said = asyncio.run(told_of(server, health))
     assert said == case["told"]
     assert server.asked == case["asked"]
     logged = [record.getMessage() for record in caplog.records]
     expected = case.get("logged", [])
     assert len(logged) == len(expected), logged
     assert [line for line, words in zip(logged, expected, strict=True) if words not in line] == []
-    assert contact.failures == case.get("failures", len(expected))
+    assert health.failures == case.get("failures", len(expected))
 
 
 def test_of_a_pod_nothing_is_kept_that_nobody_needs() -> None:
     server = ApiServer([{"list": {"pods": ["a"], "version": 1}}, {"watch": ["MODIFIED a"]}])
 
     async def kept() -> str:
-        async with server.client() as client, aclosing(follow(client, "a=b")) as changes:
+        async with server.client() as client, aclosing(list_and_watch(client, "a=b")) as changes:
             listed, seen = await anext(changes), await anext(changes)
-        assert isinstance(listed, Listed)
-        assert isinstance(seen, Seen)
+        assert isinstance(listed, PodsListed)
+        assert isinstance(seen, PodUpdated)
         return json.dumps([*listed.pods, seen.pod])
 
     text = asyncio.run(kept())
@@ -170,11 +171,11 @@ def test_a_watch_in_which_nothing_happens_counts_as_heard() -> None:
     class Clocked(ApiServer):
         async def _answer(self, request: httpx2.Request) -> httpx2.Response:
             nonlocal now
-            silences.append(contact.silence)
+            silences.append(health.silence)
             now += 100
             return await super()._answer(request)
 
-    contact = Contact(clock=lambda: now)
+    health = WatchHealth(clock=lambda: now)
     server = Clocked([{"list": {"pods": [], "version": 1}}, {"watch": []}, {"watch": []}, {"no": "refused"}])
-    asyncio.run(told_of(server, contact))
+    asyncio.run(told_of(server, health))
     assert silences == [0, 0, 0, 0, 100]
