@@ -10,11 +10,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tests.drains.pods import START, pod
-from webhook.drains.picture import Picture
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated
-from webhook.drains.report import nothing, table
+from webhook.drains.report import no_drains_message, table
+from webhook.drains.selected_drains import SelectedDrains
 from webhook.drains.selection import Target, read_target
-from webhook.drains.tracker import Begun, Ended
+from webhook.drains.tracker import DrainEvent
 
 FOLDER = Path(__file__).parent
 
@@ -27,14 +27,14 @@ def targets_of(case: dict[str, Any]) -> list[Target]:
     return [read_target(text) for text in case.get("targets", ())]
 
 
-def picture_of(case: dict[str, Any]) -> Picture:
+def selected_drains_of(case: dict[str, Any]) -> SelectedDrains:
     """Return what is seen at a moment: of each of its namespaces, the pods."""
     namespaces = case.get("namespaces", [""])
-    picture = Picture(namespaces, targets_of(case))
+    selected = SelectedDrains(namespaces, targets_of(case))
     for namespace in namespaces:
         pods = [pod(**each) for each in case["pods"] if namespace in ("", each.get("namespace", "shop"))]
-        assert list(picture.take(namespace, PodsListed(pods))) or picture.is_quiet
-    return picture
+        assert list(selected.apply(namespace, PodsListed(pods))) or selected.is_idle
+    return selected
 
 
 def moment(second: float) -> datetime.datetime:
@@ -43,16 +43,16 @@ def moment(second: float) -> datetime.datetime:
 
 def printed(case: dict[str, Any]) -> str:
     """Return what `drains` prints of a case."""
-    picture = picture_of(case)
-    if picture.is_quiet:
-        return nothing(picture.protected, case.get("namespaces", [""]), targets_of(case)) + "\n"
-    return "".join(f"{line}\n" for line, _ in table(picture.draining, moment(case["now"])))
+    selected = selected_drains_of(case)
+    if selected.is_idle:
+        return no_drains_message(selected.protected_pods, case.get("namespaces", [""]), targets_of(case)) + "\n"
+    return "".join(f"{line}\n" for line, _ in table(selected.draining, moment(case["now"])))
 
 
-def happened(picture: Picture, step: dict[str, Any]) -> Iterator[Begun | Ended]:
+def happened(selected: SelectedDrains, step: dict[str, Any]) -> Iterator[DrainEvent]:
     """Do a step of a stream: add, change or delete a pod, or list all of them."""
     ((kind, given),) = step.items()
-    yield from picture.take("", _change(kind, given))
+    yield from selected.apply("", _change(kind, given))
 
 
 def _change(kind: str, given: Any) -> PodChange:

@@ -14,7 +14,7 @@ from webhook.drains.clock import ServerClock
 
 def clock_after(date: str | None, local: datetime.datetime = START) -> ServerClock:
     clock = ServerClock(lambda: local)
-    asyncio.run(clock.hear(httpx2.Response(200, headers={"Date": date} if date else {})))
+    asyncio.run(clock.update(httpx2.Response(200, headers={"Date": date} if date else {})))
     return clock
 
 
@@ -40,5 +40,5 @@ def test_an_answer_without_a_time_changes_nothing(date: str | None) -> None:
 
 def test_a_clock_that_is_set_right_is_followed_no_longer() -> None:
     clock = clock_after("Sat, 01 Aug 2026 04:00:00 GMT")
-    asyncio.run(clock.hear(httpx2.Response(200, headers={"Date": "Sat, 01 Aug 2026 03:00:00 GMT"})))
+    asyncio.run(clock.update(httpx2.Response(200, headers={"Date": "Sat, 01 Aug 2026 03:00:00 GMT"})))
     assert clock.now() == START

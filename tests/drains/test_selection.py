@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from webhook.core.ownership import Owner
-from webhook.drains.selection import is_meant, read_target
+from webhook.drains.selection import is_selected, read_target
 
 EMAILS = {"owner": Owner("Deployment", "emails", "apps/v1"), "pod": "emails-5d9-x", "node": "node-1"}
 
@@ -26,22 +26,22 @@ EMAILS = {"owner": Owner("Deployment", "emails", "apps/v1"), "pod": "emails-5d9-
     ],
 )
 def test_a_pod_is_meant_by_its_owner_its_name_and_its_node(text: str) -> None:
-    assert is_meant([read_target(text)], **EMAILS)
+    assert is_selected([read_target(text)], **EMAILS)
 
 
 @pytest.mark.parametrize("text", ["deployment/other", "statefulset/emails", "node/node-2", "pod/emails"])
 def test_a_pod_is_not_meant_by_another_name_or_kind(text: str) -> None:
-    assert not is_meant([read_target(text)], **EMAILS)
+    assert not is_selected([read_target(text)], **EMAILS)
 
 
 def test_without_a_target_all_are_meant_and_of_several_each_counts() -> None:
-    assert is_meant([], **EMAILS)
-    assert is_meant([read_target("node/node-2"), read_target("deploy/emails")], **EMAILS)
+    assert is_selected([], **EMAILS)
+    assert is_selected([read_target("node/node-2"), read_target("deploy/emails")], **EMAILS)
 
 
 def test_kinds_of_other_controllers_are_known_by_their_name() -> None:
     owner = Owner("Rollout", "emails", "argoproj.io/v1alpha1")
-    assert is_meant([read_target("rollouts/emails")], owner=owner, pod="x", node="")
+    assert is_selected([read_target("rollouts/emails")], owner=owner, pod="x", node="")
 
 
 @pytest.mark.parametrize("text", ["emails", "/emails", "deployment/", "deployment/a/b", ""])

@@ -14,32 +14,32 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.drains.pods import START, pod
-from webhook.drains.tracker import Begun, Ended, Tracker
+from webhook.drains.tracker import DrainEvent, DrainStarted, Tracker
 
 FOLDER = Path(__file__).with_name("streams")
 STREAMS = {path.stem: YAML(typ="safe").load(path) for path in sorted(FOLDER.glob("*.yaml"))}
 
 
-def told(event: Begun | Ended) -> str:
+def told(event: DrainEvent) -> str:
     drain = event.pod
-    if isinstance(event, Begun):
-        begun = (drain.begun - START).total_seconds()
+    if isinstance(event, DrainStarted):
+        begun = (drain.deleted_at - START).total_seconds()
         return f"{drain.name} of {drain.owner} begins at {begun:g}: {event.cause}, {drain.period} s"
-    end = event.end
+    end = event.result
     parts = [f"{drain.name} {end.outcome.value}"]
     parts += [] if end.seconds is None else [f"after {end.seconds:g} s"]
     parts += [] if end.sidecar_seconds is None else [f"sidecars {end.sidecar_seconds:g} s later"]
     return ", ".join([*parts, event.cause])
 
 
-def events(tracker: Tracker, step: dict[str, Any]) -> Iterator[Begun | Ended]:
+def events(tracker: Tracker, step: dict[str, Any]) -> Iterator[DrainEvent]:
     ((kind, given),) = step.items()
     if kind == "relist":
-        yield from tracker.relist([f"uid-of-{name}" for name in given])
+        yield from tracker.replace([f"uid-of-{name}" for name in given])
     elif kind == "delete":
-        yield from tracker.gone(pod(**given))
+        yield from tracker.delete(pod(**given))
     else:
-        yield from tracker.see(pod(**given))
+        yield from tracker.update(pod(**given))
 
 
 @pytest.mark.parametrize("name", STREAMS)

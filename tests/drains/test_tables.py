@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.drains.cases import cases, moment, picture_of, printed
+from tests.drains.cases import cases, moment, printed, selected_drains_of
 from tests.drains.pods import pod
-from webhook.drains.picture import Picture
+from webhook.drains.durations import format_duration
 from webhook.drains.reflector import PodsListed
-from webhook.drains.report import as_object, span, table
+from webhook.drains.report import as_object, table
+from webhook.drains.selected_drains import SelectedDrains
 
 TABLES = cases("tables")
 
@@ -23,20 +24,24 @@ def test_a_moment_is_printed_as_its_file_says(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, case in TABLES.items() if "json" in case])
 def test_a_moment_is_told_to_scripts_as_its_file_says(name: str) -> None:
     case = TABLES[name]
-    picture = picture_of(case)
-    assert as_object(picture.draining, moment(case["now"]), "prod", picture.protected) == case["json"]
+    selected = selected_drains_of(case)
+    assert as_object(selected.draining, moment(case["now"]), "prod", selected.protected_pods) == case["json"]
 
 
 def test_overdue_drains_are_marked() -> None:
     case: dict[str, Any] = {"pods": [{"name": "a", "deleted": 0, "period": 10}, {"name": "b", "deleted": 0}]}
-    assert [is_overdue for _, is_overdue in table(picture_of(case).draining, moment(12))] == [False, True, False]
+    assert [is_overdue for _, is_overdue in table(selected_drains_of(case).draining, moment(12))] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_what_a_record_says_cannot_move_the_cursor() -> None:
     workers = {"worker": {"mode": "signal", "framework": "celery\x1b[2J\n"}}
-    picture = Picture([""])
-    list(picture.take("", PodsListed([pod("a", deleted=0, workers=workers, disruption="Odd\x07Reason")])))
-    text = "".join(line for line, _ in table(picture.draining, moment(1)))
+    selected = SelectedDrains([""])
+    list(selected.apply("", PodsListed([pod("a", deleted=0, workers=workers, disruption="Odd\x07Reason")])))
+    text = "".join(line for line, _ in table(selected.draining, moment(1)))
     assert "celery?[2J? (signal)" in text
     assert "Odd?Reason" in text
 
@@ -45,4 +50,4 @@ def test_what_a_record_says_cannot_move_the_cursor() -> None:
     ("seconds", "words"), [(0, "0s"), (42, "42s"), (558, "9m18s"), (3600, "1h"), (3661, "1h1m1s"), (7320, "2h2m")]
 )
 def test_a_time_is_written_as_kubectl_writes_it(seconds: int, words: str) -> None:
-    assert span(seconds) == words
+    assert format_duration(seconds) == words

@@ -6,9 +6,9 @@ import pytest
 
 from tests.drains.cases import cases, happened, targets_of
 from tests.drains.pods import pod
-from webhook.drains.picture import Picture
 from webhook.drains.reflector import PodDeleted, PodsListed, PodUpdated
-from webhook.drains.tally import Tally
+from webhook.drains.selected_drains import SelectedDrains
+from webhook.drains.summary import DrainSummary
 
 WAITS = cases("waits")
 
@@ -16,27 +16,27 @@ WAITS = cases("waits")
 @pytest.mark.parametrize("name", WAITS)
 def test_a_wait_ends_as_its_file_says(name: str) -> None:
     case = WAITS[name]
-    picture, tally = Picture([""], targets_of(case)), Tally()
+    selected, summary = SelectedDrains([""], targets_of(case)), DrainSummary()
     for step in case["seen"]:
-        for event in happened(picture, step):
-            tally.add(event)
-    assert list(tally.lines(picture.draining)) == case["lines"]
-    assert tally.exit_code == case["code"]
+        for event in happened(selected, step):
+            summary.add(event)
+    assert list(summary.lines(selected.draining)) == case["lines"]
+    assert summary.exit_code == case["code"]
 
 
 def test_pods_that_were_asked_for_beside_the_watch_begin_once() -> None:
-    picture = Picture([""])
-    list(picture.take("", PodsListed([])))
+    selected = SelectedDrains([""])
+    list(selected.apply("", PodsListed([])))
     draining = pod("a", deleted=0)
-    assert [event.pod.name for event in picture.take_also("", [pod("b"), draining], over=())] == ["a"]
-    assert list(picture.take("", PodUpdated(draining))) == []
-    assert not picture.is_quiet
+    assert [event.pod.name for event in selected.apply_list("", [pod("b"), draining], ended_uids=())] == ["a"]
+    assert list(selected.apply("", PodUpdated(draining))) == []
+    assert not selected.is_idle
 
 
 def test_pods_that_were_asked_for_beside_a_watch_that_has_seen_their_end_do_not_begin_anew() -> None:
-    picture, tally = Picture([""]), Tally()
-    list(picture.take("", PodsListed([])))
-    for event in picture.take("", PodDeleted(pod("a", deleted=0, ends={"worker": {"at": 1}}))):
-        tally.add(event)
-    assert list(picture.take_also("", [pod("a", deleted=0)], tally.over)) == []
-    assert picture.is_quiet
+    selected, summary = SelectedDrains([""]), DrainSummary()
+    list(selected.apply("", PodsListed([])))
+    for event in selected.apply("", PodDeleted(pod("a", deleted=0, ends={"worker": {"at": 1}}))):
+        summary.add(event)
+    assert list(selected.apply_list("", [pod("a", deleted=0)], summary.ended_uids)) == []
+    assert selected.is_idle

@@ -9,11 +9,12 @@ import pytest
 
 from tests.drains.pods import START, pod
 from webhook.core.ownership import Owner
+from webhook.drains.durations import annotation_duration
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.pod_fields import read_pod
 from webhook.drains.reflector import PodDeleted, PodUpdated
 from webhook.drains.tracker import Tracker
-from webhook.watch.advice import TABLE, as_duration
+from webhook.watch.advice import TABLE
 from webhook.watch.events import event_of
 from webhook.watch.groups import ALL_OTHERS, IDLE_SECONDS, OTHER, Group, Groups
 from webhook.watch.metrics import DrainCollector, Metrics
@@ -121,7 +122,7 @@ def test_every_lost_message_has_an_advice_whatever_the_cause(outcome: Outcome) -
 
 @pytest.mark.parametrize("advice", TABLE, ids=lambda advice: f"{advice.outcome.value}-{advice.cause}")
 def test_an_advice_fits_into_an_event(advice) -> None:
-    text = advice.text.format(pods="{pods}", given=2592000, grace=2592000, longer="30d")
+    text = advice.text.format(pods="{pods}", period=2592000, grace=2592000, longer="30d")
     event = event_of(
         Gathered(Notice("n" * 63, Owner("Job", "o" * 253), "", "p" * 253, "", "Any", text, 1), 9999), START
     )
@@ -131,7 +132,7 @@ def test_an_advice_fits_into_an_event(advice) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(60, "1m"), (5400, "1h30m"), (2592000, "30d"), (0, "0s"), (90, "1m30s")])
 def test_a_duration_is_written_as_annotations_take_it(seconds: int, text: str) -> None:
-    assert as_duration(seconds) == text
+    assert annotation_duration(seconds) == text
 
 
 def test_the_name_of_an_event_is_one_that_the_api_server_takes() -> None:

@@ -9,9 +9,9 @@ import click
 
 from webhook.drains.clock import ServerClock
 from webhook.drains.health import Outage
-from webhook.drains.picture import Picture
-from webhook.drains.report import as_event, connection_event, connection_line, line_of
-from webhook.drains.tracker import Begun, Ended
+from webhook.drains.report import as_event, connection_event, connection_line, event_line
+from webhook.drains.selected_drains import SelectedDrains
+from webhook.drains.tracker import DrainEvent
 
 
 class Lines:
@@ -22,12 +22,12 @@ class Lines:
         self._as_json = as_json
         self._outage: Outage | None = None
 
-    def tell(self, event: Begun | Ended) -> None:
+    def show_event(self, event: DrainEvent) -> None:
         """Write a line."""
         now = self._clock.now()
-        click.echo(compact(as_event(event, now)) if self._as_json else line_of(event, now))
+        click.echo(compact(as_event(event, now)) if self._as_json else event_line(event, now))
 
-    def connection(self, outage: Outage | None) -> None:
+    def show_outage(self, outage: Outage | None) -> None:
         """Write a line when the API server is no longer heard, and one when it is heard again."""
         before, self._outage = self._outage, outage
         if (before is None) == (outage is None):
@@ -35,10 +35,10 @@ class Lines:
         now = self._clock.now()
         click.echo(compact(connection_event(outage, now)) if self._as_json else connection_line(outage, now))
 
-    def draw(self, picture: Picture) -> None:
+    def redraw(self, selected: SelectedDrains) -> None:
         """Write nothing: lines are never redrawn."""
 
-    def note(self, sentence: str) -> None:
+    def show_message(self, sentence: str) -> None:
         """Write a sentence to standard error."""
         click.echo(sentence, err=True)
 

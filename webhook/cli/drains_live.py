@@ -16,9 +16,9 @@ from rich.text import Text
 from webhook.drains.clock import ServerClock
 from webhook.drains.health import Outage
 from webhook.drains.outcome import LOST, Outcome
-from webhook.drains.picture import Picture
-from webhook.drains.report import how, left_of, outage_in_words, printable, row_of, used_of
-from webhook.drains.tracker import Begun, Ended
+from webhook.drains.report import outage_message, outcome_text, printable, seconds_left, seconds_used, table_row
+from webhook.drains.selected_drains import SelectedDrains
+from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
 from webhook.inspection.words import counted
 
 SHOWN = datetime.timedelta(minutes=1)
@@ -45,7 +45,7 @@ class LiveTable:
         self._context = context
         self._console = console or Console(highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
-        self._ended: deque[tuple[datetime.datetime, Ended]] = deque(maxlen=MOST_ENDED)
+        self._ended: deque[tuple[datetime.datetime, DrainEnded]] = deque(maxlen=MOST_ENDED)
         self._outage: Outage | None = None
 
     def __enter__(self) -> LiveTable:
@@ -59,38 +59,38 @@ class LiveTable:
         """Stop drawing; the last table stays visible."""
         self._live.stop()
 
-    def tell(self, event: Begun | Ended) -> None:
+    def show_event(self, event: DrainEvent) -> None:
         """Remember how a drain ended."""
-        if isinstance(event, Ended):
+        if isinstance(event, DrainEnded):
             self._ended.append((self._clock.now(), event))
 
-    def connection(self, outage: Outage | None) -> None:
+    def show_outage(self, outage: Outage | None) -> None:
         """Remember how the connection is."""
         self._outage = outage
 
-    def draw(self, picture: Picture) -> None:
+    def redraw(self, selected: SelectedDrains) -> None:
         """Draw the drains in progress and those that ended recently, as far as there is room."""
         now = self._clock.now()
         ended = [event for at, event in reversed(self._ended) if now - at <= SHOWN]
-        drains: list[Begun | Ended] = [*picture.draining, *ended]
-        title = self._title(picture, now)
+        drains: list[DrainEvent] = [*selected.draining, *ended]
+        title = self._title(selected, now)
         # The sentence about the connection takes lines of its own.
         around = _AROUND + len(title.wrap(self._console, self._console.width)) - 1
         shown = drains[: max(self._console.height - around, 1)]
-        rows = [_over(each) if isinstance(each, Ended) else _drain(each, now) for each in shown]
+        rows = [_over(each) if isinstance(each, DrainEnded) else _drain(each, now) for each in shown]
         self._live.update(_drawing(self._console, title, rows, len(drains) - len(shown)), refresh=True)
 
-    def note(self, sentence: str) -> None:
+    def show_message(self, sentence: str) -> None:
         """Write a sentence above the table."""
         self._console.print(Text(sentence, style="yellow"))
 
-    def _title(self, picture: Picture, now: datetime.datetime) -> Text:
-        drains = counted(len(picture.draining), "drain") if picture.draining else "No drains."
+    def _title(self, selected: SelectedDrains, now: datetime.datetime) -> Text:
+        drains = counted(len(selected.draining), "drain") if selected.draining else "No drains."
         where = f"{self._context}: " if self._context else ""
         title = Text(f"{where}{drains}  ", style="bold")
         title.append(f"{now:%H:%M:%S} UTC", style="dim")
         if self._outage:
-            title.append(f"\n{printable(outage_in_words(self._outage, now))}", style="bold red")
+            title.append(f"\n{printable(outage_message(self._outage, now))}", style="bold red")
         return title
 
 
@@ -116,11 +116,11 @@ def _table(columns: Sequence[str], rows: Sequence[_Cells]) -> Table:
     return table
 
 
-def _drain(drain: Begun, now: datetime.datetime) -> _Cells:
-    row, pod = row_of(drain, now), drain.pod
-    used = used_of(pod, now)
+def _drain(drain: DrainStarted, now: datetime.datetime) -> _Cells:
+    row, pod = table_row(drain, now), drain.pod
+    used = seconds_used(pod, now)
     is_late = used >= NEARLY_OVER * pod.period
-    style = "bold red" if left_of(pod, now) < 0 else "yellow" if is_late else "green"
+    style = "bold red" if seconds_left(pod, now) < 0 else "yellow" if is_late else "green"
     bar = ProgressBar(
         max(pod.period, 1), min(used, max(pod.period, 1)), width=BAR, complete_style=style, finished_style=style
     )
@@ -137,16 +137,16 @@ def _drain(drain: Begun, now: datetime.datetime) -> _Cells:
     }
 
 
-def _over(ended: Ended) -> _Cells:
-    row = row_of(Begun(ended.pod, ended.cause), ended.pod.deadline)
-    lost = ended.end.outcome in LOST or ended.end.outcome is Outcome.FAILED
-    style = "bold red" if lost else "yellow" if ended.end.outcome is Outcome.UNSEEN else "green"
+def _over(ended: DrainEnded) -> _Cells:
+    row = table_row(DrainStarted(ended.pod, ended.cause), ended.pod.deadline)
+    lost = ended.result.outcome in LOST or ended.result.outcome is Outcome.FAILED
+    style = "bold red" if lost else "yellow" if ended.result.outcome is Outcome.UNSEEN else "green"
     return {
         "NAMESPACE": Text(row.namespace, style="dim"),
         "POD": Text(row.pod, style="dim"),
         "OWNER": Text(row.owner, style="dim"),
         "WORKER": Text(row.worker, style="dim"),
         "CAUSE": Text(row.cause, style="dim"),
-        "LEFT": Text(how(ended), style=style),
+        "LEFT": Text(outcome_text(ended), style=style),
         "NODE": Text(row.node, style="dim"),
     }

@@ -13,11 +13,12 @@ import click
 import msgspec
 
 from webhook.cli.drains_display import Lines
-from webhook.drains.clock import ServerClock
-from webhook.drains.report import as_object, nothing, table
+from webhook.drains.clock import ServerClock, track_server_clock
+from webhook.drains.errors import WaitFailed
+from webhook.drains.report import as_object, no_drains_message, table
 from webhook.drains.selection import Target
-from webhook.drains.session import CannotWait, Display, Session, clock_of
-from webhook.drains.tally import STILL_DRAINING, UNKNOWN, Tally
+from webhook.drains.session import Display, Session
+from webhook.drains.summary import STILL_DRAINING, UNKNOWN, DrainSummary
 from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
 
 
@@ -49,25 +50,25 @@ async def run(request: Request) -> int:
     """
     config = read_kubeconfig(request.context)
     async with connect(config) as client:
-        clock = clock_of(client)
+        clock = track_server_clock(client)
         session = Session(client, request.namespaces, request.targets)
         if not request.watch and not request.wait:
-            await session.look()
+            await session.list_drains()
             _show(session, clock, config.context_name, request)
             return 0
         with _display(clock, config.context_name, request) as display:
             if not request.wait:
-                await session.attend(display)
-            tally = Tally()
-            stop = await _wait(session, display, tally, request.timeout)
-        return _conclude(session, tally, stop, request)
+                await session.watch(display)
+            summary = DrainSummary()
+            stop = await _wait(session, display, summary, request.timeout)
+        return _conclude(session, summary, stop, request)
 
 
-async def _wait(session: Session, display: Display, tally: Tally, timeout: int | None) -> _Stop | None:
+async def _wait(session: Session, display: Display, summary: DrainSummary, timeout: int | None) -> _Stop | None:
     try:
         async with asyncio.timeout(timeout):
-            await session.attend(display, tally)
-    except (CannotWait, CannotAsk) as error:
+            await session.watch(display, summary)
+    except (WaitFailed, CannotAsk) as error:
         return _Stop(UNKNOWN, str(error))
     except TimeoutError:
         return _Stop(STILL_DRAINING, f"the timeout of {timeout} s has expired")
@@ -75,14 +76,14 @@ async def _wait(session: Session, display: Display, tally: Tally, timeout: int |
 
 
 def _show(session: Session, clock: ServerClock, context: str | None, request: Request) -> None:
-    picture, now = session.picture, clock.now()
+    selected, now = session.selected, clock.now()
     if request.as_json:
-        click.echo(json.dumps(as_object(picture.draining, now, context, picture.protected), indent=2))
+        click.echo(json.dumps(as_object(selected.draining, now, context, selected.protected_pods), indent=2))
         return
-    if not picture.draining:
-        click.echo(nothing(picture.protected, request.namespaces, request.targets))
+    if not selected.draining:
+        click.echo(no_drains_message(selected.protected_pods, request.namespaces, request.targets))
         return
-    for line, is_overdue in table(picture.draining, now):
+    for line, is_overdue in table(selected.draining, now):
         click.echo(click.style(line, fg="red", bold=True) if is_overdue else line)
 
 
@@ -99,13 +100,13 @@ def _display(clock: ServerClock, context: str | None, request: Request) -> Itera
         yield live
 
 
-def _conclude(session: Session, tally: Tally, stop: _Stop | None, request: Request) -> int:
-    draining = session.picture.draining
-    exit_code = tally.exit_code or (stop.exit_code if stop else 0)
+def _conclude(session: Session, summary: DrainSummary, stop: _Stop | None, request: Request) -> int:
+    draining = session.selected.draining
+    exit_code = summary.exit_code or (stop.exit_code if stop else 0)
     if request.as_json:
-        click.echo(json.dumps(tally.as_event(draining, exit_code), ensure_ascii=False))
+        click.echo(json.dumps(summary.as_event(draining, exit_code), ensure_ascii=False))
     else:
-        click.echo("\n".join(tally.lines(draining)))
+        click.echo("\n".join(summary.lines(draining)))
     if stop:
         click.echo(stop.sentence, err=True)
     return exit_code

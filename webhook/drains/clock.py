@@ -6,11 +6,11 @@ import datetime
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
-from httpx2 import Response
+from httpx2 import AsyncClient, Response
 
 from certs.events import wall_clock
 
-SAME = datetime.timedelta(seconds=2)
+MIN_OFFSET = datetime.timedelta(seconds=2)
 """Smaller differences are ignored: responses have whole seconds and take time."""
 _HALF_A_SECOND = datetime.timedelta(seconds=0.5)
 
@@ -20,18 +20,25 @@ class ServerClock:
 
     def __init__(self, local: Callable[[], datetime.datetime] = wall_clock) -> None:
         self._local = local
-        self.ahead = datetime.timedelta()
+        self.offset = datetime.timedelta()
 
-    async def hear(self, response: Response) -> None:
+    async def update(self, response: Response) -> None:
         """Read the time of a response: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1 ."""
         try:
             date = parsedate_to_datetime(response.headers["Date"])
         except (KeyError, ValueError, TypeError, OverflowError):
             return
         date = date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
-        ahead = date + _HALF_A_SECOND - self._local()
-        self.ahead = ahead if abs(ahead) > SAME else datetime.timedelta()
+        offset = date + _HALF_A_SECOND - self._local()
+        self.offset = offset if abs(offset) > MIN_OFFSET else datetime.timedelta()
 
     def now(self) -> datetime.datetime:
         """Return the API server's time."""
-        return self._local() + self.ahead
+        return self._local() + self.offset
+
+
+def track_server_clock(client: AsyncClient) -> ServerClock:
+    """Return a clock that reads the time from all responses to a client."""
+    clock = ServerClock()
+    client.event_hooks = {"response": [clock.update]}
+    return clock

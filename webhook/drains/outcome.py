@@ -7,12 +7,12 @@ from enum import Enum
 
 import msgspec
 
-from webhook.drains.pods import ContainerEnd, DrainingPod
+from webhook.drains.pods import ContainerTermination, DrainingPod
 
 KILLED, TERMINATED, INTERRUPTED = 128 + 9, 128 + 15, 128 + 2
 """Exit codes for the signals KILL, TERM and INT."""
 OUT_OF_MEMORY = "OOMKilled"
-AT_THE_DEADLINE = datetime.timedelta(seconds=3)
+DEADLINE_TOLERANCE = datetime.timedelta(seconds=3)
 """How much earlier than the deadline a kill may be: times are whole seconds, and clocks differ."""
 
 
@@ -37,12 +37,12 @@ class Outcome(Enum):
     UNSEEN = "unseen", "The pod is gone, and how its worker ended was not observed."
 
 
-_WORST_LAST = (Outcome.FINISHED, Outcome.SIGNALLED, Outcome.FAILED, Outcome.OOM, Outcome.CUT, Outcome.KILLED)
+_BEST_TO_WORST = (Outcome.FINISHED, Outcome.SIGNALLED, Outcome.FAILED, Outcome.OOM, Outcome.CUT, Outcome.KILLED)
 LOST = frozenset({Outcome.OOM, Outcome.CUT, Outcome.KILLED})
 """Outcomes that may lose a message."""
 
 
-class End(msgspec.Struct, frozen=True):
+class DrainResult(msgspec.Struct, frozen=True):
     """The outcome and timing of a drain."""
 
     outcome: Outcome
@@ -50,50 +50,52 @@ class End(msgspec.Struct, frozen=True):
     """From the deletion to the end of the last worker; None if it was not observed."""
     sidecar_seconds: float | None
     """From then to the end of the last other container; None if there is none."""
-    given: int | None = None
-    """The seconds that the drain had; None if that was not observed."""
+    effective_period: int | None = None
+    """The grace period that the kubelet kept to, in seconds; None if that was not observed."""
 
 
-NOTHING_SEEN = End(Outcome.UNSEEN, None, None)
+UNOBSERVED = DrainResult(Outcome.UNSEEN, None, None)
 
 
-def end_of(pod: DrainingPod) -> End:
+def result_of(pod: DrainingPod) -> DrainResult:
     """Derive the outcome of a drain from a pod's last update."""
-    ends = pod.worker_ends
+    ends = pod.worker_terminations
     times = [end.at for end in ends if end.at]
     if not pod.workers or len(ends) < len(pod.workers) or len(times) < len(ends):
-        return NOTHING_SEEN
+        return UNOBSERVED
     if pod.is_removed:
-        return _end_without_a_beginning(pod, ends)
-    outcome = max((_outcome(pod, end) for end in ends), key=_WORST_LAST.index)
+        return _result_without_start(pod, ends)
+    outcome = max((_outcome(pod, end) for end in ends), key=_BEST_TO_WORST.index)
     last = max(times)
-    others = [end.at for name, end in pod.ends.items() if name not in pod.workers and end.at and end.at >= pod.begun]
+    others = [
+        end.at for name, end in pod.ends.items() if name not in pod.workers and end.at and end.at >= pod.deleted_at
+    ]
     sidecars = max((max(others) - last).total_seconds(), 0.0) if others else None
-    seconds = max((last - pod.begun).total_seconds(), 0.0)
-    return End(outcome, seconds, sidecars, _given(pod, outcome, seconds))
+    seconds = max((last - pod.deleted_at).total_seconds(), 0.0)
+    return DrainResult(outcome, seconds, sidecars, _effective_period(pod, outcome, seconds))
 
 
-def _given(pod: DrainingPod, outcome: Outcome, seconds: float) -> int:
-    """Tell how much time a drain had: the object may tell of less than the kubelet kept to."""
-    is_past = seconds > pod.period + AT_THE_DEADLINE.total_seconds()
+def _effective_period(pod: DrainingPod, outcome: Outcome, seconds: float) -> int:
+    """Return the grace period that the kubelet kept to: the object may have a shorter one."""
+    is_past = seconds > pod.period + DEADLINE_TOLERANCE.total_seconds()
     return max(pod.period, pod.grace) if outcome is Outcome.KILLED or (outcome not in LOST and is_past) else pod.period
 
 
-def _end_without_a_beginning(pod: DrainingPod, ends: list[ContainerEnd]) -> End:
+def _result_without_start(pod: DrainingPod, ends: list[ContainerTermination]) -> DrainResult:
     """Derive the outcome of a drain whose start was not observed, so that its deadline is unknown."""
     outcomes = {_outcome(pod, end) for end in ends}
     if any(end.exit_code == KILLED for end in ends) and Outcome.OOM not in outcomes:
-        return NOTHING_SEEN
-    return End(max(outcomes, key=_WORST_LAST.index), None, None)
+        return UNOBSERVED
+    return DrainResult(max(outcomes, key=_BEST_TO_WORST.index), None, None)
 
 
-def _outcome(pod: DrainingPod, end: ContainerEnd) -> Outcome:
+def _outcome(pod: DrainingPod, end: ContainerTermination) -> Outcome:
     if end.reason == OUT_OF_MEMORY:
         return Outcome.OOM
     if end.exit_code == 0:
         return Outcome.FINISHED
     if end.exit_code in (TERMINATED, INTERRUPTED):
         return Outcome.SIGNALLED
-    if end.exit_code == KILLED and end.at and end.at >= pod.deadline - AT_THE_DEADLINE:
-        return Outcome.CUT if end.at < pod.full_deadline - AT_THE_DEADLINE else Outcome.KILLED
+    if end.exit_code == KILLED and end.at and end.at >= pod.deadline - DEADLINE_TOLERANCE:
+        return Outcome.CUT if end.at < pod.full_deadline - DEADLINE_TOLERANCE else Outcome.KILLED
     return Outcome.FAILED

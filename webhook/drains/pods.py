@@ -1,4 +1,4 @@
-"""A protected pod, as far as its drain is concerned: read from the API server's object."""
+"""Reads terminating pods from the API server's objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DISRUPTION = "DisruptionTarget"
 _REVISION_LABELS = (ROLLOUT_HASH_LABEL, HASH_LABEL, REVISION_LABEL)
 
 
-class ContainerEnd(msgspec.Struct, frozen=True):
+class ContainerTermination(msgspec.Struct, frozen=True):
     """How a container ended; `reason` is the kubelet's, `message` the container's own."""
 
     exit_code: int
@@ -47,22 +47,22 @@ class DrainingPod(msgspec.Struct, frozen=True):
     deadline: datetime.datetime
     disruption: str = ""
     """The reason of the condition DisruptionTarget, such as EvictionByEvictionAPI; empty if there is none."""
-    ends: dict[str, ContainerEnd] = {}
+    ends: dict[str, ContainerTermination] = {}
     owner_uid: str = ""
 
     @property
-    def begun(self) -> datetime.datetime:
-        """The time of the deletion; a second deletion with a shorter period does not change it."""
+    def deleted_at(self) -> datetime.datetime:
+        """When the drain started; a second deletion with a shorter period does not change it."""
         return self.deadline - datetime.timedelta(seconds=self.period)
 
     @property
     def full_deadline(self) -> datetime.datetime:
-        """When the time is over that it asks for.
+        """When the pod's own grace period ends.
 
         A second deletion with less time changes the object; a kubelet that is ending the pod already keeps to the first
         one: https://github.com/kubernetes/kubernetes/issues/113606
         """
-        return self.begun + datetime.timedelta(seconds=self.grace)
+        return self.deleted_at + datetime.timedelta(seconds=self.grace)
 
     @property
     def is_cut(self) -> bool:
@@ -79,19 +79,19 @@ class DrainingPod(msgspec.Struct, frozen=True):
         return not self.period
 
     @property
-    def worker_ends(self) -> list[ContainerEnd]:
+    def worker_terminations(self) -> list[ContainerTermination]:
         """The ends of its workers, as far as they have ended."""
         return [self.ends[name] for name in self.workers if name in self.ends]
 
     @property
     def framework(self) -> str:
         """The workers' framework; empty if it is not known."""
-        return _joined(worker.framework for worker in self.workers.values())
+        return _join_distinct(worker.framework for worker in self.workers.values())
 
     @property
     def mode(self) -> str:
         """The workers' mode."""
-        return _joined(worker.mode for worker in self.workers.values())
+        return _join_distinct(worker.mode for worker in self.workers.values())
 
 
 def revision_of(metadata: JsonObject) -> str:
@@ -105,7 +105,7 @@ def is_draining(pod: JsonObject) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
-def read_draining(pod: JsonObject) -> DrainingPod:
+def read_draining_pod(pod: JsonObject) -> DrainingPod:
     """Read a terminating pod."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     status = pod.get("status") or {}
@@ -140,15 +140,15 @@ def _disruption(status: JsonObject) -> str:
     return next((c.get("reason") or "" for c in conditions if c["type"] == DISRUPTION and c["status"] == "True"), "")
 
 
-def _ends(status: JsonObject) -> dict[str, ContainerEnd]:
+def _ends(status: JsonObject) -> dict[str, ContainerTermination]:
     statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     states = {each["name"]: (each.get("state") or {}).get("terminated") for each in statuses}
     return {name: _end(terminated) for name, terminated in states.items() if terminated}
 
 
-def _end(terminated: JsonObject) -> ContainerEnd:
+def _end(terminated: JsonObject) -> ContainerTermination:
     at = terminated.get("finishedAt")
-    return ContainerEnd(
+    return ContainerTermination(
         terminated["exitCode"],
         terminated.get("reason") or "",
         datetime.datetime.fromisoformat(at) if at else None,
@@ -156,5 +156,5 @@ def _end(terminated: JsonObject) -> ContainerEnd:
     )
 
 
-def _joined(words: Iterable[str]) -> str:
+def _join_distinct(words: Iterable[str]) -> str:
     return ",".join(sorted({word for word in words if word}))

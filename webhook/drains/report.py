@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
+from webhook.drains.durations import format_duration
 from webhook.drains.health import Outage
 from webhook.drains.outcome import Outcome
 from webhook.drains.pods import DrainingPod
-from webhook.drains.selection import Target, written
-from webhook.drains.tracker import Begun, Ended
+from webhook.drains.selection import Target, kubectl_name
+from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
 from webhook.inspection.words import counted
 
-HEAD = ("NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE", "DRAINING FOR", "LEFT", "NODE")
-_UNITS = ((3600, "h"), (60, "m"), (1, "s"))
+HEADER = ("NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE", "DRAINING FOR", "LEFT", "NODE")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -33,53 +33,44 @@ class Row(msgspec.Struct, frozen=True):
     is_overdue: bool
 
 
-def left_of(pod: DrainingPod, now: datetime.datetime) -> int:
+def seconds_left(pod: DrainingPod, now: datetime.datetime) -> int:
     """Return the whole seconds until the deadline, at most the full period; negative after the deadline."""
     return min(round((pod.deadline - now).total_seconds()), pod.period)
 
 
-def used_of(pod: DrainingPod, now: datetime.datetime) -> int:
+def seconds_used(pod: DrainingPod, now: datetime.datetime) -> int:
     """Return the whole seconds since the deletion."""
-    return pod.period - left_of(pod, now)
+    return pod.period - seconds_left(pod, now)
 
 
-def row_of(drain: Begun, now: datetime.datetime) -> Row:
+def table_row(drain: DrainStarted, now: datetime.datetime) -> Row:
     """Return the row of a drain at a moment."""
     pod = drain.pod
     return Row(
         pod.namespace,
         pod.name,
-        written(pod.owner),
-        worker_of(pod),
+        kubectl_name(pod.owner),
+        worker_text(pod),
         printable(drain.cause),
-        span(used_of(pod, now)),
+        format_duration(seconds_used(pod, now)),
         _left(pod, now),
         pod.node or "-",
-        left_of(pod, now) < 0,
+        seconds_left(pod, now) < 0,
     )
 
 
-def worker_of(pod: DrainingPod) -> str:
+def worker_text(pod: DrainingPod) -> str:
     """Format framework and mode."""
     mode = f"({pod.mode})" if pod.mode else ""
     return printable(" ".join(filter(None, [pod.framework, mode]))) or "-"
 
 
 def _left(pod: DrainingPod, now: datetime.datetime) -> str:
-    left = left_of(pod, now)
+    left = seconds_left(pod, now)
     if left < 0:
-        return f"OVERDUE by {span(-left)}"
-    cut = f", cut from {span(pod.grace)}" if pod.is_cut else ""
-    return f"{span(left)} of {span(pod.period)}{cut}"
-
-
-def span(seconds: int) -> str:
-    """Format a duration like kubectl: 42s, 9m18s, 1h."""
-    parts = []
-    for unit, letter in _UNITS:
-        count, seconds = divmod(seconds, unit)
-        parts += [f"{count}{letter}"] if count else []
-    return "".join(parts) or "0s"
+        return f"OVERDUE by {format_duration(-left)}"
+    cut = f", cut from {format_duration(pod.grace)}" if pod.is_cut else ""
+    return f"{format_duration(left)} of {format_duration(pod.period)}{cut}"
 
 
 def printable(text: str) -> str:
@@ -87,17 +78,17 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def table(drains: Sequence[Begun], now: datetime.datetime) -> Iterator[tuple[str, bool]]:
+def table(drains: Sequence[DrainStarted], now: datetime.datetime) -> Iterator[tuple[str, bool]]:
     """Return a header and a line per drain, and which drains are overdue."""
-    rows = [row_of(drain, now) for drain in drains]
-    lines = [HEAD, *(tuple(str(cell) for cell in msgspec.structs.astuple(row)[:-1]) for row in rows)]
+    rows = [table_row(drain, now) for drain in drains]
+    lines = [HEADER, *(tuple(str(cell) for cell in msgspec.structs.astuple(row)[:-1]) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for cells, is_overdue in zip(lines, [False, *(row.is_overdue for row in rows)], strict=True):
         line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         yield line.rstrip(), is_overdue
 
 
-def nothing(protected: int, namespaces: Collection[str], targets: Collection[Target]) -> str:
+def no_drains_message(protected: int, namespaces: Collection[str], targets: Collection[Target]) -> str:
     """Report that there are no drains, with the number of pods, which reveals a wrong selection."""
     whose = f" of {', '.join(map(str, targets))}" if targets else ""
     where = f" in {', '.join(namespaces)}" if any(namespaces) else ""
@@ -106,81 +97,84 @@ def nothing(protected: int, namespaces: Collection[str], targets: Collection[Tar
     return f"No drains: {counted(protected, 'protected pod')}{whose}{where}, none terminating."
 
 
-def line_of(event: Begun | Ended, now: datetime.datetime) -> str:
+def event_line(event: DrainEvent, now: datetime.datetime) -> str:
     """Format a line for a drain that begins or ends."""
     pod = event.pod
-    start = f"{_instant(now)} {pod.namespace}/{pod.name}"
-    if isinstance(event, Begun):
-        parts = [written(pod.owner), worker_of(pod), printable(event.cause), pod.node]
+    start = f"{_timestamp(now)} {pod.namespace}/{pod.name}"
+    if isinstance(event, DrainStarted):
+        parts = [kubectl_name(pod.owner), worker_text(pod), printable(event.cause), pod.node]
         return f"{start} drains: {', '.join(filter(None, parts))}; {_left(pod, now)}"
-    return f"{start} {how(event)}"
+    return f"{start} {outcome_text(event)}"
 
 
-def how(ended: Ended) -> str:
+def outcome_text(ended: DrainEnded) -> str:
     """Describe how a drain ended."""
-    if ended.end.outcome is Outcome.UNSEEN:
+    if ended.result.outcome is Outcome.UNSEEN:
         return "is gone: the end of its worker was not observed"
-    if ended.end.seconds is None:
-        return f"{ended.end.outcome.value}; the start of its drain was not observed"
-    return f"{ended.end.outcome.value} after {ended.end.seconds:g} s of {ended.end.given} s"
+    if ended.result.seconds is None:
+        return f"{ended.result.outcome.value}; the start of its drain was not observed"
+    return f"{ended.result.outcome.value} after {ended.result.seconds:g} s of {ended.result.effective_period} s"
 
 
 def connection_line(outage: Outage | None, now: datetime.datetime) -> str:
     """Return the line for a lost or restored connection."""
     if outage is None:
-        return f"{_instant(now)} the API server responds again"
-    return f"{_instant(now)} no connection to the API server since {_instant(_since(outage, now))}: {outage.reason}"
+        return f"{_timestamp(now)} the API server responds again"
+    start = _timestamp(_outage_start(outage, now))
+    return f"{_timestamp(now)} no connection to the API server since {start}: {outage.reason}"
 
 
-def outage_in_words(outage: Outage, now: datetime.datetime) -> str:
+def outage_message(outage: Outage, now: datetime.datetime) -> str:
     """Return the sentence for output that is out of date."""
-    since, long = f"{_since(outage, now):%H:%M:%S} UTC", span(round(outage.seconds))
+    since, long = f"{_outage_start(outage, now):%H:%M:%S} UTC", format_duration(round(outage.seconds))
     return f"No connection to the API server since {since} ({long}), the table is as of then: {outage.reason}"
 
 
 def connection_event(outage: Outage | None, now: datetime.datetime) -> dict[str, Any]:
     """Return a lost or restored connection as JSON."""
     if outage is None:
-        return {"event": "connected", "time": _instant(now)}
-    since = _instant(_since(outage, now))
-    return {"event": "disconnected", "time": _instant(now), "since": since, "reason": outage.reason}
+        return {"event": "connected", "time": _timestamp(now)}
+    since = _timestamp(_outage_start(outage, now))
+    return {"event": "disconnected", "time": _timestamp(now), "since": since, "reason": outage.reason}
 
 
-def _since(outage: Outage, now: datetime.datetime) -> datetime.datetime:
+def _outage_start(outage: Outage, now: datetime.datetime) -> datetime.datetime:
     return now - datetime.timedelta(seconds=outage.seconds)
 
 
-def as_object(drains: Sequence[Begun], now: datetime.datetime, context: str | None, protected: int) -> dict[str, Any]:
+def as_object(
+    drains: Sequence[DrainStarted], now: datetime.datetime, context: str | None, protected: int
+) -> dict[str, Any]:
     """Return the current state as JSON: codes are stable, sentences are not."""
     return {
         "context": context,
-        "time": _instant(now),
+        "time": _timestamp(now),
         "protectedPods": protected,
         "drains": [_drain(drain, now) for drain in drains],
     }
 
 
-def as_event(event: Begun | Ended, now: datetime.datetime) -> dict[str, Any]:
+def as_event(event: DrainEvent, now: datetime.datetime) -> dict[str, Any]:
     """Return a drain that begins or ends, as JSON."""
-    if isinstance(event, Begun):
-        return {"event": "begun", "time": _instant(now), **_drain(event, now)}
-    end = event.end
+    if isinstance(event, DrainStarted):
+        return {"event": "begun", "time": _timestamp(now), **_drain(event, now)}
+    result = event.result
     return {
         "event": "ended",
-        "time": _instant(now),
+        "time": _timestamp(now),
         **_pod(event),
-        "outcome": end.outcome.value,
-        "seconds": end.seconds,
-        "sidecarSeconds": end.sidecar_seconds,
+        "outcome": result.outcome.value,
+        "seconds": result.seconds,
+        "sidecarSeconds": result.sidecar_seconds,
     }
 
 
-def _drain(drain: Begun, now: datetime.datetime) -> dict[str, Any]:
-    left = left_of(drain.pod, now)
-    return {**_pod(drain), "drainingSeconds": used_of(drain.pod, now), "leftSeconds": left, "overdue": left < 0}
+def _drain(drain: DrainStarted, now: datetime.datetime) -> dict[str, Any]:
+    left = seconds_left(drain.pod, now)
+    return {**_pod(drain), "drainingSeconds": seconds_used(drain.pod, now), "leftSeconds": left, "overdue": left < 0}
 
 
-def _pod(event: Begun | Ended) -> dict[str, Any]:
+def _pod(event: DrainEvent) -> dict[str, Any]:
     pod = event.pod
     return {
         "namespace": pod.namespace,
@@ -189,13 +183,13 @@ def _pod(event: Begun | Ended) -> dict[str, Any]:
         "owner": {"apiVersion": pod.owner.api_version, "kind": pod.owner.kind, "name": pod.owner.name},
         "workers": {name: {"mode": each.mode, "framework": each.framework} for name, each in pod.workers.items()},
         "cause": event.cause,
-        "begun": _instant(pod.begun),
-        "deadline": _instant(pod.deadline),
+        "begun": _timestamp(pod.deleted_at),
+        "deadline": _timestamp(pod.deadline),
         "periodSeconds": pod.period,
         "gracePeriodSeconds": pod.grace,
         "node": pod.node,
     }
 
 
-def _instant(time: datetime.datetime) -> str:
+def _timestamp(time: datetime.datetime) -> str:
     return time.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -45,12 +45,12 @@ def read_target(text: str) -> Target:
     return Target(_SHORT.get(kind, singular), name)
 
 
-def written(owner: Owner) -> str:
+def kubectl_name(owner: Owner) -> str:
     """Format an owner as a target."""
     return str(Target(owner.kind.lower(), owner.name))
 
 
-def is_meant(targets: Collection[Target], *, owner: Owner, pod: str, node: str) -> bool:
+def is_selected(targets: Collection[Target], *, owner: Owner, pod: str, node: str) -> bool:
     """Tell whether a pod is among the targets; without targets, all are."""
     if not targets:
         return True

@@ -11,71 +11,59 @@ import msgspec
 from httpx2 import AsyncClient
 
 from webhook.core.pod import JsonObject
-from webhook.drains.clock import ServerClock
+from webhook.drains.errors import WaitFailed
 from webhook.drains.health import Outage, SessionHealth, longest_outage
-from webhook.drains.picture import Picture
 from webhook.drains.reflector import PodChange, list_and_watch
 from webhook.drains.rollout import RESOURCES, rollout_for_drains
+from webhook.drains.selected_drains import SelectedDrains
 from webhook.drains.selection import Target
-from webhook.drains.tally import Tally
-from webhook.drains.tracker import Begun, Ended
+from webhook.drains.summary import DrainSummary
+from webhook.drains.tracker import DrainEvent
 from webhook.inspection.api import Api, Forbidden
 from webhook.inspection.connection import CannotAsk
 from webhook.inspection.questions import INJECTED, Question, about_owner
 from webhook.repair.rollout import Stage
 
-REDRAWN = 1.0
-"""Seconds."""
-POLLED = 2.0
-"""Seconds between two reads of a rollout."""
-
-
-class CannotWait(Exception):
-    """There is nothing to wait for, or it will not happen; the message says why."""
+REDRAW_SECONDS = 1.0
+POLL_SECONDS = 2.0
+"""Seconds between two reads of a rollout's status."""
 
 
 class Display(Protocol):
     """The display of a session."""
 
-    def tell(self, event: Begun | Ended) -> None:
-        """Report that a drain begins or ends."""
+    def show_event(self, event: DrainEvent) -> None:
+        """Show that a drain starts or ends."""
 
-    def connection(self, outage: Outage | None) -> None:
-        """Take how the connection is, before each drawing; None where the API server is heard."""
+    def show_outage(self, outage: Outage | None) -> None:
+        """Show the current outage, before each redrawing; None while the API server responds."""
 
-    def draw(self, picture: Picture) -> None:
+    def redraw(self, selected: SelectedDrains) -> None:
         """Show the current state, once a second."""
 
-    def note(self, sentence: str) -> None:
-        """Report anything else."""
+    def show_message(self, sentence: str) -> None:
+        """Show anything else."""
 
 
-class _Sight(msgspec.Struct, frozen=True):
+class _NamespaceChange(msgspec.Struct, frozen=True):
     """A change in a namespace."""
 
     namespace: str
     change: PodChange
 
 
-class _RolledOut(msgspec.Struct, frozen=True):
+class _RolloutsComplete(msgspec.Struct, frozen=True):
     """All observable rollouts are complete; the pods of each namespace, listed afterwards."""
 
     pods: Mapping[str, list[JsonObject]]
-    unseen: tuple[str, ...] = ()
+    missing_permissions: tuple[str, ...] = ()
 
 
-class _Tick(msgspec.Struct, frozen=True):
+class _RedrawTick(msgspec.Struct, frozen=True):
     """A second has passed."""
 
 
-_Happening: TypeAlias = _Sight | _RolledOut | _Tick | Exception
-
-
-def clock_of(client: AsyncClient) -> ServerClock:
-    """Return a clock that reads the time from all responses to a client."""
-    clock = ServerClock()
-    client.event_hooks = {"response": [clock.hear]}
-    return clock
+_SessionEvent: TypeAlias = _NamespaceChange | _RolloutsComplete | _RedrawTick | Exception
 
 
 class Session:
@@ -86,9 +74,9 @@ class Session:
         self._namespaces = namespaces
         self._rollouts = [target for target in targets if target.kind in RESOURCES]
         self._health = {namespace: SessionHealth() for namespace in namespaces}
-        self.picture = Picture(namespaces, targets)
+        self.selected = SelectedDrains(namespaces, targets)
 
-    async def look(self) -> Picture:
+    async def list_drains(self) -> SelectedDrains:
         """Read the current drains.
 
         Raises:
@@ -96,52 +84,52 @@ class Session:
 
         """
         for namespace in self._namespaces:
-            async with aclosing(self._follow(namespace)) as changes:
-                list(self.picture.take(namespace, await anext(changes)))
-        return self.picture
+            async with aclosing(self._list_and_watch(namespace)) as changes:
+                list(self.selected.apply(namespace, await anext(changes)))
+        return self.selected
 
-    async def attend(self, display: Display, tally: Tally | None = None) -> None:
-        """Show drains that begin and end: forever, or with a tally until all are over.
+    async def watch(self, display: Display, summary: DrainSummary | None = None) -> None:
+        """Show drains that begin and end: forever, or with a summary until all are over.
 
         Raises:
             CannotAsk: the cluster cannot be read.
             CannotWait: there is no such rollout, or it has stopped.
 
         """
-        has_rolled_out = tally is None or not self._rollouts
-        async with aclosing(self._happenings(rollouts=not has_rolled_out)) as happenings:
-            async for happening in happenings:
-                if isinstance(happening, Exception):
-                    raise happening
-                if isinstance(happening, _RolledOut):
-                    has_rolled_out = True
-                    for right in happening.unseen:
-                        display.note(f"Permission missing: {right}. Waiting only for drains in progress.")
-                for event in self._events(happening, tally):
-                    if tally:
-                        tally.add(event)
-                    display.tell(event)
-                if not self.picture.is_whole:
+        is_rolled_out = summary is None or not self._rollouts
+        async with aclosing(self._session_events(rollouts=not is_rolled_out)) as session_events:
+            async for event in session_events:
+                if isinstance(event, Exception):
+                    raise event
+                if isinstance(event, _RolloutsComplete):
+                    is_rolled_out = True
+                    for permission in event.missing_permissions:
+                        display.show_message(f"Permission missing: {permission}. Waiting only for drains in progress.")
+                for drain_event in self._drain_events(event, summary):
+                    if summary:
+                        summary.add(drain_event)
+                    display.show_event(drain_event)
+                if not self.selected.has_synced:
                     continue
-                if isinstance(happening, _Tick):
-                    display.connection(longest_outage(self._health.values()))
-                    display.draw(self.picture)
-                if tally and has_rolled_out and self.picture.is_quiet:
+                if isinstance(event, _RedrawTick):
+                    display.show_outage(longest_outage(self._health.values()))
+                    display.redraw(self.selected)
+                if summary and is_rolled_out and self.selected.is_idle:
                     return
 
-    def _events(self, happening: _Happening, tally: Tally | None) -> Iterator[Begun | Ended]:
-        match happening:
-            case _Sight(namespace, change):
-                yield from self.picture.take(namespace, change)
-            case _RolledOut(pods):
+    def _drain_events(self, event: _SessionEvent, summary: DrainSummary | None) -> Iterator[DrainEvent]:
+        match event:
+            case _NamespaceChange(namespace, change):
+                yield from self.selected.apply(namespace, change)
+            case _RolloutsComplete(pods):
                 for namespace, listed in pods.items():
-                    yield from self.picture.take_also(namespace, listed, tally.over if tally else ())
+                    yield from self.selected.apply_list(namespace, listed, summary.ended_uids if summary else ())
 
-    async def _happenings(self, *, rollouts: bool) -> AsyncGenerator[_Happening]:
-        queue: asyncio.Queue[_Happening] = asyncio.Queue(maxsize=1000)
-        works = [self._see(namespace, queue) for namespace in self._namespaces]
-        works += [_tick(queue), *([self._roll_out(queue)] if rollouts else [])]
-        tasks = [asyncio.ensure_future(_guarded(work, queue)) for work in works]
+    async def _session_events(self, *, rollouts: bool) -> AsyncGenerator[_SessionEvent]:
+        queue: asyncio.Queue[_SessionEvent] = asyncio.Queue(maxsize=1000)
+        jobs = [self._watch_pods(namespace, queue) for namespace in self._namespaces]
+        jobs += [_redraw_regularly(queue), *([self._watch_rollouts(queue)] if rollouts else [])]
+        tasks = [asyncio.ensure_future(_forward_errors(job, queue)) for job in jobs]
         try:
             while True:
                 yield await queue.get()
@@ -150,58 +138,58 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _follow(self, namespace: str) -> AsyncGenerator[PodChange, None]:
+    def _list_and_watch(self, namespace: str) -> AsyncGenerator[PodChange, None]:
         return list_and_watch(self._client, INJECTED, namespace=namespace, health=self._health[namespace])
 
-    async def _see(self, namespace: str, queue: asyncio.Queue[_Happening]) -> None:
-        async with aclosing(self._follow(namespace)) as changes:
+    async def _watch_pods(self, namespace: str, queue: asyncio.Queue[_SessionEvent]) -> None:
+        async with aclosing(self._list_and_watch(namespace)) as changes:
             async for change in changes:
-                await queue.put(_Sight(namespace, change))
+                await queue.put(_NamespaceChange(namespace, change))
 
-    async def _roll_out(self, queue: asyncio.Queue[_Happening]) -> None:
+    async def _watch_rollouts(self, queue: asyncio.Queue[_SessionEvent]) -> None:
         api = Api(self._client)
-        unseen = []
+        missing_permissions = []
         for namespace in self._namespaces:
             for target in self._rollouts:
                 try:
-                    await _complete(api, namespace, target)
+                    await _wait_for_rollout(api, namespace, target)
                 except Forbidden as forbidden:
-                    unseen.append(str(forbidden))
+                    missing_permissions.append(str(forbidden))
         # The watch may be behind the rollout's status.
         pods = {namespace: await _all_pods(api, namespace) for namespace in self._namespaces}
-        await queue.put(_RolledOut(pods, tuple(unseen)))
+        await queue.put(_RolloutsComplete(pods, tuple(missing_permissions)))
 
 
-async def _guarded(work: Awaitable[None], queue: asyncio.Queue[_Happening]) -> None:
+async def _forward_errors(job: Awaitable[None], queue: asyncio.Queue[_SessionEvent]) -> None:
     try:
-        await work
+        await job
     except Exception as error:  # raised again when the queue is read
         await queue.put(error)
 
 
-async def _tick(queue: asyncio.Queue[_Happening]) -> None:
+async def _redraw_regularly(queue: asyncio.Queue[_SessionEvent]) -> None:
     while True:
-        await queue.put(_Tick())
-        await asyncio.sleep(REDRAWN)
+        await queue.put(_RedrawTick())
+        await asyncio.sleep(REDRAW_SECONDS)
 
 
-async def _complete(api: Api, namespace: str, target: Target) -> None:
+async def _wait_for_rollout(api: Api, namespace: str, target: Target) -> None:
     """Wait until a rollout is complete; the watch decides when there are too many errors."""
     question = about_owner(RESOURCES[target.kind], namespace, target.name)
     while True:
         try:
             workload = await api.get(question)
         except CannotAsk:
-            await asyncio.sleep(POLLED)
+            await asyncio.sleep(POLL_SECONDS)
             continue
         if workload is None:
-            raise CannotWait(f"{target} does not exist in namespace {namespace}")
+            raise WaitFailed(f"{target} does not exist in namespace {namespace}")
         rollout = rollout_for_drains(target.kind, workload)
         if rollout.stage is Stage.COMPLETE:
             return
         if rollout.stage is Stage.STUCK:
-            raise CannotWait(f"the rollout of {target} in namespace {namespace} has stopped: {rollout.says}")
-        await asyncio.sleep(POLLED)
+            raise WaitFailed(f"the rollout of {target} in namespace {namespace} has stopped: {rollout.says}")
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _all_pods(api: Api, namespace: str) -> list[JsonObject]:
@@ -209,4 +197,4 @@ async def _all_pods(api: Api, namespace: str) -> list[JsonObject]:
         try:
             return await api.list(Question("pods", namespace=namespace, labels=INJECTED), dict)
         except CannotAsk:
-            await asyncio.sleep(POLLED)
+            await asyncio.sleep(POLL_SECONDS)

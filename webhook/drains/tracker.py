@@ -10,38 +10,41 @@ import msgspec
 
 from webhook.core.ownership import Owner, owner_of
 from webhook.core.pod import JsonObject
-from webhook.drains.outcome import NOTHING_SEEN, End, end_of
-from webhook.drains.pods import DrainingPod, is_draining, read_draining, revision_of
+from webhook.drains.outcome import UNOBSERVED, DrainResult, result_of
+from webhook.drains.pods import DrainingPod, is_draining, read_draining_pod, revision_of
 
 OwnerKey: TypeAlias = tuple[str, Owner]
 """An owner with its namespace."""
 
 ROLLOUT, DELETION = "rollout", "deletion"
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
-_CAUSES = {
+_CAUSE_BY_CONDITION = {
     "EvictionByEvictionAPI": "eviction",
     "PreemptionByScheduler": "preemption",
     "DeletionByTaintManager": "taint",
     "DeletionByPodGC": "node-gone",
     "TerminationByKubelet": "node-shutdown",
 }
-CAUSES = frozenset({ROLLOUT, DELETION, *_CAUSES.values()})
+CAUSES = frozenset({ROLLOUT, DELETION, *_CAUSE_BY_CONDITION.values()})
 """The known conditions; for others, the cause is the condition's own reason."""
 
 
-class Begun(msgspec.Struct, frozen=True):
-    """A drain that begins, or is observed for the first time."""
+class DrainStarted(msgspec.Struct, frozen=True):
+    """A drain that starts, or is observed for the first time."""
 
     pod: DrainingPod
     cause: str
 
 
-class Ended(msgspec.Struct, frozen=True):
+class DrainEnded(msgspec.Struct, frozen=True):
     """A drain that is over."""
 
     pod: DrainingPod
     cause: str
-    end: End
+    result: DrainResult
+
+
+DrainEvent: TypeAlias = DrainStarted | DrainEnded
 
 
 class Tracker:
@@ -52,57 +55,57 @@ class Tracker:
     """
 
     def __init__(self) -> None:
-        self.draining: dict[str, Begun] = {}
+        self.draining: dict[str, DrainStarted] = {}
         """By the pod's UID."""
-        self._alive: dict[str, tuple[OwnerKey, str]] = {}
+        self._running: dict[str, tuple[OwnerKey, str]] = {}
         self._revisions: dict[OwnerKey, Counter[str]] = {}
 
     @property
-    def living(self) -> int:
+    def running(self) -> int:
         """The number of pods that are not draining."""
-        return len(self._alive)
+        return len(self._running)
 
-    def see(self, pod: JsonObject) -> Iterator[Begun]:
+    def update(self, pod: JsonObject) -> Iterator[DrainStarted]:
         """Take the current state of a pod."""
         metadata = pod["metadata"]
         uid: str = metadata["uid"]
         if not is_draining(pod):
-            self._live(uid, (metadata["namespace"], owner_of(metadata)), revision_of(metadata))
+            self._add_running(uid, (metadata["namespace"], owner_of(metadata)), revision_of(metadata))
             return
-        self._forget(uid)
+        self._remove_running(uid)
         known = self.draining.get(uid)
-        now = self.draining[uid] = self._drain(read_draining(pod), known)
+        drain = self.draining[uid] = self._start_drain(read_draining_pod(pod), known)
         if known is None:
-            yield now
+            yield drain
 
-    def gone(self, pod: JsonObject) -> Iterator[Begun | Ended]:
+    def delete(self, pod: JsonObject) -> Iterator[DrainEvent]:
         """Take the last state of a deleted pod; without a deletionTimestamp, it never had a grace period."""
         uid: str = pod["metadata"]["uid"]
-        self._forget(uid)
+        self._remove_running(uid)
         if not is_draining(pod):
             return
         known = self.draining.pop(uid, None)
-        last = self._drain(read_draining(pod), known)
+        last = self._start_drain(read_draining_pod(pod), known)
         if known is None:
             yield last
-        yield Ended(last.pod, last.cause, end_of(last.pod))
+        yield DrainEnded(last.pod, last.cause, result_of(last.pod))
 
-    def relist(self, uids: Collection[str]) -> Iterator[Ended]:
+    def replace(self, uids: Collection[str]) -> Iterator[DrainEnded]:
         """Take all existing pods after a gap: how the missing ones ended is unknown."""
-        there = set(uids)
-        for uid in self._alive.keys() - there:
-            self._forget(uid)
-        for uid in self.draining.keys() - there:
-            lost = self.draining.pop(uid)
-            yield Ended(lost.pod, lost.cause, NOTHING_SEEN)
+        existing = set(uids)
+        for uid in self._running.keys() - existing:
+            self._remove_running(uid)
+        for uid in self.draining.keys() - existing:
+            missing = self.draining.pop(uid)
+            yield DrainEnded(missing.pod, missing.cause, UNOBSERVED)
 
-    def _live(self, uid: str, owner: OwnerKey, revision: str) -> None:
-        if uid not in self._alive:
-            self._alive[uid] = owner, revision
+    def _add_running(self, uid: str, owner: OwnerKey, revision: str) -> None:
+        if uid not in self._running:
+            self._running[uid] = owner, revision
             self._revisions.setdefault(owner, Counter())[revision] += 1
 
-    def _forget(self, uid: str) -> None:
-        known = self._alive.pop(uid, None)
+    def _remove_running(self, uid: str) -> None:
+        known = self._running.pop(uid, None)
         if known is None:
             return
         owner, revision = known
@@ -113,13 +116,13 @@ class Tracker:
         if not revisions:
             del self._revisions[owner]
 
-    def _drain(self, pod: DrainingPod, known: Begun | None) -> Begun:
-        """Determine the cause from the pod's condition, else from the state when the drain began."""
+    def _start_drain(self, pod: DrainingPod, known: DrainStarted | None) -> DrainStarted:
+        """Determine the cause from the pod's condition, else from the state when the drain started."""
         if known is not None and pod.is_removed:
             pod = msgspec.structs.replace(pod, deadline=known.pod.deadline, period=known.pod.period)
         if pod.disruption:
-            return Begun(pod, _CAUSES.get(pod.disruption, pod.disruption))
+            return DrainStarted(pod, _CAUSE_BY_CONDITION.get(pod.disruption, pod.disruption))
         if known is not None:
-            return Begun(pod, known.cause)
+            return DrainStarted(pod, known.cause)
         others = self._revisions.get((pod.namespace, pod.owner), {}).keys() - {pod.revision}
-        return Begun(pod, ROLLOUT if others else DELETION)
+        return DrainStarted(pod, ROLLOUT if others else DELETION)

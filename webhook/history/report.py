@@ -6,14 +6,14 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from webhook.drains.durations import approximate_duration, format_duration
 from webhook.drains.outcome import Outcome
-from webhook.drains.report import printable, span
-from webhook.drains.selection import written
+from webhook.drains.report import printable
+from webhook.drains.selection import kubectl_name
 from webhook.history.advice import Advice, advice_on, cause_in_words
 from webhook.history.evidence import Evidence, History, Kill
-from webhook.inspection.words import counted
 
-HEAD = ("NAMESPACE", "OWNER", "WORKER", "DRAINS", "LONGEST", "GRACE PERIOD", "KILLED", "CUT", "OOM", "FAILED")
+HEADER = ("NAMESPACE", "OWNER", "WORKER", "DRAINS", "LONGEST", "GRACE PERIOD", "KILLED", "CUT", "OOM", "FAILED")
 _IN_COLUMNS = (Outcome.KILLED, Outcome.CUT, Outcome.OOM, Outcome.FAILED)
 
 
@@ -37,16 +37,8 @@ def _source(history: History, now: datetime.datetime) -> str:
         return "From what the cluster still knows: containers that have ended in pods that are there, and Events."
     since = f"{history.since:%Y-%m-%d %H:%M} UTC" if history.since else "the watch started"
     counted_for = _counted_for(history, now)
-    long = f" ({span_in_words(counted_for)})" if counted_for else ""
+    long = f" ({approximate_duration(counted_for)})" if counted_for else ""
     return f"From the watch {printable(history.place)}, which counts since {since}{long}."
-
-
-def span_in_words(time: datetime.timedelta) -> str:
-    """Write a long time roughly: 12 days, 3 hours, 5 minutes."""
-    for unit, noun in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if time.total_seconds() >= 2 * unit:
-            return counted(int(time.total_seconds() // unit), noun)
-    return counted(max(int(time.total_seconds()), 0), "second")
 
 
 def _counted_for(history: History, now: datetime.datetime) -> datetime.timedelta | None:
@@ -54,7 +46,7 @@ def _counted_for(history: History, now: datetime.datetime) -> datetime.timedelta
 
 
 def _table(evidence: Sequence[Evidence]) -> Iterator[str]:
-    rows = [HEAD, *map(_row, evidence)]
+    rows = [HEADER, *map(_row, evidence)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -68,8 +60,8 @@ def _row(evidence: Evidence) -> tuple[str, ...]:
         owner_in_words(evidence),
         printable(" ".join(filter(None, [group.framework, mode]))) or "-",
         str(evidence.drains),
-        "-" if evidence.longest is None else span(round(evidence.longest)),
-        "-" if evidence.grace is None else span(evidence.grace),
+        "-" if evidence.longest is None else format_duration(round(evidence.longest)),
+        "-" if evidence.grace is None else format_duration(evidence.grace),
         *(str(evidence.outcomes.get(outcome, 0) or "-") for outcome in _IN_COLUMNS),
     )
 
@@ -77,7 +69,7 @@ def _row(evidence: Evidence) -> tuple[str, ...]:
 def owner_in_words(evidence: Evidence) -> str:
     """Name the owner as kubectl takes it; of many that are counted together, and of pods without one, say so."""
     if evidence.owner:
-        return printable(written(evidence.owner))
+        return printable(kubectl_name(evidence.owner))
     return "pods without an owner" if evidence.group.owner_kind == "Pod" else "others"
 
 

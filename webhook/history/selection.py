@@ -7,7 +7,7 @@ from collections.abc import Collection
 import msgspec
 
 from webhook.core.ownership import Owner
-from webhook.drains.selection import Target, is_meant
+from webhook.drains.selection import Target, is_selected
 from webhook.history.evidence import Evidence, History
 
 
@@ -21,4 +21,4 @@ def _is_meant(evidence: Evidence, namespaces: Collection[str], targets: Collecti
     group = evidence.group
     if "" not in namespaces and group.namespace not in namespaces:
         return False
-    return is_meant(targets, owner=Owner(group.owner_kind, group.owner), pod="", node="")
+    return is_selected(targets, owner=Owner(group.owner_kind, group.owner), pod="", node="")

@@ -9,15 +9,15 @@ import msgspec
 from webhook.core.annotations import LABEL, LABEL_ENABLED, LONGEST_DURATION
 from webhook.core.ownership import Owner, owner_of, owner_uid_of
 from webhook.core.pod import JsonObject
+from webhook.drains.durations import annotation_duration
 from webhook.drains.outcome import Outcome
-from webhook.drains.tracker import Ended
+from webhook.drains.tracker import DrainEnded
 from webhook.watch.notices import Notice
 
 QUIET_SECONDS = 600.0
 UNPROTECTED_QUIET_SECONDS = 3600.0
 UNPROTECTED = "PodUnprotected"
 _RESTARTED = ("Deployment", "StatefulSet", "DaemonSet")
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,16 +36,16 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
 TABLE = msgspec.toml.decode(files(__package__).joinpath("advice.toml").read_bytes(), type=_Table).advice
 
 
-def notice_of_end(ended: Ended) -> Notice | None:
+def notice_of_end(ended: DrainEnded) -> Notice | None:
     """Return the notice about a drain; None if no action is needed."""
     pod = ended.pod
     advice = next(
-        (each for each in TABLE if each.outcome is ended.end.outcome and each.cause in ("", ended.cause)), None
+        (each for each in TABLE if each.outcome is ended.result.outcome and each.cause in ("", ended.cause)), None
     )
     if advice is None:
         return None
-    longer = as_duration(min(2 * pod.grace, LONGEST_DURATION))
-    text = advice.text.format(pods="{pods}", given=ended.end.given, grace=pod.grace, longer=longer)
+    longer = annotation_duration(min(2 * pod.grace, LONGEST_DURATION))
+    text = advice.text.format(pods="{pods}", period=ended.result.effective_period, grace=pod.grace, longer=longer)
     return Notice(pod.namespace, pod.owner, pod.owner_uid, pod.name, pod.uid, advice.reason, text, QUIET_SECONDS)
 
 
@@ -74,13 +74,3 @@ def _restart(namespace: str, owner: Owner) -> str:
     if owner.kind not in _RESTARTED:
         return ""
     return f": kubectl -n {namespace} rollout restart {owner.kind.lower()}/{owner.name}"
-
-
-def as_duration(seconds: int) -> str:
-    """Format a duration for an annotation: 5400 is 1h30m."""
-    parts = []
-    for unit, size in _UNITS:
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"

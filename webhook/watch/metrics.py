@@ -130,7 +130,7 @@ class WatchCollector(Collector):
             value=self._start.timestamp(),
         )
         yield GaugeMetricFamily(
-            "graceful_worker_watch_pods", "Protected pods that are not terminating.", value=self._tracker.living
+            "graceful_worker_watch_pods", "Protected pods that are not terminating.", value=self._tracker.running
         )
         failures = CounterMetricFamily(
             "graceful_worker_watch_failures", "Failed attempts to list or watch pods.", labels=("pods",)

@@ -13,7 +13,7 @@ from webhook.core.select.workers import CRITICAL_CLASSES
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.pod_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed
-from webhook.drains.tracker import Begun, Ended, Tracker
+from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted, Tracker
 from webhook.server.logs import FIELDS, LOGGER
 from webhook.watch.advice import notice_of_end, notice_of_unprotected
 from webhook.watch.notices import Notices
@@ -46,14 +46,14 @@ class DrainObserver:
     def take(self, change: PodChange) -> None:
         """Take a change."""
         if isinstance(change, PodsListed):
-            self._tell(self._tracker.relist([pod["metadata"]["uid"] for pod in change.pods]))
+            self._tell(self._tracker.replace([pod["metadata"]["uid"] for pod in change.pods]))
             for pod in change.pods:
-                self._tell(self._tracker.see(pod))
+                self._tell(self._tracker.update(pod))
             self.has_listed = True
         elif isinstance(change, PodDeleted):
-            self._tell(self._tracker.gone(change.pod))
+            self._tell(self._tracker.delete(change.pod))
         else:
-            self._tell(self._tracker.see(change.pod))
+            self._tell(self._tracker.update(change.pod))
 
     def summarise(self) -> None:
         """Log how many drains ended since the last time, and how; nothing if none did."""
@@ -63,17 +63,17 @@ class DrainObserver:
         self._log.info("drains ended", extra={FIELDS: fields})
         self._over.clear()
 
-    def _tell(self, events: Iterable[Begun | Ended]) -> None:
+    def _tell(self, events: Iterable[DrainEvent]) -> None:
         for event in events:
-            if isinstance(event, Begun):
+            if isinstance(event, DrainStarted):
                 self._statistics.begin(event)
             else:
                 self._end(event)
 
-    def _end(self, ended: Ended) -> None:
+    def _end(self, ended: DrainEnded) -> None:
         self._statistics.end(ended)
-        self._over[ended.end.outcome.value] += 1
-        if ended.end.outcome in BAD:
+        self._over[ended.result.outcome.value] += 1
+        if ended.result.outcome in BAD:
             self._log.warning("a drain ended badly", extra={FIELDS: _fields(ended)})
         notice = notice_of_end(ended)
         if notice is not None:
@@ -124,17 +124,17 @@ def _is_left_out(pod: JsonObject) -> bool:
     return "windows" in systems
 
 
-def _fields(ended: Ended) -> dict[str, object]:
-    pod, end = ended.pod, ended.end
+def _fields(ended: DrainEnded) -> dict[str, object]:
+    pod, result = ended.pod, ended.result
     return {
         "namespace": pod.namespace,
         "pod": pod.name,
         "owner": str(pod.owner),
         "node": pod.node,
-        "outcome": end.outcome.value,
+        "outcome": result.outcome.value,
         "cause": ended.cause,
-        "seconds": end.seconds,
+        "seconds": result.seconds,
         "period": pod.period,
         "grace": pod.grace,
-        "sentence": end.outcome.sentence,
+        "sentence": result.outcome.sentence,
     }

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-from webhook.drains.outcome import LOST, End, Outcome
+from webhook.drains.outcome import LOST, DrainResult, Outcome
 from webhook.drains.pods import DrainingPod
-from webhook.drains.tracker import CAUSES, Begun, Ended
+from webhook.drains.tracker import CAUSES, DrainEnded, DrainStarted
 from webhook.watch.groups import OTHER, Group, Groups, group_of
 
 DRAIN_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
@@ -61,26 +61,26 @@ class GroupStatistics:
         self.grace = 0
         """The grace period of the last pod observed."""
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: DrainEnded) -> None:
         """Count a drain that has ended."""
-        pod, end = ended.pod, ended.end
-        self.ends[end.outcome.value, known_cause(ended.cause)] += 1
+        pod, result = ended.pod, ended.result
+        self.ends[result.outcome.value, known_cause(ended.cause)] += 1
         self.grace = pod.grace
-        if end.sidecar_seconds is not None:
-            self.sidecars.observe(end.sidecar_seconds)
-        if end.seconds is not None:
-            self._took(ended.cause, end, end.seconds)
+        if result.sidecar_seconds is not None:
+            self.sidecars.observe(result.sidecar_seconds)
+        if result.seconds is not None:
+            self._took(ended.cause, result, result.seconds)
 
-    def _took(self, cause: str, end: End, seconds: float) -> None:
+    def _took(self, cause: str, result: DrainResult, seconds: float) -> None:
         self.seconds.observe(seconds)
         self.longest = max(self.longest or 0.0, seconds)
-        if not end.given:
+        if not result.effective_period:
             return
-        if end.outcome in KILLS:
-            key = end.outcome.value, known_cause(cause)
-            self.killed_after[key] = max(self.killed_after.get(key, 0), end.given)
-        if end.outcome not in LOST:
-            self.used.observe(seconds / end.given)
+        if result.outcome in KILLS:
+            key = result.outcome.value, known_cause(cause)
+            self.killed_after[key] = max(self.killed_after.get(key, 0), result.effective_period)
+        if result.outcome not in LOST:
+            self.used.observe(seconds / result.effective_period)
             self.longest_in_time = max(self.longest_in_time or 0.0, seconds)
 
 
@@ -91,7 +91,7 @@ class DrainStatistics:
         self._clock = clock
         self.groups: Groups[GroupStatistics] = Groups(GroupStatistics)
 
-    def begin(self, begun: Begun) -> None:
+    def begin(self, begun: DrainStarted) -> None:
         """Count a drain that begins."""
         statistics = self.groups.use(group_of(begun.pod), self._clock())
         statistics.grace = begun.pod.grace
@@ -99,7 +99,7 @@ class DrainStatistics:
         for outcome in Outcome:
             statistics.ends[outcome.value, known_cause(begun.cause)] += 0
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: DrainEnded) -> None:
         """Count a drain that has ended."""
         self.groups.use(group_of(ended.pod), self._clock()).end(ended)
 

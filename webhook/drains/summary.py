@@ -1,4 +1,4 @@
-"""Counts the awaited drains by outcome, and determines the exit code."""
+"""Counts the awaited drains by outcome, and determines the exit code of `drains --wait`."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from webhook.drains.outcome import LOST, Outcome
-from webhook.drains.tracker import Begun, Ended
+from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
 from webhook.inspection.words import counted
 
 FINISHED, LOST_SOME, UNKNOWN, STILL_DRAINING = 0, 1, 2, 3
 _BAD = LOST | {Outcome.FAILED}
 
 
-class Tally:
+class DrainSummary:
     """Counts outcomes, and keeps the drains that ended badly or unobserved."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[Outcome] = Counter()
-        self.over: set[str] = set()
+        self.ended_uids: set[str] = set()
         """The UIDs of the pods whose drains are over."""
-        self._named: list[Ended] = []
+        self._reported: list[DrainEnded] = []
 
-    def add(self, event: Begun | Ended) -> None:
-        """Take an event of a drain."""
-        if isinstance(event, Begun):
+    def add(self, event: DrainEvent) -> None:
+        """Count a drain that has ended."""
+        if isinstance(event, DrainStarted):
             return
-        self.over.add(event.pod.uid)
-        self.outcomes[event.end.outcome] += 1
-        if event.end.outcome in _BAD or event.end.outcome is Outcome.UNSEEN:
-            self._named.append(event)
+        self.ended_uids.add(event.pod.uid)
+        self.outcomes[event.result.outcome] += 1
+        if event.result.outcome in _BAD or event.result.outcome is Outcome.UNSEEN:
+            self._reported.append(event)
 
     @property
     def exit_code(self) -> int:
@@ -39,22 +39,21 @@ class Tally:
             return LOST_SOME
         return UNKNOWN if self.outcomes[Outcome.UNSEEN] else FINISHED
 
-    def lines(self, draining: Collection[Begun]) -> Iterator[str]:
+    def lines(self, draining: Collection[DrainStarted]) -> Iterator[str]:
         """Return the result in sentences."""
         if not self.outcomes and not draining:
             yield "No drain was observed."
             return
-        number = self.outcomes.total()
-        how = ", ".join(f"{self.outcomes[outcome]} {outcome.value}" for outcome in Outcome if self.outcomes[outcome])
-        if how:
-            yield f"{counted(number, 'drain')} ended: {how}."
-        for ended in self._named:
+        counts = ", ".join(f"{self.outcomes[outcome]} {outcome.value}" for outcome in Outcome if self.outcomes[outcome])
+        if counts:
+            yield f"{counted(self.outcomes.total(), 'drain')} ended: {counts}."
+        for ended in self._reported:
             pod = ended.pod
-            yield f"{ended.end.outcome.value}: {pod.namespace}/{pod.name}. {ended.end.outcome.sentence}"
+            yield f"{ended.result.outcome.value}: {pod.namespace}/{pod.name}. {ended.result.outcome.sentence}"
         for drain in draining:
             yield f"still draining: {drain.pod.namespace}/{drain.pod.name}"
 
-    def as_event(self, draining: Collection[Begun], exit_code: int) -> dict[str, Any]:
+    def as_event(self, draining: Collection[DrainStarted], exit_code: int) -> dict[str, Any]:
         """Return the result as JSON."""
         return {
             "event": "over",
