@@ -17,8 +17,8 @@ from webhook.cli.watch import RIGHTS, watch_command
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.reflector import PodDeleted, PodsListed
 from webhook.drains.tracker import CAUSES
-from webhook.watch.advice import TABLE
-from webhook.watch.watching import PROTECTED, UNPROTECTED, Watch
+from webhook.watch.event_messages import MESSAGES
+from webhook.watch.main import PROTECTED, UNPROTECTED, DrainWatch
 
 ALERTS = {
     "GracefulWorkerMessagesKilled": "drains_total",
@@ -69,10 +69,10 @@ def expressions() -> Iterator[str]:
 
 def metrics() -> set[str]:
     """Return the names of all series that the watch has, once drains were seen."""
-    watch = Watch()
-    watch.drains.take(PodsListed([]))
+    watch = DrainWatch()
+    watch.drains.handle(PodsListed([]))
     ends = {"worker": {"at": 5}, "nginx": {"at": 6}}
-    watch.drains.take(PodDeleted(pod("a", sidecars=("nginx",), deleted=0, ends=ends)))
+    watch.drains.handle(PodDeleted(pod("a", sidecars=("nginx",), deleted=0, ends=ends)))
     names = re.findall(r"^(graceful_worker_\w+)", watch.metrics.exposition().decode(), re.MULTILINE)
     return set(names)
 
@@ -232,5 +232,5 @@ def test_both_dashboards_have_an_identity_of_their_own() -> None:
 def test_the_page_names_all_metrics_alerts_outcomes_and_causes() -> None:
     text = (ROOT / "docs" / "drain-watch.md").read_text()
     families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in metrics()}
-    words = {*families, *ALERTS, *LABEL_VALUES["outcome"], *LABEL_VALUES["cause"], *(each.reason for each in TABLE)}
+    words = {*families, *ALERTS, *LABEL_VALUES["outcome"], *LABEL_VALUES["cause"], *(each.reason for each in MESSAGES)}
     assert [word for word in sorted(words) if f"`{word}`" not in text] == []

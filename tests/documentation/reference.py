@@ -15,8 +15,8 @@ from webhook.core.reasons import Kind, Reason
 from webhook.drains.tracker import Tracker
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.metrics import CertificateCollector, EvictionCollector, LoadCollector, ReviewCollector
+from webhook.watch.event_aggregator import EventAggregator
 from webhook.watch.metrics import DrainCollector, WatchCollector
-from webhook.watch.notices import Notices
 from webhook.watch.statistics import DrainStatistics
 
 SUFFIXES = {"counter": "_total"}
@@ -39,7 +39,7 @@ def watch_metrics() -> str:
     """Return the metrics of `graceful-worker watch`."""
     now = datetime.datetime.now(datetime.UTC)
     drains = DrainCollector(Tracker(), DrainStatistics(), lambda: now)
-    return _metrics(drains, WatchCollector(Tracker(), {}, Notices(), now))
+    return _metrics(drains, WatchCollector(Tracker(), {}, EventAggregator(), now))
 
 
 def _metrics(*collectors: Collector) -> str:

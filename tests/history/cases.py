@@ -45,7 +45,7 @@ def exposition(seen: list[dict[str, Any]]) -> str:
     statistics = scene.drains._statistics
     collectors = (
         DrainCollector(scene.tracker, statistics, scene.now),
-        WatchCollector(scene.tracker, {}, scene.notices, START),
+        WatchCollector(scene.tracker, {}, scene.aggregator, START),
     )
     return Metrics(*collectors).exposition().decode()
 

@@ -26,7 +26,7 @@ from webhook.history.advice import TABLE, suggestion
 from webhook.history.remains import gather, read_told
 from webhook.history.report import as_object
 from webhook.history.samples import NoMetrics, read_metrics
-from webhook.watch.events import event_of
+from webhook.watch.event_writer import event_object
 
 STREAMS, CLUSTERS, METRICS = files("streams"), files("clusters"), files("metrics", "*.prom")
 ANEW = "write it anew, and read it: python -m tests.history.cases"
@@ -94,7 +94,7 @@ def test_the_events_that_a_watch_writes_are_understood(name: str) -> None:
     for step in WATCHED[name]["seen"]:
         ((kind, given),) = step.items()
         scene.see(kind, given)
-    events = [event_of(gathered, scene.now()) for gathered in scene.notices.due(scene.seconds + 10)]
+    events = [event_object(aggregated, scene.now()) for aggregated in scene.aggregator.due(scene.seconds + 10)]
     assert [told(event) for event in events] == WATCHED[name]["events"]
     read = [each for event in events if (each := read_told(event))]
     assert len(read) == len(events)
@@ -102,16 +102,16 @@ def test_the_events_that_a_watch_writes_are_understood(name: str) -> None:
     lost = {"killed", "cut", "oom"}
     metrics = read_metrics(scene.metrics.exposition().decode() + "graceful_worker_watch_build_info 1.0\n", PLACE)
     counted = {
-        (each.group.owner, outcome, count)
+        (each.workload.owner, outcome, count)
         for each in metrics.evidence
         for outcome, count in each.outcomes.items()
         if outcome.value in lost
     }
     assert {
-        (each.group.owner, outcome, count) for each in known.evidence for outcome, count in each.outcomes.items()
+        (each.workload.owner, outcome, count) for each in known.evidence for outcome, count in each.outcomes.items()
     } == counted
-    after = {(each.group.owner, kill.after) for each in metrics.evidence for kill in each.kills}
-    assert {(each.group.owner, kill.after) for each in known.evidence for kill in each.kills} == after
+    after = {(each.workload.owner, kill.after) for each in metrics.evidence for kill in each.kills}
+    assert {(each.workload.owner, kill.after) for each in known.evidence for kill in each.kills} == after
 
 
 @pytest.mark.parametrize(

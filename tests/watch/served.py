@@ -8,15 +8,15 @@ from typing import Any
 
 from tests.drains.pods import START
 from webhook.drains.reflector import PodChange, PodUpdated
-from webhook.watch.http import HttpServer
-from webhook.watch.watching import Watch
+from webhook.watch.http_server import HttpServer
+from webhook.watch.main import DrainWatch
 
 
 class Served:
     """A watch that sees what a test tells it, and serves its metrics."""
 
     def __init__(self) -> None:
-        self.watch = Watch()
+        self.watch = DrainWatch()
         self.watch.unprotected._start = START
         self._server = HttpServer(self.watch.routes())
         self._server.listen("127.0.0.1", 0)
@@ -36,10 +36,10 @@ class Served:
 
     def see(self, *changes: PodChange) -> None:
         for change in changes:
-            self._loop.call_soon_threadsafe(self.watch.drains.take, change)
+            self._loop.call_soon_threadsafe(self.watch.drains.handle, change)
 
     def see_unprotected(self, raw: dict[str, Any]) -> None:
-        self._loop.call_soon_threadsafe(self.watch.unprotected.take, PodUpdated(raw))
+        self._loop.call_soon_threadsafe(self.watch.unprotected.handle, PodUpdated(raw))
 
     def fail(self) -> None:
         self.watch.watches["protected"].failures += 5

@@ -14,71 +14,71 @@ from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.pod_fields import read_pod
 from webhook.drains.reflector import PodDeleted, PodUpdated
 from webhook.drains.tracker import Tracker
-from webhook.watch.advice import TABLE
-from webhook.watch.events import event_of
-from webhook.watch.groups import ALL_OTHERS, IDLE_SECONDS, OTHER, Group, Groups
+from webhook.watch.event_aggregator import MAX_PER_NAMESPACE, AggregatedEvent, EventAggregator, PodEvent
+from webhook.watch.event_messages import MESSAGES
+from webhook.watch.event_writer import event_object
+from webhook.watch.handlers import DrainHandler
 from webhook.watch.metrics import DrainCollector, Metrics
-from webhook.watch.notices import MOST_OF_A_NAMESPACE, Gathered, Notice, Notices
-from webhook.watch.observer import DrainObserver
 from webhook.watch.statistics import DrainStatistics
+from webhook.watch.workloads import ALL_OTHERS, IDLE_SECONDS, OTHER, Workload, WorkloadMap
 
 
-def group(owner: str, namespace: str = "shop") -> Group:
-    return Group(namespace, "Job", owner, "celery", "signal")
+def workload(owner: str, namespace: str = "shop") -> Workload:
+    return Workload(namespace, "Job", owner, "celery", "signal")
 
 
-def notice(owner: str, namespace: str = "shop") -> Notice:
-    return Notice(namespace, Owner("Job", owner), "", "pod", "uid", "WorkerKilled", "{pods} killed", 600.0)
+def pod_event(owner: str, namespace: str = "shop") -> PodEvent:
+    return PodEvent(namespace, Owner("Job", owner), "", "pod", "uid", "WorkerKilled", "{pods} killed", 600.0)
 
 
 def test_a_namespace_with_many_owners_takes_no_place_of_others() -> None:
-    groups: Groups[list[None]] = Groups(list, most=10, most_of_a_namespace=3)
+    workloads: WorkloadMap[list[None]] = WorkloadMap(list, max_entries=10, max_per_namespace=3)
     for number in range(100):
-        groups.use(group(f"job-{number}"), 0)
-    groups.use(group("import", "bank"), 0)
-    named = [each for each, _ in groups]
+        workloads.use(workload(f"job-{number}"), 0)
+    workloads.use(workload("import", "bank"), 0)
+    named = [each for each, _ in workloads]
     assert named == [
-        *(group(f"job-{number}") for number in range(3)),
-        Group("shop", OTHER, OTHER, "", ""),
-        group("import", "bank"),
+        *(workload(f"job-{number}") for number in range(3)),
+        Workload("shop", OTHER, OTHER, "", ""),
+        workload("import", "bank"),
     ]
-    assert groups.resolve(group("job-77")) == Group("shop", OTHER, OTHER, "", "")
+    assert workloads.resolve(workload("job-77")) == Workload("shop", OTHER, OTHER, "", "")
 
 
 def test_many_namespaces_share_one_series_in_the_end() -> None:
-    groups: Groups[list[None]] = Groups(list, most=10, most_of_a_namespace=3)
+    workloads: WorkloadMap[list[None]] = WorkloadMap(list, max_entries=10, max_per_namespace=3)
     for number in range(100):
-        groups.use(group("import", f"tenant-{number}"), 0)
-    assert len(list(groups)) == 11
-    assert groups.resolve(group("import", "tenant-77")) == ALL_OTHERS
+        workloads.use(workload("import", f"tenant-{number}"), 0)
+    assert len(list(workloads)) == 11
+    assert workloads.resolve(workload("import", "tenant-77")) == ALL_OTHERS
 
 
 def test_an_owner_that_was_idle_for_a_day_makes_room() -> None:
-    groups: Groups[list[None]] = Groups(list, most=10, most_of_a_namespace=2)
-    groups.use(group("old"), 0)
-    groups.use(group("newer"), 100)
-    groups.use(group("newest"), IDLE_SECONDS + 50)
-    assert [each.owner for each, _ in groups] == ["newer", "newest"]
+    workloads: WorkloadMap[list[None]] = WorkloadMap(list, max_entries=10, max_per_namespace=2)
+    workloads.use(workload("old"), 0)
+    workloads.use(workload("newer"), 100)
+    workloads.use(workload("newest"), IDLE_SECONDS + 50)
+    assert [each.owner for each, _ in workloads] == ["newer", "newest"]
 
 
 def test_owners_that_are_told_of_are_bounded_by_namespace() -> None:
-    notices = Notices()
-    for number in range(MOST_OF_A_NAMESPACE + 5):
-        notices.add(notice(f"job-{number}"), 0)
-    notices.add(notice("import", "bank"), 0)
-    due = notices.due(10)
-    assert len(due) == MOST_OF_A_NAMESPACE + 1
-    assert notices.results["dropped"] == 5
-    notices.due(1000)
-    notices.add(notice("another"), 1000)
-    assert [each.notice.owner.name for each in notices.due(1010)] == ["another"]
+    aggregator = EventAggregator()
+    for number in range(MAX_PER_NAMESPACE + 5):
+        aggregator.add(pod_event(f"job-{number}"), 0)
+    aggregator.add(pod_event("import", "bank"), 0)
+    due = aggregator.due(10)
+    assert len(due) == MAX_PER_NAMESPACE + 1
+    assert aggregator.results["dropped"] == 5
+    aggregator.due(1000)
+    aggregator.add(pod_event("another"), 1000)
+    assert [each.pod_event.owner.name for each in aggregator.due(1010)] == ["another"]
 
 
 def test_an_alert_sees_the_first_end_as_its_series_is_there_before() -> None:
     tracker, statistics = Tracker(), DrainStatistics()
-    observer = DrainObserver(tracker, statistics, Notices())
+    handler = DrainHandler(tracker, statistics, EventAggregator())
     metrics = Metrics(DrainCollector(tracker, statistics, lambda: START))
-    observer.take(PodUpdated(pod("a", deleted=0)))
+    handler.handle(PodUpdated(pod("a", deleted=0)))
     there = [
         line for line in metrics.exposition().decode().splitlines() if line.startswith("graceful_worker_drains_total")
     ]
@@ -90,9 +90,9 @@ def test_an_alert_sees_the_first_end_as_its_series_is_there_before() -> None:
 
 def test_a_drain_that_is_over_leaves_no_series_of_its_pod() -> None:
     tracker, statistics = Tracker(), DrainStatistics()
-    observer = DrainObserver(tracker, statistics, Notices())
+    handler = DrainHandler(tracker, statistics, EventAggregator())
     for number in range(50):
-        observer.take(PodDeleted(pod(f"pod-{number}", deleted=0, ends={"worker": {"at": 5}})))
+        handler.handle(PodDeleted(pod(f"pod-{number}", deleted=0, ends={"worker": {"at": 5}})))
     text = Metrics(DrainCollector(tracker, statistics, lambda: START)).exposition().decode()
     assert "pod-7" not in text
     assert len(text) < 8000
@@ -103,7 +103,7 @@ def test_metrics_are_not_written_anew_for_everybody_who_asks() -> None:
     tracker, statistics = Tracker(), DrainStatistics()
     metrics = Metrics(DrainCollector(tracker, statistics, lambda: START), clock=lambda: now)
     first = metrics.exposition()
-    DrainObserver(tracker, statistics, Notices()).take(PodUpdated(pod("a", deleted=0)))
+    DrainHandler(tracker, statistics, EventAggregator()).handle(PodUpdated(pod("a", deleted=0)))
     assert metrics.exposition() is first
     now = 5.0
     assert b'owner="emails"' in metrics.exposition()
@@ -116,15 +116,15 @@ def test_a_record_that_is_too_large_is_none() -> None:
 
 @pytest.mark.parametrize("outcome", sorted(LOST, key=lambda outcome: outcome.value))
 def test_every_lost_message_has_an_advice_whatever_the_cause(outcome: Outcome) -> None:
-    last = [each for each in TABLE if each.outcome is outcome][-1]
+    last = [each for each in MESSAGES if each.outcome is outcome][-1]
     assert last.cause == ""
 
 
-@pytest.mark.parametrize("advice", TABLE, ids=lambda advice: f"{advice.outcome.value}-{advice.cause}")
+@pytest.mark.parametrize("advice", MESSAGES, ids=lambda advice: f"{advice.outcome.value}-{advice.cause}")
 def test_an_advice_fits_into_an_event(advice) -> None:
     text = advice.text.format(pods="{pods}", period=2592000, grace=2592000, longer="30d")
-    event = event_of(
-        Gathered(Notice("n" * 63, Owner("Job", "o" * 253), "", "p" * 253, "", "Any", text, 1), 9999), START
+    event = event_object(
+        AggregatedEvent(PodEvent("n" * 63, Owner("Job", "o" * 253), "", "p" * 253, "", "Any", text, 1), 9999), START
     )
     assert event["message"].endswith(text[-20:])
     assert len(event["message"]) <= 1024
@@ -136,7 +136,7 @@ def test_a_duration_is_written_as_annotations_take_it(seconds: int, text: str) -
 
 
 def test_the_name_of_an_event_is_one_that_the_api_server_takes() -> None:
-    event = event_of(
-        Gathered(notice("a" * 199 + "-" + "b" * 50), 1), datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)
+    event = event_object(
+        AggregatedEvent(pod_event("a" * 199 + "-" + "b" * 50), 1), datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)
     )
     assert event["metadata"]["generateName"] == "a" * 199 + "."

@@ -11,8 +11,8 @@ import pytest
 
 from certs.api_server import ApiServer
 from webhook.core.ownership import Owner
-from webhook.watch.events import MAX_QUEUED, STALE_SECONDS, EventWriter
-from webhook.watch.notices import Gathered, Notice, Notices
+from webhook.watch.event_aggregator import AggregatedEvent, EventAggregator, PodEvent
+from webhook.watch.event_writer import MAX_QUEUED, STALE_SECONDS, EventWriter
 
 NOW = datetime.datetime(2026, 8, 1, tzinfo=datetime.UTC)
 
@@ -22,11 +22,11 @@ class Scene:
 
     def __init__(self, *answers: int) -> None:
         self.answers = list(answers)
-        self.notices = Notices()
+        self.aggregator = EventAggregator()
         self.now = 0.0
         self.written: list[dict[str, object]] = []
         client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer), base_url="https://cluster.test")
-        self.writer = EventWriter(ApiServer(client), self.notices, lambda: NOW, lambda: self.now)
+        self.writer = EventWriter(ApiServer(client), self.aggregator, lambda: NOW, lambda: self.now)
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -39,10 +39,10 @@ class Scene:
         return httpx2.Response(status, content=_streamed(json.dumps(content)))
 
     def tell(self, owner: str = "emails") -> None:
-        notice = Notice(
+        pod_event = PodEvent(
             "shop", Owner("Deployment", owner, "apps/v1"), "", "a", "uid", "WorkerKilled", "{pods} killed", 600
         )
-        self.writer.take([Gathered(notice, 3)])
+        self.writer.take([AggregatedEvent(pod_event, 3)])
 
     def write(self) -> bool:
         return asyncio.run(self.writer.write())
@@ -65,7 +65,7 @@ def test_an_event_is_about_the_owner_and_names_the_pod() -> None:
     }
     assert event["message"] == "3 pods, such as a, were killed"
     assert (event["type"], event["reason"], event["count"]) == ("Warning", "WorkerKilled", 3)
-    assert scene.notices.results["written"] == 1
+    assert scene.aggregator.results["written"] == 1
 
 
 @pytest.mark.parametrize("status", [0, 401, 429, 500, 503])
@@ -74,7 +74,7 @@ def test_what_cannot_be_written_now_is_written_later(status: int) -> None:
     scene.tell()
     assert not scene.write()
     assert scene.write()
-    assert scene.notices.results == {"written": 1, "failed": 0, "dropped": 0}
+    assert scene.aggregator.results == {"written": 1, "failed": 0, "dropped": 0}
 
 
 @pytest.mark.parametrize("status", [403, 404, 422])
@@ -84,7 +84,7 @@ def test_what_is_refused_is_counted_and_holds_up_nothing(status: int) -> None:
     scene.tell("there")
     assert scene.write()
     assert [event["involvedObject"]["name"] for event in scene.written] == ["there"]  # type: ignore[index]
-    assert scene.notices.results == {"written": 1, "failed": 1, "dropped": 0}
+    assert scene.aggregator.results == {"written": 1, "failed": 1, "dropped": 0}
 
 
 def test_a_missing_right_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -102,11 +102,11 @@ def test_an_event_that_cannot_be_written_for_long_is_given_up() -> None:
     assert not scene.write()
     scene.now = STALE_SECONDS
     assert scene.write()
-    assert scene.notices.results["failed"] == 1
+    assert scene.aggregator.results["failed"] == 1
 
 
 def test_events_that_wait_are_bounded() -> None:
     scene = Scene(0)
     for _ in range(MAX_QUEUED + 7):
         scene.tell()
-    assert scene.notices.results["dropped"] == 7
+    assert scene.aggregator.results["dropped"] == 7

@@ -9,14 +9,14 @@ from http import HTTPStatus
 
 import pytest
 
-from webhook.watch import http
-from webhook.watch.http import Answer, HttpServer, status_answer
+from webhook.watch import http_server
+from webhook.watch.http_server import HttpServer, Response, status_response
 
 LARGE = b"x" * 2_000_000
 ROUTES = {
-    "/healthz": lambda: status_answer("ok"),
-    "/readyz": lambda: status_answer("pods are not listed yet", is_well=False),
-    "/metrics": lambda: Answer(HTTPStatus.OK, LARGE, "text/plain"),
+    "/healthz": lambda: status_response("ok"),
+    "/readyz": lambda: status_response("pods are not listed yet", is_ok=False),
+    "/metrics": lambda: Response(HTTPStatus.OK, LARGE, "text/plain"),
 }
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"
 
@@ -78,7 +78,7 @@ def test_a_head_without_end_is_refused() -> None:
 def test_clients_that_send_nothing_or_read_nothing_keep_nobody_out() -> None:
     async def crowded() -> bytes:
         async with served() as port:
-            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * http.MOST_CONNECTIONS)]
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * http_server.MAX_CONNECTIONS)]
             for _, writer in silent[::2]:
                 writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
             try:
@@ -91,7 +91,7 @@ def test_clients_that_send_nothing_or_read_nothing_keep_nobody_out() -> None:
 
 
 def test_a_client_that_is_slow_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "SECONDS", 0.1)
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.1)
     assert asyncio.run(answered(b"GET /heal")) == b""
 
 

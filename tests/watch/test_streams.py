@@ -19,10 +19,10 @@ from ruamel.yaml import YAML
 from tests.drains.pods import START, pod
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated
 from webhook.drains.tracker import Tracker
-from webhook.watch.events import event_of
+from webhook.watch.event_aggregator import EventAggregator
+from webhook.watch.event_writer import event_object
+from webhook.watch.handlers import DrainHandler, UnprotectedPodHandler
 from webhook.watch.metrics import DrainCollector, Metrics
-from webhook.watch.notices import Notices
-from webhook.watch.observer import DrainObserver, UnprotectedObserver
 from webhook.watch.statistics import DrainStatistics
 
 FOLDER = Path(__file__).with_name("streams")
@@ -35,10 +35,10 @@ class Scene:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.tracker, self.notices = Tracker(), Notices()
+        self.tracker, self.aggregator = Tracker(), EventAggregator()
         statistics = DrainStatistics(self.clock)
-        self.drains = DrainObserver(self.tracker, statistics, self.notices, self.clock)
-        self.unprotected = UnprotectedObserver(self.notices, START, self.clock)
+        self.drains = DrainHandler(self.tracker, statistics, self.aggregator, self.clock)
+        self.unprotected = UnprotectedPodHandler(self.aggregator, START, self.clock)
         self.metrics = Metrics(DrainCollector(self.tracker, statistics, self.now))
         self.events: list[dict[str, Any]] = []
 
@@ -53,12 +53,12 @@ class Scene:
             self.seconds += given
             self.write()
         elif kind == "unprotected":
-            self.unprotected.take(PodUpdated(unprotected(**given)))
+            self.unprotected.handle(PodUpdated(unprotected(**given)))
         else:
-            self.drains.take(change(kind, given))
+            self.drains.handle(change(kind, given))
 
     def write(self) -> None:
-        self.events += [event_of(gathered, self.now()) for gathered in self.notices.due(self.seconds)]
+        self.events += [event_object(aggregated, self.now()) for aggregated in self.aggregator.due(self.seconds)]
 
 
 def change(kind: str, given: Any) -> PodChange:

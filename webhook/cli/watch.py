@@ -25,11 +25,11 @@ def watch_command(host: str, port: int, namespace: str, log_level: str) -> None:
     """
     # Imported here because other commands need no client.
     from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig  # noqa: PLC0415
-    from webhook.watch.watching import WatchOptions, watch  # noqa: PLC0415
+    from webhook.watch.main import WatchOptions, run  # noqa: PLC0415
 
     try:
         client = connect(read_kubeconfig(None))
-        watch(client, WatchOptions(host, port, log_level, namespace))
+        run(client, WatchOptions(host, port, log_level, namespace))
     except CannotAsk as error:
         fail(str(error))
     except OSError as error:

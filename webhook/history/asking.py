@@ -17,7 +17,7 @@ from webhook.history.samples import NoMetrics, read_metrics
 from webhook.inspection.api import Api, Forbidden
 from webhook.inspection.connection import CannotAsk
 from webhook.inspection.questions import INJECTED, Question, about_labelled
-from webhook.watch.events import COMPONENT
+from webhook.watch.event_writer import COMPONENT
 
 SECONDS = 15.0
 """For all of an answer."""

@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.core.ownership import Owner
 from webhook.drains.outcome import Outcome
-from webhook.watch.groups import OTHER, Group
+from webhook.watch.workloads import OTHER, Workload
 
 
 class Kill(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Kill(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     """The drains of one group of pods: numbers, and times in seconds; None stands for what is not known."""
 
-    group: Group
+    workload: Workload
     outcomes: dict[Outcome, int]
     timed: int = 0
     """Drains whose length is known."""
@@ -42,8 +42,8 @@ class Evidence(msgspec.Struct, frozen=True):
     @property
     def owner(self) -> Owner | None:
         """The owner; None where many owners are counted together, or the pods have none."""
-        is_one = self.group.owner and self.group.owner_kind != OTHER
-        return Owner(self.group.owner_kind, self.group.owner) if is_one else None
+        is_one = self.workload.owner and self.workload.owner_kind != OTHER
+        return Owner(self.workload.owner_kind, self.workload.owner) if is_one else None
 
 
 class History(msgspec.Struct, frozen=True):

@@ -15,22 +15,22 @@ from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.status import read_status
 from webhook.drains.outcome import Outcome
 from webhook.history.evidence import Evidence, History, Kill
-from webhook.watch.advice import TABLE as EVENT_TABLE
-from webhook.watch.groups import Group, group_of_owner
+from webhook.watch.event_messages import MESSAGES
 from webhook.watch.statistics import KILLS
+from webhook.watch.workloads import Workload, workload_of_owner
 
 # The loop's last words: webhook/shell/loop.sh. "up to" where it does not know when the drain began.
 _DRAINED = re.compile(r"loop drained in (?:up to )?(\d{1,9}) s; runs: \d+, longest: (\d{1,9}) s")
-# An Event of the watch: webhook/watch/advice.toml.
+# An Event of the watch: webhook/watch/event_messages.toml.
 _AFTER = re.compile(r" killed (\d{1,9}) s after ")
-_OUTCOMES = {row.reason: row.outcome for row in EVENT_TABLE}
+_OUTCOMES = {row.reason: row.outcome for row in MESSAGES}
 OwnerKey: TypeAlias = tuple[str, Owner]
 
 
 class Remains(msgspec.Struct, frozen=True):
     """What a pod that is there tells: its group, its grace period, and the last words of its loops."""
 
-    group: Group
+    workload: Workload
     grace: int
     drained: tuple[tuple[int, int], ...] = ()
     """Of each container that has drained, the seconds that it took, and its longest run."""
@@ -39,7 +39,7 @@ class Remains(msgspec.Struct, frozen=True):
 class Told(msgspec.Struct, frozen=True):
     """What an Event of the watch tells."""
 
-    group: Group
+    workload: Workload
     outcome: Outcome
     count: int
     after: int | None
@@ -50,8 +50,8 @@ def read_remains(pod: JsonObject) -> Remains:
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     framework, mode = _workers(metadata.get("annotations") or {})
     grace = spec.get("terminationGracePeriodSeconds")
-    group = group_of_owner(metadata["namespace"], owner_of(metadata), framework, mode)
-    return Remains(group, DEFAULT_GRACE if grace is None else grace, tuple(_drained(pod.get("status") or {})))
+    workload = workload_of_owner(metadata["namespace"], owner_of(metadata), framework, mode)
+    return Remains(workload, DEFAULT_GRACE if grace is None else grace, tuple(_drained(pod.get("status") or {})))
 
 
 def _workers(annotations: Mapping[str, str]) -> tuple[str, str]:
@@ -82,29 +82,29 @@ def read_told(event: JsonObject) -> Told | None:
         return None
     owner = Owner(regarding["kind"], regarding.get("name", ""), regarding.get("apiVersion", ""))
     after = _AFTER.search(event.get("message") or "")
-    group = group_of_owner(event["metadata"]["namespace"], owner)
-    return Told(group, outcome, event.get("count") or 1, int(after[1]) if after else None)
+    workload = workload_of_owner(event["metadata"]["namespace"], owner)
+    return Told(workload, outcome, event.get("count") or 1, int(after[1]) if after else None)
 
 
 def gather(remains: Iterable[Remains], events: Iterable[Told], place: str, missing: tuple[str, ...]) -> History:
     """Put together what is known of each group."""
-    pods: dict[Group, list[Remains]] = {}
+    pods: dict[Workload, list[Remains]] = {}
     for each in remains:
-        pods.setdefault(each.group, []).append(each)
-    known = {_without_worker(group): group for group in sorted(pods, key=msgspec.structs.astuple)}
-    told: dict[Group, list[Told]] = {}
+        pods.setdefault(each.workload, []).append(each)
+    known = {_without_worker(workload): workload for workload in sorted(pods, key=msgspec.structs.astuple)}
+    told: dict[Workload, list[Told]] = {}
     for event in events:
-        told.setdefault(known.get(event.group, event.group), []).append(event)
-    groups = sorted(pods.keys() | told.keys(), key=msgspec.structs.astuple)
-    evidence = (_evidence(group, pods.get(group, []), told.get(group, [])) for group in groups)
+        told.setdefault(known.get(event.workload, event.workload), []).append(event)
+    workloads = sorted(pods.keys() | told.keys(), key=msgspec.structs.astuple)
+    evidence = (_evidence(workload, pods.get(workload, []), told.get(workload, [])) for workload in workloads)
     return History("cluster", place, None, tuple(each for each in evidence if each.outcomes), missing)
 
 
-def _without_worker(group: Group) -> Group:
-    return msgspec.structs.replace(group, framework="", mode="")
+def _without_worker(workload: Workload) -> Workload:
+    return msgspec.structs.replace(workload, framework="", mode="")
 
 
-def _evidence(group: Group, pods: list[Remains], events: list[Told]) -> Evidence:
+def _evidence(workload: Workload, pods: list[Remains], events: list[Told]) -> Evidence:
     drained = [each for pod in pods for each in pod.drained]
     outcomes = Counter({Outcome.FINISHED: len(drained)} if drained else {})
     kills: dict[Outcome, Kill] = {}
@@ -115,7 +115,7 @@ def _evidence(group: Group, pods: list[Remains], events: list[Told]) -> Evidence
             after = max(filter(None, (before.after, event.after)), default=None)
             kills[event.outcome] = Kill(event.outcome, "", before.count + event.count, after)
     return Evidence(
-        group,
+        workload,
         dict(outcomes),
         timed=len(drained),
         longest=max((seconds for seconds, _ in drained), default=None),

@@ -53,12 +53,12 @@ def _table(evidence: Sequence[Evidence]) -> Iterator[str]:
 
 
 def _row(evidence: Evidence) -> tuple[str, ...]:
-    group = evidence.group
-    mode = f"({group.mode})" if group.mode else ""
+    workload = evidence.workload
+    mode = f"({workload.mode})" if workload.mode else ""
     return (
-        printable(group.namespace),
+        printable(workload.namespace),
         owner_in_words(evidence),
-        printable(" ".join(filter(None, [group.framework, mode]))) or "-",
+        printable(" ".join(filter(None, [workload.framework, mode]))) or "-",
         str(evidence.drains),
         "-" if evidence.longest is None else format_duration(round(evidence.longest)),
         "-" if evidence.grace is None else format_duration(evidence.grace),
@@ -70,14 +70,14 @@ def owner_in_words(evidence: Evidence) -> str:
     """Name the owner as kubectl takes it; of many that are counted together, and of pods without one, say so."""
     if evidence.owner:
         return printable(kubectl_name(evidence.owner))
-    return "pods without an owner" if evidence.group.owner_kind == "Pod" else "others"
+    return "pods without an owner" if evidence.workload.owner_kind == "Pod" else "others"
 
 
 def _advice_lines(evidence: Evidence, history: History, now: datetime.datetime) -> Iterator[str]:
     advice = advice_on(evidence, _counted_for(history, now))
     if not advice and not evidence.kills and evidence.longest_run is None:
         return
-    yield f"{printable(evidence.group.namespace)} {owner_in_words(evidence)}: {sentence_of(evidence)}"
+    yield f"{printable(evidence.workload.namespace)} {owner_in_words(evidence)}: {sentence_of(evidence)}"
     yield from (f"  → {each.text}" for each in advice)
 
 
@@ -124,12 +124,12 @@ def as_object(history: History, now: datetime.datetime, context: str | None) -> 
 
 
 def _object(evidence: Evidence, advice: Sequence[Advice]) -> dict[str, Any]:
-    group = evidence.group
+    workload = evidence.workload
     return {
-        "namespace": group.namespace,
-        "owner": {"kind": group.owner_kind, "name": group.owner},
-        "framework": group.framework,
-        "mode": group.mode,
+        "namespace": workload.namespace,
+        "owner": {"kind": workload.owner_kind, "name": workload.owner},
+        "framework": workload.framework,
+        "mode": workload.mode,
         "drains": evidence.drains,
         "outcomes": {outcome.value: evidence.outcomes[outcome] for outcome in Outcome if outcome in evidence.outcomes},
         "timedDrains": evidence.timed,

@@ -12,8 +12,8 @@ from prometheus_client.samples import Sample
 
 from webhook.drains.outcome import Outcome
 from webhook.history.evidence import Evidence, History, Kill
-from webhook.watch.groups import LABELS, Group
 from webhook.watch.statistics import KILLS
+from webhook.watch.workloads import LABELS, Workload
 
 _BUILD = "graceful_worker_watch_build_info"
 _START = "graceful_worker_watch_start_time_seconds"
@@ -55,7 +55,7 @@ def read_metrics(text: str, place: str) -> History:
 
 def _read(text: str, place: str) -> History:
     start: datetime.datetime | None = None
-    numbers: dict[Group, _Numbers] = {}
+    numbers: dict[Workload, _Numbers] = {}
     is_watch = False
     for sample in _samples(text):
         match sample.name:
@@ -63,11 +63,11 @@ def _read(text: str, place: str) -> History:
                 is_watch = True
             case name if name == _START:
                 start = datetime.datetime.fromtimestamp(sample.value, datetime.UTC)
-            case _ if group := _group(sample):
-                _note(numbers.setdefault(group, _Numbers()), sample)
+            case _ if workload := _group(sample):
+                _note(numbers.setdefault(workload, _Numbers()), sample)
     if not is_watch:
         raise NoMetrics("these are not the metrics of graceful-worker watch")
-    evidence = (_evidence(group, each) for group, each in sorted(numbers.items(), key=_order))
+    evidence = (_evidence(workload, each) for workload, each in sorted(numbers.items(), key=_order))
     return History("watch", place, start, tuple(each for each in evidence if sum(each.outcomes.values())))
 
 
@@ -86,14 +86,14 @@ def _lines(lines: Iterable[str]) -> Iterator[str]:
     yield ""
 
 
-def _group(sample: Sample) -> Group | None:
+def _group(sample: Sample) -> Workload | None:
     values = [sample.labels.get(label) for label in LABELS]
-    return None if None in values else Group(*map(str, values))
+    return None if None in values else Workload(*map(str, values))
 
 
-def _order(item: tuple[Group, _Numbers]) -> tuple[str, ...]:
-    group = item[0]
-    return group.namespace, group.owner_kind, group.owner, group.framework, group.mode
+def _order(item: tuple[Workload, _Numbers]) -> tuple[str, ...]:
+    workload = item[0]
+    return workload.namespace, workload.owner_kind, workload.owner, workload.framework, workload.mode
 
 
 def _note(numbers: _Numbers, sample: Sample) -> None:
@@ -106,7 +106,7 @@ def _note(numbers: _Numbers, sample: Sample) -> None:
         numbers.values[sample.name] = sample.value
 
 
-def _evidence(group: Group, numbers: _Numbers) -> Evidence:
+def _evidence(workload: Workload, numbers: _Numbers) -> Evidence:
     outcomes: dict[Outcome, int] = {}
     kills = []
     for (word, cause), count in sorted(numbers.ends.items()):
@@ -120,7 +120,7 @@ def _evidence(group: Group, numbers: _Numbers) -> Evidence:
     values = numbers.values
     grace = values.get(_GRACE)
     return Evidence(
-        group,
+        workload,
         outcomes,
         timed=round(values.get(_TIMED, 0)),
         longest=values.get(_IN_TIME, values.get(_LONGEST)),

@@ -18,7 +18,7 @@ def select(history: History, namespaces: Collection[str], targets: Collection[Ta
 
 
 def _is_meant(evidence: Evidence, namespaces: Collection[str], targets: Collection[Target]) -> bool:
-    group = evidence.group
-    if "" not in namespaces and group.namespace not in namespaces:
+    workload = evidence.workload
+    if "" not in namespaces and workload.namespace not in namespaces:
         return False
-    return is_selected(targets, owner=Owner(group.owner_kind, group.owner), pod="", node="")
+    return is_selected(targets, owner=Owner(workload.owner_kind, workload.owner), pod="", node="")

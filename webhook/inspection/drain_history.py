@@ -49,7 +49,7 @@ def _summary(history: History) -> Conclusion:
 def _advised(evidence: Evidence, advice: list[Advice], limits: Limits | None) -> Conclusion:
     suspects = list(dict.fromkeys(each for kill in evidence.kills for each in _suspects(kill, limits)))
     values = {
-        "namespace": evidence.group.namespace,
+        "namespace": evidence.workload.namespace,
         "owner": owner_in_words(evidence),
         "says": ". ".join([sentence_of(evidence), *suspects]),
         "advice": [each.id for each in advice],

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
+import msgspec
 from prometheus_client import CollectorRegistry, Info, generate_latest
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -22,13 +23,13 @@ from prometheus_client.utils import floatToGoString
 from webhook import __version__
 from webhook.drains.health import WatchHealth
 from webhook.drains.tracker import Tracker
-from webhook.watch.groups import LABELS, Group
-from webhook.watch.notices import Notices
+from webhook.watch.event_aggregator import EventAggregator
 from webhook.watch.statistics import DrainStatistics, Histogram
+from webhook.watch.workloads import LABELS, Workload
 
 OVERDUE = datetime.timedelta(seconds=30)
 """Tolerance after the deadline: kubelets take a moment, and clocks differ."""
-KEPT_SECONDS = 1.0
+CACHE_SECONDS = 1.0
 
 
 class DrainCollector(Collector):
@@ -52,19 +53,19 @@ class DrainCollector(Collector):
 
     def _running(self) -> Iterator[Metric]:
         now = self._now()
-        running: Counter[Group] = Counter()
-        overdue: Counter[Group] = Counter()
+        running: Counter[Workload] = Counter()
+        overdue: Counter[Workload] = Counter()
         for begun in self._tracker.draining.values():
-            group = self._statistics.group_of(begun.pod)
-            running[group] += 1
-            overdue[group] += begun.pod.deadline + OVERDUE < now
+            workload = self._statistics.workload_of(begun.pod)
+            running[workload] += 1
+            overdue[workload] += begun.pod.deadline + OVERDUE < now
         for name, what, counts in (
             ("drains_running", "Pods that are draining.", running),
             ("drains_overdue", "Pods that still exist 30 s after their deadline.", overdue),
         ):
             gauge = GaugeMetricFamily(f"graceful_worker_{name}", what, labels=LABELS)
-            for group, _ in self._statistics.groups:
-                gauge.add_metric(_values(group), counts[group])
+            for workload, _ in self._statistics.workloads:
+                gauge.add_metric(_label_values(workload), counts[workload])
             yield gauge
 
     def _ended(self) -> Iterator[Metric]:
@@ -87,27 +88,27 @@ class DrainCollector(Collector):
             "The longest time that a worker had that was killed at its end.",
             labels=("outcome", "cause", *LABELS),
         )
-        for group, statistics in self._statistics.groups:
-            for (outcome, cause), count in statistics.ends.items():
-                ends.add_metric((outcome, cause, *_values(group)), count)
+        for workload, statistics in self._statistics.workloads:
+            for (outcome, cause), count in statistics.counts.items():
+                ends.add_metric((outcome, cause, *_label_values(workload)), count)
             for (outcome, cause), seconds in statistics.killed_after.items():
-                killed.add_metric((outcome, cause, *_values(group)), seconds)
-            grace.add_metric(_values(group), statistics.grace)
+                killed.add_metric((outcome, cause, *_label_values(workload)), seconds)
+            grace.add_metric(_label_values(workload), statistics.grace)
             if statistics.longest is not None:
-                longest.add_metric(_values(group), statistics.longest)
+                longest.add_metric(_label_values(workload), statistics.longest)
             if statistics.longest_in_time is not None:
-                in_time.add_metric(_values(group), statistics.longest_in_time)
+                in_time.add_metric(_label_values(workload), statistics.longest_in_time)
         yield from (ends, longest, in_time, killed, grace)
 
     def _histogram(self, name: str, what: str, of: str) -> Metric:
         family = HistogramMetricFamily(name, what, labels=LABELS)
-        for group, statistics in self._statistics.groups:
+        for workload, statistics in self._statistics.workloads:
             histogram: Histogram = getattr(statistics, of)
             bounds, counts = zip(*histogram.buckets, strict=True)
             # Series without a count are left out, except the one used by an alert.
             if counts[-1] or of == "used":
                 buckets = list(zip(map(floatToGoString, bounds), counts, strict=True))
-                family.add_metric(_values(group), buckets, histogram.sum)
+                family.add_metric(_label_values(workload), buckets, histogram.sum)
         return family
 
 
@@ -115,12 +116,16 @@ class WatchCollector(Collector):
     """Exposes the state of the watch itself."""
 
     def __init__(
-        self, tracker: Tracker, watches: Mapping[str, WatchHealth], notices: Notices, start: datetime.datetime
+        self,
+        tracker: Tracker,
+        watches: Mapping[str, WatchHealth],
+        aggregator: EventAggregator,
+        start: datetime.datetime,
     ) -> None:
         self._tracker = tracker
         self._start = start
         self._health = watches
-        self._notices = notices
+        self._aggregator = aggregator
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
@@ -143,13 +148,13 @@ class WatchCollector(Collector):
             silence.add_metric((name,), health.silence)
         yield from (failures, silence)
         events = CounterMetricFamily("graceful_worker_watch_events", "Events by result.", labels=("result",))
-        for result, count in self._notices.results.items():
+        for result, count in self._aggregator.results.items():
             events.add_metric((result,), count)
         yield events
         yield CounterMetricFamily(
             "graceful_worker_unprotected_pods",
             "Labelled pods created unprotected since the start.",
-            value=self._notices.unprotected,
+            value=self._aggregator.unprotected,
         )
 
 
@@ -158,7 +163,7 @@ class Metrics:
 
     def __init__(self, *collectors: Collector, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._written: tuple[float, bytes] = (-math.inf, b"")
+        self._cached: tuple[float, bytes] = (-math.inf, b"")
         self._registry = CollectorRegistry()
         for collector in collectors:
             self._registry.register(collector)
@@ -169,13 +174,13 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
-        at, text = self._written
-        if self._clock() < at + KEPT_SECONDS:
+        at, text = self._cached
+        if self._clock() < at + CACHE_SECONDS:
             return text
         text = generate_latest(self._registry)
-        self._written = self._clock(), text
+        self._cached = self._clock(), text
         return text
 
 
-def _values(group: Group) -> tuple[str, ...]:
-    return group.namespace, group.owner_kind, group.owner, group.framework, group.mode
+def _label_values(workload: Workload) -> tuple[str, ...]:
+    return msgspec.structs.astuple(workload)

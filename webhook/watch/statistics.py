@@ -11,12 +11,12 @@ from itertools import accumulate
 from webhook.drains.outcome import LOST, DrainResult, Outcome
 from webhook.drains.pods import DrainingPod
 from webhook.drains.tracker import CAUSES, DrainEnded, DrainStarted
-from webhook.watch.groups import OTHER, Group, Groups, group_of
+from webhook.watch.workloads import OTHER, Workload, WorkloadMap, workload_of
 
 DRAIN_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
 USED = (0.1, 0.25, 0.5, 0.8, 0.9, 1.0)
 KILLS = frozenset({Outcome.KILLED, Outcome.CUT})
-"""Outcomes by which the time given was too short."""
+"""Outcomes for which the grace period was too short."""
 SIDECAR_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -41,13 +41,13 @@ class Histogram:
         return zip((*self._bounds, float("inf")), accumulate(self._counts), strict=True)
 
 
-class GroupStatistics:
-    """The statistics of one group."""
+class WorkloadStatistics:
+    """The statistics of one workload."""
 
-    __slots__ = ("ends", "grace", "killed_after", "longest", "longest_in_time", "seconds", "sidecars", "used")
+    __slots__ = ("counts", "grace", "killed_after", "longest", "longest_in_time", "seconds", "sidecars", "used")
 
     def __init__(self) -> None:
-        self.ends: Counter[tuple[str, str]] = Counter()
+        self.counts: Counter[tuple[str, str]] = Counter()
         """By outcome and cause."""
         self.seconds = Histogram(DRAIN_SECONDS)
         self.used = Histogram(USED)
@@ -57,21 +57,21 @@ class GroupStatistics:
         self.longest_in_time: float | None = None
         """Of the drains that ended before their time was over."""
         self.killed_after: dict[tuple[str, str], int] = {}
-        """The longest time given that was not enough, by outcome and cause."""
+        """The longest grace period that was too short, by outcome and cause."""
         self.grace = 0
         """The grace period of the last pod observed."""
 
-    def end(self, ended: DrainEnded) -> None:
+    def drain_ended(self, ended: DrainEnded) -> None:
         """Count a drain that has ended."""
         pod, result = ended.pod, ended.result
-        self.ends[result.outcome.value, known_cause(ended.cause)] += 1
+        self.counts[result.outcome.value, known_cause(ended.cause)] += 1
         self.grace = pod.grace
         if result.sidecar_seconds is not None:
             self.sidecars.observe(result.sidecar_seconds)
         if result.seconds is not None:
-            self._took(ended.cause, result, result.seconds)
+            self._observe_duration(ended.cause, result, result.seconds)
 
-    def _took(self, cause: str, result: DrainResult, seconds: float) -> None:
+    def _observe_duration(self, cause: str, result: DrainResult, seconds: float) -> None:
         self.seconds.observe(seconds)
         self.longest = max(self.longest or 0.0, seconds)
         if not result.effective_period:
@@ -85,27 +85,27 @@ class GroupStatistics:
 
 
 class DrainStatistics:
-    """Counts drains by group."""
+    """Counts drains by workload."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.groups: Groups[GroupStatistics] = Groups(GroupStatistics)
+        self.workloads: WorkloadMap[WorkloadStatistics] = WorkloadMap(WorkloadStatistics)
 
-    def begin(self, begun: DrainStarted) -> None:
-        """Count a drain that begins."""
-        statistics = self.groups.use(group_of(begun.pod), self._clock())
-        statistics.grace = begun.pod.grace
+    def drain_started(self, started: DrainStarted) -> None:
+        """Count a drain that starts."""
+        statistics = self.workloads.use(workload_of(started.pod), self._clock())
+        statistics.grace = started.pod.grace
         # Exists before the first one, so that alerts and dashboards see it: `increase` needs a value before it.
         for outcome in Outcome:
-            statistics.ends[outcome.value, known_cause(begun.cause)] += 0
+            statistics.counts[outcome.value, known_cause(started.cause)] += 0
 
-    def end(self, ended: DrainEnded) -> None:
+    def drain_ended(self, ended: DrainEnded) -> None:
         """Count a drain that has ended."""
-        self.groups.use(group_of(ended.pod), self._clock()).end(ended)
+        self.workloads.use(workload_of(ended.pod), self._clock()).drain_ended(ended)
 
-    def group_of(self, pod: DrainingPod) -> Group:
-        """Return the group under which a pod is counted."""
-        return self.groups.resolve(group_of(pod))
+    def workload_of(self, pod: DrainingPod) -> Workload:
+        """Return the workload as which a pod is counted."""
+        return self.workloads.resolve(workload_of(pod))
 
 
 def known_cause(cause: str) -> str:

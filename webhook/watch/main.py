@@ -1,4 +1,4 @@
-"""The process: follows pods, answers probes and Prometheus, writes Events, and survives errors."""
+"""The process of `watch`: watches pods, serves probes and metrics, writes Events, and survives errors."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from webhook.drains.tracker import Tracker
 from webhook.server.log_output import LOG_OUTPUT
 from webhook.server.logs import LOGGER, configure_logs
 from webhook.server.memory import keep_buffers_apart
-from webhook.watch.events import EventWriter
-from webhook.watch.http import Answer, HttpServer, Routes, status_answer
+from webhook.watch.event_aggregator import EventAggregator
+from webhook.watch.event_writer import EventWriter
+from webhook.watch.handlers import DrainHandler, UnprotectedPodHandler
+from webhook.watch.http_server import HttpServer, Response, Routes, status_response
 from webhook.watch.metrics import DrainCollector, Metrics, WatchCollector
-from webhook.watch.notices import Notices
-from webhook.watch.observer import DrainObserver, UnprotectedObserver
 from webhook.watch.statistics import DrainStatistics
 
 SILENT_SECONDS = 300.0
 """If the API server has not responded for this long, restart the process."""
 SUMMARY_SECONDS = 60.0
-LAST_WORDS_SECONDS = 2.0
+SHUTDOWN_SECONDS = 2.0
 """Time for the last Events and log lines on exit."""
 PROTECTED, UNPROTECTED = "protected", "unprotected"
 PROTECTED_SELECTOR = f"{INJECTED_LABEL}=true"
@@ -60,43 +60,43 @@ class Failures:
 
 
 @dataclass
-class Watch:
+class DrainWatch:
     """The state of the process."""
 
     tracker: Tracker = field(default_factory=Tracker)
     statistics: DrainStatistics = field(default_factory=DrainStatistics)
-    notices: Notices = field(default_factory=Notices)
+    aggregator: EventAggregator = field(default_factory=EventAggregator)
     watches: dict[str, WatchHealth] = field(
         default_factory=lambda: {PROTECTED: WatchHealth("protected pods"), UNPROTECTED: WatchHealth("unprotected pods")}
     )
 
     def __post_init__(self) -> None:
-        self.drains = DrainObserver(self.tracker, self.statistics, self.notices)
+        self.drains = DrainHandler(self.tracker, self.statistics, self.aggregator)
         start = wall_clock()
-        self.unprotected = UnprotectedObserver(self.notices, start)
+        self.unprotected = UnprotectedPodHandler(self.aggregator, start)
         self.metrics = Metrics(
             DrainCollector(self.tracker, self.statistics, wall_clock),
-            WatchCollector(self.tracker, self.watches, self.notices, start),
+            WatchCollector(self.tracker, self.watches, self.aggregator, start),
         )
 
     def routes(self) -> Routes:
         """Return the HTTP routes."""
         return {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
 
-    def _healthz(self) -> Answer:
+    def _healthz(self) -> Response:
         is_silent = self.watches[PROTECTED].silence > SILENT_SECONDS
-        return status_answer("the API server does not respond" if is_silent else "ok", is_well=not is_silent)
+        return status_response("the API server does not respond" if is_silent else "ok", is_ok=not is_silent)
 
-    def _readyz(self) -> Answer:
+    def _readyz(self) -> Response:
         is_ready = self.drains.has_listed
-        return status_answer("ok" if is_ready else "pods are not listed yet", is_well=is_ready)
+        return status_response("ok" if is_ready else "pods are not listed yet", is_ok=is_ready)
 
-    def _metrics(self) -> Answer:
-        return Answer(HTTPStatus.OK, self.metrics.exposition(), CONTENT_TYPE_LATEST)
+    def _metrics(self) -> Response:
+        return Response(HTTPStatus.OK, self.metrics.exposition(), CONTENT_TYPE_LATEST)
 
 
-def watch(client: AsyncClient, options: WatchOptions) -> None:
-    """Watch until a signal stops it.
+def run(client: AsyncClient, options: WatchOptions) -> None:
+    """Watch drains until a signal stops the process.
 
     Raises:
         OSError: it is not possible to listen on the address.
@@ -105,7 +105,7 @@ def watch(client: AsyncClient, options: WatchOptions) -> None:
     log = configure_logs(options.log_level)
     # So that pages of pods, of several MiB each, leave no memory behind.
     keep_buffers_apart()
-    state = Watch()
+    state = DrainWatch()
     server = HttpServer(state.routes())
     server.listen(options.host, options.port)
     log.info("graceful-worker %s is watching drains, metrics on port %d", __version__, server.port)
@@ -113,48 +113,48 @@ def watch(client: AsyncClient, options: WatchOptions) -> None:
         with suppress(asyncio.CancelledError):
             asyncio.run(_run(client, state, server, options.namespace))
     finally:
-        LOG_OUTPUT.drain(LAST_WORDS_SECONDS)
+        LOG_OUTPUT.drain(SHUTDOWN_SECONDS)
 
 
-async def _run(client: AsyncClient, state: Watch, server: HttpServer, namespace: str) -> None:
+async def _run(client: AsyncClient, state: DrainWatch, server: HttpServer, namespace: str) -> None:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - this is one
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     failures = Failures()
-    writer = EventWriter(ApiServer(client), state.notices, wall_clock)
+    writer = EventWriter(ApiServer(client), state.aggregator, wall_clock)
     left_out = f"metadata.namespace!=kube-system,metadata.namespace!={namespace}"
-    acts = {
-        "cannot watch drains": lambda: _follow(
-            client, PROTECTED_SELECTOR, "", state.watches[PROTECTED], state.drains.take
+    jobs = {
+        "cannot watch drains": lambda: _watch_pods(
+            client, PROTECTED_SELECTOR, "", state.watches[PROTECTED], state.drains.handle
         ),
-        "cannot watch unprotected pods": lambda: _follow(
-            client, UNPROTECTED_SELECTOR, left_out, state.watches[UNPROTECTED], state.unprotected.take
+        "cannot watch unprotected pods": lambda: _watch_pods(
+            client, UNPROTECTED_SELECTOR, left_out, state.watches[UNPROTECTED], state.unprotected.handle
         ),
         "cannot write Events": writer.run,
         "cannot log summaries": lambda: _summarise(state.drains),
         "cannot serve metrics": server.run,
     }
     try:
-        async with asyncio.TaskGroup() as group:
-            for what, act in acts.items():
-                group.create_task(repeat(act, what, failures))
+        async with asyncio.TaskGroup() as tasks:
+            for what, job in jobs.items():
+                tasks.create_task(repeat(job, what, failures))
     finally:
         with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
                 await writer.finish()
-        state.drains.summarise()
+        state.drains.log_summary()
         await client.aclose()
 
 
-async def _follow(
-    client: AsyncClient, labels: str, fields: str, health: WatchHealth, take: Callable[[PodChange], None]
+async def _watch_pods(
+    client: AsyncClient, labels: str, fields: str, health: WatchHealth, handle: Callable[[PodChange], None]
 ) -> None:
     async with aclosing(list_and_watch(client, labels, fields, health=health)) as changes:
         async for change in changes:
             try:
-                take(change)
+                handle(change)
             except Exception:
                 # One invalid pod must not stop the watch. Log where it happened, and nothing about the pod.
                 logging.getLogger(LOGGER).exception("cannot process a change of a pod")
@@ -162,7 +162,7 @@ async def _follow(
             del change
 
 
-async def _summarise(drains: DrainObserver) -> None:
+async def _summarise(drains: DrainHandler) -> None:
     while True:
         await asyncio.sleep(SUMMARY_SECONDS)
-        drains.summarise()
+        drains.log_summary()

@@ -16,33 +16,33 @@ import msgspec
 
 from webhook.server.addresses import bind
 
-MOST_CONNECTIONS = 64
+MAX_CONNECTIONS = 64
 """If there are too many, the oldest one is closed."""
-MOST_HEAD_BYTES = 8192
-SECONDS = 10.0
+MAX_HEADER_BYTES = 8192
+REQUEST_SECONDS = 10.0
 """For a request and its response."""
 BACKLOG = 128
-PIECE_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 JSON = "application/json"
 _METHODS = ("GET", "HEAD")
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True):
     """The response to a request."""
 
     status: HTTPStatus
-    content: bytes
+    body: bytes
     media_type: str = JSON
 
 
-Routes: TypeAlias = Mapping[str, Callable[[], Answer]]
+Routes: TypeAlias = Mapping[str, Callable[[], Response]]
 """Functions that compute the response, by path."""
 
 
-def status_answer(word: str, *, is_well: bool = True) -> Answer:
-    """Return a one-word response to a probe."""
-    status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
-    return Answer(status, msgspec.json.encode({"status": word}))
+def status_response(state: str, *, is_ok: bool = True) -> Response:
+    """Return the response to a probe."""
+    status = HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE
+    return Response(status, msgspec.json.encode({"status": state}))
 
 
 class HttpServer:
@@ -71,7 +71,7 @@ class HttpServer:
     async def run(self) -> None:
         """Serve until cancelled."""
         servers = [
-            await asyncio.start_server(self._accept, sock=listening, limit=MOST_HEAD_BYTES)
+            await asyncio.start_server(self._accept, sock=listening, limit=MAX_HEADER_BYTES)
             for listening in self._sockets
         ]
         try:
@@ -84,51 +84,51 @@ class HttpServer:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is one
         self._connections[task] = None
-        if len(self._connections) > MOST_CONNECTIONS:
+        if len(self._connections) > MAX_CONNECTIONS:
             next(iter(self._connections)).cancel()
         try:
             # A client that disconnects, stalls or is displaced is not an error.
             with suppress(OSError, TimeoutError, asyncio.CancelledError):
-                async with asyncio.timeout(SECONDS):
-                    await self._answer(reader, writer)
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    await self._respond(reader, writer)
                     writer.close()
                     await writer.wait_closed()
         finally:
             del self._connections[task]
             writer.transport.abort()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
             return
         except asyncio.LimitOverrunError:
-            await _send(writer, _error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE), is_whole=True)
+            await _send(writer, _error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE), with_body=True)
             return
         method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
-        await _send(writer, self._answer_to(method, path), is_whole=method != "HEAD")
+        await _send(writer, self._response_to(method, path), with_body=method != "HEAD")
 
-    def _answer_to(self, method: str, path: str) -> Answer:
+    def _response_to(self, method: str, path: str) -> Response:
         if method not in _METHODS:
             return _error(HTTPStatus.METHOD_NOT_ALLOWED)
         route = self._routes.get(path)
         return route() if route else _error(HTTPStatus.NOT_FOUND)
 
 
-def _error(status: HTTPStatus) -> Answer:
-    return Answer(status, msgspec.json.encode({"error": {"code": "http", "message": status.phrase}}))
+def _error(status: HTTPStatus) -> Response:
+    return Response(status, msgspec.json.encode({"error": {"code": "http", "message": status.phrase}}))
 
 
-async def _send(writer: asyncio.StreamWriter, answer: Answer, *, is_whole: bool) -> None:
-    """Send in pieces: data waiting for a slow client is copied, which should not be all of the metrics."""
+async def _send(writer: asyncio.StreamWriter, response: Response, *, with_body: bool) -> None:
+    """Send in chunks: data waiting for a slow client is copied, which should not be all of the metrics."""
     head = (
-        f"HTTP/1.1 {answer.status.value} {answer.status.phrase}\r\ncontent-type: {answer.media_type}\r\n"
-        f"content-length: {len(answer.content)}\r\nconnection: close\r\n\r\n"
+        f"HTTP/1.1 {response.status.value} {response.status.phrase}\r\ncontent-type: {response.media_type}\r\n"
+        f"content-length: {len(response.body)}\r\nconnection: close\r\n\r\n"
     )
     writer.write(head.encode())
-    content = memoryview(answer.content if is_whole else b"")
-    for begin in range(0, len(content), PIECE_BYTES):
-        writer.write(content[begin : begin + PIECE_BYTES])
+    body = memoryview(response.body if with_body else b"")
+    for start in range(0, len(body), CHUNK_BYTES):
+        writer.write(body[start : start + CHUNK_BYTES])
         await writer.drain()
     await writer.drain()

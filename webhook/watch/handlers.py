@@ -1,4 +1,4 @@
-"""Takes changes of pods, and updates metrics, log and notices."""
+"""Handles changes of pods: updates metrics, logs, and reports Events."""
 
 from __future__ import annotations
 
@@ -15,105 +15,107 @@ from webhook.drains.pod_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted, Tracker
 from webhook.server.logs import FIELDS, LOGGER
-from webhook.watch.advice import notice_of_end, notice_of_unprotected
-from webhook.watch.notices import Notices
+from webhook.watch.event_aggregator import EventAggregator
+from webhook.watch.event_messages import event_for_drain, event_for_unprotected_pod
 from webhook.watch.statistics import DrainStatistics
 
 BAD = LOST | {Outcome.FAILED}
 """Outcomes that are logged individually."""
-MOST_TOLD = 10_000
+MAX_REPORTED = 10_000
 """Maximum number of unprotected pods to remember, so that each is reported once."""
 
 
-class DrainObserver:
-    """Observes protected pods."""
+class DrainHandler:
+    """Handles changes of protected pods."""
 
     def __init__(
         self,
         tracker: Tracker,
         statistics: DrainStatistics,
-        notices: Notices,
+        aggregator: EventAggregator,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tracker = tracker
         self._statistics = statistics
-        self._notices = notices
+        self._aggregator = aggregator
         self._clock = clock
         self._log = logging.getLogger(LOGGER)
-        self._over: Counter[str] = Counter()
+        self._ended: Counter[str] = Counter()
         self.has_listed = False
 
-    def take(self, change: PodChange) -> None:
-        """Take a change."""
+    def handle(self, change: PodChange) -> None:
+        """Handle a change."""
         if isinstance(change, PodsListed):
-            self._tell(self._tracker.replace([pod["metadata"]["uid"] for pod in change.pods]))
+            self._count(self._tracker.replace([pod["metadata"]["uid"] for pod in change.pods]))
             for pod in change.pods:
-                self._tell(self._tracker.update(pod))
+                self._count(self._tracker.update(pod))
             self.has_listed = True
         elif isinstance(change, PodDeleted):
-            self._tell(self._tracker.delete(change.pod))
+            self._count(self._tracker.delete(change.pod))
         else:
-            self._tell(self._tracker.update(change.pod))
+            self._count(self._tracker.update(change.pod))
 
-    def summarise(self) -> None:
+    def log_summary(self) -> None:
         """Log how many drains ended since the last time, and how; nothing if none did."""
-        if not self._over:
+        if not self._ended:
             return
-        fields = {**self._over, "running": len(self._tracker.draining)}
+        fields = {**self._ended, "running": len(self._tracker.draining)}
         self._log.info("drains ended", extra={FIELDS: fields})
-        self._over.clear()
+        self._ended.clear()
 
-    def _tell(self, events: Iterable[DrainEvent]) -> None:
+    def _count(self, events: Iterable[DrainEvent]) -> None:
         for event in events:
             if isinstance(event, DrainStarted):
-                self._statistics.begin(event)
+                self._statistics.drain_started(event)
             else:
                 self._end(event)
 
     def _end(self, ended: DrainEnded) -> None:
-        self._statistics.end(ended)
-        self._over[ended.result.outcome.value] += 1
+        self._statistics.drain_ended(ended)
+        self._ended[ended.result.outcome.value] += 1
         if ended.result.outcome in BAD:
             self._log.warning("a drain ended badly", extra={FIELDS: _fields(ended)})
-        notice = notice_of_end(ended)
-        if notice is not None:
-            self._notices.add(notice, self._clock())
+        pod_event = event_for_drain(ended)
+        if pod_event is not None:
+            self._aggregator.add(pod_event, self._clock())
 
 
-class UnprotectedObserver:
-    """Observes labelled but unprotected pods, and reports those created after the start."""
+class UnprotectedPodHandler:
+    """Handles labelled but unprotected pods, and reports those created after the start."""
 
-    def __init__(self, notices: Notices, start: datetime.datetime, clock: Callable[[], float] = time.monotonic) -> None:
-        self._notices = notices
+    def __init__(
+        self, aggregator: EventAggregator, start: datetime.datetime, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._aggregator = aggregator
         # The API server's times are whole seconds.
         self._start = start.replace(microsecond=0)
         self._clock = clock
-        self._told: dict[str, None] = {}
+        self._reported: dict[str, None] = {}
 
-    def take(self, change: PodChange) -> None:
-        """Take a change."""
+    def handle(self, change: PodChange) -> None:
+        """Handle a change."""
         if isinstance(change, PodDeleted):
-            self._told.pop(change.pod["metadata"]["uid"], None)
+            self._reported.pop(change.pod["metadata"]["uid"], None)
             return
         for pod in change.pods if isinstance(change, PodsListed) else (change.pod,):
-            if self._is_new(pod["metadata"]) and not _is_left_out(pod):
-                self._tell(pod)
+            if self._is_new(pod["metadata"]) and not _is_exempt(pod):
+                self._report(pod)
 
     def _is_new(self, metadata: JsonObject) -> bool:
         created = metadata.get("creationTimestamp")
-        if not created or metadata.get("deletionTimestamp") or metadata["uid"] in self._told:
+        if not created or metadata.get("deletionTimestamp") or metadata["uid"] in self._reported:
             return False
         return datetime.datetime.fromisoformat(created) >= self._start
 
-    def _tell(self, pod: JsonObject) -> None:
-        if len(self._told) >= MOST_TOLD:
-            del self._told[next(iter(self._told))]
-        self._told[pod["metadata"]["uid"]] = None
-        self._notices.unprotected += 1
-        self._notices.add(notice_of_unprotected(pod), self._clock())
+    def _report(self, pod: JsonObject) -> None:
+        if len(self._reported) >= MAX_REPORTED:
+            del self._reported[next(iter(self._reported))]
+        self._reported[pod["metadata"]["uid"]] = None
+        self._aggregator.unprotected += 1
+        self._aggregator.add(event_for_unprotected_pod(pod), self._clock())
 
 
-def _is_left_out(pod: JsonObject) -> bool:
+def _is_exempt(pod: JsonObject) -> bool:
     """Tell whether the webhook is never called for a pod, or never patches it: docs/concepts/workers.md."""
     spec = pod.get("spec") or {}
     if spec.get("priorityClassName") in CRITICAL_CLASSES or MIRROR_ANNOTATION in (

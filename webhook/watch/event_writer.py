@@ -15,7 +15,7 @@ from certs.repetition import Trouble, told
 from webhook.core.pod import JsonObject
 from webhook.drains.health import ErrorLog
 from webhook.drains.reflector import Backoff
-from webhook.watch.notices import Gathered, Notices
+from webhook.watch.event_aggregator import AggregatedEvent, EventAggregator
 
 COMPONENT = "graceful-worker-watch"
 POLL_SECONDS = 1.0
@@ -29,32 +29,43 @@ _MAX_MESSAGE = 1024
 _MAX_NAME = 200
 
 
-def event_of(gathered: Gathered, at: datetime.datetime) -> JsonObject:
+def event_object(aggregated: AggregatedEvent, at: datetime.datetime) -> JsonObject:
     """Return the Event for a message.
 
     `kubectl events --for` finds it by the owner's kind and name. `kubectl describe` also needs the UID, which pods of a
     Deployment do not contain.
     """
-    notice = gathered.notice
-    owner = notice.owner
+    pod_event = aggregated.pod_event
+    owner = pod_event.owner
     time_stamp = at.strftime("%Y-%m-%dT%H:%M:%SZ")
     name = owner.name[:_MAX_NAME].rstrip("-.")
-    regarding = {"apiVersion": owner.api_version, "kind": owner.kind, "namespace": notice.namespace, "name": owner.name}
-    pod = {"apiVersion": "v1", "kind": "Pod", "namespace": notice.namespace, "name": notice.pod, "uid": notice.pod_uid}
+    regarding = {
+        "apiVersion": owner.api_version,
+        "kind": owner.kind,
+        "namespace": pod_event.namespace,
+        "name": owner.name,
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "namespace": pod_event.namespace,
+        "name": pod_event.pod,
+        "uid": pod_event.pod_uid,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"namespace": notice.namespace, "generateName": f"{name}."},
-        "involvedObject": regarding | ({"uid": notice.owner_uid} if notice.owner_uid else {}),
+        "metadata": {"namespace": pod_event.namespace, "generateName": f"{name}."},
+        "involvedObject": regarding | ({"uid": pod_event.owner_uid} if pod_event.owner_uid else {}),
         "related": pod,
         "type": "Warning",
-        "reason": notice.reason,
-        "message": gathered.message[:_MAX_MESSAGE],
+        "reason": pod_event.reason,
+        "message": aggregated.message[:_MAX_MESSAGE],
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
         "firstTimestamp": time_stamp,
         "lastTimestamp": time_stamp,
-        "count": gathered.count,
+        "count": aggregated.count,
     }
 
 
@@ -64,12 +75,12 @@ class EventWriter:
     def __init__(
         self,
         api_server: ApiServer,
-        notices: Notices,
+        aggregator: EventAggregator,
         now: Callable[[], datetime.datetime],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api_server = api_server
-        self._notices = notices
+        self._aggregator = aggregator
         self._now = now
         self._clock = clock
         self._queue: deque[tuple[float, JsonObject]] = deque(maxlen=MAX_QUEUED)
@@ -79,20 +90,20 @@ class EventWriter:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            self.take(self._notices.due(self._clock()))
+            self.take(self._aggregator.due(self._clock()))
             await asyncio.sleep(POLL_SECONDS if await self.write() else self._backoff.next())
 
     async def finish(self) -> None:
         """Write the remaining Events, even if they are not due yet."""
-        self.take(self._notices.due(math.inf))
+        self.take(self._aggregator.due(math.inf))
         await self.write()
 
-    def take(self, due: list[Gathered]) -> None:
+    def take(self, due: list[AggregatedEvent]) -> None:
         """Queue due Events."""
-        for gathered in due:
+        for aggregated in due:
             if len(self._queue) == MAX_QUEUED:
-                self._notices.results["dropped"] += 1
-            self._queue.append((self._clock(), event_of(gathered, self._now())))
+                self._aggregator.results["dropped"] += 1
+            self._queue.append((self._clock(), event_object(aggregated, self._now())))
 
     async def write(self) -> bool:
         """Write the queue; return False if the API server should be left alone for a while."""
@@ -100,13 +111,13 @@ class EventWriter:
             since, event = self._queue[0]
             try:
                 await self._create(event)
-                self._notices.results["written"] += 1
+                self._aggregator.results["written"] += 1
                 self._backoff.reset()
             except (NoAnswer, Refused) as error:
                 self._log(error)
                 if _is_retriable(error) and self._clock() < since + STALE_SECONDS:
                     return False
-                self._notices.results["failed"] += 1
+                self._aggregator.results["failed"] += 1
             self._queue.popleft()
             await asyncio.sleep(MIN_WATCH_INTERVAL)
         return True
