@@ -21,7 +21,7 @@ from tests.watch.served import Served
 from webhook.cli.commands import main
 from webhook.cli.drains import HISTORY_RIGHTS
 from webhook.drains.reflector import PodDeleted, PodsListed
-from webhook.history.asking import CLUSTER_RIGHTS, WATCH_RIGHTS
+from webhook.history.sources import CLUSTER_PERMISSIONS, WATCH_PERMISSIONS
 
 FINISHED = {"worker": {"at": 42}}
 KILLED = {"worker": {"code": 137, "at": 60}}
@@ -237,5 +237,5 @@ def test_help_lists_the_rights() -> None:
     text = CliRunner().invoke(main, ["drains", "--help"]).stdout
     for right in HISTORY_RIGHTS:
         assert right in text
-    for right in (*WATCH_RIGHTS, *CLUSTER_RIGHTS):
+    for right in (*WATCH_PERMISSIONS, *CLUSTER_PERMISSIONS):
         assert any(right in each for each in HISTORY_RIGHTS)

@@ -17,10 +17,10 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 
 from tests.drains.pods import START, pod
 from tests.watch.test_streams import Scene
-from webhook.history.evidence import History
-from webhook.history.remains import gather, read_remains, read_told
-from webhook.history.report import text_of
-from webhook.history.samples import read_metrics
+from webhook.history.metrics import read_metrics
+from webhook.history.pods_and_events import combine, read_event, read_pod
+from webhook.history.records import History
+from webhook.history.report import format_history
 from webhook.watch.metrics import DrainCollector, Metrics, WatchCollector
 
 FOLDER = Path(__file__).parent
@@ -51,13 +51,13 @@ def exposition(seen: list[dict[str, Any]]) -> str:
 
 
 def cluster(given: dict[str, Any]) -> History:
-    events = [told for each in given.get("events", ()) if (told := read_told(each))]
-    remains = [read_remains(pod(**each)) for each in given.get("pods", ())]
-    return gather(remains, events, "", tuple(given.get("missing", ())))
+    event_records = [record for each in given.get("events", ()) if (record := read_event(each))]
+    pod_records = [read_pod(pod(**each)) for each in given.get("pods", ())]
+    return combine(pod_records, event_records, "", tuple(given.get("missing", ())))
 
 
 def printed(history: History, days: float = 0) -> str:
-    return "".join(f"{line}\n" for line in text_of(history, START + datetime.timedelta(days=days)))
+    return "".join(f"{line}\n" for line in format_history(history, START + datetime.timedelta(days=days)))
 
 
 def printed_of_stream(given: dict[str, Any]) -> str:

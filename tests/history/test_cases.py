@@ -22,10 +22,11 @@ from tests.watch.test_streams import STREAMS as WATCHED
 from tests.watch.test_streams import Scene, told
 from webhook.core.annotations import duration
 from webhook.drains.tracker import CAUSES
-from webhook.history.advice import TABLE, suggestion
-from webhook.history.remains import gather, read_told
+from webhook.history.advice import TABLE, suggest_grace_period
+from webhook.history.errors import InvalidMetrics
+from webhook.history.metrics import read_metrics
+from webhook.history.pods_and_events import combine, read_event
 from webhook.history.report import as_object
-from webhook.history.samples import NoMetrics, read_metrics
 from webhook.watch.event_writer import event_object
 
 STREAMS, CLUSTERS, METRICS = files("streams"), files("clusters"), files("metrics", "*.prom")
@@ -75,12 +76,12 @@ def test_causes_are_those_that_drains_have() -> None:
     [(0, "1m"), (30, "1m"), (31, "2m"), (412, "15m"), (1800, "1h"), (3601, "3h"), (30 * 86400, "30d")],
 )
 def test_a_suggested_grace_period_is_one_that_people_write_and_twice_the_longest_time(longest: int, grace: str) -> None:
-    assert suggestion(longest) == grace
+    assert suggest_grace_period(longest) == grace
 
 
 def test_no_suggestion_is_below_the_longest_drain() -> None:
     for seconds in range(0, 30 * 86400, 997):
-        assert duration(suggestion(seconds)) >= min(seconds * TABLE.margin, 30 * 86400)
+        assert duration(suggest_grace_period(seconds)) >= min(seconds * TABLE.margin, 30 * 86400)
 
 
 def test_the_steps_rise() -> None:
@@ -96,22 +97,22 @@ def test_the_events_that_a_watch_writes_are_understood(name: str) -> None:
         scene.see(kind, given)
     events = [event_object(aggregated, scene.now()) for aggregated in scene.aggregator.due(scene.seconds + 10)]
     assert [told(event) for event in events] == WATCHED[name]["events"]
-    read = [each for event in events if (each := read_told(event))]
+    read = [each for event in events if (each := read_event(event))]
     assert len(read) == len(events)
-    known = gather([], read, "", ())
+    known = combine([], read, "", ())
     lost = {"killed", "cut", "oom"}
     metrics = read_metrics(scene.metrics.exposition().decode() + "graceful_worker_watch_build_info 1.0\n", PLACE)
     counted = {
         (each.workload.owner, outcome, count)
-        for each in metrics.evidence
+        for each in metrics.records
         for outcome, count in each.outcomes.items()
         if outcome.value in lost
     }
     assert {
-        (each.workload.owner, outcome, count) for each in known.evidence for outcome, count in each.outcomes.items()
+        (each.workload.owner, outcome, count) for each in known.records for outcome, count in each.outcomes.items()
     } == counted
-    after = {(each.workload.owner, kill.after) for each in metrics.evidence for kill in each.kills}
-    assert {(each.workload.owner, kill.after) for each in known.evidence for kill in each.kills} == after
+    after = {(each.workload.owner, kill.after) for each in metrics.records for kill in each.kills}
+    assert {(each.workload.owner, kill.after) for each in known.records for kill in each.kills} == after
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_the_events_that_a_watch_writes_are_understood(name: str) -> None:
     ],
 )
 def test_what_is_no_metrics_of_a_watch_is_said_to_be_none(text: str, words: str) -> None:
-    with pytest.raises(NoMetrics, match=words):
+    with pytest.raises(InvalidMetrics, match=words):
         read_metrics(text, PLACE)
 
 
@@ -140,5 +141,5 @@ def test_numbers_that_are_none_are_passed_over() -> None:
         f"graceful_worker_drain_grace_period_seconds{{{labels}}} +Inf\n"
         'graceful_worker_drains_total{outcome="finished"} 3.0\n'
     )
-    (evidence,) = read_metrics(text, PLACE).evidence
-    assert (evidence.drains, evidence.longest, evidence.grace) == (3, None, None)
+    (record,) = read_metrics(text, PLACE).records
+    assert (record.drains, record.longest, record.grace) == (3, None, None)

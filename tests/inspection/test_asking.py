@@ -23,7 +23,7 @@ from webhook.cli.commands import main
 from webhook.cli.status_report import as_json
 from webhook.core.ownership import owner_of
 from webhook.drains.reflector import PodDeleted, PodsListed
-from webhook.history.evidence import History
+from webhook.history.records import History
 from webhook.inspection.api import Api, Rejected
 from webhook.inspection.cluster import observe
 from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
@@ -275,7 +275,7 @@ def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
         watch.close()
     if answers:
         assert isinstance(history, History)
-        assert [each.longest for each in history.evidence] == [42]
+        assert [each.longest for each in history.records] == [42]
     else:
         assert history == NoHistory(f"the watch {watch.address}/nowhere responds with status 404")
 

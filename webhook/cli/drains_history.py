@@ -10,10 +10,10 @@ from httpx2 import AsyncClient
 
 from certs.events import wall_clock
 from webhook.drains.selection import Target
-from webhook.history.asking import Unknown, ask_address, ask_cluster, ask_through_api_server
-from webhook.history.evidence import History
-from webhook.history.report import as_object, text_of
-from webhook.history.selection import select
+from webhook.history.errors import WatchUnavailable
+from webhook.history.records import History, select
+from webhook.history.report import as_object, format_history
+from webhook.history.sources import read_from_cluster, read_from_url, read_from_watch_pod
 from webhook.inspection.connection import TIMEOUT, CannotAsk, connect, read_kubeconfig
 
 
@@ -40,14 +40,14 @@ async def show_history(request: HistoryRequest) -> None:
     if request.as_json:
         click.echo(json.dumps(as_object(history, now, context), indent=2, ensure_ascii=False))
     else:
-        click.echo("\n".join(text_of(history, now)))
+        click.echo("\n".join(format_history(history, now)))
 
 
 async def _at_address(address: str) -> tuple[History, str | None]:
     async with AsyncClient(timeout=TIMEOUT) as client:
         try:
-            return await ask_address(client, address), None
-        except Unknown as unknown:
+            return await read_from_url(client, address), None
+        except WatchUnavailable as unknown:
             raise CannotAsk(str(unknown)) from None
 
 
@@ -55,7 +55,7 @@ async def _of_cluster(request: HistoryRequest) -> tuple[History, str | None]:
     config = read_kubeconfig(request.context)
     async with connect(config) as client:
         try:
-            history = await ask_through_api_server(client, request.watch_namespace)
-        except Unknown as unknown:
-            history = await ask_cluster(client, request.namespaces, (f"what a watch has counted: {unknown}",))
+            history = await read_from_watch_pod(client, request.watch_namespace)
+        except WatchUnavailable as unknown:
+            history = await read_from_cluster(client, request.namespaces, (f"what a watch has counted: {unknown}",))
         return history, config.context_name

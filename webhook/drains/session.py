@@ -93,7 +93,7 @@ class Session:
 
         Raises:
             CannotAsk: the cluster cannot be read.
-            CannotWait: there is no such rollout, or it has stopped.
+            WaitFailed: there is no such rollout, or it has stopped.
 
         """
         is_rolled_out = summary is None or not self._rollouts

@@ -1,4 +1,4 @@
-"""What follows from the drains of an owner for its grace period: advice.toml has the numbers and the words."""
+"""Advice on the grace period of a workload, from its past drains: advice.toml has the numbers and the text."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import msgspec
 
 from webhook.core.annotations import LONGEST_DURATION, duration
 from webhook.drains.outcome import LOST, Outcome
-from webhook.history.evidence import Evidence, Kill
+from webhook.history.records import DrainRecord, KilledCount
 
-_UNFINISHED = LOST | {Outcome.FAILED}
+_BAD = LOST | {Outcome.FAILED}
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row of the table; advice.toml says what the fields mean."""
+    """A row of the table; advice.toml explains the fields."""
 
     id: str
     text: str
     outcome: Outcome | None = None
     causes: tuple[str, ...] = ()
-    fewest: int = 1
-    hours: float = 0
-    all: bool = False
-    enough: bool = False
-    above: float | None = None
-    below: float | None = None
+    min_drains: int = 1
+    min_hours: float = 0
+    all_drains: bool = False
+    is_sufficient: bool = False
+    used_above: float | None = None
+    used_below: float | None = None
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file."""
+    """The contents of advice.toml."""
 
     margin: float
     steps: tuple[str, ...]
@@ -50,74 +50,76 @@ class Advice(msgspec.Struct, frozen=True):
     grace: str = ""
 
 
-def advice_on(evidence: Evidence, counted_for: datetime.timedelta | None) -> list[Advice]:
+def advise(record: DrainRecord, observed_for: datetime.timedelta | None) -> list[Advice]:
     """Return the advice, without repetition; empty if all is well, or little is known."""
     found = []
-    for loss in _losses(evidence):
-        found += _first(evidence, loss, counted_for)
-    found += _first(evidence, None, counted_for)
+    for loss in _all_losses(record):
+        found += _first_match(record, loss, observed_for)
+    found += _first_match(record, None, observed_for)
     return list(dict.fromkeys(found))
 
 
-def cause_in_words(cause: str) -> str:
-    """Say by what a drain was cut short."""
+def cause_text(cause: str) -> str:
+    """Say what cut a drain short."""
     return TABLE.causes.get(cause, "something that its pods do not tell")
 
 
-def _losses(evidence: Evidence) -> Iterator[Kill]:
-    yield from evidence.kills
-    if count := evidence.outcomes.get(Outcome.OOM):
-        yield Kill(Outcome.OOM, "", count)
+def _all_losses(record: DrainRecord) -> Iterator[KilledCount]:
+    yield from record.kills
+    if count := record.outcomes.get(Outcome.OOM):
+        yield KilledCount(Outcome.OOM, "", count)
 
 
-def _first(evidence: Evidence, loss: Kill | None, counted_for: datetime.timedelta | None) -> list[Advice]:
-    longest = max(evidence.longest or 0, (loss.after or 0) if loss else 0)
-    suggested = suggestion(longest)
-    rule = next((each for each in TABLE.advice if _fits(each, evidence, loss, suggested, counted_for)), None)
+def _first_match(
+    record: DrainRecord, loss: KilledCount | None, observed_for: datetime.timedelta | None
+) -> list[Advice]:
+    longest = max(record.longest or 0, (loss.after or 0) if loss else 0)
+    suggested = suggest_grace_period(longest)
+    rule = next((each for each in TABLE.advice if _matches(each, record, loss, suggested, observed_for)), None)
     if rule is None:
         return []
     after = "?" if loss is None or loss.after is None else loss.after
-    grace = "?" if evidence.grace is None else evidence.grace
-    text = rule.text.format(grace=grace, after=after, suggested=suggested, drains=evidence.timed)
+    grace = "?" if record.grace is None else record.grace
+    text = rule.text.format(grace=grace, after=after, suggested=suggested, drains=record.timed)
     return [Advice(rule.id, text, suggested if "{suggested}" in rule.text else "")]
 
 
-def _fits(
-    rule: Rule, evidence: Evidence, loss: Kill | None, suggested: str, counted_for: datetime.timedelta | None
+def _matches(
+    rule: Rule, record: DrainRecord, loss: KilledCount | None, suggested: str, observed_for: datetime.timedelta | None
 ) -> bool:
-    if rule.outcome is not (loss.outcome if loss else None) or not _lasted(rule, counted_for):
+    if rule.outcome is not (loss.outcome if loss else None) or not _is_observed_for(rule, observed_for):
         return False
     if loss is None:
-        return evidence.timed >= rule.fewest and _uses(rule, evidence, suggested)
+        return record.timed >= rule.min_drains and _matches_usage(rule, record, suggested)
     if rule.causes and loss.cause not in rule.causes:
         return False
-    count = evidence.outcomes.get(loss.outcome, 0)
-    if count < rule.fewest or (rule.all and (counted_for is None or count < evidence.drains)):
+    count = record.outcomes.get(loss.outcome, 0)
+    if count < rule.min_drains or (rule.all_drains and (observed_for is None or count < record.drains)):
         return False
     if "{suggested}" in rule.text and loss.after is None:
         return False
-    return not rule.enough or (loss.after is not None and (evidence.grace or 0) >= duration(suggested))
+    return not rule.is_sufficient or (loss.after is not None and (record.grace or 0) >= duration(suggested))
 
 
-def _lasted(rule: Rule, counted_for: datetime.timedelta | None) -> bool:
-    return not rule.hours or (counted_for is not None and counted_for >= datetime.timedelta(hours=rule.hours))
+def _is_observed_for(rule: Rule, observed_for: datetime.timedelta | None) -> bool:
+    return not rule.min_hours or (observed_for is not None and observed_for >= datetime.timedelta(hours=rule.min_hours))
 
 
-def _uses(rule: Rule, evidence: Evidence, suggested: str) -> bool:
-    if not evidence.grace or evidence.longest is None:
+def _matches_usage(rule: Rule, record: DrainRecord, suggested: str) -> bool:
+    if not record.grace or record.longest is None:
         return False
-    used = evidence.longest / evidence.grace
-    if rule.above is not None:
+    used = record.longest / record.grace
+    if rule.used_above is not None:
         # Killed workers have their own advice.
-        is_killed = Outcome.KILLED in evidence.outcomes
-        return used > rule.above and not is_killed and duration(suggested) > evidence.grace
-    if rule.below is not None:
-        is_safe = not _UNFINISHED & evidence.outcomes.keys()
-        return used < rule.below and is_safe and 2 * duration(suggested) <= evidence.grace
+        is_killed = Outcome.KILLED in record.outcomes
+        return used > rule.used_above and not is_killed and duration(suggested) > record.grace
+    if rule.used_below is not None:
+        is_safe = not _BAD & record.outcomes.keys()
+        return used < rule.used_below and is_safe and 2 * duration(suggested) <= record.grace
     return False
 
 
-def suggestion(longest: float) -> str:
-    """Return a grace period, as an annotation takes it, that leaves room above the longest time that was seen."""
-    wanted = min(longest * TABLE.margin, LONGEST_DURATION)
-    return next(step for step in TABLE.steps if duration(step) >= wanted)
+def suggest_grace_period(longest: float) -> str:
+    """Return a grace period, as an annotation takes it, with a margin above the longest drain."""
+    minimum = min(longest * TABLE.margin, LONGEST_DURATION)
+    return next(step for step in TABLE.steps if duration(step) >= minimum)

@@ -1,4 +1,4 @@
-"""What is printed of how drains went: a table, what follows for each owner, JSON."""
+"""The output of `drains --history`: a table, advice for each workload, JSON."""
 
 from __future__ import annotations
 
@@ -10,107 +10,107 @@ from webhook.drains.durations import approximate_duration, format_duration
 from webhook.drains.outcome import Outcome
 from webhook.drains.report import printable
 from webhook.drains.selection import kubectl_name
-from webhook.history.advice import Advice, advice_on, cause_in_words
-from webhook.history.evidence import Evidence, History, Kill
+from webhook.history.advice import Advice, advise, cause_text
+from webhook.history.records import DrainRecord, History, KilledCount
 
 HEADER = ("NAMESPACE", "OWNER", "WORKER", "DRAINS", "LONGEST", "GRACE PERIOD", "KILLED", "CUT", "OOM", "FAILED")
-_IN_COLUMNS = (Outcome.KILLED, Outcome.CUT, Outcome.OOM, Outcome.FAILED)
+_OUTCOME_COLUMNS = (Outcome.KILLED, Outcome.CUT, Outcome.OOM, Outcome.FAILED)
 
 
-def text_of(history: History, now: datetime.datetime) -> Iterator[str]:
-    """Return the source, a table of the owners, and the advice."""
-    yield f"{_source(history, now)}"
+def format_history(history: History, now: datetime.datetime) -> Iterator[str]:
+    """Return the source, a table of the workloads, and the advice."""
+    yield _source_line(history, now)
     yield from (f"Not known: {printable(each)}." for each in history.missing)
-    if not history.evidence:
+    if not history.records:
         yield "No drain is known."
         return
     yield ""
-    yield from _table(history.evidence)
-    said = [lines for each in history.evidence if (lines := list(_advice_lines(each, history, now)))]
-    for lines in said:
+    yield from _table(history.records)
+    paragraphs = [lines for each in history.records if (lines := list(_advice_lines(each, history, now)))]
+    for lines in paragraphs:
         yield ""
         yield from lines
 
 
-def _source(history: History, now: datetime.datetime) -> str:
+def _source_line(history: History, now: datetime.datetime) -> str:
     if history.source != "watch":
         return "From what the cluster still knows: containers that have ended in pods that are there, and Events."
     since = f"{history.since:%Y-%m-%d %H:%M} UTC" if history.since else "the watch started"
-    counted_for = _counted_for(history, now)
-    long = f" ({approximate_duration(counted_for)})" if counted_for else ""
+    observed_for = _observed_for(history, now)
+    long = f" ({approximate_duration(observed_for)})" if observed_for else ""
     return f"From the watch {printable(history.place)}, which counts since {since}{long}."
 
 
-def _counted_for(history: History, now: datetime.datetime) -> datetime.timedelta | None:
+def _observed_for(history: History, now: datetime.datetime) -> datetime.timedelta | None:
     return now - history.since if history.since else None
 
 
-def _table(evidence: Sequence[Evidence]) -> Iterator[str]:
-    rows = [HEADER, *map(_row, evidence)]
+def _table(records: Sequence[DrainRecord]) -> Iterator[str]:
+    rows = [HEADER, *map(_row, records)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _row(evidence: Evidence) -> tuple[str, ...]:
-    workload = evidence.workload
+def _row(record: DrainRecord) -> tuple[str, ...]:
+    workload = record.workload
     mode = f"({workload.mode})" if workload.mode else ""
     return (
         printable(workload.namespace),
-        owner_in_words(evidence),
+        owner_text(record),
         printable(" ".join(filter(None, [workload.framework, mode]))) or "-",
-        str(evidence.drains),
-        "-" if evidence.longest is None else format_duration(round(evidence.longest)),
-        "-" if evidence.grace is None else format_duration(evidence.grace),
-        *(str(evidence.outcomes.get(outcome, 0) or "-") for outcome in _IN_COLUMNS),
+        str(record.drains),
+        "-" if record.longest is None else format_duration(round(record.longest)),
+        "-" if record.grace is None else format_duration(record.grace),
+        *(str(record.outcomes.get(outcome, 0) or "-") for outcome in _OUTCOME_COLUMNS),
     )
 
 
-def owner_in_words(evidence: Evidence) -> str:
-    """Name the owner as kubectl takes it; of many that are counted together, and of pods without one, say so."""
-    if evidence.owner:
-        return printable(kubectl_name(evidence.owner))
-    return "pods without an owner" if evidence.workload.owner_kind == "Pod" else "others"
+def owner_text(record: DrainRecord) -> str:
+    """Name the owner as kubectl does; the pods may have no owner, or several that are counted together."""
+    if record.owner:
+        return printable(kubectl_name(record.owner))
+    return "pods without an owner" if record.workload.owner_kind == "Pod" else "others"
 
 
-def _advice_lines(evidence: Evidence, history: History, now: datetime.datetime) -> Iterator[str]:
-    advice = advice_on(evidence, _counted_for(history, now))
-    if not advice and not evidence.kills and evidence.longest_run is None:
+def _advice_lines(record: DrainRecord, history: History, now: datetime.datetime) -> Iterator[str]:
+    advice = advise(record, _observed_for(history, now))
+    if not advice and not record.kills and record.longest_run is None:
         return
-    yield f"{printable(evidence.workload.namespace)} {owner_in_words(evidence)}: {sentence_of(evidence)}"
+    yield f"{printable(record.workload.namespace)} {owner_text(record)}: {summary_sentence(record)}"
     yield from (f"  → {each.text}" for each in advice)
 
 
-def sentence_of(evidence: Evidence) -> str:
-    """Say what is known of the drains of an owner."""
+def summary_sentence(record: DrainRecord) -> str:
+    """Return what is known of a workload's drains, in a sentence."""
     parts = []
-    if evidence.longest is not None:
-        of = "" if evidence.grace is None else f" of {evidence.grace} s"
-        parts.append(f"longest drain of {evidence.timed}: {evidence.longest:.0f} s{of}")
-    if evidence.longest_run is not None:
-        parts.append(f"longest run: {evidence.longest_run:.0f} s")
-    parts += map(_kill, evidence.kills)
-    if count := evidence.outcomes.get(Outcome.OOM):
-        parts.append(f"{_were(count)} out of memory")
-    if count := evidence.outcomes.get(Outcome.UNSEEN):
+    if record.longest is not None:
+        of = "" if record.grace is None else f" of {record.grace} s"
+        parts.append(f"longest drain of {record.timed}: {record.longest:.0f} s{of}")
+    if record.longest_run is not None:
+        parts.append(f"longest run: {record.longest_run:.0f} s")
+    parts += map(_kill_text, record.kills)
+    if count := record.outcomes.get(Outcome.OOM):
+        parts.append(f"{_count_with_verb(count)} out of memory")
+    if count := record.outcomes.get(Outcome.UNSEEN):
         parts.append(f"how {count} ended was not seen")
     return "; ".join(parts)
 
 
-def _kill(kill: Kill) -> str:
+def _kill_text(kill: KilledCount) -> str:
     after = "" if kill.after is None else f" at {kill.after} s"
     if kill.outcome is Outcome.KILLED:
-        return f"{_were(kill.count)} killed{after}"
-    by = f" by {cause_in_words(kill.cause)}" if kill.cause else ""
-    return f"{_were(kill.count)} cut{after}{by}"
+        return f"{_count_with_verb(kill.count)} killed{after}"
+    by = f" by {cause_text(kill.cause)}" if kill.cause else ""
+    return f"{_count_with_verb(kill.count)} cut{after}{by}"
 
 
-def _were(count: int) -> str:
+def _count_with_verb(count: int) -> str:
     return f"{count} {'was' if count == 1 else 'were'}"
 
 
 def as_object(history: History, now: datetime.datetime, context: str | None) -> dict[str, Any]:
-    """Say it for scripts: codes do not change, sentences may."""
+    """Return the history as JSON: codes are stable, sentences are not."""
     return {
         "context": context,
         "source": {
@@ -119,27 +119,27 @@ def as_object(history: History, now: datetime.datetime, context: str | None) -> 
             "since": history.since.strftime("%Y-%m-%dT%H:%M:%SZ") if history.since else None,
         },
         "notKnown": list(history.missing),
-        "history": [_object(each, advice_on(each, _counted_for(history, now))) for each in history.evidence],
+        "history": [_object(each, advise(each, _observed_for(history, now))) for each in history.records],
     }
 
 
-def _object(evidence: Evidence, advice: Sequence[Advice]) -> dict[str, Any]:
-    workload = evidence.workload
+def _object(record: DrainRecord, advice: Sequence[Advice]) -> dict[str, Any]:
+    workload = record.workload
     return {
         "namespace": workload.namespace,
         "owner": {"kind": workload.owner_kind, "name": workload.owner},
         "framework": workload.framework,
         "mode": workload.mode,
-        "drains": evidence.drains,
-        "outcomes": {outcome.value: evidence.outcomes[outcome] for outcome in Outcome if outcome in evidence.outcomes},
-        "timedDrains": evidence.timed,
-        "longestSeconds": evidence.longest,
-        "longestRunSeconds": evidence.longest_run,
-        "gracePeriodSeconds": evidence.grace,
+        "drains": record.drains,
+        "outcomes": {outcome.value: record.outcomes[outcome] for outcome in Outcome if outcome in record.outcomes},
+        "timedDrains": record.timed,
+        "longestSeconds": record.longest,
+        "longestRunSeconds": record.longest_run,
+        "gracePeriodSeconds": record.grace,
         "killed": [
             {"outcome": kill.outcome.value, "cause": kill.cause, "count": kill.count, "afterSeconds": kill.after}
-            for kill in evidence.kills
+            for kill in record.kills
         ],
         "advice": [{"code": each.id, "text": each.text, "gracePeriod": each.grace} for each in advice],
-        "sentence": sentence_of(evidence),
+        "sentence": summary_sentence(record),
     }

@@ -6,8 +6,9 @@ import msgspec
 from httpx2 import AsyncClient
 
 from webhook.core.pod import JsonObject
-from webhook.history.asking import Unknown, ask_address, ask_through_api_server
-from webhook.history.evidence import History
+from webhook.history.errors import WatchUnavailable
+from webhook.history.records import History
+from webhook.history.sources import read_from_url, read_from_watch_pod
 from webhook.inspection.api import Api, all_of, seen
 from webhook.inspection.connection import CannotAsk
 from webhook.inspection.drain_asking import observe_limits
@@ -78,12 +79,12 @@ def _is_protected(pod: WorkerPod) -> bool:
 async def _history(client: AsyncClient, namespace: str, watch_url: str | None) -> History | NoHistory:
     try:
         if not watch_url:
-            return await ask_through_api_server(client, namespace)
+            return await read_from_watch_pod(client, namespace)
         # Not the API server's client: its credentials must not reach another server.
         async with AsyncClient() as other:
-            return await ask_address(other, watch_url)
+            return await read_from_url(other, watch_url)
     # A failure of the watch must not affect the rest.
-    except (Unknown, CannotAsk) as error:
+    except (WatchUnavailable, CannotAsk) as error:
         return NoHistory(str(error))
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from webhook.drains.outcome import Outcome
-from webhook.history.advice import Advice, advice_on
-from webhook.history.evidence import Evidence, History, Kill
-from webhook.history.report import owner_in_words, sentence_of
+from webhook.history.advice import Advice, advise
+from webhook.history.records import DrainRecord, History, KilledCount
+from webhook.history.report import owner_text, summary_sentence
 from webhook.inspection.drain_limits import TABLE
 from webhook.inspection.facts import Conclusion, Fact
 from webhook.inspection.observations import Limits, NoHistory, Observations
@@ -25,16 +25,16 @@ def about_history(seen: Observations, now: datetime.datetime) -> Iterator[Conclu
         yield Conclusion(Fact.HISTORY_UNKNOWN, {"why": history.why})
     elif history is not None:
         yield _summary(history)
-        for evidence in history.evidence:
-            advice = advice_on(evidence, now - history.since if history.since else None)
+        for record in history.records:
+            advice = advise(record, now - history.since if history.since else None)
             if advice:
-                yield _advised(evidence, advice, seen.limits)
+                yield _advised(record, advice, seen.limits)
 
 
 def _summary(history: History) -> Conclusion:
     outcomes: Counter[Outcome] = Counter()
-    for evidence in history.evidence:
-        outcomes.update(evidence.outcomes)
+    for record in history.records:
+        outcomes.update(record.outcomes)
     how = ", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome])
     since = f"{history.since:%Y-%m-%d %H:%M} UTC" if history.since else "the watch started"
     values = {
@@ -46,12 +46,12 @@ def _summary(history: History) -> Conclusion:
     return Conclusion(Fact.HISTORY_SEEN, values)
 
 
-def _advised(evidence: Evidence, advice: list[Advice], limits: Limits | None) -> Conclusion:
-    suspects = list(dict.fromkeys(each for kill in evidence.kills for each in _suspects(kill, limits)))
+def _advised(record: DrainRecord, advice: list[Advice], limits: Limits | None) -> Conclusion:
+    suspects = list(dict.fromkeys(each for kill in record.kills for each in _suspects(kill, limits)))
     values = {
-        "namespace": evidence.workload.namespace,
-        "owner": owner_in_words(evidence),
-        "says": ". ".join([sentence_of(evidence), *suspects]),
+        "namespace": record.workload.namespace,
+        "owner": owner_text(record),
+        "says": ". ".join([summary_sentence(record), *suspects]),
         "advice": [each.id for each in advice],
         "gracePeriod": next((each.grace for each in advice if each.grace), ""),
         "todo": "; ".join(each.text for each in advice),
@@ -59,7 +59,7 @@ def _advised(evidence: Evidence, advice: list[Advice], limits: Limits | None) ->
     return Conclusion(Fact.HISTORY_ADVICE, values)
 
 
-def _suspects(kill: Kill, limits: Limits | None) -> Iterator[str]:
+def _suspects(kill: KilledCount, limits: Limits | None) -> Iterator[str]:
     """Name what gives pods just the time after which they were cut: the pods themselves do not tell who has asked."""
     if kill.outcome is not Outcome.CUT or limits is None:
         return

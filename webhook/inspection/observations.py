@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding
-from webhook.history.evidence import History
+from webhook.history.records import History
 from webhook.inspection.drain_readings import Bound, Unreadable
 
 EVICTIONS = frozenset({"pods/eviction"})

@@ -1,4 +1,4 @@
-"""What the metrics of a watch say of drains that are over."""
+"""Reads past drains from the metrics of a watch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from webhook.drains.outcome import Outcome
-from webhook.history.evidence import Evidence, History, Kill
+from webhook.history.errors import InvalidMetrics
+from webhook.history.records import DrainRecord, History, KilledCount
 from webhook.watch.statistics import KILLS
 from webhook.watch.workloads import LABELS, Workload
 
@@ -23,16 +24,12 @@ _LONGEST = "graceful_worker_drain_longest_seconds"
 _IN_TIME = "graceful_worker_drain_longest_in_time_seconds"
 _GRACE = "graceful_worker_drain_grace_period_seconds"
 _KILLED_AFTER = "graceful_worker_drain_killed_after_seconds"
-_NAMES = (_BUILD, _START, _ENDS, _TIMED, _LONGEST, _IN_TIME, _GRACE, _KILLED_AFTER)
+_METRIC_NAMES = (_BUILD, _START, _ENDS, _TIMED, _LONGEST, _IN_TIME, _GRACE, _KILLED_AFTER)
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 
-class NoMetrics(ValueError):
-    """A text is none that a watch has written."""
-
-
-class _Numbers(msgspec.Struct):
-    """What is said of one group."""
+class _WorkloadSamples(msgspec.Struct):
+    """The samples of one workload."""
 
     ends: dict[tuple[str, str], int] = {}
     values: dict[str, float] = {}
@@ -40,86 +37,84 @@ class _Numbers(msgspec.Struct):
 
 
 def read_metrics(text: str, place: str) -> History:
-    """Read the metrics of a watch; what is not about drains is passed over.
+    """Read the metrics of a watch; others than those of drains are ignored.
 
     Raises:
-        NoMetrics: the text is not that.
+        InvalidMetrics: a watch has not written them.
 
     """
     try:
         return _read(text, place)
     except (ValueError, IndexError, OverflowError, OSError) as error:
-        words = str(error) if isinstance(error, NoMetrics) else f"the metrics cannot be read: {error}"
-        raise NoMetrics(words) from None
+        message = str(error) if isinstance(error, InvalidMetrics) else f"the metrics cannot be read: {error}"
+        raise InvalidMetrics(message) from None
 
 
 def _read(text: str, place: str) -> History:
     start: datetime.datetime | None = None
-    numbers: dict[Workload, _Numbers] = {}
-    is_watch = False
+    samples: dict[Workload, _WorkloadSamples] = {}
+    has_build_info = False
     for sample in _samples(text):
         match sample.name:
             case name if name == _BUILD:
-                is_watch = True
+                has_build_info = True
             case name if name == _START:
                 start = datetime.datetime.fromtimestamp(sample.value, datetime.UTC)
-            case _ if workload := _group(sample):
-                _note(numbers.setdefault(workload, _Numbers()), sample)
-    if not is_watch:
-        raise NoMetrics("these are not the metrics of graceful-worker watch")
-    evidence = (_evidence(workload, each) for workload, each in sorted(numbers.items(), key=_order))
-    return History("watch", place, start, tuple(each for each in evidence if sum(each.outcomes.values())))
+            case _ if workload := _workload(sample):
+                _add_sample(samples.setdefault(workload, _WorkloadSamples()), sample)
+    if not has_build_info:
+        raise InvalidMetrics("these are not the metrics of graceful-worker watch")
+    records = (
+        _record(workload, each)
+        for workload, each in sorted(samples.items(), key=lambda item: msgspec.structs.astuple(item[0]))
+    )
+    return History("watch", place, start, tuple(each for each in records if sum(each.outcomes.values())))
 
 
 def _samples(text: str) -> Iterator[Sample]:
-    for family in text_string_to_metric_families("\n".join(_lines(text.splitlines()))):
+    for family in text_string_to_metric_families("\n".join(_relevant_lines(text.splitlines()))):
         yield from (sample for sample in family.samples if math.isfinite(sample.value))
 
 
-def _lines(lines: Iterable[str]) -> Iterator[str]:
-    """Leave out what is not read: reading a line takes a while, and most of them are zeros and buckets."""
+def _relevant_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Drop the lines that are not needed: parsing one takes a while, and most of them are zeros and buckets."""
     for line in lines:
         name = line.partition("{")[0].partition(" ")[0]
-        if name in _NAMES and not line.endswith(" 0.0"):
+        if name in _METRIC_NAMES and not line.endswith(" 0.0"):
             yield line
-    # The parser wants an end of line behind the last one.
+    # The parser needs a line feed after the last line.
     yield ""
 
 
-def _group(sample: Sample) -> Workload | None:
+def _workload(sample: Sample) -> Workload | None:
     values = [sample.labels.get(label) for label in LABELS]
     return None if None in values else Workload(*map(str, values))
 
 
-def _order(item: tuple[Workload, _Numbers]) -> tuple[str, ...]:
-    workload = item[0]
-    return workload.namespace, workload.owner_kind, workload.owner, workload.framework, workload.mode
-
-
-def _note(numbers: _Numbers, sample: Sample) -> None:
+def _add_sample(samples: _WorkloadSamples, sample: Sample) -> None:
     key = sample.labels.get("outcome", ""), sample.labels.get("cause", "")
     if sample.name == _ENDS:
-        numbers.ends[key] = numbers.ends.get(key, 0) + int(sample.value)
+        samples.ends[key] = samples.ends.get(key, 0) + int(sample.value)
     elif sample.name == _KILLED_AFTER:
-        numbers.killed_after[key] = sample.value
+        samples.killed_after[key] = sample.value
     else:
-        numbers.values[sample.name] = sample.value
+        samples.values[sample.name] = sample.value
 
 
-def _evidence(workload: Workload, numbers: _Numbers) -> Evidence:
+def _record(workload: Workload, samples: _WorkloadSamples) -> DrainRecord:
     outcomes: dict[Outcome, int] = {}
     kills = []
-    for (word, cause), count in sorted(numbers.ends.items()):
-        outcome = _OUTCOMES.get(word)
+    for (code, cause), count in sorted(samples.ends.items()):
+        outcome = _OUTCOMES.get(code)
         if outcome is None:
             continue
         outcomes[outcome] = outcomes.get(outcome, 0) + count
         if outcome in KILLS:
-            after = numbers.killed_after.get((word, cause))
-            kills.append(Kill(outcome, cause, count, None if after is None else round(after)))
-    values = numbers.values
+            after = samples.killed_after.get((code, cause))
+            kills.append(KilledCount(outcome, cause, count, None if after is None else round(after)))
+    values = samples.values
     grace = values.get(_GRACE)
-    return Evidence(
+    return DrainRecord(
         workload,
         outcomes,
         timed=round(values.get(_TIMED, 0)),
