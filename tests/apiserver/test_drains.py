@@ -17,7 +17,7 @@ from tests.apiserver.installation import write_kubeconfig
 from tests.apiserver.test_status import account
 from tests.drains import pods as stored
 from tests.drains.running import Running
-from webhook.cli.drains import RIGHTS, ROLLOUT_RIGHTS
+from webhook.cli.drains import PERMISSIONS, ROLLOUT_PERMISSIONS
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -99,7 +99,7 @@ def test_two_hundred_pods_are_followed_through_their_lives(cluster: Cluster, tmp
     names = {outcome: [f"{outcome}-{number}" for number in range(count)] for outcome, (count, *_) in LIVES.items()}
     everybody = [name for group in names.values() for name in group]
     cluster.create(*everybody)
-    token = account(cluster.plane, "drains", RIGHTS)
+    token = account(cluster.plane, "drains", PERMISSIONS)
     with running(cluster, tmp_path, "--watch", "-o", "json", "-n", "shop", token=token) as watch:
         cluster.delete("finished-0")
         watch.until('"finished-0"')
@@ -155,7 +155,7 @@ def test_a_wait_for_a_rollout_ends_when_its_drains_have(cluster: Cluster, tmp_pa
     cluster.plane.client.post(deployments, json=body).raise_for_status()
     cluster.create("old-a", "old-b")
     cluster.create("new", revision="2")
-    token = account(cluster.plane, "wait", (*RIGHTS, ROLLOUT_RIGHTS[0]))
+    token = account(cluster.plane, "wait", (*PERMISSIONS, ROLLOUT_PERMISSIONS[0]))
     with running(cluster, tmp_path, "--wait", "deployment/emails", "-n", "shop", token=token) as wait:
         cluster.delete("old-a")
         wait.until("shop/old-a drains: deployment/emails, celery (signal), rollout")

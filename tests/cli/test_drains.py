@@ -18,7 +18,7 @@ from tests.drains.api_server import ApiServer
 from tests.drains.pods import START, pod
 from tests.drains.running import Running
 from webhook.cli.commands import main
-from webhook.cli.drains import RIGHTS, ROLLOUT_RIGHTS
+from webhook.cli.drains import PERMISSIONS, ROLLOUT_PERMISSIONS
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/shop/deployments/emails"
 FINISHED = {"worker": {"at": 142}}
@@ -372,7 +372,7 @@ def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], words: str)
 
 def test_help_lists_rights_and_exit_codes() -> None:
     text = CliRunner().invoke(main, ["drains", "--help"]).stdout
-    for part in (*RIGHTS, *ROLLOUT_RIGHTS, "killed, cut short, ran out of memory", "kubectl drain"):
+    for part in (*PERMISSIONS, *ROLLOUT_PERMISSIONS, "killed, cut short, ran out of memory", "kubectl drain"):
         assert part in text
 
 

@@ -19,7 +19,7 @@ from tests.drains.pods import pod
 from tests.drains.running import Running
 from tests.watch.served import Served
 from webhook.cli.commands import main
-from webhook.cli.drains import HISTORY_RIGHTS
+from webhook.cli.drains import HISTORY_PERMISSIONS
 from webhook.drains.reflector import PodDeleted, PodsListed
 from webhook.history.sources import CLUSTER_PERMISSIONS, WATCH_PERMISSIONS
 
@@ -235,7 +235,7 @@ def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], words: str)
 
 def test_help_lists_the_rights() -> None:
     text = CliRunner().invoke(main, ["drains", "--help"]).stdout
-    for right in HISTORY_RIGHTS:
+    for right in HISTORY_PERMISSIONS:
         assert right in text
     for right in (*WATCH_PERMISSIONS, *CLUSTER_PERMISSIONS):
-        assert any(right in each for each in HISTORY_RIGHTS)
+        assert any(right in each for each in HISTORY_PERMISSIONS)

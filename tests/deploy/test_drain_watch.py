@@ -13,7 +13,7 @@ from tests.deploy.rendered import NAME, ROOT, WATCH, Manifest, installed, of_kin
 from tests.deploy.test_deployment import violations
 from tests.deploy.test_monitoring import SEVERITIES, own_metrics
 from tests.drains.pods import pod
-from webhook.cli.watch import RIGHTS, watch_command
+from webhook.cli.watch import PERMISSIONS, watch_command
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.reflector import PodDeleted, PodsListed
 from webhook.drains.tracker import CAUSES
@@ -153,7 +153,7 @@ def test_a_token_is_mounted_only_where_it_is_asked_for() -> None:
 def test_the_help_names_the_rights_that_it_has() -> None:
     rules = only(installed("drain-watch"), "ClusterRole", WATCH)["rules"]
     said = {f"{' and '.join(rule['verbs'])} {rule['resources'][0]}" for rule in rules}
-    assert said == set(RIGHTS)
+    assert said == set(PERMISSIONS)
 
 
 def test_no_mesh_takes_it_in() -> None:

@@ -15,12 +15,12 @@ from webhook.drains.rollout import RESOURCES
 from webhook.drains.selection import Target, read_target
 from webhook.inspection.observations import Names
 
-CANNOT_ASK, INTERRUPTED = 2, 130
-RIGHTS = ("list pods", "watch pods")
+CANNOT_READ, INTERRUPTED = 2, 130
+PERMISSIONS = ("list pods", "watch pods")
 """Permissions that the command needs, in the namespaces it reads."""
-ROLLOUT_RIGHTS = tuple(f"get {resource}.apps" for resource in RESOURCES.values())
+ROLLOUT_PERMISSIONS = tuple(f"get {resource}.apps" for resource in RESOURCES.values())
 """Permissions that --wait needs to see that a rollout is complete."""
-HISTORY_RIGHTS = (
+HISTORY_PERMISSIONS = (
     "list pods, get pods/proxy (in the namespace of the watch)",
     "or, without a watch: list pods, list events (in the namespaces to read)",
 )
@@ -43,12 +43,12 @@ _HELP = "\n\n".join(
             "  2  the cluster cannot be read, the rollout has stopped, or the end of a drain was missed",
             "  3  drains are still in progress when the timeout expires",
         ),
-        ("Required permissions:", *(f"  {right} (in the namespaces to read)" for right in RIGHTS)),
+        ("Required permissions:", *(f"  {right} (in the namespaces to read)" for right in PERMISSIONS)),
         (
             "To wait for a rollout, also one of these; without it, --wait only waits for drains in progress:",
-            *(f"  {right}" for right in ROLLOUT_RIGHTS),
+            *(f"  {right}" for right in ROLLOUT_PERMISSIONS),
         ),
-        ("With --history, in place of these:", *(f"  {right}" for right in HISTORY_RIGHTS)),
+        ("With --history, in place of these:", *(f"  {right}" for right in HISTORY_PERMISSIONS)),
     )
 )
 
@@ -110,10 +110,10 @@ def drains(
         raise click.UsageError("--timeout requires --wait")
     if wait and len(namespaces) != 1 and any(target.kind in RESOURCES for target in targets):
         raise click.UsageError("--wait for a rollout requires its namespace: give -n NAME once")
-    places = tuple(dict.fromkeys(namespaces)) or ("",)
+    namespaces = tuple(dict.fromkeys(namespaces)) or ("",)
     if history:
-        _check_history(targets, goes_on=watch or wait)
-        sys.exit(_history(targets, places, context, watch_url, watch_namespace, as_json=output == "json"))
+        _check_history(targets, is_continuous=watch or wait)
+        sys.exit(_history(targets, namespaces, context, watch_url, watch_namespace, as_json=output == "json"))
     if watch_url:
         raise click.UsageError("--watch-url requires --history")
     # Imported here because other commands need neither a client nor an event loop.
@@ -122,29 +122,21 @@ def drains(
     from webhook.cli.drains_run import Request, run  # noqa: PLC0415
     from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
 
-    places = tuple(dict.fromkeys(namespaces)) or ("",)
-    request = Request(
-        targets,
-        places,
-        context,
-        watch=watch,
-        wait=wait,
-        timeout=timeout,
-        as_json=output == "json",
-    )
+    as_json = output == "json"
+    request = Request(targets, namespaces, context, watch=watch, wait=wait, timeout=timeout, as_json=as_json)
     # Restore the terminal also on SIGTERM.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         exit_code = asyncio.run(run(request))
     except CannotAsk as error:
-        fail(str(error), CANNOT_ASK)
+        fail(str(error), CANNOT_READ)
     except KeyboardInterrupt:
         exit_code = INTERRUPTED if wait else 0
     sys.exit(exit_code)
 
 
-def _check_history(targets: tuple[Target, ...], *, goes_on: bool) -> None:
-    if goes_on:
+def _check_history(targets: tuple[Target, ...], *, is_continuous: bool) -> None:
+    if is_continuous:
         raise click.UsageError("--history excludes --watch and --wait")
     for target in targets:
         if target.kind in ("node", "pod"):
@@ -169,5 +161,5 @@ def _history(
     try:
         asyncio.run(show_history(request))
     except CannotAsk as error:
-        fail(str(error), CANNOT_ASK)
+        fail(str(error), CANNOT_READ)
     return 0

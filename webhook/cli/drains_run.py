@@ -8,17 +8,28 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 import msgspec
 
-from webhook.cli.drains_display import Lines
 from webhook.drains.clock import ServerClock, track_server_clock
 from webhook.drains.errors import WaitFailed
-from webhook.drains.report import as_object, no_drains_message, table
+from webhook.drains.health import Outage
+from webhook.drains.report import (
+    as_event,
+    as_object,
+    connection_event,
+    connection_line,
+    event_line,
+    no_drains_message,
+    table,
+)
+from webhook.drains.selected_drains import SelectedDrains
 from webhook.drains.selection import Target
 from webhook.drains.session import Display, Session
 from webhook.drains.summary import STILL_DRAINING, UNKNOWN, DrainSummary
+from webhook.drains.tracker import DrainEvent
 from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
 
 
@@ -54,14 +65,14 @@ async def run(request: Request) -> int:
         session = Session(client, request.namespaces, request.targets)
         if not request.watch and not request.wait:
             await session.list_drains()
-            _show(session, clock, config.context_name, request)
+            _show_drains(session, clock, config.context_name, request)
             return 0
         with _display(clock, config.context_name, request) as display:
             if not request.wait:
                 await session.watch(display)
             summary = DrainSummary()
             stop = await _wait(session, display, summary, request.timeout)
-        return _conclude(session, summary, stop, request)
+        return _show_summary(session, summary, stop, request)
 
 
 async def _wait(session: Session, display: Display, summary: DrainSummary, timeout: int | None) -> _Stop | None:
@@ -75,7 +86,7 @@ async def _wait(session: Session, display: Display, summary: DrainSummary, timeo
     return None
 
 
-def _show(session: Session, clock: ServerClock, context: str | None, request: Request) -> None:
+def _show_drains(session: Session, clock: ServerClock, context: str | None, request: Request) -> None:
     selected, now = session.selected, clock.now()
     if request.as_json:
         click.echo(json.dumps(as_object(selected.draining, now, context, selected.protected_pods), indent=2))
@@ -91,22 +102,56 @@ def _show(session: Session, clock: ServerClock, context: str | None, request: Re
 def _display(clock: ServerClock, context: str | None, request: Request) -> Iterator[Display]:
     has_terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if not request.watch or request.as_json or not has_terminal:
-        yield Lines(clock, as_json=request.as_json)
+        yield DrainLines(clock, as_json=request.as_json)
         return
     # Imported here because rich is slow to load and nothing else needs it.
-    from webhook.cli.drains_live import LiveTable  # noqa: PLC0415
+    from webhook.cli.drains_table import LiveTable  # noqa: PLC0415
 
     with LiveTable(clock, context) as live:
         yield live
 
 
-def _conclude(session: Session, summary: DrainSummary, stop: _Stop | None, request: Request) -> int:
+def _show_summary(session: Session, summary: DrainSummary, stop: _Stop | None, request: Request) -> int:
     draining = session.selected.draining
     exit_code = summary.exit_code or (stop.exit_code if stop else 0)
     if request.as_json:
-        click.echo(json.dumps(summary.as_event(draining, exit_code), ensure_ascii=False))
+        click.echo(_compact_json(summary.as_event(draining, exit_code)))
     else:
         click.echo("\n".join(summary.lines(draining)))
     if stop:
         click.echo(stop.sentence, err=True)
     return exit_code
+
+
+class DrainLines:
+    """The output without a terminal: a line of text or JSON for each drain that starts or ends."""
+
+    def __init__(self, clock: ServerClock, *, as_json: bool) -> None:
+        self._clock = clock
+        self._as_json = as_json
+        self._outage: Outage | None = None
+
+    def show_event(self, event: DrainEvent) -> None:
+        """Write a line."""
+        now = self._clock.now()
+        click.echo(_compact_json(as_event(event, now)) if self._as_json else event_line(event, now))
+
+    def show_outage(self, outage: Outage | None) -> None:
+        """Write a line when the API server is no longer heard, and one when it is heard again."""
+        before, self._outage = self._outage, outage
+        if (before is None) == (outage is None):
+            return
+        now = self._clock.now()
+        click.echo(_compact_json(connection_event(outage, now)) if self._as_json else connection_line(outage, now))
+
+    def redraw(self, selected: SelectedDrains) -> None:
+        """Write nothing: lines are never redrawn."""
+
+    def show_message(self, sentence: str) -> None:
+        """Write a sentence to standard error."""
+        click.echo(sentence, err=True)
+
+
+def _compact_json(value: dict[str, Any]) -> str:
+    """Write JSON on one line."""
+    return json.dumps(value, ensure_ascii=False)

@@ -13,14 +13,14 @@ from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding, Kind
 
 _SIGNS = {Kind.CHANGE: ("+", "green"), Kind.NOTE: ("·", None), Kind.WARNING: ("!", "yellow")}
-_OUTCOMES = {Kind.PROTECTED: "green", Kind.LEFT_ALONE: "cyan", Kind.REFUSED: "red"}
+_OUTCOME_COLOURS = {Kind.PROTECTED: "green", Kind.LEFT_ALONE: "cyan", Kind.REFUSED: "red"}
 
 
 def explain(path: str, template: Template, injection: Injection) -> Iterator[str]:
     """Explain in lines what changes in a pod, container by container, and why."""
     decision = injection.decision
     yield click.style(f"{path}, {template.title}", bold=True)
-    outcome = click.style(decision.outcome.value, fg=_OUTCOMES[decision.outcome])
+    outcome = click.style(decision.outcome.value, fg=_OUTCOME_COLOURS[decision.outcome])
     yield f"  {outcome}: {decision.verdict} [{decision.reason.value}]"
     yield from _section("the pod", [f for f in decision.findings if not f.container])
     for name in _container_names(template.pod):
@@ -45,7 +45,7 @@ def _section(title: str, findings: list[Finding]) -> Iterator[str]:
         yield f"    {click.style(sign, fg=colour)} {sentence} {click.style(f'[{finding.reason.value}]', dim=True)}"
 
 
-def difference(path: str, before: str, after: str) -> str:
+def unified_diff(path: str, before: str, after: str) -> str:
     """Return the unified diff of two texts; empty if they are equal."""
     lines = difflib.unified_diff(
         before.splitlines(keepends=True), after.splitlines(keepends=True), f"{path} (current)", f"{path} (injected)"

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import click
 from msgspec.structs import replace
 
-from webhook.cli.decisions import decide_all
-from webhook.cli.explanation import difference, explain
+from webhook.cli.explanation import explain, unified_diff
 from webhook.cli.failure import fail
 from webhook.cli.image_settings import image_settings
 from webhook.cli.manifests import LOOKED_FOR, Manifest, Unreadable, read_manifest
 from webhook.cli.settings import policy_settings
 from webhook.core.decision import Policy
 from webhook.core.errors import Refused
-from webhook.core.injection import Injection
-from webhook.core.pod import Malformed
+from webhook.core.images import Image, Unavailable
+from webhook.core.injection import Injection, inject
+from webhook.core.pod import JsonObject, Malformed, read_pod
 from webhook.core.reasons import Kind
 from webhook.core.uninject import restore
-from webhook.images.sources import ImageSettings
+from webhook.images.options import LookupOptions
+from webhook.images.sources import ImageSettings, ImageSource, ImageSources
+
+REGISTRY_SECONDS = 30.0
+"""Timeout for registries: only the user is waiting."""
 
 files_option = click.option(
     "-f",
@@ -51,16 +57,16 @@ def inject_command(filenames: tuple[str, ...], only_labelled: bool, policy: Poli
 
     Comments and order are preserved. If a pod is refused, nothing is written and the exit code is 1.
     """
-    manifests = _read(filenames)
+    manifests = _read_manifests(filenames)
     _inject_all(manifests, replace(policy, only_labelled=only_labelled), images)
-    _write(manifests)
+    _write_manifests(manifests)
 
 
 @click.command("uninject")
 @files_option
 def uninject_command(filenames: tuple[str, ...]) -> None:
     """Write injected manifests to standard output as they were before the injection."""
-    manifests = _read(filenames)
+    manifests = _read_manifests(filenames)
     for manifest in manifests:
         for template in list(manifest.templates):
             try:
@@ -70,7 +76,7 @@ def uninject_command(filenames: tuple[str, ...]) -> None:
             except Malformed as malformed:
                 fail(f"{manifest.path}, {template.title}: {malformed}")
             manifest.text.apply(template.document, template.absolute(operations))
-    _write(manifests)
+    _write_manifests(manifests)
 
 
 @click.command("diff")
@@ -80,11 +86,11 @@ def uninject_command(filenames: tuple[str, ...]) -> None:
 @image_settings
 def diff_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
     """Show what inject would change. The exit code is 0 for no change, 1 for changes, 2 for an error."""
-    manifests = _read(filenames, exit_code=2)
+    manifests = _read_manifests(filenames, exit_code=2)
     before = [manifest.text.text for manifest in manifests]
     _inject_all(manifests, replace(policy, only_labelled=only_labelled), images, exit_code=2)
     differences = [
-        difference(manifest.path, text, manifest.text.text) for manifest, text in zip(manifests, before, strict=True)
+        unified_diff(manifest.path, text, manifest.text.text) for manifest, text in zip(manifests, before, strict=True)
     ]
     click.echo("".join(differences), nl=False)
     sys.exit(1 if any(differences) else 0)
@@ -102,20 +108,20 @@ def explain_command(filenames: tuple[str, ...], only_labelled: bool, policy: Pol
     """
     policy = replace(policy, only_labelled=only_labelled)
     refused = False
-    for manifest in _read(filenames):
+    for manifest in _read_manifests(filenames):
         templates = list(manifest.templates)
         for unknown in manifest.unknown:
             click.echo(f"{manifest.path}, {unknown.title}\n  contains no known pod template; looked for {LOOKED_FOR}")
         if not templates:
             click.echo(f"{manifest.path}: contains no pod and no pod template.")
-        injections = decide_all([template.as_made for template in templates], policy, images)
+        injections = _decide_all([template.as_made for template in templates], policy, images)
         for template, injection in zip(templates, injections, strict=True):
             click.echo("\n".join(explain(manifest.path, template, injection)))
             refused = refused or injection.decision.outcome is Kind.REFUSED
     sys.exit(1 if refused else 0)
 
 
-def _read(filenames: Iterable[str], exit_code: int = 1) -> list[Manifest]:
+def _read_manifests(filenames: Iterable[str], exit_code: int = 1) -> list[Manifest]:
     try:
         return [read_manifest(filename) for filename in filenames]
     except Unreadable as unreadable:
@@ -126,27 +132,27 @@ def _inject_all(manifests: Iterable[Manifest], policy: Policy, images: ImageSett
     """Inject into all templates; report refusals, templates left alone, and warnings."""
     refusals: list[str] = []
     for manifest in manifests:
-        _tell_unknown(manifest)
+        _report_unknown(manifest)
         templates = list(manifest.templates)
-        injections = decide_all([template.as_made for template in templates], policy, images)
+        injections = _decide_all([template.as_made for template in templates], policy, images)
         for template, injection in zip(templates, injections, strict=True):
             place = f"{manifest.path}, {template.title}"
             if injection.refusal:
                 refusals.append(f"{place}: {injection.decision.verdict} [{injection.decision.reason.value}]")
                 continue
-            _tell(place, injection)
+            _report_decision(place, injection)
             manifest.text.apply(template.document, template.absolute(injection.patch))
     if refusals:
         fail("\n".join(refusals), exit_code)
 
 
-def _tell_unknown(manifest: Manifest) -> None:
+def _report_unknown(manifest: Manifest) -> None:
     for unknown in manifest.unknown:
         place = f"{manifest.path}, {unknown.title}"
         click.echo(f"{place}: left unchanged: contains no known pod template; looked for {LOOKED_FOR}", err=True)
 
 
-def _tell(place: str, injection: Injection) -> None:
+def _report_decision(place: str, injection: Injection) -> None:
     decision = injection.decision
     if decision.outcome is Kind.LEFT_ALONE:
         click.echo(f"{place}: left alone: {decision.verdict} [{decision.reason.value}]", err=True)
@@ -155,9 +161,47 @@ def _tell(place: str, injection: Injection) -> None:
             click.echo(f"{place}: warning: {finding} [{finding.reason.value}]", err=True)
 
 
-def _write(manifests: Iterable[Manifest]) -> None:
+def _write_manifests(manifests: Iterable[Manifest]) -> None:
     for position, manifest in enumerate(manifests):
         text = manifest.text.text
         if position and not text.startswith("---"):
             click.echo("---")
         click.echo(text, nl=not text.endswith("\n"))
+
+
+def _decide_all(pods: Sequence[JsonObject], policy: Policy, settings: ImageSettings) -> list[Injection]:
+    """Decide on raw pods or pod templates; images are looked up with the user's own credentials."""
+    injections = [inject(pod, policy) for pod in pods]
+    if not any(injection.decision.ask for injection in injections):
+        return injections
+    return asyncio.run(_decide_with_images(pods, injections, policy, settings))
+
+
+async def _decide_with_images(
+    pods: Sequence[JsonObject], injections: Sequence[Injection], policy: Policy, settings: ImageSettings
+) -> list[Injection]:
+    lookup = settings.lookup
+
+    async def make_registry() -> ImageSource:
+        return _registry(lookup or LookupOptions())
+
+    sources = ImageSources(settings.table, make_registry if lookup else None)
+
+    async def decide(pod: JsonObject, injection: Injection) -> Injection:
+        images: dict[str, Image | Unavailable] = {}
+        while ask := injection.decision.ask:
+            images |= await sources.find(read_pod(pod), ask, "", REGISTRY_SECONDS)
+            injection = inject(pod, policy, images)
+        return injection
+
+    try:
+        return await asyncio.gather(*map(decide, pods, injections))
+    finally:
+        await sources.aclose()
+
+
+def _registry(options: LookupOptions) -> ImageSource:
+    from webhook.images.docker_config import load_user_keyring  # noqa: PLC0415 - few manifests need a registry
+    from webhook.images.lookup import ImageLookup  # noqa: PLC0415
+
+    return ImageLookup(dataclasses.replace(options, local_hosts=("*",)), credentials=load_user_keyring())

@@ -9,10 +9,10 @@ from webhook.cli.settings import setting
 from webhook.inspection.observations import Names
 from webhook.server.addresses import ANY_ADDRESS
 
-RIGHTS = ("list and watch pods", "create events")
+PERMISSIONS = ("list and watch pods", "create events")
 
 
-@click.command("watch", epilog=f"Required permissions, in all namespaces: {', '.join(RIGHTS)}.")
+@click.command("watch", epilog=f"Required permissions, in all namespaces: {', '.join(PERMISSIONS)}.")
 @setting("--host", default=ANY_ADDRESS, help="Address to listen on; :: is every IPv6 and IPv4 address.")
 @setting("--port", type=click.IntRange(0, 65535), default=8080, help="Port to listen on (plain HTTP).")
 @setting("--namespace", default=Names().namespace, help="Namespace of the installation; its pods are never workers.")

@@ -21,18 +21,18 @@ from webhook.drains.selected_drains import SelectedDrains
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
 from webhook.inspection.words import counted
 
-SHOWN = datetime.timedelta(minutes=1)
+SHOW_ENDED = datetime.timedelta(minutes=1)
 """How long a drain stays visible after its end."""
-MOST_ENDED = 50
-NEARLY_OVER = 0.8
+MAX_ENDED = 50
+WARN_USED_SHARE = 0.8
 """Share of its time after which a drain is highlighted."""
-BAR = 20
+BAR_WIDTH = 20
 _COLUMNS = ("NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE", "FOR", "TIME USED", "LEFT", "NODE")
-_LEFT_OUT = ("NODE", "WORKER", "CAUSE", "OWNER", "NAMESPACE")
+_DROPPABLE_COLUMNS = ("NODE", "WORKER", "CAUSE", "OWNER", "NAMESPACE")
 """Columns to drop, in this order, if the terminal is too narrow."""
 _WIDEST = 10_000
 """More columns than any terminal has: measuring with fewer would cap the result."""
-_AROUND = 4
+_OTHER_LINES = 4
 """Lines that are not drains: title, header, the number of hidden drains, and the cursor's line."""
 _Cells = dict[str, Text | ProgressBar]
 
@@ -45,7 +45,7 @@ class LiveTable:
         self._context = context
         self._console = console or Console(highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
-        self._ended: deque[tuple[datetime.datetime, DrainEnded]] = deque(maxlen=MOST_ENDED)
+        self._ended: deque[tuple[datetime.datetime, DrainEnded]] = deque(maxlen=MAX_ENDED)
         self._outage: Outage | None = None
 
     def __enter__(self) -> LiveTable:
@@ -71,14 +71,14 @@ class LiveTable:
     def redraw(self, selected: SelectedDrains) -> None:
         """Draw the drains in progress and those that ended recently, as far as there is room."""
         now = self._clock.now()
-        ended = [event for at, event in reversed(self._ended) if now - at <= SHOWN]
+        ended = [event for at, event in reversed(self._ended) if now - at <= SHOW_ENDED]
         drains: list[DrainEvent] = [*selected.draining, *ended]
         title = self._title(selected, now)
         # The sentence about the connection takes lines of its own.
-        around = _AROUND + len(title.wrap(self._console, self._console.width)) - 1
-        shown = drains[: max(self._console.height - around, 1)]
-        rows = [_over(each) if isinstance(each, DrainEnded) else _drain(each, now) for each in shown]
-        self._live.update(_drawing(self._console, title, rows, len(drains) - len(shown)), refresh=True)
+        other_lines = _OTHER_LINES + len(title.wrap(self._console, self._console.width)) - 1
+        shown = drains[: max(self._console.height - other_lines, 1)]
+        rows = [_ended_row(each) if isinstance(each, DrainEnded) else _draining_row(each, now) for each in shown]
+        self._live.update(_layout(self._console, title, rows, len(drains) - len(shown)), refresh=True)
 
     def show_message(self, sentence: str) -> None:
         """Write a sentence above the table."""
@@ -94,16 +94,16 @@ class LiveTable:
         return title
 
 
-def _drawing(console: Console, title: Text, rows: Sequence[_Cells], left_out: int) -> Group:
+def _layout(console: Console, title: Text, rows: Sequence[_Cells], hidden: int) -> Group:
     if not rows:
         return Group(title)
     columns = list(_COLUMNS)
     unbounded = console.options.update(width=_WIDEST)
-    for name in _LEFT_OUT:
+    for name in _DROPPABLE_COLUMNS:
         if console.measure(_table(columns, rows), options=unbounded).maximum <= console.width:
             break
         columns.remove(name)
-    more = [Text(f"… and {left_out} more", style="dim")] if left_out else []
+    more = [Text(f"… and {hidden} more", style="dim")] if hidden else []
     return Group(title, _table(columns, rows), *more)
 
 
@@ -116,13 +116,13 @@ def _table(columns: Sequence[str], rows: Sequence[_Cells]) -> Table:
     return table
 
 
-def _drain(drain: DrainStarted, now: datetime.datetime) -> _Cells:
+def _draining_row(drain: DrainStarted, now: datetime.datetime) -> _Cells:
     row, pod = table_row(drain, now), drain.pod
     used = seconds_used(pod, now)
-    is_late = used >= NEARLY_OVER * pod.period
+    is_late = used >= WARN_USED_SHARE * pod.period
     style = "bold red" if seconds_left(pod, now) < 0 else "yellow" if is_late else "green"
     bar = ProgressBar(
-        max(pod.period, 1), min(used, max(pod.period, 1)), width=BAR, complete_style=style, finished_style=style
+        max(pod.period, 1), min(used, max(pod.period, 1)), width=BAR_WIDTH, complete_style=style, finished_style=style
     )
     return {
         "NAMESPACE": Text(row.namespace),
@@ -137,7 +137,7 @@ def _drain(drain: DrainStarted, now: datetime.datetime) -> _Cells:
     }
 
 
-def _over(ended: DrainEnded) -> _Cells:
+def _ended_row(ended: DrainEnded) -> _Cells:
     row = table_row(DrainStarted(ended.pod, ended.cause), ended.pod.deadline)
     lost = ended.result.outcome in LOST or ended.result.outcome is Outcome.FAILED
     style = "bold red" if lost else "yellow" if ended.result.outcome is Outcome.UNSEEN else "green"
