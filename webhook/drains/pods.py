@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -86,12 +86,12 @@ class DrainingPod(msgspec.Struct, frozen=True):
     @property
     def framework(self) -> str:
         """The workers' framework; empty if it is not known."""
-        return _join_distinct(worker.framework for worker in self.workers.values())
+        return framework_and_mode(self.workers)[0]
 
     @property
     def mode(self) -> str:
         """The workers' mode."""
-        return _join_distinct(worker.mode for worker in self.workers.values())
+        return framework_and_mode(self.workers)[1]
 
 
 def revision_of(metadata: JsonObject) -> str:
@@ -117,7 +117,7 @@ def read_draining_pod(pod: JsonObject) -> DrainingPod:
         owner=owner_of(metadata),
         revision=revision_of(metadata),
         node=sys.intern(spec.get("nodeName") or ""),
-        workers=_workers(metadata.get("annotations") or {}),
+        workers=read_workers(metadata.get("annotations") or {}),
         grace=DEFAULT_GRACE if grace is None else grace,
         period=metadata.get("deletionGracePeriodSeconds") or 0,
         deadline=datetime.datetime.fromisoformat(metadata["deletionTimestamp"]),
@@ -127,7 +127,8 @@ def read_draining_pod(pod: JsonObject) -> DrainingPod:
     )
 
 
-def _workers(annotations: Mapping[str, str]) -> dict[str, WorkerStatus]:
+def read_workers(annotations: Mapping[str, str]) -> dict[str, WorkerStatus]:
+    """Read the workers from our annotation; none if someone else has changed it to something invalid."""
     try:
         status: Status | None = read_status(dict(annotations))
     except Refused:
@@ -156,5 +157,8 @@ def _end(terminated: JsonObject) -> ContainerTermination:
     )
 
 
-def _join_distinct(words: Iterable[str]) -> str:
-    return ",".join(sorted({word for word in words if word}))
+def framework_and_mode(workers: Mapping[str, WorkerStatus]) -> tuple[str, str]:
+    """Return the frameworks and the modes of workers, each joined by commas."""
+    frameworks = {worker.framework for worker in workers.values()} - {""}
+    modes = {worker.mode for worker in workers.values()} - {""}
+    return ",".join(sorted(frameworks)), ",".join(sorted(modes))

@@ -50,7 +50,7 @@ def table_row(drain: DrainStarted, now: datetime.datetime) -> Row:
         pod.namespace,
         pod.name,
         kubectl_name(pod.owner),
-        worker_text(pod),
+        worker_text(pod.framework, pod.mode),
         printable(drain.cause),
         format_duration(seconds_used(pod, now)),
         _left(pod, now),
@@ -59,10 +59,9 @@ def table_row(drain: DrainStarted, now: datetime.datetime) -> Row:
     )
 
 
-def worker_text(pod: DrainingPod) -> str:
+def worker_text(framework: str, mode: str) -> str:
     """Format framework and mode."""
-    mode = f"({pod.mode})" if pod.mode else ""
-    return printable(" ".join(filter(None, [pod.framework, mode]))) or "-"
+    return printable(" ".join(filter(None, [framework, f"({mode})" if mode else ""]))) or "-"
 
 
 def _left(pod: DrainingPod, now: datetime.datetime) -> str:
@@ -81,11 +80,15 @@ def printable(text: str) -> str:
 def table(drains: Sequence[DrainStarted], now: datetime.datetime) -> Iterator[tuple[str, bool]]:
     """Return a header and a line per drain, and which drains are overdue."""
     rows = [table_row(drain, now) for drain in drains]
-    lines = [HEADER, *(tuple(str(cell) for cell in msgspec.structs.astuple(row)[:-1]) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for cells, is_overdue in zip(lines, [False, *(row.is_overdue for row in rows)], strict=True):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        yield line.rstrip(), is_overdue
+    lines = align([HEADER, *(msgspec.structs.astuple(row)[:-1] for row in rows)])
+    return zip(lines, [False, *(row.is_overdue for row in rows)], strict=True)
+
+
+def align(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Return rows as lines with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def no_drains_message(protected: int, namespaces: Collection[str], targets: Collection[Target]) -> str:
@@ -98,11 +101,11 @@ def no_drains_message(protected: int, namespaces: Collection[str], targets: Coll
 
 
 def event_line(event: DrainEvent, now: datetime.datetime) -> str:
-    """Format a line for a drain that begins or ends."""
+    """Format a line for a drain that starts or ends."""
     pod = event.pod
     start = f"{_timestamp(now)} {pod.namespace}/{pod.name}"
     if isinstance(event, DrainStarted):
-        parts = [kubectl_name(pod.owner), worker_text(pod), printable(event.cause), pod.node]
+        parts = [kubectl_name(pod.owner), worker_text(pod.framework, pod.mode), printable(event.cause), pod.node]
         return f"{start} drains: {', '.join(filter(None, parts))}; {_left(pod, now)}"
     return f"{start} {outcome_text(event)}"
 
@@ -155,7 +158,7 @@ def as_object(
 
 
 def as_event(event: DrainEvent, now: datetime.datetime) -> dict[str, Any]:
-    """Return a drain that begins or ends, as JSON."""
+    """Return a drain that starts or ends, as JSON."""
     if isinstance(event, DrainStarted):
         return {"event": "begun", "time": _timestamp(now), **_drain(event, now)}
     result = event.result

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from webhook.core.ownership import owner_of
 from webhook.core.pod import JsonObject
 from webhook.drains.pods import is_draining
-from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated
+from webhook.drains.reflector import PodChange, PodsListed
 from webhook.drains.selection import Target, is_selected
 from webhook.drains.tracker import DrainEvent, DrainStarted, Tracker
 
@@ -45,9 +45,10 @@ class SelectedDrains:
 
     def apply(self, namespace: str, change: PodChange) -> Iterator[DrainEvent]:
         """Apply a change, and return which drains of the selection start or end."""
-        for event in self._events(self._trackers[namespace], change):
-            if self._selects(event):
-                yield event
+        if isinstance(change, PodsListed):
+            # Pods that are not terminating come first: they distinguish a rollout from a deletion.
+            change = PodsListed(sorted(change.pods, key=is_draining))
+        yield from filter(self._selects, self._trackers[namespace].apply(change))
         if isinstance(change, PodsListed):
             self._protected_pods[namespace] = sum(map(self._selects_pod, change.pods))
 
@@ -60,19 +61,6 @@ class SelectedDrains:
             uid = pod["metadata"]["uid"]
             if is_draining(pod) and self._selects_pod(pod) and uid not in ended_uids and uid not in tracker.draining:
                 yield from filter(self._selects, tracker.update(pod))
-
-    @staticmethod
-    def _events(tracker: Tracker, change: PodChange) -> Iterator[DrainEvent]:
-        match change:
-            case PodsListed(pods):
-                yield from tracker.replace([pod["metadata"]["uid"] for pod in pods])
-                # Pods that are not terminating come first: they distinguish a rollout from a deletion.
-                for pod in sorted(pods, key=is_draining):
-                    yield from tracker.update(pod)
-            case PodUpdated(pod):
-                yield from tracker.update(pod)
-            case PodDeleted(pod):
-                yield from tracker.delete(pod)
 
     def _selected(self) -> Iterator[DrainStarted]:
         drains = (drain for tracker in self._trackers.values() for drain in tracker.draining.values())

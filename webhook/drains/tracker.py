@@ -12,6 +12,7 @@ from webhook.core.ownership import Owner, owner_of
 from webhook.core.pod import JsonObject
 from webhook.drains.outcome import UNOBSERVED, DrainResult, result_of
 from webhook.drains.pods import DrainingPod, is_draining, read_draining_pod, revision_of
+from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated
 
 OwnerKey: TypeAlias = tuple[str, Owner]
 """An owner with its namespace."""
@@ -64,6 +65,18 @@ class Tracker:
     def running(self) -> int:
         """The number of pods that are not draining."""
         return len(self._running)
+
+    def apply(self, change: PodChange) -> Iterator[DrainEvent]:
+        """Apply a change; of a list, pods that are not terminating should come first."""
+        match change:
+            case PodsListed(pods):
+                yield from self.replace([pod["metadata"]["uid"] for pod in pods])
+                for pod in pods:
+                    yield from self.update(pod)
+            case PodUpdated(pod):
+                yield from self.update(pod)
+            case PodDeleted(pod):
+                yield from self.delete(pod)
 
     def update(self, pod: JsonObject) -> Iterator[DrainStarted]:
         """Take the current state of a pod."""

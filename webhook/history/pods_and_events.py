@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from webhook.core.errors import Refused
 from webhook.core.ownership import Owner, owner_of
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
-from webhook.core.status import read_status
 from webhook.drains.outcome import Outcome
+from webhook.drains.pods import framework_and_mode, read_workers
 from webhook.history.records import DrainRecord, History, KilledCount
 from webhook.watch.event_messages import MESSAGES
 from webhook.watch.statistics import KILLS
 from webhook.watch.workloads import Workload, workload_of_owner
 
-# The termination message of the loop: webhook/shell/loop.sh. "up to" where it does not know when the drain began.
+# The termination message of the loop: webhook/shell/loop.sh. "up to" where it does not know when the drain started.
 _DRAIN_MESSAGE = re.compile(r"loop drained in (?:up to )?(\d{1,9}) s; runs: \d+, longest: (\d{1,9}) s")
 # An Event of the watch: webhook/watch/event_messages.toml.
 _KILLED_AFTER = re.compile(r" killed (\d{1,9}) s after ")
 _OUTCOMES = {row.reason: row.outcome for row in MESSAGES}
-OwnerKey: TypeAlias = tuple[str, Owner]
 
 
 class PodRecord(msgspec.Struct, frozen=True):
@@ -48,20 +45,10 @@ class EventRecord(msgspec.Struct, frozen=True):
 def read_pod(pod: JsonObject) -> PodRecord:
     """Read a protected pod, whether it runs or not."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
-    framework, mode = _workers(metadata.get("annotations") or {})
+    framework, mode = framework_and_mode(read_workers(metadata.get("annotations") or {}))
     grace = spec.get("terminationGracePeriodSeconds")
     workload = workload_of_owner(metadata["namespace"], owner_of(metadata), framework, mode)
     return PodRecord(workload, DEFAULT_GRACE if grace is None else grace, tuple(_loop_drains(pod.get("status") or {})))
-
-
-def _workers(annotations: Mapping[str, str]) -> tuple[str, str]:
-    try:
-        status = read_status(dict(annotations))
-    except Refused:
-        return "", ""
-    workers = status.workers.values() if status else ()
-    words = {each.framework for each in workers if each.framework}, {each.mode for each in workers if each.mode}
-    return ",".join(sorted(words[0])), ",".join(sorted(words[1]))
 
 
 def _loop_drains(status: JsonObject) -> Iterator[tuple[int, int]]:

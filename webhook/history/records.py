@@ -60,6 +60,10 @@ class History(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()
     """Why something is not known."""
 
+    def observed_for(self, now: datetime.datetime) -> datetime.timedelta | None:
+        """Return how long drains have been counted; None if that is not known."""
+        return now - self.since if self.since else None
+
 
 def select(history: History, namespaces: Collection[str], targets: Collection[Target]) -> History:
     """Return the part of a history that concerns these namespaces and owners; the empty namespace stands for all."""

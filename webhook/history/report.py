@@ -8,7 +8,7 @@ from typing import Any
 
 from webhook.drains.durations import approximate_duration, format_duration
 from webhook.drains.outcome import Outcome
-from webhook.drains.report import printable
+from webhook.drains.report import align, printable, worker_text
 from webhook.drains.selection import kubectl_name
 from webhook.history.advice import Advice, advise, cause_text
 from webhook.history.records import DrainRecord, History, KilledCount
@@ -25,7 +25,7 @@ def format_history(history: History, now: datetime.datetime) -> Iterator[str]:
         yield "No drain is known."
         return
     yield ""
-    yield from _table(history.records)
+    yield from align([HEADER, *map(_row, history.records)])
     paragraphs = [lines for each in history.records if (lines := list(_advice_lines(each, history, now)))]
     for lines in paragraphs:
         yield ""
@@ -36,29 +36,17 @@ def _source_line(history: History, now: datetime.datetime) -> str:
     if history.source != "watch":
         return "From what the cluster still knows: containers that have ended in pods that are there, and Events."
     since = f"{history.since:%Y-%m-%d %H:%M} UTC" if history.since else "the watch started"
-    observed_for = _observed_for(history, now)
+    observed_for = history.observed_for(now)
     long = f" ({approximate_duration(observed_for)})" if observed_for else ""
     return f"From the watch {printable(history.place)}, which counts since {since}{long}."
 
 
-def _observed_for(history: History, now: datetime.datetime) -> datetime.timedelta | None:
-    return now - history.since if history.since else None
-
-
-def _table(records: Sequence[DrainRecord]) -> Iterator[str]:
-    rows = [HEADER, *map(_row, records)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
 def _row(record: DrainRecord) -> tuple[str, ...]:
     workload = record.workload
-    mode = f"({workload.mode})" if workload.mode else ""
     return (
         printable(workload.namespace),
         owner_text(record),
-        printable(" ".join(filter(None, [workload.framework, mode]))) or "-",
+        worker_text(workload.framework, workload.mode),
         str(record.drains),
         "-" if record.longest is None else format_duration(round(record.longest)),
         "-" if record.grace is None else format_duration(record.grace),
@@ -74,7 +62,7 @@ def owner_text(record: DrainRecord) -> str:
 
 
 def _advice_lines(record: DrainRecord, history: History, now: datetime.datetime) -> Iterator[str]:
-    advice = advise(record, _observed_for(history, now))
+    advice = advise(record, history.observed_for(now))
     if not advice and not record.kills and record.longest_run is None:
         return
     yield f"{printable(record.workload.namespace)} {owner_text(record)}: {summary_sentence(record)}"
@@ -119,7 +107,7 @@ def as_object(history: History, now: datetime.datetime, context: str | None) -> 
             "since": history.since.strftime("%Y-%m-%dT%H:%M:%SZ") if history.since else None,
         },
         "notKnown": list(history.missing),
-        "history": [_object(each, advise(each, _observed_for(history, now))) for each in history.records],
+        "history": [_object(each, advise(each, history.observed_for(now))) for each in history.records],
     }
 
 

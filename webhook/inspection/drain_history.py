@@ -26,7 +26,7 @@ def about_history(seen: Observations, now: datetime.datetime) -> Iterator[Conclu
     elif history is not None:
         yield _summary(history)
         for record in history.records:
-            advice = advise(record, now - history.since if history.since else None)
+            advice = advise(record, history.observed_for(now))
             if advice:
                 yield _advised(record, advice, seen.limits)
 

@@ -6,14 +6,14 @@ import datetime
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from webhook.core.pod import JsonObject
 from webhook.core.select.workers import CRITICAL_CLASSES
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.pod_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed
-from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted, Tracker
+from webhook.drains.tracker import DrainEnded, DrainStarted, Tracker
 from webhook.server.logs import FIELDS, LOGGER
 from webhook.watch.event_aggregator import EventAggregator
 from webhook.watch.event_messages import event_for_drain, event_for_unprotected_pod
@@ -45,15 +45,12 @@ class DrainHandler:
 
     def handle(self, change: PodChange) -> None:
         """Handle a change."""
-        if isinstance(change, PodsListed):
-            self._count(self._tracker.replace([pod["metadata"]["uid"] for pod in change.pods]))
-            for pod in change.pods:
-                self._count(self._tracker.update(pod))
-            self.has_listed = True
-        elif isinstance(change, PodDeleted):
-            self._count(self._tracker.delete(change.pod))
-        else:
-            self._count(self._tracker.update(change.pod))
+        for event in self._tracker.apply(change):
+            if isinstance(event, DrainStarted):
+                self._statistics.drain_started(event)
+            else:
+                self._drain_ended(event)
+        self.has_listed = self.has_listed or isinstance(change, PodsListed)
 
     def log_summary(self) -> None:
         """Log how many drains ended since the last time, and how; nothing if none did."""
@@ -63,14 +60,7 @@ class DrainHandler:
         self._log.info("drains ended", extra={FIELDS: fields})
         self._ended.clear()
 
-    def _count(self, events: Iterable[DrainEvent]) -> None:
-        for event in events:
-            if isinstance(event, DrainStarted):
-                self._statistics.drain_started(event)
-            else:
-                self._end(event)
-
-    def _end(self, ended: DrainEnded) -> None:
+    def _drain_ended(self, ended: DrainEnded) -> None:
         self._statistics.drain_ended(ended)
         self._ended[ended.result.outcome.value] += 1
         if ended.result.outcome in BAD:

@@ -53,13 +53,6 @@ class WatchOptions:
 
 
 @dataclass
-class Failures:
-    """Counts internal errors, each of which is logged."""
-
-    failures: int = 0
-
-
-@dataclass
 class DrainWatch:
     """The state of the process."""
 
@@ -69,6 +62,8 @@ class DrainWatch:
     watches: dict[str, WatchHealth] = field(
         default_factory=lambda: {PROTECTED: WatchHealth("protected pods"), UNPROTECTED: WatchHealth("unprotected pods")}
     )
+    failures: int = 0
+    """Internal errors, each of which is logged."""
 
     def __post_init__(self) -> None:
         self.drains = DrainHandler(self.tracker, self.statistics, self.aggregator)
@@ -122,24 +117,23 @@ async def _run(client: AsyncClient, state: DrainWatch, server: HttpServer, names
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
-    failures = Failures()
     writer = EventWriter(ApiServer(client), state.aggregator, wall_clock)
-    left_out = f"metadata.namespace!=kube-system,metadata.namespace!={namespace}"
+    excluded = f"metadata.namespace!=kube-system,metadata.namespace!={namespace}"
     jobs = {
         "cannot watch drains": lambda: _watch_pods(
             client, PROTECTED_SELECTOR, "", state.watches[PROTECTED], state.drains.handle
         ),
         "cannot watch unprotected pods": lambda: _watch_pods(
-            client, UNPROTECTED_SELECTOR, left_out, state.watches[UNPROTECTED], state.unprotected.handle
+            client, UNPROTECTED_SELECTOR, excluded, state.watches[UNPROTECTED], state.unprotected.handle
         ),
         "cannot write Events": writer.run,
-        "cannot log summaries": lambda: _summarise(state.drains),
+        "cannot log summaries": lambda: _log_summaries(state.drains),
         "cannot serve metrics": server.run,
     }
     try:
         async with asyncio.TaskGroup() as tasks:
             for what, job in jobs.items():
-                tasks.create_task(repeat(job, what, failures))
+                tasks.create_task(repeat(job, what, state))
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_SECONDS):
@@ -162,7 +156,7 @@ async def _watch_pods(
             del change
 
 
-async def _summarise(drains: DrainHandler) -> None:
+async def _log_summaries(drains: DrainHandler) -> None:
     while True:
         await asyncio.sleep(SUMMARY_SECONDS)
         drains.log_summary()
