@@ -19,6 +19,11 @@ def instant(second: float) -> str:
     return (START + datetime.timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def seconds_since_start() -> float:
+    """Return the time, in seconds of the tests' pods."""
+    return (datetime.datetime.now(datetime.UTC) - START).total_seconds()
+
+
 def pod(
     name: str,
     *,
@@ -51,7 +56,7 @@ def pod(
     if deleted is not None:
         given = period if period is not None else 30 if grace is None else grace
         metadata |= {"deletionTimestamp": instant(deleted + given), "deletionGracePeriodSeconds": given}
-    spec = {"nodeName": node, "containers": [{"name": each} for each in (*workers, *sidecars)]}
+    spec: Json = {"nodeName": node, "containers": [{"name": each} for each in (*workers, *sidecars)]}
     spec |= {} if grace is None else {"terminationGracePeriodSeconds": grace}
     statuses = [_status(each, (ends or {}).get(each)) for each in (*workers, *sidecars)]
     for each in statuses:

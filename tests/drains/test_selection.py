@@ -7,7 +7,10 @@ import pytest
 from webhook.core.ownership import Owner
 from webhook.drains.selection import is_selected, read_target
 
-EMAILS = {"owner": Owner("Deployment", "emails", "apps/v1"), "pod": "emails-5d9-x", "node": "node-1"}
+
+def is_emails_pod_selected(*targets: str) -> bool:
+    owner = Owner("Deployment", "emails", "apps/v1")
+    return is_selected([read_target(target) for target in targets], owner=owner, pod="emails-5d9-x", node="node-1")
 
 
 @pytest.mark.parametrize(
@@ -25,18 +28,18 @@ EMAILS = {"owner": Owner("Deployment", "emails", "apps/v1"), "pod": "emails-5d9-
         "no/node-1",
     ],
 )
-def test_a_pod_is_meant_by_its_owner_its_name_and_its_node(text: str) -> None:
-    assert is_selected([read_target(text)], **EMAILS)
+def test_a_pod_is_selected_by_its_owner_its_name_and_its_node(text: str) -> None:
+    assert is_emails_pod_selected(text)
 
 
 @pytest.mark.parametrize("text", ["deployment/other", "statefulset/emails", "node/node-2", "pod/emails"])
-def test_a_pod_is_not_meant_by_another_name_or_kind(text: str) -> None:
-    assert not is_selected([read_target(text)], **EMAILS)
+def test_a_pod_is_not_selected_by_another_name_or_kind(text: str) -> None:
+    assert not is_emails_pod_selected(text)
 
 
-def test_without_a_target_all_are_meant_and_of_several_each_counts() -> None:
-    assert is_selected([], **EMAILS)
-    assert is_selected([read_target("node/node-2"), read_target("deploy/emails")], **EMAILS)
+def test_without_a_target_all_are_selected_and_of_several_each_counts() -> None:
+    assert is_emails_pod_selected()
+    assert is_emails_pod_selected("node/node-2", "deploy/emails")
 
 
 def test_kinds_of_other_controllers_are_known_by_their_name() -> None:

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from tests.drains.pods import START, pod
-from tests.watch.test_streams import Scene
+from tests.watch.scene import Scene
 from webhook.history.metrics import read_metrics
 from webhook.history.pods_and_events import combine, read_event, read_pod
 from webhook.history.records import History

@@ -18,8 +18,8 @@ from tests.history.cases import (
     printed_of_metrics,
     printed_of_stream,
 )
+from tests.watch.scene import Scene, describe_event
 from tests.watch.test_streams import STREAMS as WATCHED
-from tests.watch.test_streams import Scene, told
 from webhook.core.annotations import duration
 from webhook.drains.tracker import CAUSES
 from webhook.history.advice import TABLE, suggest_grace_period
@@ -96,7 +96,7 @@ def test_the_events_that_a_watch_writes_are_understood(name: str) -> None:
         ((kind, given),) = step.items()
         scene.see(kind, given)
     events = [event_object(aggregated, scene.now()) for aggregated in scene.aggregator.due(scene.seconds + 10)]
-    assert [told(event) for event in events] == WATCHED[name]["events"]
+    assert [describe_event(event) for event in events] == WATCHED[name]["events"]
     read = [each for event in events if (each := read_event(event))]
     assert len(read) == len(events)
     known = combine([], read, "", ())

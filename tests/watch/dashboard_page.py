@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.test_drain_watch import dashboard, rules
-from tests.drains.pods import pod
+from tests.drains.pods import pod, seconds_since_start
 from tests.watch.prometheus import Prometheus, checked, missing, prometheus
 from tests.watch.served import Served
-from tests.watch.test_prometheus import second
 from webhook.drains.reflector import PodDeleted, PodsListed, PodUpdated
 
 STEP = 1
@@ -165,7 +164,7 @@ def play(served: Served, server: Prometheus) -> None:
     served.see(PodsListed([pod(f"new-{number}", owner=owner, revision="2") for number, owner in enumerate(owners)]))
     server.until("count_over_time(graceful_worker_watch_pods[1m]) >= 4")
     for owner, (seconds, ending) in owners.items():
-        begun = second()
+        begun = seconds_since_start()
         given: dict[str, Any] = {
             "owner": owner,
             "deleted": begun,

@@ -60,7 +60,7 @@ class Prometheus:
 
     def ask_range(self, expression: str, begin: float, end: float, step: float) -> list[dict[str, Any]]:
         """Return the series of a query over a time."""
-        wanted = {"query": expression, "start": begin, "end": end, "step": step}
+        wanted: dict[str, str | float] = {"query": expression, "start": begin, "end": end, "step": step}
         answer = self._client.get("/api/v1/query_range", params=wanted).json()
         assert answer["status"] == "success", f"{expression}: {answer}"
         found: list[dict[str, Any]] = answer["data"]["result"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -48,7 +49,7 @@ class Scene:
         return asyncio.run(self.writer.write())
 
 
-async def _streamed(text: str):
+async def _streamed(text: str) -> AsyncIterator[bytes]:
     yield text.encode()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import pytest
 
 from tests.apiserver.control_plane import free_ports
 from tests.deploy.test_drain_watch import ALERTS, dashboard, rules
-from tests.drains.pods import START, pod
+from tests.drains.pods import pod, seconds_since_start
 from tests.watch.prometheus import Prometheus, checked, missing, prometheus
 from tests.watch.served import Served
 from webhook.drains.reflector import PodDeleted, PodsListed, PodUpdated
@@ -34,14 +33,9 @@ def scraped(room: Path) -> Iterator[tuple[Served, Prometheus]]:
         served.close()
 
 
-def second() -> float:
-    """Return the time, in seconds of the tests' pods."""
-    return (datetime.datetime.now(datetime.UTC) - START).total_seconds()
-
-
 def rollout(served: Served, server: Prometheus, ends: dict[str, dict[str, Any]], count: int = 3) -> None:
     """Let old pods drain beside new ones, and end after Prometheus has seen them drain."""
-    begun = second()
+    begun = seconds_since_start()
     given: dict[str, Any] = {"deleted": begun, "grace": GRACE, "revision": "1", "sidecars": ("nginx",)}
     names = [f"pod-{number}" for number in range(count)]
     served.see(PodsListed([pod("new", revision="2")]))
@@ -85,7 +79,7 @@ def test_drains_that_nearly_take_too_long_are_an_alert(tmp_path: Path) -> None:
 def test_all_that_goes_wrong_with_pods_and_watch_is_an_alert(tmp_path: Path) -> None:
     with scraped(tmp_path) as (served, server):
         server.until(SCRAPED.format(3))
-        served.see(PodsListed([pod("late", deleted=second() - 1000, grace=GRACE)]))
+        served.see(PodsListed([pod("late", deleted=seconds_since_start() - 1000, grace=GRACE)]))
         raw = pod("bare", protected=False)
         raw["metadata"]["creationTimestamp"] = "2026-08-01T04:00:00Z"
         served.see_unprotected(raw)

@@ -7,71 +7,18 @@ there are all that there are of it, zeros left out. `events` has all Events, `lo
 
 from __future__ import annotations
 
-import datetime
 import logging
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.drains.pods import START, pod
-from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated
-from webhook.drains.tracker import Tracker
-from webhook.watch.event_aggregator import EventAggregator
-from webhook.watch.event_writer import event_object
-from webhook.watch.handlers import DrainHandler, UnprotectedPodHandler
-from webhook.watch.metrics import DrainCollector, Metrics
-from webhook.watch.statistics import DrainStatistics
+from tests.watch.scene import Scene, describe_event
 
 FOLDER = Path(__file__).with_name("streams")
 COMMON = ('framework="celery"', 'mode="signal"', 'namespace="shop"', 'owner="emails"', 'owner_kind="Deployment"')
 STREAMS = {path.stem: YAML(typ="safe").load(path) for path in sorted(FOLDER.glob("*.yaml"))}
-
-
-class Scene:
-    """A watch, and its clock."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.tracker, self.aggregator = Tracker(), EventAggregator()
-        statistics = DrainStatistics(self.clock)
-        self.drains = DrainHandler(self.tracker, statistics, self.aggregator, self.clock)
-        self.unprotected = UnprotectedPodHandler(self.aggregator, START, self.clock)
-        self.metrics = Metrics(DrainCollector(self.tracker, statistics, self.now))
-        self.events: list[dict[str, Any]] = []
-
-    def clock(self) -> float:
-        return self.seconds
-
-    def now(self) -> datetime.datetime:
-        return START + datetime.timedelta(seconds=self.seconds)
-
-    def see(self, kind: str, given: Any) -> None:
-        if kind == "wait":
-            self.seconds += given
-            self.write()
-        elif kind == "unprotected":
-            self.unprotected.handle(PodUpdated(unprotected(**given)))
-        else:
-            self.drains.handle(change(kind, given))
-
-    def write(self) -> None:
-        self.events += [event_object(aggregated, self.now()) for aggregated in self.aggregator.due(self.seconds)]
-
-
-def change(kind: str, given: Any) -> PodChange:
-    if kind == "relist":
-        return PodsListed([pod(**each) for each in given])
-    return PodDeleted(pod(**given)) if kind == "delete" else PodUpdated(pod(**given))
-
-
-def unprotected(created: float, **given: Any) -> dict[str, Any]:
-    found = pod(**given, protected=False)
-    at = START + datetime.timedelta(seconds=created)
-    found["metadata"]["creationTimestamp"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return found
 
 
 def samples(exposition: str) -> list[str]:
@@ -89,11 +36,6 @@ def shortened(line: str) -> str:
     return re.sub(",+", ",", line).replace("{,", "{").replace(",}", "}").replace("{}", "")
 
 
-def told(event: dict[str, Any]) -> str:
-    owner = event["involvedObject"]
-    return f"{owner['kind']} {owner['name']} in {owner['namespace']}, {event['reason']}: {event['message']}"
-
-
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_is_told_as_the_file_says(name: str, caplog: pytest.LogCaptureFixture) -> None:
     stream, scene = STREAMS[name], Scene()
@@ -103,7 +45,7 @@ def test_a_stream_is_told_as_the_file_says(name: str, caplog: pytest.LogCaptureF
             scene.see(kind, given)
     scene.seconds += 10
     scene.write()
-    assert [told(event) for event in scene.events] == stream.get("events", [])
+    assert [describe_event(event) for event in scene.events] == stream.get("events", [])
     named = {re.split(r"[{ ]", line)[0] for line in stream.get("metrics", [])}
     found = [line for line in samples(scene.metrics.exposition().decode()) if re.split(r"[{ ]", line)[0] in named]
     assert found == stream.get("metrics", [])
