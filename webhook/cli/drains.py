@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
 import click
@@ -110,26 +111,22 @@ def drains(
         raise click.UsageError("--timeout requires --wait")
     if wait and len(namespaces) != 1 and any(target.kind in RESOURCES for target in targets):
         raise click.UsageError("--wait for a rollout requires its namespace: give -n NAME once")
-    namespaces = tuple(dict.fromkeys(namespaces)) or ("",)
+    namespaces, as_json = tuple(dict.fromkeys(namespaces)) or ("",), output == "json"
     if history:
         _check_history(targets, is_continuous=watch or wait)
-        sys.exit(_history(targets, namespaces, context, watch_url, watch_namespace, as_json=output == "json"))
+        from webhook.cli.drains_history import HistoryRequest, show_history  # noqa: PLC0415
+
+        request = HistoryRequest(targets, namespaces, context, watch_url, watch_namespace, as_json=as_json)
+        sys.exit(_run(show_history(request)))
     if watch_url:
         raise click.UsageError("--watch-url requires --history")
-    # Imported here because other commands need neither a client nor an event loop.
-    import asyncio  # noqa: PLC0415
+    from webhook.cli.drains_run import DrainsRequest, show_drains  # noqa: PLC0415
 
-    from webhook.cli.drains_run import Request, run  # noqa: PLC0415
-    from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
-
-    as_json = output == "json"
-    request = Request(targets, namespaces, context, watch=watch, wait=wait, timeout=timeout, as_json=as_json)
+    drains_request = DrainsRequest(targets, namespaces, context, watch, wait, timeout, as_json)
     # Restore the terminal also on SIGTERM.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        exit_code = asyncio.run(run(request))
-    except CannotAsk as error:
-        fail(str(error), CANNOT_READ)
+        exit_code = _run(show_drains(drains_request))
     except KeyboardInterrupt:
         exit_code = INTERRUPTED if wait else 0
     sys.exit(exit_code)
@@ -143,23 +140,13 @@ def _check_history(targets: tuple[Target, ...], *, is_continuous: bool) -> None:
             raise click.UsageError(f"{target}: a history is kept by owner, such as deployment/emails")
 
 
-def _history(
-    targets: tuple[Target, ...],
-    namespaces: tuple[str, ...],
-    context: str | None,
-    watch_url: str | None,
-    watch_namespace: str,
-    *,
-    as_json: bool,
-) -> int:
+def _run(command: Coroutine[Any, Any, int]) -> int:
+    # Imported here because other commands need neither a client nor an event loop.
     import asyncio  # noqa: PLC0415
 
-    from webhook.cli.drains_history import HistoryRequest, show_history  # noqa: PLC0415
     from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
 
-    request = HistoryRequest(targets, namespaces, context, watch_url, watch_namespace, as_json=as_json)
     try:
-        asyncio.run(show_history(request))
+        return asyncio.run(command)
     except CannotAsk as error:
         fail(str(error), CANNOT_READ)
-    return 0

@@ -1,4 +1,4 @@
-"""Runs `drains --history`: asks the watch, or else the cluster, and prints what they know of drains that are over."""
+"""Runs `drains --history`: reads past drains from the watch, or else from the cluster, and prints them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webhook.inspection.connection import TIMEOUT, CannotAsk, connect, read_kube
 
 
 class HistoryRequest(msgspec.Struct, frozen=True):
-    """What the command line asks for; the empty namespace stands for all."""
+    """The command line's options; the empty namespace means all namespaces."""
 
     targets: tuple[Target, ...]
     namespaces: tuple[str, ...]
@@ -28,30 +28,31 @@ class HistoryRequest(msgspec.Struct, frozen=True):
     as_json: bool
 
 
-async def show_history(request: HistoryRequest) -> None:
-    """Print the history.
+async def show_history(request: HistoryRequest) -> int:
+    """Print the history, and return the exit code.
 
     Raises:
-        CannotAsk: neither a watch nor the cluster can be asked.
+        CannotAsk: neither a watch nor the cluster can be read.
 
     """
-    history, context = await (_at_address(request.watch_url) if request.watch_url else _of_cluster(request))
+    history, context = await (_from_url(request.watch_url) if request.watch_url else _from_cluster(request))
     history, now = select(history, request.namespaces, request.targets), wall_clock()
     if request.as_json:
         click.echo(json.dumps(as_object(history, now, context), indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(format_history(history, now)))
+    return 0
 
 
-async def _at_address(address: str) -> tuple[History, str | None]:
+async def _from_url(url: str) -> tuple[History, str | None]:
     async with AsyncClient(timeout=TIMEOUT) as client:
         try:
-            return await read_from_url(client, address), None
+            return await read_from_url(client, url), None
         except WatchUnavailable as unknown:
             raise CannotAsk(str(unknown)) from None
 
 
-async def _of_cluster(request: HistoryRequest) -> tuple[History, str | None]:
+async def _from_cluster(request: HistoryRequest) -> tuple[History, str | None]:
     config = read_kubeconfig(request.context)
     async with connect(config) as client:
         try:

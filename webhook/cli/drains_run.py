@@ -1,4 +1,4 @@
-"""Runs `drains`: reads the cluster, shows its drains, and returns the exit code."""
+"""Runs `drains`: reads the cluster and shows its drains, once or continuously."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from webhook.drains.tracker import DrainEvent
 from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
 
 
-class Request(msgspec.Struct, frozen=True):
+class DrainsRequest(msgspec.Struct, frozen=True):
     """The command line's options; the empty namespace means all namespaces."""
 
     targets: tuple[Target, ...]
@@ -52,7 +52,7 @@ class _Stop(msgspec.Struct, frozen=True):
     sentence: str
 
 
-async def run(request: Request) -> int:
+async def show_drains(request: DrainsRequest) -> int:
     """Show drains and return the exit code.
 
     Raises:
@@ -65,14 +65,14 @@ async def run(request: Request) -> int:
         session = Session(client, request.namespaces, request.targets)
         if not request.watch and not request.wait:
             await session.list_drains()
-            _show_drains(session, clock, config.context_name, request)
+            _print_drains(session, clock, config.context_name, request)
             return 0
         with _display(clock, config.context_name, request) as display:
             if not request.wait:
                 await session.watch(display)
             summary = DrainSummary()
             stop = await _wait(session, display, summary, request.timeout)
-        return _show_summary(session, summary, stop, request)
+        return _print_summary(session, summary, stop, request)
 
 
 async def _wait(session: Session, display: Display, summary: DrainSummary, timeout: int | None) -> _Stop | None:
@@ -86,7 +86,7 @@ async def _wait(session: Session, display: Display, summary: DrainSummary, timeo
     return None
 
 
-def _show_drains(session: Session, clock: ServerClock, context: str | None, request: Request) -> None:
+def _print_drains(session: Session, clock: ServerClock, context: str | None, request: DrainsRequest) -> None:
     selected, now = session.selected, clock.now()
     if request.as_json:
         click.echo(json.dumps(as_object(selected.draining, now, context, selected.protected_pods), indent=2))
@@ -99,7 +99,7 @@ def _show_drains(session: Session, clock: ServerClock, context: str | None, requ
 
 
 @contextmanager
-def _display(clock: ServerClock, context: str | None, request: Request) -> Iterator[Display]:
+def _display(clock: ServerClock, context: str | None, request: DrainsRequest) -> Iterator[Display]:
     has_terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if not request.watch or request.as_json or not has_terminal:
         yield DrainLines(clock, as_json=request.as_json)
@@ -111,7 +111,7 @@ def _display(clock: ServerClock, context: str | None, request: Request) -> Itera
         yield live
 
 
-def _show_summary(session: Session, summary: DrainSummary, stop: _Stop | None, request: Request) -> int:
+def _print_summary(session: Session, summary: DrainSummary, stop: _Stop | None, request: DrainsRequest) -> int:
     draining = session.selected.draining
     exit_code = summary.exit_code or (stop.exit_code if stop else 0)
     if request.as_json:

@@ -89,7 +89,7 @@ class Session:
         return self.selected
 
     async def watch(self, display: Display, summary: DrainSummary | None = None) -> None:
-        """Show drains that begin and end: forever, or with a summary until all are over.
+        """Show drains that start and end: forever, or with a summary until all are over.
 
         Raises:
             CannotAsk: the cluster cannot be read.

@@ -53,7 +53,7 @@ class Advice(msgspec.Struct, frozen=True):
 def advise(record: DrainRecord, observed_for: datetime.timedelta | None) -> list[Advice]:
     """Return the advice, without repetition; empty if all is well, or little is known."""
     found = []
-    for loss in _all_losses(record):
+    for loss in _losses(record):
         found += _first_match(record, loss, observed_for)
     found += _first_match(record, None, observed_for)
     return list(dict.fromkeys(found))
@@ -64,7 +64,7 @@ def cause_text(cause: str) -> str:
     return TABLE.causes.get(cause, "something that its pods do not tell")
 
 
-def _all_losses(record: DrainRecord) -> Iterator[KilledCount]:
+def _losses(record: DrainRecord) -> Iterator[KilledCount]:
     yield from record.kills
     if count := record.outcomes.get(Outcome.OOM):
         yield KilledCount(Outcome.OOM, "", count)
@@ -87,7 +87,9 @@ def _first_match(
 def _matches(
     rule: Rule, record: DrainRecord, loss: KilledCount | None, suggested: str, observed_for: datetime.timedelta | None
 ) -> bool:
-    if rule.outcome is not (loss.outcome if loss else None) or not _is_observed_for(rule, observed_for):
+    if rule.outcome is not (loss.outcome if loss else None):
+        return False
+    if rule.min_hours and (observed_for is None or observed_for < datetime.timedelta(hours=rule.min_hours)):
         return False
     if loss is None:
         return record.timed >= rule.min_drains and _matches_usage(rule, record, suggested)
@@ -99,10 +101,6 @@ def _matches(
     if "{suggested}" in rule.text and loss.after is None:
         return False
     return not rule.is_sufficient or (loss.after is not None and (record.grace or 0) >= duration(suggested))
-
-
-def _is_observed_for(rule: Rule, observed_for: datetime.timedelta | None) -> bool:
-    return not rule.min_hours or (observed_for is not None and observed_for >= datetime.timedelta(hours=rule.min_hours))
 
 
 def _matches_usage(rule: Rule, record: DrainRecord, suggested: str) -> bool:

@@ -7,7 +7,7 @@ import math
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry, Info, generate_latest
@@ -55,10 +55,10 @@ class DrainCollector(Collector):
         now = self._now()
         running: Counter[Workload] = Counter()
         overdue: Counter[Workload] = Counter()
-        for begun in self._tracker.draining.values():
-            workload = self._statistics.workload_of(begun.pod)
+        for drain in self._tracker.draining.values():
+            workload = self._statistics.workload_of(drain.pod)
             running[workload] += 1
-            overdue[workload] += begun.pod.deadline + OVERDUE < now
+            overdue[workload] += drain.pod.deadline + OVERDUE < now
         for name, what, counts in (
             ("drains_running", "Pods that are draining.", running),
             ("drains_overdue", "Pods that still exist 30 s after their deadline.", overdue),
@@ -69,24 +69,13 @@ class DrainCollector(Collector):
             yield gauge
 
     def _ended(self) -> Iterator[Metric]:
-        ends = CounterMetricFamily(
-            "graceful_worker_drains", "Drains that have ended.", labels=("outcome", "cause", *LABELS)
-        )
-        longest = GaugeMetricFamily(
-            "graceful_worker_drain_longest_seconds", "The longest drain observed.", labels=LABELS
-        )
-        grace = GaugeMetricFamily(
-            "graceful_worker_drain_grace_period_seconds", "The grace period of the last pod observed.", labels=LABELS
-        )
-        in_time = GaugeMetricFamily(
-            "graceful_worker_drain_longest_in_time_seconds",
-            "The longest drain seen that ended before its time was over.",
-            labels=LABELS,
-        )
-        killed = GaugeMetricFamily(
-            "graceful_worker_drain_killed_after_seconds",
-            "The longest time that a worker had that was killed at its end.",
-            labels=("outcome", "cause", *LABELS),
+        by_end = ("outcome", "cause", *LABELS)
+        ends = CounterMetricFamily("graceful_worker_drains", "Drains that have ended.", labels=by_end)
+        longest = _gauge("longest_seconds", "The longest drain observed.")
+        in_time = _gauge("longest_in_time_seconds", "The longest drain seen that ended before its time was over.")
+        grace = _gauge("grace_period_seconds", "The grace period of the last pod observed.")
+        killed = _gauge(
+            "killed_after_seconds", "The longest time that a worker had that was killed at its end.", labels=by_end
         )
         for workload, statistics in self._statistics.workloads:
             for (outcome, cause), count in statistics.counts.items():
@@ -180,6 +169,10 @@ class Metrics:
         text = generate_latest(self._registry)
         self._cached = self._clock(), text
         return text
+
+
+def _gauge(name: str, what: str, labels: Sequence[str] = LABELS) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"graceful_worker_drain_{name}", what, labels=labels)
 
 
 def _label_values(workload: Workload) -> tuple[str, ...]:
