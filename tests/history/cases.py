@@ -18,7 +18,7 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 from tests.drains.pods import START, pod
 from tests.watch.scene import Scene
 from webhook.history.metrics import read_metrics
-from webhook.history.pods_and_events import combine, read_event, read_pod
+from webhook.history.pods_and_events import combine, read_event_record, read_pod_record
 from webhook.history.records import History
 from webhook.history.report import format_history
 from webhook.watch.metrics import DrainCollector, Metrics, WatchCollector
@@ -51,8 +51,8 @@ def exposition(seen: list[dict[str, Any]]) -> str:
 
 
 def cluster(given: dict[str, Any]) -> History:
-    event_records = [record for each in given.get("events", ()) if (record := read_event(each))]
-    pod_records = [read_pod(pod(**each)) for each in given.get("pods", ())]
+    event_records = [record for each in given.get("events", ()) if (record := read_event_record(each))]
+    pod_records = [read_pod_record(pod(**each)) for each in given.get("pods", ())]
     return combine(pod_records, event_records, "", tuple(given.get("missing", ())))
 
 

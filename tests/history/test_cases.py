@@ -25,7 +25,7 @@ from webhook.drains.tracker import CAUSES
 from webhook.history.advice import TABLE, suggest_grace_period
 from webhook.history.errors import InvalidMetrics
 from webhook.history.metrics import read_metrics
-from webhook.history.pods_and_events import combine, read_event
+from webhook.history.pods_and_events import combine, read_event_record
 from webhook.history.report import as_object
 from webhook.watch.event_writer import event_object
 
@@ -97,7 +97,7 @@ def test_the_events_that_a_watch_writes_are_understood(name: str) -> None:
         scene.see(kind, given)
     events = [event_object(aggregated, scene.now()) for aggregated in scene.aggregator.due(scene.seconds + 10)]
     assert [describe_event(event) for event in events] == WATCHED[name]["events"]
-    read = [each for event in events if (each := read_event(event))]
+    read = [each for event in events if (each := read_event_record(event))]
     assert len(read) == len(events)
     known = combine([], read, "", ())
     lost = {"killed", "cut", "oom"}

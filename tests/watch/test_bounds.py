@@ -11,7 +11,7 @@ from tests.drains.pods import START, pod
 from webhook.core.ownership import Owner
 from webhook.drains.durations import annotation_duration
 from webhook.drains.outcome import LOST, Outcome
-from webhook.drains.pod_fields import read_pod
+from webhook.drains.pod_fields import decode_pod
 from webhook.drains.reflector import PodDeleted, PodUpdated
 from webhook.drains.tracker import Tracker
 from webhook.watch.event_aggregator import MAX_PER_NAMESPACE, AggregatedEvent, EventAggregator, PodEvent
@@ -34,8 +34,8 @@ def pod_event(owner: str, namespace: str = "shop") -> PodEvent:
 def test_a_namespace_with_many_owners_takes_no_place_of_others() -> None:
     workloads: WorkloadMap[list[None]] = WorkloadMap(list, max_entries=10, max_per_namespace=3)
     for number in range(100):
-        workloads.use(workload(f"job-{number}"), 0)
-    workloads.use(workload("import", "bank"), 0)
+        workloads.get_or_add(workload(f"job-{number}"), 0)
+    workloads.get_or_add(workload("import", "bank"), 0)
     named = [each for each, _ in workloads]
     assert named == [
         *(workload(f"job-{number}") for number in range(3)),
@@ -48,16 +48,16 @@ def test_a_namespace_with_many_owners_takes_no_place_of_others() -> None:
 def test_many_namespaces_share_one_series_in_the_end() -> None:
     workloads: WorkloadMap[list[None]] = WorkloadMap(list, max_entries=10, max_per_namespace=3)
     for number in range(100):
-        workloads.use(workload("import", f"tenant-{number}"), 0)
+        workloads.get_or_add(workload("import", f"tenant-{number}"), 0)
     assert len(list(workloads)) == 11
     assert workloads.resolve(workload("import", "tenant-77")) == ALL_OTHERS
 
 
 def test_an_owner_that_was_idle_for_a_day_makes_room() -> None:
     workloads: WorkloadMap[list[None]] = WorkloadMap(list, max_entries=10, max_per_namespace=2)
-    workloads.use(workload("old"), 0)
-    workloads.use(workload("newer"), 100)
-    workloads.use(workload("newest"), IDLE_SECONDS + 50)
+    workloads.get_or_add(workload("old"), 0)
+    workloads.get_or_add(workload("newer"), 100)
+    workloads.get_or_add(workload("newest"), IDLE_SECONDS + 50)
     assert [each.owner for each, _ in workloads] == ["newer", "newest"]
 
 
@@ -111,7 +111,7 @@ def test_metrics_are_not_written_anew_for_everybody_who_asks() -> None:
 
 def test_a_record_that_is_too_large_is_none() -> None:
     given = pod("a", deleted=0, workers={"worker": {"mode": "signal" * 10_000}})
-    assert read_pod(json.dumps(given).encode())["metadata"]["annotations"] == {}
+    assert decode_pod(json.dumps(given).encode())["metadata"]["annotations"] == {}
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome in LOST])

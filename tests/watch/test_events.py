@@ -43,7 +43,7 @@ class Scene:
         pod_event = PodEvent(
             "shop", Owner("Deployment", owner, "apps/v1"), "", "a", "uid", "WorkerKilled", "{pods} killed", 600
         )
-        self.writer.take([AggregatedEvent(pod_event, 3)])
+        self.writer.enqueue([AggregatedEvent(pod_event, 3)])
 
     def write(self) -> bool:
         return asyncio.run(self.writer.write())

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from webhook.drains.clock import ServerClock
 from webhook.drains.health import Outage
-from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.outcome import UNSUCCESSFUL, Outcome
 from webhook.drains.report import outage_message, outcome_text, printable, seconds_left, seconds_used, table_row
 from webhook.drains.selected_drains import SelectedDrains
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
@@ -139,8 +139,8 @@ def _draining_row(drain: DrainStarted, now: datetime.datetime) -> _Cells:
 
 def _ended_row(ended: DrainEnded) -> _Cells:
     row = table_row(DrainStarted(ended.pod, ended.cause), ended.pod.deadline)
-    lost = ended.result.outcome in LOST or ended.result.outcome is Outcome.FAILED
-    style = "bold red" if lost else "yellow" if ended.result.outcome is Outcome.UNSEEN else "green"
+    outcome = ended.result.outcome
+    style = "bold red" if outcome in UNSUCCESSFUL else "yellow" if outcome is Outcome.UNSEEN else "green"
     return {
         "NAMESPACE": Text(row.namespace, style="dim"),
         "POD": Text(row.pod, style="dim"),

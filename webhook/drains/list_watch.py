@@ -15,7 +15,7 @@ from certs.api_server import ERRORS, JSON, UNREADABLE, NoAnswer, Refused, TooLar
 from certs.repetition import Trouble
 from webhook.core.pod import JsonObject
 from webhook.drains.errors import Expired
-from webhook.drains.pod_fields import read_pod
+from webhook.drains.pod_fields import decode_pod
 
 PAGE_SIZE = 500
 """Pods per page, as in kubectl."""
@@ -219,7 +219,7 @@ def _parse_pods(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
     """Skip invalid pods: one of them must not hide all others."""
     for item in items:
         try:
-            yield read_pod(item)
+            yield decode_pod(item)
         except UNREADABLE:
             continue
 

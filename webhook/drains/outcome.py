@@ -40,6 +40,7 @@ class Outcome(Enum):
 _BEST_TO_WORST = (Outcome.FINISHED, Outcome.SIGNALLED, Outcome.FAILED, Outcome.OOM, Outcome.CUT, Outcome.KILLED)
 LOST = frozenset({Outcome.OOM, Outcome.CUT, Outcome.KILLED})
 """Outcomes that may lose a message."""
+UNSUCCESSFUL = LOST | {Outcome.FAILED}
 
 
 class DrainResult(msgspec.Struct, frozen=True):
@@ -59,16 +60,18 @@ UNOBSERVED = DrainResult(Outcome.UNSEEN, None, None)
 
 def result_of(pod: DrainingPod) -> DrainResult:
     """Derive the outcome of a drain from a pod's last update."""
-    ends = pod.worker_terminations
-    times = [end.at for end in ends if end.at]
-    if not pod.workers or len(ends) < len(pod.workers) or len(times) < len(ends):
+    terminations = pod.worker_terminations
+    times = [end.at for end in terminations if end.at]
+    if not pod.workers or len(terminations) < len(pod.workers) or len(times) < len(terminations):
         return UNOBSERVED
     if pod.is_removed:
-        return _result_without_start(pod, ends)
-    outcome = max((_outcome(pod, end) for end in ends), key=_BEST_TO_WORST.index)
+        return _result_without_start(pod, terminations)
+    outcome = max((_outcome(pod, end) for end in terminations), key=_BEST_TO_WORST.index)
     last = max(times)
     others = [
-        end.at for name, end in pod.ends.items() if name not in pod.workers and end.at and end.at >= pod.deleted_at
+        end.at
+        for name, end in pod.terminations.items()
+        if name not in pod.workers and end.at and end.at >= pod.deleted_at
     ]
     sidecars = max((max(others) - last).total_seconds(), 0.0) if others else None
     seconds = max((last - pod.deleted_at).total_seconds(), 0.0)
@@ -81,10 +84,10 @@ def _effective_period(pod: DrainingPod, outcome: Outcome, seconds: float) -> int
     return max(pod.period, pod.grace) if outcome is Outcome.KILLED or (outcome not in LOST and is_past) else pod.period
 
 
-def _result_without_start(pod: DrainingPod, ends: list[ContainerTermination]) -> DrainResult:
+def _result_without_start(pod: DrainingPod, terminations: list[ContainerTermination]) -> DrainResult:
     """Derive the outcome of a drain whose start was not observed, so that its deadline is unknown."""
-    outcomes = {_outcome(pod, end) for end in ends}
-    if any(end.exit_code == KILLED for end in ends) and Outcome.OOM not in outcomes:
+    outcomes = {_outcome(pod, end) for end in terminations}
+    if any(end.exit_code == KILLED for end in terminations) and Outcome.OOM not in outcomes:
         return UNOBSERVED
     return DrainResult(max(outcomes, key=_BEST_TO_WORST.index), None, None)
 

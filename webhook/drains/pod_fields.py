@@ -11,7 +11,7 @@ from webhook.core.annotations import INJECTED_LABEL, LABEL, STATUS_ANNOTATION
 from webhook.core.ownership import HASH_LABEL, REVISION_LABEL, ROLLOUT_HASH_LABEL
 from webhook.core.pod import JsonObject
 
-MOST_RECORD = 16 * 1024
+MAX_STATUS_LENGTH = 16 * 1024
 """Maximum length of our annotation. A longer one was written by someone else, and is ignored."""
 
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
@@ -109,7 +109,7 @@ class _Pod(TypedDict, total=False):
 _DECODER = msgspec.json.Decoder(_Pod)
 
 
-def read_pod(raw: bytes | msgspec.Raw) -> JsonObject:
+def decode_pod(raw: bytes | msgspec.Raw) -> JsonObject:
     """Read a pod; if it is not terminating, only its metadata and its node.
 
     Raises:
@@ -124,16 +124,16 @@ def read_pod(raw: bytes | msgspec.Raw) -> JsonObject:
     if not metadata.get("deletionTimestamp"):
         pod.pop("status", None)
         annotations.pop(STATUS_ANNOTATION, None)
-    if len(annotations.get(STATUS_ANNOTATION, "")) > MOST_RECORD:
+    if len(annotations.get(STATUS_ANNOTATION, "")) > MAX_STATUS_LENGTH:
         del annotations[STATUS_ANNOTATION]
-    _share_words(metadata)
+    _intern_strings(metadata)
     return pod
 
 
-def _share_words(metadata: JsonObject) -> None:
+def _intern_strings(metadata: JsonObject) -> None:
     """Share strings that thousands of pods have in common."""
     metadata["namespace"] = sys.intern(metadata["namespace"])
-    for words in (metadata.get("labels") or {}, *(metadata.get("ownerReferences") or ())):
-        for key, value in words.items():
+    for fields in (metadata.get("labels") or {}, *(metadata.get("ownerReferences") or ())):
+        for key, value in fields.items():
             if isinstance(value, str):
-                words[key] = sys.intern(value)
+                fields[key] = sys.intern(value)

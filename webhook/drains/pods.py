@@ -31,8 +31,8 @@ class DrainingPod(msgspec.Struct, frozen=True):
     """A terminating pod, with the fields that are kept.
 
     `deadline` is `deletionTimestamp`: the time of the deletion plus the grace period that it set, `period`. `grace` is
-    the pod's own, in seconds. `ends` has the containers that have ended for good: the kubelet reports them only in the
-    last update before the object is deleted (observed on a 1.36 node).
+    the pod's own, in seconds. `terminations` has the containers that have ended for good: the kubelet reports them only
+    in the last update before the object is deleted (observed on a 1.36 node).
     """
 
     uid: str
@@ -47,7 +47,7 @@ class DrainingPod(msgspec.Struct, frozen=True):
     deadline: datetime.datetime
     disruption: str = ""
     """The reason of the condition DisruptionTarget, such as EvictionByEvictionAPI; empty if there is none."""
-    ends: dict[str, ContainerTermination] = {}
+    terminations: dict[str, ContainerTermination] = {}
     owner_uid: str = ""
 
     @property
@@ -80,8 +80,8 @@ class DrainingPod(msgspec.Struct, frozen=True):
 
     @property
     def worker_terminations(self) -> list[ContainerTermination]:
-        """The ends of its workers, as far as they have ended."""
-        return [self.ends[name] for name in self.workers if name in self.ends]
+        """The terminations of its workers, as far as they have ended."""
+        return [self.terminations[name] for name in self.workers if name in self.terminations]
 
     @property
     def framework(self) -> str:
@@ -122,7 +122,7 @@ def read_draining_pod(pod: JsonObject) -> DrainingPod:
         period=metadata.get("deletionGracePeriodSeconds") or 0,
         deadline=datetime.datetime.fromisoformat(metadata["deletionTimestamp"]),
         disruption=_disruption(status),
-        ends=_ends(status),
+        terminations=_terminations(status),
         owner_uid=owner_uid_of(metadata),
     )
 
@@ -141,13 +141,13 @@ def _disruption(status: JsonObject) -> str:
     return next((c.get("reason") or "" for c in conditions if c["type"] == DISRUPTION and c["status"] == "True"), "")
 
 
-def _ends(status: JsonObject) -> dict[str, ContainerTermination]:
+def _terminations(status: JsonObject) -> dict[str, ContainerTermination]:
     statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     states = {each["name"]: (each.get("state") or {}).get("terminated") for each in statuses}
-    return {name: _end(terminated) for name, terminated in states.items() if terminated}
+    return {name: _termination(terminated) for name, terminated in states.items() if terminated}
 
 
-def _end(terminated: JsonObject) -> ContainerTermination:
+def _termination(terminated: JsonObject) -> ContainerTermination:
     at = terminated.get("finishedAt")
     return ContainerTermination(
         terminated["exitCode"],

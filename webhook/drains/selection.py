@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.core.ownership import Owner
 
-_SHORT = {
+_SHORT_NAMES = {
     "deploy": "deployment",
     "ds": "daemonset",
     "no": "node",
@@ -42,7 +42,7 @@ def read_target(text: str) -> Target:
     if not (kind and slash and name) or "/" in name:
         raise ValueError(f"{text!r} is not an object; use a value such as deployment/emails, job/import or node/node-1")
     singular = kind.removesuffix("s") if len(kind) > 3 else kind
-    return Target(_SHORT.get(kind, singular), name)
+    return Target(_SHORT_NAMES.get(kind, singular), name)
 
 
 def kubectl_name(owner: Owner) -> str:

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.outcome import UNSUCCESSFUL, Outcome
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
 from webhook.inspection.words import counted
 
 FINISHED, LOST_SOME, UNKNOWN, STILL_DRAINING = 0, 1, 2, 3
-_BAD = LOST | {Outcome.FAILED}
 
 
 class DrainSummary:
@@ -29,13 +28,13 @@ class DrainSummary:
             return
         self.ended_uids.add(event.pod.uid)
         self.outcomes[event.result.outcome] += 1
-        if event.result.outcome in _BAD or event.result.outcome is Outcome.UNSEEN:
+        if event.result.outcome in UNSUCCESSFUL or event.result.outcome is Outcome.UNSEEN:
             self._reported.append(event)
 
     @property
     def exit_code(self) -> int:
         """Return the exit code for the ended drains: lost messages have priority."""
-        if self.outcomes.keys() & _BAD:
+        if self.outcomes.keys() & UNSUCCESSFUL:
             return LOST_SOME
         return UNKNOWN if self.outcomes[Outcome.UNSEEN] else FINISHED
 

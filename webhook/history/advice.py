@@ -9,10 +9,8 @@ from importlib.resources import files
 import msgspec
 
 from webhook.core.annotations import LONGEST_DURATION, duration
-from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.outcome import UNSUCCESSFUL, Outcome
 from webhook.history.records import DrainRecord, KilledCount
-
-_BAD = LOST | {Outcome.FAILED}
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +110,7 @@ def _matches_usage(rule: Rule, record: DrainRecord, suggested: str) -> bool:
         is_killed = Outcome.KILLED in record.outcomes
         return used > rule.used_above and not is_killed and duration(suggested) > record.grace
     if rule.used_below is not None:
-        is_safe = not _BAD & record.outcomes.keys()
+        is_safe = not UNSUCCESSFUL & record.outcomes.keys()
         return used < rule.used_below and is_safe and 2 * duration(suggested) <= record.grace
     return False
 

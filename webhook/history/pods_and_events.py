@@ -42,7 +42,7 @@ class EventRecord(msgspec.Struct, frozen=True):
     after: int | None
 
 
-def read_pod(pod: JsonObject) -> PodRecord:
+def read_pod_record(pod: JsonObject) -> PodRecord:
     """Read a protected pod, whether it runs or not."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     framework, mode = framework_and_mode(read_workers(metadata.get("annotations") or {}))
@@ -61,7 +61,7 @@ def _loop_drains(status: JsonObject) -> Iterator[tuple[int, int]]:
                 yield int(message[1]), int(message[2])
 
 
-def read_event(event: JsonObject) -> EventRecord | None:
+def read_event_record(event: JsonObject) -> EventRecord | None:
     """Read an Event of the watch; None where it is not about a drain."""
     outcome = _OUTCOMES.get(event.get("reason") or "")
     regarding = event.get("involvedObject") or {}

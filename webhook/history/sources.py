@@ -13,7 +13,7 @@ from lightkube.core.exceptions import ConfigError
 from webhook.core.pod import JsonObject
 from webhook.history.errors import InvalidMetrics, WatchUnavailable
 from webhook.history.metrics import read_metrics
-from webhook.history.pods_and_events import EventRecord, PodRecord, combine, read_event, read_pod
+from webhook.history.pods_and_events import EventRecord, PodRecord, combine, read_event_record, read_pod_record
 from webhook.history.records import History
 from webhook.inspection.api import Api, Forbidden
 from webhook.inspection.connection import CannotAsk
@@ -132,8 +132,8 @@ async def read_from_cluster(client: AsyncClient, namespaces: Collection[str], mi
     for namespace in namespaces:
         pods = Question("pods", namespace=namespace, labels=INJECTED)
         events = Question("events", namespace=namespace, fields=f"source={COMPONENT}")
-        found_pods, no_pods = await _list_if_permitted(api.list(pods, read_pod))
-        found_events, no_events = await _list_if_permitted(api.list(events, read_event))
+        found_pods, no_pods = await _list_if_permitted(api.list(pods, read_pod_record))
+        found_events, no_events = await _list_if_permitted(api.list(events, read_event_record))
         pod_records += found_pods
         event_records += [each for each in found_events if each]
         denied += [permission for permission in (no_pods, no_events) if permission]

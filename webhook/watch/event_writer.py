@@ -19,7 +19,7 @@ from webhook.watch.event_aggregator import AggregatedEvent, EventAggregator
 
 COMPONENT = "graceful-worker-watch"
 POLL_SECONDS = 1.0
-MIN_WATCH_INTERVAL = 0.05
+MIN_INTERVAL = 0.05
 """Seconds between two Events, to spare the API server."""
 MAX_QUEUED = 1000
 STALE_SECONDS = 600.0
@@ -90,15 +90,15 @@ class EventWriter:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            self.take(self._aggregator.due(self._clock()))
+            self.enqueue(self._aggregator.due(self._clock()))
             await asyncio.sleep(POLL_SECONDS if await self.write() else self._backoff.next())
 
     async def finish(self) -> None:
         """Write the remaining Events, even if they are not due yet."""
-        self.take(self._aggregator.due(math.inf))
+        self.enqueue(self._aggregator.due(math.inf))
         await self.write()
 
-    def take(self, due: list[AggregatedEvent]) -> None:
+    def enqueue(self, due: list[AggregatedEvent]) -> None:
         """Queue due Events."""
         for aggregated in due:
             if len(self._queue) == MAX_QUEUED:
@@ -119,7 +119,7 @@ class EventWriter:
                     return False
                 self._aggregator.results["failed"] += 1
             self._queue.popleft()
-            await asyncio.sleep(MIN_WATCH_INTERVAL)
+            await asyncio.sleep(MIN_INTERVAL)
         return True
 
     async def _create(self, event: JsonObject) -> None:

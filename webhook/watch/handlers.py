@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from webhook.core.pod import JsonObject
 from webhook.core.select.workers import CRITICAL_CLASSES
-from webhook.drains.outcome import LOST, Outcome
+from webhook.drains.outcome import UNSUCCESSFUL
 from webhook.drains.pod_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed
 from webhook.drains.tracker import DrainEnded, DrainStarted, Tracker
@@ -19,8 +19,6 @@ from webhook.watch.event_aggregator import EventAggregator
 from webhook.watch.event_messages import event_for_drain, event_for_unprotected_pod
 from webhook.watch.statistics import DrainStatistics
 
-BAD = LOST | {Outcome.FAILED}
-"""Outcomes that are logged individually."""
 MAX_REPORTED = 10_000
 """Maximum number of unprotected pods to remember, so that each is reported once."""
 
@@ -63,7 +61,7 @@ class DrainHandler:
     def _drain_ended(self, ended: DrainEnded) -> None:
         self._statistics.drain_ended(ended)
         self._ended[ended.result.outcome.value] += 1
-        if ended.result.outcome in BAD:
+        if ended.result.outcome in UNSUCCESSFUL:
             self._log.warning("a drain ended badly", extra={FIELDS: _fields(ended)})
         pod_event = event_for_drain(ended)
         if pod_event is not None:

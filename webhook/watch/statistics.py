@@ -93,7 +93,7 @@ class DrainStatistics:
 
     def drain_started(self, started: DrainStarted) -> None:
         """Count a drain that starts."""
-        statistics = self.workloads.use(workload_of(started.pod), self._clock())
+        statistics = self.workloads.get_or_add(workload_of(started.pod), self._clock())
         statistics.grace = started.pod.grace
         # Exists before the first one, so that alerts and dashboards see it: `increase` needs a value before it.
         for outcome in Outcome:
@@ -101,7 +101,7 @@ class DrainStatistics:
 
     def drain_ended(self, ended: DrainEnded) -> None:
         """Count a drain that has ended."""
-        self.workloads.use(workload_of(ended.pod), self._clock()).drain_ended(ended)
+        self.workloads.get_or_add(workload_of(ended.pod), self._clock()).drain_ended(ended)
 
     def workload_of(self, pod: DrainingPod) -> Workload:
         """Return the workload as which a pod is counted."""

@@ -80,7 +80,7 @@ class WorkloadMap(Generic[Value]):
         others = Workload(workload.namespace, OTHER, OTHER, "", "")
         return next((each for each in (workload, others) if each in self._values), ALL_OTHERS)
 
-    def use(self, workload: Workload, now: float) -> Value:
+    def get_or_add(self, workload: Workload, now: float) -> Value:
         """Return the value of a workload, or that of all others if there is no room."""
         others = Workload(workload.namespace, OTHER, OTHER, "", "")
         key = next((each for each in (workload, others) if self._has_room(each, now)), ALL_OTHERS)
