@@ -1,4 +1,4 @@
-"""The output of `explain` and `diff`: decisions in words, differences in colour."""
+"""The output of `explain` and `diff`."""
 
 from __future__ import annotations
 

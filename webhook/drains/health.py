@@ -1,4 +1,4 @@
-"""Whether the API server responds to a list and watch: while it does not, what is known of drains is old."""
+"""Whether the API server responds: while it does not, what is known of drains is out of date."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _REVISION_LABELS = (ROLLOUT_HASH_LABEL, HASH_LABEL, REVISION_LABEL)
 
 
 class ContainerTermination(msgspec.Struct, frozen=True):
-    """How a container ended; `reason` is the kubelet's, `message` the container's own."""
+    """How a container terminated; `reason` is the kubelet's, `message` the container's own."""
 
     exit_code: int
     reason: str

@@ -1,4 +1,4 @@
-"""The output about drains: a table, a line per event, JSON."""
+"""The output of `drains`: a table, a line per event, JSON."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def table_row(drain: DrainStarted, now: datetime.datetime) -> Row:
         worker_text(pod.framework, pod.mode),
         printable(drain.cause),
         format_duration(seconds_used(pod, now)),
-        _left(pod, now),
+        _left_text(pod, now),
         pod.node or "-",
         seconds_left(pod, now) < 0,
     )
@@ -64,7 +64,7 @@ def worker_text(framework: str, mode: str) -> str:
     return printable(" ".join(filter(None, [framework, f"({mode})" if mode else ""]))) or "-"
 
 
-def _left(pod: DrainingPod, now: datetime.datetime) -> str:
+def _left_text(pod: DrainingPod, now: datetime.datetime) -> str:
     left = seconds_left(pod, now)
     if left < 0:
         return f"OVERDUE by {format_duration(-left)}"
@@ -106,7 +106,7 @@ def event_line(event: DrainEvent, now: datetime.datetime) -> str:
     start = f"{_timestamp(now)} {pod.namespace}/{pod.name}"
     if isinstance(event, DrainStarted):
         parts = [kubectl_name(pod.owner), worker_text(pod.framework, pod.mode), printable(event.cause), pod.node]
-        return f"{start} drains: {', '.join(filter(None, parts))}; {_left(pod, now)}"
+        return f"{start} drains: {', '.join(filter(None, parts))}; {_left_text(pod, now)}"
     return f"{start} {outcome_text(event)}"
 
 
@@ -128,7 +128,7 @@ def connection_line(outage: Outage | None, now: datetime.datetime) -> str:
 
 
 def outage_message(outage: Outage, now: datetime.datetime) -> str:
-    """Return the sentence for output that is out of date."""
+    """Return the sentence about an outage, for a table that is out of date."""
     since, long = f"{_outage_start(outage, now):%H:%M:%S} UTC", format_duration(round(outage.seconds))
     return f"No connection to the API server since {since} ({long}), the table is as of then: {outage.reason}"
 
@@ -153,31 +153,31 @@ def as_object(
         "context": context,
         "time": _timestamp(now),
         "protectedPods": protected,
-        "drains": [_drain(drain, now) for drain in drains],
+        "drains": [_drain_object(drain, now) for drain in drains],
     }
 
 
 def as_event(event: DrainEvent, now: datetime.datetime) -> dict[str, Any]:
     """Return a drain that starts or ends, as JSON."""
     if isinstance(event, DrainStarted):
-        return {"event": "begun", "time": _timestamp(now), **_drain(event, now)}
+        return {"event": "begun", "time": _timestamp(now), **_drain_object(event, now)}
     result = event.result
     return {
         "event": "ended",
         "time": _timestamp(now),
-        **_pod(event),
+        **_fields(event),
         "outcome": result.outcome.value,
         "seconds": result.seconds,
         "sidecarSeconds": result.sidecar_seconds,
     }
 
 
-def _drain(drain: DrainStarted, now: datetime.datetime) -> dict[str, Any]:
+def _drain_object(drain: DrainStarted, now: datetime.datetime) -> dict[str, Any]:
     left = seconds_left(drain.pod, now)
-    return {**_pod(drain), "drainingSeconds": seconds_used(drain.pod, now), "leftSeconds": left, "overdue": left < 0}
+    return {**_fields(drain), "drainingSeconds": seconds_used(drain.pod, now), "leftSeconds": left, "overdue": left < 0}
 
 
-def _pod(event: DrainEvent) -> dict[str, Any]:
+def _fields(event: DrainEvent) -> dict[str, Any]:
     pod = event.pod
     return {
         "namespace": pod.namespace,

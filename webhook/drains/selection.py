@@ -51,7 +51,7 @@ def kubectl_name(owner: Owner) -> str:
 
 
 def is_selected(targets: Collection[Target], *, owner: Owner, pod: str, node: str) -> bool:
-    """Tell whether a pod is among the targets; without targets, all are."""
+    """Tell whether a pod is selected by the targets; without targets, all are."""
     if not targets:
         return True
     own = {Target(owner.kind.lower(), owner.name), Target("pod", pod), Target("node", node)}

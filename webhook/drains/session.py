@@ -1,4 +1,4 @@
-"""Follows the drains of a selection and shows them: once, continuously, or until they are over."""
+"""Lists or watches the drains of a selection: once, continuously, or until they are over."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _SessionEvent: TypeAlias = _NamespaceChange | _RolloutsComplete | _RedrawTick | 
 
 
 class Session:
-    """A selection in a cluster."""
+    """The drains of a selection in a cluster."""
 
     def __init__(self, client: AsyncClient, namespaces: Collection[str], targets: Collection[Target]) -> None:
         self._client = client
@@ -174,7 +174,7 @@ async def _redraw_regularly(queue: asyncio.Queue[_SessionEvent]) -> None:
 
 
 async def _wait_for_rollout(api: Api, namespace: str, target: Target) -> None:
-    """Wait until a rollout is complete; the watch decides when there are too many errors."""
+    """Wait until a rollout is complete; after too many errors, the watch of its pods ends the session."""
     question = about_owner(RESOURCES[target.kind], namespace, target.name)
     while True:
         try:

@@ -1,1 +1,1 @@
-"""How the drains of owners went, and what follows for their grace periods."""
+"""How past drains of workloads ended, and advice on their grace periods."""

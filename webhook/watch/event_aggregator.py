@@ -83,7 +83,7 @@ class EventAggregator:
         pending.last = pod_event
 
     def due(self, now: float) -> list[AggregatedEvent]:
-        """Return the due Events, and suppress them for a while."""
+        """Return the due Events, and suppress further ones for a while."""
         due = []
         for key, pending in [each for each in self._pending.items() if each[1].due <= now]:
             if pending.last is None:

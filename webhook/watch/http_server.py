@@ -1,6 +1,7 @@
 """A small HTTP server for probes and metrics, with few connections, one request per connection, and a timeout.
 
-uvicorn would also work, but takes 10 MiB more and has no timeout for silent clients.
+uvicorn would also work, but takes 10 MiB more and has no timeout for silent clients. http.server, which
+prometheus_client uses, has a thread per connection, which would read the counts while the event loop changes them.
 """
 
 from __future__ import annotations
