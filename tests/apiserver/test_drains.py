@@ -16,7 +16,7 @@ from tests.apiserver.control_plane import TOKEN, ControlPlane, control_plane, mi
 from tests.apiserver.installation import write_kubeconfig
 from tests.apiserver.test_status import account
 from tests.drains import pods as stored
-from tests.drains.running import Running
+from tests.drains.process import DrainsProcess
 from webhook.cli.drains import PERMISSIONS, ROLLOUT_PERMISSIONS
 
 pytestmark = [
@@ -90,9 +90,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(plane)
 
 
-def running(cluster: Cluster, room: Path, *arguments: str, token: str = TOKEN) -> Running:
+def process(cluster: Cluster, room: Path, *arguments: str, token: str = TOKEN) -> DrainsProcess:
     write_kubeconfig(cluster.plane, room / "kubeconfig", token)
-    return Running(room, "", *arguments)
+    return DrainsProcess(room, "", *arguments)
 
 
 def test_two_hundred_pods_are_followed_through_their_lives(cluster: Cluster, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_two_hundred_pods_are_followed_through_their_lives(cluster: Cluster, tmp
     everybody = [name for group in names.values() for name in group]
     cluster.create(*everybody)
     token = account(cluster.plane, "drains", PERMISSIONS)
-    with running(cluster, tmp_path, "--watch", "-o", "json", "-n", "shop", token=token) as watch:
+    with process(cluster, tmp_path, "--watch", "-o", "json", "-n", "shop", token=token) as watch:
         cluster.delete("finished-0")
         watch.until('"finished-0"')
         cluster.delete(*everybody[1:])
@@ -117,7 +117,7 @@ def test_two_hundred_pods_are_followed_through_their_lives(cluster: Cluster, tmp
 def test_the_time_left_is_that_of_the_api_server(cluster: Cluster, tmp_path: Path) -> None:
     cluster.create("left", owner="StatefulSet left")
     cluster.delete("left")
-    with running(cluster, tmp_path, "-o", "json", "sts/left") as look:
+    with process(cluster, tmp_path, "-o", "json", "sts/left") as look:
         assert look.end() == 0, look.errors
     (drain,) = json.loads(look.text)["drains"]
     assert (drain["cause"], drain["periodSeconds"], drain["overdue"]) == ("deletion", 60, False)
@@ -128,7 +128,7 @@ def test_the_time_left_is_that_of_the_api_server(cluster: Cluster, tmp_path: Pat
 def test_a_watch_survives_a_restart_and_tells_what_it_could_not_see(cluster: Cluster, tmp_path: Path) -> None:
     cluster.create("seen", "gap", "later")
     cluster.delete("seen", "gap")
-    with running(cluster, tmp_path, "--watch", "-n", "shop") as watch:
+    with process(cluster, tmp_path, "--watch", "-n", "shop") as watch:
         watch.until("shop/seen drains", "shop/gap drains")
         # While it stands still, its version grows too old for the new API server's memory.
         watch.stop()
@@ -156,7 +156,7 @@ def test_a_wait_for_a_rollout_ends_when_its_drains_have(cluster: Cluster, tmp_pa
     cluster.create("old-a", "old-b")
     cluster.create("new", revision="2")
     token = account(cluster.plane, "wait", (*PERMISSIONS, ROLLOUT_PERMISSIONS[0]))
-    with running(cluster, tmp_path, "--wait", "deployment/emails", "-n", "shop", token=token) as wait:
+    with process(cluster, tmp_path, "--wait", "deployment/emails", "-n", "shop", token=token) as wait:
         cluster.delete("old-a")
         wait.until("shop/old-a drains: deployment/emails, celery (signal), rollout")
         cluster.end("old-a", {"exitCode": 0}, 1)
@@ -181,6 +181,6 @@ def test_a_missing_right_is_named(
     rights: tuple[str, ...], missing_right: str, cluster: Cluster, tmp_path: Path
 ) -> None:
     token = account(cluster.plane, f"without-{missing_right}", rights)
-    with running(cluster, tmp_path, "--watch", token=token) as watch:
+    with process(cluster, tmp_path, "--watch", token=token) as watch:
         assert watch.end() == 2
     assert watch.errors.startswith("permission missing to list and watch pods in all namespaces")

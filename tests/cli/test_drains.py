@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from tests.drains.api_server import ApiServer
 from tests.drains.pods import START, pod
-from tests.drains.running import Running
+from tests.drains.process import DrainsProcess
 from webhook.cli.commands import main
 from webhook.cli.drains import PERMISSIONS, ROLLOUT_PERMISSIONS
 
@@ -44,10 +44,10 @@ def address(api: ApiServer) -> Iterator[str]:
         yield address
 
 
-def ended(room: Path, address: str, *arguments: str, code: int = 0) -> Running:
-    with Running(room, address, *arguments) as running:
-        assert running.end() == code, running.errors
-        return running
+def ended(room: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
+    with DrainsProcess(room, address, *arguments) as process:
+        assert process.end() == code, process.errors
+        return process
 
 
 def test_the_table_has_the_time_left_by_the_api_servers_clock(tmp_path: Path, api: ApiServer, address: str) -> None:
@@ -98,26 +98,26 @@ def test_without_a_kubeconfig_it_says_so(tmp_path: Path) -> None:
 
 def test_piped_a_watch_writes_a_line_for_each_begin_and_end(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a"))
-    with Running(tmp_path, address, "--watch") as running:
+    with DrainsProcess(tmp_path, address, "--watch") as process:
         api.until_watched()
         api.see(pod("a", deleted=100))
-        running.until("shop/a drains")
+        process.until("shop/a drains")
         api.gone(pod("a", deleted=100, ends=FINISHED))
-        running.until("shop/a finished")
-        assert running.interrupt() == 0
-    begun, over = running.lines
+        process.until("shop/a finished")
+        assert process.interrupt() == 0
+    begun, over = process.lines
     assert re.fullmatch(r"\S+Z shop/a drains: deployment/emails, celery \(signal\), deletion, node-1; \S+ of 1h", begun)
     assert re.fullmatch(r"2026-08-01T03:0\S+Z shop/a finished after 42 s of 3600 s", over)
-    assert (running.errors, "\x1b" in running.raw) == ("", False)
+    assert (process.errors, "\x1b" in process.raw) == ("", False)
 
 
 def test_piped_as_json_it_writes_an_object_for_each(tmp_path: Path, api: ApiServer, address: str) -> None:
-    with Running(tmp_path, address, "--watch", "-o", "json") as running:
+    with DrainsProcess(tmp_path, address, "--watch", "-o", "json") as process:
         api.until_watched()
         api.gone(pod("a", deleted=100, grace=60, ends=KILLED))
-        running.until('"ended"')
-        assert running.interrupt(signal.SIGTERM) == 0
-    begun, over = map(json.loads, running.lines)
+        process.until('"ended"')
+        assert process.interrupt(signal.SIGTERM) == 0
+    begun, over = map(json.loads, process.lines)
     assert (begun["event"], begun["pod"], begun["periodSeconds"]) == ("begun", "a", 60)
     assert (over["event"], over["pod"], over["outcome"], over["seconds"]) == ("ended", "a", "killed", 60)
 
@@ -126,33 +126,33 @@ def test_a_watch_goes_on_through_an_expired_version_and_a_dropped_connection(
     tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(pod("a", deleted=100), pod("b", deleted=100))
-    with Running(tmp_path, address, "--watch") as running:
-        running.until("shop/a drains", "shop/b drains")
+    with DrainsProcess(tmp_path, address, "--watch") as process:
+        process.until("shop/a drains", "shop/b drains")
         api.until_watched()
         api.drop()
         api.gone(pod("a", deleted=100, ends=FINISHED))
-        running.until("shop/a finished")
+        process.until("shop/a finished")
         api.pods.clear()
         api.expire()
-        running.until("shop/b is gone: the end of its worker was not observed")
-        assert running.interrupt() == 0
+        process.until("shop/b is gone: the end of its worker was not observed")
+        assert process.interrupt() == 0
 
 
 def test_piped_a_watch_says_when_the_connection_is_lost_and_when_it_is_back(
     tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(pod("a", deleted=100))
-    with Running(tmp_path, address, "--watch") as running:
-        running.until("shop/a drains")
+    with DrainsProcess(tmp_path, address, "--watch") as process:
+        process.until("shop/a drains")
         api.until_watched()
         api.go_away()
-        running.until("no connection to the API server since")
+        process.until("no connection to the API server since")
         api.come_back()
-        running.until("the API server responds again")
+        process.until("the API server responds again")
         api.gone(pod("a", deleted=100, ends=FINISHED))
-        running.until("shop/a finished")
-        assert running.interrupt() == 0
-    begun, lost, back, _ = running.lines
+        process.until("shop/a finished")
+        assert process.interrupt() == 0
+    begun, lost, back, _ = process.lines
     said = re.fullmatch(
         r"(\S+) no connection to the API server since (\S+): the API server cannot be reached: .+", lost
     )
@@ -161,14 +161,14 @@ def test_piped_a_watch_says_when_the_connection_is_lost_and_when_it_is_back(
 
 
 def test_piped_as_json_the_connection_is_told_as_events(tmp_path: Path, api: ApiServer, address: str) -> None:
-    with Running(tmp_path, address, "--watch", "-o", "json") as running:
+    with DrainsProcess(tmp_path, address, "--watch", "-o", "json") as process:
         api.until_watched()
         api.go_away()
-        running.until('"disconnected"')
+        process.until('"disconnected"')
         api.come_back()
-        running.until('"connected"')
-        assert running.interrupt() == 0
-    lost, back = map(json.loads, running.lines)
+        process.until('"connected"')
+        assert process.interrupt() == 0
+    lost, back = map(json.loads, process.lines)
     assert (lost["event"], back["event"]) == ("disconnected", "connected")
     assert lost["since"] <= lost["time"] <= back["time"]
     assert lost["reason"].startswith("the API server cannot be reached")
@@ -179,54 +179,54 @@ def test_in_a_terminal_a_lost_connection_is_shown_with_how_old_the_table_is(
     width: int, tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(pod("emails-1", deleted=99))
-    with Running(tmp_path, address, "--watch", size=(12, width)) as running:
-        running.until("prod: 1 drain", "emails-1")
-        assert "No connection" not in running.text
+    with DrainsProcess(tmp_path, address, "--watch", size=(12, width)) as process:
+        process.until("prod: 1 drain", "emails-1")
+        assert "No connection" not in process.text
         api.until_watched()
         api.go_away()
-        running.until("prod: 1 drain", "No connection to the API server since 03:0", "the table is as", "emails-1")
+        process.until("prod: 1 drain", "No connection to the API server since 03:0", "the table is as", "emails-1")
         api.come_back()
         api.until_watched()
         api.gone(pod("emails-1", deleted=99, ends=FINISHED))
-        running.until("finished after")
-        running.until("prod: No drains.")
-        before = len(running.text)
-        running.until("prod: No drains.", "finished after")
-        assert "No connection" not in running.text[before:]
-        assert running.interrupt() == 0
+        process.until("finished after")
+        process.until("prod: No drains.")
+        before = len(process.text)
+        process.until("prod: No drains.", "finished after")
+        assert "No connection" not in process.text[before:]
+        assert process.interrupt() == 0
 
 
 def test_a_lost_connection_is_shown_in_a_small_terminal_that_has_more_drains_than_lines(
     tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(*(pod(f"emails-{number}", deleted=99) for number in range(40)))
-    with Running(tmp_path, address, "--watch", size=(12, 60)) as running:
-        running.until("prod: 40 drains", "… and 32 more")
+    with DrainsProcess(tmp_path, address, "--watch", size=(12, 60)) as process:
+        process.until("prod: 40 drains", "… and 32 more")
         api.until_watched()
         api.go_away()
-        running.until("No connection to the API server")
-        running.until("prod: 40 drains", "No connection to the API server since 03:0", "the table is as", "… and 3")
-        assert running.interrupt() == 0
-    for drawn in running.text.split("prod: 40 drains")[1:]:
+        process.until("No connection to the API server")
+        process.until("prod: 40 drains", "No connection to the API server since 03:0", "the table is as", "… and 3")
+        assert process.interrupt() == 0
+    for drawn in process.text.split("prod: 40 drains")[1:]:
         assert drawn.rstrip("\n").count("\n") < 12
 
 
 def test_in_a_terminal_bars_are_redrawn_and_ends_stay(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("emails-1", deleted=60, grace=600), pod("emails-2", deleted=99))
-    with Running(tmp_path, address, "--watch", size=(30, 150)) as running:
-        running.until(
+    with DrainsProcess(tmp_path, address, "--watch", size=(30, 150)) as process:
+        process.until(
             "prod: 2 drains", "TIME USED", "emails-1", "━━", "of 10m", "OVERDUE" if api.now.second > 41 else ""
         )
-        first = running.text
-        running.until("emails-1", "emails-2")
-        assert running.text != first
+        first = process.text
+        process.until("emails-1", "emails-2")
+        assert process.text != first
         api.gone(pod("emails-2", deleted=99, ends={"worker": {"at": 141}}))
-        running.until("prod: 1 drain", "emails-2", "finished after 42 s of 3600 s")
+        process.until("prod: 1 drain", "emails-2", "finished after 42 s of 3600 s")
         api.gone(pod("emails-1", deleted=60, grace=600, ends={"worker": {"code": 137, "at": 660}}))
-        running.until("No drains.", "killed after 600 s of 600 s", "finished after 42 s")
-        assert running.interrupt() == 0
-    assert running.errors == ""
-    assert running.raw.rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
+        process.until("No drains.", "killed after 600 s of 600 s", "finished after 42 s")
+        assert process.interrupt() == 0
+    assert process.errors == ""
+    assert process.raw.rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
@@ -234,18 +234,18 @@ def test_in_a_narrow_terminal_what_matters_less_is_left_out(
     width: int, tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(*(pod(f"emails-{number}", deleted=99) for number in range(40)))
-    with Running(tmp_path, address, "--watch", size=(12, width)) as running:
-        running.until("prod: 40 drains", "emails-0", "of 1h", "… and 32 more")
-        assert running.interrupt() == 0
-    assert max(map(len, running.lines)) <= width
-    assert ("NODE" in running.text) is (width == 200)
+    with DrainsProcess(tmp_path, address, "--watch", size=(12, width)) as process:
+        process.until("prod: 40 drains", "emails-0", "of 1h", "… and 32 more")
+        assert process.interrupt() == 0
+    assert max(map(len, process.lines)) <= width
+    assert ("NODE" in process.text) is (width == 200)
 
 
 def test_a_terminal_that_knows_no_cursor_gets_lines(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=60))
-    with Running(tmp_path, address, "--watch", size=(24, 80), term="dumb") as running:
-        running.until("shop/a drains:")
-        assert running.interrupt() == 0
+    with DrainsProcess(tmp_path, address, "--watch", size=(24, 80), term="dumb") as process:
+        process.until("shop/a drains:")
+        assert process.interrupt() == 0
 
 
 @pytest.mark.parametrize(
@@ -261,14 +261,14 @@ def test_a_wait_ends_with_the_drains_and_says_how(
 ) -> None:
     api.see(pod("a", deleted=100, grace=grace), pod("b", owner="Deployment other", deleted=100))
     api.objects[DEPLOYMENT] = deployment(COMPLETE)
-    with Running(tmp_path, address, "--wait", "deploy/emails", "-n", "shop") as running:
-        running.until("shop/a drains")
+    with DrainsProcess(tmp_path, address, "--wait", "deploy/emails", "-n", "shop") as process:
+        process.until("shop/a drains")
         api.gone(pod("b", owner="Deployment other", deleted=100, ends=FINISHED))
         api.until_watched()
         api.gone(pod("a", deleted=100, grace=grace, ends=ends))
-        running.until("ended: ")
-        assert running.end() == code
-    assert words in running.text
+        process.until("ended: ")
+        assert process.end() == code
+    assert words in process.text
 
 
 def test_a_wait_with_nothing_to_wait_for_ends_at_once(tmp_path: Path, api: ApiServer, address: str) -> None:
@@ -281,14 +281,14 @@ def test_a_wait_for_a_rollout_waits_for_drains_that_are_still_to_begin(
 ) -> None:
     api.see(pod("a"), pod("new", revision="2"))
     api.objects[DEPLOYMENT] = deployment(RUNNING)
-    with Running(tmp_path, address, "--wait", "deployment/emails", "-n", "shop") as running:
+    with DrainsProcess(tmp_path, address, "--wait", "deployment/emails", "-n", "shop") as process:
         api.until(lambda: f"get {DEPLOYMENT}" in api.requests)
         api.see(pod("a", deleted=100))
         api.objects[DEPLOYMENT] = deployment(COMPLETE)
-        running.until("shop/a drains: deployment/emails, celery (signal), rollout")
+        process.until("shop/a drains: deployment/emails, celery (signal), rollout")
         api.gone(pod("a", deleted=100, ends=FINISHED))
-        running.until("1 drain ended: 1 finished.")
-        assert running.end() == 0
+        process.until("1 drain ended: 1 finished.")
+        assert process.end() == 0
 
 
 @pytest.mark.parametrize(
@@ -312,44 +312,44 @@ def test_without_the_right_to_a_deployment_it_says_what_it_waits_for(
     tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.refused["get"] = 403
-    running = ended(tmp_path, address, "--wait", "deploy/emails", "-n", "shop")
+    process = ended(tmp_path, address, "--wait", "deploy/emails", "-n", "shop")
     assert (
         "Permission missing: get deployments.apps emails in namespace shop. Waiting only for drains in progress"
-        in running.errors
+        in process.errors
     )
 
 
 def test_a_wait_ends_with_its_timeout_and_names_what_is_left(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=100))
-    running = ended(tmp_path, address, "--wait", "--timeout", "5", code=3)
-    assert "still draining: shop/a" in running.text
-    assert running.errors == "the timeout of 5 s has expired\n"
+    process = ended(tmp_path, address, "--wait", "--timeout", "5", code=3)
+    assert "still draining: shop/a" in process.text
+    assert process.errors == "the timeout of 5 s has expired\n"
 
 
 def test_a_wait_that_is_interrupted_does_not_look_finished(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=100))
-    with Running(tmp_path, address, "--wait") as running:
-        running.until("shop/a drains")
-        assert running.interrupt() == 130
+    with DrainsProcess(tmp_path, address, "--wait") as process:
+        process.until("shop/a drains")
+        assert process.interrupt() == 130
 
 
 def test_a_wait_can_be_watched_in_a_terminal(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=100, grace=60))
-    with Running(tmp_path, address, "--watch", "--wait", size=(24, 120)) as running:
-        running.until("prod: 1 drain", "TIME USED")
+    with DrainsProcess(tmp_path, address, "--watch", "--wait", size=(24, 120)) as process:
+        process.until("prod: 1 drain", "TIME USED")
         api.gone(pod("a", deleted=100, grace=60, ends=KILLED))
-        running.until("killed: shop/a. The worker was killed at the end of its grace period.")
-        assert running.end() == 1
+        process.until("killed: shop/a. The worker was killed at the end of its grace period.")
+        assert process.end() == 1
 
 
 def test_a_wait_tells_scripts_how_it_went(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=100, grace=60))
-    with Running(tmp_path, address, "--wait", "-o", "json") as running:
-        running.until('"begun"')
+    with DrainsProcess(tmp_path, address, "--wait", "-o", "json") as process:
+        process.until('"begun"')
         api.until_watched()
         api.gone(pod("a", deleted=100, grace=60, ends=KILLED))
-        assert running.end() == 1
-    last = json.loads(running.lines[-1])
+        assert process.end() == 1
+    last = json.loads(process.lines[-1])
     assert last == {"event": "over", "exitCode": 1, "outcomes": {"killed": 1}, "draining": []}
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from tests.drains.api_server import ApiServer
 from tests.drains.pods import pod
-from tests.drains.running import Running
+from tests.drains.process import DrainsProcess
 from tests.watch.served import Served
 from webhook.cli.commands import main
 from webhook.cli.drains import HISTORY_PERMISSIONS
@@ -66,10 +66,10 @@ def watch() -> Iterator[Served]:
     served.close()
 
 
-def ended(room: Path, address: str, *arguments: str, code: int = 0) -> Running:
-    with Running(room, address, "--history", *arguments) as running:
-        assert running.end() == code, running.errors
-        return running
+def ended(room: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
+    with DrainsProcess(room, address, "--history", *arguments) as process:
+        assert process.end() == code, process.errors
+        return process
 
 
 def test_the_watch_is_found_in_the_cluster_and_asked_through_its_pod(
@@ -81,19 +81,19 @@ def test_the_watch_is_found_in_the_cluster_and_asked_through_its_pod(
         watch_pod("x", "Pending"),
     ]
     api.proxied = watch.address
-    running = ended(tmp_path, address)
-    assert running.lines[0].startswith("From the watch graceful-worker/watch-1, which counts since ")
-    assert "shop deployment/emails: longest drain of 2: 42 s of 60 s; 1 was killed at 60 s" in running.text
-    assert "  → raise it: graceful-worker/grace-period: 2m" in running.text
+    process = ended(tmp_path, address)
+    assert process.lines[0].startswith("From the watch graceful-worker/watch-1, which counts since ")
+    assert "shop deployment/emails: longest drain of 2: 42 s of 60 s; 1 was killed at 60 s" in process.text
+    assert "  → raise it: graceful-worker/grace-period: 2m" in process.text
     assert PROXY in api.requests
-    assert running.errors == ""
+    assert process.errors == ""
 
 
 def test_a_watch_is_asked_at_an_address_without_any_cluster(tmp_path: Path, watch: Served) -> None:
     for address in (watch.address, f"{watch.address}/metrics"):
-        running = ended(tmp_path, "", "--watch-url", address)
-        assert running.lines[0].startswith(f"From the watch {watch.address}/metrics, which counts since ")
-        assert "statefulset/import" in running.text
+        process = ended(tmp_path, "", "--watch-url", address)
+        assert process.lines[0].startswith(f"From the watch {watch.address}/metrics, which counts since ")
+        assert "statefulset/import" in process.text
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.cluster.test_scenarios import NAME, configured
 from tests.cluster.watching import Place, WatchedPod, a_place
 from tests.cluster.workloads import Workload, drains, kubectl, objects, watching
 from tests.deploy.test_drain_watch import rules
-from tests.drains.running import Running
+from tests.drains.process import DrainsProcess
 from tests.proof.matrix import running_webhook
 from tests.watch.prometheus import Prometheus, checked, missing, prometheus
 
@@ -60,10 +60,10 @@ class Scene:
     def workload(self, name: str, worker: list[str] | dict[str, object], **annotations: str) -> Workload:
         return Workload(self.place, name, worker, **annotations)
 
-    def drains(self, name: str, *arguments: str, size: tuple[int, int] | None = None) -> Running:
+    def drains(self, name: str, *arguments: str, size: tuple[int, int] | None = None) -> DrainsProcess:
         return drains(self.room / name, "-n", self.place.namespace, *arguments, size=size)
 
-    def waiting(self, *targets: str) -> Running:
+    def waiting(self, *targets: str) -> DrainsProcess:
         """Wait for the drains of some pods or owners."""
         return self.drains(targets[0].replace("/", "-"), "--wait", *targets)
 
@@ -218,7 +218,7 @@ def test_a_terminal_shows_the_time_left_as_it_passes(scene: Scene) -> None:
 # Cut short
 
 
-def check_cut(scene: Scene, workload: Workload, pod: WatchedPod, wait: Running) -> str:
+def check_cut(scene: Scene, workload: Workload, pod: WatchedPod, wait: DrainsProcess) -> str:
     """A worker was killed before the time that it asks for was over; return what the Event says."""
     with wait:
         assert wait.end() == 1

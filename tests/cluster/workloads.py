@@ -14,7 +14,7 @@ from typing import Any
 from tests.apiserver.watch_process import Watching
 from tests.cluster.test_harm import annotated, pod_of
 from tests.cluster.watching import Place, WatchedPod
-from tests.drains.running import Running
+from tests.drains.process import DrainsProcess
 from tests.node.specification import Json
 
 SOURCE = "graceful-worker-watch"
@@ -73,11 +73,11 @@ class Workload:
         return {name: count for name, count in counts.items() if count}
 
 
-def drains(room: Path, *arguments: str, size: tuple[int, int] | None = None) -> Running:
+def drains(room: Path, *arguments: str, size: tuple[int, int] | None = None) -> DrainsProcess:
     """Run `graceful-worker drains` beside the cluster; with a size, on a terminal."""
     room.mkdir(exist_ok=True)
     (room / "kubeconfig").write_text(Path(os.environ["KUBECONFIG"]).read_text())
-    return Running(room, "", *arguments, size=size)
+    return DrainsProcess(room, "", *arguments, size=size)
 
 
 def repair(*arguments: str) -> tuple[int, str]:

@@ -1,8 +1,8 @@
-"""What an API server answers, and what is told of it: each case is a file.
+"""What the reflector yields from the responses of an API server: each case is a file.
 
-`answers` has what it says to one request after the other: `list` (names of pods), `watch` (`TYPE name`, or what else a
-case puts on the line), or anything else that comes by HTTP. `asked` has the requests, `told` the changes, and `logged`
-what the log says.
+`responses` has one for each request: `list` (names of pods), `watch` (`TYPE name`, or what else a
+case puts on the line), or anything else that comes by HTTP. `requests` has the requests, `changes` what the
+reflector yields, and `log` what it logs.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from webhook.drains import list_watch, reflector
 from webhook.drains.health import WatchHealth
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated, list_and_watch
 
-FOLDER = Path(__file__).with_name("answers")
+FOLDER = Path(__file__).with_name("responses")
 CASES = {path.stem: YAML(typ="safe").load(path) for path in sorted(FOLDER.glob("*.yaml"))}
 JSON = {"Content-Type": "application/json"}
 
 
-class OverNow(BaseException):
-    """The case has no more answers."""
+class NoMoreResponses(BaseException):
+    """The case has no more responses."""
 
 
 class ApiServer:
-    """Answers as a case says."""
+    """Responds as a case says."""
 
-    def __init__(self, answers: list[dict[str, Any]]) -> None:
-        self._answers = iter(answers)
+    def __init__(self, responses: list[dict[str, Any]]) -> None:
+        self._responses = iter(responses)
         self._version = 0
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer), base_url="https://cluster.test")
+        return httpx2.AsyncClient(transport=httpx2.MockTransport(self._respond), base_url="https://cluster.test")
 
-    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        answer = next(self._answers, None)
-        if answer is None:
-            raise OverNow
-        self.asked.append(self._words(request))
-        ((kind, given),) = answer.items()
+    async def _respond(self, request: httpx2.Request) -> httpx2.Response:
+        response = next(self._responses, None)
+        if response is None:
+            raise NoMoreResponses
+        self.requests.append(self._words(request))
+        ((kind, given),) = response.items()
         if kind == "list":
             return self._list(given)
         if kind == "watch":
@@ -109,21 +109,21 @@ def raw(name: str, version: int) -> Any:
     return given
 
 
-def told(change: PodChange) -> str:
+def describe(change: PodChange) -> str:
     if isinstance(change, PodsListed):
         return " ".join(["listed", *(each["metadata"]["name"] for each in change.pods)])
     return f"{'gone' if isinstance(change, PodDeleted) else 'seen'} {change.pod['metadata']['name']}"
 
 
-async def told_of(server: ApiServer, health: WatchHealth) -> list[str]:
-    said: list[str] = []
+async def changes_from(server: ApiServer, health: WatchHealth) -> list[str]:
+    found: list[str] = []
     try:
         async with server.client() as client, aclosing(list_and_watch(client, "a=b", health=health)) as changes:
             async for change in changes:
-                said.append(told(change))
-    except OverNow:
+                found.append(describe(change))
+    except NoMoreResponses:
         pass
-    return said
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -135,15 +135,15 @@ def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_whatever_the_api_server_answers_pods_are_followed_on(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_whatever_the_api_server_responds_pods_are_watched_on(name: str, caplog: pytest.LogCaptureFixture) -> None:
     case = CASES[name]
-    server, health = ApiServer(case["answers"]), WatchHealth()
+    server, health = ApiServer(case["responses"]), WatchHealth()
     with caplog.at_level(logging.ERROR, "graceful_worker"):
-        said = asyncio.run(told_of(server, health))
-    assert said == case["told"]
-    assert server.asked == case["asked"]
+        changes = asyncio.run(changes_from(server, health))
+    assert changes == case["changes"]
+    assert server.requests == case["requests"]
     logged = [record.getMessage() for record in caplog.records]
-    expected = case.get("logged", [])
+    expected = case.get("log", [])
     assert len(logged) == len(expected), logged
     assert [line for line, words in zip(logged, expected, strict=True) if words not in line] == []
     assert health.failures == case.get("failures", len(expected))
@@ -164,18 +164,18 @@ def test_of_a_pod_nothing_is_kept_that_nobody_needs() -> None:
     assert [word for word in ("secret", "containers", "graceful-worker/status") if word in text] == []
 
 
-def test_a_watch_in_which_nothing_happens_counts_as_heard() -> None:
+def test_a_watch_in_which_nothing_happens_counts_as_a_response() -> None:
     now = 0.0
     silences = []
 
     class Clocked(ApiServer):
-        async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        async def _respond(self, request: httpx2.Request) -> httpx2.Response:
             nonlocal now
             silences.append(health.silence)
             now += 100
-            return await super()._answer(request)
+            return await super()._respond(request)
 
     health = WatchHealth(clock=lambda: now)
     server = Clocked([{"list": {"pods": [], "version": 1}}, {"watch": []}, {"watch": []}, {"no": "refused"}])
-    asyncio.run(told_of(server, health))
+    asyncio.run(changes_from(server, health))
     assert silences == [0, 0, 0, 0, 100]

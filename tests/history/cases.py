@@ -35,10 +35,10 @@ def case(path: Path) -> Any:
     return YAML(typ="rt").load(path)
 
 
-def exposition(seen: list[dict[str, Any]]) -> str:
-    """Return the metrics of a watch that started at START, and has seen this since."""
+def exposition(changes: list[dict[str, Any]]) -> str:
+    """Return the metrics of a watch that started at START, and has seen these changes since."""
     scene = Scene()
-    for step in seen:
+    for step in changes:
         ((kind, given),) = step.items()
         for number in range(given.pop("times", 1) if isinstance(given, dict) else 1):
             scene.see(kind, {**given, "name": f"{given['name']}-{number}"} if isinstance(given, dict) else given)
@@ -61,7 +61,7 @@ def printed(history: History, days: float = 0) -> str:
 
 
 def printed_of_stream(given: dict[str, Any]) -> str:
-    return printed(read_metrics(exposition(given["seen"]), PLACE), given["days"])
+    return printed(read_metrics(exposition(given["changes"]), PLACE), given["days"])
 
 
 def printed_of_metrics(path: Path) -> str:

@@ -19,7 +19,7 @@ from tests.history.cases import (
     printed_of_stream,
 )
 from tests.watch.scene import Scene, describe_event
-from tests.watch.test_streams import STREAMS as WATCHED
+from tests.watch.test_handlers import STREAMS as WATCHED
 from webhook.core.annotations import duration
 from webhook.drains.tracker import CAUSES
 from webhook.history.advice import TABLE, suggest_grace_period
@@ -60,7 +60,7 @@ def test_each_advice_is_shown_by_a_case() -> None:
     shown = set()
     for path in STREAMS.values():
         given = case(path)
-        shown |= advice(read_metrics(exposition(given["seen"]), PLACE), given["days"])
+        shown |= advice(read_metrics(exposition(given["changes"]), PLACE), given["days"])
     for path in CLUSTERS.values():
         shown |= advice(cluster(case(path)), 0)
     assert shown == {rule.id for rule in TABLE.advice}
@@ -92,7 +92,7 @@ def test_the_steps_rise() -> None:
 @pytest.mark.parametrize("name", ["killed", "cut", "oom-and-failed"])
 def test_the_events_that_a_watch_writes_are_understood(name: str) -> None:
     scene = Scene()
-    for step in WATCHED[name]["seen"]:
+    for step in WATCHED[name]["changes"]:
         ((kind, given),) = step.items()
         scene.see(kind, given)
     events = [event_object(aggregated, scene.now()) for aggregated in scene.aggregator.due(scene.seconds + 10)]

@@ -1,6 +1,6 @@
-"""What is seen of pods, and what metrics, Events and the log tell of it: each stream is a file.
+"""Which metrics, Events and log lines follow from the changes of pods: each stream is a file.
 
-`seen` is as in tests/drains/test_streams.py, with two more: `wait` lets seconds pass, and `unprotected` is a pod of the
+`changes` is as in tests/drains/test_tracker.py, with two more: `wait` lets seconds pass, `unprotected` is a pod of the
 second watch. `metrics` has lines of the exposition, shortened by what all tests have in common; those of a name that is
 there are all that there are of it, zeros left out. `events` has all Events, `log` a line for each bad end.
 """
@@ -37,10 +37,10 @@ def shortened(line: str) -> str:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_is_told_as_the_file_says(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_is_reported_as_the_file_says(name: str, caplog: pytest.LogCaptureFixture) -> None:
     stream, scene = STREAMS[name], Scene()
     with caplog.at_level(logging.WARNING, "graceful_worker"):
-        for step in stream["seen"]:
+        for step in stream["changes"]:
             ((kind, given),) = step.items()
             scene.see(kind, given)
     scene.seconds += 10

@@ -21,7 +21,7 @@ from tests.drains.api_server import PATIENCE, write_kubeconfig
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-class Running:
+class DrainsProcess:
     """A command that runs; whatever waits for its words, waits for as long as a busy machine takes."""
 
     def __init__(
@@ -104,7 +104,7 @@ class Running:
         self.raw += self._decoder.decode(some)
         return bool(some)
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> DrainsProcess:
         return self
 
     def __exit__(self, *_: object) -> None:

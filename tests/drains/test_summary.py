@@ -17,7 +17,7 @@ WAITS = cases("waits")
 def test_a_wait_ends_as_its_file_says(name: str) -> None:
     case = WAITS[name]
     selected, summary = SelectedDrains([""], targets_of(case)), DrainSummary()
-    for step in case["seen"]:
+    for step in case["changes"]:
         for event in happened(selected, step):
             summary.add(event)
     assert list(summary.lines(selected.draining)) == case["lines"]

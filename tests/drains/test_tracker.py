@@ -1,7 +1,7 @@
-"""What is seen of pods, and what is told of their drains: each stream is a file.
+"""Which drains the tracker finds in the changes of pods: each stream is a file.
 
-`seen` has what comes from the API server: `add`, `change` and `delete` with what pods.pod takes, and `relist` with the
-names that a new list has. `told` has a line for each drain that begins or ends.
+`changes` has what comes from the API server: `add`, `change` and `delete` with what pods.pod takes, and `relist` with
+the names that a new list has. `events` has a line for each drain that starts or ends.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ FOLDER = Path(__file__).with_name("streams")
 STREAMS = {path.stem: YAML(typ="safe").load(path) for path in sorted(FOLDER.glob("*.yaml"))}
 
 
-def told(event: DrainEvent) -> str:
+def describe(event: DrainEvent) -> str:
     drain = event.pod
     if isinstance(event, DrainStarted):
-        begun = (drain.deleted_at - START).total_seconds()
-        return f"{drain.name} of {drain.owner} begins at {begun:g}: {event.cause}, {drain.period} s"
-    end = event.result
-    parts = [f"{drain.name} {end.outcome.value}"]
-    parts += [] if end.seconds is None else [f"after {end.seconds:g} s"]
-    parts += [] if end.sidecar_seconds is None else [f"sidecars {end.sidecar_seconds:g} s later"]
+        start = (drain.deleted_at - START).total_seconds()
+        return f"{drain.name} of {drain.owner} begins at {start:g}: {event.cause}, {drain.period} s"
+    result = event.result
+    parts = [f"{drain.name} {result.outcome.value}"]
+    parts += [] if result.seconds is None else [f"after {result.seconds:g} s"]
+    parts += [] if result.sidecar_seconds is None else [f"sidecars {result.sidecar_seconds:g} s later"]
     return ", ".join([*parts, event.cause])
 
 
@@ -43,9 +43,9 @@ def events(tracker: Tracker, step: dict[str, Any]) -> Iterator[DrainEvent]:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_tells_of_drains_what_was_seen_and_no_more(name: str) -> None:
+def test_a_stream_has_the_drains_that_the_file_says_and_no_more(name: str) -> None:
     stream = STREAMS[name]
     tracker = Tracker()
-    said = [told(event) for step in stream["seen"] for event in events(tracker, step)]
-    assert said == stream["told"]
+    found = [describe(event) for step in stream["changes"] for event in events(tracker, step)]
+    assert found == stream["events"]
     assert [drain.pod.name for drain in tracker.draining.values()] == stream.get("draining", [])
