@@ -6,7 +6,7 @@ import pytest
 
 from certs.api_server import NoAnswer, Refused
 from webhook.drains.connection import REFUSALS, Outage, SessionContact, longest_of
-from webhook.inspection.connection import CannotAsk
+from webhook.inspection.errors import ClusterUnavailable
 
 
 class Clock:
@@ -46,7 +46,7 @@ def test_a_missing_right_is_one_that_names_the_right(contact: SessionContact) ->
 def test_refusals_that_do_not_end_end_the_session(contact: SessionContact) -> None:
     for _ in range(REFUSALS):
         contact.failed(Refused(401, "Unauthorized", None), "in all namespaces")
-    with pytest.raises(CannotAsk):
+    with pytest.raises(ClusterUnavailable):
         contact.failed(Refused(401, "Unauthorized", None), "in all namespaces")
 
 

@@ -22,11 +22,11 @@ from certs.authority import Authority
 from tests.inspection.api_server import ApiServer
 from webhook.cli.status_report import pods_table, text
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.inspection.cluster import observe
-from webhook.inspection.facts import Conclusion
-from webhook.inspection.inspection import inspect
-from webhook.inspection.observations import Names, Observations
-from webhook.inspection.verdict import Verdict, judge
+from webhook.inspection.checks import run_checks
+from webhook.inspection.cluster import take_snapshot
+from webhook.inspection.diagnostics import Diagnostic
+from webhook.inspection.snapshot import Names, Snapshot
+from webhook.inspection.verdict import Verdict, overall_verdict
 
 FOLDER = Path(__file__).parent / "cases"
 INSTALLATION = Path(__file__).parent / "installation.yaml"
@@ -80,16 +80,16 @@ def documents(file: Path) -> Iterator[Any]:
             yield document
 
 
-def look(api_server: ApiServer, *, kubelets: bool = False) -> tuple[Observations, list[Conclusion], Verdict]:
+def look(api_server: ApiServer, *, kubelets: bool = False) -> tuple[Snapshot, list[Diagnostic], Verdict]:
     """Ask an API server, and conclude."""
 
-    async def ask() -> Observations:
+    async def ask() -> Snapshot:
         async with api_server.client() as client:
-            return await observe(client, Names(context="prod"), kubelets=kubelets)
+            return await take_snapshot(client, Names(context="prod"), kubelets=kubelets)
 
     seen = asyncio.run(ask())
-    conclusions = inspect(seen, NOW)
-    return seen, conclusions, judge(conclusions)
+    conclusions = run_checks(seen, NOW)
+    return seen, conclusions, overall_verdict(conclusions)
 
 
 def all_cases() -> list[Case]:

@@ -24,13 +24,14 @@ from webhook.cli.status_report import as_json
 from webhook.core.ownership import owner_of
 from webhook.drains.following import Gone, Listed
 from webhook.history.evidence import History
-from webhook.inspection.api import Api, Rejected
-from webhook.inspection.cluster import observe
-from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
-from webhook.inspection.drain_readings import seconds_of
-from webhook.inspection.observations import Names, NoHistory, Observations, Unseen, is_guard
-from webhook.inspection.questions import Question
+from webhook.inspection.api_client import ApiClient
+from webhook.inspection.cluster import take_snapshot
+from webhook.inspection.drain_limit_parsing import seconds_of
+from webhook.inspection.errors import ClusterUnavailable, PatchRejected
+from webhook.inspection.kubeconfig import connect, read_kubeconfig
+from webhook.inspection.requests import ApiRequest
 from webhook.inspection.selectors import matches, shipped_entries, to_query
+from webhook.inspection.snapshot import HistoryUnavailable, Names, NotPermitted, Snapshot, is_guard
 
 CONFIG = {
     "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
@@ -45,11 +46,11 @@ def write(file: Path, config: dict[str, Any]) -> str:
     return str(file)
 
 
-def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Observations:
-    async def observed() -> Observations:
+def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Snapshot:
+    async def observed() -> Snapshot:
         transport = httpx2.MockTransport(answer)
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
-            return await observe(client, Names())
+            return await take_snapshot(client, Names())
 
     return asyncio.run(observed())
 
@@ -63,7 +64,7 @@ def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Observations:
     ],
 )
 def test_an_answer_that_is_none_ends_everything(response: httpx2.Response, said: str) -> None:
-    with pytest.raises(CannotAsk, match=said):
+    with pytest.raises(ClusterUnavailable, match=said):
         ask(lambda request: response)
 
 
@@ -89,7 +90,7 @@ def test_a_kind_that_is_not_installed_has_no_objects() -> None:
         # The API server itself answers a path that it does not know without JSON.
         transport = httpx2.MockTransport(lambda request: httpx2.Response(404, text="404 page not found\n"))
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
-            return await Api(client).list(Question("nodepools", "karpenter.sh"), dict)
+            return await ApiClient(client).list(ApiRequest("nodepools", "karpenter.sh"), dict)
 
     assert asyncio.run(listed()) == []
 
@@ -114,18 +115,18 @@ def test_a_kind_whose_objects_cannot_be_had_is_unknown_and_nothing_else() -> Non
 @pytest.mark.parametrize(
     ("response", "error", "said"),
     [
-        (httpx2.Response(403, json={"message": "you may not"}), Rejected, "you may not"),
-        (httpx2.Response(404, text="404 page not found"), Rejected, "status 404"),
-        (httpx2.Response(422, json={"message": "is invalid"}), Rejected, "is invalid"),
-        (httpx2.Response(401, json={"message": "Unauthorized"}), CannotAsk, "rejects the credentials"),
-        (httpx2.Response(503, json={"message": "etcd is gone"}), CannotAsk, "503: etcd is gone"),
+        (httpx2.Response(403, json={"message": "you may not"}), PatchRejected, "you may not"),
+        (httpx2.Response(404, text="404 page not found"), PatchRejected, "status 404"),
+        (httpx2.Response(422, json={"message": "is invalid"}), PatchRejected, "is invalid"),
+        (httpx2.Response(401, json={"message": "Unauthorized"}), ClusterUnavailable, "rejects the credentials"),
+        (httpx2.Response(503, json={"message": "etcd is gone"}), ClusterUnavailable, "503: etcd is gone"),
     ],
 )
 def test_a_change_that_is_not_accepted_says_why(response: httpx2.Response, error: type[Exception], said: str) -> None:
     async def changed() -> None:
         transport = httpx2.MockTransport(lambda request: response)
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
-            await Api(client).patch(Question("deployments", "apps", "workers", "emails"), {}, "tests")
+            await ApiClient(client).patch(ApiRequest("deployments", "apps", "workers", "emails"), {}, "tests")
 
     with pytest.raises(error, match=said):
         asyncio.run(changed())
@@ -265,9 +266,9 @@ def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
     watch = Served()
     watch.see(Listed([]), Gone(pod("a", deleted=0, ends={"worker": {"at": 42}})))
 
-    async def observed(address: str) -> Observations:
+    async def observed(address: str) -> Snapshot:
         async with Case("history-no-right").api_server.client() as client:
-            return await observe(client, Names(), watch_url=address)
+            return await take_snapshot(client, Names(), watch_url=address)
 
     try:
         history = asyncio.run(observed(watch.address if answers else f"{watch.address}/nowhere")).history
@@ -277,7 +278,7 @@ def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
         assert isinstance(history, History)
         assert [each.longest for each in history.evidence] == [42]
     else:
-        assert history == NoHistory(f"the watch {watch.address}/nowhere responds with status 404")
+        assert history == HistoryUnavailable(f"the watch {watch.address}/nowhere responds with status 404")
 
 
 def test_an_api_server_that_cannot_find_the_watch_spoils_nothing_else() -> None:
@@ -290,7 +291,7 @@ def test_an_api_server_that_cannot_find_the_watch_spoils_nothing_else() -> None:
         return answered.handler(request)  # type: ignore[return-value]
 
     seen = ask(answer)
-    assert seen.history == NoHistory("the API server responded with 500: etcd is gone")
+    assert seen.history == HistoryUnavailable("the API server responded with 500: etcd is gone")
     assert seen.limits
 
 
@@ -310,7 +311,7 @@ def test_scripts_get_codes_counts_and_pods() -> None:
 
 def test_scripts_can_tell_no_pods_from_pods_that_could_not_be_seen() -> None:
     seen, conclusions, verdict = look(Case("no-right-to-pods").api_server)
-    assert isinstance(seen.pods, Unseen)
+    assert isinstance(seen.pods, NotPermitted)
     assert json.loads(as_json(seen, conclusions, verdict, with_pods=True))["podsByState"] is None
 
 

@@ -21,8 +21,8 @@ from tests.inspection.cases import NOW, objects_of
 from tests.repair.played import Played, PlayedClock
 from webhook.cli.repair import OwnerName
 from webhook.cli.repair_run import RepairRun
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.observations import Names
+from webhook.inspection.errors import ClusterUnavailable
+from webhook.inspection.snapshot import Names
 from webhook.repair.plan import Choice
 from webhook.repair.watching import Clock, Pace
 
@@ -107,7 +107,7 @@ def printed(api_server: ApiServer, choice: Choice, clock: Clock, *, is_dry: bool
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO() if as_json else output):
         try:
             asyncio.run(run())
-        except CannotAsk as error:
+        except ClusterUnavailable as error:
             print(error, file=sys.stderr)
             code = 2
         except SystemExit as end:

@@ -10,7 +10,7 @@ import pytest
 from tests.inspection.cases import objects_of
 from tests.repair.cases import FOLDER, Case, Run, all_cases, all_runs, printed
 from tests.repair.played import Played, PlayedClock
-from webhook.inspection.questions import REPAIR_RIGHTS, RIGHTS
+from webhook.inspection.requests import PERMISSIONS, REPAIR_PERMISSIONS
 from webhook.repair.hindrances import Obstacle
 from webhook.repair.plan import Choice
 from webhook.repair.results import Outcome
@@ -35,7 +35,7 @@ def test_a_dry_run_changes_nothing_and_needs_no_right_that_the_help_does_not_nam
     api_server = case.api_server
     case.print(api_server)
     assert {request.method for request in api_server.requests} == {"GET"}
-    assert api_server.rights <= {right.partition(" (")[0] for right in (*RIGHTS, *REPAIR_RIGHTS)}
+    assert api_server.rights <= {right.partition(" (")[0] for right in (*PERMISSIONS, *REPAIR_PERMISSIONS)}
 
 
 def _said(case: Case) -> dict[str, Any]:

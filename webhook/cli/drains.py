@@ -13,9 +13,9 @@ from webhook.cli.failure import fail
 from webhook.cli.settings import Duration
 from webhook.drains.rollout import RESOURCES
 from webhook.drains.selection import Target, read_target
-from webhook.inspection.observations import Names
+from webhook.inspection.snapshot import Names
 
-CANNOT_ASK, INTERRUPTED = 2, 130
+EXIT_UNKNOWN, INTERRUPTED = 2, 130
 RIGHTS = ("list pods", "watch pods")
 """Permissions that the command needs, in the namespaces it reads."""
 ROLLOUT_RIGHTS = tuple(f"get {resource}.apps" for resource in RESOURCES.values())
@@ -120,7 +120,7 @@ def drains(
     import asyncio  # noqa: PLC0415
 
     from webhook.cli.drains_run import Request, run  # noqa: PLC0415
-    from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
+    from webhook.inspection.errors import ClusterUnavailable  # noqa: PLC0415
 
     places = tuple(dict.fromkeys(namespaces)) or ("",)
     request = Request(
@@ -136,8 +136,8 @@ def drains(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         exit_code = asyncio.run(run(request))
-    except CannotAsk as error:
-        fail(str(error), CANNOT_ASK)
+    except ClusterUnavailable as error:
+        fail(str(error), EXIT_UNKNOWN)
     except KeyboardInterrupt:
         exit_code = INTERRUPTED if wait else 0
     sys.exit(exit_code)
@@ -163,11 +163,11 @@ def _history(
     import asyncio  # noqa: PLC0415
 
     from webhook.cli.drains_history import HistoryRequest, show_history  # noqa: PLC0415
-    from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
+    from webhook.inspection.errors import ClusterUnavailable  # noqa: PLC0415
 
     request = HistoryRequest(targets, namespaces, context, watch_url, watch_namespace, as_json=as_json)
     try:
         asyncio.run(show_history(request))
-    except CannotAsk as error:
-        fail(str(error), CANNOT_ASK)
+    except ClusterUnavailable as error:
+        fail(str(error), EXIT_UNKNOWN)
     return 0

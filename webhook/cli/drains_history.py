@@ -14,7 +14,8 @@ from webhook.history.asking import Unknown, ask_address, ask_cluster, ask_throug
 from webhook.history.evidence import History
 from webhook.history.report import as_object, text_of
 from webhook.history.selection import select
-from webhook.inspection.connection import TIMEOUT, CannotAsk, connect, read_kubeconfig
+from webhook.inspection.errors import ClusterUnavailable
+from webhook.inspection.kubeconfig import TIMEOUT, connect, read_kubeconfig
 
 
 class HistoryRequest(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ async def show_history(request: HistoryRequest) -> None:
     """Print the history.
 
     Raises:
-        CannotAsk: neither a watch nor the cluster can be asked.
+        ClusterUnavailable: neither a watch nor the cluster can be asked.
 
     """
     history, context = await (_at_address(request.watch_url) if request.watch_url else _of_cluster(request))
@@ -48,7 +49,7 @@ async def _at_address(address: str) -> tuple[History, str | None]:
         try:
             return await ask_address(client, address), None
         except Unknown as unknown:
-            raise CannotAsk(str(unknown)) from None
+            raise ClusterUnavailable(str(unknown)) from None
 
 
 async def _of_cluster(request: HistoryRequest) -> tuple[History, str | None]:

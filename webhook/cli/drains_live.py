@@ -19,7 +19,7 @@ from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.picture import Picture
 from webhook.drains.report import how, left_of, outage_in_words, printable, row_of, used_of
 from webhook.drains.tracker import Begun, Ended
-from webhook.inspection.words import counted
+from webhook.inspection.pluralize import pluralize
 
 SHOWN = datetime.timedelta(minutes=1)
 """How long a drain stays visible after its end."""
@@ -85,7 +85,7 @@ class LiveTable:
         self._console.print(Text(sentence, style="yellow"))
 
     def _title(self, picture: Picture, now: datetime.datetime) -> Text:
-        drains = counted(len(picture.draining), "drain") if picture.draining else "No drains."
+        drains = pluralize(len(picture.draining), "drain") if picture.draining else "No drains."
         where = f"{self._context}: " if self._context else ""
         title = Text(f"{where}{drains}  ", style="bold")
         title.append(f"{now:%H:%M:%S} UTC", style="dim")

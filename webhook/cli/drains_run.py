@@ -18,7 +18,8 @@ from webhook.drains.report import as_object, nothing, table
 from webhook.drains.selection import Target
 from webhook.drains.session import CannotWait, Display, Session, clock_of
 from webhook.drains.tally import STILL_DRAINING, UNKNOWN, Tally
-from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
+from webhook.inspection.errors import ClusterUnavailable
+from webhook.inspection.kubeconfig import connect, read_kubeconfig
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -44,7 +45,7 @@ async def run(request: Request) -> int:
     """Show drains and return the exit code.
 
     Raises:
-        CannotAsk: the cluster cannot be read.
+        ClusterUnavailable: the cluster cannot be read.
 
     """
     config = read_kubeconfig(request.context)
@@ -67,7 +68,7 @@ async def _wait(session: Session, display: Display, tally: Tally, timeout: int |
     try:
         async with asyncio.timeout(timeout):
             await session.attend(display, tally)
-    except (CannotWait, CannotAsk) as error:
+    except (CannotWait, ClusterUnavailable) as error:
         return _Stop(UNKNOWN, str(error))
     except TimeoutError:
         return _Stop(STILL_DRAINING, f"the timeout of {timeout} s has expired")

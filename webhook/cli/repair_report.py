@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from webhook.inspection.words import counted
+from webhook.inspection.pluralize import pluralize
 from webhook.repair.damage import Damage
 from webhook.repair.hindrances import Obstacle
 from webhook.repair.plan import Plan, Wait
@@ -52,9 +52,9 @@ def _intention(plan: Plan, wait: Wait | None, *, is_dry: bool) -> str:
     if not plan.restarts and not plan.by_hand:
         return "Nothing to repair was found." if wait else "Nothing to repair."
     if not plan.restarts:
-        return f"Nothing to restart; {counted(len(plan.by_hand), 'owner')} to fix by hand."
+        return f"Nothing to restart; {pluralize(len(plan.by_hand), 'owner')} to fix by hand."
     by_hand = f", {len(plan.by_hand)} to fix by hand" if plan.by_hand else ""
-    said = f"{counted(len(plan.restarts), 'owner')} to restart{by_hand}."
+    said = f"{pluralize(len(plan.restarts), 'owner')} to restart{by_hand}."
     if wait:
         return f"{said} Nothing is restarted until that is fixed."
     return f"{said} Nothing has been changed; to restart them one by one, add --yes." if is_dry else said
@@ -80,7 +80,7 @@ def summary(plan: Plan, results: Sequence[Result]) -> Iterator[str]:
         if damage.owner not in begun:
             yield from _lines("left", "yellow", f"{damage.owner}: not started.", "")
     by_hand = f" {len(plan.by_hand)} more to fix by hand." if plan.by_hand else ""
-    yield click.style(f"{repaired} of {counted(len(plan.restarts), 'owner')} repaired.{by_hand}", bold=True)
+    yield click.style(f"{repaired} of {pluralize(len(plan.restarts), 'owner')} repaired.{by_hand}", bold=True)
 
 
 def _lines(sign: str, colour: str, sentence: str, advice: str) -> Iterator[str]:

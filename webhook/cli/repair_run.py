@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from webhook.cli.failure import fail
 from webhook.cli.repair_report import as_json, exit_code, plan_text, result_text, summary
-from webhook.inspection.api import Api, all_of
-from webhook.inspection.cluster import observe
-from webhook.inspection.connection import connect, read_kubeconfig
-from webhook.inspection.observations import Names, Observations
+from webhook.inspection.api_client import ApiClient, gather_or_cancel
+from webhook.inspection.cluster import take_snapshot
+from webhook.inspection.kubeconfig import connect, read_kubeconfig
+from webhook.inspection.snapshot import Names, Snapshot
 from webhook.repair.plan import Choice, Plan, Wait, chosen_damage, make_plan, to_look_at, unknown_owners, why_wait
 from webhook.repair.restarting import Restarts
 from webhook.repair.results import Result
@@ -44,7 +44,7 @@ class RepairRun:
         """Observe the cluster, and restart owners if that is wanted.
 
         Raises:
-            CannotAsk: the cluster cannot be read, or no longer.
+            ClusterUnavailable: the cluster cannot be read, or no longer.
 
         """
         config = read_kubeconfig(context)
@@ -54,11 +54,11 @@ class RepairRun:
 
     async def work(self, client: AsyncClient) -> None:
         """Run with a client."""
-        observed = await observe(client, self._names, limits=False)
+        observed = await take_snapshot(client, self._names, limits=False)
         if unknown := unknown_owners(observed, self._choice):
             places = ", ".join(sorted(self._choice.namespaces))
             fail(f"no worker pod of {', '.join(unknown)} found in {places}: check the name", 2)
-        api = Api(client)
+        api = ApiClient(client)
         self._wait = why_wait(observed, self._clock.now())
         self.plan = await self._plan(api, observed)
         if not self._as_json:
@@ -68,10 +68,10 @@ class RepairRun:
             with self._interruptible(self._restarts):
                 await self._restarts.run(self.plan.restarts, lambda result: self._tell(result_text(result)))
 
-    async def _plan(self, api: Api, observed: Observations) -> Plan:
+    async def _plan(self, api: ApiClient, observed: Snapshot) -> Plan:
         damages = chosen_damage(observed, self._choice)
         owners = [damage.owner for damage in to_look_at(damages)]
-        looks = await all_of(*(look_at(api, owner) for owner in owners))
+        looks = await gather_or_cancel(*(look_at(api, owner) for owner in owners))
         return make_plan(damages, dict(zip(owners, looks, strict=True)), observed)
 
     @contextmanager

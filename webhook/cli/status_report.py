@@ -10,24 +10,24 @@ from typing import Any
 
 import click
 
-from webhook.inspection.facts import Conclusion, Fact, Weight
-from webhook.inspection.observations import Observations, State, Unseen, WorkerPod
+from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode, Severity
+from webhook.inspection.snapshot import NotPermitted, Snapshot, State, WorkerPod
 from webhook.inspection.verdict import Verdict
 
 MOST_LINES = 4
 """Maximum number of lines of one kind; after these, only their number is shown."""
 _SIGNS = {
-    Weight.OK: ("ok", "green"),
-    Weight.NOTE: ("note", "cyan"),
-    Weight.WRONG: ("WRONG", "red"),
-    Weight.UNKNOWN: ("?", "yellow"),
+    Severity.OK: ("ok", "green"),
+    Severity.NOTE: ("note", "cyan"),
+    Severity.ERROR: ("WRONG", "red"),
+    Severity.UNKNOWN: ("?", "yellow"),
 }
 
 
-def text(seen: Observations, conclusions: list[Conclusion], verdict: Verdict) -> Iterator[str]:
+def text(snapshot: Snapshot, conclusions: list[Diagnostic], verdict: Verdict) -> Iterator[str]:
     """Describe the state and what to do, in lines."""
     colour = {0: "green", 1: "red"}.get(verdict.exit_code, "yellow")
-    context = f"{seen.names.context}: " if seen.names.context else ""
+    context = f"{snapshot.names.context}: " if snapshot.names.context else ""
     yield f"{context}{click.style(verdict.sentence, fg=colour, bold=True)}"
     for fact, group in groupby(conclusions, key=lambda conclusion: conclusion.fact):
         alike = list(group)
@@ -39,19 +39,19 @@ def text(seen: Observations, conclusions: list[Conclusion], verdict: Verdict) ->
             yield from _lines(fact, f"… and {len(alike) - len(shown)} more like these: use -o json to see all.", "")
 
 
-def _lines(fact: Fact, sentence: str, advice: str) -> Iterator[str]:
+def _lines(fact: DiagnosticCode, sentence: str, advice: str) -> Iterator[str]:
     sign, colour = _SIGNS[fact.weight]
     yield f"{click.style(sign.ljust(6), fg=colour)} {fact.topic.ljust(14)} {sentence}"
     if advice:
         yield f"{' ' * 22}→ {advice}"
 
 
-def pods_table(seen: Observations) -> Iterator[str]:
+def pods_table(snapshot: Snapshot) -> Iterator[str]:
     """List the pods, one per line."""
-    if isinstance(seen.pods, Unseen) or not seen.pods:
+    if isinstance(snapshot.pods, NotPermitted) or not snapshot.pods:
         return
     yield ""
-    rows = [("NAMESPACE", "POD", "STATE", "WORKERS", "VERSION"), *map(_row, seen.pods)]
+    rows = [("NAMESPACE", "POD", "STATE", "WORKERS", "VERSION"), *map(_row, snapshot.pods)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -63,11 +63,11 @@ def _row(pod: WorkerPod) -> tuple[str, str, str, str, str]:
     return pod.namespace, pod.name, state + (", ending" if pod.ending else ""), workers or "-", pod.version or "-"
 
 
-def as_json(seen: Observations, conclusions: list[Conclusion], verdict: Verdict, *, with_pods: bool) -> str:
+def as_json(snapshot: Snapshot, conclusions: list[Diagnostic], verdict: Verdict, *, with_pods: bool) -> str:
     """Return everything as JSON: codes are stable, sentences are not."""
-    pods = None if isinstance(seen.pods, Unseen) else seen.pods
+    pods = None if isinstance(snapshot.pods, NotPermitted) else snapshot.pods
     said: dict[str, Any] = {
-        "context": seen.names.context,
+        "context": snapshot.names.context,
         "verdict": verdict.value,
         "exitCode": verdict.exit_code,
         "findings": [_finding(conclusion) for conclusion in conclusions],
@@ -78,7 +78,7 @@ def as_json(seen: Observations, conclusions: list[Conclusion], verdict: Verdict,
     return json.dumps(said, indent=2, ensure_ascii=False)
 
 
-def _finding(conclusion: Conclusion) -> dict[str, Any]:
+def _finding(conclusion: Diagnostic) -> dict[str, Any]:
     fact = conclusion.fact
     return {
         "code": fact.value,

@@ -12,7 +12,7 @@ from certs.api_server import Refused
 from certs.repetition import Trouble
 from webhook.drains.following import Contact, explained
 from webhook.drains.pod_stream import BEGIN_SECONDS, SILENT_SECONDS
-from webhook.inspection.connection import CannotAsk
+from webhook.inspection.errors import ClusterUnavailable
 
 REFUSALS = 6
 """Consecutive refusals before one is considered permanent."""
@@ -49,14 +49,14 @@ class SessionContact(Contact):
         """Count a failure.
 
         Raises:
-            CannotAsk: it is one that waiting does not mend.
+            ClusterUnavailable: it is one that waiting does not mend.
 
         """
         self._reason = explained(trouble, where) if isinstance(trouble, Refused) else str(trouble)
         is_refused = isinstance(trouble, Refused) and trouble.status in _NO_RIGHT
         self._refusals = self._refusals + 1 if is_refused else 0
         if not self._has_heard or self._refusals > REFUSALS:
-            raise CannotAsk(self._reason)
+            raise ClusterUnavailable(self._reason)
 
     @property
     def outage(self) -> Outage | None:

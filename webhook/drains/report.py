@@ -13,7 +13,7 @@ from webhook.drains.outcome import Outcome
 from webhook.drains.pods import DrainingPod
 from webhook.drains.selection import Target, written
 from webhook.drains.tracker import Begun, Ended
-from webhook.inspection.words import counted
+from webhook.inspection.pluralize import pluralize
 
 HEAD = ("NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE", "DRAINING FOR", "LEFT", "NODE")
 _UNITS = ((3600, "h"), (60, "m"), (1, "s"))
@@ -103,7 +103,7 @@ def nothing(protected: int, namespaces: Collection[str], targets: Collection[Tar
     where = f" in {', '.join(namespaces)}" if any(namespaces) else ""
     if not protected:
         return f"No drains: no protected pods{whose}{where}."
-    return f"No drains: {counted(protected, 'protected pod')}{whose}{where}, none terminating."
+    return f"No drains: {pluralize(protected, 'protected pod')}{whose}{where}, none terminating."
 
 
 def line_of(event: Begun | Ended, now: datetime.datetime) -> str:

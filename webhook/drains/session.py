@@ -19,9 +19,9 @@ from webhook.drains.rollout import RESOURCES, rollout_for_drains
 from webhook.drains.selection import Target
 from webhook.drains.tally import Tally
 from webhook.drains.tracker import Begun, Ended
-from webhook.inspection.api import Api, Forbidden
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.questions import INJECTED, Question, about_owner
+from webhook.inspection.api_client import ApiClient
+from webhook.inspection.errors import ClusterUnavailable, Forbidden
+from webhook.inspection.requests import INJECTED, ApiRequest, workload_request
 from webhook.repair.rollout import Stage
 
 REDRAWN = 1.0
@@ -61,7 +61,7 @@ class _RolledOut(msgspec.Struct, frozen=True):
     """All observable rollouts are complete; the pods of each namespace, listed afterwards."""
 
     pods: Mapping[str, list[JsonObject]]
-    unseen: tuple[str, ...] = ()
+    permission_missing: tuple[str, ...] = ()
 
 
 class _Tick(msgspec.Struct, frozen=True):
@@ -92,7 +92,7 @@ class Session:
         """Read the current drains.
 
         Raises:
-            CannotAsk: the cluster cannot be read.
+            ClusterUnavailable: the cluster cannot be read.
 
         """
         for namespace in self._namespaces:
@@ -104,7 +104,7 @@ class Session:
         """Show drains that begin and end: forever, or with a tally until all are over.
 
         Raises:
-            CannotAsk: the cluster cannot be read.
+            ClusterUnavailable: the cluster cannot be read.
             CannotWait: there is no such rollout, or it has stopped.
 
         """
@@ -115,7 +115,7 @@ class Session:
                     raise happening
                 if isinstance(happening, _RolledOut):
                     has_rolled_out = True
-                    for right in happening.unseen:
+                    for right in happening.permission_missing:
                         display.note(f"Permission missing: {right}. Waiting only for drains in progress.")
                 for event in self._events(happening, tally):
                     if tally:
@@ -159,17 +159,17 @@ class Session:
                 await queue.put(_Sight(namespace, change))
 
     async def _roll_out(self, queue: asyncio.Queue[_Happening]) -> None:
-        api = Api(self._client)
-        unseen = []
+        api = ApiClient(self._client)
+        permission_missing = []
         for namespace in self._namespaces:
             for target in self._rollouts:
                 try:
                     await _complete(api, namespace, target)
                 except Forbidden as forbidden:
-                    unseen.append(str(forbidden))
+                    permission_missing.append(str(forbidden))
         # The watch may be behind the rollout's status.
         pods = {namespace: await _all_pods(api, namespace) for namespace in self._namespaces}
-        await queue.put(_RolledOut(pods, tuple(unseen)))
+        await queue.put(_RolledOut(pods, tuple(permission_missing)))
 
 
 async def _guarded(work: Awaitable[None], queue: asyncio.Queue[_Happening]) -> None:
@@ -185,13 +185,13 @@ async def _tick(queue: asyncio.Queue[_Happening]) -> None:
         await asyncio.sleep(REDRAWN)
 
 
-async def _complete(api: Api, namespace: str, target: Target) -> None:
+async def _complete(api: ApiClient, namespace: str, target: Target) -> None:
     """Wait until a rollout is complete; the watch decides when there are too many errors."""
-    question = about_owner(RESOURCES[target.kind], namespace, target.name)
+    question = workload_request(RESOURCES[target.kind], namespace, target.name)
     while True:
         try:
             workload = await api.get(question)
-        except CannotAsk:
+        except ClusterUnavailable:
             await asyncio.sleep(POLLED)
             continue
         if workload is None:
@@ -204,9 +204,9 @@ async def _complete(api: Api, namespace: str, target: Target) -> None:
         await asyncio.sleep(POLLED)
 
 
-async def _all_pods(api: Api, namespace: str) -> list[JsonObject]:
+async def _all_pods(api: ApiClient, namespace: str) -> list[JsonObject]:
     while True:
         try:
-            return await api.list(Question("pods", namespace=namespace, labels=INJECTED), dict)
-        except CannotAsk:
+            return await api.list(ApiRequest("pods", namespace=namespace, labels=INJECTED), dict)
+        except ClusterUnavailable:
             await asyncio.sleep(POLLED)

@@ -8,7 +8,7 @@ from typing import Any
 
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.tracker import Begun, Ended
-from webhook.inspection.words import counted
+from webhook.inspection.pluralize import pluralize
 
 FINISHED, LOST_SOME, UNKNOWN, STILL_DRAINING = 0, 1, 2, 3
 _BAD = LOST | {Outcome.FAILED}
@@ -47,7 +47,7 @@ class Tally:
         number = self.outcomes.total()
         how = ", ".join(f"{self.outcomes[outcome]} {outcome.value}" for outcome in Outcome if self.outcomes[outcome])
         if how:
-            yield f"{counted(number, 'drain')} ended: {how}."
+            yield f"{pluralize(number, 'drain')} ended: {how}."
         for ended in self._named:
             pod = ended.pod
             yield f"{ended.end.outcome.value}: {pod.namespace}/{pod.name}. {ended.end.outcome.sentence}"

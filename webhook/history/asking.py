@@ -14,9 +14,9 @@ from webhook.core.pod import JsonObject
 from webhook.history.evidence import History
 from webhook.history.remains import Remains, Told, gather, read_remains, read_told
 from webhook.history.samples import NoMetrics, read_metrics
-from webhook.inspection.api import Api, Forbidden
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.questions import INJECTED, Question, about_labelled
+from webhook.inspection.api_client import ApiClient
+from webhook.inspection.errors import ClusterUnavailable, Forbidden
+from webhook.inspection.requests import INJECTED, ApiRequest, labelled_request
 from webhook.watch.events import COMPONENT
 
 SECONDS = 15.0
@@ -63,12 +63,12 @@ async def ask_through_api_server(client: AsyncClient, namespace: str) -> History
 
     Raises:
         Unknown: none runs there, a right is missing, or it does not answer.
-        CannotAsk: the API server cannot be asked.
+        ClusterUnavailable: the API server cannot be asked.
 
     """
-    question = about_labelled(WATCH_LABEL, "pods", namespace=namespace)
+    question = labelled_request(WATCH_LABEL, "pods", namespace=namespace)
     try:
-        pods = await Api(client).list(question, dict)
+        pods = await ApiClient(client).list(question, dict)
     except Forbidden as forbidden:
         raise Unknown(f"permission missing to find the watch: {forbidden}") from None
     running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
@@ -120,23 +120,23 @@ async def ask_cluster(client: AsyncClient, namespaces: Collection[str], missing:
     """Ask what the cluster still knows; the empty namespace stands for all.
 
     Raises:
-        CannotAsk: the API server cannot be asked, or neither pods nor Events may be seen.
+        ClusterUnavailable: the API server cannot be asked, or neither pods nor Events may be seen.
 
     """
-    api = Api(client)
+    api = ApiClient(client)
     remains: list[Remains] = []
     events: list[Told] = []
     rights = []
     for namespace in namespaces:
-        pods = Question("pods", namespace=namespace, labels=INJECTED)
-        told = Question("events", namespace=namespace, fields=f"source={COMPONENT}")
+        pods = ApiRequest("pods", namespace=namespace, labels=INJECTED)
+        told = ApiRequest("events", namespace=namespace, fields=f"source={COMPONENT}")
         found, no_pods = await _seen(api.list(pods, read_remains))
         said, no_events = await _seen(api.list(told, read_told))
         remains += found
         events += [each for each in said if each]
         rights += [right for right in (no_pods, no_events) if right]
     if len(rights) == 2 * len(namespaces):
-        raise CannotAsk(f"permissions missing: {'; '.join(rights)}")
+        raise ClusterUnavailable(f"permissions missing: {'; '.join(rights)}")
     return gather(remains, events, "", (*missing, *(f"permission missing: {right}" for right in rights)))
 
 

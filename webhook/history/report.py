@@ -11,7 +11,7 @@ from webhook.drains.report import printable, span
 from webhook.drains.selection import written
 from webhook.history.advice import Advice, advice_on, cause_in_words
 from webhook.history.evidence import Evidence, History, Kill
-from webhook.inspection.words import counted
+from webhook.inspection.pluralize import pluralize
 
 HEAD = ("NAMESPACE", "OWNER", "WORKER", "DRAINS", "LONGEST", "GRACE PERIOD", "KILLED", "CUT", "OOM", "FAILED")
 _IN_COLUMNS = (Outcome.KILLED, Outcome.CUT, Outcome.OOM, Outcome.FAILED)
@@ -45,8 +45,8 @@ def span_in_words(time: datetime.timedelta) -> str:
     """Write a long time roughly: 12 days, 3 hours, 5 minutes."""
     for unit, noun in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if time.total_seconds() >= 2 * unit:
-            return counted(int(time.total_seconds() // unit), noun)
-    return counted(max(int(time.total_seconds()), 0), "second")
+            return pluralize(int(time.total_seconds() // unit), noun)
+    return pluralize(max(int(time.total_seconds()), 0), "second")
 
 
 def _counted_for(history: History, now: datetime.datetime) -> datetime.timedelta | None:

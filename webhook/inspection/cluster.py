@@ -8,61 +8,61 @@ from httpx2 import AsyncClient
 from webhook.core.pod import JsonObject
 from webhook.history.asking import Unknown, ask_address, ask_through_api_server
 from webhook.history.evidence import History
-from webhook.inspection.api import Api, all_of, seen
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.drain_asking import observe_limits
-from webhook.inspection.installation import service_of
-from webhook.inspection.observations import (
-    Names,
-    Namespace,
-    NoHistory,
-    Observations,
-    State,
-    Unseen,
-    WorkerPod,
-)
-from webhook.inspection.questions import (
+from webhook.inspection.api_client import ApiClient, catch_forbidden, gather_or_cancel
+from webhook.inspection.drain_limit_collection import observe_limits
+from webhook.inspection.errors import ClusterUnavailable
+from webhook.inspection.installation_checks import service_of
+from webhook.inspection.requests import (
     MISLABELLED_PODS,
     NAMESPACES,
     PROTECTED_PODS,
-    Candidates,
-    about_configuration,
-    about_deployment,
-    about_endpoints,
-    about_replicas,
-    about_unprotected,
+    UnprotectedPodsRequest,
+    configuration_request,
+    deployment_request,
+    endpoints_request,
+    replicas_request,
+    unprotected_pods_requests,
 )
 from webhook.inspection.selectors import shipped_entries
+from webhook.inspection.snapshot import (
+    HistoryUnavailable,
+    Names,
+    Namespace,
+    NotPermitted,
+    Snapshot,
+    State,
+    WorkerPod,
+)
 from webhook.inspection.worker_pods import candidate_pod, injected_pod, mislabelled_pod
 
 
-async def observe(
+async def take_snapshot(
     client: AsyncClient, names: Names, *, limits: bool = True, kubelets: bool = False, watch_url: str | None = None
-) -> Observations:
+) -> Snapshot:
     """Read everything once; limits of drains and kubelets only if wanted.
 
     How drains went is told by the watch, which is asked at `watch_url` or through the API server; with `limits` alone.
 
     Raises:
-        CannotAsk: the API server cannot be reached, or rejects the credentials.
+        ClusterUnavailable: the API server cannot be reached, or rejects the credentials.
 
     """
-    api = Api(client)
-    configuration = await seen(api.get(about_configuration(names.configuration)))
+    api = ApiClient(client)
+    configuration = await catch_forbidden(api.get(configuration_request(names.configuration)))
     service = service_of(configuration, names)
-    deployment: JsonObject | Unseen | None = None
-    replicas: list[JsonObject] | Unseen = []
-    endpoint_slices: list[JsonObject] | Unseen = []
+    deployment: JsonObject | NotPermitted | None = None
+    replicas: list[JsonObject] | NotPermitted = []
+    endpoint_slices: list[JsonObject] | NotPermitted = []
     if service:
-        deployment = await seen(api.get(about_deployment(*service)))
-        endpoint_slices = await seen(api.list(about_endpoints(*service), dict))
-    if service and deployment and not isinstance(deployment, Unseen):
-        replicas = await seen(api.list(about_replicas(service[0], deployment["spec"]["selector"]), dict))
-    namespaces = await seen(api.list(NAMESPACES, _namespace))
-    observed = Observations(names, configuration, deployment, replicas, endpoint_slices, namespaces, [])
-    pods = await seen(_pods(api, observed))
+        deployment = await catch_forbidden(api.get(deployment_request(*service)))
+        endpoint_slices = await catch_forbidden(api.list(endpoints_request(*service), dict))
+    if service and deployment and not isinstance(deployment, NotPermitted):
+        replicas = await catch_forbidden(api.list(replicas_request(service[0], deployment["spec"]["selector"]), dict))
+    namespaces = await catch_forbidden(api.list(NAMESPACES, _namespace))
+    observed = Snapshot(names, configuration, deployment, replicas, endpoint_slices, namespaces, [])
+    pods = await catch_forbidden(_pods(api, observed))
     observed = msgspec.structs.replace(observed, pods=pods)
-    if isinstance(pods, Unseen) or not limits:
+    if isinstance(pods, NotPermitted) or not limits:
         return observed
     return msgspec.structs.replace(
         observed,
@@ -75,7 +75,7 @@ def _is_protected(pod: WorkerPod) -> bool:
     return pod.state is State.PROTECTED
 
 
-async def _history(client: AsyncClient, namespace: str, watch_url: str | None) -> History | NoHistory:
+async def _history(client: AsyncClient, namespace: str, watch_url: str | None) -> History | HistoryUnavailable:
     try:
         if not watch_url:
             return await ask_through_api_server(client, namespace)
@@ -83,25 +83,25 @@ async def _history(client: AsyncClient, namespace: str, watch_url: str | None) -
         async with AsyncClient() as other:
             return await ask_address(other, watch_url)
     # A failure of the watch must not affect the rest.
-    except (Unknown, CannotAsk) as error:
-        return NoHistory(str(error))
+    except (Unknown, ClusterUnavailable) as error:
+        return HistoryUnavailable(str(error))
 
 
-async def _pods(api: Api, observed: Observations) -> list[WorkerPod]:
-    namespaces = [] if isinstance(observed.namespaces, Unseen) else observed.namespaces
+async def _pods(api: ApiClient, observed: Snapshot) -> list[WorkerPod]:
+    namespaces = [] if isinstance(observed.namespaces, NotPermitted) else observed.namespaces
     entries = observed.pod_entries or shipped_entries(observed.names.namespace)
-    lists = await all_of(
+    lists = await gather_or_cancel(
         api.list(PROTECTED_PODS, injected_pod),
         api.list(MISLABELLED_PODS, mislabelled_pod),
-        *(_candidates(api, candidates) for candidates in about_unprotected(entries, namespaces)),
+        *(_candidates(api, candidates) for candidates in unprotected_pods_requests(entries, namespaces)),
     )
     # A pod in a labelled namespace may be in two lists; the core's verdict on it has priority and comes last.
     found = {(pod.namespace, pod.name): pod for pods in lists for pod in pods}
     return [found[key] for key in sorted(found)]
 
 
-async def _candidates(api: Api, candidates: Candidates) -> list[WorkerPod]:
-    pods = await api.list(candidates.question, candidate_pod)
+async def _candidates(api: ApiClient, candidates: UnprotectedPodsRequest) -> list[WorkerPod]:
+    pods = await api.list(candidates.request, candidate_pod)
     return [pod for pod in pods if pod.namespace in candidates.namespaces]
 
 

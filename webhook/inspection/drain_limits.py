@@ -69,7 +69,7 @@ def _fits(value: str | None, wanted: str) -> bool:
     return value is not None and wanted in (value, ANY)
 
 
-Seen: TypeAlias = Flag | Field | Policy | Marker | Kubelet | Nodes
+Detection: TypeAlias = Flag | Field | Policy | Marker | Kubelet | Nodes
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +80,7 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says: str
     advice: str
     source: str
-    seen: Seen
+    detection: Detection
     guarded: bool = False
     """It is an eviction, so the webhook keeps the grace period."""
     exempt: dict[str, str] = {}
@@ -97,8 +97,10 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def node_labels(self) -> frozenset[str]:
         """The node labels that are needed."""
-        groups = [group for limit in self.limit if isinstance(limit.seen, Nodes) for group in limit.seen.labels]
-        fields = [limit.seen.node_label for limit in self.limit if isinstance(limit.seen, Field)]
+        groups = [
+            group for limit in self.limit if isinstance(limit.detection, Nodes) for group in limit.detection.labels
+        ]
+        fields = [limit.detection.node_label for limit in self.limit if isinstance(limit.detection, Field)]
         return frozenset(self.pools).union(fields, *groups)
 
     def exempts(self, annotations: Mapping[str, str]) -> tuple[str, ...]:

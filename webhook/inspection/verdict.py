@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from enum import Enum
 
-from webhook.inspection.facts import Conclusion, Fact, Weight
-from webhook.inspection.installation import BUNDLE_FAILS
+from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode, Severity
+from webhook.inspection.installation_checks import BUNDLE_FAILS
 
-STOPS = BUNDLE_FAILS | {Fact.NO_DEPLOYMENT, Fact.SCALED_TO_ZERO, Fact.NO_REPLICA, Fact.NO_ENDPOINT}
+BLOCKING = BUNDLE_FAILS | {
+    DiagnosticCode.NO_DEPLOYMENT,
+    DiagnosticCode.SCALED_TO_ZERO,
+    DiagnosticCode.NO_REPLICA,
+    DiagnosticCode.NO_ENDPOINT,
+}
 """Each of these means that the API server's calls fail."""
 
 
@@ -41,16 +46,16 @@ class Verdict(Enum):
     )
 
 
-def judge(conclusions: list[Conclusion]) -> Verdict:
+def overall_verdict(conclusions: list[Diagnostic]) -> Verdict:
     """Return the overall verdict."""
     facts = {conclusion.fact for conclusion in conclusions}
     weights = {fact.weight for fact in facts}
-    if facts & {Fact.NOT_INSTALLED, Fact.NO_ENTRIES}:
+    if facts & {DiagnosticCode.NOT_INSTALLED, DiagnosticCode.NO_ENTRIES}:
         return Verdict.PODS_UNPROTECTED
-    if facts & STOPS:
-        if Fact.FAILS_CLOSED in facts:
+    if facts & BLOCKING:
+        if DiagnosticCode.FAILS_CLOSED in facts:
             return Verdict.PODS_REFUSED
-        return Verdict.PODS_UNPROTECTED if Fact.FAILS_OPEN in facts else Verdict.FLAWED_AND_UNKNOWN
-    if Weight.WRONG in weights:
-        return Verdict.FLAWED_AND_UNKNOWN if Weight.UNKNOWN in weights else Verdict.FLAWED
-    return Verdict.UNKNOWN if Weight.UNKNOWN in weights else Verdict.WORKS
+        return Verdict.PODS_UNPROTECTED if DiagnosticCode.FAILS_OPEN in facts else Verdict.FLAWED_AND_UNKNOWN
+    if Severity.ERROR in weights:
+        return Verdict.FLAWED_AND_UNKNOWN if Severity.UNKNOWN in weights else Verdict.FLAWED
+    return Verdict.UNKNOWN if Severity.UNKNOWN in weights else Verdict.WORKS

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from webhook.inspection.installation import running_versions
-from webhook.inspection.observations import Observations, WorkerPod
+from webhook.inspection.installation_checks import running_versions
+from webhook.inspection.snapshot import Snapshot, WorkerPod
 
 
-def newest_version(seen: Observations, protected: Iterable[WorkerPod]) -> str:
+def newest_version(snapshot: Snapshot, protected: Iterable[WorkerPod]) -> str:
     """Return the running version; if no image shows it, the newest that protected a pod, else empty."""
-    return max(running_versions(seen) or [pod.version for pod in protected], key=_order, default="")
+    return max(running_versions(snapshot) or [pod.version for pod in protected], key=_order, default="")
 
 
 def is_before(version: str, other: str) -> bool:

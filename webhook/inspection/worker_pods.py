@@ -15,7 +15,7 @@ from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.status import Status, read_status
 from webhook.inspection.drain_limits import TABLE
-from webhook.inspection.observations import State, WorkerPod
+from webhook.inspection.snapshot import State, WorkerPod
 
 _EVICT = annotation_of("evict")
 _AS_ASKED = Evict.AS_ASKED.value

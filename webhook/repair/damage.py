@@ -8,9 +8,9 @@ import msgspec
 
 from webhook.core.errors import listed
 from webhook.core.reasons import Finding
-from webhook.inspection.observations import Observations, State, Unseen, WorkerPod
+from webhook.inspection.pluralize import pluralize
+from webhook.inspection.snapshot import NotPermitted, Snapshot, State, WorkerPod
 from webhook.inspection.versions import is_before, newest_version
-from webhook.inspection.words import counted
 
 BARE = frozenset({State.UNPROTECTED, State.REFUSED, State.MISLABELLED, State.UNRECORDED})
 """The states of pods that should be protected, but are not."""
@@ -55,11 +55,11 @@ class Damage(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         parts = []
         if self.unprotected:
-            parts.append(f"{counted(len(self.unprotected), 'pod')} unprotected")
+            parts.append(f"{pluralize(len(self.unprotected), 'pod')} unprotected")
         if self.older:
             verb = "has" if len(self.older) == 1 else "have"
             versions = listed(self.versions)
-            parts.append(f"{counted(len(self.older), 'pod')} {verb} an older injection ({versions})")
+            parts.append(f"{pluralize(len(self.older), 'pod')} {verb} an older injection ({versions})")
         return ", ".join(parts)
 
 
@@ -69,27 +69,27 @@ def owner_of(pod: WorkerPod) -> Owner:
     return Owner(pod.namespace, kind, name)
 
 
-def newest_of(seen: Observations) -> str:
+def newest_of(snapshot: Snapshot) -> str:
     """Return the version that injections should have."""
-    return newest_version(seen, _protected(_pods(seen)))
+    return newest_version(snapshot, _protected(_pods(snapshot)))
 
 
-def find_damage(seen: Observations) -> list[Damage]:
+def find_damage(snapshot: Snapshot) -> list[Damage]:
     """Return the owners with pods to recreate: first those with unprotected pods, then those with older injections.
 
     A terminating pod does not count: it is too late for it.
     """
-    newest = newest_of(seen)
+    newest = newest_of(snapshot)
     by_owner: dict[Owner, list[WorkerPod]] = {}
-    for pod in _pods(seen):
+    for pod in _pods(snapshot):
         if not pod.ending:
             by_owner.setdefault(owner_of(pod), []).append(pod)
     found = [_damage(owner, pods, newest) for owner, pods in by_owner.items()]
     return sorted((each for each in found if each.pods), key=lambda each: (not each.unprotected, each.owner))
 
 
-def _pods(seen: Observations) -> list[WorkerPod]:
-    return [] if isinstance(seen.pods, Unseen) else seen.pods
+def _pods(snapshot: Snapshot) -> list[WorkerPod]:
+    return [] if isinstance(snapshot.pods, NotPermitted) else snapshot.pods
 
 
 def _protected(pods: Iterable[WorkerPod]) -> list[WorkerPod]:

@@ -9,15 +9,15 @@ from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding, Kind
-from webhook.inspection.observations import Observations, State, Unseen
 from webhook.inspection.selectors import matches, shipped_entries
+from webhook.inspection.snapshot import NotPermitted, Snapshot, State
 from webhook.repair.damage import Damage
 from webhook.repair.hindrances import Hindrance, Obstacle, hindrance
 from webhook.repair.rollout import Stage, rollout_of
 
 RESTARTED = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 """The kinds with rollouts, and their resources in the API group apps."""
-Look = JsonObject | Unseen | None
+Look = JsonObject | NotPermitted | None
 """An owner as the API server returns it; None if it does not exist."""
 
 _KINDS = {
@@ -44,15 +44,15 @@ def hindered_by_itself(damage: Damage) -> Hindrance | None:
     return None
 
 
-def hindered(damage: Damage, look: Look, seen: Observations) -> Hindrance | None:
+def hindered(damage: Damage, look: Look, snapshot: Snapshot) -> Hindrance | None:
     """Return the obstacle for an owner of a kind with rollouts, if any."""
-    if isinstance(look, Unseen):
-        return hindrance(Obstacle.UNSEEN, damage, right=look.right)
+    if isinstance(look, NotPermitted):
+        return hindrance(Obstacle.UNSEEN, damage, right=look.permission)
     if look is None:
         return hindrance(Obstacle.GONE, damage)
     if "deletionTimestamp" in look["metadata"]:
         return hindrance(Obstacle.ENDING, damage)
-    return _by_strategy(damage, look["spec"]) or _by_template(damage, look, seen) or _by_rollout(damage, look)
+    return _by_strategy(damage, look["spec"]) or _by_template(damage, look, snapshot) or _by_rollout(damage, look)
 
 
 def _by_strategy(damage: Damage, spec: JsonObject) -> Hindrance | None:
@@ -65,13 +65,13 @@ def _by_strategy(damage: Damage, spec: JsonObject) -> Hindrance | None:
     return hindrance(Obstacle.PARTITIONED, damage, partition=str(partition)) if partition else None
 
 
-def _by_template(damage: Damage, owner: JsonObject, seen: Observations) -> Hindrance | None:
+def _by_template(damage: Damage, owner: JsonObject, snapshot: Snapshot) -> Hindrance | None:
     """Decide on the template's pods as the webhook would."""
     template: JsonObject = owner["spec"]["template"]
     metadata = template.get("metadata") or {}
     if STATUS_ANNOTATION in (metadata.get("annotations") or {}):
         return hindrance(Obstacle.IN_MANIFEST, damage)
-    if not _is_sent(metadata.get("labels") or {}, damage.owner.namespace, seen):
+    if not _is_sent(metadata.get("labels") or {}, damage.owner.namespace, snapshot):
         return hindrance(Obstacle.NOT_SENT, damage)
     pod = {**template, "metadata": {**metadata, "namespace": damage.owner.namespace}}
     decision = inject(pod, Policy()).decision
@@ -79,14 +79,14 @@ def _by_template(damage: Damage, owner: JsonObject, seen: Observations) -> Hindr
     return hindrance(obstacle, damage, verdict=worded(decision.verdict)) if obstacle else None
 
 
-def _is_sent(labels: Mapping[str, str], namespace: str, seen: Observations) -> bool:
-    if isinstance(seen.namespaces, Unseen):
+def _is_sent(labels: Mapping[str, str], namespace: str, snapshot: Snapshot) -> bool:
+    if isinstance(snapshot.namespaces, NotPermitted):
         # The missing permission is reported when the run is refused.
         return True
-    of_namespace = next((each.labels for each in seen.namespaces if each.name == namespace), {})
+    of_namespace = next((each.labels for each in snapshot.namespaces if each.name == namespace), {})
     return any(
         matches(entry.get("namespaceSelector"), of_namespace) and matches(entry.get("objectSelector"), dict(labels))
-        for entry in seen.pod_entries or shipped_entries(seen.names.namespace)
+        for entry in snapshot.pod_entries or shipped_entries(snapshot.names.namespace)
     )
 
 

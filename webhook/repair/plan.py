@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from webhook.inspection.facts import Conclusion, Fact, Weight
-from webhook.inspection.installation import about_installation, running_versions, unseen
-from webhook.inspection.observations import Observations, Unseen
-from webhook.inspection.verdict import STOPS, judge
+from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode, Severity
+from webhook.inspection.installation_checks import check_installation, permission_missing, running_versions
+from webhook.inspection.snapshot import NotPermitted, Snapshot
+from webhook.inspection.verdict import BLOCKING, overall_verdict
 from webhook.repair.damage import Damage, Owner, find_damage, owner_of
 from webhook.repair.hindrances import Hindrance
 from webhook.repair.owners import Look, hindered, hindered_by_itself
 
-_STOPS = STOPS | {Fact.NOT_INSTALLED, Fact.NO_ENTRIES}
+_STOPS = BLOCKING | {DiagnosticCode.NOT_INSTALLED, DiagnosticCode.NO_ENTRIES}
 
 
 class Hindered(msgspec.Struct, frozen=True):
@@ -54,17 +54,17 @@ class Choice(msgspec.Struct, frozen=True):
         return not self.owners or (owner.kind.lower(), owner.name) in self.owners
 
 
-def chosen_damage(seen: Observations, choice: Choice) -> list[Damage]:
+def chosen_damage(snapshot: Snapshot, choice: Choice) -> list[Damage]:
     """Return the selected owners with pods to recreate, in the order of their restarts."""
-    return [damage for damage in find_damage(seen) if choice.has(damage.owner)]
+    return [damage for damage in find_damage(snapshot) if choice.has(damage.owner)]
 
 
-def unknown_owners(seen: Observations, choice: Choice) -> list[str]:
+def unknown_owners(snapshot: Snapshot, choice: Choice) -> list[str]:
     """Return the selected owners without any pod: a typo must not look like success."""
-    if isinstance(seen.pods, Unseen):
+    if isinstance(snapshot.pods, NotPermitted):
         return []
     there = Choice(choice.namespaces)
-    known = {(owner.kind.lower(), owner.name) for owner in map(owner_of, seen.pods) if there.has(owner)}
+    known = {(owner.kind.lower(), owner.name) for owner in map(owner_of, snapshot.pods) if there.has(owner)}
     return [f"{kind}/{name}" for kind, name in sorted(choice.owners - known)]
 
 
@@ -73,11 +73,11 @@ def to_look_at(damages: Sequence[Damage]) -> list[Damage]:
     return [damage for damage in damages if hindered_by_itself(damage) is None]
 
 
-def make_plan(damages: Sequence[Damage], looks: Mapping[Owner, Look], seen: Observations) -> Plan:
+def make_plan(damages: Sequence[Damage], looks: Mapping[Owner, Look], snapshot: Snapshot) -> Plan:
     """Plan the restarts, given the state of the owners."""
     plan = Plan([], [])
     for damage in damages:
-        hindrance = hindered_by_itself(damage) or hindered(damage, looks.get(damage.owner), seen)
+        hindrance = hindered_by_itself(damage) or hindered(damage, looks.get(damage.owner), snapshot)
         if hindrance:
             plan.by_hand.append(Hindered(damage, hindrance))
         else:
@@ -85,20 +85,22 @@ def make_plan(damages: Sequence[Damage], looks: Mapping[Owner, Look], seen: Obse
     return plan
 
 
-def why_wait(seen: Observations, now: datetime.datetime) -> Wait | None:
+def why_wait(snapshot: Snapshot, now: datetime.datetime) -> Wait | None:
     """Return why restarts would be useless now: new pods would be unprotected again, or missing."""
-    conclusions = list(about_installation(seen, now))
-    rights = [each for each in conclusions if each.fact is Fact.RIGHT_MISSING]
-    rights += [unseen(each) for each in (seen.namespaces, seen.pods) if isinstance(each, Unseen)]
+    conclusions = list(check_installation(snapshot, now))
+    rights = [each for each in conclusions if each.fact is DiagnosticCode.RIGHT_MISSING]
+    rights += [
+        permission_missing(each) for each in (snapshot.namespaces, snapshot.pods) if isinstance(each, NotPermitted)
+    ]
     stops = [each for each in conclusions if each.fact in _STOPS]
     if stops:
-        sentence = judge([each for each in conclusions if each.fact.weight is not Weight.UNKNOWN]).sentence
+        sentence = overall_verdict([each for each in conclusions if each.fact.weight is not Severity.UNKNOWN]).sentence
         return Wait(f"{sentence} {stops[0].sentence}", stops[0].advice)
     if rights:
         return _blind(rights)
-    versions = sorted(set(running_versions(seen)))
+    versions = sorted(set(running_versions(snapshot)))
     if len(versions) > 1:
-        names = f"-n {seen.names.namespace} rollout status"
+        names = f"-n {snapshot.names.namespace} rollout status"
         return Wait(
             f"The webhook itself is being rolled out ({', '.join(versions)}): new pods may get the older injection.",
             f"kubectl {names} deployment; then run repair again",
@@ -106,7 +108,7 @@ def why_wait(seen: Observations, now: datetime.datetime) -> Wait | None:
     return None
 
 
-def _blind(rights: Collection[Conclusion]) -> Wait:
+def _blind(rights: Collection[Diagnostic]) -> Wait:
     named = dict.fromkeys(str(each.values["right"]) for each in rights)
     return Wait(
         f"Not everything could be read: permissions missing: {'; '.join(named)}.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from webhook.inspection.api import Api, Rejected
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.observations import Observations
+from webhook.inspection.api_client import ApiClient
+from webhook.inspection.errors import ClusterUnavailable, PatchRejected
+from webhook.inspection.snapshot import Snapshot
 from webhook.repair.damage import Damage, newest_of
 from webhook.repair.owners import hindered
 from webhook.repair.results import Outcome, Result, not_restarted
@@ -24,7 +24,9 @@ MANAGER = "graceful-worker-repair"
 class Restarts:
     """Restarts owners one after the other, and collects the results."""
 
-    def __init__(self, api: Api, observed: Observations, pace: Pace, clock: Clock, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, api: ApiClient, observed: Snapshot, pace: Pace, clock: Clock, say: Callable[[str], None]
+    ) -> None:
         self._api = api
         self._observed = observed
         self._newest = newest_of(observed)
@@ -39,7 +41,7 @@ class Restarts:
         """Restart owners until new pods of one are still unprotected.
 
         Raises:
-            CannotAsk: the API server can no longer be reached.
+            ClusterUnavailable: the API server can no longer be reached.
 
         """
         last = None
@@ -83,9 +85,9 @@ class Restarts:
             await self._api.patch(about(damage.owner), change, MANAGER)
             watch = Watch(self._api, damage, before, self._newest, self._pace, self._clock, self._say)
             return await watch.result()
-        except Rejected as rejected:
+        except PatchRejected as rejected:
             return Result(damage, Outcome.REJECTED, {"message": str(rejected)})
-        except (CannotAsk, asyncio.CancelledError):
+        except (ClusterUnavailable, asyncio.CancelledError):
             # After an abort, this one must be reported, too.
             self.results.append(Result(damage, Outcome.NOT_AWAITED))
             raise

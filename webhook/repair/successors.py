@@ -7,7 +7,7 @@ import msgspec
 from webhook.core.annotations import INJECTED_LABEL
 from webhook.core.ownership import owner_of
 from webhook.core.pod import JsonObject
-from webhook.inspection.observations import State
+from webhook.inspection.snapshot import State
 from webhook.inspection.versions import is_before
 from webhook.inspection.worker_pods import candidate_pod, record_of
 from webhook.repair.damage import Owner

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from webhook.core.pod import JsonObject
-from webhook.inspection.api import Api, Forbidden, seen
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.questions import Question, about_owner, about_pod, about_pods_of
-from webhook.inspection.words import counted
+from webhook.inspection.api_client import ApiClient, catch_forbidden
+from webhook.inspection.errors import ClusterUnavailable, Forbidden
+from webhook.inspection.pluralize import pluralize
+from webhook.inspection.requests import ApiRequest, pod_request, workload_pods_request, workload_request
 from webhook.repair.damage import Damage, Owner
 from webhook.repair.owners import RESTARTED, Look
 from webhook.repair.results import Outcome, Result
@@ -50,19 +50,19 @@ class Clock:
         await asyncio.sleep(seconds)
 
 
-def about(owner: Owner) -> Question:
+def about(owner: Owner) -> ApiRequest:
     """Return the request for an owner."""
-    return about_owner(RESTARTED[owner.kind], owner.namespace, owner.name)
+    return workload_request(RESTARTED[owner.kind], owner.namespace, owner.name)
 
 
-async def look_at(api: Api, owner: Owner) -> Look:
+async def look_at(api: ApiClient, owner: Owner) -> Look:
     """Return the current state of an owner."""
-    return await seen(api.get(about(owner)))
+    return await catch_forbidden(api.get(about(owner)))
 
 
-async def look_at_pods(api: Api, owner: Owner, look: JsonObject) -> list[Successor]:
+async def look_at_pods(api: ApiClient, owner: Owner, look: JsonObject) -> list[Successor]:
     """Return the current pods of an owner that are not terminating."""
-    return of_owner(owner, await api.list(about_pods_of(look), read_successor))
+    return of_owner(owner, await api.list(workload_pods_request(look), read_successor))
 
 
 class Watch:
@@ -70,7 +70,7 @@ class Watch:
 
     def __init__(
         self,
-        api: Api,
+        api: ApiClient,
         damage: Damage,
         before: frozenset[str],
         newest: str,
@@ -93,7 +93,7 @@ class Watch:
         """Watch it until it ends.
 
         Raises:
-            CannotAsk: the API server can no longer be reached.
+            ClusterUnavailable: the API server can no longer be reached.
 
         """
         while True:
@@ -101,10 +101,10 @@ class Watch:
             try:
                 result = await self._look()
                 self._answered = self._clock.monotonic()
-            except (CannotAsk, Forbidden) as error:
+            except (ClusterUnavailable, Forbidden) as error:
                 # It may be upgraded; the rollout continues meanwhile.
                 if self._clock.monotonic() - self._answered > self._pace.silence:
-                    raise CannotAsk(str(error)) from None
+                    raise ClusterUnavailable(str(error)) from None
                 continue
             if result:
                 return result
@@ -124,7 +124,7 @@ class Watch:
             if pod.version:
                 values = {"pod": pod.name, "version": pod.version, "newest": self._newest}
                 return Result(self._damage, Outcome.OLDER, values)
-            whole = await self._api.list(about_pod(self._damage.owner.namespace, pod.name), dict)
+            whole = await self._api.list(pod_request(self._damage.owner.namespace, pod.name), dict)
             why = why_bare(next(iter(whole), None))
             return Result(self._damage, Outcome.UNPROTECTED, {"pod": pod.name, "why": why})
         return None
@@ -133,9 +133,9 @@ class Watch:
         rollout = rollout_of(self._damage.owner.kind, owner)
         left = sum(not pod.is_well(self._newest) for pod in pods)
         if rollout.stage is Stage.COMPLETE and not left:
-            values = {"seconds": self._seconds(self._began), "count": counted(len(pods), "pod")}
+            values = {"seconds": self._seconds(self._began), "count": pluralize(len(pods), "pod")}
             return Result(self._damage, Outcome.REPAIRED, values)
-        says = rollout.says or f"{counted(left, 'old pod')} left"
+        says = rollout.says or f"{pluralize(left, 'old pod')} left"
         if rollout.stage is Stage.STUCK:
             return Result(self._damage, Outcome.STUCK, {"says": says})
         self._note(rollout.progress - left, says)

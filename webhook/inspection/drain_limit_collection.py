@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from webhook.core.pod import JsonObject
-from webhook.inspection.api import Api, all_of, seen
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.drain_limits import NODE_LABELS, TABLE, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy
-from webhook.inspection.drain_readings import (
+from webhook.inspection.api_client import ApiClient, catch_forbidden, gather_or_cancel
+from webhook.inspection.drain_limit_parsing import (
     Bound,
     Unreadable,
     field_bound,
@@ -17,36 +15,38 @@ from webhook.inspection.drain_readings import (
     kubelet_bound,
     policy_bound,
 )
-from webhook.inspection.observations import Kubelets, Limits, State, Unseen, WorkerPod
-from webhook.inspection.questions import NODES, about_config_map, about_kind, about_kubelet, about_labelled
-from webhook.inspection.words import counted
+from webhook.inspection.drain_limits import NODE_LABELS, TABLE, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy
+from webhook.inspection.errors import ClusterUnavailable
+from webhook.inspection.pluralize import pluralize
+from webhook.inspection.requests import NODES, config_map_request, kind_request, kubelet_request, labelled_request
+from webhook.inspection.snapshot import Kubelets, Limits, NotPermitted, State, WorkerPod
 
 MOST_KUBELETS = 3
 """Maximum number of kubelets to query, one per kind of node: the permission for their proxy is sensitive."""
 NodeLabels = Mapping[str, Mapping[str, str]]
-Reading = Bound | Unreadable | Unseen
+Reading = Bound | Unreadable | NotPermitted
 
 
-async def observe_limits(api: Api, pods: Iterable[WorkerPod], *, kubelets: bool) -> Limits | None:
+async def observe_limits(api: ApiClient, pods: Iterable[WorkerPod], *, kubelets: bool) -> Limits | None:
     """Read what may end drains of protected pods early; None if there are no such pods.
 
     Raises:
-        CannotAsk: the API server can no longer be reached.
+        ClusterUnavailable: the API server can no longer be reached.
 
     """
     used = {pod.node for pod in pods if pod.state is State.PROTECTED and not pod.ending}
     if not used:
         return None
-    found = await seen(api.list(NODES, _node))
-    nodes = {} if isinstance(found, Unseen) else dict(found)
+    found = await catch_forbidden(api.list(NODES, _node))
+    nodes = {} if isinstance(found, NotPermitted) else dict(found)
     used &= nodes.keys()
-    lists = await all_of(*(_answered(api, limit, nodes, used) for limit in TABLE.limit))
+    lists = await gather_or_cancel(*(_answered(api, limit, nodes, used) for limit in TABLE.limit))
     readings = [reading for each in lists for reading in each]
     asked = None
     if kubelets:
         asked, more = await _kubelets(api, nodes, used)
         readings += more
-    missing = [each.right for each in [found, *readings] if isinstance(each, Unseen)]
+    missing = [each.permission for each in [found, *readings] if isinstance(each, NotPermitted)]
     return Limits(
         [each for each in readings if isinstance(each, Bound)],
         [each for each in readings if isinstance(each, Unreadable)],
@@ -60,21 +60,23 @@ def _node(raw: JsonObject) -> tuple[str, dict[str, str]]:
     return raw["metadata"]["name"], {key: value for key, value in labels.items() if key in NODE_LABELS}
 
 
-async def _answered(api: Api, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
+async def _answered(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
     """Read a limit; an error, such as a broken conversion, affects only this limit."""
     try:
         return await _readings(api, limit, nodes, used)
-    except CannotAsk as error:
+    except ClusterUnavailable as error:
         return [Unreadable(limit.id, str(error))]
 
 
-async def _readings(api: Api, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
-    match limit.seen:
+async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
+    match limit.detection:
         case Flag() as flag:
             return await _flags(api, limit.id, flag)
         case Field() as field:
-            question = about_kind(field.group, field.resource)
-            return _known(await seen(api.list(question, lambda raw: field_bound(limit.id, field, raw, nodes))))
+            request = kind_request(field.group, field.resource)
+            return _known(
+                await catch_forbidden(api.list(request, lambda raw: field_bound(limit.id, field, raw, nodes)))
+            )
         case Policy() as policy:
             return await _policies(api, limit.id, policy)
         case Marker() as marker:
@@ -85,14 +87,16 @@ async def _readings(api: Api, limit: Limit, nodes: NodeLabels, used: set[str]) -
             return []
 
 
-def _known(answer: list[Bound | Unreadable] | Unseen) -> list[Reading]:
-    return [answer] if isinstance(answer, Unseen) else [*answer]
+def _known(answer: list[Bound | Unreadable] | NotPermitted) -> list[Reading]:
+    return [answer] if isinstance(answer, NotPermitted) else [*answer]
 
 
-async def _flags(api: Api, limit: str, flag: Flag) -> list[Reading]:
-    answers = await all_of(
+async def _flags(api: ApiClient, limit: str, flag: Flag) -> list[Reading]:
+    answers = await gather_or_cancel(
         *(
-            seen(api.list(about_labelled(selector, "deployments", "apps"), lambda raw: flag_bound(limit, flag, raw)))
+            catch_forbidden(
+                api.list(labelled_request(selector, "deployments", "apps"), lambda raw: flag_bound(limit, flag, raw))
+            )
             for selector in flag.selectors
         )
     )
@@ -100,22 +104,22 @@ async def _flags(api: Api, limit: str, flag: Flag) -> list[Reading]:
     return list(dict.fromkeys(reading for answer in answers for reading in _known(answer)))
 
 
-async def _policies(api: Api, limit: str, policy: Policy) -> list[Reading]:
-    question = about_labelled(policy.selector, "configmaps", namespace=policy.namespace)
-    labelled = await seen(api.list(question, lambda raw: policy_bound(limit, policy, raw)))
-    named = await seen(api.get(about_config_map(policy.namespace, policy.name)))
+async def _policies(api: ApiClient, limit: str, policy: Policy) -> list[Reading]:
+    request = labelled_request(policy.selector, "configmaps", namespace=policy.namespace)
+    labelled = await catch_forbidden(api.list(request, lambda raw: policy_bound(limit, policy, raw)))
+    named = await catch_forbidden(api.get(config_map_request(policy.namespace, policy.name)))
     readings: list[Reading] = (
-        [labelled] if isinstance(labelled, Unseen) else [reading for reading in labelled if reading]
+        [labelled] if isinstance(labelled, NotPermitted) else [reading for reading in labelled if reading]
     )
-    if isinstance(named, Unseen):
+    if isinstance(named, NotPermitted):
         return [*readings, named]
     reading = policy_bound(limit, policy, named) if named else None
     return list(dict.fromkeys([*readings, reading] if reading else readings))
 
 
-async def _marker(api: Api, limit: str, marker: Marker) -> list[Reading]:
-    found = await seen(api.get(about_config_map(marker.namespace, marker.name)))
-    if isinstance(found, Unseen):
+async def _marker(api: ApiClient, limit: str, marker: Marker) -> list[Reading]:
+    found = await catch_forbidden(api.get(config_map_request(marker.namespace, marker.name)))
+    if isinstance(found, NotPermitted):
         return [found]
     place = f"ConfigMap {marker.name} in {marker.namespace}"
     return [Bound(limit, place, ((0, marker.seconds),))] if found else []
@@ -125,19 +129,19 @@ def _labelled(limit: str, labelled: Nodes, nodes: NodeLabels, used: set[str]) ->
     those = frozenset(name for name in used if labelled.fits(nodes[name]))
     if not those:
         return []
-    place = f"node {min(those)}" if len(those) == 1 else counted(len(those), "node")
+    place = f"node {min(those)}" if len(those) == 1 else pluralize(len(those), "node")
     return [Bound(limit, place, ((0, labelled.seconds),), those)]
 
 
-async def _kubelets(api: Api, nodes: NodeLabels, used: set[str]) -> tuple[Kubelets, list[Reading]]:
+async def _kubelets(api: ApiClient, nodes: NodeLabels, used: set[str]) -> tuple[Kubelets, list[Reading]]:
     """Query one kubelet per kind of node, the most frequent kinds first."""
-    (limit,) = (each.id for each in TABLE.limit if isinstance(each.seen, Kubelet))
+    (limit,) = (each.id for each in TABLE.limit if isinstance(each.detection, Kubelet))
     kinds = kinds_of_nodes(nodes, used)
     readings: list[Reading] = []
     silent: list[str] = []
     for node, alike in kinds[:MOST_KUBELETS]:
-        answer = await seen(_configuration(api, node))
-        if isinstance(answer, Unseen):
+        answer = await catch_forbidden(_configuration(api, node))
+        if isinstance(answer, NotPermitted):
             readings.append(answer)
         elif answer is None:
             silent.append(node)
@@ -146,9 +150,9 @@ async def _kubelets(api: Api, nodes: NodeLabels, used: set[str]) -> tuple[Kubele
     return Kubelets(min(len(kinds), MOST_KUBELETS), len(kinds), silent), readings
 
 
-async def _configuration(api: Api, node: str) -> JsonObject | None:
+async def _configuration(api: ApiClient, node: str) -> JsonObject | None:
     """Return a kubelet's configuration; None if it does not respond, for example on a node that is down."""
     try:
-        return await api.get(about_kubelet(node))
-    except CannotAsk:
+        return await api.get(kubelet_request(node))
+    except ClusterUnavailable:
         return None

@@ -10,43 +10,43 @@ from webhook.drains.outcome import Outcome
 from webhook.history.advice import Advice, advice_on
 from webhook.history.evidence import Evidence, History, Kill
 from webhook.history.report import owner_in_words, sentence_of
+from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode
 from webhook.inspection.drain_limits import TABLE
-from webhook.inspection.facts import Conclusion, Fact
-from webhook.inspection.observations import Limits, NoHistory, Observations
-from webhook.inspection.words import counted
+from webhook.inspection.pluralize import pluralize
+from webhook.inspection.snapshot import HistoryUnavailable, Limits, Snapshot
 
 _LIMITS = {limit.id: limit for limit in TABLE.limit}
 
 
-def about_history(seen: Observations, now: datetime.datetime) -> Iterator[Conclusion]:
+def check_drain_history(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
     """Conclude what the drains that are over say about grace periods."""
-    history = seen.history
-    if isinstance(history, NoHistory):
-        yield Conclusion(Fact.HISTORY_UNKNOWN, {"why": history.why})
+    history = snapshot.history
+    if isinstance(history, HistoryUnavailable):
+        yield Diagnostic(DiagnosticCode.HISTORY_UNKNOWN, {"why": history.why})
     elif history is not None:
         yield _summary(history)
         for evidence in history.evidence:
             advice = advice_on(evidence, now - history.since if history.since else None)
             if advice:
-                yield _advised(evidence, advice, seen.limits)
+                yield _advised(evidence, advice, snapshot.limits)
 
 
-def _summary(history: History) -> Conclusion:
+def _summary(history: History) -> Diagnostic:
     outcomes: Counter[Outcome] = Counter()
     for evidence in history.evidence:
         outcomes.update(evidence.outcomes)
     how = ", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome])
     since = f"{history.since:%Y-%m-%d %H:%M} UTC" if history.since else "the watch started"
     values = {
-        "count": counted(outcomes.total(), "drain"),
+        "count": pluralize(outcomes.total(), "drain"),
         "since": since,
         "how": f": {how}" if how else "",
         "outcomes": {outcome.value: number for outcome, number in outcomes.items()},
     }
-    return Conclusion(Fact.HISTORY_SEEN, values)
+    return Diagnostic(DiagnosticCode.HISTORY_SEEN, values)
 
 
-def _advised(evidence: Evidence, advice: list[Advice], limits: Limits | None) -> Conclusion:
+def _advised(evidence: Evidence, advice: list[Advice], limits: Limits | None) -> Diagnostic:
     suspects = list(dict.fromkeys(each for kill in evidence.kills for each in _suspects(kill, limits)))
     values = {
         "namespace": evidence.group.namespace,
@@ -56,7 +56,7 @@ def _advised(evidence: Evidence, advice: list[Advice], limits: Limits | None) ->
         "gracePeriod": next((each.grace for each in advice if each.grace), ""),
         "todo": "; ".join(each.text for each in advice),
     }
-    return Conclusion(Fact.HISTORY_ADVICE, values)
+    return Diagnostic(DiagnosticCode.HISTORY_ADVICE, values)
 
 
 def _suspects(kill: Kill, limits: Limits | None) -> Iterator[str]:

@@ -7,81 +7,83 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.errors import listed, quoted
-from webhook.inspection.facts import Conclusion, Fact
-from webhook.inspection.installation import unseen
-from webhook.inspection.observations import Namespace, Observations, State, Unseen, WorkerPod
+from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode
+from webhook.inspection.installation_checks import permission_missing
+from webhook.inspection.pluralize import pluralize
 from webhook.inspection.selectors import matches, shipped_entries
+from webhook.inspection.snapshot import Namespace, NotPermitted, Snapshot, State, WorkerPod
 from webhook.inspection.versions import is_before, newest_version
-from webhook.inspection.words import counted
 
 _FACTS = {
-    State.UNPROTECTED: Fact.UNPROTECTED,
-    State.UNRECORDED: Fact.UNRECORDED,
-    State.REFUSED: Fact.REFUSED,
-    State.MISLABELLED: Fact.MISLABELLED,
-    State.LEFT_ALONE: Fact.LEFT_ALONE,
+    State.UNPROTECTED: DiagnosticCode.UNPROTECTED,
+    State.UNRECORDED: DiagnosticCode.UNRECORDED,
+    State.REFUSED: DiagnosticCode.REFUSED,
+    State.MISLABELLED: DiagnosticCode.MISLABELLED,
+    State.LEFT_ALONE: DiagnosticCode.LEFT_ALONE,
 }
 _RESTARTED = ("Deployment", "StatefulSet", "DaemonSet")
 
 
-def about_namespaces(seen: Observations) -> Iterator[Conclusion]:
+def check_namespaces(snapshot: Snapshot) -> Iterator[Diagnostic]:
     """Conclude which namespaces are labelled, and which labels have no effect."""
-    if isinstance(seen.namespaces, Unseen):
-        yield unseen(seen.namespaces)
+    if isinstance(snapshot.namespaces, NotPermitted):
+        yield permission_missing(snapshot.namespaces)
         return
-    labelled = [each for each in seen.namespaces if each.labels.get(LABEL) == LABEL_ENABLED]
-    left_out = [each for each in labelled if not _is_sent(each, seen)]
+    labelled = [each for each in snapshot.namespaces if each.labels.get(LABEL) == LABEL_ENABLED]
+    left_out = [each for each in labelled if not _is_sent(each, snapshot)]
     sent = [each.name for each in labelled if each not in left_out]
     if sent:
-        count = counted(len(sent), "namespace")
-        yield Conclusion(Fact.NAMESPACES_LABELLED, {"count": count, "namespaces": listed(sent)})
+        count = pluralize(len(sent), "namespace")
+        yield Diagnostic(DiagnosticCode.NAMESPACES_LABELLED, {"count": count, "namespaces": listed(sent)})
     if not labelled:
-        yield Conclusion(Fact.NO_NAMESPACE)
+        yield Diagnostic(DiagnosticCode.NO_NAMESPACE)
     for each in left_out:
-        yield Conclusion(Fact.NAMESPACE_LEFT_OUT, {"namespace": each.name})
-    for each in seen.namespaces:
+        yield Diagnostic(DiagnosticCode.NAMESPACE_LEFT_OUT, {"namespace": each.name})
+    for each in snapshot.namespaces:
         value = each.labels.get(LABEL)
         # `disabled` has no effect on a namespace, but is not misleading.
         if value not in (None, LABEL_ENABLED, LABEL_DISABLED):
             values = {"namespace": each.name, "label": f"{LABEL}: {quoted(value or '')}"}
-            yield Conclusion(Fact.NAMESPACE_MISLABELLED, values)
+            yield Diagnostic(DiagnosticCode.NAMESPACE_MISLABELLED, values)
 
 
-def _is_sent(namespace: Namespace, seen: Observations) -> bool:
-    entries = seen.pod_entries or shipped_entries(seen.names.namespace)
+def _is_sent(namespace: Namespace, snapshot: Snapshot) -> bool:
+    entries = snapshot.pod_entries or shipped_entries(snapshot.names.namespace)
     return any(matches(entry.get("namespaceSelector"), namespace.labels) for entry in entries)
 
 
-def about_pods(seen: Observations, *, is_able: bool) -> Iterator[Conclusion]:
+def check_pods(snapshot: Snapshot, *, is_able: bool) -> Iterator[Diagnostic]:
     """Conclude which pods are protected, and what to do about the others.
 
     A pod recreated while calls to the webhook fail (not `is_able`) is unprotected again, or missing.
     """
-    if isinstance(seen.pods, Unseen):
-        yield unseen(seen.pods)
+    if isinstance(snapshot.pods, NotPermitted):
+        yield permission_missing(snapshot.pods)
         return
-    protected = [pod for pod in seen.pods if pod.state is State.PROTECTED]
+    protected = [pod for pod in snapshot.pods if pod.state is State.PROTECTED]
     if protected:
         by_namespace = Counter(pod.namespace for pod in protected)
         places = listed(f"{namespace} {count}" for namespace, count in sorted(by_namespace.items()))
-        yield Conclusion(Fact.PODS_PROTECTED, {"count": counted(len(protected), "pod"), "namespaces": places})
-        yield from _older(protected, seen)
+        yield Diagnostic(
+            DiagnosticCode.PODS_PROTECTED, {"count": pluralize(len(protected), "pod"), "namespaces": places}
+        )
+        yield from _older(protected, snapshot)
     else:
-        yield Conclusion(Fact.NO_POD)
+        yield Diagnostic(DiagnosticCode.NO_POD)
     for state in _FACTS:
-        yield from _grouped(state, seen.pods, "" if is_able else "once the installation works: ")
+        yield from _grouped(state, snapshot.pods, "" if is_able else "once the installation works: ")
 
 
-def _older(protected: Sequence[WorkerPod], seen: Observations) -> Iterator[Conclusion]:
-    newest = newest_version(seen, protected)
+def _older(protected: Sequence[WorkerPod], snapshot: Snapshot) -> Iterator[Diagnostic]:
+    newest = newest_version(snapshot, protected)
     older = Counter(pod.version for pod in protected if is_before(pod.version, newest))
     if older:
         versions = ", ".join(f"{version}: {count}" for version, count in sorted(older.items()))
-        count = counted(older.total(), "pod")
-        yield Conclusion(Fact.PODS_OLDER, {"count": count, "version": newest, "versions": versions})
+        count = pluralize(older.total(), "pod")
+        yield Diagnostic(DiagnosticCode.PODS_OLDER, {"count": count, "version": newest, "versions": versions})
 
 
-def _grouped(state: State, pods: Iterable[WorkerPod], condition: str) -> Iterator[Conclusion]:
+def _grouped(state: State, pods: Iterable[WorkerPod], condition: str) -> Iterator[Diagnostic]:
     """Report the same conclusion once for the pods of an owner."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for pod in pods:
@@ -91,8 +93,8 @@ def _grouped(state: State, pods: Iterable[WorkerPod], condition: str) -> Iterato
             verdict = f"{pod.verdict.reason.sentence} [{pod.verdict.reason.value}]" if pod.verdict else ""
             groups.setdefault((pod.namespace, pod.owner, verdict), []).append(pod.name)
     for (namespace, owner, verdict), names in sorted(groups.items()):
-        values = {"namespace": namespace, "owner": owner, "verdict": verdict, "count": counted(len(names), "pod")}
-        yield Conclusion(_FACTS[state], {**values, "pods": names, "recreate": condition + _recreate(namespace, owner)})
+        values = {"namespace": namespace, "owner": owner, "verdict": verdict, "count": pluralize(len(names), "pod")}
+        yield Diagnostic(_FACTS[state], {**values, "pods": names, "recreate": condition + _recreate(namespace, owner)})
 
 
 def _recreate(namespace: str, owner: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding
 from webhook.history.evidence import History
-from webhook.inspection.drain_readings import Bound, Unreadable
+from webhook.inspection.drain_limit_parsing import Bound, Unreadable
 
 EVICTIONS = frozenset({"pods/eviction"})
 """The resource of the eviction API in a webhook rule."""
@@ -24,10 +24,10 @@ class Names(msgspec.Struct, frozen=True):
     """The user's name for the cluster."""
 
 
-class Unseen(msgspec.Struct, frozen=True):
+class NotPermitted(msgspec.Struct, frozen=True):
     """Not readable, for lack of a permission."""
 
-    right: str
+    permission: str
 
 
 class Namespace(msgspec.Struct, frozen=True):
@@ -96,32 +96,32 @@ class Limits(msgspec.Struct, frozen=True):
     """None if they were not wanted."""
 
 
-class NoHistory(msgspec.Struct, frozen=True):
+class HistoryUnavailable(msgspec.Struct, frozen=True):
     """How drains went could not be seen."""
 
     why: str
 
 
-class Observations(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True):
     """The observed state; None means that an object does not exist."""
 
     names: Names
-    configuration: JsonObject | Unseen | None
-    deployment: JsonObject | Unseen | None
-    replicas: list[JsonObject] | Unseen
+    configuration: JsonObject | NotPermitted | None
+    deployment: JsonObject | NotPermitted | None
+    replicas: list[JsonObject] | NotPermitted
     """The webhook's own pods."""
-    endpoint_slices: list[JsonObject] | Unseen
-    namespaces: list[Namespace] | Unseen
-    pods: list[WorkerPod] | Unseen
+    endpoint_slices: list[JsonObject] | NotPermitted
+    namespaces: list[Namespace] | NotPermitted
+    pods: list[WorkerPod] | NotPermitted
     limits: Limits | None = None
     """None if there is no protected pod."""
-    history: History | NoHistory | None = None
+    history: History | HistoryUnavailable | None = None
     """What the watch has counted; None if there is no protected pod, or it is not wanted."""
 
     @property
     def entries(self) -> list[JsonObject]:
         """The entries of the configuration; empty if it could not be read."""
-        if self.configuration is None or isinstance(self.configuration, Unseen):
+        if self.configuration is None or isinstance(self.configuration, NotPermitted):
             return []
         return self.configuration.get("webhooks") or []
 

@@ -11,9 +11,9 @@ from httpx2 import AsyncClient, HTTPError, InvalidURL, Response
 from lightkube.core.exceptions import ConfigError
 
 from webhook.core.pod import JsonObject
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.observations import Unseen
-from webhook.inspection.questions import Question
+from webhook.inspection.errors import ClusterUnavailable, Forbidden, PatchRejected
+from webhook.inspection.requests import ApiRequest
+from webhook.inspection.snapshot import NotPermitted
 
 PAGE = 500
 """Objects per page, as in kubectl."""
@@ -23,26 +23,18 @@ AT_ONCE = 4
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply"""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-Seen = TypeVar("Seen")
+Result = TypeVar("Result")
 
 
-class Forbidden(Exception):
-    """Permission for a request is missing."""
-
-
-class Rejected(Exception):
-    """A change is rejected: permission is missing, a policy forbids it, or the object does not exist."""
-
-
-async def seen(answer: Awaitable[Seen]) -> Seen | Unseen:
+async def catch_forbidden(answer: Awaitable[Result]) -> Result | NotPermitted:
     """Await a result; if permission is missing, return which."""
     try:
         return await answer
     except Forbidden as forbidden:
-        return Unseen(str(forbidden))
+        return NotPermitted(str(forbidden))
 
 
-async def all_of(*answers: Awaitable[Seen]) -> list[Seen]:
+async def gather_or_cancel(*answers: Awaitable[Result]) -> list[Result]:
     """Await results concurrently; if one fails, cancel the others."""
     tasks = [asyncio.ensure_future(answer) for answer in answers]
     try:
@@ -52,26 +44,26 @@ async def all_of(*answers: Awaitable[Seen]) -> list[Seen]:
             task.cancel()
 
 
-class Api:
+class ApiClient:
     """Sends a few requests at a time, page by page."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    async def get(self, question: Question) -> JsonObject | None:
+    async def get(self, request: ApiRequest) -> JsonObject | None:
         """Get one object; None if it does not exist."""
-        response = await self._ask(question, {})
+        response = await self._ask(request, {})
         return None if response.status_code == 404 else _read(response)
 
-    async def list(self, question: Question, keep: Callable[[JsonObject], Seen]) -> list[Seen]:
+    async def list(self, request: ApiRequest, keep: Callable[[JsonObject], Result]) -> list[Result]:
         """List page by page, and keep only what `keep` returns of each object: clusters are large.
 
         A kind that is not installed has no objects.
         """
-        return [keep(raw) async for raw in self._pages(question)]
+        return [keep(raw) async for raw in self._pages(request)]
 
-    async def patch(self, question: Question, change: JsonObject, manager: str) -> JsonObject:
+    async def patch(self, request: ApiRequest, change: JsonObject, manager: str) -> JsonObject:
         """Change one object as a field manager, and return the result.
 
         Raises:
@@ -79,17 +71,17 @@ class Api:
 
         """
         parameters = {"fieldManager": manager}
-        response = await self._send("PATCH", question, parameters, msgspec.json.encode(change))
+        response = await self._send("PATCH", request, parameters, msgspec.json.encode(change))
         if response.status_code in (403, 404, 409, 422):
-            raise Rejected(_message(response))
+            raise PatchRejected(_message(response))
         return _read(response)
 
-    async def _pages(self, question: Question) -> AsyncIterator[JsonObject]:
+    async def _pages(self, request: ApiRequest) -> AsyncIterator[JsonObject]:
         parameters = {"limit": str(PAGE)}
-        parameters |= {"labelSelector": question.labels} if question.labels else {}
-        parameters |= {"fieldSelector": question.fields} if question.fields else {}
+        parameters |= {"labelSelector": request.labels} if request.labels else {}
+        parameters |= {"fieldSelector": request.fields} if request.fields else {}
         while True:
-            response = await self._ask(question, parameters)
+            response = await self._ask(request, parameters)
             if response.status_code == 404:
                 return
             page = _read(response, gone_is_fine=True)
@@ -101,36 +93,38 @@ class Api:
                 return
             parameters["continue"] = token
 
-    async def _ask(self, question: Question, parameters: dict[str, str]) -> Response:
-        response = await self._send("GET", question, parameters)
+    async def _ask(self, request: ApiRequest, parameters: dict[str, str]) -> Response:
+        response = await self._send("GET", request, parameters)
         if response.status_code == 403:
-            raise Forbidden(question.right)
+            raise Forbidden(request.permission)
         return response
 
     async def _send(
-        self, method: str, question: Question, parameters: dict[str, str], change: bytes | None = None
+        self, method: str, request: ApiRequest, parameters: dict[str, str], change: bytes | None = None
     ) -> Response:
-        headers = {"Accept": METADATA_ONLY if question.metadata_only else "application/json"}
+        headers = {"Accept": METADATA_ONLY if request.metadata_only else "application/json"}
         headers |= {} if change is None else {"Content-Type": STRATEGIC_MERGE}
         try:
             async with self._turn:
                 return await self._client.request(
-                    method, question.path, params=parameters, content=change, headers=headers
+                    method, request.path, params=parameters, content=change, headers=headers
                 )
         except (HTTPError, InvalidURL, ConfigError, OSError) as error:
-            raise CannotAsk(f"the API server cannot be reached: {str(error) or type(error).__name__}") from None
+            raise ClusterUnavailable(
+                f"the API server cannot be reached: {str(error) or type(error).__name__}"
+            ) from None
 
 
 def _read(response: Response, *, gone_is_fine: bool = False) -> JsonObject:
     if response.status_code == 401:
-        raise CannotAsk("the API server rejects the credentials: they are missing, wrong or expired")
+        raise ClusterUnavailable("the API server rejects the credentials: they are missing, wrong or expired")
     try:
         answer = msgspec.json.decode(response.content, type=JsonObject)
     except msgspec.DecodeError:
-        raise CannotAsk(f"the server is not a Kubernetes API server (status {response.status_code})") from None
+        raise ClusterUnavailable(f"the server is not a Kubernetes API server (status {response.status_code})") from None
     if response.is_success or (gone_is_fine and response.status_code == 410 and "metadata" in answer):
         return answer
-    raise CannotAsk(f"the API server responded with {response.status_code}: {_message(response)}")
+    raise ClusterUnavailable(f"the API server responded with {response.status_code}: {_message(response)}")
 
 
 def _message(response: Response) -> str:

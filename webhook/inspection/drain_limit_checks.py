@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import msgspec
 
 from webhook.core.errors import listed
+from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode
+from webhook.inspection.drain_limit_parsing import Bound
 from webhook.inspection.drain_limits import TABLE, Limit, Marker
-from webhook.inspection.drain_readings import Bound
-from webhook.inspection.facts import Conclusion, Fact
-from webhook.inspection.observations import Limits, Observations, State, Unseen, WorkerPod
 from webhook.inspection.selectors import NAME_LABEL, matches
+from webhook.inspection.snapshot import Limits, NotPermitted, Snapshot, State, WorkerPod
 
 _LIMITS = {limit.id: limit for limit in TABLE.limit}
 _KEPT = "kept"
@@ -35,44 +35,44 @@ class _Guard(msgspec.Struct, frozen=True):
         return _KEPT
 
 
-def about_drains(seen: Observations, *, guard_works: bool) -> Iterator[Conclusion]:
+def check_drain_limits(snapshot: Snapshot, *, guard_works: bool) -> Iterator[Diagnostic]:
     """Conclude what gives a protected pod less than its grace period."""
-    if seen.limits is None or isinstance(seen.pods, Unseen):
+    if snapshot.limits is None or isinstance(snapshot.pods, NotPermitted):
         return
     # For a terminating pod, it is too late.
-    pods = [pod for pod in seen.pods if pod.state is State.PROTECTED and not pod.ending]
-    guard = _guard(seen, pods, works=guard_works)
-    bounds = list(_told_by_nothing_else(seen.limits.bounds))
+    pods = [pod for pod in snapshot.pods if pod.state is State.PROTECTED and not pod.ending]
+    guard = _guard(snapshot, pods, works=guard_works)
+    bounds = list(_told_by_nothing_else(snapshot.limits.bounds))
     cuts = [conclusion for bound in bounds for conclusion in _cuts(bound, pods, guard)]
-    yield from sorted(cuts, key=lambda conclusion: conclusion.fact is Fact.DRAIN_KEPT)
-    if not cuts and not seen.limits.unreadable and not seen.limits.missing:
-        yield Conclusion(Fact.DRAIN_UNLIMITED)
-    yield from _unknown(seen.limits)
+    yield from sorted(cuts, key=lambda conclusion: conclusion.fact is DiagnosticCode.DRAIN_KEPT)
+    if not cuts and not snapshot.limits.unreadable and not snapshot.limits.missing:
+        yield Diagnostic(DiagnosticCode.DRAIN_UNLIMITED)
+    yield from _unknown(snapshot.limits)
 
 
-def _guard(seen: Observations, pods: list[WorkerPod], *, works: bool) -> _Guard:
-    if isinstance(seen.configuration, Unseen):
+def _guard(snapshot: Snapshot, pods: list[WorkerPod], *, works: bool) -> _Guard:
+    if isinstance(snapshot.configuration, NotPermitted):
         return _Guard("; or install the eviction guard, if it is missing (that could not be read)")
-    if not seen.guards:
+    if not snapshot.guards:
         return _Guard("; or install the eviction guard: kubectl apply -k deploy/")
     if not works:
         return _Guard("; or repair the eviction guard")
-    namespaces = [] if isinstance(seen.namespaces, Unseen) else seen.namespaces
+    namespaces = [] if isinstance(snapshot.namespaces, NotPermitted) else snapshot.namespaces
     labels = {pod.namespace: {NAME_LABEL: pod.namespace} for pod in pods}
     labels |= {each.name: each.labels for each in namespaces}
-    selectors = [guard.get("namespaceSelector") for guard in seen.guards]
+    selectors = [guard.get("namespaceSelector") for guard in snapshot.guards]
     return _Guard(left_out=frozenset(n for n, has in labels.items() if not any(matches(s, has) for s in selectors)))
 
 
 def _told_by_nothing_else(bounds: list[Bound]) -> Iterator[Bound]:
     told = {bound.limit for bound in bounds}
     for bound in bounds:
-        marker = _LIMITS[bound.limit].seen
+        marker = _LIMITS[bound.limit].detection
         if not (isinstance(marker, Marker) and marker.unless in told):
             yield bound
 
 
-def _cuts(bound: Bound, pods: list[WorkerPod], guard: _Guard) -> Iterator[Conclusion]:
+def _cuts(bound: Bound, pods: list[WorkerPod], guard: _Guard) -> Iterator[Diagnostic]:
     """Report each limit once for the affected pods, and once for those that the guard protects."""
     limit = _LIMITS[bound.limit]
     groups: dict[str, list[WorkerPod]] = {}
@@ -90,7 +90,7 @@ def _is_cut(bound: Bound, pod: WorkerPod) -> bool:
     return bound.nodes is None or pod.node in bound.nodes
 
 
-def _conclusion(limit: Limit, bound: Bound, pods: list[WorkerPod], remedy: str) -> Conclusion:
+def _conclusion(limit: Limit, bound: Bound, pods: list[WorkerPod], remedy: str) -> Diagnostic:
     seconds = min(bound.seconds(pod.priority) or 0 for pod in pods)
     longest: dict[str, int] = {}
     for pod in pods:
@@ -106,20 +106,22 @@ def _conclusion(limit: Limit, bound: Bound, pods: list[WorkerPod], remedy: str) 
         "source": limit.source,
     }
     if remedy == _KEPT:
-        return Conclusion(Fact.DRAIN_KEPT, values)
+        return Diagnostic(DiagnosticCode.DRAIN_KEPT, values)
     advice = limit.advice.format(longest=most, minutes=-(-most // 60)) + remedy
-    return Conclusion(Fact.DRAIN_CUT, {**values, "remedy": advice})
+    return Diagnostic(DiagnosticCode.DRAIN_CUT, {**values, "remedy": advice})
 
 
-def _unknown(limits: Limits) -> Iterator[Conclusion]:
+def _unknown(limits: Limits) -> Iterator[Diagnostic]:
     for each in limits.unreadable:
-        yield Conclusion(Fact.LIMIT_UNREADABLE, {"title": _LIMITS[each.limit].title, "place": each.place})
+        yield Diagnostic(DiagnosticCode.LIMIT_UNREADABLE, {"title": _LIMITS[each.limit].title, "place": each.place})
     if limits.missing:
-        yield Conclusion(Fact.LIMIT_RIGHT_MISSING, {"rights": "; ".join(limits.missing)})
+        yield Diagnostic(DiagnosticCode.LIMIT_RIGHT_MISSING, {"rights": "; ".join(limits.missing)})
     if limits.kubelets is None:
-        yield Conclusion(Fact.KUBELETS_NOT_ASKED)
+        yield Diagnostic(DiagnosticCode.KUBELETS_NOT_ASKED)
         return
     for node in limits.kubelets.silent:
-        yield Conclusion(Fact.KUBELET_SILENT, {"node": node})
+        yield Diagnostic(DiagnosticCode.KUBELET_SILENT, {"node": node})
     if limits.kubelets.asked < limits.kubelets.kinds:
-        yield Conclusion(Fact.KUBELETS_LEFT_OUT, {"asked": limits.kubelets.asked, "kinds": limits.kubelets.kinds})
+        yield Diagnostic(
+            DiagnosticCode.KUBELETS_LEFT_OUT, {"asked": limits.kubelets.asked, "kinds": limits.kubelets.kinds}
+        )

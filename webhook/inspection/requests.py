@@ -8,8 +8,8 @@ import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.pod import JsonObject
-from webhook.inspection.observations import Namespace
 from webhook.inspection.selectors import matches, to_query
+from webhook.inspection.snapshot import Namespace
 
 ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
 """Pods that have run to completion no longer need protection."""
@@ -18,7 +18,7 @@ NOT_INJECTED = f"{INJECTED_LABEL}!=true"
 MISLABELLED = f"{LABEL},{LABEL} notin ({LABEL_ENABLED},{LABEL_DISABLED}),{NOT_INJECTED}"
 
 
-class Question(msgspec.Struct, frozen=True):
+class ApiRequest(msgspec.Struct, frozen=True):
     """A request for an object by name, or for a list in one or all namespaces."""
 
     resource: str
@@ -39,7 +39,7 @@ class Question(msgspec.Struct, frozen=True):
         return "/".join([*parts, self.resource, *filter(None, [self.name, self.subresource])])
 
     @property
-    def right(self) -> str:
+    def permission(self) -> str:
         """The permission that it needs, in words."""
         if self.subresource:
             return f"get {self.resource}/{self.subresource.partition('/')[0]}"
@@ -50,80 +50,84 @@ class Question(msgspec.Struct, frozen=True):
         return f"get {kind} {self.name}{where}" if self.name else f"list {kind}{where}"
 
 
-def about_configuration(name: str) -> Question:
+def configuration_request(name: str) -> ApiRequest:
     """Request the configuration, which shows what the API server calls, and for which pods."""
-    return Question("mutatingwebhookconfigurations", "admissionregistration.k8s.io", name=name)
+    return ApiRequest("mutatingwebhookconfigurations", "admissionregistration.k8s.io", name=name)
 
 
-def about_deployment(namespace: str, name: str) -> Question:
+def deployment_request(namespace: str, name: str) -> ApiRequest:
     """Request the number of ready replicas."""
-    return Question("deployments", "apps", namespace, name)
+    return ApiRequest("deployments", "apps", namespace, name)
 
 
-def about_endpoints(namespace: str, service: str) -> Question:
+def endpoints_request(namespace: str, service: str) -> ApiRequest:
     """Request the endpoints of a Service."""
-    return Question("endpointslices", "discovery.k8s.io", namespace, labels=f"kubernetes.io/service-name={service}")
+    return ApiRequest("endpointslices", "discovery.k8s.io", namespace, labels=f"kubernetes.io/service-name={service}")
 
 
-def about_replicas(namespace: str, selector: JsonObject | None) -> Question:
+def replicas_request(namespace: str, selector: JsonObject | None) -> ApiRequest:
     """Request the webhook's own pods."""
-    return Question("pods", namespace=namespace, labels=to_query(selector))
+    return ApiRequest("pods", namespace=namespace, labels=to_query(selector))
 
 
-def about_owner(resource: str, namespace: str, name: str) -> Question:
+def workload_request(resource: str, namespace: str, name: str) -> ApiRequest:
     """Request the owner of pods."""
-    return Question(resource, "apps", namespace, name)
+    return ApiRequest(resource, "apps", namespace, name)
 
 
-def about_pods_of(owner: JsonObject) -> Question:
+def workload_pods_request(owner: JsonObject) -> ApiRequest:
     """Request the pods that an owner selects; their metadata shows what protects them."""
     selector = to_query(owner["spec"]["selector"])
-    return Question("pods", namespace=owner["metadata"]["namespace"], labels=selector, fields=ALIVE, metadata_only=True)
+    return ApiRequest(
+        "pods", namespace=owner["metadata"]["namespace"], labels=selector, fields=ALIVE, metadata_only=True
+    )
 
 
-def about_pod(namespace: str, name: str) -> Question:
+def pod_request(namespace: str, name: str) -> ApiRequest:
     """Request a whole pod by a list, because permission to list is needed anyway."""
-    return Question("pods", namespace=namespace, fields=f"metadata.name={name}")
+    return ApiRequest("pods", namespace=namespace, fields=f"metadata.name={name}")
 
 
-NAMESPACES = Question("namespaces", metadata_only=True)
-NODES = Question("nodes", metadata_only=True)
+NAMESPACES = ApiRequest("namespaces", metadata_only=True)
+NODES = ApiRequest("nodes", metadata_only=True)
 # Whole pods: metadata contains neither grace period nor node.
-PROTECTED_PODS = Question("pods", labels=INJECTED, fields=ALIVE)
-MISLABELLED_PODS = Question("pods", labels=MISLABELLED, fields=ALIVE, metadata_only=True)
+PROTECTED_PODS = ApiRequest("pods", labels=INJECTED, fields=ALIVE)
+MISLABELLED_PODS = ApiRequest("pods", labels=MISLABELLED, fields=ALIVE, metadata_only=True)
 
 
-def about_labelled(labels: str, resource: str, group: str = "", namespace: str = "") -> Question:
+def labelled_request(labels: str, resource: str, group: str = "", namespace: str = "") -> ApiRequest:
     """Request objects by label."""
-    return Question(resource, group, namespace, labels=labels)
+    return ApiRequest(resource, group, namespace, labels=labels)
 
 
-def about_kind(group: str, resource: str) -> Question:
+def kind_request(group: str, resource: str) -> ApiRequest:
     """Request all objects of a kind that may not be installed."""
-    return Question(resource, group)
+    return ApiRequest(resource, group)
 
 
-def about_config_map(namespace: str, name: str) -> Question:
+def config_map_request(namespace: str, name: str) -> ApiRequest:
     """Request one ConfigMap."""
-    return Question("configmaps", namespace=namespace, name=name)
+    return ApiRequest("configmaps", namespace=namespace, name=name)
 
 
-def about_kubelet(node: str) -> Question:
+def kubelet_request(node: str) -> ApiRequest:
     """Request a kubelet's configuration through the API server.
 
     https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/#viewing-the-kubelet-configuration
     """
-    return Question("nodes", name=node, subresource="proxy/configz")
+    return ApiRequest("nodes", name=node, subresource="proxy/configz")
 
 
-class Candidates(msgspec.Struct, frozen=True):
+class UnprotectedPodsRequest(msgspec.Struct, frozen=True):
     """A list of pods that should be protected and are not; pods outside of `namespaces` are ignored."""
 
-    question: Question
+    request: ApiRequest
     namespaces: frozenset[str]
 
 
-def about_unprotected(entries: Iterable[JsonObject], namespaces: Sequence[Namespace]) -> Iterator[Candidates]:
+def unprotected_pods_requests(
+    entries: Iterable[JsonObject], namespaces: Sequence[Namespace]
+) -> Iterator[UnprotectedPodsRequest]:
     """Request the pods that match the entries' selectors but lack the webhook's label.
 
     Whole pods, because decisions need them; so the API server should filter as many as possible.
@@ -134,10 +138,10 @@ def about_unprotected(entries: Iterable[JsonObject], namespaces: Sequence[Namesp
         # One list of everything is cheaper than one list for each of most namespaces.
         places = ("",) if len(chosen) * 2 > len(namespaces) else sorted(chosen)
         for place in places:
-            yield Candidates(Question("pods", namespace=place, labels=labels, fields=ALIVE), chosen)
+            yield UnprotectedPodsRequest(ApiRequest("pods", namespace=place, labels=labels, fields=ALIVE), chosen)
 
 
-RIGHTS = (
+PERMISSIONS = (
     "get mutatingwebhookconfigurations.admissionregistration.k8s.io",
     "list namespaces",
     "list pods (in all namespaces)",
@@ -145,7 +149,7 @@ RIGHTS = (
     "list endpointslices.discovery.k8s.io (in the same namespace)",
 )
 """Required permissions."""
-LIMIT_RIGHTS = (
+DRAIN_LIMIT_PERMISSIONS = (
     "list nodes",
     "list deployments.apps (in all namespaces)",
     "list nodepools.karpenter.sh",
@@ -153,14 +157,14 @@ LIMIT_RIGHTS = (
     "list configmaps (in namespace kube-system)",
 )
 """Permissions to read the limits of drains; without them, only these are unknown."""
-HISTORY_RIGHTS = (
+DRAIN_HISTORY_PERMISSIONS = (
     "list pods (in the namespace of the installation)",
     "get pods/proxy (in the namespace of the installation)",
 )
 """Permissions to read from the watch how drains ended; without them, only that is unknown."""
-REPAIR_RIGHTS = tuple(f"get {resource}.apps" for resource in ("deployments", "statefulsets", "daemonsets"))
+REPAIR_PERMISSIONS = tuple(f"get {resource}.apps" for resource in ("deployments", "statefulsets", "daemonsets"))
 """Permissions to tell whether owners can be restarted, in their namespaces."""
-RESTART_RIGHTS = tuple(right.replace("get", "patch") for right in REPAIR_RIGHTS)
+RESTART_PERMISSIONS = tuple(right.replace("get", "patch") for right in REPAIR_PERMISSIONS)
 """What restarts them."""
-KUBELET_RIGHTS = ("get nodes/proxy",)
+KUBELET_PERMISSIONS = ("get nodes/proxy",)
 """Additional permission for --kubelets; it also allows running commands in every pod."""

@@ -15,28 +15,26 @@ from lightkube.core.exceptions import ConfigError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from webhook.inspection.errors import ClusterUnavailable
+
 PLUGINS = "client.authentication.k8s.io"
 TIMEOUT = Timeout(30, connect=10)
 """Seconds: a page of pods may take long over a slow connection."""
-
-
-class CannotAsk(Exception):
-    """The cluster cannot be read; the message says why."""
 
 
 def read_kubeconfig(context: str | None) -> SingleConfig:
     """Read the cluster and user from the kubeconfig.
 
     Raises:
-        CannotAsk: no file is usable.
+        ClusterUnavailable: no file is usable.
 
     """
     try:
         config = _chosen(context)
     except (ConfigError, OSError, YAMLError, msgspec.ValidationError) as error:
-        raise CannotAsk(f"no cluster configured: {error}") from None
+        raise ClusterUnavailable(f"no cluster configured: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise CannotAsk(f"no cluster configured: the kubeconfig lacks {error}") from None
+        raise ClusterUnavailable(f"no cluster configured: the kubeconfig lacks {error}") from None
     return config._replace(user=_with_plugin(config.user or User()))
 
 
@@ -86,10 +84,10 @@ def connect(config: SingleConfig) -> AsyncClient:
     It is the client underneath lightkube's own, whose lists cannot be limited to metadata.
 
     Raises:
-        CannotAsk: the credentials cannot be used.
+        ClusterUnavailable: the credentials cannot be used.
 
     """
     try:
         return client_adapter.AsyncClient(config, client_adapter.ConnectionParams(timeout=TIMEOUT))
     except (ConfigError, OSError, ValueError) as error:
-        raise CannotAsk(f"the credentials of context {config.context_name} cannot be used: {error}") from None
+        raise ClusterUnavailable(f"the credentials of context {config.context_name} cannot be used: {error}") from None

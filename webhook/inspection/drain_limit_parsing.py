@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from webhook.core.pod import JsonObject
 from webhook.inspection.drain_limits import TABLE, Field, Flag, Policy
-from webhook.inspection.words import counted
+from webhook.inspection.pluralize import pluralize
 
 _SYSTEM_CRITICAL = 2_000_000_000
 """https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/#priorityclass"""
@@ -44,16 +44,16 @@ class Unreadable(msgspec.Struct, frozen=True):
     place: str
 
 
-def flag_bound(limit: str, seen: Flag, deployment: JsonObject) -> Bound | Unreadable:
+def flag_bound(limit: str, detection: Flag, deployment: JsonObject) -> Bound | Unreadable:
     """Read the flag of a Deployment."""
     place = f"Deployment {deployment['metadata']['name']} in {deployment['metadata']['namespace']}"
     words = _words(deployment["spec"]["template"]["spec"]["containers"])
-    by_priority = _value_of(seen.by_priority, words)
+    by_priority = _value_of(detection.by_priority, words)
     if by_priority:
         return _readable(limit, place, _by_priority(by_priority))
-    value = _value_of(seen.flag, words)
+    value = _value_of(detection.flag, words)
     if value is None:
-        return Bound(limit, place, _everybody(seen.default))
+        return Bound(limit, place, _everybody(detection.default))
     return _readable(limit, place, _everybody(int(value)) if value.isdecimal() else None)
 
 
@@ -87,35 +87,37 @@ def _readable(limit: str, place: str, periods: tuple[tuple[int, int], ...] | Non
     return Unreadable(limit, place) if periods is None else Bound(limit, place, periods)
 
 
-def field_bound(limit: str, seen: Field, raw: JsonObject, nodes: Mapping[str, Mapping[str, str]]) -> Bound | Unreadable:
+def field_bound(
+    limit: str, detection: Field, raw: JsonObject, nodes: Mapping[str, Mapping[str, str]]
+) -> Bound | Unreadable:
     """Read a field of an object that a node label refers to."""
     name = raw["metadata"]["name"]
     value: object = raw
-    for key in seen.path:
+    for key in detection.path:
         value = value.get(key) if isinstance(value, dict) else None
-    place = f"{seen.kind} {name}"
+    place = f"{detection.kind} {name}"
     if value is None:
         return Bound(limit, place, ())
     seconds = seconds_of(value)
     if seconds is None:
         return Unreadable(limit, place)
-    of_it = frozenset(node for node, labels in nodes.items() if labels.get(seen.node_label) == name)
+    of_it = frozenset(node for node, labels in nodes.items() if labels.get(detection.node_label) == name)
     return Bound(limit, place, ((0, seconds),), of_it)
 
 
-def policy_bound(limit: str, seen: Policy, config_map: JsonObject) -> Bound | Unreadable | None:
+def policy_bound(limit: str, detection: Policy, config_map: JsonObject) -> Bound | Unreadable | None:
     """Read a field of the configuration in a ConfigMap; None if it contains no such configuration."""
-    text = (config_map.get("data") or {}).get(seen.key)
+    text = (config_map.get("data") or {}).get(detection.key)
     if text is None:
         return None
-    place = f"ConfigMap {config_map['metadata']['name']} in {seen.namespace}"
+    place = f"ConfigMap {config_map['metadata']['name']} in {detection.namespace}"
     try:
         policy = YAML(typ="safe", pure=True).load(text)
     except YAMLError:
         return Unreadable(limit, place)
     if not isinstance(policy, dict):
         return Unreadable(limit, place)
-    seconds = policy.get(seen.field)
+    seconds = policy.get(detection.field)
     if seconds is None:
         return Bound(limit, place, ())
     # Here, 0 is a limit: the pod ends at once.
@@ -125,7 +127,7 @@ def policy_bound(limit: str, seen: Policy, config_map: JsonObject) -> Bound | Un
 def kubelet_bound(limit: str, configuration: JsonObject, node: str, alike: frozenset[str]) -> Bound | Unreadable:
     """Read how long a kubelet delays the shutdown of its node."""
     others = len(alike) - 1
-    place = f"node {node}" + (f" and {counted(others, 'node')} of its kind" if others else "")
+    place = f"node {node}" + (f" and {pluralize(others, 'node')} of its kind" if others else "")
     try:
         periods = _shutdown(configuration["kubeletconfig"])
     except (KeyError, TypeError):

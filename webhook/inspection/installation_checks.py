@@ -1,0 +1,238 @@
+"""Conclusions about the installation: configuration, certificates, replicas, Service."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import re
+from collections.abc import Iterable, Iterator
+
+from cryptography import x509
+
+from certs.authority import read_bundle
+from webhook.core.errors import listed
+from webhook.core.pod import JsonObject
+from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode
+from webhook.inspection.pluralize import pluralize
+from webhook.inspection.snapshot import Names, NotPermitted, Snapshot, is_guard
+
+DEPLOYMENT = "graceful-worker"
+"""The name in `deploy/`, unless the cluster shows a different one."""
+LATEST_RENEWAL = datetime.timedelta(days=14)
+"""A CA is renewed in the last third of its lifetime, by default four months before it expires. The certificate does not
+show its lifetime, because its validity starts far in the past to allow for slow clocks."""
+BUNDLE_FAILS = frozenset(
+    {DiagnosticCode.BUNDLE_MISSING, DiagnosticCode.BUNDLE_UNREADABLE, DiagnosticCode.BUNDLE_EXPIRED}
+)
+"""Each of these makes calls fail."""
+_VERSION_TAG = re.compile(r":v?(\d+\.\d+\.\d+[\w.+-]*)$", re.ASCII)
+
+
+def service_of(snapshot: JsonObject | NotPermitted | None, names: Names) -> tuple[str, str] | None:
+    """Return namespace and name of the called Service; None if only URLs are called."""
+    entries: list[JsonObject] = (
+        [] if snapshot is None or isinstance(snapshot, NotPermitted) else snapshot.get("webhooks") or []
+    )
+    clients: list[JsonObject] = [entry["clientConfig"] for entry in entries]
+    for client in clients:
+        if client.get("service"):
+            return client["service"]["namespace"], client["service"]["name"]
+    return None if clients else (names.namespace, DEPLOYMENT)
+
+
+def check_installation(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Conclude whether pods are sent to the webhook, and whether its responses arrive."""
+    yield from _configuration(snapshot, now)
+    service = service_of(snapshot.configuration, snapshot.names)
+    if service is None:
+        return
+    yield from _deployment(snapshot, *service)
+    # Without a Deployment, it has already been reported that the webhook is down.
+    if snapshot.deployment is not None or _ready_endpoints(snapshot):
+        yield from _endpoints(snapshot, *service)
+
+
+def _configuration(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
+    name = {"name": snapshot.names.configuration}
+    if isinstance(snapshot.configuration, NotPermitted):
+        yield permission_missing(snapshot.configuration)
+        return
+    if snapshot.configuration is None:
+        yield Diagnostic(DiagnosticCode.NOT_INSTALLED, name)
+        return
+    if not snapshot.pod_entries:
+        yield Diagnostic(DiagnosticCode.NO_ENTRIES, name)
+        return
+    # The API server's default is Fail.
+    for fact, policy in ((DiagnosticCode.FAILS_CLOSED, "Fail"), (DiagnosticCode.FAILS_OPEN, "Ignore")):
+        chosen = [entry for entry in snapshot.pod_entries if entry.get("failurePolicy", "Fail") == policy]
+        if chosen:
+            yield Diagnostic(fact, {"entries": _named(chosen, snapshot)})
+    bundles = list(_bundles(snapshot, now))
+    yield from _guard(snapshot, bundles)
+    outside = [entry for entry in snapshot.entries if not entry["clientConfig"].get("service")]
+    if outside:
+        yield Diagnostic(DiagnosticCode.CALLED_BY_URL, {"entries": _named(outside, snapshot)})
+    yield from _called_elsewhere(snapshot)
+    yield from bundles
+
+
+def _guard(snapshot: Snapshot, bundles: list[Diagnostic]) -> Iterator[Diagnostic]:
+    if not snapshot.guards:
+        yield Diagnostic(DiagnosticCode.GUARD_MISSING)
+    elif not any(conclusion.fact is DiagnosticCode.GUARD_FAILS for conclusion in bundles):
+        yield Diagnostic(DiagnosticCode.GUARD_THERE, {"entries": _named(snapshot.guards, snapshot)})
+
+
+def _called_elsewhere(snapshot: Snapshot) -> Iterator[Diagnostic]:
+    by_service: dict[tuple[str, str], list[JsonObject]] = {}
+    for entry in snapshot.entries:
+        service = entry["clientConfig"].get("service")
+        if service and service["namespace"] != snapshot.names.namespace:
+            by_service.setdefault((service["namespace"], service["name"]), []).append(entry)
+    for (namespace, name), entries in by_service.items():
+        values = {"called": namespace, "service": name, "namespace": snapshot.names.namespace}
+        yield Diagnostic(DiagnosticCode.CALLED_ELSEWHERE, {"entries": _named(entries, snapshot), **values})
+
+
+def _bundles(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Conclude from each distinct bundle."""
+    namespace, name = service_of(snapshot.configuration, snapshot.names) or (snapshot.names.namespace, DEPLOYMENT)
+    by_bundle: dict[str, list[JsonObject]] = {}
+    for entry in snapshot.entries:
+        by_bundle.setdefault(entry["clientConfig"].get("caBundle") or "", []).append(entry)
+    for bundle, entries in by_bundle.items():
+        values = {"entries": _named(entries, snapshot), "namespace": namespace, "deployment": name}
+        if not bundle and not any(entry["clientConfig"].get("service") for entry in entries):
+            continue
+        conclusion = (
+            _certificates(_decoded(bundle), values, now)
+            if bundle
+            else Diagnostic(DiagnosticCode.BUNDLE_MISSING, values)
+        )
+        # Pods are still protected if only calls of the eviction guard fail.
+        is_harmless = conclusion.fact in BUNDLE_FAILS and all(map(is_guard, entries))
+        yield Diagnostic(DiagnosticCode.GUARD_FAILS, values) if is_harmless else conclusion
+
+
+def _certificates(certificates: list[x509.Certificate], values: dict[str, str], now: datetime.datetime) -> Diagnostic:
+    if not certificates:
+        return Diagnostic(DiagnosticCode.BUNDLE_UNREADABLE, values)
+    last = max(certificates, key=lambda certificate: certificate.not_valid_after_utc)
+    until = last.not_valid_after_utc
+    values = {**values, "count": pluralize(len(certificates), "CA"), "until": f"{until:%Y-%m-%d %H:%M} UTC"}
+    if not any(each.not_valid_before_utc <= now <= each.not_valid_after_utc for each in certificates):
+        return Diagnostic(DiagnosticCode.BUNDLE_EXPIRED, values)
+    left = until - now
+    values["left"] = pluralize(left.days, "day") if left.days else pluralize(left.seconds // 3600, "hour")
+    return Diagnostic(DiagnosticCode.BUNDLE_ENDS_SOON if left < LATEST_RENEWAL else DiagnosticCode.BUNDLE_VALID, values)
+
+
+def _decoded(bundle: str) -> list[x509.Certificate]:
+    try:
+        return read_bundle(base64.b64decode(bundle))
+    except binascii.Error:
+        return []
+
+
+def _deployment(snapshot: Snapshot, namespace: str, name: str) -> Iterator[Diagnostic]:
+    values = {"namespace": namespace, "deployment": name}
+    if isinstance(snapshot.deployment, NotPermitted):
+        yield permission_missing(snapshot.deployment)
+        return
+    if snapshot.deployment is None:
+        yield Diagnostic(
+            DiagnosticCode.REPLICAS_ELSEWHERE if _ready_endpoints(snapshot) else DiagnosticCode.NO_DEPLOYMENT, values
+        )
+        return
+    replicas = [] if isinstance(snapshot.replicas, NotPermitted) else snapshot.replicas
+    images = sorted(_images(replicas)) or [str(_webhook_image(snapshot.deployment["spec"]["template"]))]
+    # The API server's default for a missing field is 1.
+    wanted = snapshot.deployment["spec"].get("replicas", 1)
+    ready = (snapshot.deployment.get("status") or {}).get("readyReplicas", 0)
+    trouble = listed(_troubles(replicas))
+    counts = {
+        **values,
+        "ready": ready,
+        "wanted": wanted,
+        "images": ", ".join(images),
+        "trouble": f" ({trouble})" if trouble else "",
+    }
+    if not ready:
+        yield Diagnostic(DiagnosticCode.NO_REPLICA if wanted else DiagnosticCode.SCALED_TO_ZERO, counts)
+    else:
+        yield Diagnostic(DiagnosticCode.REPLICAS_READY if ready >= wanted else DiagnosticCode.FEWER_REPLICAS, counts)
+    if len(images) > 1:
+        yield Diagnostic(DiagnosticCode.IMAGES_DIFFER, counts)
+
+
+def running_versions(snapshot: Snapshot) -> list[str]:
+    """Return the running versions, as far as image tags show them."""
+    pods = [] if isinstance(snapshot.replicas, NotPermitted) else snapshot.replicas
+    images = _images(pod for pod in pods if _is_ready(pod))
+    return [found[1] for image in images if (found := _VERSION_TAG.search(image))]
+
+
+def _is_ready(pod: JsonObject) -> bool:
+    conditions: list[JsonObject] = (pod.get("status") or {}).get("conditions") or []
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _images(pods: Iterable[JsonObject]) -> set[str]:
+    return {_webhook_image(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+
+
+def _webhook_image(pod: JsonObject) -> str:
+    """Return the image of the webhook's container: a mesh may have added others after it."""
+    containers: list[JsonObject] = pod["spec"]["containers"]
+    named = [container for container in containers if container["name"] == "webhook"]
+    return str((named or containers)[0]["image"])
+
+
+def _troubles(pods: list[JsonObject]) -> Iterator[str]:
+    """Return why pods do not run, in the words of the kubelet and the scheduler."""
+    for pod in pods:
+        status = pod.get("status") or {}
+        waiting = [(each.get("state") or {}).get("waiting") for each in status.get("containerStatuses") or ()]
+        reasons = [each["reason"] for each in waiting if each and each.get("reason")]
+        reasons += [
+            each["reason"]
+            for each in status.get("conditions") or ()
+            if each["type"] == "PodScheduled" and each["status"] == "False" and each.get("reason")
+        ]
+        if reasons:
+            yield f"{pod['metadata']['name']}: {reasons[0]}"
+
+
+def _endpoints(snapshot: Snapshot, namespace: str, service: str) -> Iterator[Diagnostic]:
+    if isinstance(snapshot.endpoint_slices, NotPermitted):
+        yield permission_missing(snapshot.endpoint_slices)
+        return
+    ready = _ready_endpoints(snapshot)
+    values = {"namespace": namespace, "service": service, "ready": pluralize(ready, "ready endpoint")}
+    yield Diagnostic(DiagnosticCode.ENDPOINTS_READY if ready else DiagnosticCode.NO_ENDPOINT, values)
+
+
+def _ready_endpoints(snapshot: Snapshot) -> int:
+    """Count; an endpoint without a known state counts as ready.
+
+    https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions
+    """
+    slices = [] if isinstance(snapshot.endpoint_slices, NotPermitted) else snapshot.endpoint_slices
+    endpoints = [endpoint for each in slices for endpoint in each.get("endpoints") or ()]
+    return sum((endpoint.get("conditions") or {}).get("ready") is not False for endpoint in endpoints)
+
+
+def permission_missing(what: NotPermitted) -> Diagnostic:
+    """Report that a permission is missing."""
+    return Diagnostic(DiagnosticCode.RIGHT_MISSING, {"right": what.permission})
+
+
+def _named(entries: list[JsonObject], snapshot: Snapshot) -> str:
+    """Name the entries of the configuration."""
+    if len(entries) == len(snapshot.entries):
+        return "all entries"
+    if entries == snapshot.pod_entries:
+        return "all entries for pods"
+    return f"entry {', '.join(entry['name'] for entry in entries)}"
