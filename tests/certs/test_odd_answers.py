@@ -82,7 +82,7 @@ def test_an_odd_answer_to_any_question_ends_nothing(scene: Scene, odd: str, capl
     assert scene.server.secret is not None
     assert scene.server.secret["data"]["tls.key"] not in caplog.text
     assert "PRIVATE" not in caplog.text
-    assert "cannot manage the certificates: NoAnswer: the API server" in caplog.text
+    assert "cannot manage the certificates: ApiServerUnavailable: the API server" in caplog.text
 
 
 def test_a_certificate_that_is_accepted_stays_so_while_answers_are_odd(scene: Scene) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from certs.api_server import NoAnswer, Refused
+from certs.api_server import ApiServerUnavailable, StatusError
 from webhook.drains.connection import REFUSALS, Outage, SessionContact, longest_of
 from webhook.inspection.errors import ClusterUnavailable
 
@@ -31,23 +31,23 @@ def contact(clock: Clock) -> SessionContact:
 
 def test_a_failure_is_an_outage_since_the_last_word(clock: Clock, contact: SessionContact) -> None:
     clock.seconds += 42
-    contact.failed(NoAnswer("connection refused"), "in all namespaces")
+    contact.failed(ApiServerUnavailable("connection refused"), "in all namespaces")
     assert contact.outage == Outage(42, "connection refused")
     contact.heard()
     assert contact.outage is None
 
 
 def test_a_missing_right_is_one_that_names_the_right(contact: SessionContact) -> None:
-    contact.failed(Refused(403, "forbidden", None), "in namespace shop")
+    contact.failed(StatusError(403, "forbidden", None), "in namespace shop")
     assert contact.outage
     assert "permission missing to list and watch pods in namespace shop" in contact.outage.reason
 
 
 def test_refusals_that_do_not_end_end_the_session(contact: SessionContact) -> None:
     for _ in range(REFUSALS):
-        contact.failed(Refused(401, "Unauthorized", None), "in all namespaces")
+        contact.failed(StatusError(401, "Unauthorized", None), "in all namespaces")
     with pytest.raises(ClusterUnavailable):
-        contact.failed(Refused(401, "Unauthorized", None), "in all namespaces")
+        contact.failed(StatusError(401, "Unauthorized", None), "in all namespaces")
 
 
 def test_a_connection_that_dies_in_silence_is_an_outage_when_a_bookmark_is_long_overdue(
@@ -64,6 +64,6 @@ def test_of_several_the_longest_outage_counts(clock: Clock, contact: SessionCont
     clock.seconds += 5
     other.heard()
     assert longest_of([contact, other]) is None
-    other.failed(NoAnswer("one"), "")
-    contact.failed(NoAnswer("two"), "")
+    other.failed(ApiServerUnavailable("one"), "")
+    contact.failed(ApiServerUnavailable("two"), "")
     assert longest_of([other, contact]) == Outage(5, "two")

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from certs.api_server import Refused
+from certs.api_server import StatusError
 from certs.repetition import Trouble
 from webhook.drains.following import Contact, explained
 from webhook.drains.pod_stream import BEGIN_SECONDS, SILENT_SECONDS
@@ -52,8 +52,8 @@ class SessionContact(Contact):
             ClusterUnavailable: it is one that waiting does not mend.
 
         """
-        self._reason = explained(trouble, where) if isinstance(trouble, Refused) else str(trouble)
-        is_refused = isinstance(trouble, Refused) and trouble.status in _NO_RIGHT
+        self._reason = explained(trouble, where) if isinstance(trouble, StatusError) else str(trouble)
+        is_refused = isinstance(trouble, StatusError) and trouble.status in _NO_RIGHT
         self._refusals = self._refusals + 1 if is_refused else 0
         if not self._has_heard or self._refusals > REFUSALS:
             raise ClusterUnavailable(self._reason)

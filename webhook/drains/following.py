@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 from httpx2 import AsyncClient
 
-from certs.api_server import Refused
+from certs.api_server import StatusError
 from certs.repetition import FIRST_PAUSE, LOGGER, LONGEST_PAUSE, Trouble, told
 from webhook.core.pod import JsonObject
 from webhook.drains.pod_stream import Expired, Kind, PodStream
@@ -71,7 +71,7 @@ class Contact:
     def failed(self, trouble: Trouble, where: str) -> None:
         """Count a failure, and log how to fix it."""
         self.failures += 1
-        if isinstance(trouble, Refused):
+        if isinstance(trouble, StatusError):
             self.heard()
         words = f"cannot watch {self._what}: {explained(trouble, where)}"
         before, at = self._told
@@ -156,7 +156,7 @@ async def _list(stream: PodStream) -> tuple[list[JsonObject], str]:
 
 def explained(trouble: Trouble, where: str) -> str:
     """Describe an error, with the missing permission if that is the cause."""
-    if not isinstance(trouble, Refused):
+    if not isinstance(trouble, StatusError):
         return told(trouble)
     if trouble.status == HTTPStatus.FORBIDDEN:
         return f"permission missing to list and watch pods {where}: {told(trouble)}"

@@ -11,7 +11,17 @@ from http import HTTPStatus
 import msgspec
 from httpx2 import AsyncClient, HTTPError, Response, Timeout
 
-from certs.api_server import ERRORS, JSON, UNREADABLE, NoAnswer, Refused, TooLarge, body, refusal, unreachable
+from certs.api_server import (
+    CLIENT_ERRORS,
+    DECODE_ERRORS,
+    JSON,
+    ApiServerUnavailable,
+    ResponseTooLarge,
+    StatusError,
+    read_body,
+    status_error,
+    unavailable,
+)
 from certs.repetition import Trouble
 from webhook.core.pod import JsonObject
 from webhook.drains.kept_fields import read_pod
@@ -92,16 +102,16 @@ class PodStream:
         """List all pods; each page comes with the version of the whole list.
 
         Raises:
-            Refused: the API server refuses.
+            StatusError: the API server refuses.
             Expired: the list took too long.
-            NoAnswer: there is no valid response.
+            ApiServerUnavailable: there is no valid response.
 
         """
         token, limit = "", PAGE
         while True:
             try:
                 page = await self._page({"limit": str(limit)} | ({"continue": token} if token else {}))
-            except TooLarge:
+            except ResponseTooLarge:
                 if limit == 1:
                     raise
                 limit //= 2
@@ -117,13 +127,13 @@ class PodStream:
             async with asyncio.timeout(PAGE_SECONDS), request as response:
                 if not response.is_success:
                     raise await _said_no(response)
-                page = _read_page(await body(response, MOST_PAGE_BYTES))
+                page = _read_page(await read_body(response, MOST_PAGE_BYTES))
         except TimeoutError:
-            raise NoAnswer(f"the API server did not respond within {PAGE_SECONDS:g} s") from None
-        except ERRORS as error:
-            raise unreachable(error) from None
+            raise ApiServerUnavailable(f"the API server did not respond within {PAGE_SECONDS:g} s") from None
+        except CLIENT_ERRORS as error:
+            raise unavailable(error) from None
         if page.kind != "PodList" or not page.metadata.version:
-            raise NoAnswer("the API server's response is not a list of pods")
+            raise ApiServerUnavailable("the API server's response is not a list of pods")
         self._heard()
         return page
 
@@ -131,9 +141,9 @@ class PodStream:
         """Yield the events since a version, until the API server ends the watch or stops responding.
 
         Raises:
-            Refused: the API server refuses.
+            StatusError: the API server refuses.
             Expired: that version is too old.
-            NoAnswer: there is no valid watch stream.
+            ApiServerUnavailable: there is no valid watch stream.
 
         """
         parameters = {
@@ -151,15 +161,15 @@ class PodStream:
                 if not response.is_success:
                     raise await _said_no(response)
                 if not response.headers.get("Content-Type", "").startswith(JSON):
-                    raise NoAnswer("the API server's response is not a watch stream")
+                    raise ApiServerUnavailable("the API server's response is not a watch stream")
                 # Without events, there may be nothing else for a while.
                 self._heard()
                 async with aclosing(split_lines(_until_it_breaks_off(response))) as lines:
                     async for line in lines:
                         self._heard()
                         yield read_line(line)
-        except ERRORS as error:
-            raise unreachable(error) from None
+        except CLIENT_ERRORS as error:
+            raise unavailable(error) from None
 
 
 async def _until_it_breaks_off(response: Response) -> AsyncGenerator[bytes, None]:
@@ -175,7 +185,7 @@ async def split_lines(parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None
     """Assemble lines from parts; an incomplete last line is dropped.
 
     Raises:
-        TooLarge: a line is larger than any pod.
+        ResponseTooLarge: a line is larger than any pod.
 
     """
     rest = bytearray()
@@ -188,25 +198,25 @@ async def split_lines(parts: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None
                 yield line
         rest += begin
         if len(rest) > MOST_LINE_BYTES:
-            raise TooLarge(f"the API server sent a line of more than {MOST_LINE_BYTES // 1024 // 1024} MiB")
+            raise ResponseTooLarge(f"the API server sent a line of more than {MOST_LINE_BYTES // 1024 // 1024} MiB")
 
 
 def read_line(line: bytes) -> Line:
     """Parse a watch event.
 
     Raises:
-        NoAnswer: it is not a watch event.
+        ApiServerUnavailable: it is not a watch event.
         Expired: the version is too old.
-        Refused: it reports another error.
+        StatusError: it reports another error.
 
     """
     try:
         event = msgspec.json.decode(line, type=_Event)
         told = msgspec.json.decode(event.object, type=_Versioned)
-    except UNREADABLE:
-        raise NoAnswer("the API server sent a line that is not a watch event") from None
+    except DECODE_ERRORS:
+        raise ApiServerUnavailable("the API server sent a line that is not a watch event") from None
     if event.type is Kind.ERROR:
-        raise _trouble(Refused(told.code, told.message, None))
+        raise _trouble(StatusError(told.code, told.message, None))
     pods = () if event.type is Kind.BOOKMARK else _readable([event.object])
     return Line(event.type, told.metadata.version, next(iter(pods), None))
 
@@ -214,8 +224,8 @@ def read_line(line: bytes) -> Line:
 def _read_page(content: bytes) -> _Page:
     try:
         return msgspec.json.decode(content, type=_Page)
-    except UNREADABLE:
-        raise NoAnswer("the API server's response is not a list of pods") from None
+    except DECODE_ERRORS:
+        raise ApiServerUnavailable("the API server's response is not a list of pods") from None
 
 
 def _readable(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
@@ -223,14 +233,14 @@ def _readable(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
     for item in items:
         try:
             yield read_pod(item)
-        except UNREADABLE:
+        except DECODE_ERRORS:
             continue
 
 
 async def _said_no(response: Response) -> Trouble:
-    return _trouble(await refusal(response))
+    return _trouble(await status_error(response))
 
 
 def _trouble(trouble: Trouble) -> Trouble:
-    is_expired = isinstance(trouble, Refused) and trouble.status == HTTPStatus.GONE
+    is_expired = isinstance(trouble, StatusError) and trouble.status == HTTPStatus.GONE
     return Expired(str(trouble)) if is_expired else trouble

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 
-from certs.api_server import ApiServer, NoAnswer, Refused
+from certs.api_server import ApiServer, ApiServerUnavailable, StatusError
 from certs.repetition import LOGGER, Trouble, told
 from webhook.core.pod import JsonObject
 from webhook.drains.following import REPEATED_SECONDS, Backoff
@@ -102,7 +102,7 @@ class EventWriter:
                 await self._create(event)
                 self._notices.results["written"] += 1
                 self._backoff.reset()
-            except (NoAnswer, Refused) as trouble:
+            except (ApiServerUnavailable, StatusError) as trouble:
                 self._say(trouble)
                 if _may_do_later(trouble) and self._clock() < since + STALE_SECONDS:
                     return False
@@ -113,11 +113,11 @@ class EventWriter:
 
     async def _create(self, event: JsonObject) -> None:
         namespace = event["metadata"]["namespace"]
-        await self._api_server.ask("POST", f"api/v1/namespaces/{namespace}/events", "Event", event)
+        await self._api_server.request("POST", f"api/v1/namespaces/{namespace}/events", "Event", event)
 
     def _say(self, trouble: Trouble) -> None:
         words = f"cannot write an Event: {told(trouble)}"
-        if isinstance(trouble, Refused) and trouble.status == HTTPStatus.FORBIDDEN:
+        if isinstance(trouble, StatusError) and trouble.status == HTTPStatus.FORBIDDEN:
             words = f"an Event was rejected; permission needed: create events: {told(trouble)}"
         before, at = self._said
         if words != before or self._clock() >= at + REPEATED_SECONDS:
@@ -126,6 +126,6 @@ class EventWriter:
 
 
 def _may_do_later(trouble: Trouble) -> bool:
-    if isinstance(trouble, Refused):
+    if isinstance(trouble, StatusError):
         return trouble.status in _AGAIN or trouble.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return True
