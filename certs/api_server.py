@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
@@ -74,12 +76,26 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """Errors from parsing something that is not JSON, or not of the expected shape."""
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What a response may take."""
+
+    seconds: float = RESPONSE_SECONDS
+    response_bytes: int = MAX_RESPONSE_BYTES
+    """Counted after decompression."""
+    compression: bool = False
+    """Accept a compressed response, as large lists over a slow connection should be."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
 class ApiServer:
     """Sends requests to the API server."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncClient, limits: Limits = DEFAULT_LIMITS) -> None:
         """Take the client, which has the address and credentials."""
         self._client = client
+        self._limits = limits
 
     async def request(
         self,
@@ -98,24 +114,56 @@ class ApiServer:
             ApiServerUnavailable: there is no valid response within the limits.
 
         """
-        headers = {"Accept": JSON, "Accept-Encoding": "identity"} | ({"Content-Type": media_type} if content else {})
+        headers = {"Content-Type": media_type} if content else {}
         sent = msgspec.json.encode(content) if content else None
         parameters = {"fieldManager": field_manager} if field_manager else {}
         try:
-            async with (
-                asyncio.timeout(RESPONSE_SECONDS),
-                self._client.stream(method, path, params=parameters, headers=headers, content=sent) as response,
-            ):
+            async with self.stream(method, path, parameters, headers, sent) as response:
                 if not response.is_success:
                     raise await status_error(response)
-                found = _decode(await read_body(response, MAX_RESPONSE_BYTES))
+                found = _decode(await self.read(response))
                 if found.get("kind") != kind:
                     raise ApiServerUnavailable(f"the API server's response is not a {kind}")
                 return ObjectResponse(found, _date(response.headers))
         except TimeoutError:
-            raise ApiServerUnavailable(f"the API server did not respond within {RESPONSE_SECONDS:g} s") from None
+            raise self.too_slow() from None
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str],
+        headers: Mapping[str, str] = MappingProxyType({}),
+        content: bytes | None = None,
+    ) -> AsyncIterator[Response]:
+        """Send a request; its response, whatever the status, has to be read within the time limit.
+
+        Raises the errors of the client, and TimeoutError.
+        """
+        encoding = "gzip" if self._limits.compression else "identity"
+        headers = {"Accept": JSON, "Accept-Encoding": encoding, **headers}
+        async with (
+            asyncio.timeout(self._limits.seconds),
+            self._client.stream(method, path, params=dict(parameters), headers=headers, content=content) as response,
+        ):
+            yield response
+
+    async def read(self, response: Response) -> bytes:
+        """Return a response's body.
+
+        Raises:
+            ResponseTooLarge: it exceeds the limit.
+            ApiServerUnavailable: it is compressed, although that was not accepted.
+
+        """
+        return await read_body(response, self._limits.response_bytes, compression=self._limits.compression)
+
+    def too_slow(self) -> ApiServerUnavailable:
+        """Describe that the time limit was exceeded."""
+        return ApiServerUnavailable(f"the API server did not respond within {self._limits.seconds:g} s")
 
     async def watch(self, path: str, name: str, changed: Callable[[], None]) -> None:
         """Yield for each change of an object until the API server ends the watch; the events are not parsed.
@@ -175,18 +223,12 @@ async def _notify(response: Response, changed: Callable[[], None]) -> None:
         return
 
 
-async def read_body(response: Response, limit: int) -> bytes:
-    """Return a response's body.
-
-    Raises:
-        ResponseTooLarge: it exceeds the limit.
-        ApiServerUnavailable: it is compressed.
-
-    """
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+async def read_body(response: Response, limit: int, *, compression: bool = False) -> bytes:
+    """Return a response's body; see ApiServer.read."""
+    if not compression and response.headers.get("Content-Encoding", "identity") != "identity":
         raise ApiServerUnavailable("the API server sent a compressed response to a request for an uncompressed one")
     received = bytearray()
-    async for part in response.aiter_raw():
+    async for part in response.aiter_bytes() if compression else response.aiter_raw():
         received += part
         if len(received) > limit:
             raise ResponseTooLarge(f"the API server sent more than {limit // 1024} KiB")

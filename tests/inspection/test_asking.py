@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from certs.api_server import Limits
 from tests.drains.pods import pod
 from tests.inspection.cases import CONFIGURATION, Case, look
 from tests.watch.served import Served
@@ -83,6 +84,41 @@ def test_a_list_that_took_too_long_goes_on_as_things_are_now() -> None:
 
     ask(answer)
     assert tokens
+
+
+def test_a_page_over_the_limit_is_requested_again_with_fewer_objects() -> None:
+    limits: list[int] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        limits.append(int(request.url.params["limit"]))
+        return httpx2.Response(200, json={"items": [{"padding": "x" * 100}] * limits[-1]})
+
+    async def listed(response_bytes: int) -> list[Any]:
+        transport = httpx2.MockTransport(answer)
+        async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
+            return await ApiClient(client, Limits(response_bytes=response_bytes, compression=True)).list(
+                ApiRequest("pods"), dict
+            )
+
+    assert len(asyncio.run(listed(20_000))) == 125
+    assert limits == [500, 250, 125]
+    with pytest.raises(ClusterUnavailable, match="sent more than"):
+        asyncio.run(listed(10))
+
+
+def test_a_response_that_takes_too_long_makes_the_cluster_unavailable() -> None:
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def listed() -> list[Any]:
+        async with httpx2.AsyncClient(
+            transport=httpx2.MockTransport(answer), base_url="https://cluster.test"
+        ) as client:
+            return await ApiClient(client, Limits(seconds=0.05)).list(ApiRequest("pods"), dict)
+
+    with pytest.raises(ClusterUnavailable, match=r"did not respond within 0\.05 s"):
+        asyncio.run(listed())
 
 
 def test_a_kind_that_is_not_installed_has_no_objects() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from enum import Enum
@@ -15,10 +14,11 @@ from certs.api_server import (
     CLIENT_ERRORS,
     DECODE_ERRORS,
     JSON,
+    ApiServer,
     ApiServerUnavailable,
+    Limits,
     ResponseTooLarge,
     StatusError,
-    read_body,
     status_error,
     unavailable,
 )
@@ -122,14 +122,14 @@ class PodStream:
                 return
 
     async def _page(self, parameters: dict[str, str]) -> _Page:
-        request = self._client.stream("GET", self._path, params=self._selectors | parameters, headers=_HEADERS)
+        api_server = ApiServer(self._client, Limits(PAGE_SECONDS, MOST_PAGE_BYTES))
         try:
-            async with asyncio.timeout(PAGE_SECONDS), request as response:
+            async with api_server.stream("GET", self._path, self._selectors | parameters) as response:
                 if not response.is_success:
                     raise await _said_no(response)
-                page = _read_page(await read_body(response, MOST_PAGE_BYTES))
+                page = _read_page(await api_server.read(response))
         except TimeoutError:
-            raise ApiServerUnavailable(f"the API server did not respond within {PAGE_SECONDS:g} s") from None
+            raise api_server.too_slow() from None
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
         if page.kind != "PodList" or not page.metadata.version:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
-from httpx2 import AsyncClient, HTTPError, InvalidURL, Response
-from lightkube.core.exceptions import ConfigError
+from httpx2 import AsyncClient
 
+from certs.api_server import CLIENT_ERRORS, DECODE_ERRORS, ApiServer, ApiServerUnavailable, Limits, ResponseTooLarge
 from webhook.core.pod import JsonObject
-from webhook.inspection.errors import ClusterUnavailable, Forbidden, PatchRejected
+from webhook.inspection.errors import ClusterUnavailable, Forbidden, PageTooLarge, PatchRejected
 from webhook.inspection.requests import ApiRequest
 from webhook.inspection.snapshot import NotPermitted
 
-PAGE = 500
+PAGE_SIZE = 500
 """Objects per page, as in kubectl."""
-LONGEST_MESSAGE = 200
-AT_ONCE = 4
-"""Concurrent requests, limited to spare the API server."""
+MAX_MESSAGE_LENGTH = 200
+MAX_CONCURRENT_REQUESTS = 4
+"""Spares the API server."""
+LIMITS = Limits(seconds=120, response_bytes=64 * 1024 * 1024, compression=True)
+"""For pages, which may take long over a slow connection; a larger one is requested again with fewer objects."""
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply"""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -44,17 +47,22 @@ async def gather_or_cancel(*answers: Awaitable[Result]) -> list[Result]:
             task.cancel()
 
 
+class _Response(msgspec.Struct, frozen=True):
+    status: int
+    content: bytes
+
+
 class ApiClient:
     """Sends a few requests at a time, page by page."""
 
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-        self._turn = asyncio.Semaphore(AT_ONCE)
+    def __init__(self, client: AsyncClient, limits: Limits = LIMITS) -> None:
+        self._api_server = ApiServer(client, limits)
+        self._semaphore = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
 
     async def get(self, request: ApiRequest) -> JsonObject | None:
         """Get one object; None if it does not exist."""
-        response = await self._ask(request, {})
-        return None if response.status_code == 404 else _read(response)
+        response = await self._get(request, {})
+        return None if response.status == HTTPStatus.NOT_FOUND else _decode(response)
 
     async def list(self, request: ApiRequest, keep: Callable[[JsonObject], Result]) -> list[Result]:
         """List page by page, and keep only what `keep` returns of each object: clusters are large.
@@ -72,64 +80,79 @@ class ApiClient:
         """
         parameters = {"fieldManager": manager}
         response = await self._send("PATCH", request, parameters, msgspec.json.encode(change))
-        if response.status_code in (403, 404, 409, 422):
+        if response.status in (403, 404, 409, 422):
             raise PatchRejected(_message(response))
-        return _read(response)
+        return _decode(response)
 
     async def _pages(self, request: ApiRequest) -> AsyncIterator[JsonObject]:
-        parameters = {"limit": str(PAGE)}
-        parameters |= {"labelSelector": request.labels} if request.labels else {}
-        parameters |= {"fieldSelector": request.fields} if request.fields else {}
+        limit, token = PAGE_SIZE, ""
+        selectors = {"labelSelector": request.labels, "fieldSelector": request.fields}
         while True:
-            response = await self._ask(request, parameters)
-            if response.status_code == 404:
+            parameters = {"limit": str(limit), **selectors, "continue": token}
+            try:
+                response = await self._get(request, {name: value for name, value in parameters.items() if value})
+            except PageTooLarge:
+                if limit == 1:
+                    raise
+                limit //= 2
+                continue
+            if response.status == HTTPStatus.NOT_FOUND:
                 return
-            page = _read(response, gone_is_fine=True)
+            page = _decode(response, accept_expired=True)
             for raw in page.get("items") or ():
                 yield raw
             # After a 410, a new token returns the rest of the list in its current state: the list took too long.
-            token = (page.get("metadata") or {}).get("continue")
+            token = (page.get("metadata") or {}).get("continue", "")
             if not token:
                 return
-            parameters["continue"] = token
 
-    async def _ask(self, request: ApiRequest, parameters: dict[str, str]) -> Response:
+    async def _get(self, request: ApiRequest, parameters: dict[str, str]) -> _Response:
         response = await self._send("GET", request, parameters)
-        if response.status_code == 403:
+        if response.status == HTTPStatus.FORBIDDEN:
             raise Forbidden(request.permission)
         return response
 
     async def _send(
         self, method: str, request: ApiRequest, parameters: dict[str, str], change: bytes | None = None
-    ) -> Response:
-        headers = {"Accept": METADATA_ONLY if request.metadata_only else "application/json"}
+    ) -> _Response:
+        headers = {"Accept": METADATA_ONLY} if request.metadata_only else {}
         headers |= {} if change is None else {"Content-Type": STRATEGIC_MERGE}
+        api_server = self._api_server
         try:
-            async with self._turn:
-                return await self._client.request(
-                    method, request.path, params=parameters, content=change, headers=headers
-                )
-        except (HTTPError, InvalidURL, ConfigError, OSError) as error:
+            async with (
+                self._semaphore,
+                api_server.stream(method, request.path, parameters, headers, change) as response,
+            ):
+                return _Response(response.status_code, await api_server.read(response))
+        except ResponseTooLarge as error:
+            raise PageTooLarge(str(error)) from None
+        except ApiServerUnavailable as error:
+            raise ClusterUnavailable(str(error)) from None
+        except TimeoutError:
+            raise ClusterUnavailable(str(api_server.too_slow())) from None
+        except CLIENT_ERRORS as error:
             raise ClusterUnavailable(
                 f"the API server cannot be reached: {str(error) or type(error).__name__}"
             ) from None
 
 
-def _read(response: Response, *, gone_is_fine: bool = False) -> JsonObject:
-    if response.status_code == 401:
+def _decode(response: _Response, *, accept_expired: bool = False) -> JsonObject:
+    if response.status == HTTPStatus.UNAUTHORIZED:
         raise ClusterUnavailable("the API server rejects the credentials: they are missing, wrong or expired")
     try:
         answer = msgspec.json.decode(response.content, type=JsonObject)
-    except msgspec.DecodeError:
-        raise ClusterUnavailable(f"the server is not a Kubernetes API server (status {response.status_code})") from None
-    if response.is_success or (gone_is_fine and response.status_code == 410 and "metadata" in answer):
+    except DECODE_ERRORS:
+        raise ClusterUnavailable(f"the server is not a Kubernetes API server (status {response.status})") from None
+    if response.status in range(200, 300):
         return answer
-    raise ClusterUnavailable(f"the API server responded with {response.status_code}: {_message(response)}")
+    if accept_expired and response.status == HTTPStatus.GONE and "metadata" in answer:
+        return answer
+    raise ClusterUnavailable(f"the API server responded with {response.status}: {_message(response)}")
 
 
-def _message(response: Response) -> str:
+def _message(response: _Response) -> str:
     try:
         answer = msgspec.json.decode(response.content, type=JsonObject)
-    except msgspec.DecodeError:
-        return f"status {response.status_code}"
-    return str(answer.get("message", ""))[:LONGEST_MESSAGE]
+    except DECODE_ERRORS:
+        return f"status {response.status}"
+    return str(answer.get("message", ""))[:MAX_MESSAGE_LENGTH]

@@ -17,6 +17,10 @@ class ClusterUnavailable(ClusterError):
     """The cluster cannot be read; the message says why."""
 
 
+class PageTooLarge(ClusterUnavailable):
+    """A response exceeds the limit; with fewer objects, it may not."""
+
+
 class Forbidden(ClusterError):
     """A permission is missing; the message names it."""
 
