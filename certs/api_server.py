@@ -25,13 +25,6 @@ from certs.repetition import Trouble
 
 JsonObject: TypeAlias = dict[str, Any]
 
-RESPONSE_SECONDS = 10.0
-"""Timeout for a whole response: the client's own timeouts apply to each part, so a trickling response never reaches
-them."""
-WATCH_SECONDS = 300
-"""After this time, the API server is asked to end a watch; after twice this time, the watch is ended."""
-MAX_RESPONSE_BYTES = 4 * 1024 * 1024
-"""Limit for a response: etcd stores at most 1.5 MiB. https://etcd.io/docs/v3.6/dev-guide/limit/"""
 MAX_ERROR_BYTES = 64 * 1024
 JSON = "application/json"
 
@@ -79,9 +72,13 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 class Limits(msgspec.Struct, frozen=True):
     """What a response may take."""
 
-    seconds: float = RESPONSE_SECONDS
-    response_bytes: int = MAX_RESPONSE_BYTES
-    """Counted after decompression."""
+    seconds: float = 10
+    """For the whole response: the client's own timeouts apply to each part, so a trickling response never reaches
+    them."""
+    response_bytes: int = 4 * 1024 * 1024
+    """After decompression. etcd stores at most 1.5 MiB: https://etcd.io/docs/v3.6/dev-guide/limit/"""
+    watch_seconds: float = 300
+    """After this time, the API server is asked to end a watch; after twice this time, the watch is ended."""
     compression: bool = False
     """Accept a compressed response, as large lists over a slow connection should be."""
 
@@ -173,20 +170,24 @@ class ApiServer:
             ApiServerUnavailable: the watch cannot be started.
 
         """
-        parameters = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(WATCH_SECONDS)}
+        parameters = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "timeoutSeconds": f"{self._limits.watch_seconds:g}",
+        }
         headers = {"Accept": JSON, "Accept-Encoding": "identity"}
         try:
             async with (
-                asyncio.timeout(RESPONSE_SECONDS) as limit,
+                asyncio.timeout(self._limits.seconds) as limit,
                 self._client.stream(
-                    "GET", path, params=parameters, headers=headers, timeout=Timeout(RESPONSE_SECONDS, read=None)
+                    "GET", path, params=parameters, headers=headers, timeout=Timeout(self._limits.seconds, read=None)
                 ) as response,
             ):
                 if not response.is_success:
                     raise await status_error(response)
                 if not response.headers.get("Content-Type", "").startswith(JSON):
                     raise ApiServerUnavailable("the API server's response is not a watch stream")
-                limit.reschedule(asyncio.get_running_loop().time() + 2 * WATCH_SECONDS)
+                limit.reschedule(asyncio.get_running_loop().time() + 2 * self._limits.watch_seconds)
                 await _notify(response, changed)
         except TimeoutError:
             raise ApiServerUnavailable("the API server does not start or end a watch") from None

@@ -12,7 +12,8 @@ import tracemalloc
 
 import pytest
 
-from certs import api_server, repetition
+from certs import repetition
+from certs.api_server import Limits
 from certs.authority import Authority
 from certs.events import Events, wall_clock
 from certs.rotation import BEGIN, Vault
@@ -213,11 +214,8 @@ def test_an_answer_without_end_takes_no_memory(scene: Scene, question: str) -> N
     ],
     ids=["head", "body", "nothing"],
 )
-def test_an_answer_that_trickles_is_given_up(
-    scene: Scene, question: str, answer: Answer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(api_server, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(api_server, "WATCH_SECONDS", 0.5)
+def test_an_answer_that_trickles_is_given_up(scene: Scene, question: str, answer: Answer) -> None:
+    scene.limits = Limits(seconds=0.5, watch_seconds=0.5)
     scene.server.odd[question].append(answer)
 
     async def act() -> None:

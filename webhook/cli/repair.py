@@ -106,14 +106,14 @@ def repair(
     """
     # Imported here because other commands do not need it.
     from webhook.cli.repair_run import RepairRun  # noqa: PLC0415
-    from webhook.repair.plan import Choice  # noqa: PLC0415
-    from webhook.repair.watching import Pace  # noqa: PLC0415
+    from webhook.repair.plan import Selection  # noqa: PLC0415
+    from webhook.repair.rollout_watch import Timing  # noqa: PLC0415
 
     if owners and not namespaces:
         raise click.UsageError(f"The namespace of {'/'.join(owners[0])} is missing: add -n NAME.")
-    choice = Choice(frozenset(namespaces), frozenset(owners))
+    selection = Selection(frozenset(namespaces), frozenset(owners))
     names = Names(installation, configuration)
-    _end(RepairRun(names, choice, Pace(every, timeout), is_dry=not yes, as_json=output == "json"), context)
+    _end(RepairRun(names, selection, Timing(every, timeout), is_dry=not yes, as_json=output == "json"), context)
 
 
 def _end(work: RepairRun, context: str | None) -> NoReturn:

@@ -94,7 +94,7 @@ def _pod(pod: WorkerPod) -> dict[str, Any]:
     return {
         "namespace": pod.namespace,
         "name": pod.name,
-        "owner": pod.owner,
+        "owner": str(pod.owner),
         "state": pod.state.value,
         "reason": pod.verdict.reason.value if pod.verdict else "",
         "workers": pod.workers,

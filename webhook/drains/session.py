@@ -200,7 +200,7 @@ async def _complete(api: ApiClient, namespace: str, target: Target) -> None:
         if rollout.stage is Stage.COMPLETE:
             return
         if rollout.stage is Stage.STUCK:
-            raise CannotWait(f"the rollout of {target} in namespace {namespace} has stopped: {rollout.says}")
+            raise CannotWait(f"the rollout of {target} in namespace {namespace} has stopped: {rollout.message}")
         await asyncio.sleep(POLLED)
 
 

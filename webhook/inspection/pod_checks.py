@@ -85,20 +85,26 @@ def _older(protected: Sequence[WorkerPod], snapshot: Snapshot) -> Iterator[Diagn
 
 def _grouped(state: State, pods: Iterable[WorkerPod], condition: str) -> Iterator[Diagnostic]:
     """Report the same conclusion once for the pods of an owner."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
     for pod in pods:
         # For a terminating pod, it is too late.
         if pod.state is state and not pod.ending:
             # Without details, which may quote the pod; use `explain` to see them.
             verdict = f"{pod.verdict.reason.sentence} [{pod.verdict.reason.value}]" if pod.verdict else ""
-            groups.setdefault((pod.namespace, pod.owner, verdict), []).append(pod.name)
-    for (namespace, owner, verdict), names in sorted(groups.items()):
-        values = {"namespace": namespace, "owner": owner, "verdict": verdict, "count": pluralize(len(names), "pod")}
-        yield Diagnostic(_FACTS[state], {**values, "pods": names, "recreate": condition + _recreate(namespace, owner)})
+            groups.setdefault((pod.namespace, pod.owner.kind, pod.owner.name, verdict), []).append(pod.name)
+    for (namespace, kind, name, verdict), names in sorted(groups.items()):
+        values = {
+            "namespace": namespace,
+            "owner": f"{kind} {name}",
+            "verdict": verdict,
+            "count": pluralize(len(names), "pod"),
+            "pods": names,
+            "recreate": condition + _recreate(namespace, kind, name),
+        }
+        yield Diagnostic(_FACTS[state], values)
 
 
-def _recreate(namespace: str, owner: str) -> str:
-    kind, _, name = owner.partition(" ")
+def _recreate(namespace: str, kind: str, name: str) -> str:
     if kind in _RESTARTED:
         return f"kubectl -n {namespace} rollout restart {kind.lower()}/{name}"
-    return f"recreate the pods of {owner}" if kind != "Pod" else f"delete pod {name} and create it again"
+    return f"recreate the pods of {kind} {name}" if kind != "Pod" else f"delete pod {name} and create it again"

@@ -6,6 +6,7 @@ from enum import Enum
 
 import msgspec
 
+from webhook.core.ownership import Owner
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding
 from webhook.history.evidence import History
@@ -57,8 +58,7 @@ class WorkerPod(msgspec.Struct, frozen=True):
 
     namespace: str
     name: str
-    owner: str
-    """Its owner, as `Deployment emails`."""
+    owner: Owner
     state: State
     verdict: Finding | None = None
     """Why it is left alone or would be refused."""

@@ -83,7 +83,7 @@ def _read(
     return WorkerPod(
         metadata["namespace"],
         metadata["name"],
-        str(owner_of(metadata)),
+        owner_of(metadata),
         state,
         verdict,
         workers or {},

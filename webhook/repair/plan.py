@@ -11,28 +11,27 @@ from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode, Severity
 from webhook.inspection.installation_checks import check_installation, permission_missing, running_versions
 from webhook.inspection.snapshot import NotPermitted, Snapshot
 from webhook.inspection.verdict import BLOCKING, overall_verdict
-from webhook.repair.damage import Damage, Owner, find_damage, owner_of
-from webhook.repair.hindrances import Hindrance
-from webhook.repair.owners import Look, hindered, hindered_by_itself
+from webhook.repair.blockers import Blocker, LiveObject, find_blocker, find_blocker_by_kind
+from webhook.repair.candidates import RestartCandidate, Workload, find_candidates, workload_of
 
 _STOPS = BLOCKING | {DiagnosticCode.NOT_INSTALLED, DiagnosticCode.NO_ENTRIES}
 
 
-class Hindered(msgspec.Struct, frozen=True):
+class BlockedCandidate(msgspec.Struct, frozen=True):
     """An owner to be fixed by hand."""
 
-    damage: Damage
-    hindrance: Hindrance
+    candidate: RestartCandidate
+    blocker: Blocker
 
 
 class Plan(msgspec.Struct, frozen=True):
     """What to do, in this order."""
 
-    restarts: list[Damage]
-    by_hand: list[Hindered]
+    restarts: list[RestartCandidate]
+    blocked: list[BlockedCandidate]
 
 
-class Wait(msgspec.Struct, frozen=True):
+class UnmetPrecondition(msgspec.Struct, frozen=True):
     """Why no restart may start, what to do about it, and the exit code."""
 
     sentence: str
@@ -40,52 +39,60 @@ class Wait(msgspec.Struct, frozen=True):
     exit_code: int = 1
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Selection(msgspec.Struct, frozen=True):
     """The selected owners; everything if nothing is selected."""
 
     namespaces: frozenset[str] = frozenset()
-    owners: frozenset[tuple[str, str]] = frozenset()
+    workloads: frozenset[tuple[str, str]] = frozenset()
     """Kind (lower case) and name."""
 
-    def has(self, owner: Owner) -> bool:
+    def has(self, workload: Workload) -> bool:
         """Tell whether an owner is selected."""
-        if self.namespaces and owner.namespace not in self.namespaces:
+        if self.namespaces and workload.namespace not in self.namespaces:
             return False
-        return not self.owners or (owner.kind.lower(), owner.name) in self.owners
+        return not self.workloads or (workload.kind.lower(), workload.name) in self.workloads
 
 
-def chosen_damage(snapshot: Snapshot, choice: Choice) -> list[Damage]:
+def select_candidates(snapshot: Snapshot, selection: Selection) -> list[RestartCandidate]:
     """Return the selected owners with pods to recreate, in the order of their restarts."""
-    return [damage for damage in find_damage(snapshot) if choice.has(damage.owner)]
+    return [candidate for candidate in find_candidates(snapshot) if selection.has(candidate.workload)]
 
 
-def unknown_owners(snapshot: Snapshot, choice: Choice) -> list[str]:
+def unknown_workloads(snapshot: Snapshot, selection: Selection) -> list[str]:
     """Return the selected owners without any pod: a typo must not look like success."""
     if isinstance(snapshot.pods, NotPermitted):
         return []
-    there = Choice(choice.namespaces)
-    known = {(owner.kind.lower(), owner.name) for owner in map(owner_of, snapshot.pods) if there.has(owner)}
-    return [f"{kind}/{name}" for kind, name in sorted(choice.owners - known)]
+    in_namespaces = Selection(selection.namespaces)
+    known = {
+        (workload.kind.lower(), workload.name)
+        for workload in map(workload_of, snapshot.pods)
+        if in_namespaces.has(workload)
+    }
+    return [f"{kind}/{name}" for kind, name in sorted(selection.workloads - known)]
 
 
-def to_look_at(damages: Sequence[Damage]) -> list[Damage]:
+def of_restartable_kinds(candidates: Sequence[RestartCandidate]) -> list[RestartCandidate]:
     """Return the owners that must be read to tell whether they can be restarted."""
-    return [damage for damage in damages if hindered_by_itself(damage) is None]
+    return [candidate for candidate in candidates if find_blocker_by_kind(candidate) is None]
 
 
-def make_plan(damages: Sequence[Damage], looks: Mapping[Owner, Look], snapshot: Snapshot) -> Plan:
+def make_plan(
+    candidates: Sequence[RestartCandidate], live_objects: Mapping[Workload, LiveObject], snapshot: Snapshot
+) -> Plan:
     """Plan the restarts, given the state of the owners."""
     plan = Plan([], [])
-    for damage in damages:
-        hindrance = hindered_by_itself(damage) or hindered(damage, looks.get(damage.owner), snapshot)
-        if hindrance:
-            plan.by_hand.append(Hindered(damage, hindrance))
+    for candidate in candidates:
+        blocker = find_blocker_by_kind(candidate) or find_blocker(
+            candidate, live_objects.get(candidate.workload), snapshot
+        )
+        if blocker:
+            plan.blocked.append(BlockedCandidate(candidate, blocker))
         else:
-            plan.restarts.append(damage)
+            plan.restarts.append(candidate)
     return plan
 
 
-def why_wait(snapshot: Snapshot, now: datetime.datetime) -> Wait | None:
+def check_preconditions(snapshot: Snapshot, now: datetime.datetime) -> UnmetPrecondition | None:
     """Return why restarts would be useless now: new pods would be unprotected again, or missing."""
     conclusions = list(check_installation(snapshot, now))
     rights = [each for each in conclusions if each.fact is DiagnosticCode.RIGHT_MISSING]
@@ -95,22 +102,22 @@ def why_wait(snapshot: Snapshot, now: datetime.datetime) -> Wait | None:
     stops = [each for each in conclusions if each.fact in _STOPS]
     if stops:
         sentence = overall_verdict([each for each in conclusions if each.fact.weight is not Severity.UNKNOWN]).sentence
-        return Wait(f"{sentence} {stops[0].sentence}", stops[0].advice)
+        return UnmetPrecondition(f"{sentence} {stops[0].sentence}", stops[0].advice)
     if rights:
-        return _blind(rights)
+        return _permissions_missing(rights)
     versions = sorted(set(running_versions(snapshot)))
     if len(versions) > 1:
         names = f"-n {snapshot.names.namespace} rollout status"
-        return Wait(
+        return UnmetPrecondition(
             f"The webhook itself is being rolled out ({', '.join(versions)}): new pods may get the older injection.",
             f"kubectl {names} deployment; then run repair again",
         )
     return None
 
 
-def _blind(rights: Collection[Diagnostic]) -> Wait:
+def _permissions_missing(rights: Collection[Diagnostic]) -> UnmetPrecondition:
     named = dict.fromkeys(str(each.values["right"]) for each in rights)
-    return Wait(
+    return UnmetPrecondition(
         f"Not everything could be read: permissions missing: {'; '.join(named)}.",
         "obtain these permissions (--help lists all)",
         2,

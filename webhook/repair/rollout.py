@@ -25,10 +25,10 @@ class Stage(Enum):
 
 
 class Rollout(msgspec.Struct, frozen=True):
-    """The progress of a rollout; `says` completes the sentence "It is not complete:"."""
+    """The progress of a rollout; `message` completes the sentence "It is not complete:"."""
 
     stage: Stage
-    says: str = ""
+    message: str = ""
     progress: int = 0
     """Grows as long as the rollout makes progress."""
 
@@ -41,12 +41,12 @@ class _Counts(msgspec.Struct, frozen=True):
     """Pods of the previous template that are not terminating."""
 
 
-def rollout_of(kind: str, owner: JsonObject) -> Rollout:
+def rollout_of(kind: str, workload: JsonObject) -> Rollout:
     """Determine the progress of the rollout of a Deployment, StatefulSet or DaemonSet."""
-    status = owner.get("status") or {}
-    if status.get("observedGeneration", 0) < owner["metadata"].get("generation", 0):
+    status = workload.get("status") or {}
+    if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 0):
         return Rollout(Stage.UNDER_WAY, "its controller has not observed the change yet")
-    counts = _counts(kind, owner, status)
+    counts = _counts(kind, workload, status)
     progress = counts.updated + counts.available - counts.old
     says = _missing(counts)
     if not says:
@@ -56,14 +56,14 @@ def rollout_of(kind: str, owner: JsonObject) -> Rollout:
     return Rollout(stage, says + trouble, progress)
 
 
-def _counts(kind: str, owner: JsonObject, status: JsonObject) -> _Counts:
+def _counts(kind: str, workload: JsonObject, status: JsonObject) -> _Counts:
     def number(field: str) -> int:
         return int(status.get(field) or 0)
 
     if kind == "DaemonSet":
         return _Counts(number("desiredNumberScheduled"), number("updatedNumberScheduled"), number("numberAvailable"))
     # The API server's default for a missing field is 1.
-    wanted = owner["spec"].get("replicas", 1)
+    wanted = workload["spec"].get("replicas", 1)
     updated = number("updatedReplicas")
     old = max(number("replicas") - updated, 0) if kind == "Deployment" else 0
     return _Counts(wanted, updated, number("availableReplicas"), old)

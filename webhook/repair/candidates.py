@@ -12,11 +12,11 @@ from webhook.inspection.pluralize import pluralize
 from webhook.inspection.snapshot import NotPermitted, Snapshot, State, WorkerPod
 from webhook.inspection.versions import is_before, newest_version
 
-BARE = frozenset({State.UNPROTECTED, State.REFUSED, State.MISLABELLED, State.UNRECORDED})
+UNPROTECTED_STATES = frozenset({State.UNPROTECTED, State.REFUSED, State.MISLABELLED, State.UNRECORDED})
 """The states of pods that should be protected, but are not."""
 
 
-class Owner(msgspec.Struct, frozen=True, order=True):
+class Workload(msgspec.Struct, frozen=True, order=True):
     """The owner of pods, which recreates them."""
 
     namespace: str
@@ -32,10 +32,10 @@ class Owner(msgspec.Struct, frozen=True, order=True):
         return f"{self.kind.lower()}/{self.name}"
 
 
-class Damage(msgspec.Struct, frozen=True):
+class RestartCandidate(msgspec.Struct, frozen=True):
     """An owner, and its pods that should be recreated."""
 
-    owner: Owner
+    workload: Workload
     unprotected: tuple[str, ...] = ()
     older: tuple[str, ...] = ()
     """Those protected by an older version."""
@@ -63,29 +63,28 @@ class Damage(msgspec.Struct, frozen=True):
         return ", ".join(parts)
 
 
-def owner_of(pod: WorkerPod) -> Owner:
-    """Return the owner of a pod."""
-    kind, _, name = pod.owner.partition(" ")
-    return Owner(pod.namespace, kind, name)
+def workload_of(pod: WorkerPod) -> Workload:
+    """Return the workload of a pod."""
+    return Workload(pod.namespace, pod.owner.kind, pod.owner.name)
 
 
-def newest_of(snapshot: Snapshot) -> str:
+def newest_injection_version(snapshot: Snapshot) -> str:
     """Return the version that injections should have."""
     return newest_version(snapshot, _protected(_pods(snapshot)))
 
 
-def find_damage(snapshot: Snapshot) -> list[Damage]:
+def find_candidates(snapshot: Snapshot) -> list[RestartCandidate]:
     """Return the owners with pods to recreate: first those with unprotected pods, then those with older injections.
 
     A terminating pod does not count: it is too late for it.
     """
-    newest = newest_of(snapshot)
-    by_owner: dict[Owner, list[WorkerPod]] = {}
+    newest = newest_injection_version(snapshot)
+    by_workload: dict[Workload, list[WorkerPod]] = {}
     for pod in _pods(snapshot):
         if not pod.ending:
-            by_owner.setdefault(owner_of(pod), []).append(pod)
-    found = [_damage(owner, pods, newest) for owner, pods in by_owner.items()]
-    return sorted((each for each in found if each.pods), key=lambda each: (not each.unprotected, each.owner))
+            by_workload.setdefault(workload_of(pod), []).append(pod)
+    found = [_candidate(workload, pods, newest) for workload, pods in by_workload.items()]
+    return sorted((each for each in found if each.pods), key=lambda each: (not each.unprotected, each.workload))
 
 
 def _pods(snapshot: Snapshot) -> list[WorkerPod]:
@@ -96,17 +95,17 @@ def _protected(pods: Iterable[WorkerPod]) -> list[WorkerPod]:
     return [pod for pod in pods if pod.state is State.PROTECTED]
 
 
-def _damage(owner: Owner, pods: Sequence[WorkerPod], newest: str) -> Damage:
+def _candidate(workload: Workload, pods: Sequence[WorkerPod], newest: str) -> RestartCandidate:
     older = [pod for pod in _protected(pods) if is_before(pod.version, newest)]
-    bare = [pod for pod in pods if pod.state in BARE]
+    unprotected = [pod for pod in pods if pod.state in UNPROTECTED_STATES]
     # If one pod can be protected, so can the template: the others may be from an earlier one.
-    is_mendable = not bare or older or any(pod.state is State.UNPROTECTED for pod in bare)
-    return Damage(
-        owner,
-        tuple(sorted(pod.name for pod in bare)),
+    can_be_protected = not unprotected or older or any(pod.state is State.UNPROTECTED for pod in unprotected)
+    return RestartCandidate(
+        workload,
+        tuple(sorted(pod.name for pod in unprotected)),
         tuple(sorted(pod.name for pod in older)),
         tuple(sorted({pod.version for pod in older})),
         max(pod.grace for pod in pods),
-        None if is_mendable else bare[0].state,
-        None if is_mendable else bare[0].verdict,
+        None if can_be_protected else unprotected[0].state,
+        None if can_be_protected else unprotected[0].verdict,
     )

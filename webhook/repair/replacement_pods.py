@@ -5,16 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL
-from webhook.core.ownership import owner_of
+from webhook.core.ownership import Owner, owner_of
 from webhook.core.pod import JsonObject
 from webhook.inspection.snapshot import State
 from webhook.inspection.versions import is_before
 from webhook.inspection.worker_pods import candidate_pod, record_of
-from webhook.repair.damage import Owner
-from webhook.repair.owners import worded
+from webhook.repair.blockers import format_verdict
+from webhook.repair.candidates import Workload
 
 
-class Successor(msgspec.Struct, frozen=True):
+class ReplacementPod(msgspec.Struct, frozen=True):
     """A pod of an owner that is being restarted."""
 
     name: str
@@ -23,32 +23,32 @@ class Successor(msgspec.Struct, frozen=True):
     version: str
     """The version that protected it; empty if none."""
 
-    def is_well(self, newest: str) -> bool:
+    def is_protected(self, newest: str) -> bool:
         """Tell whether it is protected by a version not older than the running one."""
         return bool(self.version) and not is_before(self.version, newest)
 
 
-def read_successor(raw: JsonObject) -> tuple[str, Successor]:
+def read_replacement_pod(raw: JsonObject) -> tuple[Owner, ReplacementPod]:
     """Read a pod's metadata and its owner: selectors may overlap."""
     metadata = raw["metadata"]
     record = record_of(metadata.get("annotations") or {})
     is_injected = (metadata.get("labels") or {}).get(INJECTED_LABEL) == "true"
     version = record.version if record and is_injected else ""
-    return str(owner_of(metadata)), Successor(
+    return owner_of(metadata), ReplacementPod(
         metadata["name"], metadata["uid"], "deletionTimestamp" in metadata, version
     )
 
 
-def of_owner(owner: Owner, pods: list[tuple[str, Successor]]) -> list[Successor]:
+def pods_of(workload: Workload, pods: list[tuple[Owner, ReplacementPod]]) -> list[ReplacementPod]:
     """Return an owner's pods that are not terminating."""
-    return [pod for title, pod in pods if title == f"{owner.kind} {owner.name}" and not pod.ending]
+    return [pod for owner, pod in pods if (owner.kind, owner.name) == (workload.kind, workload.name) and not pod.ending]
 
 
-def why_bare(pod: JsonObject | None) -> str:
+def explain_unprotected(pod: JsonObject | None) -> str:
     """Return why a new pod is unprotected, according to the webhook's own decision."""
     if pod is None:
         return "it no longer exists, so the reason is unknown."
     read = candidate_pod(pod)
     if read.state is State.UNPROTECTED:
         return "the pod can be protected, so the webhook was not called, or its response did not arrive."
-    return worded(read.verdict)
+    return format_verdict(read.verdict)
