@@ -21,7 +21,7 @@ from webhook.drains.tally import Tally
 from webhook.drains.tracker import Begun, Ended
 from webhook.inspection.api_client import ApiClient
 from webhook.inspection.errors import ClusterUnavailable, Forbidden
-from webhook.inspection.requests import INJECTED, ApiRequest, workload_request
+from webhook.inspection.requests import INJECTED, ApiRequest
 from webhook.repair.rollout import Stage
 
 REDRAWN = 1.0
@@ -187,7 +187,7 @@ async def _tick(queue: asyncio.Queue[_Happening]) -> None:
 
 async def _complete(api: ApiClient, namespace: str, target: Target) -> None:
     """Wait until a rollout is complete; the watch decides when there are too many errors."""
-    question = workload_request(RESOURCES[target.kind], namespace, target.name)
+    question = ApiRequest(RESOURCES[target.kind], "apps", namespace, target.name)
     while True:
         try:
             workload = await api.get(question)

@@ -16,7 +16,7 @@ from webhook.history.remains import Remains, Told, gather, read_remains, read_to
 from webhook.history.samples import NoMetrics, read_metrics
 from webhook.inspection.api_client import ApiClient
 from webhook.inspection.errors import ClusterUnavailable, Forbidden
-from webhook.inspection.requests import INJECTED, ApiRequest, labelled_request
+from webhook.inspection.requests import INJECTED, ApiRequest
 from webhook.watch.events import COMPONENT
 
 SECONDS = 15.0
@@ -66,7 +66,7 @@ async def ask_through_api_server(client: AsyncClient, namespace: str) -> History
         ClusterUnavailable: the API server cannot be asked.
 
     """
-    question = labelled_request(WATCH_LABEL, "pods", namespace=namespace)
+    question = ApiRequest("pods", namespace=namespace, labels=WATCH_LABEL)
     try:
         pods = await ApiClient(client).list(question, dict)
     except Forbidden as forbidden:

@@ -16,14 +16,11 @@ from webhook.inspection.requests import (
     MISLABELLED_PODS,
     NAMESPACES,
     PROTECTED_PODS,
+    ApiRequest,
     UnprotectedPodsRequest,
-    configuration_request,
-    deployment_request,
-    endpoints_request,
-    replicas_request,
     unprotected_pods_requests,
 )
-from webhook.inspection.selectors import shipped_entries
+from webhook.inspection.selectors import shipped_entries, to_query
 from webhook.inspection.snapshot import (
     HistoryUnavailable,
     Names,
@@ -48,16 +45,21 @@ async def take_snapshot(
 
     """
     api = ApiClient(client)
-    configuration = await catch_forbidden(api.get(configuration_request(names.configuration)))
+    # It shows what the API server calls, and for which pods.
+    webhooks = ApiRequest("mutatingwebhookconfigurations", "admissionregistration.k8s.io", name=names.configuration)
+    configuration = await catch_forbidden(api.get(webhooks))
     service = service_of(configuration, names)
     deployment: JsonObject | NotPermitted | None = None
     replicas: list[JsonObject] | NotPermitted = []
     endpoint_slices: list[JsonObject] | NotPermitted = []
     if service:
-        deployment = await catch_forbidden(api.get(deployment_request(*service)))
-        endpoint_slices = await catch_forbidden(api.list(endpoints_request(*service), dict))
+        deployment = await catch_forbidden(api.get(ApiRequest("deployments", "apps", *service)))
+        labels = f"kubernetes.io/service-name={service[1]}"
+        slices = ApiRequest("endpointslices", "discovery.k8s.io", service[0], labels=labels)
+        endpoint_slices = await catch_forbidden(api.list(slices, dict))
     if service and deployment and not isinstance(deployment, NotPermitted):
-        replicas = await catch_forbidden(api.list(replicas_request(service[0], deployment["spec"]["selector"]), dict))
+        labels = to_query(deployment["spec"]["selector"])
+        replicas = await catch_forbidden(api.list(ApiRequest("pods", namespace=service[0], labels=labels), dict))
     namespaces = await catch_forbidden(api.list(NAMESPACES, _namespace))
     observed = Snapshot(names, configuration, deployment, replicas, endpoint_slices, namespaces, [])
     pods = await catch_forbidden(_pods(api, observed))

@@ -18,7 +18,7 @@ from webhook.inspection.drain_limit_parsing import (
 from webhook.inspection.drain_limits import NODE_LABELS, TABLE, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy
 from webhook.inspection.errors import ClusterUnavailable
 from webhook.inspection.pluralize import pluralize
-from webhook.inspection.requests import NODES, config_map_request, kind_request, kubelet_request, labelled_request
+from webhook.inspection.requests import NODES, ApiRequest
 from webhook.inspection.snapshot import Kubelets, Limits, NotPermitted, State, WorkerPod
 
 MOST_KUBELETS = 3
@@ -73,7 +73,7 @@ async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[s
         case Flag() as flag:
             return await _flags(api, limit.id, flag)
         case Field() as field:
-            request = kind_request(field.group, field.resource)
+            request = ApiRequest(field.resource, field.group)
             return _known(
                 await catch_forbidden(api.list(request, lambda raw: field_bound(limit.id, field, raw, nodes)))
             )
@@ -95,7 +95,7 @@ async def _flags(api: ApiClient, limit: str, flag: Flag) -> list[Reading]:
     answers = await gather_or_cancel(
         *(
             catch_forbidden(
-                api.list(labelled_request(selector, "deployments", "apps"), lambda raw: flag_bound(limit, flag, raw))
+                api.list(ApiRequest("deployments", "apps", labels=selector), lambda raw: flag_bound(limit, flag, raw))
             )
             for selector in flag.selectors
         )
@@ -105,9 +105,9 @@ async def _flags(api: ApiClient, limit: str, flag: Flag) -> list[Reading]:
 
 
 async def _policies(api: ApiClient, limit: str, policy: Policy) -> list[Reading]:
-    request = labelled_request(policy.selector, "configmaps", namespace=policy.namespace)
+    request = ApiRequest("configmaps", namespace=policy.namespace, labels=policy.selector)
     labelled = await catch_forbidden(api.list(request, lambda raw: policy_bound(limit, policy, raw)))
-    named = await catch_forbidden(api.get(config_map_request(policy.namespace, policy.name)))
+    named = await catch_forbidden(api.get(ApiRequest("configmaps", "", policy.namespace, policy.name)))
     readings: list[Reading] = (
         [labelled] if isinstance(labelled, NotPermitted) else [reading for reading in labelled if reading]
     )
@@ -118,7 +118,7 @@ async def _policies(api: ApiClient, limit: str, policy: Policy) -> list[Reading]
 
 
 async def _marker(api: ApiClient, limit: str, marker: Marker) -> list[Reading]:
-    found = await catch_forbidden(api.get(config_map_request(marker.namespace, marker.name)))
+    found = await catch_forbidden(api.get(ApiRequest("configmaps", "", marker.namespace, marker.name)))
     if isinstance(found, NotPermitted):
         return [found]
     place = f"ConfigMap {marker.name} in {marker.namespace}"
@@ -151,8 +151,11 @@ async def _kubelets(api: ApiClient, nodes: NodeLabels, used: set[str]) -> tuple[
 
 
 async def _configuration(api: ApiClient, node: str) -> JsonObject | None:
-    """Return a kubelet's configuration; None if it does not respond, for example on a node that is down."""
+    """Return a kubelet's configuration; None if it does not respond, for example on a node that is down.
+
+    https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/#viewing-the-kubelet-configuration
+    """
     try:
-        return await api.get(kubelet_request(node))
+        return await api.get(ApiRequest("nodes", name=node, subresource="proxy/configz"))
     except ClusterUnavailable:
         return None

@@ -11,7 +11,7 @@ from webhook.core.pod import JsonObject
 from webhook.inspection.selectors import matches, to_query
 from webhook.inspection.snapshot import Namespace
 
-ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
+RUNNING_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 """Pods that have run to completion no longer need protection."""
 INJECTED = f"{INJECTED_LABEL}=true"
 NOT_INJECTED = f"{INJECTED_LABEL}!=true"
@@ -50,72 +50,11 @@ class ApiRequest(msgspec.Struct, frozen=True):
         return f"get {kind} {self.name}{where}" if self.name else f"list {kind}{where}"
 
 
-def configuration_request(name: str) -> ApiRequest:
-    """Request the configuration, which shows what the API server calls, and for which pods."""
-    return ApiRequest("mutatingwebhookconfigurations", "admissionregistration.k8s.io", name=name)
-
-
-def deployment_request(namespace: str, name: str) -> ApiRequest:
-    """Request the number of ready replicas."""
-    return ApiRequest("deployments", "apps", namespace, name)
-
-
-def endpoints_request(namespace: str, service: str) -> ApiRequest:
-    """Request the endpoints of a Service."""
-    return ApiRequest("endpointslices", "discovery.k8s.io", namespace, labels=f"kubernetes.io/service-name={service}")
-
-
-def replicas_request(namespace: str, selector: JsonObject | None) -> ApiRequest:
-    """Request the webhook's own pods."""
-    return ApiRequest("pods", namespace=namespace, labels=to_query(selector))
-
-
-def workload_request(resource: str, namespace: str, name: str) -> ApiRequest:
-    """Request the owner of pods."""
-    return ApiRequest(resource, "apps", namespace, name)
-
-
-def workload_pods_request(owner: JsonObject) -> ApiRequest:
-    """Request the pods that an owner selects; their metadata shows what protects them."""
-    selector = to_query(owner["spec"]["selector"])
-    return ApiRequest(
-        "pods", namespace=owner["metadata"]["namespace"], labels=selector, fields=ALIVE, metadata_only=True
-    )
-
-
-def pod_request(namespace: str, name: str) -> ApiRequest:
-    """Request a whole pod by a list, because permission to list is needed anyway."""
-    return ApiRequest("pods", namespace=namespace, fields=f"metadata.name={name}")
-
-
 NAMESPACES = ApiRequest("namespaces", metadata_only=True)
 NODES = ApiRequest("nodes", metadata_only=True)
 # Whole pods: metadata contains neither grace period nor node.
-PROTECTED_PODS = ApiRequest("pods", labels=INJECTED, fields=ALIVE)
-MISLABELLED_PODS = ApiRequest("pods", labels=MISLABELLED, fields=ALIVE, metadata_only=True)
-
-
-def labelled_request(labels: str, resource: str, group: str = "", namespace: str = "") -> ApiRequest:
-    """Request objects by label."""
-    return ApiRequest(resource, group, namespace, labels=labels)
-
-
-def kind_request(group: str, resource: str) -> ApiRequest:
-    """Request all objects of a kind that may not be installed."""
-    return ApiRequest(resource, group)
-
-
-def config_map_request(namespace: str, name: str) -> ApiRequest:
-    """Request one ConfigMap."""
-    return ApiRequest("configmaps", namespace=namespace, name=name)
-
-
-def kubelet_request(node: str) -> ApiRequest:
-    """Request a kubelet's configuration through the API server.
-
-    https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/#viewing-the-kubelet-configuration
-    """
-    return ApiRequest("nodes", name=node, subresource="proxy/configz")
+PROTECTED_PODS = ApiRequest("pods", labels=INJECTED, fields=RUNNING_PODS)
+MISLABELLED_PODS = ApiRequest("pods", labels=MISLABELLED, fields=RUNNING_PODS, metadata_only=True)
 
 
 class UnprotectedPodsRequest(msgspec.Struct, frozen=True):
@@ -138,7 +77,9 @@ def unprotected_pods_requests(
         # One list of everything is cheaper than one list for each of most namespaces.
         places = ("",) if len(chosen) * 2 > len(namespaces) else sorted(chosen)
         for place in places:
-            yield UnprotectedPodsRequest(ApiRequest("pods", namespace=place, labels=labels, fields=ALIVE), chosen)
+            yield UnprotectedPodsRequest(
+                ApiRequest("pods", namespace=place, labels=labels, fields=RUNNING_PODS), chosen
+            )
 
 
 PERMISSIONS = (

@@ -13,7 +13,8 @@ from webhook.core.pod import JsonObject
 from webhook.inspection.api_client import ApiClient, catch_forbidden
 from webhook.inspection.errors import ClusterUnavailable, Forbidden
 from webhook.inspection.pluralize import pluralize
-from webhook.inspection.requests import ApiRequest, pod_request, workload_pods_request, workload_request
+from webhook.inspection.requests import RUNNING_PODS, ApiRequest
+from webhook.inspection.selectors import to_query
 from webhook.repair.blockers import RESTARTABLE, LiveObject
 from webhook.repair.candidates import RestartCandidate, Workload
 from webhook.repair.replacement_pods import ReplacementPod, explain_unprotected, pods_of, read_replacement_pod
@@ -52,7 +53,7 @@ class Clock:
 
 def request_for(workload: Workload) -> ApiRequest:
     """Return the request for an owner."""
-    return workload_request(RESTARTABLE[workload.kind], workload.namespace, workload.name)
+    return ApiRequest(RESTARTABLE[workload.kind], "apps", workload.namespace, workload.name)
 
 
 async def read_live_object(api: ApiClient, workload: Workload) -> LiveObject:
@@ -62,7 +63,9 @@ async def read_live_object(api: ApiClient, workload: Workload) -> LiveObject:
 
 async def list_pods(api: ApiClient, workload: Workload, live_object: JsonObject) -> list[ReplacementPod]:
     """Return the current pods of an owner that are not terminating."""
-    return pods_of(workload, await api.list(workload_pods_request(live_object), read_replacement_pod))
+    labels = to_query(live_object["spec"]["selector"])
+    request = ApiRequest("pods", "", workload.namespace, labels=labels, fields=RUNNING_PODS, metadata_only=True)
+    return pods_of(workload, await api.list(request, read_replacement_pod))
 
 
 class RolloutWatch:
@@ -124,7 +127,9 @@ class RolloutWatch:
             if pod.version:
                 values = {"pod": pod.name, "version": pod.version, "newest": self._newest}
                 return Result(self._candidate, Outcome.OLDER, values)
-            found = await self._api.list(pod_request(self._candidate.workload.namespace, pod.name), dict)
+            # A list of one, because permission to list is needed anyway.
+            namespace, name = self._candidate.workload.namespace, f"metadata.name={pod.name}"
+            found = await self._api.list(ApiRequest("pods", namespace=namespace, fields=name), dict)
             why = explain_unprotected(next(iter(found), None))
             return Result(self._candidate, Outcome.UNPROTECTED, {"pod": pod.name, "why": why})
         return None
