@@ -122,8 +122,6 @@ class ApiServer:
                 if found.get("kind") != kind:
                     raise ApiServerUnavailable(f"the API server's response is not a {kind}")
                 return ObjectResponse(found, _date(response.headers))
-        except TimeoutError:
-            raise self.too_slow() from None
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
 
@@ -138,15 +136,19 @@ class ApiServer:
     ) -> AsyncIterator[Response]:
         """Send a request; its response, whatever the status, has to be read within the time limit.
 
-        Raises the errors of the client, and TimeoutError.
+        Raises:
+            ApiServerUnavailable: the time is over.
+            CLIENT_ERRORS: these are left to the caller.
+
         """
         encoding = "gzip" if self._limits.compression else "identity"
         headers = {"Accept": JSON, "Accept-Encoding": encoding, **headers}
-        async with (
-            asyncio.timeout(self._limits.seconds),
-            self._client.stream(method, path, params=dict(parameters), headers=headers, content=content) as response,
-        ):
-            yield response
+        request = self._client.stream(method, path, params=dict(parameters), headers=headers, content=content)
+        try:
+            async with asyncio.timeout(self._limits.seconds), request as response:
+                yield response
+        except TimeoutError:
+            raise ApiServerUnavailable(f"the API server did not respond within {self._limits.seconds:g} s") from None
 
     async def read(self, response: Response) -> bytes:
         """Return a response's body.
@@ -157,10 +159,6 @@ class ApiServer:
 
         """
         return await read_body(response, self._limits.response_bytes, compression=self._limits.compression)
-
-    def too_slow(self) -> ApiServerUnavailable:
-        """Describe that the time limit was exceeded."""
-        return ApiServerUnavailable(f"the API server did not respond within {self._limits.seconds:g} s")
 
     async def watch(self, path: str, name: str, changed: Callable[[], None]) -> None:
         """Yield for each change of an object until the API server ends the watch; the events are not parsed.

@@ -27,11 +27,11 @@ from webhook.drains.following import Gone, Listed
 from webhook.history.evidence import History
 from webhook.inspection.api_client import ApiClient
 from webhook.inspection.cluster import take_snapshot
-from webhook.inspection.drain_limit_parsing import seconds_of
+from webhook.inspection.drain_limit_parsing import parse_duration
 from webhook.inspection.errors import ClusterUnavailable, PatchRejected
 from webhook.inspection.kubeconfig import connect, read_kubeconfig
 from webhook.inspection.requests import ApiRequest
-from webhook.inspection.selectors import matches, shipped_entries, to_query
+from webhook.inspection.selectors import default_entries, matches, to_query
 from webhook.inspection.snapshot import HistoryUnavailable, Names, NotPermitted, Snapshot, is_guard
 
 CONFIG = {
@@ -142,7 +142,7 @@ def test_a_kind_whose_objects_cannot_be_had_is_unknown_and_nothing_else() -> Non
 
     limits = ask(answer).limits
     assert limits
-    assert [each.limit for each in limits.bounds] == ["cluster-autoscaler"]
+    assert [each.limit for each in limits.effective_limits] == ["cluster-autoscaler"]
     assert [(each.limit, each.place) for each in limits.unreadable] == [
         ("karpenter", "the API server responded with 500: conversion webhook for karpenter.sh/v1 failed")
     ]
@@ -182,7 +182,7 @@ def test_a_change_that_is_not_accepted_says_why(response: httpx2.Response, error
     ],
 )
 def test_a_duration_is_read_as_go_writes_it(value: object, seconds: int | None) -> None:
-    assert seconds_of(value) == seconds
+    assert parse_duration(value) == seconds
 
 
 def test_a_cluster_that_cannot_be_reached_is_exit_code_2(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_credential_plugins_of_both_versions_are_run(
 def test_the_selectors_that_stand_in_for_an_unseen_configuration_are_those_of_deploy() -> None:
     entries = [entry for entry in YAML(typ="safe").load(CONFIGURATION)["webhooks"] if not is_guard(entry)]
     fields = ("namespaceSelector", "objectSelector")
-    assert shipped_entries("graceful-worker") == [{field: entry[field] for field in fields} for entry in entries]
+    assert default_entries("graceful-worker") == [{field: entry[field] for field in fields} for entry in entries]
 
 
 @pytest.mark.parametrize(
@@ -332,8 +332,8 @@ def test_an_api_server_that_cannot_find_the_watch_spoils_nothing_else() -> None:
 
 
 def test_scripts_get_codes_counts_and_pods() -> None:
-    seen, conclusions, verdict = look(Case("unprotected").api_server)
-    said = json.loads(as_json(seen, conclusions, verdict, with_pods=True))
+    seen, diagnostics, verdict = look(Case("unprotected").api_server)
+    said = json.loads(as_json(seen, diagnostics, verdict, with_pods=True))
     assert (said["verdict"], said["exitCode"]) == ("flawed", 1)
     assert said["podsByState"] == {"protected": 2, "unprotected": 6}
     assert len(said["pods"]) == 8
@@ -346,14 +346,14 @@ def test_scripts_get_codes_counts_and_pods() -> None:
 
 
 def test_scripts_can_tell_no_pods_from_pods_that_could_not_be_seen() -> None:
-    seen, conclusions, verdict = look(Case("no-right-to-pods").api_server)
+    seen, diagnostics, verdict = look(Case("no-right-to-pods").api_server)
     assert isinstance(seen.pods, NotPermitted)
-    assert json.loads(as_json(seen, conclusions, verdict, with_pods=True))["podsByState"] is None
+    assert json.loads(as_json(seen, diagnostics, verdict, with_pods=True))["podsByState"] is None
 
 
 def test_nothing_that_a_pod_says_is_printed() -> None:
-    seen, conclusions, verdict = look(Case("refused").api_server)
-    assert "one hour" not in as_json(seen, conclusions, verdict, with_pods=True)
+    seen, diagnostics, verdict = look(Case("refused").api_server)
+    assert "one hour" not in as_json(seen, diagnostics, verdict, with_pods=True)
 
 
 def test_other_commands_do_not_load_what_only_this_one_needs() -> None:

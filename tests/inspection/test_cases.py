@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.inspection.cases import Case, all_cases, look
-from webhook.inspection.diagnostics import DiagnosticCode, Severity
+from webhook.inspection.checks import Verdict
+from webhook.inspection.diagnostics import Code, Severity
 from webhook.inspection.drain_limits import TABLE, Limit
 from webhook.inspection.requests import (
     DRAIN_HISTORY_PERMISSIONS,
@@ -13,7 +14,6 @@ from webhook.inspection.requests import (
     KUBELET_PERMISSIONS,
     PERMISSIONS,
 )
-from webhook.inspection.verdict import Verdict
 
 CASES = all_cases()
 
@@ -25,7 +25,7 @@ def test_what_is_printed_about_a_cluster(case: Case) -> None:
 
 def test_every_fact_and_every_verdict_is_shown_by_a_case() -> None:
     results = [look(case.api_server, kubelets=case.kubelets) for case in CASES]
-    assert {conclusion.fact for _, conclusions, _ in results for conclusion in conclusions} == set(DiagnosticCode)
+    assert {diagnostic.code for _, diagnostics, _ in results for diagnostic in diagnostics} == set(Code)
     assert {verdict for _, _, verdict in results} == set(Verdict)
 
 
@@ -66,20 +66,20 @@ def test_the_cases_have_more_than_one_page() -> None:
 def test_every_limit_of_drains_has_a_source_and_a_case_that_shows_what_is_said_of_it(limit: Limit) -> None:
     assert limit.source.startswith("https://")
     case = Case(f"drain-{limit.id}")
-    _, conclusions, _ = look(case.api_server, kubelets=case.kubelets)
-    cuts = [each for each in conclusions if each.fact in (DiagnosticCode.DRAIN_CUT, DiagnosticCode.DRAIN_KEPT)]
+    _, diagnostics, _ = look(case.api_server, kubelets=case.kubelets)
+    cuts = [each for each in diagnostics if each.code in (Code.DRAIN_CUT, Code.DRAIN_KEPT)]
     assert limit.id in [each.values["limit"] for each in cuts]
 
 
 def test_what_ends_drains_early_changes_no_exit_code() -> None:
     for case in (Case("drain-gke-spot"), Case("drains-no-rights")):
-        _, conclusions, verdict = look(case.api_server)
-        assert {"drains"} <= {each.fact.topic for each in conclusions if each.fact.weight is Severity.NOTE}
+        _, diagnostics, verdict = look(case.api_server)
+        assert {"drains"} <= {each.code.topic for each in diagnostics if each.code.severity is Severity.NOTE}
         assert verdict is Verdict.WORKS
 
 
 def test_how_drains_went_changes_no_exit_code() -> None:
     for case in (Case("history"), Case("history-no-right"), Case("history-no-answer")):
-        _, conclusions, verdict = look(case.api_server)
-        assert Severity.NOTE in [each.fact.weight for each in conclusions if each.fact.topic == "history"]
+        _, diagnostics, verdict = look(case.api_server)
+        assert Severity.NOTE in [each.code.severity for each in diagnostics if each.code.topic == "history"]
         assert verdict is Verdict.WORKS

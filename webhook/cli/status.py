@@ -66,20 +66,19 @@ def status(
 
     from certs.events import wall_clock  # noqa: PLC0415
     from webhook.cli.status_report import as_json, pods_table, text  # noqa: PLC0415
-    from webhook.inspection.checks import run_checks  # noqa: PLC0415
+    from webhook.inspection.checks import overall_verdict, run_checks  # noqa: PLC0415
     from webhook.inspection.errors import ClusterUnavailable  # noqa: PLC0415
-    from webhook.inspection.verdict import overall_verdict  # noqa: PLC0415
 
     try:
         snapshot = asyncio.run(_observe(context, Names(namespace, configuration), watch_url, kubelets=kubelets))
     except ClusterUnavailable as error:
         fail(str(error), EXIT_UNKNOWN)
-    conclusions = run_checks(snapshot, wall_clock())
-    verdict = overall_verdict(conclusions)
+    diagnostics = run_checks(snapshot, wall_clock())
+    verdict = overall_verdict(diagnostics)
     if output == "json":
-        click.echo(as_json(snapshot, conclusions, verdict, with_pods=pods))
+        click.echo(as_json(snapshot, diagnostics, verdict, with_pods=pods))
     else:
-        click.echo("\n".join([*text(snapshot, conclusions, verdict), *(pods_table(snapshot) if pods else ())]))
+        click.echo("\n".join([*text(snapshot, diagnostics, verdict), *(pods_table(snapshot) if pods else ())]))
     sys.exit(verdict.exit_code)
 
 

@@ -128,8 +128,6 @@ class PodStream:
                 if not response.is_success:
                     raise await _said_no(response)
                 page = _read_page(await api_server.read(response))
-        except TimeoutError:
-            raise api_server.too_slow() from None
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
         if page.kind != "PodList" or not page.metadata.version:

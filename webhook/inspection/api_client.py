@@ -128,8 +128,6 @@ class ApiClient:
             raise PageTooLarge(str(error)) from None
         except ApiServerUnavailable as error:
             raise ClusterUnavailable(str(error)) from None
-        except TimeoutError:
-            raise ClusterUnavailable(str(api_server.too_slow())) from None
         except CLIENT_ERRORS as error:
             raise ClusterUnavailable(
                 f"the API server cannot be reached: {str(error) or type(error).__name__}"

@@ -9,9 +9,9 @@ from webhook.core.pod import JsonObject
 from webhook.history.asking import Unknown, ask_address, ask_through_api_server
 from webhook.history.evidence import History
 from webhook.inspection.api_client import ApiClient, catch_forbidden, gather_or_cancel
-from webhook.inspection.drain_limit_collection import observe_limits
+from webhook.inspection.drain_limit_collection import collect_drain_limits
 from webhook.inspection.errors import ClusterUnavailable
-from webhook.inspection.installation_checks import service_of
+from webhook.inspection.installation_checks import called_service
 from webhook.inspection.requests import (
     MISLABELLED_PODS,
     NAMESPACES,
@@ -20,17 +20,9 @@ from webhook.inspection.requests import (
     UnprotectedPodsRequest,
     unprotected_pods_requests,
 )
-from webhook.inspection.selectors import shipped_entries, to_query
-from webhook.inspection.snapshot import (
-    HistoryUnavailable,
-    Names,
-    Namespace,
-    NotPermitted,
-    Snapshot,
-    State,
-    WorkerPod,
-)
-from webhook.inspection.worker_pods import candidate_pod, injected_pod, mislabelled_pod
+from webhook.inspection.selectors import default_entries, to_query
+from webhook.inspection.snapshot import HistoryUnavailable, Names, Namespace, NotPermitted, Snapshot, State, WorkerPod
+from webhook.inspection.worker_pods import read_candidate_pod, read_injected_pod, read_mislabelled_pod
 
 
 async def take_snapshot(
@@ -48,7 +40,7 @@ async def take_snapshot(
     # It shows what the API server calls, and for which pods.
     webhooks = ApiRequest("mutatingwebhookconfigurations", "admissionregistration.k8s.io", name=names.configuration)
     configuration = await catch_forbidden(api.get(webhooks))
-    service = service_of(configuration, names)
+    service = called_service(configuration, names)
     deployment: JsonObject | NotPermitted | None = None
     replicas: list[JsonObject] | NotPermitted = []
     endpoint_slices: list[JsonObject] | NotPermitted = []
@@ -61,14 +53,14 @@ async def take_snapshot(
         labels = to_query(deployment["spec"]["selector"])
         replicas = await catch_forbidden(api.list(ApiRequest("pods", namespace=service[0], labels=labels), dict))
     namespaces = await catch_forbidden(api.list(NAMESPACES, _namespace))
-    observed = Snapshot(names, configuration, deployment, replicas, endpoint_slices, namespaces, [])
-    pods = await catch_forbidden(_pods(api, observed))
-    observed = msgspec.structs.replace(observed, pods=pods)
+    snapshot = Snapshot(names, configuration, deployment, replicas, endpoint_slices, namespaces, [])
+    pods = await catch_forbidden(_pods(api, snapshot))
+    snapshot = msgspec.structs.replace(snapshot, pods=pods)
     if isinstance(pods, NotPermitted) or not limits:
-        return observed
+        return snapshot
     return msgspec.structs.replace(
-        observed,
-        limits=await observe_limits(api, pods, kubelets=kubelets),
+        snapshot,
+        limits=await collect_drain_limits(api, pods, kubelets=kubelets),
         history=await _history(client, names.namespace, watch_url) if any(map(_is_protected, pods)) else None,
     )
 
@@ -89,12 +81,12 @@ async def _history(client: AsyncClient, namespace: str, watch_url: str | None) -
         return HistoryUnavailable(str(error))
 
 
-async def _pods(api: ApiClient, observed: Snapshot) -> list[WorkerPod]:
-    namespaces = [] if isinstance(observed.namespaces, NotPermitted) else observed.namespaces
-    entries = observed.pod_entries or shipped_entries(observed.names.namespace)
+async def _pods(api: ApiClient, snapshot: Snapshot) -> list[WorkerPod]:
+    namespaces = [] if isinstance(snapshot.namespaces, NotPermitted) else snapshot.namespaces
+    entries = snapshot.pod_entries or default_entries(snapshot.names.namespace)
     lists = await gather_or_cancel(
-        api.list(PROTECTED_PODS, injected_pod),
-        api.list(MISLABELLED_PODS, mislabelled_pod),
+        api.list(PROTECTED_PODS, read_injected_pod),
+        api.list(MISLABELLED_PODS, read_mislabelled_pod),
         *(_candidates(api, candidates) for candidates in unprotected_pods_requests(entries, namespaces)),
     )
     # A pod in a labelled namespace may be in two lists; the core's verdict on it has priority and comes last.
@@ -103,7 +95,7 @@ async def _pods(api: ApiClient, observed: Snapshot) -> list[WorkerPod]:
 
 
 async def _candidates(api: ApiClient, candidates: UnprotectedPodsRequest) -> list[WorkerPod]:
-    pods = await api.list(candidates.request, candidate_pod)
+    pods = await api.list(candidates.request, read_candidate_pod)
     return [pod for pod in pods if pod.namespace in candidates.namespaces]
 
 

@@ -17,19 +17,19 @@ class Severity(Enum):
     UNKNOWN = "unknown"
 
 
-class DiagnosticCode(Enum):
+class Code(Enum):
     """A fact; its value is the code for scripts."""
 
-    weight: Severity
+    severity: Severity
     topic: str
     sentence: str
     advice: str
 
-    def __new__(cls, code: str, weight: Severity, topic: str, sentence: str, advice: str = "") -> DiagnosticCode:
+    def __new__(cls, code: str, severity: Severity, topic: str, sentence: str, advice: str = "") -> Code:
         """Make the code the member's value; `{name}` in sentence and advice is replaced by a value."""
         member = object.__new__(cls)
         member._value_ = code
-        member.weight = weight
+        member.severity = severity
         member.topic = topic
         member.sentence = sentence
         member.advice = advice
@@ -205,13 +205,7 @@ class DiagnosticCode(Enum):
         "{count} protected by versions before {version} ({versions}); these pods keep the older scripts.",
         "graceful-worker repair lists their owners; with --yes, it restarts them",
     )
-    UNPROTECTED = (
-        "unprotected",
-        Severity.ERROR,
-        "pods",
-        "{owner} in {namespace}: {count} unprotected.",
-        "{recreate}",
-    )
+    UNPROTECTED = ("unprotected", Severity.ERROR, "pods", "{owner} in {namespace}: {count} unprotected.", "{recreate}")
     UNRECORDED = (
         "unrecorded",
         Severity.ERROR,
@@ -290,15 +284,15 @@ class DiagnosticCode(Enum):
 class Diagnostic(msgspec.Struct, frozen=True):
     """A fact about this cluster, with its details."""
 
-    fact: DiagnosticCode
+    code: Code
     values: dict[str, Any] = {}
 
     @property
     def sentence(self) -> str:
         """Format it as one line."""
-        return self.fact.sentence.format_map(self.values)
+        return self.code.sentence.format_map(self.values)
 
     @property
     def advice(self) -> str:
         """What to do about it; empty if nothing."""
-        return self.fact.advice.format_map(self.values)
+        return self.code.advice.format_map(self.values)

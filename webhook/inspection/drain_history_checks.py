@@ -10,7 +10,7 @@ from webhook.drains.outcome import Outcome
 from webhook.history.advice import Advice, advice_on
 from webhook.history.evidence import Evidence, History, Kill
 from webhook.history.report import owner_in_words, sentence_of
-from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode
+from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.drain_limits import TABLE
 from webhook.inspection.pluralize import pluralize
 from webhook.inspection.snapshot import HistoryUnavailable, Limits, Snapshot
@@ -22,13 +22,13 @@ def check_drain_history(snapshot: Snapshot, now: datetime.datetime) -> Iterator[
     """Conclude what the drains that are over say about grace periods."""
     history = snapshot.history
     if isinstance(history, HistoryUnavailable):
-        yield Diagnostic(DiagnosticCode.HISTORY_UNKNOWN, {"why": history.why})
+        yield Diagnostic(Code.HISTORY_UNKNOWN, {"why": history.why})
     elif history is not None:
         yield _summary(history)
         for evidence in history.evidence:
             advice = advice_on(evidence, now - history.since if history.since else None)
             if advice:
-                yield _advised(evidence, advice, snapshot.limits)
+                yield _advice_diagnostic(evidence, advice, snapshot.limits)
 
 
 def _summary(history: History) -> Diagnostic:
@@ -43,10 +43,10 @@ def _summary(history: History) -> Diagnostic:
         "how": f": {how}" if how else "",
         "outcomes": {outcome.value: number for outcome, number in outcomes.items()},
     }
-    return Diagnostic(DiagnosticCode.HISTORY_SEEN, values)
+    return Diagnostic(Code.HISTORY_SEEN, values)
 
 
-def _advised(evidence: Evidence, advice: list[Advice], limits: Limits | None) -> Diagnostic:
+def _advice_diagnostic(evidence: Evidence, advice: list[Advice], limits: Limits | None) -> Diagnostic:
     suspects = list(dict.fromkeys(each for kill in evidence.kills for each in _suspects(kill, limits)))
     values = {
         "namespace": evidence.group.namespace,
@@ -56,14 +56,14 @@ def _advised(evidence: Evidence, advice: list[Advice], limits: Limits | None) ->
         "gracePeriod": next((each.grace for each in advice if each.grace), ""),
         "todo": "; ".join(each.text for each in advice),
     }
-    return Diagnostic(DiagnosticCode.HISTORY_ADVICE, values)
+    return Diagnostic(Code.HISTORY_ADVICE, values)
 
 
 def _suspects(kill: Kill, limits: Limits | None) -> Iterator[str]:
     """Name what gives pods just the time after which they were cut: the pods themselves do not tell who has asked."""
     if kill.outcome is not Outcome.CUT or limits is None:
         return
-    for bound in limits.bounds:
-        limit = _LIMITS[bound.limit]
-        if limit.guarded == (kill.cause == "eviction") and kill.after in [seconds for _, seconds in bound.periods]:
-            yield f"{limit.says.format(time=f'{kill.after} s')} ({bound.place})"
+    for effective in limits.effective_limits:
+        limit = _LIMITS[effective.limit]
+        if limit.guarded == (kill.cause == "eviction") and kill.after in [seconds for _, seconds in effective.periods]:
+            yield f"{limit.says.format(time=f'{kill.after} s')} ({effective.place})"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import msgspec
 
 from webhook.core.errors import listed
-from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode
-from webhook.inspection.drain_limit_parsing import Bound
+from webhook.inspection.diagnostics import Code, Diagnostic
+from webhook.inspection.drain_limit_parsing import EffectiveLimit
 from webhook.inspection.drain_limits import TABLE, Limit, Marker
 from webhook.inspection.selectors import NAME_LABEL, matches
 from webhook.inspection.snapshot import Limits, NotPermitted, Snapshot, State, WorkerPod
@@ -42,11 +42,11 @@ def check_drain_limits(snapshot: Snapshot, *, guard_works: bool) -> Iterator[Dia
     # For a terminating pod, it is too late.
     pods = [pod for pod in snapshot.pods if pod.state is State.PROTECTED and not pod.ending]
     guard = _guard(snapshot, pods, works=guard_works)
-    bounds = list(_told_by_nothing_else(snapshot.limits.bounds))
-    cuts = [conclusion for bound in bounds for conclusion in _cuts(bound, pods, guard)]
-    yield from sorted(cuts, key=lambda conclusion: conclusion.fact is DiagnosticCode.DRAIN_KEPT)
+    effective_limits = list(_without_superseded(snapshot.limits.effective_limits))
+    cuts = [diagnostic for effective in effective_limits for diagnostic in _check_limit(effective, pods, guard)]
+    yield from sorted(cuts, key=lambda diagnostic: diagnostic.code is Code.DRAIN_KEPT)
     if not cuts and not snapshot.limits.unreadable and not snapshot.limits.missing:
-        yield Diagnostic(DiagnosticCode.DRAIN_UNLIMITED)
+        yield Diagnostic(Code.DRAIN_UNLIMITED)
     yield from _unknown(snapshot.limits)
 
 
@@ -64,34 +64,34 @@ def _guard(snapshot: Snapshot, pods: list[WorkerPod], *, works: bool) -> _Guard:
     return _Guard(left_out=frozenset(n for n, has in labels.items() if not any(matches(s, has) for s in selectors)))
 
 
-def _told_by_nothing_else(bounds: list[Bound]) -> Iterator[Bound]:
-    told = {bound.limit for bound in bounds}
-    for bound in bounds:
-        marker = _LIMITS[bound.limit].detection
-        if not (isinstance(marker, Marker) and marker.unless in told):
-            yield bound
+def _without_superseded(effective_limits: list[EffectiveLimit]) -> Iterator[EffectiveLimit]:
+    detected = {effective.limit for effective in effective_limits}
+    for effective in effective_limits:
+        marker = _LIMITS[effective.limit].detection
+        if not (isinstance(marker, Marker) and marker.unless in detected):
+            yield effective
 
 
-def _cuts(bound: Bound, pods: list[WorkerPod], guard: _Guard) -> Iterator[Diagnostic]:
+def _check_limit(effective: EffectiveLimit, pods: list[WorkerPod], guard: _Guard) -> Iterator[Diagnostic]:
     """Report each limit once for the affected pods, and once for those that the guard protects."""
-    limit = _LIMITS[bound.limit]
+    limit = _LIMITS[effective.limit]
     groups: dict[str, list[WorkerPod]] = {}
     for pod in pods:
-        if _is_cut(bound, pod):
+        if _cuts_short(effective, pod):
             groups.setdefault(guard.remedy_for(pod) if limit.guarded else "", []).append(pod)
-    for remedy, those in sorted(groups.items()):
-        yield _conclusion(limit, bound, those, remedy)
+    for remedy, affected in sorted(groups.items()):
+        yield _diagnostic(limit, effective, affected, remedy)
 
 
-def _is_cut(bound: Bound, pod: WorkerPod) -> bool:
-    seconds = bound.seconds(pod.priority)
-    if seconds is None or seconds >= pod.grace or bound.limit in pod.exempt:
+def _cuts_short(effective: EffectiveLimit, pod: WorkerPod) -> bool:
+    seconds = effective.seconds(pod.priority)
+    if seconds is None or seconds >= pod.grace or effective.limit in pod.exempt:
         return False
-    return bound.nodes is None or pod.node in bound.nodes
+    return effective.nodes is None or pod.node in effective.nodes
 
 
-def _conclusion(limit: Limit, bound: Bound, pods: list[WorkerPod], remedy: str) -> Diagnostic:
-    seconds = min(bound.seconds(pod.priority) or 0 for pod in pods)
+def _diagnostic(limit: Limit, effective: EffectiveLimit, pods: list[WorkerPod], remedy: str) -> Diagnostic:
+    seconds = min(effective.seconds(pod.priority) or 0 for pod in pods)
     longest: dict[str, int] = {}
     for pod in pods:
         longest[pod.namespace] = max(longest.get(pod.namespace, 0), pod.grace)
@@ -99,29 +99,27 @@ def _conclusion(limit: Limit, bound: Bound, pods: list[WorkerPod], remedy: str) 
     values = {
         "limit": limit.id,
         "says": limit.says.format(time=f"{seconds} s"),
-        "place": bound.place,
+        "place": effective.place,
         "seconds": seconds,
         "gracePeriods": dict(sorted(longest.items())),
         "places": listed(f"{namespace} {grace} s" for namespace, grace in sorted(longest.items())),
         "source": limit.source,
     }
     if remedy == _KEPT:
-        return Diagnostic(DiagnosticCode.DRAIN_KEPT, values)
+        return Diagnostic(Code.DRAIN_KEPT, values)
     advice = limit.advice.format(longest=most, minutes=-(-most // 60)) + remedy
-    return Diagnostic(DiagnosticCode.DRAIN_CUT, {**values, "remedy": advice})
+    return Diagnostic(Code.DRAIN_CUT, {**values, "remedy": advice})
 
 
 def _unknown(limits: Limits) -> Iterator[Diagnostic]:
     for each in limits.unreadable:
-        yield Diagnostic(DiagnosticCode.LIMIT_UNREADABLE, {"title": _LIMITS[each.limit].title, "place": each.place})
+        yield Diagnostic(Code.LIMIT_UNREADABLE, {"title": _LIMITS[each.limit].title, "place": each.place})
     if limits.missing:
-        yield Diagnostic(DiagnosticCode.LIMIT_RIGHT_MISSING, {"rights": "; ".join(limits.missing)})
+        yield Diagnostic(Code.LIMIT_RIGHT_MISSING, {"rights": "; ".join(limits.missing)})
     if limits.kubelets is None:
-        yield Diagnostic(DiagnosticCode.KUBELETS_NOT_ASKED)
+        yield Diagnostic(Code.KUBELETS_NOT_ASKED)
         return
-    for node in limits.kubelets.silent:
-        yield Diagnostic(DiagnosticCode.KUBELET_SILENT, {"node": node})
-    if limits.kubelets.asked < limits.kubelets.kinds:
-        yield Diagnostic(
-            DiagnosticCode.KUBELETS_LEFT_OUT, {"asked": limits.kubelets.asked, "kinds": limits.kubelets.kinds}
-        )
+    for node in limits.kubelets.unreachable:
+        yield Diagnostic(Code.KUBELET_SILENT, {"node": node})
+    if limits.kubelets.queried < limits.kubelets.kinds:
+        yield Diagnostic(Code.KUBELETS_LEFT_OUT, {"asked": limits.kubelets.queried, "kinds": limits.kubelets.kinds})

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from webhook.core.pod import JsonObject
 from webhook.inspection.api_client import ApiClient, catch_forbidden, gather_or_cancel
 from webhook.inspection.drain_limit_parsing import (
-    Bound,
-    Unreadable,
-    field_bound,
-    flag_bound,
-    kinds_of_nodes,
-    kubelet_bound,
-    policy_bound,
+    EffectiveLimit,
+    UnreadableLimit,
+    group_nodes,
+    parse_field,
+    parse_flag,
+    parse_kubelet_configuration,
+    parse_policy,
 )
 from webhook.inspection.drain_limits import NODE_LABELS, TABLE, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy
 from webhook.inspection.errors import ClusterUnavailable
@@ -21,13 +21,13 @@ from webhook.inspection.pluralize import pluralize
 from webhook.inspection.requests import NODES, ApiRequest
 from webhook.inspection.snapshot import Kubelets, Limits, NotPermitted, State, WorkerPod
 
-MOST_KUBELETS = 3
+MAX_KUBELETS = 3
 """Maximum number of kubelets to query, one per kind of node: the permission for their proxy is sensitive."""
 NodeLabels = Mapping[str, Mapping[str, str]]
-Reading = Bound | Unreadable | NotPermitted
+Reading = EffectiveLimit | UnreadableLimit | NotPermitted
 
 
-async def observe_limits(api: ApiClient, pods: Iterable[WorkerPod], *, kubelets: bool) -> Limits | None:
+async def collect_drain_limits(api: ApiClient, pods: Iterable[WorkerPod], *, kubelets: bool) -> Limits | None:
     """Read what may end drains of protected pods early; None if there are no such pods.
 
     Raises:
@@ -40,18 +40,18 @@ async def observe_limits(api: ApiClient, pods: Iterable[WorkerPod], *, kubelets:
     found = await catch_forbidden(api.list(NODES, _node))
     nodes = {} if isinstance(found, NotPermitted) else dict(found)
     used &= nodes.keys()
-    lists = await gather_or_cancel(*(_answered(api, limit, nodes, used) for limit in TABLE.limit))
+    lists = await gather_or_cancel(*(_collect(api, limit, nodes, used) for limit in TABLE.limit))
     readings = [reading for each in lists for reading in each]
-    asked = None
+    queried = None
     if kubelets:
-        asked, more = await _kubelets(api, nodes, used)
+        queried, more = await _kubelets(api, nodes, used)
         readings += more
     missing = [each.permission for each in [found, *readings] if isinstance(each, NotPermitted)]
     return Limits(
-        [each for each in readings if isinstance(each, Bound)],
-        [each for each in readings if isinstance(each, Unreadable)],
+        [each for each in readings if isinstance(each, EffectiveLimit)],
+        [each for each in readings if isinstance(each, UnreadableLimit)],
         list(dict.fromkeys(missing)),
-        asked,
+        queried,
     )
 
 
@@ -60,12 +60,12 @@ def _node(raw: JsonObject) -> tuple[str, dict[str, str]]:
     return raw["metadata"]["name"], {key: value for key, value in labels.items() if key in NODE_LABELS}
 
 
-async def _answered(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
+async def _collect(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
     """Read a limit; an error, such as a broken conversion, affects only this limit."""
     try:
         return await _readings(api, limit, nodes, used)
     except ClusterUnavailable as error:
-        return [Unreadable(limit.id, str(error))]
+        return [UnreadableLimit(limit.id, str(error))]
 
 
 async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
@@ -75,7 +75,7 @@ async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[s
         case Field() as field:
             request = ApiRequest(field.resource, field.group)
             return _known(
-                await catch_forbidden(api.list(request, lambda raw: field_bound(limit.id, field, raw, nodes)))
+                await catch_forbidden(api.list(request, lambda raw: parse_field(limit.id, field, raw, nodes)))
             )
         case Policy() as policy:
             return await _policies(api, limit.id, policy)
@@ -87,7 +87,7 @@ async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[s
             return []
 
 
-def _known(answer: list[Bound | Unreadable] | NotPermitted) -> list[Reading]:
+def _known(answer: list[EffectiveLimit | UnreadableLimit] | NotPermitted) -> list[Reading]:
     return [answer] if isinstance(answer, NotPermitted) else [*answer]
 
 
@@ -95,7 +95,7 @@ async def _flags(api: ApiClient, limit: str, flag: Flag) -> list[Reading]:
     answers = await gather_or_cancel(
         *(
             catch_forbidden(
-                api.list(ApiRequest("deployments", "apps", labels=selector), lambda raw: flag_bound(limit, flag, raw))
+                api.list(ApiRequest("deployments", "apps", labels=selector), lambda raw: parse_flag(limit, flag, raw))
             )
             for selector in flag.selectors
         )
@@ -106,14 +106,14 @@ async def _flags(api: ApiClient, limit: str, flag: Flag) -> list[Reading]:
 
 async def _policies(api: ApiClient, limit: str, policy: Policy) -> list[Reading]:
     request = ApiRequest("configmaps", namespace=policy.namespace, labels=policy.selector)
-    labelled = await catch_forbidden(api.list(request, lambda raw: policy_bound(limit, policy, raw)))
+    labelled = await catch_forbidden(api.list(request, lambda raw: parse_policy(limit, policy, raw)))
     named = await catch_forbidden(api.get(ApiRequest("configmaps", "", policy.namespace, policy.name)))
     readings: list[Reading] = (
         [labelled] if isinstance(labelled, NotPermitted) else [reading for reading in labelled if reading]
     )
     if isinstance(named, NotPermitted):
         return [*readings, named]
-    reading = policy_bound(limit, policy, named) if named else None
+    reading = parse_policy(limit, policy, named) if named else None
     return list(dict.fromkeys([*readings, reading] if reading else readings))
 
 
@@ -122,32 +122,32 @@ async def _marker(api: ApiClient, limit: str, marker: Marker) -> list[Reading]:
     if isinstance(found, NotPermitted):
         return [found]
     place = f"ConfigMap {marker.name} in {marker.namespace}"
-    return [Bound(limit, place, ((0, marker.seconds),))] if found else []
+    return [EffectiveLimit(limit, place, ((0, marker.seconds),))] if found else []
 
 
 def _labelled(limit: str, labelled: Nodes, nodes: NodeLabels, used: set[str]) -> list[Reading]:
-    those = frozenset(name for name in used if labelled.fits(nodes[name]))
-    if not those:
+    affected = frozenset(name for name in used if labelled.fits(nodes[name]))
+    if not affected:
         return []
-    place = f"node {min(those)}" if len(those) == 1 else pluralize(len(those), "node")
-    return [Bound(limit, place, ((0, labelled.seconds),), those)]
+    place = f"node {min(affected)}" if len(affected) == 1 else pluralize(len(affected), "node")
+    return [EffectiveLimit(limit, place, ((0, labelled.seconds),), affected)]
 
 
 async def _kubelets(api: ApiClient, nodes: NodeLabels, used: set[str]) -> tuple[Kubelets, list[Reading]]:
     """Query one kubelet per kind of node, the most frequent kinds first."""
     (limit,) = (each.id for each in TABLE.limit if isinstance(each.detection, Kubelet))
-    kinds = kinds_of_nodes(nodes, used)
+    kinds = group_nodes(nodes, used)
     readings: list[Reading] = []
-    silent: list[str] = []
-    for node, alike in kinds[:MOST_KUBELETS]:
+    unreachable: list[str] = []
+    for node, similar in kinds[:MAX_KUBELETS]:
         answer = await catch_forbidden(_configuration(api, node))
         if isinstance(answer, NotPermitted):
             readings.append(answer)
         elif answer is None:
-            silent.append(node)
+            unreachable.append(node)
         else:
-            readings.append(kubelet_bound(limit, answer, node, alike))
-    return Kubelets(min(len(kinds), MOST_KUBELETS), len(kinds), silent), readings
+            readings.append(parse_kubelet_configuration(limit, answer, node, similar))
+    return Kubelets(min(len(kinds), MAX_KUBELETS), len(kinds), unreachable), readings
 
 
 async def _configuration(api: ApiClient, node: str) -> JsonObject | None:

@@ -13,23 +13,21 @@ from cryptography import x509
 from certs.authority import read_bundle
 from webhook.core.errors import listed
 from webhook.core.pod import JsonObject
-from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode
+from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.pluralize import pluralize
-from webhook.inspection.snapshot import Names, NotPermitted, Snapshot, is_guard
+from webhook.inspection.snapshot import Names, NotPermitted, Snapshot, WorkerPod, is_guard
 
 DEPLOYMENT = "graceful-worker"
 """The name in `deploy/`, unless the cluster shows a different one."""
-LATEST_RENEWAL = datetime.timedelta(days=14)
+RENEWAL_MARGIN = datetime.timedelta(days=14)
 """A CA is renewed in the last third of its lifetime, by default four months before it expires. The certificate does not
 show its lifetime, because its validity starts far in the past to allow for slow clocks."""
-BUNDLE_FAILS = frozenset(
-    {DiagnosticCode.BUNDLE_MISSING, DiagnosticCode.BUNDLE_UNREADABLE, DiagnosticCode.BUNDLE_EXPIRED}
-)
+BUNDLE_FAILS = frozenset({Code.BUNDLE_MISSING, Code.BUNDLE_UNREADABLE, Code.BUNDLE_EXPIRED})
 """Each of these makes calls fail."""
 _VERSION_TAG = re.compile(r":v?(\d+\.\d+\.\d+[\w.+-]*)$", re.ASCII)
 
 
-def service_of(snapshot: JsonObject | NotPermitted | None, names: Names) -> tuple[str, str] | None:
+def called_service(snapshot: JsonObject | NotPermitted | None, names: Names) -> tuple[str, str] | None:
     """Return namespace and name of the called Service; None if only URLs are called."""
     entries: list[JsonObject] = (
         [] if snapshot is None or isinstance(snapshot, NotPermitted) else snapshot.get("webhooks") or []
@@ -44,7 +42,7 @@ def service_of(snapshot: JsonObject | NotPermitted | None, names: Names) -> tupl
 def check_installation(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
     """Conclude whether pods are sent to the webhook, and whether its responses arrive."""
     yield from _configuration(snapshot, now)
-    service = service_of(snapshot.configuration, snapshot.names)
+    service = called_service(snapshot.configuration, snapshot.names)
     if service is None:
         return
     yield from _deployment(snapshot, *service)
@@ -59,30 +57,30 @@ def _configuration(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagn
         yield permission_missing(snapshot.configuration)
         return
     if snapshot.configuration is None:
-        yield Diagnostic(DiagnosticCode.NOT_INSTALLED, name)
+        yield Diagnostic(Code.NOT_INSTALLED, name)
         return
     if not snapshot.pod_entries:
-        yield Diagnostic(DiagnosticCode.NO_ENTRIES, name)
+        yield Diagnostic(Code.NO_ENTRIES, name)
         return
     # The API server's default is Fail.
-    for fact, policy in ((DiagnosticCode.FAILS_CLOSED, "Fail"), (DiagnosticCode.FAILS_OPEN, "Ignore")):
+    for code, policy in ((Code.FAILS_CLOSED, "Fail"), (Code.FAILS_OPEN, "Ignore")):
         chosen = [entry for entry in snapshot.pod_entries if entry.get("failurePolicy", "Fail") == policy]
         if chosen:
-            yield Diagnostic(fact, {"entries": _named(chosen, snapshot)})
+            yield Diagnostic(code, {"entries": _named(chosen, snapshot)})
     bundles = list(_bundles(snapshot, now))
     yield from _guard(snapshot, bundles)
     outside = [entry for entry in snapshot.entries if not entry["clientConfig"].get("service")]
     if outside:
-        yield Diagnostic(DiagnosticCode.CALLED_BY_URL, {"entries": _named(outside, snapshot)})
+        yield Diagnostic(Code.CALLED_BY_URL, {"entries": _named(outside, snapshot)})
     yield from _called_elsewhere(snapshot)
     yield from bundles
 
 
 def _guard(snapshot: Snapshot, bundles: list[Diagnostic]) -> Iterator[Diagnostic]:
     if not snapshot.guards:
-        yield Diagnostic(DiagnosticCode.GUARD_MISSING)
-    elif not any(conclusion.fact is DiagnosticCode.GUARD_FAILS for conclusion in bundles):
-        yield Diagnostic(DiagnosticCode.GUARD_THERE, {"entries": _named(snapshot.guards, snapshot)})
+        yield Diagnostic(Code.GUARD_MISSING)
+    elif not any(diagnostic.code is Code.GUARD_FAILS for diagnostic in bundles):
+        yield Diagnostic(Code.GUARD_THERE, {"entries": _named(snapshot.guards, snapshot)})
 
 
 def _called_elsewhere(snapshot: Snapshot) -> Iterator[Diagnostic]:
@@ -93,12 +91,12 @@ def _called_elsewhere(snapshot: Snapshot) -> Iterator[Diagnostic]:
             by_service.setdefault((service["namespace"], service["name"]), []).append(entry)
     for (namespace, name), entries in by_service.items():
         values = {"called": namespace, "service": name, "namespace": snapshot.names.namespace}
-        yield Diagnostic(DiagnosticCode.CALLED_ELSEWHERE, {"entries": _named(entries, snapshot), **values})
+        yield Diagnostic(Code.CALLED_ELSEWHERE, {"entries": _named(entries, snapshot), **values})
 
 
 def _bundles(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
     """Conclude from each distinct bundle."""
-    namespace, name = service_of(snapshot.configuration, snapshot.names) or (snapshot.names.namespace, DEPLOYMENT)
+    namespace, name = called_service(snapshot.configuration, snapshot.names) or (snapshot.names.namespace, DEPLOYMENT)
     by_bundle: dict[str, list[JsonObject]] = {}
     for entry in snapshot.entries:
         by_bundle.setdefault(entry["clientConfig"].get("caBundle") or "", []).append(entry)
@@ -106,27 +104,23 @@ def _bundles(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]
         values = {"entries": _named(entries, snapshot), "namespace": namespace, "deployment": name}
         if not bundle and not any(entry["clientConfig"].get("service") for entry in entries):
             continue
-        conclusion = (
-            _certificates(_decoded(bundle), values, now)
-            if bundle
-            else Diagnostic(DiagnosticCode.BUNDLE_MISSING, values)
-        )
+        diagnostic = _certificates(_decoded(bundle), values, now) if bundle else Diagnostic(Code.BUNDLE_MISSING, values)
         # Pods are still protected if only calls of the eviction guard fail.
-        is_harmless = conclusion.fact in BUNDLE_FAILS and all(map(is_guard, entries))
-        yield Diagnostic(DiagnosticCode.GUARD_FAILS, values) if is_harmless else conclusion
+        is_harmless = diagnostic.code in BUNDLE_FAILS and all(map(is_guard, entries))
+        yield Diagnostic(Code.GUARD_FAILS, values) if is_harmless else diagnostic
 
 
 def _certificates(certificates: list[x509.Certificate], values: dict[str, str], now: datetime.datetime) -> Diagnostic:
     if not certificates:
-        return Diagnostic(DiagnosticCode.BUNDLE_UNREADABLE, values)
+        return Diagnostic(Code.BUNDLE_UNREADABLE, values)
     last = max(certificates, key=lambda certificate: certificate.not_valid_after_utc)
     until = last.not_valid_after_utc
     values = {**values, "count": pluralize(len(certificates), "CA"), "until": f"{until:%Y-%m-%d %H:%M} UTC"}
     if not any(each.not_valid_before_utc <= now <= each.not_valid_after_utc for each in certificates):
-        return Diagnostic(DiagnosticCode.BUNDLE_EXPIRED, values)
+        return Diagnostic(Code.BUNDLE_EXPIRED, values)
     left = until - now
     values["left"] = pluralize(left.days, "day") if left.days else pluralize(left.seconds // 3600, "hour")
-    return Diagnostic(DiagnosticCode.BUNDLE_ENDS_SOON if left < LATEST_RENEWAL else DiagnosticCode.BUNDLE_VALID, values)
+    return Diagnostic(Code.BUNDLE_ENDS_SOON if left < RENEWAL_MARGIN else Code.BUNDLE_VALID, values)
 
 
 def _decoded(bundle: str) -> list[x509.Certificate]:
@@ -142,16 +136,14 @@ def _deployment(snapshot: Snapshot, namespace: str, name: str) -> Iterator[Diagn
         yield permission_missing(snapshot.deployment)
         return
     if snapshot.deployment is None:
-        yield Diagnostic(
-            DiagnosticCode.REPLICAS_ELSEWHERE if _ready_endpoints(snapshot) else DiagnosticCode.NO_DEPLOYMENT, values
-        )
+        yield Diagnostic(Code.REPLICAS_ELSEWHERE if _ready_endpoints(snapshot) else Code.NO_DEPLOYMENT, values)
         return
     replicas = [] if isinstance(snapshot.replicas, NotPermitted) else snapshot.replicas
     images = sorted(_images(replicas)) or [str(_webhook_image(snapshot.deployment["spec"]["template"]))]
     # The API server's default for a missing field is 1.
     wanted = snapshot.deployment["spec"].get("replicas", 1)
     ready = (snapshot.deployment.get("status") or {}).get("readyReplicas", 0)
-    trouble = listed(_troubles(replicas))
+    trouble = listed(_pod_failures(replicas))
     counts = {
         **values,
         "ready": ready,
@@ -160,11 +152,11 @@ def _deployment(snapshot: Snapshot, namespace: str, name: str) -> Iterator[Diagn
         "trouble": f" ({trouble})" if trouble else "",
     }
     if not ready:
-        yield Diagnostic(DiagnosticCode.NO_REPLICA if wanted else DiagnosticCode.SCALED_TO_ZERO, counts)
+        yield Diagnostic(Code.NO_REPLICA if wanted else Code.SCALED_TO_ZERO, counts)
     else:
-        yield Diagnostic(DiagnosticCode.REPLICAS_READY if ready >= wanted else DiagnosticCode.FEWER_REPLICAS, counts)
+        yield Diagnostic(Code.REPLICAS_READY if ready >= wanted else Code.FEWER_REPLICAS, counts)
     if len(images) > 1:
-        yield Diagnostic(DiagnosticCode.IMAGES_DIFFER, counts)
+        yield Diagnostic(Code.IMAGES_DIFFER, counts)
 
 
 def running_versions(snapshot: Snapshot) -> list[str]:
@@ -172,6 +164,20 @@ def running_versions(snapshot: Snapshot) -> list[str]:
     pods = [] if isinstance(snapshot.replicas, NotPermitted) else snapshot.replicas
     images = _images(pod for pod in pods if _is_ready(pod))
     return [found[1] for image in images if (found := _VERSION_TAG.search(image))]
+
+
+def newest_version(snapshot: Snapshot, protected: Iterable[WorkerPod]) -> str:
+    """Return the running version; if no image shows it, the newest that protected a pod, else empty."""
+    return max(running_versions(snapshot) or [pod.version for pod in protected], key=_order, default="")
+
+
+def is_older(version: str, other: str) -> bool:
+    """Tell whether a version is older than another one."""
+    return _order(version) < _order(other)
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _is_ready(pod: JsonObject) -> bool:
@@ -190,7 +196,7 @@ def _webhook_image(pod: JsonObject) -> str:
     return str((named or containers)[0]["image"])
 
 
-def _troubles(pods: list[JsonObject]) -> Iterator[str]:
+def _pod_failures(pods: list[JsonObject]) -> Iterator[str]:
     """Return why pods do not run, in the words of the kubelet and the scheduler."""
     for pod in pods:
         status = pod.get("status") or {}
@@ -211,7 +217,7 @@ def _endpoints(snapshot: Snapshot, namespace: str, service: str) -> Iterator[Dia
         return
     ready = _ready_endpoints(snapshot)
     values = {"namespace": namespace, "service": service, "ready": pluralize(ready, "ready endpoint")}
-    yield Diagnostic(DiagnosticCode.ENDPOINTS_READY if ready else DiagnosticCode.NO_ENDPOINT, values)
+    yield Diagnostic(Code.ENDPOINTS_READY if ready else Code.NO_ENDPOINT, values)
 
 
 def _ready_endpoints(snapshot: Snapshot) -> int:
@@ -226,7 +232,7 @@ def _ready_endpoints(snapshot: Snapshot) -> int:
 
 def permission_missing(what: NotPermitted) -> Diagnostic:
     """Report that a permission is missing."""
-    return Diagnostic(DiagnosticCode.RIGHT_MISSING, {"right": what.permission})
+    return Diagnostic(Code.RIGHT_MISSING, {"right": what.permission})
 
 
 def _named(entries: list[JsonObject], snapshot: Snapshot) -> str:

@@ -7,19 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.errors import listed, quoted
-from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode
-from webhook.inspection.installation_checks import permission_missing
+from webhook.inspection.diagnostics import Code, Diagnostic
+from webhook.inspection.installation_checks import is_older, newest_version, permission_missing
 from webhook.inspection.pluralize import pluralize
-from webhook.inspection.selectors import matches, shipped_entries
+from webhook.inspection.selectors import default_entries, matches
 from webhook.inspection.snapshot import Namespace, NotPermitted, Snapshot, State, WorkerPod
-from webhook.inspection.versions import is_before, newest_version
 
 _FACTS = {
-    State.UNPROTECTED: DiagnosticCode.UNPROTECTED,
-    State.UNRECORDED: DiagnosticCode.UNRECORDED,
-    State.REFUSED: DiagnosticCode.REFUSED,
-    State.MISLABELLED: DiagnosticCode.MISLABELLED,
-    State.LEFT_ALONE: DiagnosticCode.LEFT_ALONE,
+    State.UNPROTECTED: Code.UNPROTECTED,
+    State.UNRECORDED: Code.UNRECORDED,
+    State.REFUSED: Code.REFUSED,
+    State.MISLABELLED: Code.MISLABELLED,
+    State.LEFT_ALONE: Code.LEFT_ALONE,
 }
 _RESTARTED = ("Deployment", "StatefulSet", "DaemonSet")
 
@@ -34,25 +33,25 @@ def check_namespaces(snapshot: Snapshot) -> Iterator[Diagnostic]:
     sent = [each.name for each in labelled if each not in left_out]
     if sent:
         count = pluralize(len(sent), "namespace")
-        yield Diagnostic(DiagnosticCode.NAMESPACES_LABELLED, {"count": count, "namespaces": listed(sent)})
+        yield Diagnostic(Code.NAMESPACES_LABELLED, {"count": count, "namespaces": listed(sent)})
     if not labelled:
-        yield Diagnostic(DiagnosticCode.NO_NAMESPACE)
+        yield Diagnostic(Code.NO_NAMESPACE)
     for each in left_out:
-        yield Diagnostic(DiagnosticCode.NAMESPACE_LEFT_OUT, {"namespace": each.name})
+        yield Diagnostic(Code.NAMESPACE_LEFT_OUT, {"namespace": each.name})
     for each in snapshot.namespaces:
         value = each.labels.get(LABEL)
         # `disabled` has no effect on a namespace, but is not misleading.
         if value not in (None, LABEL_ENABLED, LABEL_DISABLED):
             values = {"namespace": each.name, "label": f"{LABEL}: {quoted(value or '')}"}
-            yield Diagnostic(DiagnosticCode.NAMESPACE_MISLABELLED, values)
+            yield Diagnostic(Code.NAMESPACE_MISLABELLED, values)
 
 
 def _is_sent(namespace: Namespace, snapshot: Snapshot) -> bool:
-    entries = snapshot.pod_entries or shipped_entries(snapshot.names.namespace)
+    entries = snapshot.pod_entries or default_entries(snapshot.names.namespace)
     return any(matches(entry.get("namespaceSelector"), namespace.labels) for entry in entries)
 
 
-def check_pods(snapshot: Snapshot, *, is_able: bool) -> Iterator[Diagnostic]:
+def check_pods(snapshot: Snapshot, *, can_protect: bool) -> Iterator[Diagnostic]:
     """Conclude which pods are protected, and what to do about the others.
 
     A pod recreated while calls to the webhook fail (not `is_able`) is unprotected again, or missing.
@@ -64,26 +63,24 @@ def check_pods(snapshot: Snapshot, *, is_able: bool) -> Iterator[Diagnostic]:
     if protected:
         by_namespace = Counter(pod.namespace for pod in protected)
         places = listed(f"{namespace} {count}" for namespace, count in sorted(by_namespace.items()))
-        yield Diagnostic(
-            DiagnosticCode.PODS_PROTECTED, {"count": pluralize(len(protected), "pod"), "namespaces": places}
-        )
-        yield from _older(protected, snapshot)
+        yield Diagnostic(Code.PODS_PROTECTED, {"count": pluralize(len(protected), "pod"), "namespaces": places})
+        yield from _check_versions(protected, snapshot)
     else:
-        yield Diagnostic(DiagnosticCode.NO_POD)
+        yield Diagnostic(Code.NO_POD)
     for state in _FACTS:
-        yield from _grouped(state, snapshot.pods, "" if is_able else "once the installation works: ")
+        yield from _check_state(state, snapshot.pods, "" if can_protect else "once the installation works: ")
 
 
-def _older(protected: Sequence[WorkerPod], snapshot: Snapshot) -> Iterator[Diagnostic]:
+def _check_versions(protected: Sequence[WorkerPod], snapshot: Snapshot) -> Iterator[Diagnostic]:
     newest = newest_version(snapshot, protected)
-    older = Counter(pod.version for pod in protected if is_before(pod.version, newest))
+    older = Counter(pod.version for pod in protected if is_older(pod.version, newest))
     if older:
         versions = ", ".join(f"{version}: {count}" for version, count in sorted(older.items()))
         count = pluralize(older.total(), "pod")
-        yield Diagnostic(DiagnosticCode.PODS_OLDER, {"count": count, "version": newest, "versions": versions})
+        yield Diagnostic(Code.PODS_OLDER, {"count": count, "version": newest, "versions": versions})
 
 
-def _grouped(state: State, pods: Iterable[WorkerPod], condition: str) -> Iterator[Diagnostic]:
+def _check_state(state: State, pods: Iterable[WorkerPod], condition: str) -> Iterator[Diagnostic]:
     """Report the same conclusion once for the pods of an owner."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for pod in pods:

@@ -11,7 +11,7 @@ from webhook.core.pod import JsonObject
 from webhook.inspection.selectors import matches, to_query
 from webhook.inspection.snapshot import Namespace
 
-RUNNING_PODS = "status.phase!=Succeeded,status.phase!=Failed"
+NON_TERMINAL_PHASES = "status.phase!=Succeeded,status.phase!=Failed"
 """Pods that have run to completion no longer need protection."""
 INJECTED = f"{INJECTED_LABEL}=true"
 NOT_INJECTED = f"{INJECTED_LABEL}!=true"
@@ -53,8 +53,8 @@ class ApiRequest(msgspec.Struct, frozen=True):
 NAMESPACES = ApiRequest("namespaces", metadata_only=True)
 NODES = ApiRequest("nodes", metadata_only=True)
 # Whole pods: metadata contains neither grace period nor node.
-PROTECTED_PODS = ApiRequest("pods", labels=INJECTED, fields=RUNNING_PODS)
-MISLABELLED_PODS = ApiRequest("pods", labels=MISLABELLED, fields=RUNNING_PODS, metadata_only=True)
+PROTECTED_PODS = ApiRequest("pods", labels=INJECTED, fields=NON_TERMINAL_PHASES)
+MISLABELLED_PODS = ApiRequest("pods", labels=MISLABELLED, fields=NON_TERMINAL_PHASES, metadata_only=True)
 
 
 class UnprotectedPodsRequest(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ def unprotected_pods_requests(
         places = ("",) if len(chosen) * 2 > len(namespaces) else sorted(chosen)
         for place in places:
             yield UnprotectedPodsRequest(
-                ApiRequest("pods", namespace=place, labels=labels, fields=RUNNING_PODS), chosen
+                ApiRequest("pods", namespace=place, labels=labels, fields=NON_TERMINAL_PHASES), chosen
             )
 
 

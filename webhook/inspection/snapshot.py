@@ -10,7 +10,7 @@ from webhook.core.ownership import Owner
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding
 from webhook.history.evidence import History
-from webhook.inspection.drain_limit_parsing import Bound, Unreadable
+from webhook.inspection.drain_limit_parsing import EffectiveLimit, UnreadableLimit
 
 EVICTIONS = frozenset({"pods/eviction"})
 """The resource of the eviction API in a webhook rule."""
@@ -80,16 +80,16 @@ class WorkerPod(msgspec.Struct, frozen=True):
 class Kubelets(msgspec.Struct, frozen=True):
     """How many kubelets were queried, for how many kinds of nodes, and which did not respond."""
 
-    asked: int
+    queried: int
     kinds: int
-    silent: list[str]
+    unreachable: list[str]
 
 
 class Limits(msgspec.Struct, frozen=True):
     """The observed limits of drains."""
 
-    bounds: list[Bound]
-    unreadable: list[Unreadable]
+    effective_limits: list[EffectiveLimit]
+    unreadable: list[UnreadableLimit]
     missing: list[str]
     """The missing permissions."""
     kubelets: Kubelets | None

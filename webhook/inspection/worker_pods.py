@@ -22,10 +22,10 @@ _AS_ASKED = Evict.AS_ASKED.value
 _STATES = {Kind.PROTECTED: State.UNPROTECTED, Kind.REFUSED: State.REFUSED}
 
 
-def injected_pod(pod: JsonObject) -> WorkerPod:
+def read_injected_pod(pod: JsonObject) -> WorkerPod:
     """Read a pod that has the label of injected pods."""
     annotations = pod["metadata"].get("annotations") or {}
-    status = record_of(annotations)
+    status = read_status_or_none(annotations)
     if status is None:
         return _read(pod, State.UNRECORDED)
     workers = {name: worker.mode for name, worker in status.workers.items()}
@@ -47,7 +47,7 @@ def _grace(pod: JsonObject) -> int:
     return DEFAULT_GRACE if grace is None else grace
 
 
-def record_of(annotations: dict[str, str]) -> Status | None:
+def read_status_or_none(annotations: dict[str, str]) -> Status | None:
     """Read the status annotation; None if it is missing or not valid."""
     try:
         return read_status(annotations)
@@ -55,7 +55,7 @@ def record_of(annotations: dict[str, str]) -> Status | None:
         return None
 
 
-def candidate_pod(pod: JsonObject) -> WorkerPod:
+def read_candidate_pod(pod: JsonObject) -> WorkerPod:
     """Read a pod that is sent to the webhook but lacks its label, and decide on it again.
 
     The operator's grace period does not matter: it never decides whether a pod is protected.
@@ -66,7 +66,7 @@ def candidate_pod(pod: JsonObject) -> WorkerPod:
     return replace(read, grace=_grace(pod))
 
 
-def mislabelled_pod(pod: JsonObject) -> WorkerPod:
+def read_mislabelled_pod(pod: JsonObject) -> WorkerPod:
     """Read a pod whose label has an invalid value."""
     return _read(pod, State.MISLABELLED, verdict=Finding(Reason.LABEL_INVALID))
 

@@ -12,7 +12,7 @@ from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding, Kind
-from webhook.inspection.selectors import matches, shipped_entries
+from webhook.inspection.selectors import default_entries, matches
 from webhook.inspection.snapshot import NotPermitted, Snapshot, State
 from webhook.repair.candidates import RestartCandidate
 from webhook.repair.rollout import Stage, rollout_of
@@ -227,7 +227,7 @@ def _is_sent(labels: Mapping[str, str], namespace: str, snapshot: Snapshot) -> b
     of_namespace = next((each.labels for each in snapshot.namespaces if each.name == namespace), {})
     return any(
         matches(entry.get("namespaceSelector"), of_namespace) and matches(entry.get("objectSelector"), dict(labels))
-        for entry in snapshot.pod_entries or shipped_entries(snapshot.names.namespace)
+        for entry in snapshot.pod_entries or default_entries(snapshot.names.namespace)
     )
 
 

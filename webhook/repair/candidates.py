@@ -8,9 +8,9 @@ import msgspec
 
 from webhook.core.errors import listed
 from webhook.core.reasons import Finding
+from webhook.inspection.installation_checks import is_older, newest_version
 from webhook.inspection.pluralize import pluralize
 from webhook.inspection.snapshot import NotPermitted, Snapshot, State, WorkerPod
-from webhook.inspection.versions import is_before, newest_version
 
 UNPROTECTED_STATES = frozenset({State.UNPROTECTED, State.REFUSED, State.MISLABELLED, State.UNRECORDED})
 """The states of pods that should be protected, but are not."""
@@ -96,7 +96,7 @@ def _protected(pods: Iterable[WorkerPod]) -> list[WorkerPod]:
 
 
 def _candidate(workload: Workload, pods: Sequence[WorkerPod], newest: str) -> RestartCandidate:
-    older = [pod for pod in _protected(pods) if is_before(pod.version, newest)]
+    older = [pod for pod in _protected(pods) if is_older(pod.version, newest)]
     unprotected = [pod for pod in pods if pod.state in UNPROTECTED_STATES]
     # If one pod can be protected, so can the template: the others may be from an earlier one.
     can_be_protected = not unprotected or older or any(pod.state is State.UNPROTECTED for pod in unprotected)

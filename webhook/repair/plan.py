@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from webhook.inspection.diagnostics import Diagnostic, DiagnosticCode, Severity
+from webhook.inspection.checks import BLOCKING, overall_verdict
+from webhook.inspection.diagnostics import Code, Diagnostic, Severity
 from webhook.inspection.installation_checks import check_installation, permission_missing, running_versions
 from webhook.inspection.snapshot import NotPermitted, Snapshot
-from webhook.inspection.verdict import BLOCKING, overall_verdict
 from webhook.repair.blockers import Blocker, LiveObject, find_blocker, find_blocker_by_kind
 from webhook.repair.candidates import RestartCandidate, Workload, find_candidates, workload_of
 
-_STOPS = BLOCKING | {DiagnosticCode.NOT_INSTALLED, DiagnosticCode.NO_ENTRIES}
+_STOPS = BLOCKING | {Code.NOT_INSTALLED, Code.NO_ENTRIES}
 
 
 class BlockedCandidate(msgspec.Struct, frozen=True):
@@ -94,14 +94,16 @@ def make_plan(
 
 def check_preconditions(snapshot: Snapshot, now: datetime.datetime) -> UnmetPrecondition | None:
     """Return why restarts would be useless now: new pods would be unprotected again, or missing."""
-    conclusions = list(check_installation(snapshot, now))
-    rights = [each for each in conclusions if each.fact is DiagnosticCode.RIGHT_MISSING]
+    diagnostics = list(check_installation(snapshot, now))
+    rights = [each for each in diagnostics if each.code is Code.RIGHT_MISSING]
     rights += [
         permission_missing(each) for each in (snapshot.namespaces, snapshot.pods) if isinstance(each, NotPermitted)
     ]
-    stops = [each for each in conclusions if each.fact in _STOPS]
+    stops = [each for each in diagnostics if each.code in _STOPS]
     if stops:
-        sentence = overall_verdict([each for each in conclusions if each.fact.weight is not Severity.UNKNOWN]).sentence
+        sentence = overall_verdict(
+            [each for each in diagnostics if each.code.severity is not Severity.UNKNOWN]
+        ).sentence
         return UnmetPrecondition(f"{sentence} {stops[0].sentence}", stops[0].advice)
     if rights:
         return _permissions_missing(rights)

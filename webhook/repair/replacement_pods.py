@@ -7,9 +7,9 @@ import msgspec
 from webhook.core.annotations import INJECTED_LABEL
 from webhook.core.ownership import Owner, owner_of
 from webhook.core.pod import JsonObject
+from webhook.inspection.installation_checks import is_older
 from webhook.inspection.snapshot import State
-from webhook.inspection.versions import is_before
-from webhook.inspection.worker_pods import candidate_pod, record_of
+from webhook.inspection.worker_pods import read_candidate_pod, read_status_or_none
 from webhook.repair.blockers import format_verdict
 from webhook.repair.candidates import Workload
 
@@ -25,13 +25,13 @@ class ReplacementPod(msgspec.Struct, frozen=True):
 
     def is_protected(self, newest: str) -> bool:
         """Tell whether it is protected by a version not older than the running one."""
-        return bool(self.version) and not is_before(self.version, newest)
+        return bool(self.version) and not is_older(self.version, newest)
 
 
 def read_replacement_pod(raw: JsonObject) -> tuple[Owner, ReplacementPod]:
     """Read a pod's metadata and its owner: selectors may overlap."""
     metadata = raw["metadata"]
-    record = record_of(metadata.get("annotations") or {})
+    record = read_status_or_none(metadata.get("annotations") or {})
     is_injected = (metadata.get("labels") or {}).get(INJECTED_LABEL) == "true"
     version = record.version if record and is_injected else ""
     return owner_of(metadata), ReplacementPod(
@@ -48,7 +48,7 @@ def explain_unprotected(pod: JsonObject | None) -> str:
     """Return why a new pod is unprotected, according to the webhook's own decision."""
     if pod is None:
         return "it no longer exists, so the reason is unknown."
-    read = candidate_pod(pod)
+    read = read_candidate_pod(pod)
     if read.state is State.UNPROTECTED:
         return "the pod can be protected, so the webhook was not called, or its response did not arrive."
     return format_verdict(read.verdict)

@@ -47,13 +47,7 @@ class Outcome(Enum):
         "new pod {pod} was injected by version {version}, although {newest} is running.",
         "graceful-worker status --pods",
     )
-    STUCK = (
-        "stuck",
-        False,
-        True,
-        "its rollout is stuck: {says}.",
-        "kubectl -n {namespace} describe {argument}",
-    )
+    STUCK = ("stuck", False, True, "its rollout is stuck: {says}.", "kubectl -n {namespace} describe {argument}")
     TIMED_OUT = (
         "timed-out",
         False,

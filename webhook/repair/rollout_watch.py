@@ -13,7 +13,7 @@ from webhook.core.pod import JsonObject
 from webhook.inspection.api_client import ApiClient, catch_forbidden
 from webhook.inspection.errors import ClusterUnavailable, Forbidden
 from webhook.inspection.pluralize import pluralize
-from webhook.inspection.requests import RUNNING_PODS, ApiRequest
+from webhook.inspection.requests import NON_TERMINAL_PHASES, ApiRequest
 from webhook.inspection.selectors import to_query
 from webhook.repair.blockers import RESTARTABLE, LiveObject
 from webhook.repair.candidates import RestartCandidate, Workload
@@ -64,7 +64,7 @@ async def read_live_object(api: ApiClient, workload: Workload) -> LiveObject:
 async def list_pods(api: ApiClient, workload: Workload, live_object: JsonObject) -> list[ReplacementPod]:
     """Return the current pods of an owner that are not terminating."""
     labels = to_query(live_object["spec"]["selector"])
-    request = ApiRequest("pods", "", workload.namespace, labels=labels, fields=RUNNING_PODS, metadata_only=True)
+    request = ApiRequest("pods", "", workload.namespace, labels=labels, fields=NON_TERMINAL_PHASES, metadata_only=True)
     return pods_of(workload, await api.list(request, read_replacement_pod))
 
 
