@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from webhook.inspection.pluralize import pluralize
 from webhook.repair.blockers import BlockerCode
@@ -24,7 +25,7 @@ def restart_command(candidate: RestartCandidate) -> str:
 
 def exit_code(plan: Plan, unmet: UnmetPrecondition | None, results: Sequence[Result]) -> int:
     """Return 0 if nothing is left to repair, 1 if something is, 2 if that is unknown."""
-    is_unknown = any(each.blocker.code is BlockerCode.NOT_PERMITTED for each in plan.blocked)
+    is_unknown = any(each.code is BlockerCode.NOT_PERMITTED for each in plan.blocked)
     if is_unknown or (unmet and unmet.exit_code == 2):
         return 2
     repaired = [result for result in results if result.outcome.is_success]
@@ -42,8 +43,8 @@ def plan_text(context: str, plan: Plan, unmet: UnmetPrecondition | None, *, is_d
             "restart", "cyan", f"{candidate.workload}: {candidate}.", restart_command(candidate) if is_dry else ""
         )
     for each in plan.blocked:
-        sentence = f"{each.candidate.workload}: {each.candidate}. {each.blocker.sentence}"
-        yield from _lines("by hand", "yellow", sentence, each.blocker.advice)
+        sentence = f"{each.candidate.workload}: {each.candidate}. {each.sentence}"
+        yield from _lines("by hand", "yellow", sentence, each.advice)
 
 
 def _headline(context: str, sentence: str, colour: str | None = None) -> str:
@@ -103,9 +104,9 @@ def as_json(
         "byHand": [
             {
                 **_candidate(each.candidate),
-                "code": each.blocker.code.value,
-                "sentence": each.blocker.sentence,
-                "advice": each.blocker.advice,
+                "code": each.code.value,
+                "sentence": each.sentence,
+                "advice": each.advice,
             }
             for each in plan.blocked
         ],
@@ -115,14 +116,8 @@ def as_json(
 
 
 def _candidate(candidate: RestartCandidate) -> dict[str, Any]:
-    return {
-        "namespace": candidate.workload.namespace,
-        "kind": candidate.workload.kind,
-        "name": candidate.workload.name,
-        "unprotected": candidate.unprotected,
-        "older": candidate.older,
-        "versions": candidate.versions,
-    }
+    pods = {"unprotected": candidate.unprotected, "older": candidate.older, "versions": candidate.versions}
+    return {**asdict(candidate.workload), **pods}
 
 
 def _results(plan: Plan, results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -131,11 +126,7 @@ def _results(plan: Plan, results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def _result(candidate: RestartCandidate, result: Result | None) -> dict[str, Any]:
-    workload = {
-        "namespace": candidate.workload.namespace,
-        "kind": candidate.workload.kind,
-        "name": candidate.workload.name,
-    }
+    workload = asdict(candidate.workload)
     if result is None:
         return {**workload, "code": "not-begun", "sentence": "not started.", "advice": "", "values": {}}
     document = {"code": result.outcome.value, "sentence": result.sentence, "advice": result.advice}

@@ -22,7 +22,7 @@ def check_drain_history(snapshot: Snapshot, now: datetime.datetime) -> Iterator[
     """Conclude what the drains that are over say about grace periods."""
     history = snapshot.history
     if isinstance(history, HistoryUnavailable):
-        yield Diagnostic(Code.HISTORY_UNKNOWN, {"why": history.why})
+        yield Diagnostic(Code.HISTORY_UNKNOWN, {"why": history.reason})
     elif history is not None:
         yield _summary(history)
         for evidence in history.evidence:

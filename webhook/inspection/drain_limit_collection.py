@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from webhook.core.pod import JsonObject
 from webhook.inspection.api_client import ApiClient, catch_forbidden, gather_or_cancel
@@ -74,9 +74,7 @@ async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[s
             return await _flags(api, limit.id, flag)
         case Field() as field:
             request = ApiRequest(field.resource, field.group)
-            return _known(
-                await catch_forbidden(api.list(request, lambda raw: parse_field(limit.id, field, raw, nodes)))
-            )
+            return await _list(api, request, lambda raw: parse_field(limit.id, field, raw, nodes))
         case Policy() as policy:
             return await _policies(api, limit.id, policy)
         case Marker() as marker:
@@ -87,30 +85,22 @@ async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[s
             return []
 
 
-def _known(answer: list[EffectiveLimit | UnreadableLimit] | NotPermitted) -> list[Reading]:
-    return [answer] if isinstance(answer, NotPermitted) else [*answer]
+async def _list(api: ApiClient, request: ApiRequest, parse: Callable[[JsonObject], Reading | None]) -> list[Reading]:
+    answer = await catch_forbidden(api.list(request, parse))
+    return [answer] if isinstance(answer, NotPermitted) else [reading for reading in answer if reading]
 
 
 async def _flags(api: ApiClient, limit: str, flag: Flag) -> list[Reading]:
-    answers = await gather_or_cancel(
-        *(
-            catch_forbidden(
-                api.list(ApiRequest("deployments", "apps", labels=selector), lambda raw: parse_flag(limit, flag, raw))
-            )
-            for selector in flag.selectors
-        )
-    )
+    requests = [ApiRequest("deployments", "apps", labels=selector) for selector in flag.selectors]
+    lists = await gather_or_cancel(*(_list(api, each, lambda raw: parse_flag(limit, flag, raw)) for each in requests))
     # A Deployment may have several of the labels.
-    return list(dict.fromkeys(reading for answer in answers for reading in _known(answer)))
+    return list(dict.fromkeys(reading for each in lists for reading in each))
 
 
 async def _policies(api: ApiClient, limit: str, policy: Policy) -> list[Reading]:
     request = ApiRequest("configmaps", namespace=policy.namespace, labels=policy.selector)
-    labelled = await catch_forbidden(api.list(request, lambda raw: parse_policy(limit, policy, raw)))
+    readings = await _list(api, request, lambda raw: parse_policy(limit, policy, raw))
     named = await catch_forbidden(api.get(ApiRequest("configmaps", "", policy.namespace, policy.name)))
-    readings: list[Reading] = (
-        [labelled] if isinstance(labelled, NotPermitted) else [reading for reading in labelled if reading]
-    )
     if isinstance(named, NotPermitted):
         return [*readings, named]
     reading = parse_policy(limit, policy, named) if named else None

@@ -30,19 +30,20 @@ def read_kubeconfig(context: str | None) -> SingleConfig:
 
     """
     try:
-        config = _chosen(context)
+        config = _select_context(context)
     except (ConfigError, OSError, YAMLError, msgspec.ValidationError) as error:
         raise ClusterUnavailable(f"no cluster configured: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise ClusterUnavailable(f"no cluster configured: the kubeconfig lacks {error}") from None
-    return config._replace(user=_with_plugin(config.user or User()))
+    return config._replace(user=_with_v1_plugin(config.user or User()))
 
 
-def _chosen(context: str | None) -> SingleConfig:
+def _select_context(context: str | None) -> SingleConfig:
     """Merge the files of KUBECONFIG: the first one that sets a value wins."""
     named = os.environ.get("KUBECONFIG", "")
     paths = [Path(path).expanduser() for path in (named or DEFAULT_KUBECONFIG).split(os.pathsep) if path]
-    configs = [_read(path) for path in paths if path.is_file()]
+    load = YAML(typ="safe", pure=True).load
+    configs = [KubeConfig.from_dict(load(path), fname=path) for path in paths if path.is_file()]
     if not configs:
         if not named and "KUBERNETES_SERVICE_HOST" in os.environ:
             configs = [KubeConfig.from_service_account()]
@@ -61,11 +62,7 @@ def _chosen(context: str | None) -> SingleConfig:
     return chosen._replace(fname=next(each.fname for each in configs if chosen.context.cluster in each.clusters))
 
 
-def _read(path: Path) -> KubeConfig:
-    return KubeConfig.from_dict(YAML(typ="safe", pure=True).load(path), fname=path)
-
-
-def _with_plugin(user: User) -> User:
+def _with_v1_plugin(user: User) -> User:
     """Make lightkube run a v1 credential plugin: it only knows v1beta1, which is equivalent.
 
     A variable tells plugins the requested version:

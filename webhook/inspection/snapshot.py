@@ -97,9 +97,9 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class HistoryUnavailable(msgspec.Struct, frozen=True):
-    """How drains went could not be seen."""
+    """How drains ended cannot be read."""
 
-    why: str
+    reason: str
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The reasons why an owner is not restarted, and what to do instead."""
+"""What prevents the restart of a workload, and what to do instead: pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from webhook.repair.rollout import Stage, rollout_of
 
 
 class BlockerCode(Enum):
-    """An obstacle; its value is the code for scripts."""
+    """What prevents a restart; its value is the code for scripts."""
 
     sentence: str
     advice: str
@@ -87,7 +87,7 @@ class BlockerCode(Enum):
         "restart it as its documentation describes",
     )
 
-    # About the state of the owner.
+    # About the state of the workload.
     NOT_PERMITTED = (
         "unseen",
         "It cannot be read: permission missing: {right}.",
@@ -123,39 +123,33 @@ class BlockerCode(Enum):
 
 
 class Blocker(msgspec.Struct, frozen=True):
-    """An obstacle for an owner, with its details."""
+    """What prevents the restart of a candidate, so that it is to be fixed by hand."""
 
     code: BlockerCode
-    values: dict[str, str]
+    candidate: RestartCandidate
+    details: dict[str, str] = {}
 
     @property
     def sentence(self) -> str:
         """Format it as one line."""
-        return self.code.sentence.format_map(self.values)
+        return self.code.sentence.format_map(self._values)
 
     @property
     def advice(self) -> str:
         """What to do instead."""
-        return self.code.advice.format_map(self.values)
+        return self.code.advice.format_map(self._values)
 
-
-def blocker_for(code: BlockerCode, candidate: RestartCandidate, **values: str) -> Blocker:
-    """Return an obstacle for an owner."""
-    workload = candidate.workload
-    named = {
-        "namespace": workload.namespace,
-        "kind": workload.kind,
-        "name": workload.name,
-        "argument": workload.argument,
-        "pods": " ".join(candidate.pods),
-    }
-    return Blocker(code, {**named, **values})
+    @property
+    def _values(self) -> dict[str, str]:
+        workload = self.candidate.workload
+        named = {"argument": workload.argument, "pods": " ".join(self.candidate.pods)}
+        return {**msgspec.structs.asdict(workload), **named, **self.details}
 
 
 RESTARTABLE = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 """The kinds with rollouts, and their resources in the API group apps."""
 LiveObject = JsonObject | NotPermitted | None
-"""An owner as the API server returns it; None if it does not exist."""
+"""A workload as the API server returns it; None if it does not exist."""
 
 _KINDS = {
     "Job": BlockerCode.JOB,
@@ -173,22 +167,22 @@ _OUTCOMES = {Kind.REFUSED: BlockerCode.REFUSED, Kind.LEFT_ALONE: BlockerCode.LEF
 
 
 def find_blocker_by_kind(candidate: RestartCandidate) -> Blocker | None:
-    """Return the obstacle that is known without reading the owner, if any."""
+    """Return the blocker that is known without reading the workload, if any."""
     if candidate.state:
-        return blocker_for(_STATES[candidate.state], candidate, verdict=format_verdict(candidate.verdict))
+        return Blocker(_STATES[candidate.state], candidate, {"verdict": format_verdict(candidate.verdict)})
     if candidate.workload.kind not in RESTARTABLE:
-        return blocker_for(_KINDS.get(candidate.workload.kind, BlockerCode.CUSTOM_CONTROLLER), candidate)
+        return Blocker(_KINDS.get(candidate.workload.kind, BlockerCode.CUSTOM_CONTROLLER), candidate)
     return None
 
 
 def find_blocker(candidate: RestartCandidate, live_object: LiveObject, snapshot: Snapshot) -> Blocker | None:
-    """Return the obstacle for an owner of a kind with rollouts, if any."""
+    """Return the blocker of a workload of a kind with rollouts, if any."""
     if isinstance(live_object, NotPermitted):
-        return blocker_for(BlockerCode.NOT_PERMITTED, candidate, right=live_object.permission)
+        return Blocker(BlockerCode.NOT_PERMITTED, candidate, {"right": live_object.permission})
     if live_object is None:
-        return blocker_for(BlockerCode.GONE, candidate)
+        return Blocker(BlockerCode.GONE, candidate)
     if "deletionTimestamp" in live_object["metadata"]:
-        return blocker_for(BlockerCode.TERMINATING, candidate)
+        return Blocker(BlockerCode.TERMINATING, candidate)
     return (
         _by_strategy(candidate, live_object["spec"])
         or _by_template(candidate, live_object, snapshot)
@@ -198,12 +192,12 @@ def find_blocker(candidate: RestartCandidate, live_object: LiveObject, snapshot:
 
 def _by_strategy(candidate: RestartCandidate, spec: JsonObject) -> Blocker | None:
     if spec.get("paused"):
-        return blocker_for(BlockerCode.PAUSED, candidate)
+        return Blocker(BlockerCode.PAUSED, candidate)
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") == "OnDelete":
-        return blocker_for(BlockerCode.ON_DELETE, candidate)
+        return Blocker(BlockerCode.ON_DELETE, candidate)
     partition = (strategy.get("rollingUpdate") or {}).get("partition")
-    return blocker_for(BlockerCode.PARTITIONED, candidate, partition=str(partition)) if partition else None
+    return Blocker(BlockerCode.PARTITIONED, candidate, {"partition": str(partition)}) if partition else None
 
 
 def _by_template(candidate: RestartCandidate, workload: JsonObject, snapshot: Snapshot) -> Blocker | None:
@@ -211,13 +205,13 @@ def _by_template(candidate: RestartCandidate, workload: JsonObject, snapshot: Sn
     template: JsonObject = workload["spec"]["template"]
     metadata = template.get("metadata") or {}
     if STATUS_ANNOTATION in (metadata.get("annotations") or {}):
-        return blocker_for(BlockerCode.IN_MANIFEST, candidate)
+        return Blocker(BlockerCode.IN_MANIFEST, candidate)
     if not _is_sent(metadata.get("labels") or {}, candidate.workload.namespace, snapshot):
-        return blocker_for(BlockerCode.NOT_SENT, candidate)
+        return Blocker(BlockerCode.NOT_SENT, candidate)
     pod = {**template, "metadata": {**metadata, "namespace": candidate.workload.namespace}}
     decision = inject(pod, Policy()).decision
     code = _OUTCOMES.get(decision.outcome)
-    return blocker_for(code, candidate, verdict=format_verdict(decision.verdict)) if code else None
+    return Blocker(code, candidate, {"verdict": format_verdict(decision.verdict)}) if code else None
 
 
 def _is_sent(labels: Mapping[str, str], namespace: str, snapshot: Snapshot) -> bool:
@@ -236,7 +230,7 @@ def _by_rollout(candidate: RestartCandidate, workload: JsonObject) -> Blocker | 
     return (
         None
         if rollout.stage is Stage.COMPLETE
-        else blocker_for(BlockerCode.ROLLOUT_INCOMPLETE, candidate, says=rollout.message)
+        else Blocker(BlockerCode.ROLLOUT_INCOMPLETE, candidate, {"says": rollout.message})
     )
 
 

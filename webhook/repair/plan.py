@@ -17,18 +17,11 @@ from webhook.repair.candidates import RestartCandidate, Workload, find_candidate
 _STOPS = BLOCKING | {Code.NOT_INSTALLED, Code.NO_ENTRIES}
 
 
-class BlockedCandidate(msgspec.Struct, frozen=True):
-    """An owner to be fixed by hand."""
-
-    candidate: RestartCandidate
-    blocker: Blocker
-
-
 class Plan(msgspec.Struct, frozen=True):
     """What to do, in this order."""
 
     restarts: list[RestartCandidate]
-    blocked: list[BlockedCandidate]
+    blocked: list[Blocker]
 
 
 class UnmetPrecondition(msgspec.Struct, frozen=True):
@@ -86,7 +79,7 @@ def make_plan(
             candidate, live_objects.get(candidate.workload), snapshot
         )
         if blocker:
-            plan.blocked.append(BlockedCandidate(candidate, blocker))
+            plan.blocked.append(blocker)
         else:
             plan.restarts.append(candidate)
     return plan

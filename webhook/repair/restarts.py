@@ -10,7 +10,7 @@ from webhook.inspection.errors import ClusterUnavailable, PatchRejected
 from webhook.inspection.snapshot import Snapshot
 from webhook.repair.blockers import find_blocker
 from webhook.repair.candidates import RestartCandidate, newest_injection_version
-from webhook.repair.results import Outcome, Result, not_restarted
+from webhook.repair.results import Outcome, Result
 from webhook.repair.rollout_watch import Clock, RolloutWatch, Timing, list_pods, read_live_object, request_for
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
@@ -71,7 +71,7 @@ class Restarts:
         """Read the owner again, because it may have changed; then restart and watch it."""
         live_object = await read_live_object(self._api, candidate.workload)
         if blocker := find_blocker(candidate, live_object, self._snapshot):
-            return not_restarted(candidate, blocker)
+            return Result(candidate, Outcome.BLOCKED, {"sentence": blocker.sentence, "remedy": blocker.advice})
         before = await list_pods(self._api, candidate.workload, live_object) if isinstance(live_object, dict) else []
         if all(pod.is_protected(self._newest) for pod in before):
             return Result(candidate, Outcome.NOT_NEEDED)

@@ -6,7 +6,6 @@ from enum import Enum
 
 import msgspec
 
-from webhook.repair.blockers import Blocker
 from webhook.repair.candidates import RestartCandidate
 
 
@@ -92,8 +91,3 @@ class Result(msgspec.Struct, frozen=True):
     def _values(self) -> dict[str, str]:
         workload = self.candidate.workload
         return {"namespace": workload.namespace, "argument": workload.argument, **self.values}
-
-
-def not_restarted(candidate: RestartCandidate, blocker: Blocker) -> Result:
-    """Return the result for an obstacle."""
-    return Result(candidate, Outcome.BLOCKED, {"sentence": blocker.sentence, "remedy": blocker.advice})
