@@ -118,10 +118,12 @@ class ApiServer:
             async with self.stream(method, path, parameters, headers, sent) as response:
                 if not response.is_success:
                     raise await status_error(response)
-                found = _decode(await self.read(response))
+                found = msgspec.json.decode(await self.read(response), type=JsonObject)
                 if found.get("kind") != kind:
                     raise ApiServerUnavailable(f"the API server's response is not a {kind}")
                 return ObjectResponse(found, _date(response.headers))
+        except DECODE_ERRORS:
+            raise ApiServerUnavailable("the API server's response is not a JSON object") from None
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
 
@@ -232,13 +234,6 @@ async def read_body(response: Response, limit: int, *, compression: bool = False
         if len(received) > limit:
             raise ResponseTooLarge(f"the API server sent more than {limit // 1024} KiB")
     return bytes(received)
-
-
-def _decode(content: bytes) -> JsonObject:
-    try:
-        return msgspec.json.decode(content, type=JsonObject)
-    except DECODE_ERRORS:
-        raise ApiServerUnavailable("the API server's response is not a JSON object") from None
 
 
 async def status_error(response: Response) -> Trouble:

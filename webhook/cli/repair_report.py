@@ -102,12 +102,7 @@ def as_json(
         "wait": {"sentence": unmet.sentence, "advice": unmet.advice} if unmet else None,
         "restart": [{**_candidate(each), "command": restart_command(each)} for each in plan.restarts],
         "byHand": [
-            {
-                **_candidate(each.candidate),
-                "code": each.code.value,
-                "sentence": each.sentence,
-                "advice": each.advice,
-            }
+            {**_candidate(each.candidate), "code": each.code.value, "sentence": each.sentence, "advice": each.advice}
             for each in plan.blocked
         ],
         "results": None if results is None else _results(plan, results),

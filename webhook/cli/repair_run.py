@@ -17,13 +17,13 @@ from webhook.inspection.api_client import ApiClient, gather_or_cancel
 from webhook.inspection.cluster import take_snapshot
 from webhook.inspection.kubeconfig import connect, read_kubeconfig
 from webhook.inspection.snapshot import Names, Snapshot
+from webhook.repair.blockers import find_blocker_by_kind
 from webhook.repair.plan import (
     Plan,
     Selection,
     UnmetPrecondition,
     check_preconditions,
     make_plan,
-    of_restartable_kinds,
     select_candidates,
     unknown_workloads,
 )
@@ -86,7 +86,7 @@ class RepairRun:
 
     async def _plan(self, api: ApiClient, snapshot: Snapshot) -> Plan:
         candidates = select_candidates(snapshot, self._selection)
-        workloads = [candidate.workload for candidate in of_restartable_kinds(candidates)]
+        workloads = [each.workload for each in candidates if find_blocker_by_kind(each) is None]
         live_objects = await gather_or_cancel(*(read_live_object(api, workload) for workload in workloads))
         return make_plan(candidates, dict(zip(workloads, live_objects, strict=True)), snapshot)
 

@@ -137,10 +137,9 @@ class ApiClient:
 def _decode(response: _Response, *, accept_expired: bool = False) -> JsonObject:
     if response.status == HTTPStatus.UNAUTHORIZED:
         raise ClusterUnavailable("the API server rejects the credentials: they are missing, wrong or expired")
-    try:
-        answer = msgspec.json.decode(response.content, type=JsonObject)
-    except DECODE_ERRORS:
-        raise ClusterUnavailable(f"the server is not a Kubernetes API server (status {response.status})") from None
+    answer = _json(response)
+    if answer is None:
+        raise ClusterUnavailable(f"the server is not a Kubernetes API server (status {response.status})")
     if response.status in range(200, 300):
         return answer
     if accept_expired and response.status == HTTPStatus.GONE and "metadata" in answer:
@@ -149,8 +148,12 @@ def _decode(response: _Response, *, accept_expired: bool = False) -> JsonObject:
 
 
 def _message(response: _Response) -> str:
+    answer = _json(response)
+    return f"status {response.status}" if answer is None else str(answer.get("message", ""))[:MAX_MESSAGE_LENGTH]
+
+
+def _json(response: _Response) -> JsonObject | None:
     try:
-        answer = msgspec.json.decode(response.content, type=JsonObject)
+        return msgspec.json.decode(response.content, type=JsonObject)
     except DECODE_ERRORS:
-        return f"status {response.status}"
-    return str(answer.get("message", ""))[:MAX_MESSAGE_LENGTH]
+        return None

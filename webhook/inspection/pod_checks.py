@@ -12,6 +12,7 @@ from webhook.inspection.installation_checks import is_older, newest_version, per
 from webhook.inspection.pluralize import pluralize
 from webhook.inspection.selectors import default_entries, matches
 from webhook.inspection.snapshot import Namespace, NotPermitted, Snapshot, State, WorkerPod
+from webhook.inspection.worker_pods import format_verdict
 
 _FACTS = {
     State.UNPROTECTED: Code.UNPROTECTED,
@@ -86,9 +87,8 @@ def _check_state(state: State, pods: Iterable[WorkerPod], condition: str) -> Ite
     for pod in pods:
         # For a terminating pod, it is too late.
         if pod.state is state and not pod.ending:
-            # Without details, which may quote the pod; use `explain` to see them.
-            verdict = f"{pod.verdict.reason.sentence} [{pod.verdict.reason.value}]" if pod.verdict else ""
-            groups.setdefault((pod.namespace, pod.owner.kind, pod.owner.name, verdict), []).append(pod.name)
+            group = pod.namespace, pod.owner.kind, pod.owner.name, format_verdict(pod.verdict)
+            groups.setdefault(group, []).append(pod.name)
     for (namespace, kind, name, verdict), names in sorted(groups.items()):
         values = {
             "namespace": namespace,

@@ -90,3 +90,8 @@ def _read(
         version,
         "deletionTimestamp" in metadata,
     )
+
+
+def format_verdict(verdict: Finding | None) -> str:
+    """Format a verdict without details, which may quote the pod; `explain` shows them."""
+    return f"{verdict.reason.sentence} [{verdict.reason.value}]" if verdict else ""

@@ -11,9 +11,10 @@ from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
-from webhook.core.reasons import Finding, Kind
+from webhook.core.reasons import Kind
 from webhook.inspection.selectors import default_entries, matches
 from webhook.inspection.snapshot import NotPermitted, Snapshot, State
+from webhook.inspection.worker_pods import format_verdict
 from webhook.repair.candidates import RestartCandidate
 from webhook.repair.rollout import Stage, rollout_of
 
@@ -232,8 +233,3 @@ def _by_rollout(candidate: RestartCandidate, workload: JsonObject) -> Blocker | 
         if rollout.stage is Stage.COMPLETE
         else Blocker(BlockerCode.ROLLOUT_INCOMPLETE, candidate, {"says": rollout.message})
     )
-
-
-def format_verdict(verdict: Finding | None) -> str:
-    """Format a verdict without details, which may quote the pod; `explain` shows them."""
-    return f"{verdict.reason.sentence} [{verdict.reason.value}]" if verdict else ""

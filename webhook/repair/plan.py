@@ -64,11 +64,6 @@ def unknown_workloads(snapshot: Snapshot, selection: Selection) -> list[str]:
     return [f"{kind}/{name}" for kind, name in sorted(selection.workloads - known)]
 
 
-def of_restartable_kinds(candidates: Sequence[RestartCandidate]) -> list[RestartCandidate]:
-    """Return the owners that must be read to tell whether they can be restarted."""
-    return [candidate for candidate in candidates if find_blocker_by_kind(candidate) is None]
-
-
 def make_plan(
     candidates: Sequence[RestartCandidate], live_objects: Mapping[Workload, LiveObject], snapshot: Snapshot
 ) -> Plan:

@@ -17,9 +17,8 @@ from webhook.inspection.requests import NON_TERMINAL_PHASES, ApiRequest
 from webhook.inspection.selectors import to_query
 from webhook.repair.blockers import RESTARTABLE, LiveObject
 from webhook.repair.candidates import RestartCandidate, Workload
-from webhook.repair.replacement_pods import ReplacementPod, explain_unprotected, pods_of, read_replacement_pod
 from webhook.repair.results import Outcome, Result
-from webhook.repair.rollout import Stage, rollout_of
+from webhook.repair.rollout import ReplacementPod, Stage, explain_unprotected, pods_of, read_replacement_pod, rollout_of
 
 
 class Timing(msgspec.Struct, frozen=True):
