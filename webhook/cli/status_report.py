@@ -1,4 +1,4 @@
-"""The output of `status`: a line per fact, or JSON."""
+"""The output of `status`: a line per diagnostic, or JSON."""
 
 from __future__ import annotations
 

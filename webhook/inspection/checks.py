@@ -62,7 +62,7 @@ def overall_verdict(diagnostics: list[Diagnostic]) -> Verdict:
 
 
 def run_checks(snapshot: Snapshot, now: datetime.datetime) -> list[Diagnostic]:
-    """Conclude from everything that was read."""
+    """Check everything that was read."""
     installation = list(check_installation(snapshot, now))
     can_protect = overall_verdict(installation) in (Verdict.WORKS, Verdict.FLAWED)
     guard_works = can_protect and not any(diagnostic.code is Code.GUARD_FAILS for diagnostic in installation)
@@ -73,5 +73,5 @@ def run_checks(snapshot: Snapshot, now: datetime.datetime) -> list[Diagnostic]:
         *check_drain_limits(snapshot, guard_works=guard_works),
         *check_drain_history(snapshot, now),
     ]
-    # Several conclusions may lack the same permission.
+    # Several checks may lack the same permission.
     return [diagnostic for position, diagnostic in enumerate(diagnostics) if diagnostic not in diagnostics[:position]]

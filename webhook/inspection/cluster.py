@@ -1,6 +1,8 @@
-"""Reads the cluster; only the relevant parts of each object are kept."""
+"""Takes a snapshot of the cluster, with only the relevant parts of each object."""
 
 from __future__ import annotations
+
+from collections.abc import Container
 
 import msgspec
 from httpx2 import AsyncClient
@@ -17,7 +19,6 @@ from webhook.inspection.requests import (
     NAMESPACES,
     PROTECTED_PODS,
     ApiRequest,
-    UnprotectedPodsRequest,
     unprotected_pods_requests,
 )
 from webhook.inspection.selectors import default_entries, to_query
@@ -30,7 +31,7 @@ async def take_snapshot(
 ) -> Snapshot:
     """Read everything once; limits of drains and kubelets only if wanted.
 
-    How drains went is told by the watch, which is asked at `watch_url` or through the API server; with `limits` alone.
+    With `limits`, how drains ended is read from the watch: at `watch_url`, or through the API server.
 
     Raises:
         ClusterUnavailable: the API server cannot be reached, or rejects the credentials.
@@ -58,15 +59,10 @@ async def take_snapshot(
     snapshot = msgspec.structs.replace(snapshot, pods=pods)
     if isinstance(pods, NotPermitted) or not limits:
         return snapshot
-    return msgspec.structs.replace(
-        snapshot,
-        limits=await collect_drain_limits(api, pods, kubelets=kubelets),
-        history=await _history(client, names.namespace, watch_url) if any(map(_is_protected, pods)) else None,
-    )
-
-
-def _is_protected(pod: WorkerPod) -> bool:
-    return pod.state is State.PROTECTED
+    drain_limits = await collect_drain_limits(api, pods, kubelets=kubelets)
+    is_any_protected = any(pod.state is State.PROTECTED for pod in pods)
+    history = await _history(client, names.namespace, watch_url) if is_any_protected else None
+    return msgspec.structs.replace(snapshot, limits=drain_limits, history=history)
 
 
 async def _history(client: AsyncClient, namespace: str, watch_url: str | None) -> History | HistoryUnavailable:
@@ -87,16 +83,15 @@ async def _pods(api: ApiClient, snapshot: Snapshot) -> list[WorkerPod]:
     lists = await gather_or_cancel(
         api.list(PROTECTED_PODS, read_injected_pod),
         api.list(MISLABELLED_PODS, read_mislabelled_pod),
-        *(_candidates(api, candidates) for candidates in unprotected_pods_requests(entries, namespaces)),
+        *(_unprotected(api, *each) for each in unprotected_pods_requests(entries, namespaces)),
     )
     # A pod in a labelled namespace may be in two lists; the core's verdict on it has priority and comes last.
     found = {(pod.namespace, pod.name): pod for pods in lists for pod in pods}
     return [found[key] for key in sorted(found)]
 
 
-async def _candidates(api: ApiClient, candidates: UnprotectedPodsRequest) -> list[WorkerPod]:
-    pods = await api.list(candidates.request, read_candidate_pod)
-    return [pod for pod in pods if pod.namespace in candidates.namespaces]
+async def _unprotected(api: ApiClient, request: ApiRequest, namespaces: Container[str]) -> list[WorkerPod]:
+    return [pod for pod in await api.list(request, read_candidate_pod) if pod.namespace in namespaces]
 
 
 def _namespace(raw: JsonObject) -> Namespace:

@@ -1,4 +1,4 @@
-"""The facts that `status` can report about an installation: code, weight, sentence and advice."""
+"""The diagnostics that `status` can report: code, severity, topic, sentence and advice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Severity(Enum):
-    """The severity of a fact."""
+    """How serious a diagnostic is."""
 
     OK = "ok"
     NOTE = "note"
@@ -18,7 +18,7 @@ class Severity(Enum):
 
 
 class Code(Enum):
-    """A fact; its value is the code for scripts."""
+    """The code of a diagnostic; its value is for scripts."""
 
     severity: Severity
     topic: str
@@ -282,7 +282,7 @@ class Code(Enum):
 
 
 class Diagnostic(msgspec.Struct, frozen=True):
-    """A fact about this cluster, with its details."""
+    """What a check found in this cluster, with its details."""
 
     code: Code
     values: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What follows from how drains went: notes, and what to do about grace periods."""
+"""Checks how drains ended: notes, and what to do about grace periods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIMITS = {limit.id: limit for limit in TABLE.limit}
 
 
 def check_drain_history(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
-    """Conclude what the drains that are over say about grace periods."""
+    """Check what the drains that are over say about grace periods."""
     history = snapshot.history
     if isinstance(history, HistoryUnavailable):
         yield Diagnostic(Code.HISTORY_UNKNOWN, {"why": history.reason})
@@ -47,11 +47,11 @@ def _summary(history: History) -> Diagnostic:
 
 
 def _advice_diagnostic(evidence: Evidence, advice: list[Advice], limits: Limits | None) -> Diagnostic:
-    suspects = list(dict.fromkeys(each for kill in evidence.kills for each in _suspects(kill, limits)))
+    causes = list(dict.fromkeys(each for kill in evidence.kills for each in _probable_causes(kill, limits)))
     values = {
         "namespace": evidence.group.namespace,
         "owner": owner_in_words(evidence),
-        "says": ". ".join([sentence_of(evidence), *suspects]),
+        "says": ". ".join([sentence_of(evidence), *causes]),
         "advice": [each.id for each in advice],
         "gracePeriod": next((each.grace for each in advice if each.grace), ""),
         "todo": "; ".join(each.text for each in advice),
@@ -59,8 +59,8 @@ def _advice_diagnostic(evidence: Evidence, advice: list[Advice], limits: Limits 
     return Diagnostic(Code.HISTORY_ADVICE, values)
 
 
-def _suspects(kill: Kill, limits: Limits | None) -> Iterator[str]:
-    """Name what gives pods just the time after which they were cut: the pods themselves do not tell who has asked."""
+def _probable_causes(kill: Kill, limits: Limits | None) -> Iterator[str]:
+    """Name what gives pods just the time after which they were cut: pods do not show who deleted them."""
     if kill.outcome is not Outcome.CUT or limits is None:
         return
     for effective in limits.effective_limits:

@@ -1,4 +1,4 @@
-"""Concludes what ends drains of protected pods before the grace period, and what helps."""
+"""Checks what ends drains of protected pods before the grace period, and what helps."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Guard(msgspec.Struct, frozen=True):
 
 
 def check_drain_limits(snapshot: Snapshot, *, guard_works: bool) -> Iterator[Diagnostic]:
-    """Conclude what gives a protected pod less than its grace period."""
+    """Check what gives a protected pod less than its grace period."""
     if snapshot.limits is None or isinstance(snapshot.pods, NotPermitted):
         return
     # For a terminating pod, it is too late.

@@ -62,11 +62,10 @@ class Nodes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
     def fits(self, labels: Mapping[str, str]) -> bool:
         """Tell whether a node is one of them."""
-        return any(all(_fits(labels.get(key), value) for key, value in group.items()) for group in self.labels)
-
-
-def _fits(value: str | None, wanted: str) -> bool:
-    return value is not None and wanted in (value, ANY)
+        return any(
+            all(labels.get(key) == value or (value == ANY and key in labels) for key, value in group.items())
+            for group in self.labels
+        )
 
 
 Detection: TypeAlias = Flag | Field | Policy | Marker | Kubelet | Nodes

@@ -1,4 +1,4 @@
-"""Conclusions about the installation: configuration, certificates, replicas, Service."""
+"""Checks of the installation: configuration, certificates, replicas, Service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def called_service(snapshot: JsonObject | NotPermitted | None, names: Names) -> 
 
 
 def check_installation(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
-    """Conclude whether pods are sent to the webhook, and whether its responses arrive."""
+    """Check whether pods are sent to the webhook, and whether its responses arrive."""
     yield from _configuration(snapshot, now)
     service = called_service(snapshot.configuration, snapshot.names)
     if service is None:
@@ -66,12 +66,12 @@ def _configuration(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagn
     for code, policy in ((Code.FAILS_CLOSED, "Fail"), (Code.FAILS_OPEN, "Ignore")):
         chosen = [entry for entry in snapshot.pod_entries if entry.get("failurePolicy", "Fail") == policy]
         if chosen:
-            yield Diagnostic(code, {"entries": _named(chosen, snapshot)})
+            yield Diagnostic(code, {"entries": _entry_names(chosen, snapshot)})
     bundles = list(_bundles(snapshot, now))
     yield from _guard(snapshot, bundles)
     outside = [entry for entry in snapshot.entries if not entry["clientConfig"].get("service")]
     if outside:
-        yield Diagnostic(Code.CALLED_BY_URL, {"entries": _named(outside, snapshot)})
+        yield Diagnostic(Code.CALLED_BY_URL, {"entries": _entry_names(outside, snapshot)})
     yield from _called_elsewhere(snapshot)
     yield from bundles
 
@@ -80,7 +80,7 @@ def _guard(snapshot: Snapshot, bundles: list[Diagnostic]) -> Iterator[Diagnostic
     if not snapshot.guards:
         yield Diagnostic(Code.GUARD_MISSING)
     elif not any(diagnostic.code is Code.GUARD_FAILS for diagnostic in bundles):
-        yield Diagnostic(Code.GUARD_THERE, {"entries": _named(snapshot.guards, snapshot)})
+        yield Diagnostic(Code.GUARD_THERE, {"entries": _entry_names(snapshot.guards, snapshot)})
 
 
 def _called_elsewhere(snapshot: Snapshot) -> Iterator[Diagnostic]:
@@ -91,17 +91,17 @@ def _called_elsewhere(snapshot: Snapshot) -> Iterator[Diagnostic]:
             by_service.setdefault((service["namespace"], service["name"]), []).append(entry)
     for (namespace, name), entries in by_service.items():
         values = {"called": namespace, "service": name, "namespace": snapshot.names.namespace}
-        yield Diagnostic(Code.CALLED_ELSEWHERE, {"entries": _named(entries, snapshot), **values})
+        yield Diagnostic(Code.CALLED_ELSEWHERE, {"entries": _entry_names(entries, snapshot), **values})
 
 
 def _bundles(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
-    """Conclude from each distinct bundle."""
+    """Check each distinct bundle."""
     namespace, name = called_service(snapshot.configuration, snapshot.names) or (snapshot.names.namespace, DEPLOYMENT)
     by_bundle: dict[str, list[JsonObject]] = {}
     for entry in snapshot.entries:
         by_bundle.setdefault(entry["clientConfig"].get("caBundle") or "", []).append(entry)
     for bundle, entries in by_bundle.items():
-        values = {"entries": _named(entries, snapshot), "namespace": namespace, "deployment": name}
+        values = {"entries": _entry_names(entries, snapshot), "namespace": namespace, "deployment": name}
         if not bundle and not any(entry["clientConfig"].get("service") for entry in entries):
             continue
         diagnostic = _certificates(_decoded(bundle), values, now) if bundle else Diagnostic(Code.BUNDLE_MISSING, values)
@@ -235,7 +235,7 @@ def permission_missing(what: NotPermitted) -> Diagnostic:
     return Diagnostic(Code.RIGHT_MISSING, {"right": what.permission})
 
 
-def _named(entries: list[JsonObject], snapshot: Snapshot) -> str:
+def _entry_names(entries: list[JsonObject], snapshot: Snapshot) -> str:
     """Name the entries of the configuration."""
     if len(entries) == len(snapshot.entries):
         return "all entries"

@@ -1,4 +1,4 @@
-"""Conclusions about namespaces and pods: which are labelled, protected or unprotected, and why."""
+"""Checks of namespaces and pods: which are labelled, protected or unprotected, and why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RESTARTED = ("Deployment", "StatefulSet", "DaemonSet")
 
 
 def check_namespaces(snapshot: Snapshot) -> Iterator[Diagnostic]:
-    """Conclude which namespaces are labelled, and which labels have no effect."""
+    """Check which namespaces are labelled, and which labels have no effect."""
     if isinstance(snapshot.namespaces, NotPermitted):
         yield permission_missing(snapshot.namespaces)
         return
@@ -53,7 +53,7 @@ def _is_sent(namespace: Namespace, snapshot: Snapshot) -> bool:
 
 
 def check_pods(snapshot: Snapshot, *, can_protect: bool) -> Iterator[Diagnostic]:
-    """Conclude which pods are protected, and what to do about the others.
+    """Check which pods are protected, and what to do about the others.
 
     A pod recreated while calls to the webhook fail (not `is_able`) is unprotected again, or missing.
     """
@@ -82,7 +82,7 @@ def _check_versions(protected: Sequence[WorkerPod], snapshot: Snapshot) -> Itera
 
 
 def _check_state(state: State, pods: Iterable[WorkerPod], condition: str) -> Iterator[Diagnostic]:
-    """Report the same conclusion once for the pods of an owner."""
+    """Report the same diagnostic once for the pods of an owner."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for pod in pods:
         # For a terminating pod, it is too late.

@@ -57,17 +57,10 @@ PROTECTED_PODS = ApiRequest("pods", labels=INJECTED, fields=NON_TERMINAL_PHASES)
 MISLABELLED_PODS = ApiRequest("pods", labels=MISLABELLED, fields=NON_TERMINAL_PHASES, metadata_only=True)
 
 
-class UnprotectedPodsRequest(msgspec.Struct, frozen=True):
-    """A list of pods that should be protected and are not; pods outside of `namespaces` are ignored."""
-
-    request: ApiRequest
-    namespaces: frozenset[str]
-
-
 def unprotected_pods_requests(
     entries: Iterable[JsonObject], namespaces: Sequence[Namespace]
-) -> Iterator[UnprotectedPodsRequest]:
-    """Request the pods that match the entries' selectors but lack the webhook's label.
+) -> Iterator[tuple[ApiRequest, frozenset[str]]]:
+    """Request the pods that match the entries' selectors but lack the webhook's label, each with its namespaces.
 
     Whole pods, because decisions need them; so the API server should filter as many as possible.
     """
@@ -75,11 +68,9 @@ def unprotected_pods_requests(
         chosen = frozenset(n.name for n in namespaces if matches(entry.get("namespaceSelector"), n.labels))
         labels = ",".join(filter(None, [to_query(entry.get("objectSelector")), NOT_INJECTED]))
         # One list of everything is cheaper than one list for each of most namespaces.
-        places = ("",) if len(chosen) * 2 > len(namespaces) else sorted(chosen)
-        for place in places:
-            yield UnprotectedPodsRequest(
-                ApiRequest("pods", namespace=place, labels=labels, fields=NON_TERMINAL_PHASES), chosen
-            )
+        scopes = ("",) if len(chosen) * 2 > len(namespaces) else sorted(chosen)
+        for scope in scopes:
+            yield ApiRequest("pods", namespace=scope, labels=labels, fields=NON_TERMINAL_PHASES), chosen
 
 
 PERMISSIONS = (

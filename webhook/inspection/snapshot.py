@@ -1,4 +1,4 @@
-"""The state of a cluster as plain data, without conclusions."""
+"""The state of a cluster as plain data, without a verdict."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class BlockerCode(Enum):
 
 
 class Blocker(msgspec.Struct, frozen=True):
-    """What prevents the restart of a candidate, so that it is to be fixed by hand."""
+    """What prevents the restart of a candidate, which must be fixed by hand."""
 
     code: BlockerCode
     candidate: RestartCandidate

@@ -1,4 +1,4 @@
-"""Which owners have pods that should be recreated, and the order of their restarts: pure."""
+"""Which workloads have pods that should be recreated, and the order of their restarts: pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNPROTECTED_STATES = frozenset({State.UNPROTECTED, State.REFUSED, State.MISLABEL
 
 
 class Workload(msgspec.Struct, frozen=True, order=True):
-    """The owner of pods, which recreates them."""
+    """The workload of pods, which recreates them."""
 
     namespace: str
     kind: str
@@ -33,7 +33,7 @@ class Workload(msgspec.Struct, frozen=True, order=True):
 
 
 class RestartCandidate(msgspec.Struct, frozen=True):
-    """An owner, and its pods that should be recreated."""
+    """A workload, and its pods that should be recreated."""
 
     workload: Workload
     unprotected: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class RestartCandidate(msgspec.Struct, frozen=True):
     versions: tuple[str, ...] = ()
     """These versions."""
     grace: int = 0
-    """The longest grace period of the owner's pods, in seconds."""
+    """The longest grace period of the workload's pods, in seconds."""
     state: State | None = None
     """What prevents the protection of new pods, as far as the pods show."""
     verdict: Finding | None = None
@@ -74,7 +74,7 @@ def newest_injection_version(snapshot: Snapshot) -> str:
 
 
 def find_candidates(snapshot: Snapshot) -> list[RestartCandidate]:
-    """Return the owners with pods to recreate: first those with unprotected pods, then those with older injections.
+    """Return the workloads with pods to recreate: first those with unprotected pods, then those with older injections.
 
     A terminating pod does not count: it is too late for it.
     """

@@ -33,26 +33,26 @@ class UnmetPrecondition(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """The selected owners; everything if nothing is selected."""
+    """The selected workloads; everything if nothing is selected."""
 
     namespaces: frozenset[str] = frozenset()
     workloads: frozenset[tuple[str, str]] = frozenset()
     """Kind (lower case) and name."""
 
     def has(self, workload: Workload) -> bool:
-        """Tell whether an owner is selected."""
+        """Tell whether a workload is selected."""
         if self.namespaces and workload.namespace not in self.namespaces:
             return False
         return not self.workloads or (workload.kind.lower(), workload.name) in self.workloads
 
 
 def select_candidates(snapshot: Snapshot, selection: Selection) -> list[RestartCandidate]:
-    """Return the selected owners with pods to recreate, in the order of their restarts."""
+    """Return the selected workloads with pods to recreate, in the order of their restarts."""
     return [candidate for candidate in find_candidates(snapshot) if selection.has(candidate.workload)]
 
 
 def unknown_workloads(snapshot: Snapshot, selection: Selection) -> list[str]:
-    """Return the selected owners without any pod: a typo must not look like success."""
+    """Return the selected workloads without any pod: a typo must not look like success."""
     if isinstance(snapshot.pods, NotPermitted):
         return []
     in_namespaces = Selection(selection.namespaces)
@@ -67,7 +67,7 @@ def unknown_workloads(snapshot: Snapshot, selection: Selection) -> list[str]:
 def make_plan(
     candidates: Sequence[RestartCandidate], live_objects: Mapping[Workload, LiveObject], snapshot: Snapshot
 ) -> Plan:
-    """Plan the restarts, given the state of the owners."""
+    """Plan the restarts, given the state of the workloads."""
     plan = Plan([], [])
     for candidate in candidates:
         blocker = find_blocker_by_kind(candidate) or find_blocker(

@@ -1,4 +1,4 @@
-"""Restarts owners one after the other, until new pods of one are still unprotected."""
+"""Restarts workloads one after the other, until new pods of one are still unprotected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIELD_MANAGER = "graceful-worker-repair"
 
 
 class Restarts:
-    """Restarts owners one after the other, and collects the results."""
+    """Restarts workloads one after the other, and collects the results."""
 
     def __init__(
         self, api: ApiClient, snapshot: Snapshot, timing: Timing, clock: Clock, print_line: Callable[[str], None]
@@ -35,10 +35,10 @@ class Restarts:
         self._print_line = print_line
         self.results: list[Result] = []
         self.stop_requested = False
-        """Set from outside: restart no further owner."""
+        """Set from outside: restart no further workload."""
 
     async def run(self, candidates: list[RestartCandidate], report: Callable[[Result], None]) -> None:
-        """Restart owners until new pods of one are still unprotected.
+        """Restart workloads until new pods of one are still unprotected.
 
         Raises:
             ClusterUnavailable: the API server can no longer be reached.
@@ -68,7 +68,7 @@ class Restarts:
             await self._clock.sleep(min(left, 1))
 
     async def _repair(self, candidate: RestartCandidate) -> Result:
-        """Read the owner again, because it may have changed; then restart and watch it."""
+        """Read the workload again, because it may have changed; then restart and watch it."""
         live_object = await read_live_object(self._api, candidate.workload)
         if blocker := find_blocker(candidate, live_object, self._snapshot):
             return Result(candidate, Outcome.BLOCKED, {"sentence": blocker.sentence, "remedy": blocker.advice})

@@ -14,7 +14,7 @@ class Outcome(Enum):
 
     is_success: bool
     stops: bool
-    """Whether to restart no further owner."""
+    """Whether to restart no further workload."""
     sentence: str
     advice: str
 
@@ -71,7 +71,7 @@ class Outcome(Enum):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The result of the restart of an owner."""
+    """The result of the restart of a workload."""
 
     candidate: RestartCandidate
     outcome: Outcome

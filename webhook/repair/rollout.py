@@ -27,7 +27,7 @@ class Stage(Enum):
     COMPLETE = "complete"
     UNDER_WAY = "under-way"
     STUCK = "stuck"
-    """Its controller reports no progress within the owner's deadline."""
+    """Its controller reports no progress within the workload's deadline."""
 
 
 class Rollout(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ def _trouble(status: JsonObject) -> tuple[str, str]:
 
 
 class ReplacementPod(msgspec.Struct, frozen=True):
-    """A pod of an owner that is being restarted."""
+    """A pod of a workload that is being restarted."""
 
     name: str
     uid: str
@@ -111,7 +111,7 @@ class ReplacementPod(msgspec.Struct, frozen=True):
 
 
 def read_replacement_pod(raw: JsonObject) -> tuple[Owner, ReplacementPod]:
-    """Read a pod's metadata and its owner: selectors may overlap."""
+    """Read a pod's metadata and its workload: selectors may overlap."""
     metadata = raw["metadata"]
     record = read_status_or_none(metadata.get("annotations") or {})
     is_injected = (metadata.get("labels") or {}).get(INJECTED_LABEL) == "true"
@@ -122,7 +122,7 @@ def read_replacement_pod(raw: JsonObject) -> tuple[Owner, ReplacementPod]:
 
 
 def pods_of(workload: Workload, pods: list[tuple[Owner, ReplacementPod]]) -> list[ReplacementPod]:
-    """Return an owner's pods that are not terminating."""
+    """Return a workload's pods that are not terminating."""
     return [pod for owner, pod in pods if (owner.kind, owner.name) == (workload.kind, workload.name) and not pod.ending]
 
 

@@ -51,17 +51,17 @@ class Clock:
 
 
 def request_for(workload: Workload) -> ApiRequest:
-    """Return the request for an owner."""
+    """Return the request for a workload."""
     return ApiRequest(RESTARTABLE[workload.kind], "apps", workload.namespace, workload.name)
 
 
 async def read_live_object(api: ApiClient, workload: Workload) -> LiveObject:
-    """Return the current state of an owner."""
+    """Return the current state of a workload."""
     return await catch_forbidden(api.get(request_for(workload)))
 
 
 async def list_pods(api: ApiClient, workload: Workload, live_object: JsonObject) -> list[ReplacementPod]:
-    """Return the current pods of an owner that are not terminating."""
+    """Return the current pods of a workload that are not terminating."""
     labels = to_query(live_object["spec"]["selector"])
     request = ApiRequest("pods", "", workload.namespace, labels=labels, fields=NON_TERMINAL_PHASES, metadata_only=True)
     return pods_of(workload, await api.list(request, read_replacement_pod))
