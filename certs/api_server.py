@@ -80,7 +80,7 @@ class Limits(msgspec.Struct, frozen=True):
     watch_seconds: float = 300
     """After this time, the API server is asked to end a watch; after twice this time, the watch is ended."""
     compression: bool = False
-    """Accept a compressed response, as large lists over a slow connection should be."""
+    """Whether responses may be compressed: large lists may have to cross a slow connection."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -118,12 +118,10 @@ class ApiServer:
             async with self.stream(method, path, parameters, headers, sent) as response:
                 if not response.is_success:
                     raise await status_error(response)
-                found = msgspec.json.decode(await self.read(response), type=JsonObject)
+                found = _decode(await self.read(response))
                 if found.get("kind") != kind:
                     raise ApiServerUnavailable(f"the API server's response is not a {kind}")
                 return ObjectResponse(found, _date(response.headers))
-        except DECODE_ERRORS:
-            raise ApiServerUnavailable("the API server's response is not a JSON object") from None
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
 
@@ -136,7 +134,7 @@ class ApiServer:
         headers: Mapping[str, str] = MappingProxyType({}),
         content: bytes | None = None,
     ) -> AsyncIterator[Response]:
-        """Send a request; its response, whatever the status, has to be read within the time limit.
+        """Send a request; its response, whatever the status, must be read within the time limit.
 
         Raises:
             ApiServerUnavailable: the time is over.
@@ -234,6 +232,13 @@ async def read_body(response: Response, limit: int, *, compression: bool = False
         if len(received) > limit:
             raise ResponseTooLarge(f"the API server sent more than {limit // 1024} KiB")
     return bytes(received)
+
+
+def _decode(content: bytes) -> JsonObject:
+    try:
+        return msgspec.json.decode(content, type=JsonObject)
+    except DECODE_ERRORS:
+        raise ApiServerUnavailable("the API server's response is not a JSON object") from None
 
 
 async def status_error(response: Response) -> Trouble:

@@ -1,4 +1,4 @@
-"""A run of `repair`: observe, plan, restart, report; Ctrl-C stops it between two owners."""
+"""A run of `repair`: take a snapshot, plan, restart, report; Ctrl-C stops it between two owners."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RepairRun:
         """What to do; None until that is known."""
 
     async def run(self, context: str | None) -> None:
-        """Observe the cluster, and restart owners if that is wanted.
+        """Read the cluster, and restart owners if that is wanted.
 
         Raises:
             ClusterUnavailable: the cluster cannot be read, or no longer.

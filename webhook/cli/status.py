@@ -70,7 +70,7 @@ def status(
     from webhook.inspection.errors import ClusterUnavailable  # noqa: PLC0415
 
     try:
-        snapshot = asyncio.run(_observe(context, Names(namespace, configuration), watch_url, kubelets=kubelets))
+        snapshot = asyncio.run(_take_snapshot(context, Names(namespace, configuration), watch_url, kubelets=kubelets))
     except ClusterUnavailable as error:
         fail(str(error), EXIT_UNKNOWN)
     diagnostics = run_checks(snapshot, wall_clock())
@@ -82,7 +82,7 @@ def status(
     sys.exit(verdict.exit_code)
 
 
-async def _observe(context: str | None, names: Names, watch_url: str | None, *, kubelets: bool) -> Snapshot:
+async def _take_snapshot(context: str | None, names: Names, watch_url: str | None, *, kubelets: bool) -> Snapshot:
     from msgspec.structs import replace  # noqa: PLC0415
 
     from webhook.inspection.cluster import take_snapshot  # noqa: PLC0415

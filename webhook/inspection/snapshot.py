@@ -86,7 +86,7 @@ class Kubelets(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """The observed limits of drains."""
+    """The limits of drains in this cluster."""
 
     effective_limits: list[EffectiveLimit]
     unreadable: list[UnreadableLimit]
@@ -103,7 +103,7 @@ class HistoryUnavailable(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The observed state; None means that an object does not exist."""
+    """The state of a cluster; None means that an object does not exist."""
 
     names: Names
     configuration: JsonObject | NotPermitted | None

@@ -17,7 +17,7 @@ UNPROTECTED_STATES = frozenset({State.UNPROTECTED, State.REFUSED, State.MISLABEL
 
 
 class Workload(msgspec.Struct, frozen=True, order=True):
-    """The workload of pods, which recreates them."""
+    """What owns pods, and recreates them."""
 
     namespace: str
     kind: str

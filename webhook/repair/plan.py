@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from webhook.inspection.checks import BLOCKING, overall_verdict
-from webhook.inspection.diagnostics import Code, Diagnostic, Severity
-from webhook.inspection.installation_checks import check_installation, permission_missing, running_versions
+from webhook.inspection.diagnostics import Code, Severity
+from webhook.inspection.installation_checks import check_installation, running_versions
 from webhook.inspection.snapshot import NotPermitted, Snapshot
 from webhook.repair.blockers import Blocker, LiveObject, find_blocker, find_blocker_by_kind
 from webhook.repair.candidates import RestartCandidate, Workload, find_candidates, workload_of
@@ -56,11 +56,7 @@ def unknown_workloads(snapshot: Snapshot, selection: Selection) -> list[str]:
     if isinstance(snapshot.pods, NotPermitted):
         return []
     in_namespaces = Selection(selection.namespaces)
-    known = {
-        (workload.kind.lower(), workload.name)
-        for workload in map(workload_of, snapshot.pods)
-        if in_namespaces.has(workload)
-    }
+    known = {(each.kind.lower(), each.name) for each in map(workload_of, snapshot.pods) if in_namespaces.has(each)}
     return [f"{kind}/{name}" for kind, name in sorted(selection.workloads - known)]
 
 
@@ -70,9 +66,8 @@ def make_plan(
     """Plan the restarts, given the state of the workloads."""
     plan = Plan([], [])
     for candidate in candidates:
-        blocker = find_blocker_by_kind(candidate) or find_blocker(
-            candidate, live_objects.get(candidate.workload), snapshot
-        )
+        live_object = live_objects.get(candidate.workload)
+        blocker = find_blocker_by_kind(candidate) or find_blocker(candidate, live_object, snapshot)
         if blocker:
             plan.blocked.append(blocker)
         else:
@@ -83,18 +78,18 @@ def make_plan(
 def check_preconditions(snapshot: Snapshot, now: datetime.datetime) -> UnmetPrecondition | None:
     """Return why restarts would be useless now: new pods would be unprotected again, or missing."""
     diagnostics = list(check_installation(snapshot, now))
-    rights = [each for each in diagnostics if each.code is Code.RIGHT_MISSING]
-    rights += [
-        permission_missing(each) for each in (snapshot.namespaces, snapshot.pods) if isinstance(each, NotPermitted)
-    ]
     stops = [each for each in diagnostics if each.code in _STOPS]
     if stops:
-        sentence = overall_verdict(
-            [each for each in diagnostics if each.code.severity is not Severity.UNKNOWN]
-        ).sentence
-        return UnmetPrecondition(f"{sentence} {stops[0].sentence}", stops[0].advice)
-    if rights:
-        return _permissions_missing(rights)
+        known = [each for each in diagnostics if each.code.severity is not Severity.UNKNOWN]
+        return UnmetPrecondition(f"{overall_verdict(known).sentence} {stops[0].sentence}", stops[0].advice)
+    missing = [str(each.values["right"]) for each in diagnostics if each.code is Code.RIGHT_MISSING]
+    missing += [each.permission for each in (snapshot.namespaces, snapshot.pods) if isinstance(each, NotPermitted)]
+    if missing:
+        return UnmetPrecondition(
+            f"Not everything could be read: permissions missing: {'; '.join(dict.fromkeys(missing))}.",
+            "obtain these permissions (--help lists all)",
+            2,
+        )
     versions = sorted(set(running_versions(snapshot)))
     if len(versions) > 1:
         names = f"-n {snapshot.names.namespace} rollout status"
@@ -103,12 +98,3 @@ def check_preconditions(snapshot: Snapshot, now: datetime.datetime) -> UnmetPrec
             f"kubectl {names} deployment; then run repair again",
         )
     return None
-
-
-def _permissions_missing(rights: Collection[Diagnostic]) -> UnmetPrecondition:
-    named = dict.fromkeys(str(each.values["right"]) for each in rights)
-    return UnmetPrecondition(
-        f"Not everything could be read: permissions missing: {'; '.join(named)}.",
-        "obtain these permissions (--help lists all)",
-        2,
-    )
