@@ -13,7 +13,7 @@ from webhook.history.report import owner_in_words, sentence_of
 from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.drain_limits import TABLE
 from webhook.inspection.pluralize import pluralize
-from webhook.inspection.snapshot import HistoryUnavailable, Limits, Snapshot
+from webhook.inspection.snapshot import DrainLimits, HistoryUnavailable, Snapshot
 
 _LIMITS = {limit.id: limit for limit in TABLE.limit}
 
@@ -46,7 +46,7 @@ def _summary(history: History) -> Diagnostic:
     return Diagnostic(Code.HISTORY_SEEN, values)
 
 
-def _advice_diagnostic(evidence: Evidence, advice: list[Advice], limits: Limits | None) -> Diagnostic:
+def _advice_diagnostic(evidence: Evidence, advice: list[Advice], limits: DrainLimits | None) -> Diagnostic:
     causes = list(dict.fromkeys(each for kill in evidence.kills for each in _probable_causes(kill, limits)))
     values = {
         "namespace": evidence.group.namespace,
@@ -59,7 +59,7 @@ def _advice_diagnostic(evidence: Evidence, advice: list[Advice], limits: Limits 
     return Diagnostic(Code.HISTORY_ADVICE, values)
 
 
-def _probable_causes(kill: Kill, limits: Limits | None) -> Iterator[str]:
+def _probable_causes(kill: Kill, limits: DrainLimits | None) -> Iterator[str]:
     """Name what gives pods just the time after which they were cut: pods do not show who deleted them."""
     if kill.outcome is not Outcome.CUT or limits is None:
         return

@@ -11,7 +11,7 @@ from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.drain_limit_parsing import EffectiveLimit
 from webhook.inspection.drain_limits import TABLE, Limit, Marker
 from webhook.inspection.selectors import NAME_LABEL, matches
-from webhook.inspection.snapshot import Limits, NotPermitted, Snapshot, State, WorkerPod
+from webhook.inspection.snapshot import DrainLimits, NotPermitted, Snapshot, State, WorkerPod
 
 _LIMITS = {limit.id: limit for limit in TABLE.limit}
 _KEPT = "kept"
@@ -111,7 +111,7 @@ def _diagnostic(limit: Limit, effective: EffectiveLimit, pods: list[WorkerPod], 
     return Diagnostic(Code.DRAIN_CUT, {**values, "remedy": advice})
 
 
-def _unknown(limits: Limits) -> Iterator[Diagnostic]:
+def _unknown(limits: DrainLimits) -> Iterator[Diagnostic]:
     for each in limits.unreadable:
         yield Diagnostic(Code.LIMIT_UNREADABLE, {"title": _LIMITS[each.limit].title, "place": each.place})
     if limits.missing:

@@ -19,15 +19,15 @@ from webhook.inspection.drain_limits import NODE_LABELS, TABLE, Field, Flag, Kub
 from webhook.inspection.errors import ClusterUnavailable
 from webhook.inspection.pluralize import pluralize
 from webhook.inspection.requests import NODES, ApiRequest
-from webhook.inspection.snapshot import Kubelets, Limits, NotPermitted, State, WorkerPod
+from webhook.inspection.snapshot import DrainLimits, Kubelets, NotPermitted, State, WorkerPod
 
 MAX_KUBELETS = 3
 """Maximum number of kubelets to query, one per kind of node: the permission for their proxy is sensitive."""
 NodeLabels = Mapping[str, Mapping[str, str]]
-Reading = EffectiveLimit | UnreadableLimit | NotPermitted
+LimitReading = EffectiveLimit | UnreadableLimit | NotPermitted
 
 
-async def collect_drain_limits(api: ApiClient, pods: Iterable[WorkerPod], *, kubelets: bool) -> Limits | None:
+async def collect_drain_limits(api: ApiClient, pods: Iterable[WorkerPod], *, kubelets: bool) -> DrainLimits | None:
     """Read what may end drains of protected pods early; None if there are no such pods.
 
     Raises:
@@ -47,7 +47,7 @@ async def collect_drain_limits(api: ApiClient, pods: Iterable[WorkerPod], *, kub
         queried, more = await _kubelets(api, nodes, used)
         readings += more
     missing = [each.permission for each in [found, *readings] if isinstance(each, NotPermitted)]
-    return Limits(
+    return DrainLimits(
         [each for each in readings if isinstance(each, EffectiveLimit)],
         [each for each in readings if isinstance(each, UnreadableLimit)],
         list(dict.fromkeys(missing)),
@@ -60,7 +60,7 @@ def _node(raw: JsonObject) -> tuple[str, dict[str, str]]:
     return raw["metadata"]["name"], {key: value for key, value in labels.items() if key in NODE_LABELS}
 
 
-async def _collect(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
+async def _collect(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[LimitReading]:
     """Read a limit; an error, such as a broken conversion, affects only this limit."""
     try:
         return await _readings(api, limit, nodes, used)
@@ -68,7 +68,7 @@ async def _collect(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[st
         return [UnreadableLimit(limit.id, str(error))]
 
 
-async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[Reading]:
+async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[LimitReading]:
     match limit.detection:
         case Flag() as flag:
             return await _flags(api, limit.id, flag)
@@ -85,19 +85,21 @@ async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[s
             return []
 
 
-async def _list(api: ApiClient, request: ApiRequest, parse: Callable[[JsonObject], Reading | None]) -> list[Reading]:
+async def _list(
+    api: ApiClient, request: ApiRequest, parse: Callable[[JsonObject], LimitReading | None]
+) -> list[LimitReading]:
     answer = await catch_forbidden(api.list(request, parse))
     return [answer] if isinstance(answer, NotPermitted) else [reading for reading in answer if reading]
 
 
-async def _flags(api: ApiClient, limit: str, flag: Flag) -> list[Reading]:
+async def _flags(api: ApiClient, limit: str, flag: Flag) -> list[LimitReading]:
     requests = [ApiRequest("deployments", "apps", labels=selector) for selector in flag.selectors]
     lists = await gather_or_cancel(*(_list(api, each, lambda raw: parse_flag(limit, flag, raw)) for each in requests))
     # A Deployment may have several of the labels.
     return list(dict.fromkeys(reading for each in lists for reading in each))
 
 
-async def _policies(api: ApiClient, limit: str, policy: Policy) -> list[Reading]:
+async def _policies(api: ApiClient, limit: str, policy: Policy) -> list[LimitReading]:
     request = ApiRequest("configmaps", namespace=policy.namespace, labels=policy.selector)
     readings = await _list(api, request, lambda raw: parse_policy(limit, policy, raw))
     named = await catch_forbidden(api.get(ApiRequest("configmaps", "", policy.namespace, policy.name)))
@@ -107,7 +109,7 @@ async def _policies(api: ApiClient, limit: str, policy: Policy) -> list[Reading]
     return list(dict.fromkeys([*readings, reading] if reading else readings))
 
 
-async def _marker(api: ApiClient, limit: str, marker: Marker) -> list[Reading]:
+async def _marker(api: ApiClient, limit: str, marker: Marker) -> list[LimitReading]:
     found = await catch_forbidden(api.get(ApiRequest("configmaps", "", marker.namespace, marker.name)))
     if isinstance(found, NotPermitted):
         return [found]
@@ -115,7 +117,7 @@ async def _marker(api: ApiClient, limit: str, marker: Marker) -> list[Reading]:
     return [EffectiveLimit(limit, place, ((0, marker.seconds),))] if found else []
 
 
-def _labelled(limit: str, labelled: Nodes, nodes: NodeLabels, used: set[str]) -> list[Reading]:
+def _labelled(limit: str, labelled: Nodes, nodes: NodeLabels, used: set[str]) -> list[LimitReading]:
     affected = frozenset(name for name in used if labelled.fits(nodes[name]))
     if not affected:
         return []
@@ -123,11 +125,11 @@ def _labelled(limit: str, labelled: Nodes, nodes: NodeLabels, used: set[str]) ->
     return [EffectiveLimit(limit, place, ((0, labelled.seconds),), affected)]
 
 
-async def _kubelets(api: ApiClient, nodes: NodeLabels, used: set[str]) -> tuple[Kubelets, list[Reading]]:
+async def _kubelets(api: ApiClient, nodes: NodeLabels, used: set[str]) -> tuple[Kubelets, list[LimitReading]]:
     """Query one kubelet per kind of node, the most frequent kinds first."""
     (limit,) = (each.id for each in TABLE.limit if isinstance(each.detection, Kubelet))
     kinds = group_nodes(nodes, used)
-    readings: list[Reading] = []
+    readings: list[LimitReading] = []
     unreachable: list[str] = []
     for node, similar in kinds[:MAX_KUBELETS]:
         answer = await catch_forbidden(_configuration(api, node))

@@ -143,13 +143,13 @@ def _deployment(snapshot: Snapshot, namespace: str, name: str) -> Iterator[Diagn
     # The API server's default for a missing field is 1.
     wanted = snapshot.deployment["spec"].get("replicas", 1)
     ready = (snapshot.deployment.get("status") or {}).get("readyReplicas", 0)
-    trouble = listed(_pod_failures(replicas))
+    failures = listed(_pod_failures(replicas))
     counts = {
         **values,
         "ready": ready,
         "wanted": wanted,
         "images": ", ".join(images),
-        "trouble": f" ({trouble})" if trouble else "",
+        "trouble": f" ({failures})" if failures else "",
     }
     if not ready:
         yield Diagnostic(Code.NO_REPLICA if wanted else Code.SCALED_TO_ZERO, counts)

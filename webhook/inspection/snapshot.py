@@ -85,7 +85,7 @@ class Kubelets(msgspec.Struct, frozen=True):
     unreachable: list[str]
 
 
-class Limits(msgspec.Struct, frozen=True):
+class DrainLimits(msgspec.Struct, frozen=True):
     """The limits of drains in this cluster."""
 
     effective_limits: list[EffectiveLimit]
@@ -113,7 +113,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     endpoint_slices: list[JsonObject] | NotPermitted
     namespaces: list[Namespace] | NotPermitted
     pods: list[WorkerPod] | NotPermitted
-    limits: Limits | None = None
+    limits: DrainLimits | None = None
     """None if there is no protected pod."""
     history: History | HistoryUnavailable | None = None
     """What the watch has counted; None if there is no protected pod, or it is not wanted."""

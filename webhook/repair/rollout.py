@@ -54,12 +54,12 @@ def rollout_of(kind: str, workload: JsonObject) -> Rollout:
         return Rollout(Stage.UNDER_WAY, "its controller has not observed the change yet")
     counts = _counts(kind, workload, status)
     progress = counts.updated + counts.available - counts.old
-    says = _missing(counts)
-    if not says:
+    message = _incomplete(counts)
+    if not message:
         return Rollout(Stage.COMPLETE, progress=progress)
-    reason, trouble = _trouble(status)
+    reason, detail = _blocking_condition(status)
     stage = Stage.STUCK if reason == "ProgressDeadlineExceeded" else Stage.UNDER_WAY
-    return Rollout(stage, says + trouble, progress)
+    return Rollout(stage, message + detail, progress)
 
 
 def _counts(kind: str, workload: JsonObject, status: JsonObject) -> _Counts:
@@ -75,7 +75,7 @@ def _counts(kind: str, workload: JsonObject, status: JsonObject) -> _Counts:
     return _Counts(wanted, updated, number("availableReplicas"), old)
 
 
-def _missing(counts: _Counts) -> str:
+def _incomplete(counts: _Counts) -> str:
     if counts.updated < counts.wanted:
         return f"{counts.updated} of {counts.wanted} pods are updated"
     if counts.old:
@@ -85,14 +85,14 @@ def _missing(counts: _Counts) -> str:
     return ""
 
 
-def _trouble(status: JsonObject) -> tuple[str, str]:
+def _blocking_condition(status: JsonObject) -> tuple[str, str]:
     """Return reason and message of what blocks the rollout, in its controller's words."""
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
     failure = conditions.get("ReplicaFailure")
     progressing = conditions.get("Progressing")
     reason = progressing.get("reason", "") if progressing and progressing["status"] == "False" else ""
-    told = failure if failure and failure["status"] == "True" else progressing if reason else None
-    message = str((told or {}).get("message", ""))[:_LONGEST_MESSAGE]
+    condition = failure if failure and failure["status"] == "True" else progressing if reason else None
+    message = str((condition or {}).get("message", ""))[:_LONGEST_MESSAGE]
     return reason, f" ({message})" if message else ""
 
 

@@ -87,9 +87,9 @@ class RolloutWatch:
         self._timing = timing
         self._clock = clock
         self._print_line = print_line
-        self._began = self._moved = self._answered = clock.monotonic()
-        self._furthest: int | None = None
-        self._said = ""
+        self._started_at = self._progressed_at = self._answered_at = clock.monotonic()
+        self._best_progress: int | None = None
+        self._last_message = ""
 
     async def result(self) -> Result:
         """Watch it until it ends.
@@ -102,10 +102,10 @@ class RolloutWatch:
             await self._clock.sleep(self._timing.poll_interval)
             try:
                 result = await self._poll()
-                self._answered = self._clock.monotonic()
+                self._answered_at = self._clock.monotonic()
             except (ClusterUnavailable, Forbidden) as error:
                 # It may be upgraded; the rollout continues meanwhile.
-                if self._clock.monotonic() - self._answered > self._timing.outage:
+                if self._clock.monotonic() - self._answered_at > self._timing.outage:
                     raise ClusterUnavailable(str(error)) from None
                 continue
             if result:
@@ -137,23 +137,25 @@ class RolloutWatch:
         rollout = rollout_of(self._candidate.workload.kind, workload)
         left = sum(not pod.is_protected(self._newest) for pod in pods)
         if rollout.stage is Stage.COMPLETE and not left:
-            values = {"seconds": self._seconds(self._began), "count": pluralize(len(pods), "pod")}
+            values = {"seconds": self._seconds(self._started_at), "count": pluralize(len(pods), "pod")}
             return Result(self._candidate, Outcome.REPAIRED, values)
-        says = rollout.message or f"{pluralize(left, 'old pod')} left"
+        message = rollout.message or f"{pluralize(left, 'old pod')} left"
         if rollout.stage is Stage.STUCK:
-            return Result(self._candidate, Outcome.STUCK, {"says": says})
-        self._note(rollout.progress - left, says)
-        if self._clock.monotonic() - self._moved > self._timing.timeout + self._candidate.grace:
-            return Result(self._candidate, Outcome.TIMED_OUT, {"says": says, "seconds": self._seconds(self._moved)})
+            return Result(self._candidate, Outcome.STUCK, {"says": message})
+        self._note_progress(rollout.progress - left, message)
+        if self._clock.monotonic() - self._progressed_at > self._timing.timeout + self._candidate.grace:
+            return Result(
+                self._candidate, Outcome.TIMED_OUT, {"says": message, "seconds": self._seconds(self._progressed_at)}
+            )
         return None
 
-    def _note(self, progress: int, says: str) -> None:
+    def _note_progress(self, progress: int, message: str) -> None:
         """Record the progress: only values never reached before count, so that a crash loop is not progress."""
-        if self._furthest is None or progress > self._furthest:
-            self._furthest, self._moved = progress, self._clock.monotonic()
-        if says != self._said:
-            self._said = says
-            self._print_line(f"  {says}")
+        if self._best_progress is None or progress > self._best_progress:
+            self._best_progress, self._progressed_at = progress, self._clock.monotonic()
+        if message != self._last_message:
+            self._last_message = message
+            self._print_line(f"  {message}")
 
     def _seconds(self, since: float) -> str:
         return str(round(self._clock.monotonic() - since))

@@ -1,4 +1,4 @@
-"""What does not fit into the cases: answers that are none, kubeconfigs, selectors, output for scripts."""
+"""What does not fit into the cases: invalid responses, kubeconfigs, selectors, output for scripts."""
 
 from __future__ import annotations
 
