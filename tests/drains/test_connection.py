@@ -6,7 +6,7 @@ import pytest
 
 from certs.api_server import ApiServerUnavailable, StatusError
 from webhook.drains.connection import REFUSALS, Outage, SessionContact, longest_of
-from webhook.inspection.errors import ClusterUnavailable
+from webhook.kubernetes.errors import ClusterUnavailable
 
 
 class Clock:

@@ -25,14 +25,14 @@ from webhook.cli.status_report import as_json
 from webhook.core.ownership import owner_of
 from webhook.drains.following import Gone, Listed
 from webhook.history.evidence import History
-from webhook.inspection.api_client import ApiClient
 from webhook.inspection.cluster import take_snapshot
 from webhook.inspection.drain_limit_parsing import parse_duration
-from webhook.inspection.errors import ClusterUnavailable, PatchRejected
-from webhook.inspection.kubeconfig import connect, read_kubeconfig
-from webhook.inspection.requests import ApiRequest
-from webhook.inspection.selectors import default_entries, matches, to_query
-from webhook.inspection.snapshot import HistoryUnavailable, Names, NotPermitted, Snapshot, is_guard
+from webhook.inspection.snapshot import HistoryUnavailable, Names, Snapshot, is_guard
+from webhook.kubernetes.api_client import ApiClient, NotPermitted
+from webhook.kubernetes.errors import ClusterUnavailable, PatchRejected
+from webhook.kubernetes.kubeconfig import connect, read_kubeconfig
+from webhook.kubernetes.requests import ApiRequest
+from webhook.kubernetes.selectors import default_entries, matches, to_query
 
 CONFIG = {
     "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],

@@ -21,8 +21,8 @@ from tests.inspection.cases import NOW, objects_of
 from tests.repair.played import Played, PlayedClock
 from webhook.cli.repair import OwnerName
 from webhook.cli.repair_run import RepairRun
-from webhook.inspection.errors import ClusterUnavailable
 from webhook.inspection.snapshot import Names
+from webhook.kubernetes.errors import ClusterUnavailable
 from webhook.repair.plan import Selection
 from webhook.repair.rollout_watch import Clock, Timing
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from webhook.repair.rollout import Stage, rollout_of
+from webhook.kubernetes.rollout import Stage, rollout_of
 
 CASES = sorted((Path(__file__).parent / "rollouts").glob("*.yaml"))
 

@@ -120,7 +120,7 @@ def drains(
     import asyncio  # noqa: PLC0415
 
     from webhook.cli.drains_run import Request, run  # noqa: PLC0415
-    from webhook.inspection.errors import ClusterUnavailable  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
 
     places = tuple(dict.fromkeys(namespaces)) or ("",)
     request = Request(
@@ -163,7 +163,7 @@ def _history(
     import asyncio  # noqa: PLC0415
 
     from webhook.cli.drains_history import HistoryRequest, show_history  # noqa: PLC0415
-    from webhook.inspection.errors import ClusterUnavailable  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
 
     request = HistoryRequest(targets, namespaces, context, watch_url, watch_namespace, as_json=as_json)
     try:

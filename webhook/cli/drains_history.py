@@ -14,8 +14,8 @@ from webhook.history.asking import Unknown, ask_address, ask_cluster, ask_throug
 from webhook.history.evidence import History
 from webhook.history.report import as_object, text_of
 from webhook.history.selection import select
-from webhook.inspection.errors import ClusterUnavailable
-from webhook.inspection.kubeconfig import TIMEOUT, connect, read_kubeconfig
+from webhook.kubernetes.errors import ClusterUnavailable
+from webhook.kubernetes.kubeconfig import TIMEOUT, connect, read_kubeconfig
 
 
 class HistoryRequest(msgspec.Struct, frozen=True):

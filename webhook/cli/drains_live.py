@@ -13,13 +13,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from webhook.core.pluralize import pluralize
 from webhook.drains.clock import ServerClock
 from webhook.drains.connection import Outage
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.picture import Picture
 from webhook.drains.report import how, left_of, outage_in_words, printable, row_of, used_of
 from webhook.drains.tracker import Begun, Ended
-from webhook.inspection.pluralize import pluralize
 
 SHOWN = datetime.timedelta(minutes=1)
 """How long a drain stays visible after its end."""

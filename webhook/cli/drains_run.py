@@ -18,8 +18,8 @@ from webhook.drains.report import as_object, nothing, table
 from webhook.drains.selection import Target
 from webhook.drains.session import CannotWait, Display, Session, clock_of
 from webhook.drains.tally import STILL_DRAINING, UNKNOWN, Tally
-from webhook.inspection.errors import ClusterUnavailable
-from webhook.inspection.kubeconfig import connect, read_kubeconfig
+from webhook.kubernetes.errors import ClusterUnavailable
+from webhook.kubernetes.kubeconfig import connect, read_kubeconfig
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -120,7 +120,7 @@ def _end(work: RepairRun, context: str | None) -> NoReturn:
     """Run the repair and exit; report what was done even if it ends early."""
     import asyncio  # noqa: PLC0415
 
-    from webhook.inspection.errors import ClusterUnavailable  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
 
     trouble = ""
     try:

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from webhook.cli.failure import fail
 from webhook.cli.repair_report import as_json, exit_code, plan_text, result_text, summary
-from webhook.inspection.api_client import ApiClient, gather_or_cancel
 from webhook.inspection.cluster import take_snapshot
-from webhook.inspection.kubeconfig import connect, read_kubeconfig
 from webhook.inspection.snapshot import Names, Snapshot
+from webhook.kubernetes.api_client import ApiClient, gather_or_cancel
+from webhook.kubernetes.kubeconfig import connect, read_kubeconfig
 from webhook.repair.blockers import find_blocker_by_kind
 from webhook.repair.plan import (
     Plan,

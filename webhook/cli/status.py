@@ -67,7 +67,7 @@ def status(
     from certs.events import wall_clock  # noqa: PLC0415
     from webhook.cli.status_report import as_json, pods_table, text  # noqa: PLC0415
     from webhook.inspection.checks import overall_verdict, run_checks  # noqa: PLC0415
-    from webhook.inspection.errors import ClusterUnavailable  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
 
     try:
         snapshot = asyncio.run(_take_snapshot(context, Names(namespace, configuration), watch_url, kubelets=kubelets))
@@ -86,7 +86,7 @@ async def _take_snapshot(context: str | None, names: Names, watch_url: str | Non
     from msgspec.structs import replace  # noqa: PLC0415
 
     from webhook.inspection.cluster import take_snapshot  # noqa: PLC0415
-    from webhook.inspection.kubeconfig import connect, read_kubeconfig  # noqa: PLC0415
+    from webhook.kubernetes.kubeconfig import connect, read_kubeconfig  # noqa: PLC0415
 
     config = read_kubeconfig(context)
     async with connect(config) as client:

@@ -12,7 +12,8 @@ import click
 
 from webhook.inspection.checks import Verdict
 from webhook.inspection.diagnostics import Code, Diagnostic, Severity
-from webhook.inspection.snapshot import NotPermitted, Snapshot, State, WorkerPod
+from webhook.inspection.snapshot import Snapshot, State, WorkerPod
+from webhook.kubernetes.api_client import NotPermitted
 
 MOST_LINES = 4
 """Maximum number of lines of one kind; after these, only their number is shown."""

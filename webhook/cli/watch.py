@@ -24,8 +24,8 @@ def watch_command(host: str, port: int, namespace: str, log_level: str) -> None:
     process per cluster: a second one would report everything twice.
     """
     # Imported here because other commands need no client.
-    from webhook.inspection.errors import ClusterUnavailable  # noqa: PLC0415
-    from webhook.inspection.kubeconfig import connect, read_kubeconfig  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
+    from webhook.kubernetes.kubeconfig import connect, read_kubeconfig  # noqa: PLC0415
     from webhook.watch.watching import WatchOptions, watch  # noqa: PLC0415
 
     try:

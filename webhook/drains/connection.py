@@ -12,7 +12,7 @@ from certs.api_server import StatusError
 from certs.repetition import Trouble
 from webhook.drains.following import Contact, explained
 from webhook.drains.pod_stream import BEGIN_SECONDS, SILENT_SECONDS
-from webhook.inspection.errors import ClusterUnavailable
+from webhook.kubernetes.errors import ClusterUnavailable
 
 REFUSALS = 6
 """Consecutive refusals before one is considered permanent."""

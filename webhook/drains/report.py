@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
+from webhook.core.pluralize import pluralize
 from webhook.drains.connection import Outage
 from webhook.drains.outcome import Outcome
 from webhook.drains.pods import DrainingPod
 from webhook.drains.selection import Target, written
 from webhook.drains.tracker import Begun, Ended
-from webhook.inspection.pluralize import pluralize
 
 HEAD = ("NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE", "DRAINING FOR", "LEFT", "NODE")
 _UNITS = ((3600, "h"), (60, "m"), (1, "s"))

@@ -19,10 +19,10 @@ from webhook.drains.rollout import RESOURCES, rollout_for_drains
 from webhook.drains.selection import Target
 from webhook.drains.tally import Tally
 from webhook.drains.tracker import Begun, Ended
-from webhook.inspection.api_client import ApiClient
-from webhook.inspection.errors import ClusterUnavailable, Forbidden
-from webhook.inspection.requests import INJECTED, ApiRequest
-from webhook.repair.rollout import Stage
+from webhook.kubernetes.api_client import ApiClient
+from webhook.kubernetes.errors import ClusterUnavailable, Forbidden
+from webhook.kubernetes.requests import INJECTED, ApiRequest
+from webhook.kubernetes.rollout import Stage
 
 REDRAWN = 1.0
 """Seconds."""

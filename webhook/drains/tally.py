@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from webhook.core.pluralize import pluralize
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.tracker import Begun, Ended
-from webhook.inspection.pluralize import pluralize
 
 FINISHED, LOST_SOME, UNKNOWN, STILL_DRAINING = 0, 1, 2, 3
 _BAD = LOST | {Outcome.FAILED}

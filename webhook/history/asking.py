@@ -14,9 +14,9 @@ from webhook.core.pod import JsonObject
 from webhook.history.evidence import History
 from webhook.history.remains import Remains, Told, gather, read_remains, read_told
 from webhook.history.samples import NoMetrics, read_metrics
-from webhook.inspection.api_client import ApiClient
-from webhook.inspection.errors import ClusterUnavailable, Forbidden
-from webhook.inspection.requests import INJECTED, ApiRequest
+from webhook.kubernetes.api_client import ApiClient
+from webhook.kubernetes.errors import ClusterUnavailable, Forbidden
+from webhook.kubernetes.requests import INJECTED, ApiRequest
 from webhook.watch.events import COMPONENT
 
 SECONDS = 15.0

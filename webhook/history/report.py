@@ -6,12 +6,12 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from webhook.core.pluralize import pluralize
 from webhook.drains.outcome import Outcome
 from webhook.drains.report import printable, span
 from webhook.drains.selection import written
 from webhook.history.advice import Advice, advice_on, cause_in_words
 from webhook.history.evidence import Evidence, History, Kill
-from webhook.inspection.pluralize import pluralize
 
 HEAD = ("NAMESPACE", "OWNER", "WORKER", "DRAINS", "LONGEST", "GRACE PERIOD", "KILLED", "CUT", "OOM", "FAILED")
 _IN_COLUMNS = (Outcome.KILLED, Outcome.CUT, Outcome.OOM, Outcome.FAILED)

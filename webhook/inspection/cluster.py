@@ -10,20 +10,15 @@ from httpx2 import AsyncClient
 from webhook.core.pod import JsonObject
 from webhook.history.asking import Unknown, ask_address, ask_through_api_server
 from webhook.history.evidence import History
-from webhook.inspection.api_client import ApiClient, catch_forbidden, gather_or_cancel
 from webhook.inspection.drain_limit_collection import collect_drain_limits
-from webhook.inspection.errors import ClusterUnavailable
 from webhook.inspection.installation_checks import called_service
-from webhook.inspection.requests import (
-    MISLABELLED_PODS,
-    NAMESPACES,
-    PROTECTED_PODS,
-    ApiRequest,
-    unprotected_pods_requests,
-)
-from webhook.inspection.selectors import default_entries, to_query
-from webhook.inspection.snapshot import HistoryUnavailable, Names, Namespace, NotPermitted, Snapshot, State, WorkerPod
+from webhook.inspection.requests import MISLABELLED_PODS, NAMESPACES, PROTECTED_PODS, unprotected_pods_requests
+from webhook.inspection.snapshot import HistoryUnavailable, Names, Namespace, Snapshot, State, WorkerPod
 from webhook.inspection.worker_pods import read_candidate_pod, read_injected_pod, read_mislabelled_pod
+from webhook.kubernetes.api_client import ApiClient, NotPermitted, catch_forbidden, gather_or_cancel
+from webhook.kubernetes.errors import ClusterUnavailable
+from webhook.kubernetes.requests import ApiRequest
+from webhook.kubernetes.selectors import default_entries, to_query
 
 
 async def take_snapshot(

@@ -6,13 +6,13 @@ import datetime
 from collections import Counter
 from collections.abc import Iterator
 
+from webhook.core.pluralize import pluralize
 from webhook.drains.outcome import Outcome
 from webhook.history.advice import Advice, advice_on
 from webhook.history.evidence import Evidence, History, Kill
 from webhook.history.report import owner_in_words, sentence_of
 from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.drain_limits import TABLE
-from webhook.inspection.pluralize import pluralize
 from webhook.inspection.snapshot import DrainLimits, HistoryUnavailable, Snapshot
 
 _LIMITS = {limit.id: limit for limit in TABLE.limit}

@@ -10,8 +10,9 @@ from webhook.core.errors import listed
 from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.drain_limit_parsing import EffectiveLimit
 from webhook.inspection.drain_limits import TABLE, Limit, Marker
-from webhook.inspection.selectors import NAME_LABEL, matches
-from webhook.inspection.snapshot import DrainLimits, NotPermitted, Snapshot, State, WorkerPod
+from webhook.inspection.snapshot import DrainLimits, Snapshot, State, WorkerPod
+from webhook.kubernetes.api_client import NotPermitted
+from webhook.kubernetes.selectors import NAME_LABEL, matches
 
 _LIMITS = {limit.id: limit for limit in TABLE.limit}
 _KEPT = "kept"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from webhook.core.pluralize import pluralize
 from webhook.core.pod import JsonObject
-from webhook.inspection.api_client import ApiClient, catch_forbidden, gather_or_cancel
 from webhook.inspection.drain_limit_parsing import (
     EffectiveLimit,
     UnreadableLimit,
@@ -16,10 +16,11 @@ from webhook.inspection.drain_limit_parsing import (
     parse_policy,
 )
 from webhook.inspection.drain_limits import NODE_LABELS, TABLE, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy
-from webhook.inspection.errors import ClusterUnavailable
-from webhook.inspection.pluralize import pluralize
-from webhook.inspection.requests import NODES, ApiRequest
-from webhook.inspection.snapshot import DrainLimits, Kubelets, NotPermitted, State, WorkerPod
+from webhook.inspection.requests import NODES
+from webhook.inspection.snapshot import DrainLimits, Kubelets, State, WorkerPod
+from webhook.kubernetes.api_client import ApiClient, NotPermitted, catch_forbidden, gather_or_cancel
+from webhook.kubernetes.errors import ClusterUnavailable
+from webhook.kubernetes.requests import ApiRequest
 
 MAX_KUBELETS = 3
 """Maximum number of kubelets to query, one per kind of node: the permission for their proxy is sensitive."""

@@ -9,9 +9,9 @@ import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from webhook.core.pluralize import pluralize
 from webhook.core.pod import JsonObject
 from webhook.inspection.drain_limits import TABLE, Field, Flag, Policy
-from webhook.inspection.pluralize import pluralize
 
 _SYSTEM_CRITICAL = 2_000_000_000
 """https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/#priorityclass"""

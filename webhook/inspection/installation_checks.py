@@ -12,10 +12,11 @@ from cryptography import x509
 
 from certs.authority import read_bundle
 from webhook.core.errors import listed
+from webhook.core.pluralize import pluralize
 from webhook.core.pod import JsonObject
 from webhook.inspection.diagnostics import Code, Diagnostic
-from webhook.inspection.pluralize import pluralize
-from webhook.inspection.snapshot import Names, NotPermitted, Snapshot, WorkerPod, is_guard
+from webhook.inspection.snapshot import Names, Snapshot, WorkerPod, is_guard
+from webhook.kubernetes.api_client import NotPermitted
 
 DEPLOYMENT = "graceful-worker"
 """The name in `deploy/`, unless the cluster shows a different one."""

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.errors import listed, quoted
+from webhook.core.pluralize import pluralize
 from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.installation_checks import is_older, newest_version, permission_missing
-from webhook.inspection.pluralize import pluralize
-from webhook.inspection.selectors import default_entries, matches
-from webhook.inspection.snapshot import Namespace, NotPermitted, Snapshot, State, WorkerPod
+from webhook.inspection.snapshot import Namespace, Snapshot, State, WorkerPod
 from webhook.inspection.worker_pods import format_verdict
+from webhook.kubernetes.api_client import NotPermitted
+from webhook.kubernetes.selectors import default_entries, matches
 
 _FACTS = {
     State.UNPROTECTED: Code.UNPROTECTED,

@@ -11,6 +11,7 @@ from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding
 from webhook.history.evidence import History
 from webhook.inspection.drain_limit_parsing import EffectiveLimit, UnreadableLimit
+from webhook.kubernetes.api_client import NotPermitted
 
 EVICTIONS = frozenset({"pods/eviction"})
 """The resource of the eviction API in a webhook rule."""
@@ -23,12 +24,6 @@ class Names(msgspec.Struct, frozen=True):
     configuration: str = "graceful-worker"
     context: str = ""
     """The user's name for the cluster."""
-
-
-class NotPermitted(msgspec.Struct, frozen=True):
-    """Not readable, for lack of a permission."""
-
-    permission: str
 
 
 class Namespace(msgspec.Struct, frozen=True):

@@ -12,11 +12,12 @@ from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Kind
-from webhook.inspection.selectors import default_entries, matches
-from webhook.inspection.snapshot import NotPermitted, Snapshot, State
+from webhook.inspection.snapshot import Snapshot, State
 from webhook.inspection.worker_pods import format_verdict
+from webhook.kubernetes.api_client import NotPermitted
+from webhook.kubernetes.rollout import Stage, rollout_of
+from webhook.kubernetes.selectors import default_entries, matches
 from webhook.repair.candidates import RestartCandidate
-from webhook.repair.rollout import Stage, rollout_of
 
 
 class BlockerCode(Enum):

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from webhook.core.errors import listed
+from webhook.core.pluralize import pluralize
 from webhook.core.reasons import Finding
 from webhook.inspection.installation_checks import is_older, newest_version
-from webhook.inspection.pluralize import pluralize
-from webhook.inspection.snapshot import NotPermitted, Snapshot, State, WorkerPod
+from webhook.inspection.snapshot import Snapshot, State, WorkerPod
+from webhook.kubernetes.api_client import NotPermitted
 
 UNPROTECTED_STATES = frozenset({State.UNPROTECTED, State.REFUSED, State.MISLABELLED, State.UNRECORDED})
 """The states of pods that should be protected, but are not."""

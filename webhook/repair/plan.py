@@ -10,7 +10,8 @@ import msgspec
 from webhook.inspection.checks import BLOCKING, overall_verdict
 from webhook.inspection.diagnostics import Code, Severity
 from webhook.inspection.installation_checks import check_installation, running_versions
-from webhook.inspection.snapshot import NotPermitted, Snapshot
+from webhook.inspection.snapshot import Snapshot
+from webhook.kubernetes.api_client import NotPermitted
 from webhook.repair.blockers import Blocker, LiveObject, find_blocker, find_blocker_by_kind
 from webhook.repair.candidates import RestartCandidate, Workload, find_candidates, workload_of
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from webhook.inspection.api_client import ApiClient
-from webhook.inspection.errors import ClusterUnavailable, PatchRejected
 from webhook.inspection.snapshot import Snapshot
+from webhook.kubernetes.api_client import ApiClient
+from webhook.kubernetes.errors import ClusterUnavailable, PatchRejected
 from webhook.repair.blockers import find_blocker
 from webhook.repair.candidates import RestartCandidate, newest_injection_version
 from webhook.repair.results import Outcome, Result

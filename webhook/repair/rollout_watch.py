@@ -9,16 +9,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from webhook.core.pluralize import pluralize
 from webhook.core.pod import JsonObject
-from webhook.inspection.api_client import ApiClient, catch_forbidden
-from webhook.inspection.errors import ClusterUnavailable, Forbidden
-from webhook.inspection.pluralize import pluralize
-from webhook.inspection.requests import NON_TERMINAL_PHASES, ApiRequest
-from webhook.inspection.selectors import to_query
+from webhook.kubernetes.api_client import ApiClient, catch_forbidden
+from webhook.kubernetes.errors import ClusterUnavailable, Forbidden
+from webhook.kubernetes.requests import NON_TERMINAL_PHASES, ApiRequest
+from webhook.kubernetes.rollout import Stage, rollout_of
+from webhook.kubernetes.selectors import to_query
 from webhook.repair.blockers import RESTARTABLE, LiveObject
 from webhook.repair.candidates import RestartCandidate, Workload
+from webhook.repair.replacement_pods import ReplacementPod, explain_unprotected, pods_of, read_replacement_pod
 from webhook.repair.results import Outcome, Result
-from webhook.repair.rollout import ReplacementPod, Stage, explain_unprotected, pods_of, read_replacement_pod, rollout_of
 
 
 class Timing(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from lightkube.core.exceptions import ConfigError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from webhook.inspection.errors import ClusterUnavailable
+from webhook.kubernetes.errors import ClusterUnavailable
 
 PLUGINS = "client.authentication.k8s.io"
 TIMEOUT = Timeout(30, connect=10)

@@ -12,9 +12,8 @@ from httpx2 import AsyncClient
 
 from certs.api_server import CLIENT_ERRORS, DECODE_ERRORS, ApiServer, ApiServerUnavailable, Limits, ResponseTooLarge
 from webhook.core.pod import JsonObject
-from webhook.inspection.errors import ClusterUnavailable, Forbidden, PageTooLarge, PatchRejected
-from webhook.inspection.requests import ApiRequest
-from webhook.inspection.snapshot import NotPermitted
+from webhook.kubernetes.errors import ClusterUnavailable, Forbidden, PageTooLarge, PatchRejected
+from webhook.kubernetes.requests import ApiRequest
 
 PAGE_SIZE = 500
 """Objects per page, as in kubectl."""
@@ -27,6 +26,12 @@ STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply"""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 Result = TypeVar("Result")
+
+
+class NotPermitted(msgspec.Struct, frozen=True):
+    """Not readable, for lack of a permission."""
+
+    permission: str
 
 
 async def catch_forbidden(answer: Awaitable[Result]) -> Result | NotPermitted:
