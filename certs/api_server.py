@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
@@ -23,30 +25,23 @@ from certs.repetition import Trouble
 
 JsonObject: TypeAlias = dict[str, Any]
 
-ANSWER_SECONDS = 10.0
-"""Timeout for a whole response: the client's own timeouts apply to each part, so a trickling response never reaches
-them."""
-WATCH_SECONDS = 300
-"""After this time, the API server is asked to end a watch; after twice this time, the watch is ended."""
-MOST_BYTES = 4 * 1024 * 1024
-"""Limit for a response: etcd stores at most 1.5 MiB. https://etcd.io/docs/v3.6/dev-guide/limit/"""
-MOST_ERROR_BYTES = 64 * 1024
+MAX_ERROR_BYTES = 64 * 1024
 JSON = "application/json"
 
 
-class NoAnswer(Trouble):
+class ApiServerUnavailable(Trouble):
     """The API server cannot be reached, or its response is not valid."""
 
 
-class TooLarge(NoAnswer):
+class ResponseTooLarge(ApiServerUnavailable):
     """The response exceeds the limit."""
 
 
-class NoCluster(Trouble):
+class NoClusterConfigured(Trouble):
     """No API server is configured."""
 
 
-class Refused(Trouble):
+class StatusError(Trouble):
     """The API server refuses, with an HTTP status, a message that contains no keys, and the time."""
 
     def __init__(self, status: int, words: str, date: datetime.datetime | None) -> None:
@@ -56,7 +51,7 @@ class Refused(Trouble):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ObjectResponse:
     """An object, and the API server's time of the response; None if unknown."""
 
     object: JsonObject
@@ -68,75 +63,134 @@ class _Status(msgspec.Struct):
     message: str = ""
 
 
-ERRORS = (HTTPError, InvalidURL, ConfigError, OSError, ValueError)
+CLIENT_ERRORS = (HTTPError, InvalidURL, ConfigError, OSError, ValueError)
 """Errors of the client: ValueError comes from invalid responses or token files."""
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """Errors from parsing something that is not JSON, or not of the expected shape."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a response may take."""
+
+    seconds: float = 10
+    """For the whole response: the client's own timeouts apply to each part, so a trickling response never reaches
+    them."""
+    response_bytes: int = 4 * 1024 * 1024
+    """After decompression. etcd stores at most 1.5 MiB: https://etcd.io/docs/v3.6/dev-guide/limit/"""
+    watch_seconds: float = 300
+    """After this time, the API server is asked to end a watch; after twice this time, the watch is ended."""
+    compression: bool = False
+    """Whether responses may be compressed: large lists may have to cross a slow connection."""
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class ApiServer:
     """Sends requests to the API server."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncClient, limits: Limits = DEFAULT_LIMITS) -> None:
         """Take the client, which has the address and credentials."""
         self._client = client
+        self._limits = limits
 
-    async def ask(
-        self, method: str, path: str, kind: str, content: object = None, *, media_type: str = JSON, by: str = ""
-    ) -> Answer:
-        """Send a request, and return an object of a kind; `by` is the field manager of a change.
+    async def request(
+        self,
+        method: str,
+        path: str,
+        kind: str,
+        content: object = None,
+        *,
+        media_type: str = JSON,
+        field_manager: str = "",
+    ) -> ObjectResponse:
+        """Send a request, and return an object of a kind; `field_manager` is that of a change.
 
         Raises:
-            Refused: the API server refuses.
-            NoAnswer: there is no valid response within the limits.
+            StatusError: the API server refuses.
+            ApiServerUnavailable: there is no valid response within the limits.
 
         """
-        headers = {"Accept": JSON, "Accept-Encoding": "identity"} | ({"Content-Type": media_type} if content else {})
+        headers = {"Content-Type": media_type} if content else {}
         sent = msgspec.json.encode(content) if content else None
-        parameters = {"fieldManager": by} if by else {}
+        parameters = {"fieldManager": field_manager} if field_manager else {}
         try:
-            async with (
-                asyncio.timeout(ANSWER_SECONDS),
-                self._client.stream(method, path, params=parameters, headers=headers, content=sent) as response,
-            ):
+            async with self.stream(method, path, parameters, headers, sent) as response:
                 if not response.is_success:
-                    raise await refusal(response)
-                found = _read(await body(response, MOST_BYTES))
+                    raise await status_error(response)
+                found = _decode(await self.read(response))
                 if found.get("kind") != kind:
-                    raise NoAnswer(f"the API server's response is not a {kind}")
-                return Answer(found, _date(response.headers))
+                    raise ApiServerUnavailable(f"the API server's response is not a {kind}")
+                return ObjectResponse(found, _date(response.headers))
+        except CLIENT_ERRORS as error:
+            raise unavailable(error) from None
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str],
+        headers: Mapping[str, str] = MappingProxyType({}),
+        content: bytes | None = None,
+    ) -> AsyncIterator[Response]:
+        """Send a request; its response, whatever the status, must be read within the time limit.
+
+        Raises:
+            ApiServerUnavailable: the time is over.
+            CLIENT_ERRORS: these are left to the caller.
+
+        """
+        encoding = "gzip" if self._limits.compression else "identity"
+        headers = {"Accept": JSON, "Accept-Encoding": encoding, **headers}
+        request = self._client.stream(method, path, params=dict(parameters), headers=headers, content=content)
+        try:
+            async with asyncio.timeout(self._limits.seconds), request as response:
+                yield response
         except TimeoutError:
-            raise NoAnswer(f"the API server did not respond within {ANSWER_SECONDS:g} s") from None
-        except ERRORS as error:
-            raise unreachable(error) from None
+            raise ApiServerUnavailable(f"the API server did not respond within {self._limits.seconds:g} s") from None
+
+    async def read(self, response: Response) -> bytes:
+        """Return a response's body.
+
+        Raises:
+            ResponseTooLarge: it exceeds the limit.
+            ApiServerUnavailable: it is compressed, although that was not accepted.
+
+        """
+        return await read_body(response, self._limits.response_bytes, compression=self._limits.compression)
 
     async def watch(self, path: str, name: str, changed: Callable[[], None]) -> None:
         """Yield for each change of an object until the API server ends the watch; the events are not parsed.
 
         Raises:
-            Refused: the API server refuses.
-            NoAnswer: the watch cannot be started.
+            StatusError: the API server refuses.
+            ApiServerUnavailable: the watch cannot be started.
 
         """
-        parameters = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(WATCH_SECONDS)}
+        parameters = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "timeoutSeconds": f"{self._limits.watch_seconds:g}",
+        }
         headers = {"Accept": JSON, "Accept-Encoding": "identity"}
         try:
             async with (
-                asyncio.timeout(ANSWER_SECONDS) as limit,
+                asyncio.timeout(self._limits.seconds) as limit,
                 self._client.stream(
-                    "GET", path, params=parameters, headers=headers, timeout=Timeout(ANSWER_SECONDS, read=None)
+                    "GET", path, params=parameters, headers=headers, timeout=Timeout(self._limits.seconds, read=None)
                 ) as response,
             ):
                 if not response.is_success:
-                    raise await refusal(response)
+                    raise await status_error(response)
                 if not response.headers.get("Content-Type", "").startswith(JSON):
-                    raise NoAnswer("the API server's response is not a watch stream")
-                limit.reschedule(asyncio.get_running_loop().time() + 2 * WATCH_SECONDS)
-                await _tell(response, changed)
+                    raise ApiServerUnavailable("the API server's response is not a watch stream")
+                limit.reschedule(asyncio.get_running_loop().time() + 2 * self._limits.watch_seconds)
+                await _notify(response, changed)
         except TimeoutError:
-            raise NoAnswer("the API server does not start or end a watch") from None
-        except ERRORS as error:
-            raise unreachable(error) from None
+            raise ApiServerUnavailable("the API server does not start or end a watch") from None
+        except CLIENT_ERRORS as error:
+            raise unavailable(error) from None
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -147,7 +201,7 @@ def connect() -> ApiServer:
     """Return the API server of this pod's cluster, or of KUBECONFIG.
 
     Raises:
-        NoCluster: neither exists.
+        NoClusterConfigured: neither exists.
 
     """
     try:
@@ -155,10 +209,10 @@ def connect() -> ApiServer:
         assert config is not None  # noqa: S101 - with a default, there is always one
         return ApiServer(client_adapter.AsyncClient(config, client_adapter.ConnectionParams()))
     except ConfigError as error:
-        raise NoCluster(f"no service account is mounted, and {error}") from None
+        raise NoClusterConfigured(f"no service account is mounted, and {error}") from None
 
 
-async def _tell(response: Response, changed: Callable[[], None]) -> None:
+async def _notify(response: Response, changed: Callable[[], None]) -> None:
     """Yield for each line. An interrupted watch counts as ended: some proxies close quiet connections."""
     try:
         async for part in response.aiter_raw():
@@ -168,46 +222,40 @@ async def _tell(response: Response, changed: Callable[[], None]) -> None:
         return
 
 
-async def body(response: Response, limit: int) -> bytes:
-    """Return a response's body.
-
-    Raises:
-        TooLarge: it exceeds the limit.
-        NoAnswer: it is compressed.
-
-    """
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise NoAnswer("the API server sent a compressed response to a request for an uncompressed one")
+async def read_body(response: Response, limit: int, *, compression: bool = False) -> bytes:
+    """Return a response's body; see ApiServer.read."""
+    if not compression and response.headers.get("Content-Encoding", "identity") != "identity":
+        raise ApiServerUnavailable("the API server sent a compressed response to a request for an uncompressed one")
     received = bytearray()
-    async for part in response.aiter_raw():
+    async for part in response.aiter_bytes() if compression else response.aiter_raw():
         received += part
         if len(received) > limit:
-            raise TooLarge(f"the API server sent more than {limit // 1024} KiB")
+            raise ResponseTooLarge(f"the API server sent more than {limit // 1024} KiB")
     return bytes(received)
 
 
-def _read(body: bytes) -> JsonObject:
+def _decode(content: bytes) -> JsonObject:
     try:
-        return msgspec.json.decode(body, type=JsonObject)
-    except UNREADABLE:
-        raise NoAnswer("the API server's response is not a JSON object") from None
+        return msgspec.json.decode(content, type=JsonObject)
+    except DECODE_ERRORS:
+        raise ApiServerUnavailable("the API server's response is not a JSON object") from None
 
 
-async def refusal(response: Response) -> Trouble:
+async def status_error(response: Response) -> Trouble:
     """Return the API server's error; a proxy, or an API server that is starting or stopping, returns something else."""
     try:
-        status = msgspec.json.decode(await body(response, MOST_ERROR_BYTES), type=_Status)
-    except (*UNREADABLE, NoAnswer):
-        return NoAnswer(f"the API server responded with {response.status_code} and no reason")
+        status = msgspec.json.decode(await read_body(response, MAX_ERROR_BYTES), type=_Status)
+    except (*DECODE_ERRORS, ApiServerUnavailable):
+        return ApiServerUnavailable(f"the API server responded with {response.status_code} and no reason")
     if status.kind != "Status":
-        return NoAnswer(f"the API server responded with {response.status_code} and an invalid Status")
-    return Refused(response.status_code, status.message, _date(response.headers))
+        return ApiServerUnavailable(f"the API server responded with {response.status_code} and an invalid Status")
+    return StatusError(response.status_code, status.message, _date(response.headers))
 
 
-def unreachable(error: Exception) -> NoAnswer:
+def unavailable(error: Exception) -> ApiServerUnavailable:
     """Describe why the client got no response."""
     words = str(error) if isinstance(error, HTTPError | OSError | ConfigError) else ""
-    return NoAnswer(f"the API server cannot be reached: {type(error).__name__}: {words}".removesuffix(": "))
+    return ApiServerUnavailable(f"the API server cannot be reached: {type(error).__name__}: {words}".removesuffix(": "))
 
 
 def _date(headers: Mapping[str, str]) -> datetime.datetime | None:

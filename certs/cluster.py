@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 from cryptography import x509
 
-from certs.api_server import ApiServer, JsonObject, NoAnswer, Refused
+from certs.api_server import ApiServer, ApiServerUnavailable, JsonObject, StatusError
 from certs.authority import Unusable, write_bundle
 from certs.capability import path_in, with_path
 from certs.rotation import Vault
@@ -133,13 +133,13 @@ class Cluster:
         """Read the bundles first, then the Secret: see rule 1 in `certs.rotation`.
 
         Raises:
-            Refused, NoAnswer: the API server cannot be reached, or denies access.
+            StatusError, ApiServerUnavailable: the API server cannot be reached, or denies access.
 
         """
         live = await self._read_configuration()
         try:
-            answer = await self._api_server.ask("GET", self._secret, SECRET)
-        except Refused as refused:
+            answer = await self._api_server.request("GET", self._secret, SECRET)
+        except StatusError as refused:
             if refused.status != NOT_FOUND:
                 raise
             return Reading(live, None, "", None)
@@ -154,8 +154,8 @@ class Cluster:
 
     async def _read_configuration(self) -> Live:
         try:
-            answer = await self._api_server.ask("GET", self._configuration, CONFIGURATION)
-        except Refused as refused:
+            answer = await self._api_server.request("GET", self._configuration, CONFIGURATION)
+        except StatusError as refused:
             if refused.status != NOT_FOUND:
                 raise
             return Live(refused.date)
@@ -169,7 +169,7 @@ class Cluster:
 
         Raises:
             Changed: it has another version by now.
-            Refused, NoAnswer: the API server cannot be reached, or denies access.
+            StatusError, ApiServerUnavailable: the API server cannot be reached, or denies access.
 
         """
         data = {key: base64.b64encode(value).decode() for key, value in to_data(vault).items()}
@@ -177,11 +177,11 @@ class Cluster:
             if reading.secret is None:
                 metadata = {"name": self._names.secret, "namespace": self._names.namespace}
                 new = {"apiVersion": "v1", "kind": SECRET, "metadata": metadata, "type": TYPE, "data": data}
-                answer = await self._api_server.ask("POST", self._secrets, SECRET, new)
+                answer = await self._api_server.request("POST", self._secrets, SECRET, new)
             else:
                 changed = {**reading.secret, "data": data}
-                answer = await self._api_server.ask("PUT", self._secret, SECRET, changed)
-        except Refused as refused:
+                answer = await self._api_server.request("PUT", self._secret, SECRET, changed)
+        except StatusError as refused:
             raise _changed(refused, CONFLICT) from None
         return _typed(answer.object, _Secret).metadata.resource_version
 
@@ -192,7 +192,7 @@ class Cluster:
 
         Raises:
             Changed: it has another version by now.
-            Refused, NoAnswer: the API server cannot be reached, or denies access.
+            StatusError, ApiServerUnavailable: the API server cannot be reached, or denies access.
 
         """
         bundle = base64.b64encode(write_bundle(sorted(certificates, key=lambda c: c.not_valid_after_utc))).decode()
@@ -204,10 +204,10 @@ class Cluster:
         paths = [change for index, target in enumerate(reading.live.targets) for change in target.put(index, path)]
         patch = [version, *bundles, *paths]
         try:
-            await self._api_server.ask(
-                "PATCH", self._configuration, CONFIGURATION, patch, media_type=JSON_PATCH, by=FIELD_MANAGER
+            await self._api_server.request(
+                "PATCH", self._configuration, CONFIGURATION, patch, media_type=JSON_PATCH, field_manager=FIELD_MANAGER
             )
-        except Refused as refused:
+        except StatusError as refused:
             raise _changed(refused, CONFLICT, UNPROCESSABLE) from None
 
     async def watch_secret(self) -> None:
@@ -240,7 +240,7 @@ def _typed(raw: JsonObject, wanted: type[_Typed]) -> _Typed:
     try:
         return msgspec.convert(raw, wanted)
     except msgspec.ValidationError as error:
-        raise NoAnswer(f"the API server's response is not a valid object: {error}") from None
+        raise ApiServerUnavailable(f"the API server's response is not a valid object: {error}") from None
 
 
 def _decoded(data: Mapping[str, str]) -> dict[str, bytes]:
@@ -258,5 +258,5 @@ def _bundle(text: str) -> frozenset[x509.Certificate]:
         return frozenset()
 
 
-def _changed(refused: Refused, *statuses: int) -> Exception:
+def _changed(refused: StatusError, *statuses: int) -> Exception:
     return Changed() if refused.status in statuses else refused

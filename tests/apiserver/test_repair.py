@@ -35,7 +35,7 @@ from webhook import __version__
 from webhook.core.annotations import LABEL, LABEL_ENABLED, STATUS_ANNOTATION
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.inspection.questions import REPAIR_RIGHTS, RESTART_RIGHTS, RIGHTS
+from webhook.inspection.requests import PERMISSIONS, REPAIR_PERMISSIONS, RESTART_PERMISSIONS
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -216,7 +216,7 @@ def test_owners_are_restarted_until_all_pods_are_protected(plane: ControlPlane, 
     made = shop(plane, "good")
     made.own("DaemonSet", "agent", "bare")
     made.comes_back = dict.fromkeys(("agent", "emails", "mailer", "orders"), "protected")
-    token = account(plane, "repairer", (*RIGHTS, *REPAIR_RIGHTS, *RESTART_RIGHTS))
+    token = account(plane, "repairer", (*PERMISSIONS, *REPAIR_PERMISSIONS, *RESTART_PERMISSIONS))
     with made.controlled():
         code, output = run(plane, tmp_path, "-n", "good", "--yes", token=token)
     assert code == 0, output
@@ -248,7 +248,7 @@ def test_only_the_owner_that_is_named_is_restarted(plane: ControlPlane, tmp_path
 
 def test_without_the_right_to_restart_the_first_owner_ends_it(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "unable")
-    token = account(plane, "looker", (*RIGHTS, *REPAIR_RIGHTS))
+    token = account(plane, "looker", (*PERMISSIONS, *REPAIR_PERMISSIONS))
     code, output = run(plane, tmp_path, "-n", "unable", "--yes", token=token)
     assert code == 1
     assert 'cannot patch resource "deployments" in API group "apps"' in output

@@ -18,7 +18,7 @@ from tests.apiserver.installation import account, apply, kubectl_missing, make_r
 from webhook.core.annotations import LABEL, LABEL_ENABLED
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.inspection.questions import KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
+from webhook.inspection.requests import DRAIN_LIMIT_PERMISSIONS, KUBELET_PERMISSIONS, PERMISSIONS
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -164,12 +164,17 @@ def _drains(plane: ControlPlane, room: Path) -> None:
 
 def _by_rights(plane: ControlPlane, room: Path) -> None:
     everything = status(plane, room, "--pods").stdout
-    enough = status(plane, room, "--pods", token=account(plane, "enough", (*RIGHTS, *LIMIT_RIGHTS)))
+    enough = status(plane, room, "--pods", token=account(plane, "enough", (*PERMISSIONS, *DRAIN_LIMIT_PERMISSIONS)))
     assert enough.stdout == everything
-    proxy = status(plane, room, "--kubelets", token=account(plane, "proxy", (*RIGHTS, *LIMIT_RIGHTS, *KUBELET_RIGHTS)))
+    proxy = status(
+        plane,
+        room,
+        "--kubelets",
+        token=account(plane, "proxy", (*PERMISSIONS, *DRAIN_LIMIT_PERMISSIONS, *KUBELET_PERMISSIONS)),
+    )
     assert f"The kubelet of node {SPOT} does not respond." in proxy.stdout
 
-    without_limits = status(plane, room, token=account(plane, "without-limits", RIGHTS))
+    without_limits = status(plane, room, token=account(plane, "without-limits", PERMISSIONS))
     assert without_limits.returncode == status(plane, room).returncode
     (unknown,) = (line for line in without_limits.stdout.splitlines() if "Other limits are unknown" in line)
     assert "list nodes;" in unknown
@@ -177,9 +182,9 @@ def _by_rights(plane: ControlPlane, room: Path) -> None:
 
     none = status(plane, room, token=account(plane, "none", ()))
     assert none.returncode == 2
-    assert none.stdout.count("Unknown: permission missing: ") == len(RIGHTS)
+    assert none.stdout.count("Unknown: permission missing: ") == len(PERMISSIONS)
 
-    pods = tuple(right for right in RIGHTS if "pods" not in right)
+    pods = tuple(right for right in PERMISSIONS if "pods" not in right)
     some = status(plane, room, token=account(plane, "some", pods))
     assert some.returncode == 2
     assert "permission missing: list pods in all namespaces" in some.stdout

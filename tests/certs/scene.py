@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import httpx2
 import pytest
 
-from certs.api_server import ApiServer
+from certs.api_server import ApiServer, Limits
 from certs.authority import Leaf
 from certs.cluster import Cluster, Names
 from certs.controller import Controller
@@ -27,6 +27,7 @@ class Scene:
     def __init__(self) -> None:
         self.server = OddApiServer()
         self.events = Events()
+        self.limits = Limits()
         placeholder = issue(["localhost"])
         self.served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
         self.controller: Controller
@@ -38,7 +39,9 @@ class Scene:
     async def _play(self, act: Callable[[], Awaitable[None]]) -> None:
         async with self.server.running():
             client = httpx2.AsyncClient(base_url=self.server.base_url)
-            cluster = Cluster(ApiServer(client), Names("graceful-worker", "graceful-worker-ca", "graceful-worker"))
+            cluster = Cluster(
+                ApiServer(client, self.limits), Names("graceful-worker", "graceful-worker-ca", "graceful-worker")
+            )
             terms = Terms(propagation=0.05)
             self.controller = Controller(cluster, self.served, [HOST], self.events, terms)
             care = asyncio.create_task(self.controller.run())

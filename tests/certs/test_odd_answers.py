@@ -12,7 +12,8 @@ import tracemalloc
 
 import pytest
 
-from certs import api_server, repetition
+from certs import repetition
+from certs.api_server import Limits
 from certs.authority import Authority
 from certs.events import Events, wall_clock
 from certs.rotation import BEGIN, Vault
@@ -82,7 +83,7 @@ def test_an_odd_answer_to_any_question_ends_nothing(scene: Scene, odd: str, capl
     assert scene.server.secret is not None
     assert scene.server.secret["data"]["tls.key"] not in caplog.text
     assert "PRIVATE" not in caplog.text
-    assert "cannot manage the certificates: NoAnswer: the API server" in caplog.text
+    assert "cannot manage the certificates: ApiServerUnavailable: the API server" in caplog.text
 
 
 def test_a_certificate_that_is_accepted_stays_so_while_answers_are_odd(scene: Scene) -> None:
@@ -213,11 +214,8 @@ def test_an_answer_without_end_takes_no_memory(scene: Scene, question: str) -> N
     ],
     ids=["head", "body", "nothing"],
 )
-def test_an_answer_that_trickles_is_given_up(
-    scene: Scene, question: str, answer: Answer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(api_server, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(api_server, "WATCH_SECONDS", 0.5)
+def test_an_answer_that_trickles_is_given_up(scene: Scene, question: str, answer: Answer) -> None:
+    scene.limits = Limits(seconds=0.5, watch_seconds=0.5)
     scene.server.odd[question].append(answer)
 
     async def act() -> None:

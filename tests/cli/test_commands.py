@@ -11,7 +11,12 @@ from ruamel.yaml import YAML
 
 from webhook import __version__
 from webhook.cli.commands import main
-from webhook.inspection.questions import HISTORY_RIGHTS, KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
+from webhook.inspection.requests import (
+    DRAIN_HISTORY_PERMISSIONS,
+    DRAIN_LIMIT_PERMISSIONS,
+    KUBELET_PERMISSIONS,
+    PERMISSIONS,
+)
 
 MANIFESTS = Path(__file__).parent / "manifests"
 ALL = ["several.yaml", "list.json", "rollout.yaml", "jobs.yaml"]
@@ -335,7 +340,9 @@ def test_serve_help_names_the_environment_variables() -> None:
 def test_status_help_names_rights_that_only_read() -> None:
     lines = run("status", "--help").stdout.partition("Required permissions")[2].splitlines()
     rights = [line for line in lines if line.startswith("    ")]
-    assert len(rights) == len((*RIGHTS, *LIMIT_RIGHTS, *HISTORY_RIGHTS, *KUBELET_RIGHTS))
+    assert len(rights) == len(
+        (*PERMISSIONS, *DRAIN_LIMIT_PERMISSIONS, *DRAIN_HISTORY_PERMISSIONS, *KUBELET_PERMISSIONS)
+    )
     assert {right.split()[0] for right in rights} == {"get", "list"}
     assert [right for right in rights if "secret" in right] == []
 

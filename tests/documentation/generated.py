@@ -21,7 +21,7 @@ from tests.repair.cases import Case as DryRun
 from webhook.core import scripts
 from webhook.core.annotations import ANNOTATIONS, Mode
 from webhook.core.recognize.frameworks import TABLE, Framework
-from webhook.inspection.drain_limits import ANY, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy, Seen
+from webhook.inspection.drain_limits import ANY, Detection, Field, Flag, Kubelet, Limit, Marker, Nodes, Policy
 from webhook.inspection.drain_limits import TABLE as LIMITS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -129,7 +129,7 @@ def drain_limits() -> str:
 
 
 def _limit_row(limit: Limit) -> str:
-    seen_by, gives = _seen(limit.seen)
+    seen_by, gives = _detection(limit.detection)
     advice = limit.advice.format(longest="N", minutes="M")
     cells = (
         f"[{limit.title}]({limit.source})",
@@ -141,21 +141,24 @@ def _limit_row(limit: Limit) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _seen(seen: Seen) -> tuple[str, str]:
-    """Say how a limit is seen, and how long it is."""
-    match seen:
+def _detection(detection: Detection) -> tuple[str, str]:
+    """Say how a limit is detected, and how long it is."""
+    match detection:
         case Flag():
-            return f"`--{seen.flag}` or `--{seen.by_priority}` of its Deployment", f"{seen.default} s by default"
+            return (
+                f"`--{detection.flag}` or `--{detection.by_priority}` of its Deployment",
+                f"{detection.default} s by default",
+            )
         case Field():
-            return f"`{'.'.join(seen.path)}` of a {seen.kind}", "what it says"
+            return f"`{'.'.join(detection.path)}` of a {detection.kind}", "what it says"
         case Policy():
-            return f"`{seen.field}` in a ConfigMap of {seen.namespace}", "what it says"
+            return f"`{detection.field}` in a ConfigMap of {detection.namespace}", "what it says"
         case Marker():
-            return f"ConfigMap `{seen.name}` in {seen.namespace}", f"{seen.seconds} s by default"
+            return f"ConfigMap `{detection.name}` in {detection.namespace}", f"{detection.seconds} s by default"
         case Kubelet():
             return "`shutdownGracePeriod` of a kubelet, with `--kubelets` alone", "what it says; else nothing"
         case Nodes():
-            return "nodes with " + ", or ".join(map(_labels, seen.labels)), f"{seen.seconds} s"
+            return "nodes with " + ", or ".join(map(_labels, detection.labels)), f"{detection.seconds} s"
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from certs.api_server import NoAnswer, Refused
+from certs.api_server import ApiServerUnavailable, StatusError
 from webhook.drains.health import MAX_DENIALS, Outage, SessionHealth, longest_outage
-from webhook.inspection.connection import CannotAsk
+from webhook.kubernetes.errors import ClusterUnavailable
 
 
 class Clock:
@@ -31,23 +31,23 @@ def health(clock: Clock) -> SessionHealth:
 
 def test_a_failure_is_an_outage_since_the_last_word(clock: Clock, health: SessionHealth) -> None:
     clock.seconds += 42
-    health.record_failure(NoAnswer("connection refused"), "in all namespaces")
+    health.record_failure(ApiServerUnavailable("connection refused"), "in all namespaces")
     assert health.outage == Outage(42, "connection refused")
     health.record_response()
     assert health.outage is None
 
 
 def test_a_missing_right_is_one_that_names_the_right(health: SessionHealth) -> None:
-    health.record_failure(Refused(403, "forbidden", None), "in namespace shop")
+    health.record_failure(StatusError(403, "forbidden", None), "in namespace shop")
     assert health.outage
     assert "permission missing to list and watch pods in namespace shop" in health.outage.reason
 
 
 def test_refusals_that_do_not_end_end_the_session(health: SessionHealth) -> None:
     for _ in range(MAX_DENIALS):
-        health.record_failure(Refused(401, "Unauthorized", None), "in all namespaces")
-    with pytest.raises(CannotAsk):
-        health.record_failure(Refused(401, "Unauthorized", None), "in all namespaces")
+        health.record_failure(StatusError(401, "Unauthorized", None), "in all namespaces")
+    with pytest.raises(ClusterUnavailable):
+        health.record_failure(StatusError(401, "Unauthorized", None), "in all namespaces")
 
 
 def test_a_connection_that_dies_in_silence_is_an_outage_when_a_bookmark_is_long_overdue(
@@ -64,6 +64,6 @@ def test_of_several_the_longest_outage_counts(clock: Clock, health: SessionHealt
     clock.seconds += 5
     other.record_response()
     assert longest_outage([health, other]) is None
-    other.record_failure(NoAnswer("one"), "")
-    health.record_failure(NoAnswer("two"), "")
+    other.record_failure(ApiServerUnavailable("one"), "")
+    health.record_failure(ApiServerUnavailable("two"), "")
     assert longest_outage([other, health]) == Outage(5, "two")

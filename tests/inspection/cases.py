@@ -22,11 +22,10 @@ from certs.authority import Authority
 from tests.inspection.api_server import ApiServer
 from webhook.cli.status_report import pods_table, text
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.inspection.cluster import observe
-from webhook.inspection.facts import Conclusion
-from webhook.inspection.inspection import inspect
-from webhook.inspection.observations import Names, Observations
-from webhook.inspection.verdict import Verdict, judge
+from webhook.inspection.checks import Verdict, overall_verdict, run_checks
+from webhook.inspection.cluster import take_snapshot
+from webhook.inspection.diagnostics import Diagnostic
+from webhook.inspection.snapshot import Names, Snapshot
 
 FOLDER = Path(__file__).parent / "cases"
 INSTALLATION = Path(__file__).parent / "installation.yaml"
@@ -59,8 +58,8 @@ class Case:
 
     @property
     def printed(self) -> str:
-        seen, conclusions, verdict = look(self.api_server, kubelets=self.kubelets)
-        lines = [*text(seen, conclusions, verdict), *pods_table(seen), "", f"exit code {verdict.exit_code}"]
+        seen, diagnostics, verdict = look(self.api_server, kubelets=self.kubelets)
+        lines = [*text(seen, diagnostics, verdict), *pods_table(seen), "", f"exit code {verdict.exit_code}"]
         return "\n".join(re.sub("\x1b\\[[0-9;]*m", "", line) for line in lines) + "\n"
 
     def __str__(self) -> str:
@@ -80,16 +79,16 @@ def documents(file: Path) -> Iterator[Any]:
             yield document
 
 
-def look(api_server: ApiServer, *, kubelets: bool = False) -> tuple[Observations, list[Conclusion], Verdict]:
+def look(api_server: ApiServer, *, kubelets: bool = False) -> tuple[Snapshot, list[Diagnostic], Verdict]:
     """Ask an API server, and conclude."""
 
-    async def ask() -> Observations:
+    async def ask() -> Snapshot:
         async with api_server.client() as client:
-            return await observe(client, Names(context="prod"), kubelets=kubelets)
+            return await take_snapshot(client, Names(context="prod"), kubelets=kubelets)
 
     seen = asyncio.run(ask())
-    conclusions = inspect(seen, NOW)
-    return seen, conclusions, judge(conclusions)
+    diagnostics = run_checks(seen, NOW)
+    return seen, diagnostics, overall_verdict(diagnostics)
 
 
 def all_cases() -> list[Case]:

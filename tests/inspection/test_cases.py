@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tests.inspection.cases import Case, all_cases, look
+from webhook.inspection.checks import Verdict
+from webhook.inspection.diagnostics import Code, Severity
 from webhook.inspection.drain_limits import TABLE, Limit
-from webhook.inspection.facts import Fact, Weight
-from webhook.inspection.questions import HISTORY_RIGHTS, KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
-from webhook.inspection.verdict import Verdict
+from webhook.inspection.requests import (
+    DRAIN_HISTORY_PERMISSIONS,
+    DRAIN_LIMIT_PERMISSIONS,
+    KUBELET_PERMISSIONS,
+    PERMISSIONS,
+)
 
 CASES = all_cases()
 
@@ -20,7 +25,7 @@ def test_what_is_printed_about_a_cluster(case: Case) -> None:
 
 def test_every_fact_and_every_verdict_is_shown_by_a_case() -> None:
     results = [look(case.api_server, kubelets=case.kubelets) for case in CASES]
-    assert {conclusion.fact for _, conclusions, _ in results for conclusion in conclusions} == set(Fact)
+    assert {diagnostic.code for _, diagnostics, _ in results for diagnostic in diagnostics} == set(Code)
     assert {verdict for _, _, verdict in results} == set(Verdict)
 
 
@@ -28,7 +33,12 @@ def test_every_fact_and_every_verdict_is_shown_by_a_case() -> None:
 def test_no_right_is_needed_that_the_help_does_not_name(case: Case) -> None:
     api_server = case.api_server
     look(api_server, kubelets=case.kubelets)
-    rights = (*RIGHTS, *LIMIT_RIGHTS, *HISTORY_RIGHTS, *(KUBELET_RIGHTS if case.kubelets else ()))
+    rights = (
+        *PERMISSIONS,
+        *DRAIN_LIMIT_PERMISSIONS,
+        *DRAIN_HISTORY_PERMISSIONS,
+        *(KUBELET_PERMISSIONS if case.kubelets else ()),
+    )
     assert api_server.rights <= {right.partition(" (")[0] for right in rights}
 
 
@@ -56,20 +66,20 @@ def test_the_cases_have_more_than_one_page() -> None:
 def test_every_limit_of_drains_has_a_source_and_a_case_that_shows_what_is_said_of_it(limit: Limit) -> None:
     assert limit.source.startswith("https://")
     case = Case(f"drain-{limit.id}")
-    _, conclusions, _ = look(case.api_server, kubelets=case.kubelets)
-    cuts = [each for each in conclusions if each.fact in (Fact.DRAIN_CUT, Fact.DRAIN_KEPT)]
+    _, diagnostics, _ = look(case.api_server, kubelets=case.kubelets)
+    cuts = [each for each in diagnostics if each.code in (Code.DRAIN_CUT, Code.DRAIN_KEPT)]
     assert limit.id in [each.values["limit"] for each in cuts]
 
 
 def test_what_ends_drains_early_changes_no_exit_code() -> None:
     for case in (Case("drain-gke-spot"), Case("drains-no-rights")):
-        _, conclusions, verdict = look(case.api_server)
-        assert {"drains"} <= {each.fact.topic for each in conclusions if each.fact.weight is Weight.NOTE}
+        _, diagnostics, verdict = look(case.api_server)
+        assert {"drains"} <= {each.code.topic for each in diagnostics if each.code.severity is Severity.NOTE}
         assert verdict is Verdict.WORKS
 
 
 def test_how_drains_went_changes_no_exit_code() -> None:
     for case in (Case("history"), Case("history-no-right"), Case("history-no-answer")):
-        _, conclusions, verdict = look(case.api_server)
-        assert Weight.NOTE in [each.fact.weight for each in conclusions if each.fact.topic == "history"]
+        _, diagnostics, verdict = look(case.api_server)
+        assert Severity.NOTE in [each.code.severity for each in diagnostics if each.code.topic == "history"]
         assert verdict is Verdict.WORKS

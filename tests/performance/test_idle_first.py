@@ -1,4 +1,4 @@
-"""The model of docs/design/idle-workers-first.md: it chooses as the ReplicaSet controller does, and what must come out."""
+"""The model of docs/design/idle-workers-first.md: it chooses as the ReplicaSet controller does; what must come out."""
 
 from __future__ import annotations
 

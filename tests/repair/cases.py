@@ -21,10 +21,10 @@ from tests.inspection.cases import NOW, objects_of
 from tests.repair.played import Played, PlayedClock
 from webhook.cli.repair import OwnerName
 from webhook.cli.repair_run import RepairRun
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.observations import Names
-from webhook.repair.plan import Choice
-from webhook.repair.watching import Clock, Pace
+from webhook.inspection.snapshot import Names
+from webhook.kubernetes.errors import ClusterUnavailable
+from webhook.repair.plan import Selection
+from webhook.repair.rollout_watch import Clock, Timing
 
 FOLDER = Path(__file__).parent / "cases"
 RUNS = Path(__file__).parent / "runs"
@@ -59,8 +59,8 @@ class Case:
 
     def print(self, api_server: ApiServer, *, as_json: bool = False) -> str:
         said = FOLDER / self.name / "choice.yaml"
-        choice = choice_of(YAML(typ="safe").load(said)) if said.exists() else Choice()
-        return printed(api_server, choice, FixedClock(), is_dry=True, as_json=as_json)
+        selection = choice_of(YAML(typ="safe").load(said)) if said.exists() else Selection()
+        return printed(api_server, selection, FixedClock(), is_dry=True, as_json=as_json)
 
     def __str__(self) -> str:
         return self.name
@@ -88,15 +88,15 @@ class Run:
     def print(self, *, as_json: bool = False) -> str:
         script = self.script
         played = Played(objects_of(FOLDER / script["case"] / "cluster.yaml"), script["acts"], script.get("meanwhile"))
-        return printed(played, Choice(), PlayedClock(played), is_dry=False, as_json=as_json)
+        return printed(played, Selection(), PlayedClock(played), is_dry=False, as_json=as_json)
 
     def __str__(self) -> str:
         return self.name
 
 
-def printed(api_server: ApiServer, choice: Choice, clock: Clock, *, is_dry: bool, as_json: bool) -> str:
+def printed(api_server: ApiServer, selection: Selection, clock: Clock, *, is_dry: bool, as_json: bool) -> str:
     """Return what is printed, and the exit code."""
-    work = RepairRun(Names(context="prod"), choice, Pace(), is_dry=is_dry, as_json=as_json, clock=clock)
+    work = RepairRun(Names(context="prod"), selection, Timing(), is_dry=is_dry, as_json=as_json, clock=clock)
 
     async def run() -> None:
         async with api_server.client() as client:
@@ -107,7 +107,7 @@ def printed(api_server: ApiServer, choice: Choice, clock: Clock, *, is_dry: bool
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO() if as_json else output):
         try:
             asyncio.run(run())
-        except CannotAsk as error:
+        except ClusterUnavailable as error:
             print(error, file=sys.stderr)
             code = 2
         except SystemExit as end:
@@ -118,9 +118,9 @@ def printed(api_server: ApiServer, choice: Choice, clock: Clock, *, is_dry: bool
     return output.getvalue() if as_json else f"{output.getvalue()}\nexit code {code}\n"
 
 
-def choice_of(said: dict[str, list[str]]) -> Choice:
+def choice_of(said: dict[str, list[str]]) -> Selection:
     names = [OwnerName().convert(name, None, None) for name in said.get("owners", ())]
-    return Choice(frozenset(said.get("namespaces", ())), frozenset(names))
+    return Selection(frozenset(said.get("namespaces", ())), frozenset(names))
 
 
 def all_cases() -> list[Case]:

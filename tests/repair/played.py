@@ -13,7 +13,7 @@ import httpx2
 from tests.inspection.api_server import KINDS, ApiServer, Object, status
 from tests.inspection.cases import NOW
 from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
-from webhook.repair.watching import Clock
+from webhook.repair.rollout_watch import Clock
 
 STATUS = {
     "Deployment": ("updatedReplicas", "availableReplicas"),

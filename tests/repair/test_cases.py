@@ -10,9 +10,9 @@ import pytest
 from tests.inspection.cases import objects_of
 from tests.repair.cases import FOLDER, Case, Run, all_cases, all_runs, printed
 from tests.repair.played import Played, PlayedClock
-from webhook.inspection.questions import REPAIR_RIGHTS, RIGHTS
-from webhook.repair.hindrances import Obstacle
-from webhook.repair.plan import Choice
+from webhook.inspection.requests import PERMISSIONS, REPAIR_PERMISSIONS
+from webhook.repair.blockers import BlockerCode
+from webhook.repair.plan import Selection
 from webhook.repair.results import Outcome
 
 CASES = all_cases()
@@ -35,7 +35,7 @@ def test_a_dry_run_changes_nothing_and_needs_no_right_that_the_help_does_not_nam
     api_server = case.api_server
     case.print(api_server)
     assert {request.method for request in api_server.requests} == {"GET"}
-    assert api_server.rights <= {right.partition(" (")[0] for right in (*RIGHTS, *REPAIR_RIGHTS)}
+    assert api_server.rights <= {right.partition(" (")[0] for right in (*PERMISSIONS, *REPAIR_PERMISSIONS)}
 
 
 def _said(case: Case) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _said(case: Case) -> dict[str, Any]:
 
 def test_every_obstacle_and_every_outcome_is_shown() -> None:
     obstacles = {each["code"] for case in CASES for each in _said(case).get("byHand", ())}
-    assert obstacles == {obstacle.value for obstacle in Obstacle}
+    assert obstacles == {obstacle.value for obstacle in BlockerCode}
     results = {each["code"] for run in RUNS for each in json.loads(run.print(as_json=True))["results"]}
     assert results == {outcome.value for outcome in Outcome} | {"not-begun"}
 
@@ -74,14 +74,14 @@ def test_scripts_get_what_became_of_each_owner() -> None:
 def test_restarts_are_no_faster_than_is_wanted() -> None:
     run = Run("all-repaired").script
     played = Played(objects_of(FOLDER / run["case"] / "cluster.yaml"), run["acts"])
-    printed(played, Choice(), PlayedClock(played), is_dry=False, as_json=False)
+    printed(played, Selection(), PlayedClock(played), is_dry=False, as_json=False)
     assert played.restarted == [("deployment/a", 0), ("deployment/b", 30), ("deployment/c", 60)]
 
 
 def test_a_restart_is_what_kubectl_does() -> None:
     run = Run("all-repaired").script
     played = Played(objects_of(FOLDER / run["case"] / "cluster.yaml"), run["acts"])
-    printed(played, Choice(), PlayedClock(played), is_dry=False, as_json=False)
+    printed(played, Selection(), PlayedClock(played), is_dry=False, as_json=False)
     changes = [request for request in played.requests if request.method == "PATCH"]
     assert [json.loads(request.content) for request in changes] == [
         {

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from webhook.cli.commands import main
 from webhook.cli.repair import OwnerName
-from webhook.inspection.questions import REPAIR_RIGHTS, RESTART_RIGHTS, RIGHTS
+from webhook.inspection.requests import PERMISSIONS, REPAIR_PERMISSIONS, RESTART_PERMISSIONS
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_a_cluster_that_cannot_be_asked_is_exit_code_2(tmp_path: Path) -> None:
 
 def test_the_help_lists_the_rights() -> None:
     said = CliRunner().invoke(main, ["repair", "--help"]).stdout
-    assert [right for right in (*RIGHTS, *REPAIR_RIGHTS, *RESTART_RIGHTS) if right not in said] == []
+    assert [right for right in (*PERMISSIONS, *REPAIR_PERMISSIONS, *RESTART_PERMISSIONS) if right not in said] == []

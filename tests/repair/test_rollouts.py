@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from webhook.repair.rollout import Stage, rollout_of
+from webhook.kubernetes.rollout import Stage, rollout_of
 
 CASES = sorted((Path(__file__).parent / "rollouts").glob("*.yaml"))
 
@@ -16,7 +16,7 @@ CASES = sorted((Path(__file__).parent / "rollouts").glob("*.yaml"))
 def test_how_far_a_rollout_is(file: Path) -> None:
     case = YAML(typ="safe").load(file)
     rollout = rollout_of(case["owner"]["kind"], case["owner"])
-    assert (rollout.stage.value, rollout.says) == (case["stage"], case["says"])
+    assert (rollout.stage.value, rollout.message) == (case["stage"], case["says"])
 
 
 def test_every_stage_has_a_case() -> None:

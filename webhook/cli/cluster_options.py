@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from webhook.inspection.observations import Names
+from webhook.inspection.snapshot import Names
 
 context_option = click.option(
     "--context", metavar="NAME", help="Context in the kubeconfig.  [default: the current context]"

@@ -14,7 +14,7 @@ from webhook.cli.failure import fail
 from webhook.cli.settings import Duration
 from webhook.drains.rollout import RESOURCES
 from webhook.drains.selection import Target, read_target
-from webhook.inspection.observations import Names
+from webhook.inspection.snapshot import Names
 
 CANNOT_READ, INTERRUPTED = 2, 130
 PERMISSIONS = ("list pods", "watch pods")
@@ -144,9 +144,9 @@ def _run(command: Coroutine[Any, Any, int]) -> int:
     # Imported here because other commands need neither a client nor an event loop.
     import asyncio  # noqa: PLC0415
 
-    from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
 
     try:
         return asyncio.run(command)
-    except CannotAsk as error:
+    except ClusterUnavailable as error:
         fail(str(error), CANNOT_READ)

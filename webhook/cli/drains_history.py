@@ -14,7 +14,8 @@ from webhook.history.errors import WatchUnavailable
 from webhook.history.records import History, select
 from webhook.history.report import as_object, format_history
 from webhook.history.sources import read_from_cluster, read_from_url, read_from_watch_pod
-from webhook.inspection.connection import TIMEOUT, CannotAsk, connect, read_kubeconfig
+from webhook.kubernetes.errors import ClusterUnavailable
+from webhook.kubernetes.kubeconfig import TIMEOUT, connect, read_kubeconfig
 
 
 class HistoryRequest(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ async def show_history(request: HistoryRequest) -> int:
     """Print the history, and return the exit code.
 
     Raises:
-        CannotAsk: neither a watch nor the cluster can be read.
+        ClusterUnavailable: neither a watch nor the cluster can be read.
 
     """
     history, context = await (_from_url(request.watch_url) if request.watch_url else _from_cluster(request))
@@ -49,7 +50,7 @@ async def _from_url(url: str) -> tuple[History, str | None]:
         try:
             return await read_from_url(client, url), None
         except WatchUnavailable as unknown:
-            raise CannotAsk(str(unknown)) from None
+            raise ClusterUnavailable(str(unknown)) from None
 
 
 async def _from_cluster(request: HistoryRequest) -> tuple[History, str | None]:

@@ -30,7 +30,8 @@ from webhook.drains.selection import Target
 from webhook.drains.session import Display, Session
 from webhook.drains.summary import STILL_DRAINING, UNKNOWN, DrainSummary
 from webhook.drains.tracker import DrainEvent
-from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
+from webhook.kubernetes.errors import ClusterUnavailable
+from webhook.kubernetes.kubeconfig import connect, read_kubeconfig
 
 
 class DrainsRequest(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ async def show_drains(request: DrainsRequest) -> int:
     """Show drains and return the exit code.
 
     Raises:
-        CannotAsk: the cluster cannot be read.
+        ClusterUnavailable: the cluster cannot be read.
 
     """
     config = read_kubeconfig(request.context)
@@ -79,7 +80,7 @@ async def _wait(session: Session, display: Display, summary: DrainSummary, timeo
     try:
         async with asyncio.timeout(timeout):
             await session.watch(display, summary)
-    except (WaitFailed, CannotAsk) as error:
+    except (WaitFailed, ClusterUnavailable) as error:
         return _Stop(UNKNOWN, str(error))
     except TimeoutError:
         return _Stop(STILL_DRAINING, f"the timeout of {timeout} s has expired")

@@ -13,13 +13,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from webhook.core.pluralize import pluralize
 from webhook.drains.clock import ServerClock
 from webhook.drains.health import Outage
 from webhook.drains.outcome import UNSUCCESSFUL, Outcome
 from webhook.drains.report import outage_message, outcome_text, printable, seconds_left, seconds_used, table_row
 from webhook.drains.selected_drains import SelectedDrains
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
-from webhook.inspection.words import counted
 
 SHOW_ENDED = datetime.timedelta(minutes=1)
 """How long a drain stays visible after its end."""
@@ -85,7 +85,7 @@ class LiveTable:
         self._console.print(Text(sentence, style="yellow"))
 
     def _title(self, selected: SelectedDrains, now: datetime.datetime) -> Text:
-        drains = counted(len(selected.draining), "drain") if selected.draining else "No drains."
+        drains = pluralize(len(selected.draining), "drain") if selected.draining else "No drains."
         where = f"{self._context}: " if self._context else ""
         title = Text(f"{where}{drains}  ", style="bold")
         title.append(f"{now:%H:%M:%S} UTC", style="dim")

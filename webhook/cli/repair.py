@@ -10,13 +10,13 @@ import click
 from webhook.cli.cluster_options import configuration_option, context_option, output_option
 from webhook.cli.failure import fail
 from webhook.cli.settings import Duration
-from webhook.inspection.observations import Names
-from webhook.inspection.questions import REPAIR_RIGHTS, RESTART_RIGHTS, RIGHTS
+from webhook.inspection.requests import PERMISSIONS, REPAIR_PERMISSIONS, RESTART_PERMISSIONS
+from webhook.inspection.snapshot import Names
 
 if TYPE_CHECKING:
     from webhook.cli.repair_run import RepairRun
 
-CANNOT_ASK = 2
+EXIT_UNKNOWN = 2
 _ALIASES = {
     "deployment": ("deployments", "deploy"),
     "statefulset": ("statefulsets", "sts"),
@@ -30,9 +30,9 @@ _KINDS = {alias: kind for kind, aliases in _ALIASES.items() for alias in aliases
 _RIGHTS = "\n\n".join(
     "\b\n" + "\n".join([title, *(f"  {right}" for right in rights)])
     for title, rights in (
-        ("Required permissions (Secrets are never read):", RIGHTS),
-        ("To tell whether owners can be restarted, in their namespaces:", REPAIR_RIGHTS),
-        ("With --yes, in the same namespaces:", RESTART_RIGHTS),
+        ("Required permissions (Secrets are never read):", PERMISSIONS),
+        ("To tell whether owners can be restarted, in their namespaces:", REPAIR_PERMISSIONS),
+        ("With --yes, in the same namespaces:", RESTART_PERMISSIONS),
     )
 )
 
@@ -106,26 +106,26 @@ def repair(
     """
     # Imported here because other commands do not need it.
     from webhook.cli.repair_run import RepairRun  # noqa: PLC0415
-    from webhook.repair.plan import Choice  # noqa: PLC0415
-    from webhook.repair.watching import Pace  # noqa: PLC0415
+    from webhook.repair.plan import Selection  # noqa: PLC0415
+    from webhook.repair.rollout_watch import Timing  # noqa: PLC0415
 
     if owners and not namespaces:
         raise click.UsageError(f"The namespace of {'/'.join(owners[0])} is missing: add -n NAME.")
-    choice = Choice(frozenset(namespaces), frozenset(owners))
+    selection = Selection(frozenset(namespaces), frozenset(owners))
     names = Names(installation, configuration)
-    _end(RepairRun(names, choice, Pace(every, timeout), is_dry=not yes, as_json=output == "json"), context)
+    _end(RepairRun(names, selection, Timing(every, timeout), is_dry=not yes, as_json=output == "json"), context)
 
 
 def _end(work: RepairRun, context: str | None) -> NoReturn:
     """Run the repair and exit; report what was done even if it ends early."""
     import asyncio  # noqa: PLC0415
 
-    from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
 
     trouble = ""
     try:
         asyncio.run(work.run(context))
-    except CannotAsk as error:
+    except ClusterUnavailable as error:
         trouble = str(error)
     except KeyboardInterrupt:
         if work.plan is None:
@@ -133,5 +133,5 @@ def _end(work: RepairRun, context: str | None) -> NoReturn:
     if work.plan:
         work.finish()
     if trouble:
-        fail(trouble, CANNOT_ASK)
+        fail(trouble, EXIT_UNKNOWN)
     sys.exit(work.exit_code)

@@ -1,4 +1,4 @@
-"""A run of `repair`: observe, plan, restart, report; Ctrl-C stops it between two owners."""
+"""A run of `repair`: take a snapshot, plan, restart, report; Ctrl-C stops it between two owners."""
 
 from __future__ import annotations
 
@@ -13,38 +13,54 @@ from msgspec.structs import replace
 
 from webhook.cli.failure import fail
 from webhook.cli.repair_report import as_json, exit_code, plan_text, result_text, summary
-from webhook.inspection.api import Api, all_of
-from webhook.inspection.cluster import observe
-from webhook.inspection.connection import connect, read_kubeconfig
-from webhook.inspection.observations import Names, Observations
-from webhook.repair.plan import Choice, Plan, Wait, chosen_damage, make_plan, to_look_at, unknown_owners, why_wait
-from webhook.repair.restarting import Restarts
+from webhook.inspection.cluster import take_snapshot
+from webhook.inspection.snapshot import Names, Snapshot
+from webhook.kubernetes.api_client import ApiClient, gather_or_cancel
+from webhook.kubernetes.kubeconfig import connect, read_kubeconfig
+from webhook.repair.blockers import find_blocker_by_kind
+from webhook.repair.plan import (
+    Plan,
+    Selection,
+    UnmetPrecondition,
+    check_preconditions,
+    make_plan,
+    select_candidates,
+    unknown_workloads,
+)
+from webhook.repair.restarts import Restarts
 from webhook.repair.results import Result
-from webhook.repair.watching import Clock, Pace, look_at
+from webhook.repair.rollout_watch import Clock, Timing, read_live_object
 
 
 class RepairRun:
     """One run and its results."""
 
     def __init__(
-        self, names: Names, choice: Choice, pace: Pace, *, is_dry: bool, as_json: bool, clock: Clock | None = None
+        self,
+        names: Names,
+        selection: Selection,
+        timing: Timing,
+        *,
+        is_dry: bool,
+        as_json: bool,
+        clock: Clock | None = None,
     ) -> None:
         self._names = names
-        self._choice = choice
-        self._pace = pace
+        self._selection = selection
+        self._timing = timing
         self._is_dry = is_dry
         self._as_json = as_json
         self._clock = clock or Clock()
         self._restarts: Restarts | None = None
-        self._wait: Wait | None = None
+        self._unmet: UnmetPrecondition | None = None
         self.plan: Plan | None = None
         """What to do; None until that is known."""
 
     async def run(self, context: str | None) -> None:
-        """Observe the cluster, and restart owners if that is wanted.
+        """Read the cluster, and restart owners if that is wanted.
 
         Raises:
-            CannotAsk: the cluster cannot be read, or no longer.
+            ClusterUnavailable: the cluster cannot be read, or no longer.
 
         """
         config = read_kubeconfig(context)
@@ -54,25 +70,25 @@ class RepairRun:
 
     async def work(self, client: AsyncClient) -> None:
         """Run with a client."""
-        observed = await observe(client, self._names, limits=False)
-        if unknown := unknown_owners(observed, self._choice):
-            places = ", ".join(sorted(self._choice.namespaces))
+        snapshot = await take_snapshot(client, self._names, limits=False)
+        if unknown := unknown_workloads(snapshot, self._selection):
+            places = ", ".join(sorted(self._selection.namespaces))
             fail(f"no worker pod of {', '.join(unknown)} found in {places}: check the name", 2)
-        api = Api(client)
-        self._wait = why_wait(observed, self._clock.now())
-        self.plan = await self._plan(api, observed)
+        api = ApiClient(client)
+        self._unmet = check_preconditions(snapshot, self._clock.now())
+        self.plan = await self._plan(api, snapshot)
         if not self._as_json:
-            self._tell(plan_text(self._names.context, self.plan, self._wait, is_dry=self._is_dry))
-        if self.plan.restarts and not self._is_dry and not self._wait:
-            self._restarts = Restarts(api, observed, self._pace, self._clock, self._say)
+            self._print_lines(plan_text(self._names.context, self.plan, self._unmet, is_dry=self._is_dry))
+        if self.plan.restarts and not self._is_dry and not self._unmet:
+            self._restarts = Restarts(api, snapshot, self._timing, self._clock, self._print_line)
             with self._interruptible(self._restarts):
-                await self._restarts.run(self.plan.restarts, lambda result: self._tell(result_text(result)))
+                await self._restarts.run(self.plan.restarts, lambda result: self._print_lines(result_text(result)))
 
-    async def _plan(self, api: Api, observed: Observations) -> Plan:
-        damages = chosen_damage(observed, self._choice)
-        owners = [damage.owner for damage in to_look_at(damages)]
-        looks = await all_of(*(look_at(api, owner) for owner in owners))
-        return make_plan(damages, dict(zip(owners, looks, strict=True)), observed)
+    async def _plan(self, api: ApiClient, snapshot: Snapshot) -> Plan:
+        candidates = select_candidates(snapshot, self._selection)
+        workloads = [each.workload for each in candidates if find_blocker_by_kind(each) is None]
+        live_objects = await gather_or_cancel(*(read_live_object(api, workload) for workload in workloads))
+        return make_plan(candidates, dict(zip(workloads, live_objects, strict=True)), snapshot)
 
     @contextmanager
     def _interruptible(self, restarts: Restarts) -> Iterator[None]:
@@ -80,9 +96,9 @@ class RepairRun:
         before = signal.getsignal(signal.SIGINT)
 
         def end(number: int, frame: FrameType | None) -> None:
-            restarts.is_to_end = True
+            restarts.stop_requested = True
             signal.signal(signal.SIGINT, before)
-            self._say("Stopping after the current rollout. Press Ctrl-C again to stop at once.")
+            self._print_line("Stopping after the current rollout. Press Ctrl-C again to stop at once.")
 
         signal.signal(signal.SIGINT, end)
         try:
@@ -90,13 +106,13 @@ class RepairRun:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _say(self, line: str) -> None:
+    def _print_line(self, line: str) -> None:
         """Report progress; with JSON output, on standard error."""
         click.echo(line, err=self._as_json)
 
-    def _tell(self, lines: Iterable[str]) -> None:
+    def _print_lines(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self._say(line)
+            self._print_line(line)
 
     @property
     def _results(self) -> list[Result]:
@@ -105,13 +121,13 @@ class RepairRun:
     @property
     def exit_code(self) -> int:
         """Return 0 if nothing is left to repair, 1 if something is, 2 if that is unknown."""
-        return exit_code(self.plan or Plan([], []), self._wait, self._results)
+        return exit_code(self.plan or Plan([], []), self._unmet, self._results)
 
     def finish(self) -> None:
         """Report the overall result."""
         plan = self.plan or Plan([], [])
         if self._as_json:
             results = None if self._is_dry else self._results
-            click.echo(as_json(self._names.context, plan, self._wait, results, self.exit_code))
+            click.echo(as_json(self._names.context, plan, self._unmet, results, self.exit_code))
         elif self._restarts:
-            self._tell(summary(plan, self._results))
+            self._print_lines(summary(plan, self._results))

@@ -9,20 +9,25 @@ import click
 
 from webhook.cli.cluster_options import configuration_option, context_option, output_option
 from webhook.cli.failure import fail
-from webhook.inspection.observations import Names
-from webhook.inspection.questions import HISTORY_RIGHTS, KUBELET_RIGHTS, LIMIT_RIGHTS, RIGHTS
+from webhook.inspection.requests import (
+    DRAIN_HISTORY_PERMISSIONS,
+    DRAIN_LIMIT_PERMISSIONS,
+    KUBELET_PERMISSIONS,
+    PERMISSIONS,
+)
+from webhook.inspection.snapshot import Names
 
 if TYPE_CHECKING:
-    from webhook.inspection.observations import Observations
+    from webhook.inspection.snapshot import Snapshot
 
-CANNOT_ASK = 2
+EXIT_UNKNOWN = 2
 _RIGHTS = "\n\n".join(
     "\b\n" + "\n".join([title, *(f"  {right}" for right in rights)])
     for title, rights in (
-        ("Required permissions (Secrets are never read):", RIGHTS),
-        ("To detect what cuts drains short:", LIMIT_RIGHTS),
-        ("To read how drains ended from the watch (not with --watch-url):", HISTORY_RIGHTS),
-        ("With --kubelets (this permission also allows running commands in all pods of a node):", KUBELET_RIGHTS),
+        ("Required permissions (Secrets are never read):", PERMISSIONS),
+        ("To detect what cuts drains short:", DRAIN_LIMIT_PERMISSIONS),
+        ("To read how drains ended from the watch (not with --watch-url):", DRAIN_HISTORY_PERMISSIONS),
+        ("With --kubelets (this permission also allows running commands in all pods of a node):", KUBELET_PERMISSIONS),
     )
 )
 
@@ -61,30 +66,29 @@ def status(
 
     from certs.events import wall_clock  # noqa: PLC0415
     from webhook.cli.status_report import as_json, pods_table, text  # noqa: PLC0415
-    from webhook.inspection.connection import CannotAsk  # noqa: PLC0415
-    from webhook.inspection.inspection import inspect  # noqa: PLC0415
-    from webhook.inspection.verdict import judge  # noqa: PLC0415
+    from webhook.inspection.checks import overall_verdict, run_checks  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
 
     try:
-        seen = asyncio.run(_observe(context, Names(namespace, configuration), watch_url, kubelets=kubelets))
-    except CannotAsk as error:
-        fail(str(error), CANNOT_ASK)
-    conclusions = inspect(seen, wall_clock())
-    verdict = judge(conclusions)
+        snapshot = asyncio.run(_take_snapshot(context, Names(namespace, configuration), watch_url, kubelets=kubelets))
+    except ClusterUnavailable as error:
+        fail(str(error), EXIT_UNKNOWN)
+    diagnostics = run_checks(snapshot, wall_clock())
+    verdict = overall_verdict(diagnostics)
     if output == "json":
-        click.echo(as_json(seen, conclusions, verdict, with_pods=pods))
+        click.echo(as_json(snapshot, diagnostics, verdict, with_pods=pods))
     else:
-        click.echo("\n".join([*text(seen, conclusions, verdict), *(pods_table(seen) if pods else ())]))
+        click.echo("\n".join([*text(snapshot, diagnostics, verdict), *(pods_table(snapshot) if pods else ())]))
     sys.exit(verdict.exit_code)
 
 
-async def _observe(context: str | None, names: Names, watch_url: str | None, *, kubelets: bool) -> Observations:
+async def _take_snapshot(context: str | None, names: Names, watch_url: str | None, *, kubelets: bool) -> Snapshot:
     from msgspec.structs import replace  # noqa: PLC0415
 
-    from webhook.inspection.cluster import observe  # noqa: PLC0415
-    from webhook.inspection.connection import connect, read_kubeconfig  # noqa: PLC0415
+    from webhook.inspection.cluster import take_snapshot  # noqa: PLC0415
+    from webhook.kubernetes.kubeconfig import connect, read_kubeconfig  # noqa: PLC0415
 
     config = read_kubeconfig(context)
     async with connect(config) as client:
         names = replace(names, context=config.context_name)
-        return await observe(client, names, kubelets=kubelets, watch_url=watch_url)
+        return await take_snapshot(client, names, kubelets=kubelets, watch_url=watch_url)

@@ -1,4 +1,4 @@
-"""The output of `status`: a line per fact, or JSON."""
+"""The output of `status`: a line per diagnostic, or JSON."""
 
 from __future__ import annotations
 
@@ -10,48 +10,49 @@ from typing import Any
 
 import click
 
-from webhook.inspection.facts import Conclusion, Fact, Weight
-from webhook.inspection.observations import Observations, State, Unseen, WorkerPod
-from webhook.inspection.verdict import Verdict
+from webhook.inspection.checks import Verdict
+from webhook.inspection.diagnostics import Code, Diagnostic, Severity
+from webhook.inspection.snapshot import Snapshot, State, WorkerPod
+from webhook.kubernetes.api_client import NotPermitted
 
 MOST_LINES = 4
 """Maximum number of lines of one kind; after these, only their number is shown."""
 _SIGNS = {
-    Weight.OK: ("ok", "green"),
-    Weight.NOTE: ("note", "cyan"),
-    Weight.WRONG: ("WRONG", "red"),
-    Weight.UNKNOWN: ("?", "yellow"),
+    Severity.OK: ("ok", "green"),
+    Severity.NOTE: ("note", "cyan"),
+    Severity.ERROR: ("WRONG", "red"),
+    Severity.UNKNOWN: ("?", "yellow"),
 }
 
 
-def text(seen: Observations, conclusions: list[Conclusion], verdict: Verdict) -> Iterator[str]:
+def text(snapshot: Snapshot, diagnostics: list[Diagnostic], verdict: Verdict) -> Iterator[str]:
     """Describe the state and what to do, in lines."""
     colour = {0: "green", 1: "red"}.get(verdict.exit_code, "yellow")
-    context = f"{seen.names.context}: " if seen.names.context else ""
+    context = f"{snapshot.names.context}: " if snapshot.names.context else ""
     yield f"{context}{click.style(verdict.sentence, fg=colour, bold=True)}"
-    for fact, group in groupby(conclusions, key=lambda conclusion: conclusion.fact):
+    for code, group in groupby(diagnostics, key=lambda diagnostic: diagnostic.code):
         alike = list(group)
         # A fifth line takes no more room than "1 more".
         shown = alike if len(alike) <= MOST_LINES + 1 else alike[:MOST_LINES]
-        for conclusion in shown:
-            yield from _lines(fact, conclusion.sentence, conclusion.advice)
+        for diagnostic in shown:
+            yield from _lines(code, diagnostic.sentence, diagnostic.advice)
         if len(shown) < len(alike):
-            yield from _lines(fact, f"… and {len(alike) - len(shown)} more like these: use -o json to see all.", "")
+            yield from _lines(code, f"… and {len(alike) - len(shown)} more like these: use -o json to see all.", "")
 
 
-def _lines(fact: Fact, sentence: str, advice: str) -> Iterator[str]:
-    sign, colour = _SIGNS[fact.weight]
-    yield f"{click.style(sign.ljust(6), fg=colour)} {fact.topic.ljust(14)} {sentence}"
+def _lines(code: Code, sentence: str, advice: str) -> Iterator[str]:
+    sign, colour = _SIGNS[code.severity]
+    yield f"{click.style(sign.ljust(6), fg=colour)} {code.topic.ljust(14)} {sentence}"
     if advice:
         yield f"{' ' * 22}→ {advice}"
 
 
-def pods_table(seen: Observations) -> Iterator[str]:
+def pods_table(snapshot: Snapshot) -> Iterator[str]:
     """List the pods, one per line."""
-    if isinstance(seen.pods, Unseen) or not seen.pods:
+    if isinstance(snapshot.pods, NotPermitted) or not snapshot.pods:
         return
     yield ""
-    rows = [("NAMESPACE", "POD", "STATE", "WORKERS", "VERSION"), *map(_row, seen.pods)]
+    rows = [("NAMESPACE", "POD", "STATE", "WORKERS", "VERSION"), *map(_row, snapshot.pods)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -63,14 +64,14 @@ def _row(pod: WorkerPod) -> tuple[str, str, str, str, str]:
     return pod.namespace, pod.name, state + (", ending" if pod.ending else ""), workers or "-", pod.version or "-"
 
 
-def as_json(seen: Observations, conclusions: list[Conclusion], verdict: Verdict, *, with_pods: bool) -> str:
+def as_json(snapshot: Snapshot, diagnostics: list[Diagnostic], verdict: Verdict, *, with_pods: bool) -> str:
     """Return everything as JSON: codes are stable, sentences are not."""
-    pods = None if isinstance(seen.pods, Unseen) else seen.pods
+    pods = None if isinstance(snapshot.pods, NotPermitted) else snapshot.pods
     said: dict[str, Any] = {
-        "context": seen.names.context,
+        "context": snapshot.names.context,
         "verdict": verdict.value,
         "exitCode": verdict.exit_code,
-        "findings": [_finding(conclusion) for conclusion in conclusions],
+        "findings": [_finding(diagnostic) for diagnostic in diagnostics],
         "podsByState": None if pods is None else dict(Counter(pod.state.value for pod in pods)),
     }
     if with_pods:
@@ -78,15 +79,15 @@ def as_json(seen: Observations, conclusions: list[Conclusion], verdict: Verdict,
     return json.dumps(said, indent=2, ensure_ascii=False)
 
 
-def _finding(conclusion: Conclusion) -> dict[str, Any]:
-    fact = conclusion.fact
+def _finding(diagnostic: Diagnostic) -> dict[str, Any]:
+    code = diagnostic.code
     return {
-        "code": fact.value,
-        "weight": fact.weight.value,
-        "topic": fact.topic,
-        "sentence": conclusion.sentence,
-        "advice": conclusion.advice,
-        "values": conclusion.values,
+        "code": code.value,
+        "weight": code.severity.value,
+        "topic": code.topic,
+        "sentence": diagnostic.sentence,
+        "advice": diagnostic.advice,
+        "values": diagnostic.values,
     }
 
 
@@ -94,7 +95,7 @@ def _pod(pod: WorkerPod) -> dict[str, Any]:
     return {
         "namespace": pod.namespace,
         "name": pod.name,
-        "owner": pod.owner,
+        "owner": str(pod.owner),
         "state": pod.state.value,
         "reason": pod.verdict.reason.value if pod.verdict else "",
         "workers": pod.workers,

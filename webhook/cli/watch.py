@@ -6,7 +6,7 @@ import click
 
 from webhook.cli.failure import fail
 from webhook.cli.settings import setting
-from webhook.inspection.observations import Names
+from webhook.inspection.snapshot import Names
 from webhook.server.addresses import ANY_ADDRESS
 
 PERMISSIONS = ("list and watch pods", "create events")
@@ -24,13 +24,14 @@ def watch_command(host: str, port: int, namespace: str, log_level: str) -> None:
     process per cluster: a second one would report everything twice.
     """
     # Imported here because other commands need no client.
-    from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
+    from webhook.kubernetes.kubeconfig import connect, read_kubeconfig  # noqa: PLC0415
     from webhook.watch.main import WatchOptions, run  # noqa: PLC0415
 
     try:
         client = connect(read_kubeconfig(None))
         run(client, WatchOptions(host, port, log_level, namespace))
-    except CannotAsk as error:
+    except ClusterUnavailable as error:
         fail(str(error))
     except OSError as error:
         fail(f"cannot listen on port {port} of {host}: {error.strerror}")

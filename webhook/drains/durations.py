@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
-from webhook.inspection.words import counted
+from webhook.core.pluralize import pluralize
 
 _KUBECTL_UNITS = ((3600, "h"), (60, "m"), (1, "s"))
 
@@ -33,5 +33,5 @@ def approximate_duration(duration: datetime.timedelta) -> str:
     seconds = int(duration.total_seconds())
     for size, noun in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= 2 * size:
-            return counted(seconds // size, noun)
-    return counted(max(seconds, 0), "second")
+            return pluralize(seconds // size, noun)
+    return pluralize(max(seconds, 0), "second")

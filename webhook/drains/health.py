@@ -9,10 +9,10 @@ from http import HTTPStatus
 
 import msgspec
 
-from certs.api_server import Refused
+from certs.api_server import StatusError
 from certs.repetition import LOGGER, Trouble, told
 from webhook.drains.list_watch import SILENT_SECONDS, START_SECONDS
-from webhook.inspection.connection import CannotAsk
+from webhook.kubernetes.errors import ClusterUnavailable
 
 LOG_AGAIN_SECONDS = 600.0
 """Seconds after which the same error is logged again."""
@@ -61,7 +61,7 @@ class WatchHealth:
     def record_failure(self, error: Trouble, scope: str) -> None:
         """Count a failure, and log how to fix it."""
         self.failures += 1
-        if isinstance(error, Refused):
+        if isinstance(error, StatusError):
             self.record_response()
         self._errors.log(f"cannot watch {self._resource}: {describe_error(error, scope)}")
 
@@ -94,14 +94,14 @@ class SessionHealth(WatchHealth):
         """Count a failure.
 
         Raises:
-            CannotAsk: a retry does not help.
+            ClusterUnavailable: a retry does not help.
 
         """
-        self._reason = describe_error(error, scope) if isinstance(error, Refused) else str(error)
-        is_denied = isinstance(error, Refused) and error.status in _DENIED
+        self._reason = describe_error(error, scope) if isinstance(error, StatusError) else str(error)
+        is_denied = isinstance(error, StatusError) and error.status in _DENIED
         self._denials = self._denials + 1 if is_denied else 0
         if not self._has_responded or self._denials > MAX_DENIALS:
-            raise CannotAsk(self._reason)
+            raise ClusterUnavailable(self._reason)
 
     @property
     def outage(self) -> Outage | None:
@@ -119,8 +119,8 @@ def longest_outage(watches: Iterable[SessionHealth]) -> Outage | None:
 
 def describe_error(error: Trouble, scope: str) -> str:
     """Describe an error, with the missing permission if that is the cause."""
-    if isinstance(error, Refused) and error.status == HTTPStatus.FORBIDDEN:
+    if isinstance(error, StatusError) and error.status == HTTPStatus.FORBIDDEN:
         return f"permission missing to list and watch pods {scope}: {told(error)}"
-    if isinstance(error, Refused) and error.status == HTTPStatus.UNAUTHORIZED:
+    if isinstance(error, StatusError) and error.status == HTTPStatus.UNAUTHORIZED:
         return f"the API server rejects the credentials, which are missing, wrong or expired: {told(error)}"
     return told(error)

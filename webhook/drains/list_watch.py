@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from enum import Enum
@@ -11,7 +10,18 @@ from http import HTTPStatus
 import msgspec
 from httpx2 import AsyncClient, HTTPError, Response, Timeout
 
-from certs.api_server import ERRORS, JSON, UNREADABLE, NoAnswer, Refused, TooLarge, body, refusal, unreachable
+from certs.api_server import (
+    CLIENT_ERRORS,
+    DECODE_ERRORS,
+    JSON,
+    ApiServer,
+    ApiServerUnavailable,
+    Limits,
+    ResponseTooLarge,
+    StatusError,
+    status_error,
+    unavailable,
+)
 from certs.repetition import Trouble
 from webhook.core.pod import JsonObject
 from webhook.drains.errors import Expired
@@ -89,16 +99,16 @@ class PodListWatch:
         """List all pods; each page comes with the version of the whole list.
 
         Raises:
-            Refused: the API server refuses.
+            StatusError: the API server refuses.
             Expired: the list took too long.
-            NoAnswer: there is no valid response.
+            ApiServerUnavailable: there is no valid response.
 
         """
         token, limit = "", PAGE_SIZE
         while True:
             try:
                 page = await self._list_page({"limit": str(limit)} | ({"continue": token} if token else {}))
-            except TooLarge:
+            except ResponseTooLarge:
                 if limit == 1:
                     raise
                 limit //= 2
@@ -109,18 +119,16 @@ class PodListWatch:
                 return
 
     async def _list_page(self, parameters: dict[str, str]) -> _PodList:
-        request = self._client.stream("GET", self._path, params=self._selectors | parameters, headers=_HEADERS)
+        api_server = ApiServer(self._client, Limits(PAGE_SECONDS, MAX_PAGE_BYTES))
         try:
-            async with asyncio.timeout(PAGE_SECONDS), request as response:
+            async with api_server.stream("GET", self._path, self._selectors | parameters) as response:
                 if not response.is_success:
-                    raise _api_error(await refusal(response))
-                page = _parse_list(await body(response, MAX_PAGE_BYTES))
-        except TimeoutError:
-            raise NoAnswer(f"the API server did not respond within {PAGE_SECONDS:g} s") from None
-        except ERRORS as error:
-            raise unreachable(error) from None
+                    raise _api_error(await status_error(response))
+                page = _parse_list(await api_server.read(response))
+        except CLIENT_ERRORS as error:
+            raise unavailable(error) from None
         if page.kind != "PodList" or not page.metadata.resource_version:
-            raise NoAnswer("the API server's response is not a list of pods")
+            raise ApiServerUnavailable("the API server's response is not a list of pods")
         self._on_response()
         return page
 
@@ -128,9 +136,9 @@ class PodListWatch:
         """Yield the events since a resource version, until the API server ends the watch or stops responding.
 
         Raises:
-            Refused: the API server refuses.
+            StatusError: the API server refuses.
             Expired: that version is too old.
-            NoAnswer: there is no valid watch stream.
+            ApiServerUnavailable: there is no valid watch stream.
 
         """
         parameters = {
@@ -146,17 +154,17 @@ class PodListWatch:
                 "GET", self._path, params=parameters, headers=_HEADERS, timeout=timeout
             ) as response:
                 if not response.is_success:
-                    raise _api_error(await refusal(response))
+                    raise _api_error(await status_error(response))
                 if not response.headers.get("Content-Type", "").startswith(JSON):
-                    raise NoAnswer("the API server's response is not a watch stream")
+                    raise ApiServerUnavailable("the API server's response is not a watch stream")
                 # Without events, there may be nothing else for a while.
                 self._on_response()
                 async with aclosing(split_lines(_read_chunks(response))) as lines:
                     async for line in lines:
                         self._on_response()
                         yield parse_watch_event(line)
-        except ERRORS as error:
-            raise unreachable(error) from None
+        except CLIENT_ERRORS as error:
+            raise unavailable(error) from None
 
 
 async def _read_chunks(response: Response) -> AsyncGenerator[bytes, None]:
@@ -172,7 +180,7 @@ async def split_lines(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, Non
     """Assemble lines from chunks; an incomplete last line is dropped.
 
     Raises:
-        TooLarge: a line is larger than any pod.
+        ResponseTooLarge: a line is larger than any pod.
 
     """
     rest = bytearray()
@@ -185,25 +193,25 @@ async def split_lines(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, Non
                 yield line
         rest += start
         if len(rest) > MAX_LINE_BYTES:
-            raise TooLarge(f"the API server sent a line of more than {MAX_LINE_BYTES // 1024 // 1024} MiB")
+            raise ResponseTooLarge(f"the API server sent a line of more than {MAX_LINE_BYTES // 1024 // 1024} MiB")
 
 
 def parse_watch_event(line: bytes) -> WatchEvent:
     """Parse a watch event.
 
     Raises:
-        NoAnswer: it is not a watch event.
+        ApiServerUnavailable: it is not a watch event.
         Expired: the version is too old.
-        Refused: it reports another error.
+        StatusError: it reports another error.
 
     """
     try:
         event = msgspec.json.decode(line, type=_RawWatchEvent)
         found = msgspec.json.decode(event.object, type=_PodOrStatus)
-    except UNREADABLE:
-        raise NoAnswer("the API server sent a line that is not a watch event") from None
+    except DECODE_ERRORS:
+        raise ApiServerUnavailable("the API server sent a line that is not a watch event") from None
     if event.type is EventType.ERROR:
-        raise _api_error(Refused(found.code, found.message, None))
+        raise _api_error(StatusError(found.code, found.message, None))
     pods = () if event.type is EventType.BOOKMARK else _parse_pods([event.object])
     return WatchEvent(event.type, found.metadata.resource_version, next(iter(pods), None))
 
@@ -211,8 +219,8 @@ def parse_watch_event(line: bytes) -> WatchEvent:
 def _parse_list(content: bytes) -> _PodList:
     try:
         return msgspec.json.decode(content, type=_PodList)
-    except UNREADABLE:
-        raise NoAnswer("the API server's response is not a list of pods") from None
+    except DECODE_ERRORS:
+        raise ApiServerUnavailable("the API server's response is not a list of pods") from None
 
 
 def _parse_pods(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
@@ -220,10 +228,10 @@ def _parse_pods(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
     for item in items:
         try:
             yield decode_pod(item)
-        except UNREADABLE:
+        except DECODE_ERRORS:
             continue
 
 
 def _api_error(error: Trouble) -> Trouble:
-    is_expired = isinstance(error, Refused) and error.status == HTTPStatus.GONE
+    is_expired = isinstance(error, StatusError) and error.status == HTTPStatus.GONE
     return Expired(str(error)) if is_expired else error

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
+from webhook.core.pluralize import pluralize
 from webhook.drains.durations import format_duration
 from webhook.drains.health import Outage
 from webhook.drains.outcome import Outcome
 from webhook.drains.pods import DrainingPod
 from webhook.drains.selection import Target, kubectl_name
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
-from webhook.inspection.words import counted
 
 HEADER = ("NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE", "DRAINING FOR", "LEFT", "NODE")
 
@@ -97,7 +97,7 @@ def no_drains_message(protected: int, namespaces: Collection[str], targets: Coll
     where = f" in {', '.join(namespaces)}" if any(namespaces) else ""
     if not protected:
         return f"No drains: no protected pods{whose}{where}."
-    return f"No drains: {counted(protected, 'protected pod')}{whose}{where}, none terminating."
+    return f"No drains: {pluralize(protected, 'protected pod')}{whose}{where}, none terminating."
 
 
 def event_line(event: DrainEvent, now: datetime.datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webhook.core.pod import JsonObject
-from webhook.repair.rollout import Rollout, Stage, rollout_of
+from webhook.kubernetes.rollout import Rollout, Stage, rollout_of
 
 KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 """The kinds with rollouts, by their names in targets."""

@@ -19,10 +19,10 @@ from webhook.drains.selected_drains import SelectedDrains
 from webhook.drains.selection import Target
 from webhook.drains.summary import DrainSummary
 from webhook.drains.tracker import DrainEvent
-from webhook.inspection.api import Api, Forbidden
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.questions import INJECTED, Question, about_owner
-from webhook.repair.rollout import Stage
+from webhook.kubernetes.api_client import ApiClient
+from webhook.kubernetes.errors import ClusterUnavailable, Forbidden
+from webhook.kubernetes.requests import INJECTED, ApiRequest
+from webhook.kubernetes.rollout import Stage
 
 REDRAW_SECONDS = 1.0
 POLL_SECONDS = 2.0
@@ -80,7 +80,7 @@ class Session:
         """Read the current drains.
 
         Raises:
-            CannotAsk: the cluster cannot be read.
+            ClusterUnavailable: the cluster cannot be read.
 
         """
         for namespace in self._namespaces:
@@ -92,7 +92,7 @@ class Session:
         """Show drains that start and end: forever, or with a summary until all are over.
 
         Raises:
-            CannotAsk: the cluster cannot be read.
+            ClusterUnavailable: the cluster cannot be read.
             WaitFailed: there is no such rollout, or it has stopped.
 
         """
@@ -147,7 +147,7 @@ class Session:
                 await queue.put(_NamespaceChange(namespace, change))
 
     async def _watch_rollouts(self, queue: asyncio.Queue[_SessionEvent]) -> None:
-        api = Api(self._client)
+        api = ApiClient(self._client)
         missing_permissions = []
         for namespace in self._namespaces:
             for target in self._rollouts:
@@ -173,13 +173,13 @@ async def _redraw_regularly(queue: asyncio.Queue[_SessionEvent]) -> None:
         await asyncio.sleep(REDRAW_SECONDS)
 
 
-async def _wait_for_rollout(api: Api, namespace: str, target: Target) -> None:
+async def _wait_for_rollout(api: ApiClient, namespace: str, target: Target) -> None:
     """Wait until a rollout is complete; after too many errors, the watch of its pods ends the session."""
-    question = about_owner(RESOURCES[target.kind], namespace, target.name)
+    question = ApiRequest(RESOURCES[target.kind], "apps", namespace, target.name)
     while True:
         try:
             workload = await api.get(question)
-        except CannotAsk:
+        except ClusterUnavailable:
             await asyncio.sleep(POLL_SECONDS)
             continue
         if workload is None:
@@ -188,13 +188,13 @@ async def _wait_for_rollout(api: Api, namespace: str, target: Target) -> None:
         if rollout.stage is Stage.COMPLETE:
             return
         if rollout.stage is Stage.STUCK:
-            raise WaitFailed(f"the rollout of {target} in namespace {namespace} has stopped: {rollout.says}")
+            raise WaitFailed(f"the rollout of {target} in namespace {namespace} has stopped: {rollout.message}")
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _all_pods(api: Api, namespace: str) -> list[JsonObject]:
+async def _all_pods(api: ApiClient, namespace: str) -> list[JsonObject]:
     while True:
         try:
-            return await api.list(Question("pods", namespace=namespace, labels=INJECTED), dict)
-        except CannotAsk:
+            return await api.list(ApiRequest("pods", namespace=namespace, labels=INJECTED), dict)
+        except ClusterUnavailable:
             await asyncio.sleep(POLL_SECONDS)

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from webhook.core.pluralize import pluralize
 from webhook.drains.outcome import UNSUCCESSFUL, Outcome
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
-from webhook.inspection.words import counted
 
 FINISHED, LOST_SOME, UNKNOWN, STILL_DRAINING = 0, 1, 2, 3
 
@@ -45,7 +45,7 @@ class DrainSummary:
             return
         counts = ", ".join(f"{self.outcomes[outcome]} {outcome.value}" for outcome in Outcome if self.outcomes[outcome])
         if counts:
-            yield f"{counted(self.outcomes.total(), 'drain')} ended: {counts}."
+            yield f"{pluralize(self.outcomes.total(), 'drain')} ended: {counts}."
         for ended in self._reported:
             pod = ended.pod
             yield f"{ended.result.outcome.value}: {pod.namespace}/{pod.name}. {ended.result.outcome.sentence}"

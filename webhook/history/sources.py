@@ -15,9 +15,9 @@ from webhook.history.errors import InvalidMetrics, WatchUnavailable
 from webhook.history.metrics import read_metrics
 from webhook.history.pods_and_events import EventRecord, PodRecord, combine, read_event_record, read_pod_record
 from webhook.history.records import History
-from webhook.inspection.api import Api, Forbidden
-from webhook.inspection.connection import CannotAsk
-from webhook.inspection.questions import INJECTED, Question, about_labelled
+from webhook.kubernetes.api_client import ApiClient
+from webhook.kubernetes.errors import ClusterUnavailable, Forbidden
+from webhook.kubernetes.requests import INJECTED, ApiRequest
 from webhook.watch.event_writer import COMPONENT
 
 TIMEOUT_SECONDS = 15.0
@@ -60,12 +60,12 @@ async def read_from_watch_pod(client: AsyncClient, namespace: str) -> History:
 
     Raises:
         WatchUnavailable: none runs there, a permission is missing, or it does not respond.
-        CannotAsk: the API server cannot be read.
+        ClusterUnavailable: the API server cannot be read.
 
     """
-    question = about_labelled(WATCH_LABEL, "pods", namespace=namespace)
+    question = ApiRequest("pods", namespace=namespace, labels=WATCH_LABEL)
     try:
-        pods = await Api(client).list(question, dict)
+        pods = await ApiClient(client).list(question, dict)
     except Forbidden as forbidden:
         raise WatchUnavailable(f"permission missing to find the watch: {forbidden}") from None
     running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
@@ -122,23 +122,23 @@ async def read_from_cluster(client: AsyncClient, namespaces: Collection[str], mi
     """Read what pods and Events still show; the empty namespace stands for all.
 
     Raises:
-        CannotAsk: the API server cannot be read, or neither pods nor Events may be listed.
+        ClusterUnavailable: the API server cannot be read, or neither pods nor Events may be listed.
 
     """
-    api = Api(client)
+    api = ApiClient(client)
     pod_records: list[PodRecord] = []
     event_records: list[EventRecord] = []
     denied = []
     for namespace in namespaces:
-        pods = Question("pods", namespace=namespace, labels=INJECTED)
-        events = Question("events", namespace=namespace, fields=f"source={COMPONENT}")
+        pods = ApiRequest("pods", namespace=namespace, labels=INJECTED)
+        events = ApiRequest("events", namespace=namespace, fields=f"source={COMPONENT}")
         found_pods, no_pods = await _list_if_permitted(api.list(pods, read_pod_record))
         found_events, no_events = await _list_if_permitted(api.list(events, read_event_record))
         pod_records += found_pods
         event_records += [each for each in found_events if each]
         denied += [permission for permission in (no_pods, no_events) if permission]
     if len(denied) == 2 * len(namespaces):
-        raise CannotAsk(f"permissions missing: {'; '.join(denied)}")
+        raise ClusterUnavailable(f"permissions missing: {'; '.join(denied)}")
     return combine(pod_records, event_records, "", (*missing, *(f"permission missing: {each}" for each in denied)))
 
 

@@ -1,1 +1,1 @@
-"""What `graceful-worker status` reads from a cluster, and what it concludes."""
+"""What `graceful-worker status` reads from a cluster, and what it checks."""

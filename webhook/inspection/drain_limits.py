@@ -62,14 +62,13 @@ class Nodes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
     def fits(self, labels: Mapping[str, str]) -> bool:
         """Tell whether a node is one of them."""
-        return any(all(_fits(labels.get(key), value) for key, value in group.items()) for group in self.labels)
+        return any(
+            all(labels.get(key) == value or (value == ANY and key in labels) for key, value in group.items())
+            for group in self.labels
+        )
 
 
-def _fits(value: str | None, wanted: str) -> bool:
-    return value is not None and wanted in (value, ANY)
-
-
-Seen: TypeAlias = Flag | Field | Policy | Marker | Kubelet | Nodes
+Detection: TypeAlias = Flag | Field | Policy | Marker | Kubelet | Nodes
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +79,7 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says: str
     advice: str
     source: str
-    seen: Seen
+    detection: Detection
     guarded: bool = False
     """It is an eviction, so the webhook keeps the grace period."""
     exempt: dict[str, str] = {}
@@ -97,8 +96,10 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def node_labels(self) -> frozenset[str]:
         """The node labels that are needed."""
-        groups = [group for limit in self.limit if isinstance(limit.seen, Nodes) for group in limit.seen.labels]
-        fields = [limit.seen.node_label for limit in self.limit if isinstance(limit.seen, Field)]
+        groups = [
+            group for limit in self.limit if isinstance(limit.detection, Nodes) for group in limit.detection.labels
+        ]
+        fields = [limit.detection.node_label for limit in self.limit if isinstance(limit.detection, Field)]
         return frozenset(self.pools).union(fields, *groups)
 
     def exempts(self, annotations: Mapping[str, str]) -> tuple[str, ...]:

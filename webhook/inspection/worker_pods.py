@@ -15,17 +15,17 @@ from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.status import Status, read_status
 from webhook.inspection.drain_limits import TABLE
-from webhook.inspection.observations import State, WorkerPod
+from webhook.inspection.snapshot import State, WorkerPod
 
 _EVICT = annotation_of("evict")
 _AS_ASKED = Evict.AS_ASKED.value
 _STATES = {Kind.PROTECTED: State.UNPROTECTED, Kind.REFUSED: State.REFUSED}
 
 
-def injected_pod(pod: JsonObject) -> WorkerPod:
+def read_injected_pod(pod: JsonObject) -> WorkerPod:
     """Read a pod that has the label of injected pods."""
     annotations = pod["metadata"].get("annotations") or {}
-    status = record_of(annotations)
+    status = read_status_or_none(annotations)
     if status is None:
         return _read(pod, State.UNRECORDED)
     workers = {name: worker.mode for name, worker in status.workers.items()}
@@ -47,7 +47,7 @@ def _grace(pod: JsonObject) -> int:
     return DEFAULT_GRACE if grace is None else grace
 
 
-def record_of(annotations: dict[str, str]) -> Status | None:
+def read_status_or_none(annotations: dict[str, str]) -> Status | None:
     """Read the status annotation; None if it is missing or not valid."""
     try:
         return read_status(annotations)
@@ -55,7 +55,7 @@ def record_of(annotations: dict[str, str]) -> Status | None:
         return None
 
 
-def candidate_pod(pod: JsonObject) -> WorkerPod:
+def read_candidate_pod(pod: JsonObject) -> WorkerPod:
     """Read a pod that is sent to the webhook but lacks its label, and decide on it again.
 
     The operator's grace period does not matter: it never decides whether a pod is protected.
@@ -66,7 +66,7 @@ def candidate_pod(pod: JsonObject) -> WorkerPod:
     return replace(read, grace=_grace(pod))
 
 
-def mislabelled_pod(pod: JsonObject) -> WorkerPod:
+def read_mislabelled_pod(pod: JsonObject) -> WorkerPod:
     """Read a pod whose label has an invalid value."""
     return _read(pod, State.MISLABELLED, verdict=Finding(Reason.LABEL_INVALID))
 
@@ -83,10 +83,15 @@ def _read(
     return WorkerPod(
         metadata["namespace"],
         metadata["name"],
-        str(owner_of(metadata)),
+        owner_of(metadata),
         state,
         verdict,
         workers or {},
         version,
         "deletionTimestamp" in metadata,
     )
+
+
+def format_verdict(verdict: Finding | None) -> str:
+    """Format a verdict without details, which may quote the pod; `explain` shows them."""
+    return f"{verdict.reason.sentence} [{verdict.reason.value}]" if verdict else ""

@@ -1,1 +1,1 @@
-"""`graceful-worker repair`: which owners to restart so that their pods are protected, and the results."""
+"""`graceful-worker repair`: which workloads to restart so that their pods are protected, and the results."""

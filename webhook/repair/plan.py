@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from webhook.inspection.facts import Conclusion, Fact, Weight
-from webhook.inspection.installation import about_installation, running_versions, unseen
-from webhook.inspection.observations import Observations, Unseen
-from webhook.inspection.verdict import STOPS, judge
-from webhook.repair.damage import Damage, Owner, find_damage, owner_of
-from webhook.repair.hindrances import Hindrance
-from webhook.repair.owners import Look, hindered, hindered_by_itself
+from webhook.inspection.checks import BLOCKING, overall_verdict
+from webhook.inspection.diagnostics import Code, Severity
+from webhook.inspection.installation_checks import check_installation, running_versions
+from webhook.inspection.snapshot import Snapshot
+from webhook.kubernetes.api_client import NotPermitted
+from webhook.repair.blockers import Blocker, LiveObject, find_blocker, find_blocker_by_kind
+from webhook.repair.candidates import RestartCandidate, Workload, find_candidates, workload_of
 
-_STOPS = STOPS | {Fact.NOT_INSTALLED, Fact.NO_ENTRIES}
-
-
-class Hindered(msgspec.Struct, frozen=True):
-    """An owner to be fixed by hand."""
-
-    damage: Damage
-    hindrance: Hindrance
+_STOPS = BLOCKING | {Code.NOT_INSTALLED, Code.NO_ENTRIES}
 
 
 class Plan(msgspec.Struct, frozen=True):
     """What to do, in this order."""
 
-    restarts: list[Damage]
-    by_hand: list[Hindered]
+    restarts: list[RestartCandidate]
+    blocked: list[Blocker]
 
 
-class Wait(msgspec.Struct, frozen=True):
+class UnmetPrecondition(msgspec.Struct, frozen=True):
     """Why no restart may start, what to do about it, and the exit code."""
 
     sentence: str
@@ -40,76 +33,69 @@ class Wait(msgspec.Struct, frozen=True):
     exit_code: int = 1
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """The selected owners; everything if nothing is selected."""
+class Selection(msgspec.Struct, frozen=True):
+    """The selected workloads; everything if nothing is selected."""
 
     namespaces: frozenset[str] = frozenset()
-    owners: frozenset[tuple[str, str]] = frozenset()
+    workloads: frozenset[tuple[str, str]] = frozenset()
     """Kind (lower case) and name."""
 
-    def has(self, owner: Owner) -> bool:
-        """Tell whether an owner is selected."""
-        if self.namespaces and owner.namespace not in self.namespaces:
+    def has(self, workload: Workload) -> bool:
+        """Tell whether a workload is selected."""
+        if self.namespaces and workload.namespace not in self.namespaces:
             return False
-        return not self.owners or (owner.kind.lower(), owner.name) in self.owners
+        return not self.workloads or (workload.kind.lower(), workload.name) in self.workloads
 
 
-def chosen_damage(seen: Observations, choice: Choice) -> list[Damage]:
-    """Return the selected owners with pods to recreate, in the order of their restarts."""
-    return [damage for damage in find_damage(seen) if choice.has(damage.owner)]
+def select_candidates(snapshot: Snapshot, selection: Selection) -> list[RestartCandidate]:
+    """Return the selected workloads with pods to recreate, in the order of their restarts."""
+    return [candidate for candidate in find_candidates(snapshot) if selection.has(candidate.workload)]
 
 
-def unknown_owners(seen: Observations, choice: Choice) -> list[str]:
-    """Return the selected owners without any pod: a typo must not look like success."""
-    if isinstance(seen.pods, Unseen):
+def unknown_workloads(snapshot: Snapshot, selection: Selection) -> list[str]:
+    """Return the selected workloads without any pod: a typo must not look like success."""
+    if isinstance(snapshot.pods, NotPermitted):
         return []
-    there = Choice(choice.namespaces)
-    known = {(owner.kind.lower(), owner.name) for owner in map(owner_of, seen.pods) if there.has(owner)}
-    return [f"{kind}/{name}" for kind, name in sorted(choice.owners - known)]
+    in_namespaces = Selection(selection.namespaces)
+    known = {(each.kind.lower(), each.name) for each in map(workload_of, snapshot.pods) if in_namespaces.has(each)}
+    return [f"{kind}/{name}" for kind, name in sorted(selection.workloads - known)]
 
 
-def to_look_at(damages: Sequence[Damage]) -> list[Damage]:
-    """Return the owners that must be read to tell whether they can be restarted."""
-    return [damage for damage in damages if hindered_by_itself(damage) is None]
-
-
-def make_plan(damages: Sequence[Damage], looks: Mapping[Owner, Look], seen: Observations) -> Plan:
-    """Plan the restarts, given the state of the owners."""
+def make_plan(
+    candidates: Sequence[RestartCandidate], live_objects: Mapping[Workload, LiveObject], snapshot: Snapshot
+) -> Plan:
+    """Plan the restarts, given the state of the workloads."""
     plan = Plan([], [])
-    for damage in damages:
-        hindrance = hindered_by_itself(damage) or hindered(damage, looks.get(damage.owner), seen)
-        if hindrance:
-            plan.by_hand.append(Hindered(damage, hindrance))
+    for candidate in candidates:
+        live_object = live_objects.get(candidate.workload)
+        blocker = find_blocker_by_kind(candidate) or find_blocker(candidate, live_object, snapshot)
+        if blocker:
+            plan.blocked.append(blocker)
         else:
-            plan.restarts.append(damage)
+            plan.restarts.append(candidate)
     return plan
 
 
-def why_wait(seen: Observations, now: datetime.datetime) -> Wait | None:
+def check_preconditions(snapshot: Snapshot, now: datetime.datetime) -> UnmetPrecondition | None:
     """Return why restarts would be useless now: new pods would be unprotected again, or missing."""
-    conclusions = list(about_installation(seen, now))
-    rights = [each for each in conclusions if each.fact is Fact.RIGHT_MISSING]
-    rights += [unseen(each) for each in (seen.namespaces, seen.pods) if isinstance(each, Unseen)]
-    stops = [each for each in conclusions if each.fact in _STOPS]
+    diagnostics = list(check_installation(snapshot, now))
+    stops = [each for each in diagnostics if each.code in _STOPS]
     if stops:
-        sentence = judge([each for each in conclusions if each.fact.weight is not Weight.UNKNOWN]).sentence
-        return Wait(f"{sentence} {stops[0].sentence}", stops[0].advice)
-    if rights:
-        return _blind(rights)
-    versions = sorted(set(running_versions(seen)))
+        known = [each for each in diagnostics if each.code.severity is not Severity.UNKNOWN]
+        return UnmetPrecondition(f"{overall_verdict(known).sentence} {stops[0].sentence}", stops[0].advice)
+    missing = [str(each.values["right"]) for each in diagnostics if each.code is Code.RIGHT_MISSING]
+    missing += [each.permission for each in (snapshot.namespaces, snapshot.pods) if isinstance(each, NotPermitted)]
+    if missing:
+        return UnmetPrecondition(
+            f"Not everything could be read: permissions missing: {'; '.join(dict.fromkeys(missing))}.",
+            "obtain these permissions (--help lists all)",
+            2,
+        )
+    versions = sorted(set(running_versions(snapshot)))
     if len(versions) > 1:
-        names = f"-n {seen.names.namespace} rollout status"
-        return Wait(
+        names = f"-n {snapshot.names.namespace} rollout status"
+        return UnmetPrecondition(
             f"The webhook itself is being rolled out ({', '.join(versions)}): new pods may get the older injection.",
             f"kubectl {names} deployment; then run repair again",
         )
     return None
-
-
-def _blind(rights: Collection[Conclusion]) -> Wait:
-    named = dict.fromkeys(str(each.values["right"]) for each in rights)
-    return Wait(
-        f"Not everything could be read: permissions missing: {'; '.join(named)}.",
-        "obtain these permissions (--help lists all)",
-        2,
-    )

@@ -6,24 +6,23 @@ from enum import Enum
 
 import msgspec
 
-from webhook.repair.damage import Damage
-from webhook.repair.hindrances import Hindrance
+from webhook.repair.candidates import RestartCandidate
 
 
 class Outcome(Enum):
     """The result of a restart; its value is the code for scripts."""
 
-    is_good: bool
+    is_success: bool
     stops: bool
-    """Whether to restart no further owner."""
+    """Whether to restart no further workload."""
     sentence: str
     advice: str
 
-    def __new__(cls, code: str, is_good: bool, stops: bool, sentence: str, advice: str = "") -> Outcome:
+    def __new__(cls, code: str, is_success: bool, stops: bool, sentence: str, advice: str = "") -> Outcome:
         """Make the code the member's value; `{name}` in sentence and advice is replaced by a value."""
         member = object.__new__(cls)
         member._value_ = code
-        member.is_good = is_good
+        member.is_success = is_success
         member.stops = stops
         member.sentence = sentence
         member.advice = advice
@@ -31,7 +30,7 @@ class Outcome(Enum):
 
     REPAIRED = "repaired", True, False, "restarted in {seconds} s; now protected ({count})."
     NOT_NEEDED = "not-needed", True, False, "nothing left to repair: it has been restarted meanwhile."
-    HINDERED = "hindered", False, False, "not restarted. {sentence}", "{remedy}"
+    BLOCKED = "hindered", False, False, "not restarted. {sentence}", "{remedy}"
     GONE = "gone", False, False, "it was deleted during the restart."
     UNPROTECTED = (
         "unprotected",
@@ -47,13 +46,7 @@ class Outcome(Enum):
         "new pod {pod} was injected by version {version}, although {newest} is running.",
         "graceful-worker status --pods",
     )
-    STUCK = (
-        "stuck",
-        False,
-        True,
-        "its rollout is stuck: {says}.",
-        "kubectl -n {namespace} describe {argument}",
-    )
+    STUCK = ("stuck", False, True, "its rollout is stuck: {says}.", "kubectl -n {namespace} describe {argument}")
     TIMED_OUT = (
         "timed-out",
         False,
@@ -78,9 +71,9 @@ class Outcome(Enum):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The result of the restart of an owner."""
+    """The result of the restart of a workload."""
 
-    damage: Damage
+    candidate: RestartCandidate
     outcome: Outcome
     values: dict[str, str] = {}
 
@@ -96,10 +89,5 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def _values(self) -> dict[str, str]:
-        owner = self.damage.owner
-        return {"namespace": owner.namespace, "argument": owner.argument, **self.values}
-
-
-def not_restarted(damage: Damage, hindrance: Hindrance) -> Result:
-    """Return the result for an obstacle."""
-    return Result(damage, Outcome.HINDERED, {"sentence": hindrance.sentence, "remedy": hindrance.advice})
+        workload = self.candidate.workload
+        return {"namespace": workload.namespace, "argument": workload.argument, **self.values}

@@ -53,7 +53,7 @@ async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -
     hosts = (*hosts_of(tls.service, tls.namespace, tls.domain), *tls.extra_hosts)
     try:
         connected = api_server.connect()
-    except api_server.NoCluster as error:
+    except api_server.NoClusterConfigured as error:
         raise Unusable(
             f"the CA is stored in a cluster, but {error}; run in a pod, set KUBECONFIG, or set --tls-cert and --tls-key"
         ) from None

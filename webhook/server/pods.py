@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from certs.api_server import ApiServer, NoAnswer, Refused, connect
+from certs.api_server import ApiServer, ApiServerUnavailable, StatusError, connect
 from webhook.core.pod import JsonObject
 from webhook.images.task_cache import TaskCache
 from webhook.server.eviction_guard import PodGone, PodUnseen
@@ -55,12 +55,12 @@ class ClusterPods:
 
     async def _get(self, path: str, kind: str) -> JsonObject | None:
         try:
-            return (await self._api_server.ask("GET", path, kind)).object
-        except Refused as refused:
+            return (await self._api_server.request("GET", path, kind)).object
+        except StatusError as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
                 return None
             raise PodUnseen(str(refused)) from None
-        except NoAnswer as error:
+        except ApiServerUnavailable as error:
             raise PodUnseen(str(error)) from None
 
     async def aclose(self) -> None:
@@ -73,7 +73,7 @@ def connect_pods() -> ClusterPods:
     """Return the pods of the cluster that this runs in, or of KUBECONFIG.
 
     Raises:
-        NoCluster: neither exists.
+        NoClusterConfigured: neither exists.
 
     """
     return ClusterPods(connect())

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 
-from certs.api_server import ApiServer, NoAnswer, Refused
+from certs.api_server import ApiServer, ApiServerUnavailable, StatusError
 from certs.repetition import Trouble, told
 from webhook.core.pod import JsonObject
 from webhook.drains.health import ErrorLog
@@ -113,7 +113,7 @@ class EventWriter:
                 await self._create(event)
                 self._aggregator.results["written"] += 1
                 self._backoff.reset()
-            except (NoAnswer, Refused) as error:
+            except (ApiServerUnavailable, StatusError) as error:
                 self._log(error)
                 if _is_retriable(error) and self._clock() < since + STALE_SECONDS:
                     return False
@@ -124,16 +124,16 @@ class EventWriter:
 
     async def _create(self, event: JsonObject) -> None:
         namespace = event["metadata"]["namespace"]
-        await self._api_server.ask("POST", f"api/v1/namespaces/{namespace}/events", "Event", event)
+        await self._api_server.request("POST", f"api/v1/namespaces/{namespace}/events", "Event", event)
 
     def _log(self, error: Trouble) -> None:
         reason = "cannot write an Event"
-        if isinstance(error, Refused) and error.status == HTTPStatus.FORBIDDEN:
+        if isinstance(error, StatusError) and error.status == HTTPStatus.FORBIDDEN:
             reason = "an Event was rejected; permission needed: create events"
         self._errors.log(f"{reason}: {told(error)}")
 
 
 def _is_retriable(error: Trouble) -> bool:
-    if isinstance(error, Refused):
+    if isinstance(error, StatusError):
         return error.status in _RETRIABLE or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return True

@@ -9,9 +9,9 @@ import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from webhook.core.pluralize import pluralize
 from webhook.core.pod import JsonObject
 from webhook.inspection.drain_limits import TABLE, Field, Flag, Policy
-from webhook.inspection.words import counted
 
 _SYSTEM_CRITICAL = 2_000_000_000
 """https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/#priorityclass"""
@@ -19,7 +19,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)", re.ASCII)
 
 
-class Bound(msgspec.Struct, frozen=True):
+class EffectiveLimit(msgspec.Struct, frozen=True):
     """A limit of drains in this cluster."""
 
     limit: str
@@ -37,33 +37,33 @@ class Bound(msgspec.Struct, frozen=True):
         return below[-1] if below else self.periods[0][1]
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class UnreadableLimit(msgspec.Struct, frozen=True):
     """A limit that was found but not understood."""
 
     limit: str
     place: str
 
 
-def flag_bound(limit: str, seen: Flag, deployment: JsonObject) -> Bound | Unreadable:
+def parse_flag(limit: str, detection: Flag, deployment: JsonObject) -> EffectiveLimit | UnreadableLimit:
     """Read the flag of a Deployment."""
     place = f"Deployment {deployment['metadata']['name']} in {deployment['metadata']['namespace']}"
-    words = _words(deployment["spec"]["template"]["spec"]["containers"])
-    by_priority = _value_of(seen.by_priority, words)
+    words = _split_commands(deployment["spec"]["template"]["spec"]["containers"])
+    by_priority = _flag_value(detection.by_priority, words)
     if by_priority:
-        return _readable(limit, place, _by_priority(by_priority))
-    value = _value_of(seen.flag, words)
+        return _limit_or_unreadable(limit, place, _by_priority(by_priority))
+    value = _flag_value(detection.flag, words)
     if value is None:
-        return Bound(limit, place, _everybody(seen.default))
-    return _readable(limit, place, _everybody(int(value)) if value.isdecimal() else None)
+        return EffectiveLimit(limit, place, _for_all_priorities(detection.default))
+    return _limit_or_unreadable(limit, place, _for_all_priorities(int(value)) if value.isdecimal() else None)
 
 
-def _words(containers: list[JsonObject]) -> list[str]:
+def _split_commands(containers: list[JsonObject]) -> list[str]:
     """Return the words of all commands, including those in shell scripts."""
     words = [word for each in containers for word in [*(each.get("command") or ()), *(each.get("args") or ())]]
     return " ".join(map(str, words)).split()
 
 
-def _value_of(flag: str, words: list[str]) -> str | None:
+def _flag_value(flag: str, words: list[str]) -> str | None:
     """Return the last value, in Go's flag syntax: https://pkg.go.dev/flag#hdr-Command_line_flag_syntax."""
     value = None
     for word, following in zip(words, [*words[1:], ""], strict=True):
@@ -78,73 +78,79 @@ def _by_priority(text: str) -> tuple[tuple[int, int], ...] | None:
     return tuple(sorted((int(pair[1]), int(pair[2])) for pair in pairs if pair)) if all(pairs) else None
 
 
-def _everybody(seconds: int) -> tuple[tuple[int, int], ...]:
+def _for_all_priorities(seconds: int) -> tuple[tuple[int, int], ...]:
     """Return the limit for all priorities; 0 means no limit."""
     return ((0, seconds),) if seconds else ()
 
 
-def _readable(limit: str, place: str, periods: tuple[tuple[int, int], ...] | None) -> Bound | Unreadable:
-    return Unreadable(limit, place) if periods is None else Bound(limit, place, periods)
+def _limit_or_unreadable(
+    limit: str, place: str, periods: tuple[tuple[int, int], ...] | None
+) -> EffectiveLimit | UnreadableLimit:
+    return UnreadableLimit(limit, place) if periods is None else EffectiveLimit(limit, place, periods)
 
 
-def field_bound(limit: str, seen: Field, raw: JsonObject, nodes: Mapping[str, Mapping[str, str]]) -> Bound | Unreadable:
+def parse_field(
+    limit: str, detection: Field, raw: JsonObject, nodes: Mapping[str, Mapping[str, str]]
+) -> EffectiveLimit | UnreadableLimit:
     """Read a field of an object that a node label refers to."""
     name = raw["metadata"]["name"]
     value: object = raw
-    for key in seen.path:
+    for key in detection.path:
         value = value.get(key) if isinstance(value, dict) else None
-    place = f"{seen.kind} {name}"
+    place = f"{detection.kind} {name}"
     if value is None:
-        return Bound(limit, place, ())
-    seconds = seconds_of(value)
+        return EffectiveLimit(limit, place, ())
+    seconds = parse_duration(value)
     if seconds is None:
-        return Unreadable(limit, place)
-    of_it = frozenset(node for node, labels in nodes.items() if labels.get(seen.node_label) == name)
-    return Bound(limit, place, ((0, seconds),), of_it)
+        return UnreadableLimit(limit, place)
+    of_it = frozenset(node for node, labels in nodes.items() if labels.get(detection.node_label) == name)
+    return EffectiveLimit(limit, place, ((0, seconds),), of_it)
 
 
-def policy_bound(limit: str, seen: Policy, config_map: JsonObject) -> Bound | Unreadable | None:
+def parse_policy(limit: str, detection: Policy, config_map: JsonObject) -> EffectiveLimit | UnreadableLimit | None:
     """Read a field of the configuration in a ConfigMap; None if it contains no such configuration."""
-    text = (config_map.get("data") or {}).get(seen.key)
+    text = (config_map.get("data") or {}).get(detection.key)
     if text is None:
         return None
-    place = f"ConfigMap {config_map['metadata']['name']} in {seen.namespace}"
+    place = f"ConfigMap {config_map['metadata']['name']} in {detection.namespace}"
     try:
         policy = YAML(typ="safe", pure=True).load(text)
     except YAMLError:
-        return Unreadable(limit, place)
+        return UnreadableLimit(limit, place)
     if not isinstance(policy, dict):
-        return Unreadable(limit, place)
-    seconds = policy.get(seen.field)
+        return UnreadableLimit(limit, place)
+    seconds = policy.get(detection.field)
     if seconds is None:
-        return Bound(limit, place, ())
+        return EffectiveLimit(limit, place, ())
     # Here, 0 is a limit: the pod ends at once.
-    return Bound(limit, place, ((0, seconds),)) if type(seconds) is int else Unreadable(limit, place)
+    return EffectiveLimit(limit, place, ((0, seconds),)) if type(seconds) is int else UnreadableLimit(limit, place)
 
 
-def kubelet_bound(limit: str, configuration: JsonObject, node: str, alike: frozenset[str]) -> Bound | Unreadable:
+def parse_kubelet_configuration(
+    limit: str, configuration: JsonObject, node: str, similar: frozenset[str]
+) -> EffectiveLimit | UnreadableLimit:
     """Read how long a kubelet delays the shutdown of its node."""
-    others = len(alike) - 1
-    place = f"node {node}" + (f" and {counted(others, 'node')} of its kind" if others else "")
+    others = len(similar) - 1
+    place = f"node {node}" + (f" and {pluralize(others, 'node')} of its kind" if others else "")
     try:
         periods = _shutdown(configuration["kubeletconfig"])
     except (KeyError, TypeError):
         periods = None
-    return Unreadable(limit, place) if periods is None else Bound(limit, place, periods, alike)
+    return UnreadableLimit(limit, place) if periods is None else EffectiveLimit(limit, place, periods, similar)
 
 
 def _shutdown(configuration: JsonObject) -> tuple[tuple[int, int], ...] | None:
     by_priority = configuration.get("shutdownGracePeriodByPodPriority") or ()
     if by_priority:
         return tuple(sorted((each["priority"], each["shutdownGracePeriodSeconds"]) for each in by_priority))
-    total = seconds_of(configuration.get("shutdownGracePeriod") or "0s")
-    critical = seconds_of(configuration.get("shutdownGracePeriodCriticalPods") or "0s")
+    total = parse_duration(configuration.get("shutdownGracePeriod") or "0s")
+    critical = parse_duration(configuration.get("shutdownGracePeriodCriticalPods") or "0s")
     if total is None or critical is None:
         return None
     return (0, max(total - critical, 0)), (_SYSTEM_CRITICAL, critical)
 
 
-def seconds_of(value: object) -> int | None:
+def parse_duration(value: object) -> int | None:
     """Parse a duration in Go's format, such as `1h30m`; None if it is not valid."""
     if not isinstance(value, str):
         return None
@@ -154,7 +160,7 @@ def seconds_of(value: object) -> int | None:
     return int(sum(float(part[1]) * _UNITS[part[2]] for part in parts))
 
 
-def kinds_of_nodes(nodes: Mapping[str, Mapping[str, str]], used: Iterable[str]) -> list[tuple[str, frozenset[str]]]:
+def group_nodes(nodes: Mapping[str, Mapping[str, str]], used: Iterable[str]) -> list[tuple[str, frozenset[str]]]:
     """Group nodes by similar kubelets, the largest group first; each with the node to query."""
     kinds: dict[tuple[str, str], list[str]] = {}
     for node in used:
@@ -162,4 +168,4 @@ def kinds_of_nodes(nodes: Mapping[str, Mapping[str, str]], used: Iterable[str]) 
         kind = next(((label, labels[label]) for label in TABLE.pools if label in labels), ("", ""))
         kinds.setdefault(kind, []).append(node)
     ordered = sorted(kinds.items(), key=lambda each: (-len(each[1]), each[0]))
-    return [(min(alike), frozenset(alike)) for _, alike in ordered]
+    return [(min(similar), frozenset(similar)) for _, similar in ordered]

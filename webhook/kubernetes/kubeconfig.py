@@ -15,36 +15,35 @@ from lightkube.core.exceptions import ConfigError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from webhook.kubernetes.errors import ClusterUnavailable
+
 PLUGINS = "client.authentication.k8s.io"
 TIMEOUT = Timeout(30, connect=10)
 """Seconds: a page of pods may take long over a slow connection."""
-
-
-class CannotAsk(Exception):
-    """The cluster cannot be read; the message says why."""
 
 
 def read_kubeconfig(context: str | None) -> SingleConfig:
     """Read the cluster and user from the kubeconfig.
 
     Raises:
-        CannotAsk: no file is usable.
+        ClusterUnavailable: no file is usable.
 
     """
     try:
-        config = _chosen(context)
+        config = _select_context(context)
     except (ConfigError, OSError, YAMLError, msgspec.ValidationError) as error:
-        raise CannotAsk(f"no cluster configured: {error}") from None
+        raise ClusterUnavailable(f"no cluster configured: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise CannotAsk(f"no cluster configured: the kubeconfig lacks {error}") from None
-    return config._replace(user=_with_plugin(config.user or User()))
+        raise ClusterUnavailable(f"no cluster configured: the kubeconfig lacks {error}") from None
+    return config._replace(user=_with_v1_plugin(config.user or User()))
 
 
-def _chosen(context: str | None) -> SingleConfig:
+def _select_context(context: str | None) -> SingleConfig:
     """Merge the files of KUBECONFIG: the first one that sets a value wins."""
     named = os.environ.get("KUBECONFIG", "")
     paths = [Path(path).expanduser() for path in (named or DEFAULT_KUBECONFIG).split(os.pathsep) if path]
-    configs = [_read(path) for path in paths if path.is_file()]
+    load = YAML(typ="safe", pure=True).load
+    configs = [KubeConfig.from_dict(load(path), fname=path) for path in paths if path.is_file()]
     if not configs:
         if not named and "KUBERNETES_SERVICE_HOST" in os.environ:
             configs = [KubeConfig.from_service_account()]
@@ -63,11 +62,7 @@ def _chosen(context: str | None) -> SingleConfig:
     return chosen._replace(fname=next(each.fname for each in configs if chosen.context.cluster in each.clusters))
 
 
-def _read(path: Path) -> KubeConfig:
-    return KubeConfig.from_dict(YAML(typ="safe", pure=True).load(path), fname=path)
-
-
-def _with_plugin(user: User) -> User:
+def _with_v1_plugin(user: User) -> User:
     """Make lightkube run a v1 credential plugin: it only knows v1beta1, which is equivalent.
 
     A variable tells plugins the requested version:
@@ -86,10 +81,10 @@ def connect(config: SingleConfig) -> AsyncClient:
     It is the client underneath lightkube's own, whose lists cannot be limited to metadata.
 
     Raises:
-        CannotAsk: the credentials cannot be used.
+        ClusterUnavailable: the credentials cannot be used.
 
     """
     try:
         return client_adapter.AsyncClient(config, client_adapter.ConnectionParams(timeout=TIMEOUT))
     except (ConfigError, OSError, ValueError) as error:
-        raise CannotAsk(f"the credentials of context {config.context_name} cannot be used: {error}") from None
+        raise ClusterUnavailable(f"the credentials of context {config.context_name} cannot be used: {error}") from None

@@ -1,4 +1,4 @@
-"""The state of a cluster as plain data, without conclusions."""
+"""The state of a cluster as plain data, without a verdict."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from enum import Enum
 
 import msgspec
 
+from webhook.core.ownership import Owner
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding
 from webhook.history.records import History
-from webhook.inspection.drain_readings import Bound, Unreadable
+from webhook.inspection.drain_limit_parsing import EffectiveLimit, UnreadableLimit
+from webhook.kubernetes.api_client import NotPermitted
 
 EVICTIONS = frozenset({"pods/eviction"})
 """The resource of the eviction API in a webhook rule."""
@@ -22,12 +24,6 @@ class Names(msgspec.Struct, frozen=True):
     configuration: str = "graceful-worker"
     context: str = ""
     """The user's name for the cluster."""
-
-
-class Unseen(msgspec.Struct, frozen=True):
-    """Not readable, for lack of a permission."""
-
-    right: str
 
 
 class Namespace(msgspec.Struct, frozen=True):
@@ -57,8 +53,7 @@ class WorkerPod(msgspec.Struct, frozen=True):
 
     namespace: str
     name: str
-    owner: str
-    """Its owner, as `Deployment emails`."""
+    owner: Owner
     state: State
     verdict: Finding | None = None
     """Why it is left alone or would be refused."""
@@ -80,48 +75,48 @@ class WorkerPod(msgspec.Struct, frozen=True):
 class Kubelets(msgspec.Struct, frozen=True):
     """How many kubelets were queried, for how many kinds of nodes, and which did not respond."""
 
-    asked: int
+    queried: int
     kinds: int
-    silent: list[str]
+    unreachable: list[str]
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """The observed limits of drains."""
+class DrainLimits(msgspec.Struct, frozen=True):
+    """The limits of drains in this cluster."""
 
-    bounds: list[Bound]
-    unreadable: list[Unreadable]
+    effective_limits: list[EffectiveLimit]
+    unreadable: list[UnreadableLimit]
     missing: list[str]
     """The missing permissions."""
     kubelets: Kubelets | None
     """None if they were not wanted."""
 
 
-class NoHistory(msgspec.Struct, frozen=True):
-    """How drains went could not be seen."""
+class HistoryUnavailable(msgspec.Struct, frozen=True):
+    """How drains ended cannot be read."""
 
-    why: str
+    reason: str
 
 
-class Observations(msgspec.Struct, frozen=True):
-    """The observed state; None means that an object does not exist."""
+class Snapshot(msgspec.Struct, frozen=True):
+    """The state of a cluster; None means that an object does not exist."""
 
     names: Names
-    configuration: JsonObject | Unseen | None
-    deployment: JsonObject | Unseen | None
-    replicas: list[JsonObject] | Unseen
+    configuration: JsonObject | NotPermitted | None
+    deployment: JsonObject | NotPermitted | None
+    replicas: list[JsonObject] | NotPermitted
     """The webhook's own pods."""
-    endpoint_slices: list[JsonObject] | Unseen
-    namespaces: list[Namespace] | Unseen
-    pods: list[WorkerPod] | Unseen
-    limits: Limits | None = None
+    endpoint_slices: list[JsonObject] | NotPermitted
+    namespaces: list[Namespace] | NotPermitted
+    pods: list[WorkerPod] | NotPermitted
+    limits: DrainLimits | None = None
     """None if there is no protected pod."""
-    history: History | NoHistory | None = None
+    history: History | HistoryUnavailable | None = None
     """What the watch has counted; None if there is no protected pod, or it is not wanted."""
 
     @property
     def entries(self) -> list[JsonObject]:
         """The entries of the configuration; empty if it could not be read."""
-        if self.configuration is None or isinstance(self.configuration, Unseen):
+        if self.configuration is None or isinstance(self.configuration, NotPermitted):
             return []
         return self.configuration.get("webhooks") or []
 

@@ -16,10 +16,10 @@ def matches(selector: JsonObject | None, labels: dict[str, str]) -> bool:
 
     https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements
     """
-    return all(_meets(labels.get(key), operator, values) for key, operator, values in _requirements(selector))
+    return all(_is_met(labels.get(key), operator, values) for key, operator, values in _requirements(selector))
 
 
-def _meets(value: str | None, operator: str, values: list[str]) -> bool:
+def _is_met(value: str | None, operator: str, values: list[str]) -> bool:
     match operator:
         case "In":
             return value in values
@@ -33,10 +33,10 @@ def _meets(value: str | None, operator: str, values: list[str]) -> bool:
 
 def to_query(selector: JsonObject | None) -> str:
     """Encode a selector as the parameter `labelSelector`."""
-    return ",".join(_written(*requirement) for requirement in _requirements(selector))
+    return ",".join(_encode(*requirement) for requirement in _requirements(selector))
 
 
-def _written(key: str, operator: str, values: list[str]) -> str:
+def _encode(key: str, operator: str, values: list[str]) -> str:
     match operator:
         case "In" | "NotIn":
             return f"{key} {operator.lower()} ({','.join(values)})"
@@ -53,7 +53,7 @@ def _requirements(selector: JsonObject | None) -> list[tuple[str, str, list[str]
     return equal + [(each["key"], each["operator"], each.get("values") or []) for each in expressions]
 
 
-def shipped_entries(namespace: str) -> list[JsonObject]:
+def default_entries(namespace: str) -> list[JsonObject]:
     """Return the selectors in `deploy/`, for a cluster whose configuration cannot be read."""
     outside = {"key": NAME_LABEL, "operator": "NotIn", "values": ["kube-system", namespace]}
     return [

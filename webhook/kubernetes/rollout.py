@@ -1,4 +1,4 @@
-"""Determines the progress of a rollout from its owner's status: pure.
+"""Determines the progress of a rollout from the status of its workload: pure.
 
 The meaning of the status, and when it is up to date:
 https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
@@ -21,14 +21,14 @@ class Stage(Enum):
     COMPLETE = "complete"
     UNDER_WAY = "under-way"
     STUCK = "stuck"
-    """Its controller reports no progress within the owner's deadline."""
+    """Its controller reports no progress within the workload's deadline."""
 
 
 class Rollout(msgspec.Struct, frozen=True):
-    """The progress of a rollout; `says` completes the sentence "It is not complete:"."""
+    """The progress of a rollout; `message` completes the sentence "It is not complete:"."""
 
     stage: Stage
-    says: str = ""
+    message: str = ""
     progress: int = 0
     """Grows as long as the rollout makes progress."""
 
@@ -41,35 +41,35 @@ class _Counts(msgspec.Struct, frozen=True):
     """Pods of the previous template that are not terminating."""
 
 
-def rollout_of(kind: str, owner: JsonObject) -> Rollout:
+def rollout_of(kind: str, workload: JsonObject) -> Rollout:
     """Determine the progress of the rollout of a Deployment, StatefulSet or DaemonSet."""
-    status = owner.get("status") or {}
-    if status.get("observedGeneration", 0) < owner["metadata"].get("generation", 0):
+    status = workload.get("status") or {}
+    if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 0):
         return Rollout(Stage.UNDER_WAY, "its controller has not observed the change yet")
-    counts = _counts(kind, owner, status)
+    counts = _counts(kind, workload, status)
     progress = counts.updated + counts.available - counts.old
-    says = _missing(counts)
-    if not says:
+    message = _incomplete(counts)
+    if not message:
         return Rollout(Stage.COMPLETE, progress=progress)
-    reason, trouble = _trouble(status)
+    reason, detail = _blocking_condition(status)
     stage = Stage.STUCK if reason == "ProgressDeadlineExceeded" else Stage.UNDER_WAY
-    return Rollout(stage, says + trouble, progress)
+    return Rollout(stage, message + detail, progress)
 
 
-def _counts(kind: str, owner: JsonObject, status: JsonObject) -> _Counts:
+def _counts(kind: str, workload: JsonObject, status: JsonObject) -> _Counts:
     def number(field: str) -> int:
         return int(status.get(field) or 0)
 
     if kind == "DaemonSet":
         return _Counts(number("desiredNumberScheduled"), number("updatedNumberScheduled"), number("numberAvailable"))
     # The API server's default for a missing field is 1.
-    wanted = owner["spec"].get("replicas", 1)
+    wanted = workload["spec"].get("replicas", 1)
     updated = number("updatedReplicas")
     old = max(number("replicas") - updated, 0) if kind == "Deployment" else 0
     return _Counts(wanted, updated, number("availableReplicas"), old)
 
 
-def _missing(counts: _Counts) -> str:
+def _incomplete(counts: _Counts) -> str:
     if counts.updated < counts.wanted:
         return f"{counts.updated} of {counts.wanted} pods are updated"
     if counts.old:
@@ -79,12 +79,12 @@ def _missing(counts: _Counts) -> str:
     return ""
 
 
-def _trouble(status: JsonObject) -> tuple[str, str]:
+def _blocking_condition(status: JsonObject) -> tuple[str, str]:
     """Return reason and message of what blocks the rollout, in its controller's words."""
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
     failure = conditions.get("ReplicaFailure")
     progressing = conditions.get("Progressing")
     reason = progressing.get("reason", "") if progressing and progressing["status"] == "False" else ""
-    told = failure if failure and failure["status"] == "True" else progressing if reason else None
-    message = str((told or {}).get("message", ""))[:_LONGEST_MESSAGE]
+    condition = failure if failure and failure["status"] == "True" else progressing if reason else None
+    message = str((condition or {}).get("message", ""))[:_LONGEST_MESSAGE]
     return reason, f" ({message})" if message else ""

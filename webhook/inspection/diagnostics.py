@@ -1,4 +1,4 @@
-"""The facts that `status` can report about an installation: code, weight, sentence and advice."""
+"""The diagnostics that `status` can report: code, severity, topic, sentence and advice."""
 
 from __future__ import annotations
 
@@ -8,120 +8,120 @@ from typing import Any
 import msgspec
 
 
-class Weight(Enum):
-    """The severity of a fact."""
+class Severity(Enum):
+    """How serious a diagnostic is."""
 
     OK = "ok"
     NOTE = "note"
-    WRONG = "wrong"
+    ERROR = "wrong"
     UNKNOWN = "unknown"
 
 
-class Fact(Enum):
-    """A fact; its value is the code for scripts."""
+class Code(Enum):
+    """The code of a diagnostic; its value is for scripts."""
 
-    weight: Weight
+    severity: Severity
     topic: str
     sentence: str
     advice: str
 
-    def __new__(cls, code: str, weight: Weight, topic: str, sentence: str, advice: str = "") -> Fact:
+    def __new__(cls, code: str, severity: Severity, topic: str, sentence: str, advice: str = "") -> Code:
         """Make the code the member's value; `{name}` in sentence and advice is replaced by a value."""
         member = object.__new__(cls)
         member._value_ = code
-        member.weight = weight
+        member.severity = severity
         member.topic = topic
         member.sentence = sentence
         member.advice = advice
         return member
 
-    RIGHT_MISSING = "right-missing", Weight.UNKNOWN, "rights", "Unknown: permission missing: {right}."
+    RIGHT_MISSING = "right-missing", Severity.UNKNOWN, "rights", "Unknown: permission missing: {right}."
 
     # The configuration and its bundles.
     NOT_INSTALLED = (
         "not-installed",
-        Weight.WRONG,
+        Severity.ERROR,
         "configuration",
         "MutatingWebhookConfiguration {name} does not exist, so no pod is sent to the webhook.",
         "kubectl apply -k deploy/",
     )
     NO_ENTRIES = (
         "no-entries",
-        Weight.WRONG,
+        Severity.ERROR,
         "configuration",
         "MutatingWebhookConfiguration {name} has no entry for pods, so no pod is sent to the webhook.",
         "kubectl apply -k deploy/",
     )
     FAILS_CLOSED = (
         "fails-closed",
-        Weight.OK,
+        Severity.OK,
         "configuration",
         "failurePolicy Fail ({entries}): while the webhook is down, labelled pods cannot be created.",
     )
     FAILS_OPEN = (
         "fails-open",
-        Weight.NOTE,
+        Severity.NOTE,
         "configuration",
         "failurePolicy Ignore ({entries}): while the webhook is down, pods are created unprotected.",
     )
     CALLED_ELSEWHERE = (
         "called-elsewhere",
-        Weight.WRONG,
+        Severity.ERROR,
         "configuration",
         "The configuration calls Service {service} in namespace {called}, not in {namespace} ({entries}).",
         "graceful-worker status --namespace {called}, or kubectl apply -k deploy/",
     )
     CALLED_BY_URL = (
         "called-by-url",
-        Weight.UNKNOWN,
+        Severity.UNKNOWN,
         "configuration",
         "The configuration calls a URL, not a Service ({entries}); whether it responds is not checked.",
     )
     BUNDLE_MISSING = (
         "bundle-missing",
-        Weight.WRONG,
+        Severity.ERROR,
         "certificates",
         "caBundle is empty ({entries}), so every call fails; a replica should fill it in.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
     BUNDLE_UNREADABLE = (
         "bundle-unreadable",
-        Weight.WRONG,
+        Severity.ERROR,
         "certificates",
         "caBundle contains no certificate ({entries}), so every call fails; a replica should fix it.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
     BUNDLE_EXPIRED = (
         "bundle-expired",
-        Weight.WRONG,
+        Severity.ERROR,
         "certificates",
         "No CA in caBundle is valid ({entries}; the last one expired on {until}), so every call fails.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50; check the clocks",
     )
     BUNDLE_ENDS_SOON = (
         "bundle-ends-soon",
-        Weight.WRONG,
+        Severity.ERROR,
         "certificates",
         "The CA in caBundle expires on {until} (in {left}; {entries}); it should have been renewed by now.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
-    BUNDLE_VALID = "bundle-valid", Weight.OK, "certificates", "{count} in caBundle, valid until {until} (for {left})."
+    BUNDLE_VALID = "bundle-valid", Severity.OK, "certificates", "{count} in caBundle, valid until {until} (for {left})."
     GUARD_THERE = (
         "guard-there",
-        Weight.OK,
+        Severity.OK,
         "configuration",
         "The eviction guard is installed ({entries}): protected pods keep their grace period when they are evicted.",
     )
     GUARD_MISSING = (
         "guard-missing",
-        Weight.NOTE,
+        Severity.NOTE,
         "configuration",
         "The eviction guard is not installed: evictions can shorten a protected pod's grace period.",
         "kubectl apply -k deploy/, unless the overlay eviction-policy is installed",
     )
     GUARD_FAILS = (
         "guard-fails",
-        Weight.WRONG,
+        Severity.ERROR,
         "certificates",
         "The eviction guard has no valid CA ({entries}), so evictions shorten grace periods; a replica should fix it.",
         "kubectl -n {namespace} logs deployment/{deployment} --tail=50",
@@ -130,170 +130,169 @@ class Fact(Enum):
     # Those who answer.
     NO_DEPLOYMENT = (
         "no-deployment",
-        Weight.WRONG,
+        Severity.ERROR,
         "replicas",
         "Deployment {deployment} does not exist in namespace {namespace}, so the webhook is down.",
         "kubectl apply -k deploy/",
     )
     SCALED_TO_ZERO = (
         "scaled-to-zero",
-        Weight.WRONG,
+        Severity.ERROR,
         "replicas",
         "Deployment {deployment} is scaled to zero, so the webhook is down.",
         "kubectl -n {namespace} scale deployment/{deployment} --replicas=2",
     )
     NO_REPLICA = (
         "no-replica",
-        Weight.WRONG,
+        Severity.ERROR,
         "replicas",
         "0 of {wanted} ready, so the webhook is down.{trouble}",
         "kubectl -n {namespace} describe pods; kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
     FEWER_REPLICAS = (
         "fewer-replicas",
-        Weight.WRONG,
+        Severity.ERROR,
         "replicas",
         "Only {ready} of {wanted} ready.{trouble}",
         "kubectl -n {namespace} describe pods; kubectl -n {namespace} logs deployment/{deployment} --tail=50",
     )
-    REPLICAS_READY = "replicas-ready", Weight.OK, "replicas", "{ready} of {wanted} ready: {images}."
-    IMAGES_DIFFER = "images-differ", Weight.NOTE, "replicas", "Their images differ, as during a rollout.{trouble}"
+    REPLICAS_READY = "replicas-ready", Severity.OK, "replicas", "{ready} of {wanted} ready: {images}."
+    IMAGES_DIFFER = "images-differ", Severity.NOTE, "replicas", "Their images differ, as during a rollout.{trouble}"
     REPLICAS_ELSEWHERE = (
         "replicas-elsewhere",
-        Weight.NOTE,
+        Severity.NOTE,
         "replicas",
         "Deployment {deployment} does not exist in namespace {namespace}; the pods behind the Service are not checked.",
     )
     NO_ENDPOINT = (
         "no-endpoint",
-        Weight.WRONG,
+        Severity.ERROR,
         "endpoints",
         "Service {service} in namespace {namespace} has no ready endpoints.",
         "kubectl -n {namespace} get service,endpointslices,pods",
     )
-    ENDPOINTS_READY = "endpoints-ready", Weight.OK, "endpoints", "Service {service} has {ready}."
+    ENDPOINTS_READY = "endpoints-ready", Severity.OK, "endpoints", "Service {service} has {ready}."
 
     # Namespaces and pods.
-    NAMESPACES_LABELLED = "namespaces-labelled", Weight.OK, "namespaces", "{count} labelled: {namespaces}."
+    NAMESPACES_LABELLED = "namespaces-labelled", Severity.OK, "namespaces", "{count} labelled: {namespaces}."
     NO_NAMESPACE = (
         "no-namespace",
-        Weight.NOTE,
+        Severity.NOTE,
         "namespaces",
         "No namespace is labelled: only pods that have the label themselves are protected.",
     )
     NAMESPACE_MISLABELLED = (
         "namespace-mislabelled",
-        Weight.WRONG,
+        Severity.ERROR,
         "namespaces",
         "Label {label} of namespace {namespace} is not valid: its pods are not protected.",
         "kubectl label namespace {namespace} --overwrite graceful-worker=enabled",
     )
     NAMESPACE_LEFT_OUT = (
         "namespace-left-out",
-        Weight.NOTE,
+        Severity.NOTE,
         "namespaces",
         "Namespace {namespace} is labelled, but excluded by the configuration.",
     )
 
     # The pods.
-    PODS_PROTECTED = "pods-protected", Weight.OK, "pods", "{count} protected: {namespaces}."
-    NO_POD = "no-pod", Weight.NOTE, "pods", "No pod is protected yet."
+    PODS_PROTECTED = "pods-protected", Severity.OK, "pods", "{count} protected: {namespaces}."
+    NO_POD = "no-pod", Severity.NOTE, "pods", "No pod is protected yet."
     PODS_OLDER = (
         "pods-older",
-        Weight.NOTE,
+        Severity.NOTE,
         "pods",
         "{count} protected by versions before {version} ({versions}); these pods keep the older scripts.",
         "graceful-worker repair lists their owners; with --yes, it restarts them",
     )
-    UNPROTECTED = (
-        "unprotected",
-        Weight.WRONG,
-        "pods",
-        "{owner} in {namespace}: {count} unprotected.",
-        "{recreate}",
-    )
+    UNPROTECTED = ("unprotected", Severity.ERROR, "pods", "{owner} in {namespace}: {count} unprotected.", "{recreate}")
     UNRECORDED = (
         "unrecorded",
-        Weight.WRONG,
+        Severity.ERROR,
         "pods",
         "{owner} in {namespace}: {count} with label graceful-worker/injected, but without graceful-worker/status.",
         "remove this label from the manifest; {recreate}",
     )
     REFUSED = (
         "refused",
-        Weight.WRONG,
+        Severity.ERROR,
         "pods",
         "{owner} in {namespace}: {count} unprotected, and would now be refused: {verdict}",
         "kubectl -n {namespace} get pod {pods[0]} -o yaml | graceful-worker explain -f -",
     )
     MISLABELLED = (
         "mislabelled",
-        Weight.WRONG,
+        Severity.ERROR,
         "pods",
         "{owner} in {namespace}: {count} unprotected: {verdict}",
         "set the label graceful-worker: enabled in the pod template",
     )
-    LEFT_ALONE = "left-alone", Weight.NOTE, "pods", "{owner} in {namespace}: {count} left alone: {verdict}"
+    LEFT_ALONE = "left-alone", Severity.NOTE, "pods", "{owner} in {namespace}: {count} left alone: {verdict}"
 
     # Limits of drains.
-    DRAIN_CUT = "drain-cut", Weight.NOTE, "drains", "{says} ({place}); grace periods of pods: {places}.", "{remedy}"
+    DRAIN_CUT = "drain-cut", Severity.NOTE, "drains", "{says} ({place}); grace periods of pods: {places}.", "{remedy}"
     DRAIN_KEPT = (
         "drain-kept",
-        Weight.OK,
+        Severity.OK,
         "drains",
         "{says} ({place}), but the eviction guard keeps grace periods: {places}.",
     )
-    DRAIN_UNLIMITED = "drain-unlimited", Weight.OK, "drains", "Nothing was found that ends a drain of these pods early."
+    DRAIN_UNLIMITED = (
+        "drain-unlimited",
+        Severity.OK,
+        "drains",
+        "Nothing was found that ends a drain of these pods early.",
+    )
     LIMIT_UNREADABLE = (
         "limit-unreadable",
-        Weight.NOTE,
+        Severity.NOTE,
         "drains",
         "{title}: the time that it gives a pod cannot be read ({place}).",
     )
     LIMIT_RIGHT_MISSING = (
         "limit-right-missing",
-        Weight.NOTE,
+        Severity.NOTE,
         "drains",
         "Other limits are unknown: permissions missing: {rights}.",
     )
     KUBELETS_NOT_ASKED = (
         "kubelets-not-asked",
-        Weight.NOTE,
+        Severity.NOTE,
         "drains",
         "How long a node shutdown waits for pods is not checked: --kubelets asks the kubelets.",
     )
-    KUBELET_SILENT = "kubelet-silent", Weight.NOTE, "drains", "The kubelet of node {node} does not respond."
+    KUBELET_SILENT = "kubelet-silent", Severity.NOTE, "drains", "The kubelet of node {node} does not respond."
     KUBELETS_LEFT_OUT = (
         "kubelets-left-out",
-        Weight.NOTE,
+        Severity.NOTE,
         "drains",
         "{asked} of {kinds} kinds of nodes were checked; the others are unknown.",
     )
 
     # How drains went.
-    HISTORY_SEEN = "history-seen", Weight.OK, "history", "{count} since {since}{how}."
-    HISTORY_ADVICE = "history-advice", Weight.NOTE, "history", "{owner} in {namespace}: {says}.", "{todo}"
+    HISTORY_SEEN = "history-seen", Severity.OK, "history", "{count} since {since}{how}."
+    HISTORY_ADVICE = "history-advice", Severity.NOTE, "history", "{owner} in {namespace}: {says}.", "{todo}"
     HISTORY_UNKNOWN = (
         "history-unknown",
-        Weight.NOTE,
+        Severity.NOTE,
         "history",
         "How drains ended is unknown: {why}.",
         "graceful-worker drains --history reads what pods and Events still tell",
     )
 
 
-class Conclusion(msgspec.Struct, frozen=True):
-    """A fact about this cluster, with its details."""
+class Diagnostic(msgspec.Struct, frozen=True):
+    """What a check found in this cluster, with its details."""
 
-    fact: Fact
+    code: Code
     values: dict[str, Any] = {}
 
     @property
     def sentence(self) -> str:
         """Format it as one line."""
-        return self.fact.sentence.format_map(self.values)
+        return self.code.sentence.format_map(self.values)
 
     @property
     def advice(self) -> str:
         """What to do about it; empty if nothing."""
-        return self.fact.advice.format_map(self.values)
+        return self.code.advice.format_map(self.values)

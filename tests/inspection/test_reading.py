@@ -1,4 +1,4 @@
-"""What does not fit into the cases: answers that are none, kubeconfigs, selectors, output for scripts."""
+"""What does not fit into the cases: invalid responses, kubeconfigs, selectors, output for scripts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from certs.api_server import Limits
 from tests.drains.pods import pod
 from tests.inspection.cases import CONFIGURATION, Case, look
 from tests.watch.served import Served
@@ -24,13 +25,14 @@ from webhook.cli.status_report import as_json
 from webhook.core.ownership import owner_of
 from webhook.drains.reflector import PodDeleted, PodsListed
 from webhook.history.records import History
-from webhook.inspection.api import Api, Rejected
-from webhook.inspection.cluster import observe
-from webhook.inspection.connection import CannotAsk, connect, read_kubeconfig
-from webhook.inspection.drain_readings import seconds_of
-from webhook.inspection.observations import Names, NoHistory, Observations, Unseen, is_guard
-from webhook.inspection.questions import Question
-from webhook.inspection.selectors import matches, shipped_entries, to_query
+from webhook.inspection.cluster import take_snapshot
+from webhook.inspection.drain_limit_parsing import parse_duration
+from webhook.inspection.snapshot import HistoryUnavailable, Names, Snapshot, is_guard
+from webhook.kubernetes.api_client import ApiClient, NotPermitted
+from webhook.kubernetes.errors import ClusterUnavailable, PatchRejected
+from webhook.kubernetes.kubeconfig import connect, read_kubeconfig
+from webhook.kubernetes.requests import ApiRequest
+from webhook.kubernetes.selectors import default_entries, matches, to_query
 
 CONFIG = {
     "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
@@ -45,11 +47,11 @@ def write(file: Path, config: dict[str, Any]) -> str:
     return str(file)
 
 
-def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Observations:
-    async def observed() -> Observations:
+def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Snapshot:
+    async def observed() -> Snapshot:
         transport = httpx2.MockTransport(answer)
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
-            return await observe(client, Names())
+            return await take_snapshot(client, Names())
 
     return asyncio.run(observed())
 
@@ -63,7 +65,7 @@ def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Observations:
     ],
 )
 def test_an_answer_that_is_none_ends_everything(response: httpx2.Response, said: str) -> None:
-    with pytest.raises(CannotAsk, match=said):
+    with pytest.raises(ClusterUnavailable, match=said):
         ask(lambda request: response)
 
 
@@ -84,12 +86,47 @@ def test_a_list_that_took_too_long_goes_on_as_things_are_now() -> None:
     assert tokens
 
 
+def test_a_page_over_the_limit_is_requested_again_with_fewer_objects() -> None:
+    limits: list[int] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        limits.append(int(request.url.params["limit"]))
+        return httpx2.Response(200, json={"items": [{"padding": "x" * 100}] * limits[-1]})
+
+    async def listed(response_bytes: int) -> list[Any]:
+        transport = httpx2.MockTransport(answer)
+        async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
+            return await ApiClient(client, Limits(response_bytes=response_bytes, compression=True)).list(
+                ApiRequest("pods"), dict
+            )
+
+    assert len(asyncio.run(listed(20_000))) == 125
+    assert limits == [500, 250, 125]
+    with pytest.raises(ClusterUnavailable, match="sent more than"):
+        asyncio.run(listed(10))
+
+
+def test_a_response_that_takes_too_long_makes_the_cluster_unavailable() -> None:
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def listed() -> list[Any]:
+        async with httpx2.AsyncClient(
+            transport=httpx2.MockTransport(answer), base_url="https://cluster.test"
+        ) as client:
+            return await ApiClient(client, Limits(seconds=0.05)).list(ApiRequest("pods"), dict)
+
+    with pytest.raises(ClusterUnavailable, match=r"did not respond within 0\.05 s"):
+        asyncio.run(listed())
+
+
 def test_a_kind_that_is_not_installed_has_no_objects() -> None:
     async def listed() -> list[Any]:
         # The API server itself answers a path that it does not know without JSON.
         transport = httpx2.MockTransport(lambda request: httpx2.Response(404, text="404 page not found\n"))
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
-            return await Api(client).list(Question("nodepools", "karpenter.sh"), dict)
+            return await ApiClient(client).list(ApiRequest("nodepools", "karpenter.sh"), dict)
 
     assert asyncio.run(listed()) == []
 
@@ -105,7 +142,7 @@ def test_a_kind_whose_objects_cannot_be_had_is_unknown_and_nothing_else() -> Non
 
     limits = ask(answer).limits
     assert limits
-    assert [each.limit for each in limits.bounds] == ["cluster-autoscaler"]
+    assert [each.limit for each in limits.effective_limits] == ["cluster-autoscaler"]
     assert [(each.limit, each.place) for each in limits.unreadable] == [
         ("karpenter", "the API server responded with 500: conversion webhook for karpenter.sh/v1 failed")
     ]
@@ -114,18 +151,18 @@ def test_a_kind_whose_objects_cannot_be_had_is_unknown_and_nothing_else() -> Non
 @pytest.mark.parametrize(
     ("response", "error", "said"),
     [
-        (httpx2.Response(403, json={"message": "you may not"}), Rejected, "you may not"),
-        (httpx2.Response(404, text="404 page not found"), Rejected, "status 404"),
-        (httpx2.Response(422, json={"message": "is invalid"}), Rejected, "is invalid"),
-        (httpx2.Response(401, json={"message": "Unauthorized"}), CannotAsk, "rejects the credentials"),
-        (httpx2.Response(503, json={"message": "etcd is gone"}), CannotAsk, "503: etcd is gone"),
+        (httpx2.Response(403, json={"message": "you may not"}), PatchRejected, "you may not"),
+        (httpx2.Response(404, text="404 page not found"), PatchRejected, "status 404"),
+        (httpx2.Response(422, json={"message": "is invalid"}), PatchRejected, "is invalid"),
+        (httpx2.Response(401, json={"message": "Unauthorized"}), ClusterUnavailable, "rejects the credentials"),
+        (httpx2.Response(503, json={"message": "etcd is gone"}), ClusterUnavailable, "503: etcd is gone"),
     ],
 )
 def test_a_change_that_is_not_accepted_says_why(response: httpx2.Response, error: type[Exception], said: str) -> None:
     async def changed() -> None:
         transport = httpx2.MockTransport(lambda request: response)
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
-            await Api(client).patch(Question("deployments", "apps", "workers", "emails"), {}, "tests")
+            await ApiClient(client).patch(ApiRequest("deployments", "apps", "workers", "emails"), {}, "tests")
 
     with pytest.raises(error, match=said):
         asyncio.run(changed())
@@ -145,7 +182,7 @@ def test_a_change_that_is_not_accepted_says_why(response: httpx2.Response, error
     ],
 )
 def test_a_duration_is_read_as_go_writes_it(value: object, seconds: int | None) -> None:
-    assert seconds_of(value) == seconds
+    assert parse_duration(value) == seconds
 
 
 def test_a_cluster_that_cannot_be_reached_is_exit_code_2(tmp_path: Path) -> None:
@@ -226,7 +263,7 @@ def test_credential_plugins_of_both_versions_are_run(
 def test_the_selectors_that_stand_in_for_an_unseen_configuration_are_those_of_deploy() -> None:
     entries = [entry for entry in YAML(typ="safe").load(CONFIGURATION)["webhooks"] if not is_guard(entry)]
     fields = ("namespaceSelector", "objectSelector")
-    assert shipped_entries("graceful-worker") == [{field: entry[field] for field in fields} for entry in entries]
+    assert default_entries("graceful-worker") == [{field: entry[field] for field in fields} for entry in entries]
 
 
 @pytest.mark.parametrize(
@@ -265,9 +302,9 @@ def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
     watch = Served()
     watch.see(PodsListed([]), PodDeleted(pod("a", deleted=0, ends={"worker": {"at": 42}})))
 
-    async def observed(address: str) -> Observations:
+    async def observed(address: str) -> Snapshot:
         async with Case("history-no-right").api_server.client() as client:
-            return await observe(client, Names(), watch_url=address)
+            return await take_snapshot(client, Names(), watch_url=address)
 
     try:
         history = asyncio.run(observed(watch.address if answers else f"{watch.address}/nowhere")).history
@@ -277,7 +314,7 @@ def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
         assert isinstance(history, History)
         assert [each.longest for each in history.records] == [42]
     else:
-        assert history == NoHistory(f"the watch {watch.address}/nowhere responds with status 404")
+        assert history == HistoryUnavailable(f"the watch {watch.address}/nowhere responds with status 404")
 
 
 def test_an_api_server_that_cannot_find_the_watch_spoils_nothing_else() -> None:
@@ -290,13 +327,13 @@ def test_an_api_server_that_cannot_find_the_watch_spoils_nothing_else() -> None:
         return answered.handler(request)  # type: ignore[return-value]
 
     seen = ask(answer)
-    assert seen.history == NoHistory("the API server responded with 500: etcd is gone")
+    assert seen.history == HistoryUnavailable("the API server responded with 500: etcd is gone")
     assert seen.limits
 
 
 def test_scripts_get_codes_counts_and_pods() -> None:
-    seen, conclusions, verdict = look(Case("unprotected").api_server)
-    said = json.loads(as_json(seen, conclusions, verdict, with_pods=True))
+    seen, diagnostics, verdict = look(Case("unprotected").api_server)
+    said = json.loads(as_json(seen, diagnostics, verdict, with_pods=True))
     assert (said["verdict"], said["exitCode"]) == ("flawed", 1)
     assert said["podsByState"] == {"protected": 2, "unprotected": 6}
     assert len(said["pods"]) == 8
@@ -309,14 +346,14 @@ def test_scripts_get_codes_counts_and_pods() -> None:
 
 
 def test_scripts_can_tell_no_pods_from_pods_that_could_not_be_seen() -> None:
-    seen, conclusions, verdict = look(Case("no-right-to-pods").api_server)
-    assert isinstance(seen.pods, Unseen)
-    assert json.loads(as_json(seen, conclusions, verdict, with_pods=True))["podsByState"] is None
+    seen, diagnostics, verdict = look(Case("no-right-to-pods").api_server)
+    assert isinstance(seen.pods, NotPermitted)
+    assert json.loads(as_json(seen, diagnostics, verdict, with_pods=True))["podsByState"] is None
 
 
 def test_nothing_that_a_pod_says_is_printed() -> None:
-    seen, conclusions, verdict = look(Case("refused").api_server)
-    assert "one hour" not in as_json(seen, conclusions, verdict, with_pods=True)
+    seen, diagnostics, verdict = look(Case("refused").api_server)
+    assert "one hour" not in as_json(seen, diagnostics, verdict, with_pods=True)
 
 
 def test_other_commands_do_not_load_what_only_this_one_needs() -> None:

@@ -1,0 +1,1 @@
+"""The Kubernetes API as a client sees it: kubeconfig, requests, pages, selectors, and the progress of rollouts."""

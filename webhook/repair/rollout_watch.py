@@ -1,0 +1,162 @@
+"""Watches a rollout until its new pods are protected, or one of them is not."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from webhook.core.pluralize import pluralize
+from webhook.core.pod import JsonObject
+from webhook.kubernetes.api_client import ApiClient, catch_forbidden
+from webhook.kubernetes.errors import ClusterUnavailable, Forbidden
+from webhook.kubernetes.requests import NON_TERMINAL_PHASES, ApiRequest
+from webhook.kubernetes.rollout import Stage, rollout_of
+from webhook.kubernetes.selectors import to_query
+from webhook.repair.blockers import RESTARTABLE, LiveObject
+from webhook.repair.candidates import RestartCandidate, Workload
+from webhook.repair.replacement_pods import ReplacementPod, explain_unprotected, pods_of, read_replacement_pod
+from webhook.repair.results import Outcome, Result
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """The timing, in seconds."""
+
+    every: int = 30
+    """Minimum time between two restarts."""
+    timeout: int = 15 * 60
+    """How long a rollout may make no progress, in addition to its pods' grace period."""
+    poll_interval: int = 5
+    """Interval for reading the rollout."""
+    outage: int = 60
+    """How long the API server may be unreachable, for example during an upgrade."""
+
+
+class Clock:
+    """The clock; tests replace it."""
+
+    def monotonic(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def now(self) -> datetime.datetime:
+        """Return the current time."""
+        return datetime.datetime.now(datetime.UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+def request_for(workload: Workload) -> ApiRequest:
+    """Return the request for a workload."""
+    return ApiRequest(RESTARTABLE[workload.kind], "apps", workload.namespace, workload.name)
+
+
+async def read_live_object(api: ApiClient, workload: Workload) -> LiveObject:
+    """Return the current state of a workload."""
+    return await catch_forbidden(api.get(request_for(workload)))
+
+
+async def list_pods(api: ApiClient, workload: Workload, live_object: JsonObject) -> list[ReplacementPod]:
+    """Return the current pods of a workload that are not terminating."""
+    labels = to_query(live_object["spec"]["selector"])
+    request = ApiRequest("pods", "", workload.namespace, labels=labels, fields=NON_TERMINAL_PHASES, metadata_only=True)
+    return pods_of(workload, await api.list(request, read_replacement_pod))
+
+
+class RolloutWatch:
+    """Watches one rollout; `before` are the pods that existed at its start."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        candidate: RestartCandidate,
+        before: frozenset[str],
+        newest: str,
+        timing: Timing,
+        clock: Clock,
+        print_line: Callable[[str], None],
+    ) -> None:
+        self._api = api
+        self._candidate = candidate
+        self._before = before
+        self._newest = newest
+        self._timing = timing
+        self._clock = clock
+        self._print_line = print_line
+        self._started_at = self._progressed_at = self._answered_at = clock.monotonic()
+        self._best_progress: int | None = None
+        self._last_message = ""
+
+    async def result(self) -> Result:
+        """Watch it until it ends.
+
+        Raises:
+            ClusterUnavailable: the API server can no longer be reached.
+
+        """
+        while True:
+            await self._clock.sleep(self._timing.poll_interval)
+            try:
+                result = await self._poll()
+                self._answered_at = self._clock.monotonic()
+            except (ClusterUnavailable, Forbidden) as error:
+                # It may be upgraded; the rollout continues meanwhile.
+                if self._clock.monotonic() - self._answered_at > self._timing.outage:
+                    raise ClusterUnavailable(str(error)) from None
+                continue
+            if result:
+                return result
+
+    async def _poll(self) -> Result | None:
+        workload = await self._api.get(request_for(self._candidate.workload))
+        if workload is None:
+            return Result(self._candidate, Outcome.GONE)
+        pods = await list_pods(self._api, self._candidate.workload, workload)
+        return await self._by_new_pods(pods) or self._by_rollout(workload, pods)
+
+    async def _by_new_pods(self, pods: Sequence[ReplacementPod]) -> Result | None:
+        """Stop at the first new pod that is still unprotected: the others will be, too."""
+        for pod in pods:
+            if pod.uid in self._before or pod.is_protected(self._newest):
+                continue
+            if pod.version:
+                values = {"pod": pod.name, "version": pod.version, "newest": self._newest}
+                return Result(self._candidate, Outcome.OLDER, values)
+            # A list of one, because permission to list is needed anyway.
+            namespace, name = self._candidate.workload.namespace, f"metadata.name={pod.name}"
+            found = await self._api.list(ApiRequest("pods", namespace=namespace, fields=name), dict)
+            why = explain_unprotected(next(iter(found), None))
+            return Result(self._candidate, Outcome.UNPROTECTED, {"pod": pod.name, "why": why})
+        return None
+
+    def _by_rollout(self, workload: JsonObject, pods: Sequence[ReplacementPod]) -> Result | None:
+        rollout = rollout_of(self._candidate.workload.kind, workload)
+        left = sum(not pod.is_protected(self._newest) for pod in pods)
+        if rollout.stage is Stage.COMPLETE and not left:
+            values = {"seconds": self._seconds(self._started_at), "count": pluralize(len(pods), "pod")}
+            return Result(self._candidate, Outcome.REPAIRED, values)
+        message = rollout.message or f"{pluralize(left, 'old pod')} left"
+        if rollout.stage is Stage.STUCK:
+            return Result(self._candidate, Outcome.STUCK, {"says": message})
+        self._note_progress(rollout.progress - left, message)
+        if self._clock.monotonic() - self._progressed_at > self._timing.timeout + self._candidate.grace:
+            return Result(
+                self._candidate, Outcome.TIMED_OUT, {"says": message, "seconds": self._seconds(self._progressed_at)}
+            )
+        return None
+
+    def _note_progress(self, progress: int, message: str) -> None:
+        """Record the progress: only values never reached before count, so that a crash loop is not progress."""
+        if self._best_progress is None or progress > self._best_progress:
+            self._best_progress, self._progressed_at = progress, self._clock.monotonic()
+        if message != self._last_message:
+            self._last_message = message
+            self._print_line(f"  {message}")
+
+    def _seconds(self, since: float) -> str:
+        return str(round(self._clock.monotonic() - since))
