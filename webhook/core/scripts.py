@@ -72,9 +72,9 @@ def _for_command(text: str) -> Script:
     return Script(keep_from_expansion(text))
 
 
-LOOP = _for_command(_script("arguments", "path", "environment", "hold", "loop"))
-BRING_SHELL = _for_command(_script("bring-shell"))
-_HIDE = ("arguments", "path", "hide-words", "environment", "hide")
+LOOP = _for_command(_script("arguments", "path", "environment", "open-fifo", "loop"))
+BRING_SHELL = _for_command(_script("copy-shell"))
+_HIDE = ("arguments", "path", "hide-arguments", "environment", "exec-without-arguments")
 
 
 def parent_first() -> Script:
@@ -95,8 +95,19 @@ def parent(*, looks: bool) -> Script:
 
 
 def _parent_parts(*, looks: bool) -> tuple[str, ...]:
-    targets = ("parent-targets",) if looks else ()
-    return ("words", "path", "environment", "handlers", "clock", "deadline", "heeds", "hold", *targets, "parent")
+    targets = ("parent-find-workers",) if looks else ()
+    return (
+        "read-arguments",
+        "path",
+        "environment",
+        "signal-handlers",
+        "clock",
+        "deadline",
+        "handles-signal",
+        "open-fifo",
+        *targets,
+        "parent",
+    )
 
 
 @cache
@@ -109,31 +120,31 @@ def worker_hook(action: str, *, holds: bool, chained: bool, first_is_ours: bool 
     stays = action in ("send", "stay")
     names = ["arguments", "path"]
     names += ["environment"] if chained else []
-    names += ["handlers"] if chained or holds or stays else []
+    names += ["signal-handlers"] if chained or holds or stays else []
     names += ["clock"]
-    names += ["hold"] if holds or stays else []
-    steps = ["hook-folder", *(["hook-hold"] if holds or stays else []), "hook-kill-file"]
-    steps += ["hook-chained"] if chained else []
+    names += ["open-fifo"] if holds or stays else []
+    steps = ["hook-make-folder", *(["hook-open-fifo"] if holds or stays else []), "hook-create-kill-file"]
+    steps += ["hook-run-original"] if chained else []
     if action in ("listen", "send"):
-        names += ["heeds"]
-        steps += ["hook-listen"]
+        names += ["handles-signal"]
+        steps += ["hook-wait-for-handler"]
     if action == "send" or (holds and not first_is_ours):
-        names += ["hook-children"]
+        names += ["count-children"]
     if stays:
-        steps += ["hook-send"] if action == "send" else []
-        steps += ["hook-stay"]
+        steps += ["hook-send-signal"] if action == "send" else []
+        steps += ["hook-wait-for-container-end"]
     elif holds and first_is_ours:
-        steps += ["hook-beat"]
+        steps += ["hook-heartbeat"]
     elif holds:
         names += ["deadline"]
-        steps += ["hook-holder"]
-    return _script(*names, *steps, *([] if stays else ["hook-end"]))
+        steps += ["hook-keep-fifo-open"]
+    return _script(*names, *steps, *([] if stays else ["hook-exit"]))
 
 
 @cache
 def sidecar_hook(*, chained: bool) -> Script:
     """Return the preStop script of a sidecar; `chained` means that another hook follows."""
     if not chained:
-        return _script("arguments", "path", "handlers", "clock", "sidecar-prestop")
-    names = ("arguments", "path", "environment", "handlers", "clock", "deadline")
-    return _script(*names, "sidecar-prestop", "sidecar-chained")
+        return _script("arguments", "path", "signal-handlers", "clock", "sidecar-prestop")
+    names = ("arguments", "path", "environment", "signal-handlers", "clock", "deadline")
+    return _script(*names, "sidecar-prestop", "sidecar-run-original")
