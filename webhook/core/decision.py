@@ -21,7 +21,7 @@ from webhook.core.annotations import (
     read_settings,
 )
 from webhook.core.budgets import check_pod
-from webhook.core.errors import Refused, quoted
+from webhook.core.errors import Refused
 from webhook.core.foreign_keys import EVICTION_ANNOTATIONS
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.plan.flags import Edit
@@ -52,6 +52,7 @@ from webhook.core.select.workers import (
     never_touched,
 )
 from webhook.core.status import Status, read_status
+from webhook.core.text import quoted
 from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
 AUTOSCALER_CUT = 600

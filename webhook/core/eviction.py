@@ -9,8 +9,9 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL, Evict, annotation_of
+from webhook.core.errors import Malformed
 from webhook.core.patch.emit import Operation
-from webhook.core.pod import DEFAULT_GRACE, JsonObject, Malformed
+from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.reasons import WARNING_LENGTH, Finding, Reason
 
 _GRACE_POINTER = "/deleteOptions/gracePeriodSeconds"

@@ -14,10 +14,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from webhook.core.errors import quoted
+from webhook.core.errors import Malformed
 from webhook.core.foreign_keys import is_read
 from webhook.core.recognize.frameworks import VARIABLES
 from webhook.core.recognize.image_hints import NO_HINTS, ImageHints, hints_of
+from webhook.core.text import quoted
 from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
 JsonObject = dict[str, Any]
@@ -33,10 +34,6 @@ _NOT_JSON = "\x7f"
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 Argv = list[str] | UnsetType | None
 Texts = dict[str, str] | UnsetType | None
-
-
-class Malformed(ValueError):
-    """The object is not a valid pod; the message says where, and what was expected."""
 
 
 class Part(msgspec.Struct, omit_defaults=True, gc=False):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from webhook.core.errors import listed
 from webhook.core.pod import NodeSelectorTerm, Pod
 from webhook.core.reasons import Reason
+from webhook.core.text import listed
 from webhook.images.documents import INDEX_TYPES, Descriptor, texts
 from webhook.images.failure import Failed, shown
 from webhook.images.options import Platform

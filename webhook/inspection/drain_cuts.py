@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from webhook.core.errors import listed
+from webhook.core.text import listed
 from webhook.inspection.drain_limits import TABLE, Limit, Marker
 from webhook.inspection.drain_readings import Bound
 from webhook.inspection.facts import Conclusion, Fact

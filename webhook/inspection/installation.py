@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from cryptography import x509
 
 from certs.authority import read_bundle
-from webhook.core.errors import listed
 from webhook.core.pod import JsonObject
+from webhook.core.text import listed
 from webhook.inspection.facts import Conclusion, Fact
 from webhook.inspection.observations import Names, Observations, Unseen, is_guard
 from webhook.inspection.words import counted

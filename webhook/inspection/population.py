@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
-from webhook.core.errors import listed, quoted
+from webhook.core.text import listed, quoted
 from webhook.inspection.facts import Conclusion, Fact
 from webhook.inspection.installation import unseen
 from webhook.inspection.observations import Namespace, Observations, State, Unseen, WorkerPod

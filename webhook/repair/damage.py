@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from webhook.core.errors import listed
 from webhook.core.reasons import Finding
+from webhook.core.text import listed
 from webhook.inspection.observations import Observations, State, Unseen, WorkerPod
 from webhook.inspection.versions import is_before, newest_version
 from webhook.inspection.words import counted

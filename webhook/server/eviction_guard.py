@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from certs.repetition import told
+from webhook.core.errors import Malformed
 from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
-from webhook.core.pod import JsonObject, Malformed
+from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding, Reason
 from webhook.server.logs import LOGGER
 from webhook.server.options import EVICTION_LIMIT

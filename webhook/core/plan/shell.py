@@ -7,10 +7,11 @@ from enum import Enum
 import msgspec
 
 from webhook.core.annotations import INJECTED_SHELL
-from webhook.core.errors import Refused, quoted
+from webhook.core.errors import Refused
 from webhook.core.pod import Container, JsonObject, Pod
 from webhook.core.reasons import Reason
 from webhook.core.scripts import BRING_SHELL
+from webhook.core.text import quoted
 from webhook.core.wrapper import (
     COPIED_SHELL,
     MARKER,

@@ -15,7 +15,7 @@ from webhook.core.annotations import (
     Settings,
     annotation_of,
 )
-from webhook.core.errors import Refused, quoted
+from webhook.core.errors import Refused
 from webhook.core.images import Image, image_signal
 from webhook.core.plan.flags import Edit, plan_flags
 from webhook.core.plan.lookup_failures import is_trouble
@@ -35,6 +35,7 @@ from webhook.core.recognize.processes import (
     signals_others,
 )
 from webhook.core.select.workers import Worker
+from webhook.core.text import quoted
 from webhook.core.wrapper import SIGNALS, is_wrapped, loop, parent
 
 NO_SIGNAL = "CONT"

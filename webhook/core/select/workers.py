@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED, PREFIX, Settings, annotation_of
-from webhook.core.errors import Refused, listed, quoted
+from webhook.core.errors import Refused
 from webhook.core.foreign_keys import DEFAULT_CONTAINER, MIRROR
 from webhook.core.images import Image, Images, image_argv
 from webhook.core.pod import Container, Pod
@@ -15,6 +15,7 @@ from webhook.core.reasons import Reason
 from webhook.core.recognize.frameworks import find_framework
 from webhook.core.recognize.processes import says_worker
 from webhook.core.select.windows import is_windows
+from webhook.core.text import listed, quoted
 from webhook.core.wrapper import own_words
 
 MOST_WORKERS = 50
