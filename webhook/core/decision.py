@@ -9,14 +9,12 @@ from msgspec import UnsetType
 from msgspec.structs import replace
 
 from webhook.core.annotations import (
-    ANNOTATIONS,
     DEFAULT_SHELL,
     INJECTED_SHELL,
     LABEL,
     Evict,
     Settings,
     Sidecars,
-    Unreadable,
     annotation_of,
     read_settings,
 )
@@ -165,7 +163,7 @@ def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
         if policy.only_labelled and not labelled:
             return _left_alone(Finding(Reason.NOT_LABELLED))
         check_pod(pod)
-        settings = _settings(pod)
+        settings = read_settings(pod.annotations)
         status = read_status(pod.annotations)
         workers = find_workers(pod, settings, images, status.workers if status else {})
         if not labelled and is_plainly_no_worker(pod, workers, images):
@@ -203,27 +201,6 @@ def outcome_of(refused: Refused, pod: Pod) -> Kind:
 
 def _left_alone(finding: Finding) -> Decision:
     return Decision(Kind.LEFT_ALONE, finding)
-
-
-def _settings(pod: Pod) -> Settings:
-    try:
-        return read_settings(pod.annotations)
-    except Unreadable as unreadable:
-        raise _refused_annotation(unreadable) from None
-
-
-def _refused_annotation(unreadable: Unreadable) -> Refused:
-    known = unreadable.annotation
-    if known is None:
-        names = ", ".join(annotation.name for annotation in ANNOTATIONS)
-        return Refused(
-            Reason.ANNOTATION_UNKNOWN,
-            detail=f"annotation {quoted(unreadable.key)[1:-1]} = {quoted(unreadable.value)}; known names: {names}",
-        )
-    return Refused(
-        Reason.ANNOTATION_INVALID,
-        detail=f"annotation {known.key} is {quoted(unreadable.value)}; accepted: {known.accepts}",
-    )
 
 
 def _protect(
