@@ -16,10 +16,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from webhook import __version__
 from webhook.core import scripts
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.decision import Policy
 from webhook.core.images import Image, Images, Unavailable
 from webhook.core.injection import Injection, inject
-from webhook.core.plan.shell import DEFAULT_IMAGE
+from webhook.core.policy import DEFAULT_SHELL_IMAGE, Policy
 from webhook.core.reasons import Finding, Kind
 
 FOLDER = Path(__file__).parent
@@ -49,7 +48,7 @@ _PLACEHOLDERS = {
     "<sidecar-hook>": scripts.sidecar_hook(chained=False),
     "<sidecar-hook chained>": scripts.sidecar_hook(chained=True),
     "<bring-shell>": scripts.BRING_SHELL,
-    "<shell-image>": DEFAULT_IMAGE,
+    "<shell-image>": DEFAULT_SHELL_IMAGE,
     **_worker_hooks(),
 }
 _SHORT = {text: name for name, text in reversed(_PLACEHOLDERS.items())}

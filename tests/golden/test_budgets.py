@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from webhook.core.budgets import LARGEST_PATCH, MOST_CONTAINERS, MOST_SHELL_TEXT
-from webhook.core.decision import Policy
 from webhook.core.injection import Injection, inject
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
 from webhook.core.recognize.command_line import LONGEST_SCRIPT
 

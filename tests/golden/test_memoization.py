@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.plan.memoization import LONGEST, MOST, memoized
+from webhook.core.policy import Policy
 
 
 class Words(msgspec.Struct):

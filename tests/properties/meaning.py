@@ -16,10 +16,10 @@ from webhook.core.annotations import (
     Sidecars,
     read_settings,
 )
-from webhook.core.decision import Policy
 from webhook.core.foreign_keys import EVICTION_ANNOTATIONS, ISTIO_INJECT, ISTIO_NATIVE
-from webhook.core.plan.shell import CONTAINER, Source
+from webhook.core.plan.shell import CONTAINER
 from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy, ShellSource
 from webhook.core.recognize.frameworks import TABLE
 from webhook.core.recognize.shell_less_images import shell_less_because
 from webhook.core.wrapper import (
@@ -66,7 +66,7 @@ def shell_of(settings: Settings, policy: Policy) -> tuple[str, str]:
     """Return the path of the worker's shell, and the name that its scripts get."""
     if settings.shell != INJECTED_SHELL:
         return settings.shell, VOLUME
-    folder = COPIED_SHELL if policy.shell_source is Source.INIT_CONTAINER else MOUNTED_SHELL
+    folder = COPIED_SHELL if policy.shell_source is ShellSource.INIT_CONTAINER else MOUNTED_SHELL
     folder = folder.removesuffix("/sh")
     return f"{folder}/sh", f"{folder}/{VOLUME}"
 
@@ -76,7 +76,7 @@ def check_init_containers(
 ) -> None:
     """Check the init containers: those that were there, in their order, what brings the shell, and native sidecars."""
     names = [container["name"] for container in before["spec"].get("initContainers") or ()]
-    if settings.shell == INJECTED_SHELL and policy.shell_source is Source.INIT_CONTAINER:
+    if settings.shell == INJECTED_SHELL and policy.shell_source is ShellSource.INIT_CONTAINER:
         names.append(CONTAINER)
     moved = sidecars if settings.sidecars is Sidecars.NATIVE else []
     init_containers = after["spec"].get("initContainers") or []

@@ -16,8 +16,8 @@ from tests.upgrade.record import FOLDER
 from webhook import __version__
 from webhook.cli.commands import main
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.decision import Policy
 from webhook.core.injection import Injection, inject
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
 from webhook.core.uninject import restore
 from webhook.core.wrapper import find_ours

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from webhook.core.decision import Policy
 from webhook.core.images import Image, Unavailable
 from webhook.core.injection import Injection, inject
 from webhook.core.pod import JsonObject, read_pod
+from webhook.core.policy import Policy
 from webhook.images.options import LookupOptions
 from webhook.images.sources import ImageSettings, ImageSources, Source
 

@@ -14,9 +14,9 @@ from webhook.cli.failure import fail
 from webhook.cli.image_settings import image_settings
 from webhook.cli.manifests import LOOKED_FOR, Manifest, Unreadable, read_manifest
 from webhook.cli.settings import policy_settings
-from webhook.core.decision import Policy
 from webhook.core.errors import Malformed, Refused
 from webhook.core.injection import Injection
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind
 from webhook.core.uninject import restore
 from webhook.images.sources import ImageSettings

@@ -23,23 +23,15 @@ from webhook.core.errors import Refused
 from webhook.core.foreign_keys import EVICTION_ANNOTATIONS
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.plan.flags import Edit
-from webhook.core.plan.lookup_failures import OnTrouble, check_answered, check_refusal
+from webhook.core.plan.lookup_failures import check_answered, check_refusal
 from webhook.core.plan.mesh import plan_mesh
 from webhook.core.plan.parent import surroundings_of
-from webhook.core.plan.shell import (
-    DEFAULT_CPU,
-    DEFAULT_IMAGE,
-    DEFAULT_MEMORY,
-    Brought,
-    Source,
-    bring,
-    check_room,
-    shell_path,
-)
+from webhook.core.plan.shell import Brought, bring, check_room, shell_path
 from webhook.core.plan.sidecars import SidecarPlan, plan_native, plan_sidecar, sidecar_facts
 from webhook.core.plan.worker_facts import Circumstances, facts_of
 from webhook.core.plan.workers import WorkerPlan, check_asked_for, plan_worker
 from webhook.core.pod import DEFAULT_GRACE, Container, Pod
+from webhook.core.policy import Policy, RegistryTrouble
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.select.workers import (
     Worker,
@@ -72,22 +64,6 @@ _SOFT = frozenset(
     }
 )
 """Refusals because graceful-worker cannot know or do something."""
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """The operator's settings.
-
-    The minimum grace period, in seconds; whether to process only labelled pods; the image of the injected shell, and
-    how to inject it; and what to do with workers whose images cannot be looked up.
-    """
-
-    grace_period: int = 3600
-    only_labelled: bool = False
-    shell_image: str = DEFAULT_IMAGE
-    shell_source: Source = Source.INIT_CONTAINER
-    shell_cpu: str = DEFAULT_CPU
-    shell_memory: str = DEFAULT_MEMORY
-    registry_trouble: OnTrouble = OnTrouble.ADMIT
 
 
 class ProbeGrace(msgspec.Struct, frozen=True, gc=False):
@@ -178,7 +154,7 @@ def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
 
 def _refusal(refused: Refused, pod: Pod, policy: Policy, images: Images) -> tuple[Kind, Finding]:
     outcome = outcome_of(refused, pod)
-    if outcome is Kind.LEFT_ALONE and policy.registry_trouble is OnTrouble.REFUSE:
+    if outcome is Kind.LEFT_ALONE and policy.registry_trouble is RegistryTrouble.REFUSE:
         try:
             check_refusal(refused, images)
         except Refused as required:
@@ -233,7 +209,7 @@ def _protect(
         plans = tuple(plan_worker(facts_of(worker, settings, circumstances, images, recorded)) for worker in workers)
     for worker_plan in plans:
         findings += worker_plan.findings
-    if policy.registry_trouble is OnTrouble.REFUSE:
+    if policy.registry_trouble is RegistryTrouble.REFUSE:
         check_answered(findings, images)
     moved = tuple([sidecar.name for sidecar in sidecars]) if settings.sidecars is Sidecars.NATIVE else ()
     sidecars += _plan_natives(pod, settings, circumstances)

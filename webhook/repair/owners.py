@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Kind
 from webhook.inspection.observations import Observations, State, Unseen
 from webhook.inspection.selectors import matches, shipped_entries

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from webhook.core.decision import Decision, Policy
+from webhook.core.decision import Decision
 from webhook.core.eviction import Eviction, EvictionDecision, eviction_warnings
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
 from webhook.core.pod import NOTHING, JsonObject, Pod, drop_unread
+from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.server.patch_encoding import encode_patch
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 
 from webhook.core.annotations import annotation_of
 from webhook.core.errors import Refused
@@ -12,13 +11,6 @@ from webhook.core.reasons import Finding, Reason
 
 # Refusals that a lookup might have prevented.
 _FOR_WANT_OF_AN_ANSWER = frozenset({Reason.COMMAND_UNKNOWN, Reason.WORKERS_AMBIGUOUS})
-
-
-class OnTrouble(Enum):
-    """The operator's choice."""
-
-    ADMIT = "admit"
-    REFUSE = "refuse"
 
 
 def is_trouble(image: Image | Unavailable | None) -> bool:

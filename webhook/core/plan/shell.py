@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 import msgspec
 
 from webhook.core.annotations import INJECTED_SHELL
 from webhook.core.errors import Refused
 from webhook.core.pod import Container, JsonObject, Pod
+from webhook.core.policy import DEFAULT_SHELL_CPU, DEFAULT_SHELL_MEMORY, ShellSource
 from webhook.core.reasons import Reason
 from webhook.core.scripts import BRING_SHELL
 from webhook.core.text import quoted
@@ -22,23 +21,9 @@ from webhook.core.wrapper import (
     VOLUME,
 )
 
-DEFAULT_IMAGE = (
-    "docker.io/library/busybox:1.37.0-musl@sha256:5cec3fc171c87218698e85a52af7087de727372aae264a787b8112901a5b0092"
-)
-"""Contains a static busybox at /bin/busybox for all platforms; musl, because it is the smallest."""
 CONTAINER = "graceful-worker-shell"
-DEFAULT_CPU = "50m"
-DEFAULT_MEMORY = "16Mi"
-"""Less than workers request: a pod's request is the maximum of its largest init container and the sum of the others."""
 _USER = 65532
 _ARGUMENTS = [MARKER, COPIED_SHELL.removesuffix("/sh")]
-
-
-class Source(Enum):
-    """How the shell is injected."""
-
-    INIT_CONTAINER = "init-container"
-    IMAGE_VOLUME = "image-volume"
 
 
 class Brought(msgspec.Struct, frozen=True):
@@ -49,14 +34,14 @@ class Brought(msgspec.Struct, frozen=True):
     mount: JsonObject | None = None
 
 
-def shell_path(setting: str, source: Source) -> str:
+def shell_path(setting: str, source: ShellSource) -> str:
     """Return the path of the shell that the annotation selects."""
     if setting != INJECTED_SHELL:
         return setting
-    return COPIED_SHELL if source is Source.INIT_CONTAINER else MOUNTED_SHELL
+    return COPIED_SHELL if source is ShellSource.INIT_CONTAINER else MOUNTED_SHELL
 
 
-def check_room(pod: Pod, source: Source) -> None:
+def check_room(pod: Pod, source: ShellSource) -> None:
     """Check that the names and paths of the injected shell are free.
 
     Raises:
@@ -67,7 +52,7 @@ def check_room(pod: Pod, source: Source) -> None:
         if container.name == CONTAINER and (container.command or ())[-2:] != _ARGUMENTS:
             raise _taken(container.name, f"an init container is named {CONTAINER}; rename it")
     volumes = pod.spec.volumes or ()
-    if source is Source.IMAGE_VOLUME and any(v.name == SHELL_VOLUME and v.image is None for v in volumes):
+    if source is ShellSource.IMAGE_VOLUME and any(v.name == SHELL_VOLUME and v.image is None for v in volumes):
         raise _taken("", f"volume {SHELL_VOLUME} is not an image volume; rename it")
     for container in pod.spec.containers:
         if container.name == CONTAINER:
@@ -85,13 +70,13 @@ def _taken(container: str, detail: str) -> Refused:
 def bring(
     pod: Pod,
     image: str,
-    source: Source,
+    source: ShellSource,
     worker: Container | None = None,
-    cpu: str = DEFAULT_CPU,
-    memory: str = DEFAULT_MEMORY,
+    cpu: str = DEFAULT_SHELL_CPU,
+    memory: str = DEFAULT_SHELL_MEMORY,
 ) -> Brought:
     """Return what injects the busybox of an image; an init container runs as the worker's user."""
-    if source is Source.IMAGE_VOLUME:
+    if source is ShellSource.IMAGE_VOLUME:
         # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
         volume = {"name": SHELL_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}}
         return Brought(volume=volume, mount={"name": SHELL_VOLUME, "mountPath": SHELL_MOUNT_PATH, "readOnly": True})
