@@ -20,7 +20,7 @@ SECONDS = 30.0
 def decide_all(pods: Sequence[JsonObject], policy: Policy, settings: ImageSettings) -> list[Injection]:
     """Decide on raw pods or pod templates."""
     injections = [inject(pod, policy) for pod in pods]
-    if not any(injection.decision.ask for injection in injections):
+    if not any(injection.decision.lookups for injection in injections):
         return injections
     return asyncio.run(_decide_with_images(pods, injections, policy, settings))
 
@@ -37,7 +37,7 @@ async def _decide_with_images(
 
     async def decide(pod: JsonObject, injection: Injection) -> Injection:
         images: dict[str, Image | Unavailable] = {}
-        while ask := injection.decision.ask:
+        while ask := injection.decision.lookups:
             images |= await sources.find(read_pod(pod), ask, "", SECONDS)
             injection = inject(pod, policy, images)
         return injection

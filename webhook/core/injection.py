@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from webhook.core.budgets import check_patch
 from webhook.core.decision import Decision, decide, outcome_of
 from webhook.core.errors import Malformed, Refused
 from webhook.core.images import NO_IMAGES, Images
@@ -61,7 +60,6 @@ def inject_pod(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Injectio
     try:
         # What a newer version has made stays as it is: its record has fields that a new one from here would lack.
         patch = [] if unknown_fields(pod.annotations) else emit(pod, decision.plan)
-        check_patch(pod, patch)
     except Refused as refused:
         return Injection(Decision(outcome_of(refused, pod), refused.finding), [])
     if patch:

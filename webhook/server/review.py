@@ -231,7 +231,7 @@ def _verdict(injection: Injection, warnings: Sequence[str] = ()) -> Verdict:
     parts = [b",", msgspec.json.encode(response)[1:-1]]
     if injection.patch:
         parts += [b',"patchType":"JSONPatch","patch":"', *encode_patch(injection.patch), b'"']
-    return Verdict(decision.outcome, decision.reason, b"".join([*parts, b"}}"]), decision.ask)
+    return Verdict(decision.outcome, decision.reason, b"".join([*parts, b"}}"]), decision.lookups)
 
 
 _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSION.encode(), KIND.encode())

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from webhook.core.pod import JsonObject
-from webhook.core.select.workers import CRITICAL_CLASSES
+from webhook.core.select.pods import CRITICAL_CLASSES
 from webhook.drains.following import Change, Gone, Listed
 from webhook.drains.kept_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.outcome import LOST, Outcome

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import UNSET
 
 from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
-from webhook.core.decision import CommandChange, Plan
 from webhook.core.errors import Refused
+from webhook.core.plan.pod_plan import CommandChange, PodPlan
 from webhook.core.plan.shell import CONTAINER as SHELL_CONTAINER
 from webhook.core.plan.shell import Brought
 from webhook.core.pod import NOTHING, Container, JsonObject, Pod, Spec
@@ -38,6 +38,9 @@ LARGEST_ANNOTATIONS = 256 * 1024
 
 https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachinery/pkg/api/validation/objectmeta.go
 """
+LARGEST_PATCH = 1024 * 1024
+"""Bytes, as JSON: etcd stores at most 1.5 MiB. The patch of a few containers cannot be that large."""
+_FEW_CONTAINERS = 20
 
 
 @lru_cache(256)
@@ -160,11 +163,11 @@ class MetadataPatch:
             self._new[field] = texts
 
 
-def emit(pod: Pod, plan: Plan) -> list[Operation]:
+def emit(pod: Pod, plan: PodPlan) -> list[Operation]:
     """Return the operations that add what the pod lacks of a plan; none if it lacks nothing.
 
     Raises:
-        Refused: its annotations leave no room for the status annotation.
+        Refused: its annotations leave no room for the status annotation, or the patch is too large.
 
     """
     old = plan.status or Status()
@@ -199,7 +202,18 @@ def emit(pod: Pod, plan: Plan) -> list[Operation]:
     record = msgspec.json.encode(status).decode()
     _check_room(pod, {**plan.annotations, STATUS_ANNOTATION: record})
     metadata.set("annotations", STATUS_ANNOTATION, record)
-    return patch.operations + moves
+    operations = patch.operations + moves
+    _check_size(pod, operations)
+    return operations
+
+
+def _check_size(pod: Pod, operations: list[Operation]) -> None:
+    if len(pod.spec.containers) <= _FEW_CONTAINERS:
+        return
+    size = len(msgspec.json.encode(operations, enc_hook=str))
+    if size > LARGEST_PATCH:
+        detail = f"{size} bytes for {len(pod.spec.containers)} containers; the limit is {LARGEST_PATCH}"
+        raise Refused(Reason.PATCH_TOO_LARGE, detail=detail)
 
 
 def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
@@ -218,7 +232,7 @@ def _characters(texts: Mapping[str, str]) -> int:
     return sum(map(len, texts)) + sum(map(len, texts.values()))
 
 
-def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
+def _emit_spec(patch: PodPatch, pod: Pod, plan: PodPlan) -> None:
     spec = pod.spec
     places = _places(spec)
     _emit_lists(patch, spec, plan, places)
@@ -226,12 +240,12 @@ def _emit_spec(patch: PodPatch, pod: Pod, plan: Plan) -> None:
         _emit_command(patch, places[change.name], change)
     for name, command in plan.hooks.items():
         _emit_hook(patch, places[name], command)
-    patch.set(GRACE_POINTER, GRACE_POINTER, spec.grace, plan.grace)
-    for probe in plan.probes:
+    patch.set(GRACE_POINTER, GRACE_POINTER, spec.grace, plan.grace_period.seconds)
+    for probe in plan.grace_period.probes:
         field = f"{probe.probe}/terminationGracePeriodSeconds"
         at = f"/spec/{probe.container_list}/{probe.index}/{field}"
         named = f"/spec/{probe.container_list}/{probe.container}/{field}"
-        patch.set(at, named, probe.there, probe.seconds)
+        patch.set(at, named, probe.current, probe.seconds)
     for index, container in enumerate(spec.init_containers or ()):
         if container.name in plan.restarted:
             at, named = (f"/spec/initContainers/{which}/restartPolicy" for which in (index, container.name))
@@ -281,7 +295,7 @@ def _emit_command(patch: PodPatch, place: _Place, change: CommandChange) -> None
     patch.record_command(container.name, was, undone)
 
 
-def _emit_lists(patch: PodPatch, spec: Spec, plan: Plan, places: Mapping[str, _Place]) -> None:
+def _emit_lists(patch: PodPatch, spec: Spec, plan: PodPlan, places: Mapping[str, _Place]) -> None:
     """Add volumes, mounts, and an init container where they are missing."""
     brought = plan.brought
     volumes = [(VOLUME, SHARED_VOLUME if brought is None else _volume_for(brought))]

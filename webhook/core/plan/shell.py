@@ -7,7 +7,7 @@ import msgspec
 from webhook.core.annotations import INJECTED_SHELL
 from webhook.core.errors import Refused
 from webhook.core.pod import Container, JsonObject, Pod
-from webhook.core.policy import DEFAULT_SHELL_CPU, DEFAULT_SHELL_MEMORY, ShellSource
+from webhook.core.policy import Policy, ShellSource
 from webhook.core.reasons import Reason
 from webhook.core.scripts import BRING_SHELL
 from webhook.core.text import quoted
@@ -67,29 +67,24 @@ def _taken(container: str, detail: str) -> Refused:
     return Refused(Reason.SHELL_CONFLICT, container, detail)
 
 
-def bring(
-    pod: Pod,
-    image: str,
-    source: ShellSource,
-    worker: Container | None = None,
-    cpu: str = DEFAULT_SHELL_CPU,
-    memory: str = DEFAULT_SHELL_MEMORY,
-) -> Brought:
+def bring(pod: Pod, policy: Policy, worker: Container) -> Brought:
     """Return what injects the busybox of an image; an init container runs as the worker's user."""
-    if source is ShellSource.IMAGE_VOLUME:
+    image = policy.shell_image
+    if policy.shell_source is ShellSource.IMAGE_VOLUME:
         # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
         volume = {"name": SHELL_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}}
         return Brought(volume=volume, mount={"name": SHELL_VOLUME, "mountPath": SHELL_MOUNT_PATH, "readOnly": True})
-    return Brought(init_container=_init_container(pod, image, worker, {"cpu": cpu, "memory": memory}))
+    resources = {"cpu": policy.shell_cpu, "memory": policy.shell_memory}
+    return Brought(init_container=_init_container(image, _user(pod, worker), resources))
 
 
-def _user(pod: Pod, worker: Container | None) -> int | None:
+def _user(pod: Pod, worker: Container) -> int | None:
     """Return the user to run as, never root; None if the pod's user is right.
 
     OpenShift assigns users from the namespace's range and rejects all others.
     https://docs.openshift.com/container-platform/4.16/authentication/managing-security-context-constraints.html
     """
-    of_worker = worker.security.user if worker and worker.security else None
+    of_worker = worker.security.user if worker.security else None
     of_pod = pod.spec.security.user if pod.spec.security else None
     if of_worker:
         return of_worker if of_worker != of_pod else None
@@ -97,7 +92,7 @@ def _user(pod: Pod, worker: Container | None) -> int | None:
     return None if of_pod else _USER
 
 
-def _init_container(pod: Pod, image: str, worker: Container | None, resources: JsonObject) -> JsonObject:
+def _init_container(image: str, user: int | None, resources: JsonObject) -> JsonObject:
     security: JsonObject = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -106,7 +101,6 @@ def _init_container(pod: Pod, image: str, worker: Container | None, resources: J
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    user = _user(pod, worker)
     if user is not None:
         security["runAsUser"] = user
     return {

@@ -1,4 +1,4 @@
-"""Finds the workers: whether a pod is a worker pod, and which containers are workers."""
+"""Finds the worker containers of a pod."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED, PREFIX, Settings, annotation_of
+from webhook.core.annotations import PREFIX, Settings, annotation_of
 from webhook.core.errors import Refused
-from webhook.core.foreign_keys import DEFAULT_CONTAINER, MIRROR
+from webhook.core.foreign_keys import DEFAULT_CONTAINER
 from webhook.core.images import Image, Images, image_argv
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Reason
 from webhook.core.recognize.frameworks import find_framework
 from webhook.core.recognize.processes import says_worker
-from webhook.core.select.windows import is_windows
+from webhook.core.status import Status
 from webhook.core.text import listed, quoted
 from webhook.core.wrapper import own_words
 
 MOST_WORKERS = 50
 """Each sidecar's hook names every worker, so the patch grows with the product of both numbers."""
-CRITICAL_CLASSES = frozenset({"system-node-critical", "system-cluster-critical"})
-"""https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/"""
 
 
 class Worker(msgspec.Struct, frozen=True, gc=False):
@@ -29,35 +27,6 @@ class Worker(msgspec.Struct, frozen=True, gc=False):
 
     container: Container
     reason: Reason
-
-
-def never_touched(pod: Pod) -> Reason | None:
-    """Return why a pod must never be patched; None if it may be."""
-    if pod.labels.get(LABEL) == LABEL_DISABLED:
-        return Reason.OPTED_OUT
-    if MIRROR in pod.annotations:
-        return Reason.MIRROR_POD
-    if is_windows(pod):
-        return Reason.WINDOWS_POD
-    if pod.spec.priority_class in CRITICAL_CLASSES:
-        return Reason.CRITICAL_POD
-    return None
-
-
-def is_labelled(pod: Pod) -> bool:
-    """Tell whether the pod's own label makes it a worker.
-
-    Raises:
-        Refused: the label has any value other than the two valid ones.
-
-    """
-    value = pod.labels.get(LABEL)
-    if value is None or value == LABEL_ENABLED:
-        return value is not None
-    raise Refused(
-        Reason.LABEL_INVALID,
-        detail=f"label {LABEL} is {quoted(value)}; write {LABEL_ENABLED} or {LABEL_DISABLED}",
-    )
 
 
 def find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collection[str] = ()) -> list[Worker]:
@@ -164,16 +133,23 @@ def _known(container: Container, images: Images, recorded: Collection[str]) -> W
     return Worker(container, Reason.WORKER_RECORDED) if container.name in recorded else None
 
 
-def images_to_ask(pod: Pod, settings: Settings) -> tuple[str, ...]:
-    """Return the names of possible workers whose images are worth looking up.
+def containers_to_look_up(
+    pod: Pod, settings: Settings | None, status: Status | None, images: Images
+) -> tuple[str, ...]:
+    """Return the names of possible workers whose images are worth looking up; none if the result would not matter.
 
     A failed lookup does not prevent protection: the pod is then protected by what is known.
     """
-    containers = pod.spec.containers
-    if settings.containers:
-        containers = [container for container in containers if container.name in settings.containers]
-    candidates = [c for c in containers if not c.command and not c.hints.serves]
-    return tuple(container.name for container in candidates)
+    if settings is None or status is not None or settings.command:
+        return ()
+    return tuple(
+        container.name
+        for container in pod.spec.containers
+        if not container.command
+        and not container.hints.serves
+        and (not settings.containers or container.name in settings.containers)
+        and container.name not in images
+    )
 
 
 def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> bool:
