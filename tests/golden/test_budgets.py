@@ -12,7 +12,7 @@ from webhook.core.patch.emit import LARGEST_PATCH
 from webhook.core.pod import MOST_CONTAINERS
 from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
-from webhook.core.recognize.command_line import LONGEST_SCRIPT
+from webhook.core.recognize.shell_script import LONGEST_SCRIPT
 from webhook.core.select.pods import MOST_SHELL_TEXT
 
 LONGEST_SECONDS = 1.0

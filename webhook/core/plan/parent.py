@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from webhook.core.pod import Container, Pod
-from webhook.core.recognize.command_line import CommandLine, Launch, basename
+from webhook.core.recognize.command_line import CommandLine
 from webhook.core.recognize.frameworks import Match
+from webhook.core.recognize.launchers import Launch, basename
 from webhook.core.recognize.processes import (
     catches_anyway,
     is_opaque,

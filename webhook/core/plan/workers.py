@@ -26,7 +26,7 @@ from webhook.core.plan.time_limits import cautions
 from webhook.core.plan.worker_facts import DEFAULT_SIGNAL, WorkerCase, WorkerFacts, examine
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
-from webhook.core.recognize.command_line import Launch
+from webhook.core.recognize.launchers import Launch
 from webhook.core.recognize.processes import (
     catches_anyway,
     must_be_first,

@@ -13,7 +13,8 @@ from typing import Annotated, NamedTuple, TypeAlias
 import msgspec
 
 from webhook.core.annotations import Mode
-from webhook.core.recognize.command_line import CommandLine, Launcher, Launchers, Program, basename, read_command_line
+from webhook.core.recognize.command_line import CommandLine, Program, read_command_line
+from webhook.core.recognize.launchers import Launcher, Launchers, basename
 from webhook.core.recognize.patterns import any_of
 
 LAST_PLACE = 64

@@ -9,8 +9,8 @@ from importlib.resources import files
 
 import msgspec
 
-from webhook.core.recognize.command_line import basename
 from webhook.core.recognize.image_names import split_image_name
+from webhook.core.recognize.launchers import basename
 from webhook.core.recognize.patterns import Names, any_of
 
 

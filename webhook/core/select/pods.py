@@ -9,7 +9,7 @@ from webhook.core.errors import Refused
 from webhook.core.foreign_keys import MIRROR
 from webhook.core.pod import MOST_CONTAINERS, Pod
 from webhook.core.reasons import Reason
-from webhook.core.recognize.command_line import LONGEST_SCRIPT
+from webhook.core.recognize.shell_script import LONGEST_SCRIPT
 from webhook.core.select.windows import is_windows
 from webhook.core.text import quoted
 
