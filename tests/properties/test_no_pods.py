@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.errors import Malformed, Refused
 from webhook.core.injection import inject
-from webhook.core.patch.emit import escape
+from webhook.core.patch.json_patch import escape
 from webhook.core.pod import JsonObject
 from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason

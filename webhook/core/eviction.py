@@ -10,7 +10,7 @@ import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL, Evict, annotation_of
 from webhook.core.errors import Malformed
-from webhook.core.patch.emit import Operation
+from webhook.core.patch.json_patch import Operation
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.reasons import WARNING_LENGTH, Finding, Reason
 

@@ -9,7 +9,7 @@ from typing import Any
 from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.errors import Refused
-from webhook.core.patch.emit import Operation, escape
+from webhook.core.patch.json_patch import Operation, escape
 from webhook.core.pod import JsonObject, check_names, read_pod
 from webhook.core.reasons import Reason
 from webhook.core.status import CommandStatus, Status, read_status, unknown_fields

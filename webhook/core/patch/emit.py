@@ -1,29 +1,22 @@
-"""The patch: what the pod lacks of its plan, as minimal JSON Patch operations (RFC 6902).
-
-Each field has two pointers: the one that the API server uses (list items by index), and the one in the status
-annotation (list items by name), which stays valid if another webhook moves items.
-"""
+"""The patch: what the pod lacks of its plan, as minimal operations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
 from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
 from webhook.core.errors import Refused
+from webhook.core.patch.json_patch import MetadataPatch, Operation, PodPatch
 from webhook.core.plan.pod_plan import CommandChange, PodPlan
 from webhook.core.plan.shell import CONTAINER as SHELL_CONTAINER
 from webhook.core.plan.shell import Brought
-from webhook.core.pod import NOTHING, Container, JsonObject, Pod, Spec
+from webhook.core.pod import Container, JsonObject, Pod, Spec, size_in_bytes
 from webhook.core.reasons import Reason
-from webhook.core.status import GRACE_POINTER, CommandStatus, Status, WorkerStatus
+from webhook.core.status import GRACE_POINTER, Status, WorkerStatus
 from webhook.core.wrapper import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME, find_ours, put_before
-
-Operation = dict[str, Any]
 
 # In memory: the cluster autoscaler does not remove nodes with other emptyDirs, and a full disk must not prevent the
 # kill file.
@@ -41,126 +34,6 @@ https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachi
 LARGEST_PATCH = 1024 * 1024
 """Bytes, as JSON: etcd stores at most 1.5 MiB. The patch of a few containers cannot be that large."""
 _FEW_CONTAINERS = 20
-
-
-@lru_cache(256)
-def escape(token: str) -> str:
-    """Escape a key for a JSON Pointer (RFC 6901)."""
-    return token.replace("~", "~0").replace("/", "~1")
-
-
-class PodPatch:
-    """Collects the operations that set fields of a pod, and records their previous values."""
-
-    def __init__(self, status: Status) -> None:
-        self.operations: list[Operation] = []
-        self._status = status
-        self._recorded = {*status.before, *status.added}
-
-    def set(self, at: str, named: str, there: Any, value: Any) -> None:
-        """Set a field; `there` is its current value, UNSET if it is missing."""
-        if there is UNSET:
-            self.add(at, named, value)
-        elif there != value:
-            if named not in self._recorded:
-                self._recorded.add(named)
-                self._status.before[named] = there
-            self.operations.append({"op": "replace", "path": at, "value": value})
-
-    def add(self, at: str, named: str, value: Any) -> None:
-        """Add a missing field or list item."""
-        self.operations.append({"op": "add", "path": at, "value": value})
-        self.record_added(named)
-
-    def make(self, at: str, named: str, there: Any, content: Any) -> None:
-        """Add an object or list that is missing (`there` is UNSET) or null."""
-        self.operations.append({"op": "add", "path": at, "value": content})
-        self._status.created.setdefault(named, "absent" if there is UNSET else "null")
-
-    def replace(self, at: str, there: Any, value: Any) -> None:
-        """Set a field to a value from which the previous value can be derived."""
-        self.operations.append({"op": "add" if there is UNSET else "replace", "path": at, "value": value})
-
-    def knows_command(self, container: str) -> bool:
-        """Tell whether a change of a command is recorded."""
-        return container in self._status.commands or f"/spec/containers/{container}/command" in self._status.before
-
-    def record_command(self, container: str, was: str, edits: list[tuple[int, list[str], int]]) -> None:
-        """Record that a command was wrapped or edited."""
-        if f"/spec/containers/{container}/command" in self._status.before:
-            # An earlier release recorded it with every word.
-            return
-        recorded = self._status.commands.get(container)
-        self._status.commands[container] = (
-            CommandStatus(was, edits) if recorded is None else CommandStatus(recorded.was, [*edits, *recorded.edits])
-        )
-
-    def knows_hook(self, container: str) -> bool:
-        """Tell whether a change of a hook is recorded."""
-        pointer = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
-        return container in self._status.hooks or pointer in self._recorded
-
-    def record_hook(self, container: str) -> None:
-        """Record that a hook was wrapped."""
-        pointer = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
-        if pointer not in self._recorded and container not in self._status.hooks:
-            self._status.hooks.append(container)
-
-    def append(
-        self, at: str, named: str, there: Any, keys: Sequence[str], items: Sequence[tuple[str, JsonObject]]
-    ) -> None:
-        """Append items to a list, except those whose keys exist; create the list if it is missing or null."""
-        if not isinstance(there, list):
-            self.make(at, named, there, [item for _, item in items])
-            for key, _ in items:
-                self.record_added(f"{named}/{escape(key)}")
-            return
-        for key, item in items:
-            if key not in keys:
-                self.add(f"{at}/-", f"{named}/{escape(key)}", item)
-
-    def record_added(self, named: str) -> None:
-        """Record a field or item that did not exist."""
-        if named not in self._recorded:
-            self._recorded.add(named)
-            self._status.added.append(named)
-
-
-class MetadataPatch:
-    """The part of a patch that sets labels and annotations, and creates the objects that hold them."""
-
-    def __init__(self, patch: PodPatch, pod: Pod) -> None:
-        metadata = pod.metadata or NOTHING
-        self._patch = patch
-        self._metadata = pod.metadata
-        self._there = {"labels": metadata.labels, "annotations": metadata.annotations}
-        self._made: dict[str, dict[str, str]] = {}
-
-    def set(self, field: str, key: str, value: str) -> None:
-        """Set a label or an annotation."""
-        at = f"/metadata/{field}/{escape(key)}"
-        texts = self._there[field]
-        if isinstance(texts, dict):
-            self._patch.set(at, at, texts.get(key, UNSET), value)
-            return
-        self.make(field)
-        self._made[field][key] = value
-        self._patch.record_added(at)
-
-    def make(self, field: str) -> None:
-        """Create the object that holds the labels or annotations if it is missing."""
-        there = self._there[field]
-        if isinstance(there, dict) or field in self._made:
-            return
-        texts = self._made[field] = {}
-        if self._metadata:
-            self._patch.make(f"/metadata/{field}", f"/metadata/{field}", there, texts)
-        elif len(self._made) == 1:
-            # Later entries are added to this same object, which the operation refers to.
-            self._new = {field: texts}
-            self._patch.make("/metadata", "/metadata", self._metadata, self._new)
-        else:
-            self._new[field] = texts
 
 
 def emit(pod: Pod, plan: PodPlan) -> list[Operation]:
@@ -217,19 +90,11 @@ def _check_size(pod: Pod, operations: list[Operation]) -> None:
 
 
 def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
-    unread = pod.metadata.unread_bytes if pod.metadata else 0
-    # A character has at most four bytes.
-    if unread + 4 * (_characters(pod.annotations) + _characters(new)) <= LARGEST_ANNOTATIONS:
-        return
-    annotations = {**pod.annotations, **new}
-    size = unread + sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
+    other = pod.metadata.unread_bytes if pod.metadata else 0
+    size = other + size_in_bytes({**pod.annotations, **new})
     if size > LARGEST_ANNOTATIONS:
         detail = f"{size} bytes in total; the limit is {LARGEST_ANNOTATIONS}; shorten your annotations"
         raise Refused(Reason.ANNOTATIONS_FULL, detail=detail)
-
-
-def _characters(texts: Mapping[str, str]) -> int:
-    return sum(map(len, texts)) + sum(map(len, texts.values()))
 
 
 def _emit_spec(patch: PodPatch, pod: Pod, plan: PodPlan) -> None:
