@@ -18,6 +18,8 @@ from webhook.core.status import WorkerStatus
 from webhook.core.wrapper import is_wrapped, own_words
 
 DEFAULT_SIGNAL = "TERM"
+NO_SIGNAL = "CONT"
+"""The signal for workers that no signal ends gracefully, but that end by themselves after a message."""
 
 
 class Circumstances(msgspec.Struct, frozen=True, array_like=True, gc=False):

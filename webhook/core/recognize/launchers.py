@@ -58,6 +58,10 @@ class Launch(msgspec.Struct, frozen=True):
         """Whether it is configured to forward a different signal than it receives."""
         return self._has(self.launcher.rewrites)
 
+    def loses_signal(self, number: int) -> bool:
+        """Tell whether it rewrites signals, but none to the one with this number."""
+        return self.rewrites and not any(word.endswith(f":{number}") for word in self.words)
+
     @property
     def is_transparent(self) -> bool:
         """Whether a signal to the launcher reaches the command, and nothing else."""
