@@ -40,7 +40,9 @@ SYMFONY_FILES = [
 SCRIPTS = {
     LOOP: "webhook/shell/loop.sh",
     **{
-        worker_hook("listen", holds=holds, chained=chained, first_is_ours=True): "webhook/shell/hook-*.sh"
+        worker_hook(
+            "listen", sidecars_wait=holds, chained=chained, process_1_is_wrapper=True
+        ): "webhook/shell/hook-*.sh"
         for holds in (False, True)
         for chained in (False, True)
     },

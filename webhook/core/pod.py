@@ -33,7 +33,7 @@ _NOT_JSON = "\x7f"
 """Begins the names of the fields that `drop_unread` fills in: no manifest has such a key."""
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 Argv = list[str] | UnsetType | None
-Texts = dict[str, str] | UnsetType | None
+StringMap = dict[str, str] | UnsetType | None
 
 
 class Part(msgspec.Struct, omit_defaults=True, gc=False):
@@ -44,7 +44,7 @@ class Part(msgspec.Struct, omit_defaults=True, gc=False):
     """
 
 
-class Something(Part):
+class AnyObject(Part):
     """An object of which only the presence matters."""
 
 
@@ -58,9 +58,9 @@ class Handler(Part):
     """A lifecycle handler or probe action of any kind."""
 
     exec: Exec | UnsetType | None = UNSET
-    http_get: Something | None = msgspec.field(default=None, name="httpGet")
-    tcp_socket: Something | None = msgspec.field(default=None, name="tcpSocket")
-    sleep: Something | None = None
+    http_get: AnyObject | None = msgspec.field(default=None, name="httpGet")
+    tcp_socket: AnyObject | None = msgspec.field(default=None, name="tcpSocket")
+    sleep: AnyObject | None = None
 
     @property
     def other_than_exec(self) -> str:
@@ -72,7 +72,7 @@ class Handler(Part):
 class Probe(Handler):
     """A probe; without its own grace period (in seconds), the pod's applies."""
 
-    grpc: Something | None = None
+    grpc: AnyObject | None = None
     grace: int | UnsetType | None = msgspec.field(default=UNSET, name="terminationGracePeriodSeconds")
 
 
@@ -132,7 +132,7 @@ class Container(Part):
     image: str | None = None
     command: Argv = UNSET
     args: Argv = UNSET
-    ports: list[Something] | None = None
+    ports: list[AnyObject] | None = None
     tty: bool | None = None
     lifecycle: Lifecycle | UnsetType | None = UNSET
     liveness: Probe | None = msgspec.field(default=None, name="livenessProbe")
@@ -206,7 +206,7 @@ class Volume(Part):
 
     name: str
     empty_dir: EmptyDir | UnsetType | None = msgspec.field(default=UNSET, name="emptyDir")
-    image: Something | None = None
+    image: AnyObject | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -289,8 +289,8 @@ class Spec(Part):
 class Metadata(Part):
     """A pod's labels and annotations, and its name or generateName."""
 
-    labels: Texts = UNSET
-    annotations: Texts = UNSET
+    labels: StringMap = UNSET
+    annotations: StringMap = UNSET
     name: Any = None
     generate_name: Any = msgspec.field(default=None, name="generateName")
     unread_bytes: int = msgspec.field(default=0, name=f"{_NOT_JSON}unreadBytes")

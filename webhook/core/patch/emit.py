@@ -12,11 +12,11 @@ from webhook.core.errors import Refused
 from webhook.core.patch.json_patch import MetadataPatch, Operation, PodPatch
 from webhook.core.plan.pod_plan import CommandChange, PodPlan
 from webhook.core.plan.shell import CONTAINER as SHELL_CONTAINER
-from webhook.core.plan.shell import Brought
+from webhook.core.plan.shell import InjectedShell
 from webhook.core.pod import Container, JsonObject, Pod, Spec, size_in_bytes
 from webhook.core.reasons import Reason
 from webhook.core.status import GRACE_POINTER, Status, WorkerStatus
-from webhook.core.wrapper import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME, find_ours, put_before
+from webhook.core.wrapper import MOUNT_PATH, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME, find_wrapper, wrap
 
 # In memory: the cluster autoscaler does not remove nodes with other emptyDirs, and a full disk must not prevent the
 # kill file.
@@ -60,8 +60,8 @@ def emit(pod: Pod, plan: PodPlan) -> list[Operation]:
     patch = PodPatch(status)
     _emit_spec(patch, pod, plan)
     # Last, because they change the indexes of everything else.
-    brings = plan.brought is not None and plan.brought.init_container is not None
-    moves = _prepare_moves(patch, status, pod.spec, plan.moved, is_made=brings)
+    has_init_container = plan.injected_shell is not None and plan.injected_shell.init_container is not None
+    moves = _prepare_moves(patch, status, pod.spec, plan.moved, is_made=has_init_container)
     metadata = MetadataPatch(patch, pod)
     for key, value in plan.labels.items():
         metadata.set("labels", key, value)
@@ -99,7 +99,7 @@ def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
 
 def _emit_spec(patch: PodPatch, pod: Pod, plan: PodPlan) -> None:
     spec = pod.spec
-    places = _places(spec)
+    places = _container_paths(spec)
     _emit_lists(patch, spec, plan, places)
     for change in plan.commands:
         _emit_command(patch, places[change.name], change)
@@ -117,7 +117,7 @@ def _emit_spec(patch: PodPatch, pod: Pod, plan: PodPlan) -> None:
             patch.set(at, named, container.restart_policy, "Always")
 
 
-class _Place(NamedTuple):
+class _ContainerPath(NamedTuple):
     """The pointers of a container, by index and by name."""
 
     at: str
@@ -125,19 +125,19 @@ class _Place(NamedTuple):
     container: Container
 
 
-def _places(spec: Spec) -> dict[str, _Place]:
+def _container_paths(spec: Spec) -> dict[str, _ContainerPath]:
     return {
-        container.name: _Place(f"/spec/{field}/{index}", f"/spec/{field}/{container.name}", container)
+        container.name: _ContainerPath(f"/spec/{field}/{index}", f"/spec/{field}/{container.name}", container)
         for field, containers in (("containers", spec.containers), ("initContainers", spec.init_containers or ()))
         for index, container in enumerate(containers)
     }
 
 
-def _emit_command(patch: PodPatch, place: _Place, change: CommandChange) -> None:
+def _emit_command(patch: PodPatch, place: _ContainerPath, change: CommandChange) -> None:
     """Wrap a command and edit its words, in `command` and `args`."""
     at, named, container = place
     there = list(container.command or change.command)
-    found = find_ours(there)
+    found = find_wrapper(there)
     own = list(there[found[1] :] if found else there)
     args = list(container.args or ())
     undone: list[tuple[int, list[str], int]] = []
@@ -145,7 +145,7 @@ def _emit_command(patch: PodPatch, place: _Place, change: CommandChange) -> None
         part, start = (own, edit.place) if edit.place < len(own) + (not args) else (args, edit.place - len(own))
         part[start : start + len(edit.old)] = edit.new
         undone.insert(0, (edit.place, list(edit.old), len(edit.new)))
-    command = put_before([*there[: found[1] if found else 0], *own], change.before) if change.before else own
+    command = wrap([*there[: found[1] if found else 0], *own], change.before) if change.before else own
     if command != list(container.command or ()):
         if found and not patch.knows_command(container.name):
             # Wrapped, but not recorded: the current command is all that can be restored.
@@ -160,29 +160,29 @@ def _emit_command(patch: PodPatch, place: _Place, change: CommandChange) -> None
     patch.record_command(container.name, was, undone)
 
 
-def _emit_lists(patch: PodPatch, spec: Spec, plan: PodPlan, places: Mapping[str, _Place]) -> None:
+def _emit_lists(patch: PodPatch, spec: Spec, plan: PodPlan, places: Mapping[str, _ContainerPath]) -> None:
     """Add volumes, mounts, and an init container where they are missing."""
-    brought = plan.brought
-    volumes = [(VOLUME, SHARED_VOLUME if brought is None else _volume_for(brought))]
+    injected_shell = plan.injected_shell
+    volumes = [(VOLUME, SHARED_VOLUME if injected_shell is None else _volume_for(injected_shell))]
     mounts = [(MOUNT_PATH, SHARED_MOUNT)]
-    if brought and brought.volume and brought.mount:
-        volumes.append((SHELL_VOLUME, brought.volume))
-        mounts.append((SHELL_MOUNT_PATH, brought.mount))
+    if injected_shell and injected_shell.volume and injected_shell.mount:
+        volumes.append((SHELL_VOLUME, injected_shell.volume))
+        mounts.append((SHELL_MOUNT_PATH, injected_shell.mount))
     at = "/spec/volumes"
     patch.append(at, at, spec.volumes, [volume.name for volume in spec.volumes or ()], volumes)
-    if brought and brought.init_container:
-        _make_room(patch, spec)
-    if brought and brought.init_container:
+    if injected_shell and injected_shell.init_container:
+        _enlarge_shared_volume(patch, spec)
+    if injected_shell and injected_shell.init_container:
         at = "/spec/initContainers"
         there = [container.name for container in spec.init_containers or ()]
-        patch.append(at, at, spec.init_containers, there, [(SHELL_CONTAINER, brought.init_container)])
+        patch.append(at, at, spec.init_containers, there, [(SHELL_CONTAINER, injected_shell.init_container)])
     for name, (place, named, container) in places.items():
         if name in plan.mounted:
             there = [mount.path for mount in container.mounts or ()]
             patch.append(f"{place}/volumeMounts", f"{named}/volumeMounts", container.mounts, there, mounts)
 
 
-def _make_room(patch: PodPatch, spec: Spec) -> None:
+def _enlarge_shared_volume(patch: PodPatch, spec: Spec) -> None:
     """Raise the size of the shared volume for a shell if an earlier injection created it for files only."""
     small, large = (volume["emptyDir"]["sizeLimit"] for volume in (SHARED_VOLUME, SHARED_VOLUME_WITH_SHELL))
     for index, volume in enumerate(spec.volumes or ()):
@@ -191,8 +191,8 @@ def _make_room(patch: PodPatch, spec: Spec) -> None:
             patch.set(f"/spec/volumes/{index}/{field}", f"/spec/volumes/{VOLUME}/{field}", small, large)
 
 
-def _volume_for(brought: Brought) -> JsonObject:
-    return SHARED_VOLUME_WITH_SHELL if brought.init_container else SHARED_VOLUME
+def _volume_for(injected_shell: InjectedShell) -> JsonObject:
+    return SHARED_VOLUME_WITH_SHELL if injected_shell.init_container else SHARED_VOLUME
 
 
 def _prepare_moves(
@@ -230,7 +230,7 @@ def _place(index: int, earlier: Iterable[int]) -> int:
     return index
 
 
-def _emit_hook(patch: PodPatch, place: _Place, command: list[str]) -> None:
+def _emit_hook(patch: PodPatch, place: _ContainerPath, command: list[str]) -> None:
     """Set lifecycle.preStop.exec.command, and create missing objects on the way."""
     at, named, container = place
     field = "/lifecycle"
@@ -243,7 +243,7 @@ def _emit_hook(patch: PodPatch, place: _Place, command: list[str]) -> None:
             return
         there, content, field = getattr(there, attribute), content[key], f"{field}/{key}"
     pointer = named + field
-    if there and (patch.knows_hook(container.name) or find_ours(there) is None):
+    if there and (patch.knows_hook(container.name) or find_wrapper(there) is None):
         if there != command:
             patch.replace(at + field, there, command)
             patch.record_hook(container.name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from webhook.core.annotations import Mode
 from webhook.core.plan.parent import has_probe_of_process_1
-from webhook.core.plan.worker_facts import WorkerCase
+from webhook.core.plan.worker_facts import ExaminedWorker
 from webhook.core.reasons import Finding, Reason
 from webhook.core.recognize.frameworks import Limit, Match, option_value
 from webhook.core.wrapper import SIGNALS
@@ -14,18 +14,18 @@ from webhook.core.wrapper import SIGNALS
 _PREPARES = "its entrypoint runs before each message: leave it out if it runs migrations."
 
 
-def find_cautions(case: WorkerCase, mode: Mode) -> list[Finding]:
+def find_cautions(worker: ExaminedWorker, mode: Mode) -> list[Finding]:
     """Return the cautions about a worker in its mode."""
-    name, framework = case.container.name, case.framework
+    name, framework = worker.container.name, worker.framework
     findings = []
-    if mode is Mode.LOOP and case.loops:
+    if mode is Mode.LOOP and worker.has_own_loop:
         findings.append(Finding(Reason.OWN_LOOP, name))
-    if mode is Mode.LOOP and any(launch.launcher.prepares for launch in case.line.launches):
+    if mode is Mode.LOOP and any(launch.launcher.prepares for launch in worker.line.launches):
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, _PREPARES))
     if (
         framework
         and mode is Mode.SIGNAL
-        and any(launch.loses_signal(SIGNALS[framework.signal]) for launch in case.line.launches)
+        and any(launch.loses_signal(SIGNALS[framework.signal]) for launch in worker.line.launches)
     ):
         what = f"its launcher rewrites signals, and the worker needs {framework.signal}."
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, what))
@@ -35,19 +35,19 @@ def find_cautions(case: WorkerCase, mode: Mode) -> list[Finding]:
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, framework.caution))
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, name, framework.note))
-    if has_probe_of_process_1(case.container):
+    if has_probe_of_process_1(worker.container):
         findings.append(Finding(Reason.PROBE_OF_PROCESS_1, name))
-    if case.runtime:
-        findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, case.runtime.caution))
-    if case.match and (case.match.framework.conditions or case.match.framework.limits):
-        findings += _conditions_and_limits(case, case.match, mode)
+    if worker.runtime:
+        findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, worker.runtime.caution))
+    if worker.match and (worker.match.framework.conditions or worker.match.framework.limits):
+        findings += _conditions_and_limits(worker, worker.match, mode)
     return findings
 
 
-def _conditions_and_limits(case: WorkerCase, match: Match, mode: Mode) -> list[Finding]:
-    name, framework, grace = case.container.name, match.framework, case.circumstances.grace
-    words = match.program.words[match.behind :]
-    variables = {variable.name: variable.value or "" for variable in case.container.env or ()}
+def _conditions_and_limits(worker: ExaminedWorker, match: Match, mode: Mode) -> list[Finding]:
+    name, framework, grace = worker.container.name, match.framework, worker.context.grace
+    words = match.program.words[match.end :]
+    variables = {variable.name: variable.value or "" for variable in worker.container.env or ()}
     findings = [
         Finding(Reason.FRAMEWORK_CAUTION, name, condition.caution)
         for condition in framework.conditions

@@ -6,8 +6,8 @@ from enum import Enum
 
 from webhook.core.annotations import HEARD_SIGNALS, INJECTED_SHELL, Mode, annotation_of
 from webhook.core.errors import Refused
-from webhook.core.plan.parent import deaf_because, forbidden_because, parent_settings
-from webhook.core.plan.worker_facts import NO_SIGNAL, WorkerCase
+from webhook.core.plan.parent import explain_forbidden_parent, explain_ignored_signals, parent_settings
+from webhook.core.plan.worker_facts import NO_SIGNAL, ExaminedWorker
 from webhook.core.reasons import Finding, Reason
 from webhook.core.recognize.processes import signals_others
 from webhook.core.text import quoted
@@ -25,42 +25,40 @@ class Treatment(Enum):
     GIVEN_PARENT = "given-parent"
 
 
-def choose_treatment(case: WorkerCase, mode: Mode, needs: str) -> tuple[Treatment, Finding]:
+def choose_treatment(worker: ExaminedWorker, mode: Mode, needs: str) -> tuple[Treatment, Finding]:
     """Choose what happens to the command, and tell why; `needs` is why it needs a parent process.
 
     Raises:
         Refused: the command cannot run in a loop.
 
     """
-    name = case.container.name
+    name = worker.container.name
     if mode is Mode.LOOP:
-        _check_loop(case)
-        return Treatment.LOOPED, Finding(Reason.COMMAND_WRAPPED, name, f"{_delay(case)} s between runs")
+        _check_loop(worker)
+        return Treatment.LOOPED, Finding(Reason.COMMAND_WRAPPED, name, f"{_delay(worker)} s between runs")
     if not needs:
-        shared = (
-            "the pod's containers share a process namespace" if case.circumstances.surroundings.shares_processes else ""
-        )
+        shared = "the pod's containers share a process namespace" if worker.context.sandbox.shares_processes else ""
         return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, shared)
-    forbidden = _no_parent_because(case)
+    forbidden = _explain_impossible_parent(worker)
     if forbidden:
         why = f"{needs}, but it cannot get a parent process: {forbidden}"
         return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, why)
     return Treatment.GIVEN_PARENT, Finding(Reason.PARENT_ADDED, name, needs)
 
 
-def _check_loop(case: WorkerCase) -> None:
-    name = case.container.name
-    if not case.argv or not case.is_whole:
+def _check_loop(worker: ExaminedWorker) -> None:
+    name = worker.container.name
+    if not worker.argv or not worker.is_complete:
         raise Refused(
             Reason.COMMAND_UNKNOWN,
             name,
             f"write the whole command line as command: in the manifest, or copy the image's "
             f'to annotation {annotation_of("command")}: ["program", "argument"]',
         )
-    if case.shell_less:
-        detail = f"{case.shell_less}; set {annotation_of('shell')}: {INJECTED_SHELL}"
+    if worker.shell_less:
+        detail = f"{worker.shell_less}; set {annotation_of('shell')}: {INJECTED_SHELL}"
         raise Refused(Reason.SHELL_MISSING, name, detail)
-    declared = (case.container.lifecycle and case.container.lifecycle.stop_signal) or ""
+    declared = (worker.container.lifecycle and worker.container.lifecycle.stop_signal) or ""
     if declared and declared.removeprefix("SIG") not in HEARD_SIGNALS:
         heard = ", ".join(f"SIG{signal}" for signal in HEARD_SIGNALS)
         raise Refused(
@@ -68,66 +66,68 @@ def _check_loop(case: WorkerCase) -> None:
         )
 
 
-def explain_needed_parent(case: WorkerCase, wanted: str) -> str:
+def explain_needed_parent(worker: ExaminedWorker, wanted: str) -> str:
     """Return why the worker needs a parent process; empty if it does not."""
-    line, match = case.line, case.match
+    line, match = worker.line, worker.match
     if match:
-        if not case.is_first:
-            return f"process 1 is {quoted(line.first)}, not the worker"
+        if not worker.is_process_1:
+            return f"process 1 is {quoted(line.process_1)}, not the worker"
         if match.framework.may_ignore:
             return "it may or may not handle the signal"
-    elif line.hides:
-        return f"{quoted(line.first)} hides the worker's command"
-    elif deaf := deaf_because(line, case.circumstances.surroundings):
+    elif line.has_hidden_program:
+        return f"{quoted(line.process_1)} hides the worker's command"
+    elif deaf := explain_ignored_signals(line, worker.context.sandbox):
         return deaf
-    if wanted in ("", NO_SIGNAL, case.kubelet_signal):
+    if wanted in ("", NO_SIGNAL, worker.kubelet_signal):
         return ""
-    no_hook = not case.is_first or not case.can_hook or case.circumstances.surroundings.shares_processes
-    if no_hook or (match and _can_turn_signal(case, wanted)):
+    no_hook = not worker.is_process_1 or not worker.can_hook or worker.context.sandbox.shares_processes
+    if no_hook or (match and _can_turn_signal(worker, wanted)):
         return f"{wanted} is not what the kubelet sends"
     return ""
 
 
-def _can_turn_signal(case: WorkerCase, wanted: str) -> bool:
+def _can_turn_signal(worker: ExaminedWorker, wanted: str) -> bool:
     """Tell whether a parent, and nothing else, would turn the kubelet's signal into the right one.
 
     A hook could also send the right signal. But if the hook fails, the kubelet's signal arrives and aborts the message.
     For unknown programs, that is not certain, so the hook is enough.
     """
-    is_turned = any(launch.rewrites and not launch.loses_signal(SIGNALS[wanted]) for launch in case.line.launches)
-    return case.kubelet_signal in HEARD_SIGNALS and not is_turned and not _no_parent_because(case)
+    is_turned = any(launch.rewrites and not launch.loses_signal(SIGNALS[wanted]) for launch in worker.line.launches)
+    return worker.kubelet_signal in HEARD_SIGNALS and not is_turned and not _explain_impossible_parent(worker)
 
 
-def _no_parent_because(case: WorkerCase) -> str:
-    if case.runs_to_completion:
+def _explain_impossible_parent(worker: ExaminedWorker) -> str:
+    if worker.runs_to_completion:
         return "it runs to completion"
-    if not case.is_writable:
+    if not worker.is_in_manifest:
         return "its command is not in the manifest"
-    if case.shell_less:
-        return case.shell_less
-    if signals_others(case.hook):
+    if worker.shell_less:
+        return worker.shell_less
+    if signals_others(worker.hook):
         return "its own hook signals processes other than process 1"
-    return forbidden_because(case.container, case.argv, case.line.launches, case.circumstances.surroundings)
+    return explain_forbidden_parent(worker.container, worker.argv, worker.line.launches, worker.context.sandbox)
 
 
-def plan_wrapper(case: WorkerCase, treatment: Treatment, wanted: str) -> list[str] | None:
+def plan_wrapper(worker: ExaminedWorker, treatment: Treatment, wanted: str) -> list[str] | None:
     """Return what is put before the command; None if it stays unchanged."""
-    name, shell = case.container.name, case.circumstances.shell
-    if treatment is Treatment.KEPT or case.stands_in_args:
+    name, shell = worker.container.name, worker.context.shell
+    if treatment is Treatment.KEPT or worker.wrapper_is_in_args:
         return None
     if treatment is Treatment.LOOPED:
-        return loop(shell, name, _delay(case), case.container.message_file)
+        return loop(shell, name, _delay(worker), worker.container.message_file)
     number = str(SIGNALS[wanted]) if wanted and wanted != NO_SIGNAL else ""
-    looks_below = case.settings.mode is Mode.SIGNAL or case.settings.stop_signal is not None
-    settings = parent_settings(case.circumstances.old_grace, case.line, case.match, number, looks_below=looks_below)
+    searches_descendants = worker.settings.mode is Mode.SIGNAL or worker.settings.stop_signal is not None
+    settings = parent_settings(
+        worker.context.old_grace, worker.line, worker.match, number, searches_descendants=searches_descendants
+    )
     return parent(shell, name, settings)
 
 
-def _delay(case: WorkerCase) -> int:
+def _delay(worker: ExaminedWorker) -> int:
     """Choose the seconds between runs: none, unless set, or unless the shell script has its own loop.
 
     Such a loop may use its own kill file, which still exists after a liveness restart. Then every run ends at once.
     """
-    if case.settings.loop_delay is not None:
-        return case.settings.loop_delay
-    return OWN_LOOP_DELAY if case.loops else 0
+    if worker.settings.loop_delay is not None:
+        return worker.settings.loop_delay
+    return OWN_LOOP_DELAY if worker.has_own_loop else 0

@@ -29,7 +29,7 @@ class FlagPlan(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...] = ()
     findings: tuple[Finding, ...] = ()
 
-    def only_told(self) -> FlagPlan:
+    def for_unchangeable_command(self) -> FlagPlan:
         """Return the findings for a command line that cannot be changed."""
         said = tuple(
             replace(finding, reason=Reason.FLAGS_MISSING) if finding.reason is Reason.FLAGS_ADDED else finding
@@ -70,7 +70,7 @@ def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int 
         if program.start is None:
             findings.append(Finding(Reason.FLAGS_MISSING, container, detail))
         else:
-            edits.append(Edit(program.start + match.behind, (), tuple(missing)))
+            edits.append(Edit(program.start + match.end, (), tuple(missing)))
             findings.append(Finding(Reason.FLAGS_ADDED, container, detail))
     return FlagPlan(tuple(sorted(edits, key=lambda edit: -edit.place)), tuple(findings))
 

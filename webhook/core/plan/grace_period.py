@@ -43,7 +43,7 @@ def plan_grace_period(pod: Pod, policy: Policy, settings: Settings, status: Stat
     """Raise the grace period, never lower it."""
     current = current_grace_period(pod)
     seconds = max(current, settings.grace_period or policy.grace_period)
-    recorded = status.grace_before(DEFAULT_GRACE) if status else None
+    recorded = status.original_grace_period(DEFAULT_GRACE) if status else None
     original = current if recorded is None else recorded
     if original >= seconds:
         return GracePeriodPlan(seconds, original)

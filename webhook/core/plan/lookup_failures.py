@@ -10,15 +10,15 @@ from webhook.core.images import TROUBLES, Image, Images, Unavailable
 from webhook.core.reasons import Finding, Reason
 
 # Refusals that a lookup might have prevented.
-_FOR_WANT_OF_AN_ANSWER = frozenset({Reason.COMMAND_UNKNOWN, Reason.WORKERS_AMBIGUOUS})
+_PREVENTABLE_BY_LOOKUP = frozenset({Reason.COMMAND_UNKNOWN, Reason.WORKERS_AMBIGUOUS})
 
 
-def is_trouble(image: Image | Unavailable | None) -> bool:
+def is_registry_trouble(image: Image | Unavailable | None) -> bool:
     """Tell whether the lookup of an image failed, which says nothing about the image."""
     return isinstance(image, Unavailable) and image.reason in TROUBLES
 
 
-def check_answered(findings: Iterable[Finding], images: Images) -> None:
+def check_lookups(findings: Iterable[Finding], images: Images) -> None:
     """Check that no worker counts as unknown only because its image could not be looked up.
 
     Raises:
@@ -37,11 +37,11 @@ def check_refusal(refused: Refused, images: Images) -> None:
         Refused: it is.
 
     """
-    if refused.finding.reason not in _FOR_WANT_OF_AN_ANSWER:
+    if refused.finding.reason not in _PREVENTABLE_BY_LOOKUP:
         return
     concerned = [refused.finding.container] if refused.finding.container else images
     for name in concerned:
-        if is_trouble(images.get(name)):
+        if is_registry_trouble(images.get(name)):
             raise _required(name, images) from None
 
 

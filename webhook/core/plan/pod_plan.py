@@ -12,14 +12,14 @@ from webhook.core.images import Images
 from webhook.core.plan.evictions import plan_evictions
 from webhook.core.plan.flags import Edit
 from webhook.core.plan.grace_period import GracePeriodPlan, current_grace_period, plan_grace_period
-from webhook.core.plan.lookup_failures import check_answered
+from webhook.core.plan.lookup_failures import check_lookups
 from webhook.core.plan.mesh import plan_mesh
-from webhook.core.plan.parent import surroundings_of
+from webhook.core.plan.parent import sandbox_of
 from webhook.core.plan.shared_volume import VOLUME_SHARED, check_shared_volume
-from webhook.core.plan.shell import Brought, bring, check_room, shell_path
-from webhook.core.plan.sidecars import SidecarPlan, plan_native, plan_sidecar, sidecar_facts
-from webhook.core.plan.worker_facts import Circumstances, facts_of
-from webhook.core.plan.workers import WorkerPlan, check_asked_for, plan_worker
+from webhook.core.plan.shell import InjectedShell, check_shell_names, plan_injected_shell, shell_path
+from webhook.core.plan.sidecars import SidecarPlan, plan_native_sidecar, plan_sidecar, sidecar_facts
+from webhook.core.plan.worker_facts import PodContext, facts_of
+from webhook.core.plan.workers import WorkerPlan, check_annotations_apply, plan_worker
 from webhook.core.pod import Pod
 from webhook.core.policy import Policy, RegistryTrouble
 from webhook.core.reasons import Finding, Reason
@@ -54,7 +54,7 @@ class PodPlan(msgspec.Struct, frozen=True, gc=False):
     """The sidecars that become native sidecars."""
     restarted: tuple[str, ...] = ()
     """The native sidecars whose restartPolicy another webhook has removed."""
-    brought: Brought | None = None
+    injected_shell: InjectedShell | None = None
     """The injected shell, if the images have none."""
 
 
@@ -69,34 +69,32 @@ def plan_pod(
     """
     grace_period = plan_grace_period(pod, policy, settings, status)
     shell = shell_path(settings.shell, policy.shell_source)
-    brought = None
+    injected_shell = None
     if settings.shell == INJECTED_SHELL:
-        check_room(pod, policy.shell_source)
-        brought = bring(pod, policy, workers[0].container)
-    circumstances = Circumstances(
+        check_shell_names(pod, policy.shell_source)
+        injected_shell = plan_injected_shell(pod, policy, workers[0].container)
+    context = PodContext(
         restart_policy=pod.spec.restart_policy or "Always",
         grace=grace_period.seconds,
         old_grace=grace_period.original,
-        surroundings=surroundings_of(pod),
+        sandbox=sandbox_of(pod),
         shell=shell,
     )
-    sidecars = _plan_sidecars(pod, settings, circumstances, workers, shell if brought else DEFAULT_SHELL)
-    circumstances = replace(circumstances, holds=any(sidecar.waits for sidecar in sidecars))
-    plans = _plan_workers(workers, settings, circumstances, images, status)
-    check_asked_for(settings, workers, plans)
-    if not all(plan.may_raise for plan in plans) or _was_not_raised(pod, plans, grace_period.seconds):
+    sidecars = _plan_sidecars(pod, settings, context, workers, shell if injected_shell else DEFAULT_SHELL)
+    context = replace(context, sidecars_wait=any(sidecar.waits for sidecar in sidecars))
+    plans = _plan_workers(workers, settings, context, images, status)
+    check_annotations_apply(settings, workers, plans)
+    if not all(plan.may_raise_grace_period for plan in plans) or _was_not_raised(pod, plans, grace_period.seconds):
         original = grace_period.original
         grace_period = GracePeriodPlan(original, original, findings=(Finding(Reason.GRACE_KEPT),))
-        plans = _plan_workers(
-            workers, settings, replace(circumstances, grace=original, keeps_grace=True), images, status
-        )
+        plans = _plan_workers(workers, settings, replace(context, grace=original, keeps_grace=True), images, status)
     findings = [*grace_period.findings]
     for plan in plans:
         findings += plan.findings
     if policy.registry_trouble is RegistryTrouble.REFUSE:
-        check_answered(findings, images)
+        check_lookups(findings, images)
     moved = tuple([sidecar.name for sidecar in sidecars]) if settings.sidecars is Sidecars.NATIVE else ()
-    sidecars += _plan_native_sidecars(pod, settings, circumstances)
+    sidecars += _plan_native_sidecars(pod, settings, context)
     for sidecar in sidecars:
         findings += sidecar.findings
     # A dict serves as an ordered set with fast lookups.
@@ -104,7 +102,7 @@ def plan_pod(
     mounted = names | dict.fromkeys([sidecar.name for sidecar in sidecars if sidecar.is_mounted])
     check_shared_volume(pod, mounted.keys(), names.keys())
     findings.append(VOLUME_SHARED)
-    if brought:
+    if injected_shell:
         findings.append(Finding(Reason.SHELL_BROUGHT, detail=f"{policy.shell_source.value}, {policy.shell_image}"))
     mesh = plan_mesh(pod, settings)
     annotations, evictions = plan_evictions(settings, grace_period.seconds)
@@ -122,15 +120,15 @@ def plan_pod(
         status=status,
         moved=moved,
         restarted=restarted,
-        brought=brought,
+        injected_shell=injected_shell,
     )
 
 
 def _plan_workers(
-    workers: list[Worker], settings: Settings, circumstances: Circumstances, images: Images, status: Status | None
+    workers: list[Worker], settings: Settings, context: PodContext, images: Images, status: Status | None
 ) -> tuple[WorkerPlan, ...]:
     recorded = status.workers if status else {}
-    return tuple([plan_worker(facts_of(worker, settings, circumstances, images, recorded)) for worker in workers])
+    return tuple([plan_worker(facts_of(worker, settings, context, images, recorded)) for worker in workers])
 
 
 def _was_not_raised(pod: Pod, plans: Iterable[WorkerPlan], grace_period: int) -> bool:
@@ -139,20 +137,20 @@ def _was_not_raised(pod: Pod, plans: Iterable[WorkerPlan], grace_period: int) ->
 
 
 def _plan_sidecars(
-    pod: Pod, settings: Settings, circumstances: Circumstances, workers: list[Worker], shell: str
+    pod: Pod, settings: Settings, context: PodContext, workers: list[Worker], shell: str
 ) -> list[SidecarPlan]:
     names = tuple([worker.container.name for worker in workers])
     return [
-        plan_sidecar(sidecar_facts(container, settings.sidecars, shell, names, circumstances))
+        plan_sidecar(sidecar_facts(container, settings.sidecars, shell, names, context))
         for container in pod.spec.containers
         if container.name not in names
     ]
 
 
-def _plan_native_sidecars(pod: Pod, settings: Settings, circumstances: Circumstances) -> list[SidecarPlan]:
+def _plan_native_sidecars(pod: Pod, settings: Settings, context: PodContext) -> list[SidecarPlan]:
     """Plan the existing native sidecars; the injected shell may arrive too late for them."""
     return [
-        plan_native(sidecar_facts(container, settings.sidecars, DEFAULT_SHELL, (), circumstances))
+        plan_native_sidecar(sidecar_facts(container, settings.sidecars, DEFAULT_SHELL, (), context))
         for container in pod.spec.init_containers or ()
         if container.is_native_sidecar
     ]

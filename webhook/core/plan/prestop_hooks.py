@@ -7,22 +7,32 @@ from typing import TypeAlias
 
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
-from webhook.core.wrapper import own_words, put_before, sidecar_hook, worker_hook
+from webhook.core.wrapper import sidecar_hook, worker_hook, wrap, wrapped_command
 
 Hook: TypeAlias = tuple[list[str] | None, list[Finding]]
 """The command of a container's preStop hook, None if it stays unchanged; and the findings."""
 
 
-def plan_worker_hook(container: Container, shell: str, action: str, *, holds: bool, first_is_ours: bool) -> Hook:
+def plan_worker_hook(
+    container: Container, shell: str, action: str, *, sidecars_wait: bool, process_1_is_wrapper: bool
+) -> Hook:
     """Put the worker's hook before the existing one.
 
-    With `holds`, sidecars notice when the container ends. With `first_is_ours`, its process 1 is a loop or a parent.
+    With `sidecars_wait`, sidecars notice when the container ends. With `process_1_is_wrapper`, its process 1 is a loop
+    or a parent.
     """
     kept = container.unchainable_hook
     if kept:
         return None, [Finding(Reason.HOOK_KEPT, container.name, kept)]
     chained = _has_own(container)
-    ours = worker_hook(shell, container.name, action, holds=holds, chained=chained, first_is_ours=first_is_ours)
+    ours = worker_hook(
+        shell,
+        container.name,
+        action,
+        sidecars_wait=sidecars_wait,
+        chained=chained,
+        process_1_is_wrapper=process_1_is_wrapper,
+    )
     return _before_own(container, ours, Reason.KILL_FILE_HOOK)
 
 
@@ -37,7 +47,7 @@ def plan_sidecar_hook(
     return _before_own(container, ours, Reason.SIDECAR_HOOK)
 
 
-def plan_stamp_hook(container: Container, shell: str, own_folder: str, old_grace: int) -> Hook:
+def plan_deletion_time_hook(container: Container, shell: str, own_folder: str, old_grace: int) -> Hook:
     """Put a hook before the existing one that records the time of the deletion and does not wait."""
     if container.unchainable_hook:
         # Otherwise, the parent counts from the signal on.
@@ -47,11 +57,11 @@ def plan_stamp_hook(container: Container, shell: str, own_folder: str, old_grace
 
 
 def _has_own(container: Container) -> bool:
-    return bool(own_words(container.hook_command))
+    return bool(wrapped_command(container.hook_command))
 
 
 def _before_own(container: Container, ours: Sequence[str], reason: Reason) -> Hook:
     said = [Finding(reason, container.name)]
     if _has_own(container):
         said.append(Finding(Reason.HOOK_CHAINED, container.name))
-    return put_before(container.hook_command, ours), said
+    return wrap(container.hook_command, ours), said

@@ -9,7 +9,7 @@ from webhook.core.errors import Refused
 from webhook.core.pod import Container, JsonObject, Pod
 from webhook.core.policy import Policy, ShellSource
 from webhook.core.reasons import Reason
-from webhook.core.scripts import BRING_SHELL
+from webhook.core.scripts import COPY_SHELL
 from webhook.core.text import quoted
 from webhook.core.wrapper import (
     COPIED_SHELL,
@@ -26,7 +26,7 @@ _USER = 65532
 _ARGUMENTS = [MARKER, COPIED_SHELL.removesuffix("/sh")]
 
 
-class Brought(msgspec.Struct, frozen=True):
+class InjectedShell(msgspec.Struct, frozen=True):
     """What injects the shell: an init container, or a volume and its mount."""
 
     init_container: JsonObject | None = None
@@ -41,7 +41,7 @@ def shell_path(setting: str, source: ShellSource) -> str:
     return COPIED_SHELL if source is ShellSource.INIT_CONTAINER else MOUNTED_SHELL
 
 
-def check_room(pod: Pod, source: ShellSource) -> None:
+def check_shell_names(pod: Pod, source: ShellSource) -> None:
     """Check that the names and paths of the injected shell are free.
 
     Raises:
@@ -50,32 +50,36 @@ def check_room(pod: Pod, source: ShellSource) -> None:
     """
     for container in pod.spec.init_containers or ():
         if container.name == CONTAINER and (container.command or ())[-2:] != _ARGUMENTS:
-            raise _taken(container.name, f"an init container is named {CONTAINER}; rename it")
+            raise _conflict(container.name, f"an init container is named {CONTAINER}; rename it")
     volumes = pod.spec.volumes or ()
     if source is ShellSource.IMAGE_VOLUME and any(v.name == SHELL_VOLUME and v.image is None for v in volumes):
-        raise _taken("", f"volume {SHELL_VOLUME} is not an image volume; rename it")
+        raise _conflict("", f"volume {SHELL_VOLUME} is not an image volume; rename it")
     for container in pod.spec.containers:
         if container.name == CONTAINER:
-            raise _taken(container.name, f"a container is named {CONTAINER}; rename it")
+            raise _conflict(container.name, f"a container is named {CONTAINER}; rename it")
         for mount in container.mounts or ():
             theirs = mount.path == SHELL_MOUNT_PATH and mount.name != SHELL_VOLUME
             if theirs or mount.path.startswith((f"{SHELL_MOUNT_PATH}/", COPIED_SHELL.removesuffix("/sh"))):
-                raise _taken(container.name, f"a volume is mounted at {quoted(mount.mount_path)}; mount it elsewhere")
+                raise _conflict(
+                    container.name, f"a volume is mounted at {quoted(mount.mount_path)}; mount it elsewhere"
+                )
 
 
-def _taken(container: str, detail: str) -> Refused:
+def _conflict(container: str, detail: str) -> Refused:
     return Refused(Reason.SHELL_CONFLICT, container, detail)
 
 
-def bring(pod: Pod, policy: Policy, worker: Container) -> Brought:
+def plan_injected_shell(pod: Pod, policy: Policy, worker: Container) -> InjectedShell:
     """Return what injects the busybox of an image; an init container runs as the worker's user."""
     image = policy.shell_image
     if policy.shell_source is ShellSource.IMAGE_VOLUME:
         # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
         volume = {"name": SHELL_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}}
-        return Brought(volume=volume, mount={"name": SHELL_VOLUME, "mountPath": SHELL_MOUNT_PATH, "readOnly": True})
+        return InjectedShell(
+            volume=volume, mount={"name": SHELL_VOLUME, "mountPath": SHELL_MOUNT_PATH, "readOnly": True}
+        )
     resources = {"cpu": policy.shell_cpu, "memory": policy.shell_memory}
-    return Brought(init_container=_init_container(image, _user(pod, worker), resources))
+    return InjectedShell(init_container=_init_container(image, _user(pod, worker), resources))
 
 
 def _user(pod: Pod, worker: Container) -> int | None:
@@ -107,7 +111,7 @@ def _init_container(image: str, user: int | None, resources: JsonObject) -> Json
         "name": CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/busybox", "sh", "-c", BRING_SHELL, *_ARGUMENTS],
+        "command": ["/bin/busybox", "sh", "-c", COPY_SHELL, *_ARGUMENTS],
         # Request and limit are equal, so that a Guaranteed pod stays Guaranteed.
         "resources": {"requests": resources, "limits": resources},
         "securityContext": security,

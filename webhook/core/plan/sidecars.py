@@ -7,14 +7,14 @@ import msgspec
 from webhook.core.annotations import DEFAULT_SHELL, Sidecars, annotation_of
 from webhook.core.errors import Refused
 from webhook.core.plan.memoization import memoized
-from webhook.core.plan.parent import Surroundings, deaf_because, forbidden_because, parent_settings
-from webhook.core.plan.prestop_hooks import plan_sidecar_hook, plan_stamp_hook
-from webhook.core.plan.worker_facts import Circumstances
+from webhook.core.plan.parent import PodSandbox, explain_forbidden_parent, explain_ignored_signals, parent_settings
+from webhook.core.plan.prestop_hooks import plan_deletion_time_hook, plan_sidecar_hook
+from webhook.core.plan.worker_facts import PodContext
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
 from webhook.core.recognize.frameworks import find_framework
 from webhook.core.recognize.shell_less_images import native_switch
-from webhook.core.wrapper import folder, own_words, parent
+from webhook.core.wrapper import folder, parent, wrapped_command
 
 
 class SidecarPlan(msgspec.Struct, frozen=True, gc=False):
@@ -40,16 +40,16 @@ class SidecarFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shell_less: bool
     workers: tuple[str, ...]
     old_grace: int
-    surroundings: Surroundings
+    sandbox: PodSandbox
 
 
 def sidecar_facts(
-    container: Container, sidecars: Sidecars, shell: str, workers: tuple[str, ...], circumstances: Circumstances
+    container: Container, sidecars: Sidecars, shell: str, workers: tuple[str, ...], context: PodContext
 ) -> SidecarFacts:
     """Collect what the plan for a sidecar depends on."""
     shell_less = shell == DEFAULT_SHELL and bool(container.hints.shell_less)
-    old_grace, surroundings = circumstances.old_grace, circumstances.surroundings
-    return SidecarFacts(container.of_processes(), sidecars, shell, shell_less, workers, old_grace, surroundings)
+    old_grace, sandbox = context.old_grace, context.sandbox
+    return SidecarFacts(container.of_processes(), sidecars, shell, shell_less, workers, old_grace, sandbox)
 
 
 @memoized(SidecarFacts)
@@ -77,7 +77,7 @@ def plan_sidecar(facts: SidecarFacts) -> SidecarPlan:
 
 
 @memoized(SidecarFacts)
-def plan_native(facts: SidecarFacts) -> SidecarPlan:
+def plan_native_sidecar(facts: SidecarFacts) -> SidecarPlan:
     """Plan a sidecar that is already native: the kubelet stops it after the workers."""
     return _native(facts, Finding(Reason.SIDECAR_NATIVE, facts.container.name))
 
@@ -92,7 +92,7 @@ def _native(facts: SidecarFacts, *role: Finding) -> SidecarPlan:
     before, why = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
     if before is None:
         return SidecarPlan(name, role)
-    hook, said = plan_stamp_hook(facts.container, facts.shell, folder(name), facts.old_grace)
+    hook, said = plan_deletion_time_hook(facts.container, facts.shell, folder(name), facts.old_grace)
     return SidecarPlan(name, (*role, *why, *said), is_mounted=True, before=before, hook=hook)
 
 
@@ -101,17 +101,17 @@ def _parent(facts: SidecarFacts) -> tuple[list[str] | None, list[Finding]]:
     container = facts.container
     if not container.command:
         return None, []
-    argv = [*own_words(container.command), *(container.args or ())]
+    argv = [*wrapped_command(container.command), *(container.args or ())]
     line, _ = find_framework(argv)
-    deaf = deaf_because(line, facts.surroundings)
-    if not deaf or forbidden_because(container, argv, line.launches, facts.surroundings):
+    deaf = explain_ignored_signals(line, facts.sandbox)
+    if not deaf or explain_forbidden_parent(container, argv, line.launches, facts.sandbox):
         return None, []
-    settings = parent_settings(facts.old_grace, line, None, "", looks_below=False)
+    settings = parent_settings(facts.old_grace, line, None, "", searches_descendants=False)
     return parent(facts.shell, container.name, settings), [Finding(Reason.PARENT_ADDED, container.name, deaf)]
 
 
 def _moved(container: Container) -> Finding:
-    if container.unchainable_hook or own_words(container.hook_command):
+    if container.unchainable_hook or wrapped_command(container.hook_command):
         raise Refused(
             Reason.SIDECAR_HOOK_EARLY,
             container.name,

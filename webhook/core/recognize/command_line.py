@@ -26,14 +26,14 @@ _ALL_ARGUMENTS = ("$@", "$*")
 class Program(msgspec.Struct, frozen=True):
     """A program and its arguments; `start` is its index in the argv, None if it is in a shell script.
 
-    `launches` are the launchers in front of it, the outermost first. `is_first` means that process 1 becomes the
+    `launches` are the launchers in front of it, the outermost first. `is_process_1` means that process 1 becomes the
     program, or forwards its signals only to the program.
     """
 
     words: Sequence[str]
     start: int | None
     launches: tuple[Launch, ...] = ()
-    is_first: bool = True
+    is_process_1: bool = True
     in_loop: bool = False
     """Whether a loop in the shell script starts it again and again."""
     is_endless: bool = False
@@ -42,7 +42,7 @@ class Program(msgspec.Struct, frozen=True):
     """Whether no command that matters follows it in its loop, or in the shell script if there is no loop."""
 
     @property
-    def hidden(self) -> bool:
+    def is_hidden(self) -> bool:
         """Whether a launcher hides the command, as `npm run NAME` does."""
         return any(launch.launcher.hides for launch in self.launches)
 
@@ -54,13 +54,13 @@ class CommandLine(msgspec.Struct, frozen=True):
     in_shell: bool = False
     in_background: bool = False
     """Whether something runs in the background."""
-    chain: tuple[str, ...] = ()
+    exec_chain: tuple[str, ...] = ()
     """The stages of process 1: launchers and interpreters, up to the first that stays, or to the program."""
 
     @property
-    def loops(self) -> bool:
+    def has_loop(self) -> bool:
         """Whether a loop restarts the worker, which is most likely the last command that the shell waits for."""
-        hidden = [program for program in self.programs if program.hidden]
+        hidden = [program for program in self.programs if program.is_hidden]
         return (hidden or self.programs)[-1].in_loop if self.programs else False
 
     @property
@@ -69,16 +69,16 @@ class CommandLine(msgspec.Struct, frozen=True):
         return all(program.is_endless for program in self.programs if program.in_loop and not is_idle(program.words))
 
     @property
-    def hides(self) -> bool:
+    def has_hidden_program(self) -> bool:
         """Whether a launcher hides one of the commands."""
-        return any(program.hidden for program in self.programs)
+        return any(program.is_hidden for program in self.programs)
 
     @property
     def is_shell(self) -> bool:
         """Whether process 1 remains the shell, which has no signal handlers by itself."""
         return (
             self.in_shell
-            and basename(self.first) in SHELLS
+            and basename(self.process_1) in SHELLS
             and not any(program.words[0] == "trap" for program in self.programs)
         )
 
@@ -88,14 +88,14 @@ class CommandLine(msgspec.Struct, frozen=True):
         return [launch for program in self.programs for launch in program.launches]
 
     @property
-    def first(self) -> str:
+    def process_1(self) -> str:
         """The final stage of process 1: the shell, the first launcher that stays, or the program itself."""
-        return self.chain[-1] if self.chain else ""
+        return self.exec_chain[-1] if self.exec_chain else ""
 
 
 def read_command_line(argv: Sequence[str], launchers: Launchers) -> CommandLine:
     """Find the programs that an argv runs."""
-    return _Reader(launchers).read(argv, 0, (), is_first=True)
+    return _Reader(launchers).read(argv, 0, (), is_process_1=True)
 
 
 class _Reader:
@@ -105,11 +105,11 @@ class _Reader:
         """How many shell scripts are being read, each nested in the one before."""
 
     def read(
-        self, argv: Sequence[str], offset: int | None, launches: tuple[Launch, ...], *, is_first: bool
+        self, argv: Sequence[str], offset: int | None, launches: tuple[Launch, ...], *, is_process_1: bool
     ) -> CommandLine:
         """Read an argv that starts at an index of the whole one; None if it is in a shell script."""
         position = 0
-        chain: list[str] = []
+        exec_chain: list[str] = []
         found_launches = list(launches)
         has_stopped = False
         while position < len(argv):
@@ -117,28 +117,34 @@ class _Reader:
             if launch is None:
                 break
             found_launches.append(launch)
-            is_first = is_first and launch.is_transparent
-            chain += [] if has_stopped else [argv[position]]
+            is_process_1 = is_process_1 and launch.is_transparent
+            exec_chain += [] if has_stopped else [argv[position]]
             has_stopped = has_stopped or launch.launcher.stays
             script = launch.script
             if script is not None:
-                line = self._read_script(script[:LONGEST_SCRIPT], (), None, tuple(found_launches), is_first=is_first)
-                return msgspec.structs.replace(line, chain=(*chain, *(() if has_stopped else line.chain)))
+                line = self._read_script(
+                    script[:LONGEST_SCRIPT], (), None, tuple(found_launches), is_process_1=is_process_1
+                )
+                return msgspec.structs.replace(
+                    line, exec_chain=(*exec_chain, *(() if has_stopped else line.exec_chain))
+                )
             position += len(launch.words)
         launches = tuple(found_launches)
         words = argv[position:]
         start = None if offset is None else offset + position
         found = _shell_string(words)
         if found is None:
-            chain += [] if has_stopped else words[:1]
-            return CommandLine((Program(words, start, launches, is_first),) if words else (), chain=tuple(chain))
+            exec_chain += [] if has_stopped else words[:1]
+            return CommandLine(
+                (Program(words, start, launches, is_process_1),) if words else (), exec_chain=tuple(exec_chain)
+            )
         script, end = found
         arguments = words[end:]
         arguments_start = None if start is None else start + end
-        line = self._read_script(script, arguments, arguments_start, launches, is_first=is_first)
+        line = self._read_script(script, arguments, arguments_start, launches, is_process_1=is_process_1)
         # A shell that ends with `exec` is process 1 only until then.
-        shell_chain = line.chain or tuple(words[:1])
-        return msgspec.structs.replace(line, chain=(*chain, *(() if has_stopped else shell_chain)))
+        shell_chain = line.exec_chain or tuple(words[:1])
+        return msgspec.structs.replace(line, exec_chain=(*exec_chain, *(() if has_stopped else shell_chain)))
 
     def _read_script(
         self,
@@ -147,11 +153,11 @@ class _Reader:
         offset: int | None,
         launches: tuple[Launch, ...],
         *,
-        is_first: bool,
+        is_process_1: bool,
     ) -> CommandLine:
         """Read a shell script; its arguments, for `"$@"`, start at an index of the argv."""
         programs: list[Program] = []
-        chain: tuple[str, ...] = ()
+        exec_chain: tuple[str, ...] = ()
         in_background = traps = False
         depth = 0
         commands = list(simple_commands(script))
@@ -167,17 +173,19 @@ class _Reader:
             # Process 1 becomes the shell's last command if nothing of the shell remains, not even a trap.
             traps = traps or words[:1] == ["trap"]
             is_last = index == len(commands) - 1 and not traps and not depth
-            replaces = is_first and "exec" in command[:start] and is_last
+            replaces = is_process_1 and "exec" in command[:start] and is_last
             if len(words) == 1 and words[0] in _ALL_ARGUMENTS:
-                inner = self.read(arguments[1:], None if offset is None else offset + 1, launches, is_first=replaces)
+                inner = self.read(
+                    arguments[1:], None if offset is None else offset + 1, launches, is_process_1=replaces
+                )
             else:
-                inner = self.read(words, None, launches, is_first=replaces)
+                inner = self.read(words, None, launches, is_process_1=replaces)
             programs.extend(_at_position(program, positions[index], in_loop=depth > 0) for program in inner.programs)
-            chain = inner.chain if replaces else ()
+            exec_chain = inner.exec_chain if replaces else ()
             in_background = in_background or inner.in_background
             depth -= depth > 0 and words[:1] == ["done"]
         self._depth -= 1
-        return CommandLine(tuple(programs), in_shell=True, in_background=in_background, chain=chain)
+        return CommandLine(tuple(programs), in_shell=True, in_background=in_background, exec_chain=exec_chain)
 
 
 def _at_position(program: Program, position: Position, *, in_loop: bool) -> Program:

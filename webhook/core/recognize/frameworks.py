@@ -17,7 +17,7 @@ from webhook.core.recognize.command_line import CommandLine, Program, read_comma
 from webhook.core.recognize.launchers import Launcher, Launchers, basename
 from webhook.core.recognize.patterns import any_of
 
-LAST_PLACE = 64
+MOST_ARGUMENTS_SEARCHED = 64
 """How many words of an unknown command are searched for a known one: launchers have few words."""
 
 _LONGEST_REMEMBERED = 1000
@@ -141,13 +141,13 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Match(msgspec.Struct, frozen=True):
     """A framework found in a command line; `behind` is the index after its last word in the program's words.
 
-    `launched` means that the program is unknown and the framework's command is one of its arguments.
+    `has_unknown_launcher` means that the program is unknown and the framework's command is one of its arguments.
     """
 
     framework: Framework
     program: Program
-    behind: int
-    launched: bool = False
+    end: int
+    has_unknown_launcher: bool = False
 
     @property
     def children_at_work(self) -> int:
@@ -204,11 +204,11 @@ _NO_SUBCOMMANDS = Subcommands(())
 _RUNTIMES = {name: runtime for runtime in TABLE.runtime for name in runtime.names}
 
 
-Found: TypeAlias = tuple[CommandLine, Match | None]
+Recognized: TypeAlias = tuple[CommandLine, Match | None]
 """A command line and the framework that it runs, if known."""
 
 
-def find_framework(argv: Sequence[str]) -> Found:
+def find_framework(argv: Sequence[str]) -> Recognized:
     """Read an argv, and find the framework whose worker it runs.
 
     A cluster has few different commands in many pods, so commands of usual length are memoized.
@@ -221,11 +221,11 @@ def find_framework(argv: Sequence[str]) -> Found:
     return _find_remembered(words)
 
 
-def _find_framework(argv: tuple[str, ...]) -> Found:
+def _find_framework(argv: tuple[str, ...]) -> Recognized:
     line = read_command_line(argv, _LAUNCHERS)
-    found = [best for program in line.programs if (best := _best(program))]
+    found = [best for program in line.programs if (best := _first_match(program))]
     if not found:
-        found = [best for program in line.programs if (best := _best_launched(program))]
+        found = [best for program in line.programs if (best := _first_match_after_launcher(program))]
     return line, min(found, key=lambda item: item[0])[1] if found else None
 
 
@@ -238,7 +238,7 @@ def runtime_of(line: CommandLine) -> Runtime | None:
     return next((found for program in line.programs if (found := _RUNTIMES.get(basename(program.words[0])))), None)
 
 
-def _best(program: Program, place: int = 0) -> tuple[int, Match] | None:
+def _first_match(program: Program, place: int = 0) -> tuple[int, Match] | None:
     """Return the first row that matches a program's words from an index on, and its rank."""
     words = program.words[place:] if place else program.words
     for pattern in _PATTERNS.get(basename(words[0]), ()):
@@ -246,15 +246,15 @@ def _best(program: Program, place: int = 0) -> tuple[int, Match] | None:
             continue
         behind = _fits(pattern, words)
         if behind and _NO_START.isdisjoint(words):
-            return pattern.rank, Match(pattern.framework, program, place + behind, launched=bool(place))
+            return pattern.rank, Match(pattern.framework, program, place + behind, has_unknown_launcher=bool(place))
     return None
 
 
-def _best_launched(program: Program) -> tuple[int, Match] | None:
-    if program.hidden:
+def _first_match_after_launcher(program: Program) -> tuple[int, Match] | None:
+    if program.is_hidden:
         return None
-    places = range(1, min(len(program.words), LAST_PLACE))
-    return next((best for place in places if (best := _best(program, place))), None)
+    places = range(1, min(len(program.words), MOST_ARGUMENTS_SEARCHED))
+    return next((best for place in places if (best := _first_match(program, place))), None)
 
 
 def _fits(pattern: _Pattern, words: Sequence[str]) -> int:

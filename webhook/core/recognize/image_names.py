@@ -44,7 +44,7 @@ def split_image_name(image: str) -> ImageName:
     return ImageName(registry, repository, tag, digest)
 
 
-def remembered(function: Callable[[str, str], Said]) -> Callable[[str, str], Said]:
+def memoized_by_names(function: Callable[[str, str], Said]) -> Callable[[str, str], Said]:
     """Memoize a function of an image name and a container name: a cluster has few of them, in many pods."""
     remember = lru_cache(_REMEMBERED)(function)
 

@@ -69,7 +69,7 @@ _MESHES = {mesh.container: mesh for mesh in TABLE.mesh}
 _WORD = re.compile(r"[-_.+]")
 
 
-def shell_less_because(image: str, container: str) -> str:
+def explain_missing_shell(image: str, container: str) -> str:
     """Return, as half a sentence, why a container has no shell; empty if nothing suggests that.
 
     For an image given only by digest, the name's usual meaning is assumed.

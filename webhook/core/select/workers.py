@@ -13,10 +13,10 @@ from webhook.core.images import Image, Images, image_argv
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Reason
 from webhook.core.recognize.frameworks import find_framework
-from webhook.core.recognize.processes import says_worker
+from webhook.core.recognize.processes import suggests_worker
 from webhook.core.status import Status
 from webhook.core.text import listed, quoted
-from webhook.core.wrapper import own_words
+from webhook.core.wrapper import wrapped_command
 
 MOST_WORKERS = 50
 """Each sidecar's hook names every worker, so the patch grows with the product of both numbers."""
@@ -54,30 +54,30 @@ def _find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collec
     containers = pod.spec.containers
     if settings.containers:
         by_name = {container.name: container for container in containers}
-        return [Worker(_named(name, by_name), Reason.WORKER_NAMED) for name in settings.containers]
-    known = [worker for container in containers if (worker := _known(container, images, recorded))]
+        return [Worker(_find_container(name, by_name), Reason.WORKER_NAMED) for name in settings.containers]
+    known = [worker for container in containers if (worker := _known_worker(container, images, recorded))]
     if known:
-        return _with_unknown(known, containers)
+        return _with_similar_names(known, containers)
     default = pod.annotations.get(DEFAULT_CONTAINER)
     for container in containers:
         if container.name == default:
             return [Worker(container, Reason.WORKER_DEFAULT)]
-    return [_likeliest(containers, images)]
+    return [_most_likely_worker(containers, images)]
 
 
-def _with_unknown(known: list[Worker], containers: Sequence[Container]) -> list[Worker]:
+def _with_similar_names(known: list[Worker], containers: Sequence[Container]) -> list[Worker]:
     by_name = {worker.container.name: worker for worker in known}
     found = []
     for container in containers:
         worker = by_name.get(container.name)
         if worker:
             found.append(worker)
-        elif not _assists(container) and says_worker(container.name, ""):
+        elif not _is_assistant(container) and suggests_worker(container.name, ""):
             found.append(Worker(container, Reason.WORKER_SAYS))
     return found
 
 
-def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
+def _most_likely_worker(containers: Sequence[Container], images: Images) -> Worker:
     """Choose among unknown containers: one that does not serve, by its name or image.
 
     Raises:
@@ -86,12 +86,14 @@ def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
     """
     if len(containers) == 1:
         return Worker(containers[0], Reason.WORKER_FIRST)
-    working = [container for container in containers if not _assists(container) and not _listens(container, images)]
+    working = [
+        container for container in containers if not _is_assistant(container) and not _image_has_port(container, images)
+    ]
     # Workers may have ports, too, for metrics.
     left = working or [c for c in containers if not c.hints.serves] or containers
     if len(left) == 1:
         return Worker(left[0], Reason.WORKER_LEFT)
-    saying = [container for container in left if container.hints.says_worker]
+    saying = [container for container in left if container.hints.suggests_worker]
     if len(saying) == 1:
         return Worker(saying[0], Reason.WORKER_SAYS)
     names = ", ".join(container.name for container in (saying or left)[:5])
@@ -101,17 +103,17 @@ def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
     )
 
 
-def _assists(container: Container) -> bool:
+def _is_assistant(container: Container) -> bool:
     """Tell whether a container is clearly a server or helper: it has ports, a network probe, or a known image."""
     return _serves(container) or container.hints.serves
 
 
-def _listens(container: Container, images: Images) -> bool:
+def _image_has_port(container: Container, images: Images) -> bool:
     image = images.get(container.name)
     return isinstance(image, Image) and image.serves and not container.command
 
 
-def _named(name: str, by_name: dict[str, Container]) -> Container:
+def _find_container(name: str, by_name: dict[str, Container]) -> Container:
     if name in by_name:
         return by_name[name]
     raise Refused(
@@ -121,14 +123,14 @@ def _named(name: str, by_name: dict[str, Container]) -> Container:
     )
 
 
-def _known(container: Container, images: Images, recorded: Collection[str]) -> Worker | None:
+def _known_worker(container: Container, images: Images, recorded: Collection[str]) -> Worker | None:
     command = container.command or ()
     image = None if command else images.get(container.name)
     if isinstance(image, Image):
         # An unknown entrypoint may still run the command in `args`.
         argvs = image_argv(image, container.args or ()), container.argv
         return Worker(container, Reason.WORKER_KNOWN) if any(find_framework(argv)[1] for argv in argvs) else None
-    if find_framework(own_words([*command, *(container.args or ())]))[1]:
+    if find_framework(wrapped_command([*command, *(container.args or ())]))[1]:
         return Worker(container, Reason.WORKER_KNOWN)
     return Worker(container, Reason.WORKER_RECORDED) if container.name in recorded else None
 
@@ -163,12 +165,12 @@ def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> boo
         return False
     if any(isinstance(image, Image) and image.serves for image in images.values()):
         return True
-    return any(_serves(container) or _is_for_somebody(container) for container in pod.spec.containers)
+    return any(_serves(container) or _is_interactive(container) for container in pod.spec.containers)
 
 
-def _is_for_somebody(container: Container) -> bool:
+def _is_interactive(container: Container) -> bool:
     """Tell whether a terminal is interactive, as with `kubectl run -it`; some charts set one for workers, too."""
-    return bool(container.tty) and not container.hints.says_worker
+    return bool(container.tty) and not container.hints.suggests_worker
 
 
 def _serves(container: Container) -> bool:
