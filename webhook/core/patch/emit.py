@@ -145,7 +145,7 @@ def _emit_command(patch: PodPatch, place: _ContainerPath, change: CommandChange)
         part, start = (own, edit.place) if edit.place < len(own) + (not args) else (args, edit.place - len(own))
         part[start : start + len(edit.old)] = edit.new
         undone.insert(0, (edit.place, list(edit.old), len(edit.new)))
-    command = wrap([*there[: found[1] if found else 0], *own], change.before) if change.before else own
+    command = wrap([*there[: found[1] if found else 0], *own], change.wrapper) if change.wrapper else own
     if command != list(container.command or ()):
         if found and not patch.knows_command(container.name):
             # Wrapped, but not recorded: the current command is all that can be restored.

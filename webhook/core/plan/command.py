@@ -25,8 +25,8 @@ class Treatment(Enum):
     GIVEN_PARENT = "given-parent"
 
 
-def choose_treatment(worker: ExaminedWorker, mode: Mode, needs: str) -> tuple[Treatment, Finding]:
-    """Choose what happens to the command, and tell why; `needs` is why it needs a parent process.
+def choose_treatment(worker: ExaminedWorker, mode: Mode, parent_reason: str) -> tuple[Treatment, Finding]:
+    """Choose what happens to the command, and tell why; `parent_reason` is why it parent_reason a parent process.
 
     Raises:
         Refused: the command cannot run in a loop.
@@ -36,14 +36,14 @@ def choose_treatment(worker: ExaminedWorker, mode: Mode, needs: str) -> tuple[Tr
     if mode is Mode.LOOP:
         _check_loop(worker)
         return Treatment.LOOPED, Finding(Reason.COMMAND_WRAPPED, name, f"{_delay(worker)} s between runs")
-    if not needs:
+    if not parent_reason:
         shared = "the pod's containers share a process namespace" if worker.context.sandbox.shares_processes else ""
         return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, shared)
-    forbidden = _explain_impossible_parent(worker)
-    if forbidden:
-        why = f"{needs}, but it cannot get a parent process: {forbidden}"
-        return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, why)
-    return Treatment.GIVEN_PARENT, Finding(Reason.PARENT_ADDED, name, needs)
+    obstacle = _explain_impossible_parent(worker)
+    if obstacle:
+        detail = f"{parent_reason}, but it cannot get a parent process: {obstacle}"
+        return Treatment.KEPT, Finding(Reason.COMMAND_KEPT, name, detail)
+    return Treatment.GIVEN_PARENT, Finding(Reason.PARENT_ADDED, name, parent_reason)
 
 
 def _check_loop(worker: ExaminedWorker) -> None:
@@ -66,8 +66,8 @@ def _check_loop(worker: ExaminedWorker) -> None:
         )
 
 
-def explain_needed_parent(worker: ExaminedWorker, wanted: str) -> str:
-    """Return why the worker needs a parent process; empty if it does not."""
+def explain_needed_parent(worker: ExaminedWorker, signal: str) -> str:
+    """Return why the worker parent_reason a parent process; empty if it does not."""
     line, match = worker.line, worker.match
     if match:
         if not worker.is_process_1:
@@ -76,23 +76,23 @@ def explain_needed_parent(worker: ExaminedWorker, wanted: str) -> str:
             return "it may or may not handle the signal"
     elif line.has_hidden_program:
         return f"{quoted(line.process_1)} hides the worker's command"
-    elif deaf := explain_ignored_signals(line, worker.context.sandbox):
-        return deaf
-    if wanted in ("", NO_SIGNAL, worker.kubelet_signal):
+    elif reason := explain_ignored_signals(line, worker.context.sandbox):
+        return reason
+    if signal in ("", NO_SIGNAL, worker.kubelet_signal):
         return ""
     no_hook = not worker.is_process_1 or not worker.can_hook or worker.context.sandbox.shares_processes
-    if no_hook or (match and _can_turn_signal(worker, wanted)):
-        return f"{wanted} is not what the kubelet sends"
+    if no_hook or (match and _can_turn_signal(worker, signal)):
+        return f"{signal} is not what the kubelet sends"
     return ""
 
 
-def _can_turn_signal(worker: ExaminedWorker, wanted: str) -> bool:
+def _can_turn_signal(worker: ExaminedWorker, signal: str) -> bool:
     """Tell whether a parent, and nothing else, would turn the kubelet's signal into the right one.
 
     A hook could also send the right signal. But if the hook fails, the kubelet's signal arrives and aborts the message.
     For unknown programs, that is not certain, so the hook is enough.
     """
-    is_turned = any(launch.rewrites and not launch.loses_signal(SIGNALS[wanted]) for launch in worker.line.launches)
+    is_turned = any(launch.rewrites and not launch.loses_signal(SIGNALS[signal]) for launch in worker.line.launches)
     return worker.kubelet_signal in HEARD_SIGNALS and not is_turned and not _explain_impossible_parent(worker)
 
 
@@ -108,14 +108,14 @@ def _explain_impossible_parent(worker: ExaminedWorker) -> str:
     return explain_forbidden_parent(worker.container, worker.argv, worker.line.launches, worker.context.sandbox)
 
 
-def plan_wrapper(worker: ExaminedWorker, treatment: Treatment, wanted: str) -> list[str] | None:
+def plan_wrapper(worker: ExaminedWorker, treatment: Treatment, signal: str) -> list[str] | None:
     """Return what is put before the command; None if it stays unchanged."""
     name, shell = worker.container.name, worker.context.shell
     if treatment is Treatment.KEPT or worker.wrapper_is_in_args:
         return None
     if treatment is Treatment.LOOPED:
         return loop(shell, name, _delay(worker), worker.container.message_file)
-    number = str(SIGNALS[wanted]) if wanted and wanted != NO_SIGNAL else ""
+    number = str(SIGNALS[signal]) if signal and signal != NO_SIGNAL else ""
     searches_descendants = worker.settings.mode is Mode.SIGNAL or worker.settings.stop_signal is not None
     settings = parent_settings(
         worker.context.old_grace, worker.line, worker.match, number, searches_descendants=searches_descendants

@@ -28,10 +28,10 @@ from webhook.core.status import Status
 
 
 class CommandChange(msgspec.Struct, frozen=True, gc=False):
-    """Words to put before a container's command, its command if the manifest has none, and edits of its words."""
+    """The wrapper to put before a container's command, its command if the manifest has none, and edits of its words."""
 
     name: str
-    before: list[str] | None
+    wrapper: list[str] | None
     command: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
 
@@ -84,7 +84,7 @@ def plan_pod(
     context = replace(context, sidecars_wait=any(sidecar.waits for sidecar in sidecars))
     plans = _plan_workers(workers, settings, context, images, status)
     check_annotations_apply(settings, workers, plans)
-    if not all(plan.may_raise_grace_period for plan in plans) or _was_not_raised(pod, plans, grace_period.seconds):
+    if not all(plan.may_raise_grace for plan in plans) or _was_not_raised(pod, plans, grace_period.seconds):
         original = grace_period.original
         grace_period = GracePeriodPlan(original, original, findings=(Finding(Reason.GRACE_KEPT),))
         plans = _plan_workers(workers, settings, replace(context, grace=original, keeps_grace=True), images, status)
@@ -158,11 +158,11 @@ def _plan_native_sidecars(pod: Pod, settings: Settings, context: PodContext) -> 
 
 def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPlan]) -> tuple[CommandChange, ...]:
     changes = [
-        CommandChange(worker.name, worker.before, worker.command, worker.edits)
+        CommandChange(worker.name, worker.wrapper, worker.command, worker.edits)
         for worker in workers
-        if worker.before or worker.edits
+        if worker.wrapper or worker.edits
     ]
-    return (*changes, *(CommandChange(sidecar.name, sidecar.before) for sidecar in sidecars if sidecar.before))
+    return (*changes, *(CommandChange(sidecar.name, sidecar.wrapper) for sidecar in sidecars if sidecar.wrapper))
 
 
 def _sidecars_to_restart(pod: Pod, status: Status | None) -> tuple[str, ...]:

@@ -11,15 +11,7 @@ from webhook.core.policy import Policy, ShellSource
 from webhook.core.reasons import Reason
 from webhook.core.scripts import COPY_SHELL
 from webhook.core.text import quoted
-from webhook.core.wrapper import (
-    COPIED_SHELL,
-    MARKER,
-    MOUNT_PATH,
-    MOUNTED_SHELL,
-    SHELL_MOUNT_PATH,
-    SHELL_VOLUME,
-    VOLUME,
-)
+from webhook.core.wrapper import COPIED_SHELL, MARKER, MOUNT_PATH, MOUNTED_SHELL, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME
 
 CONTAINER = "graceful-worker-shell"
 _USER = 65532

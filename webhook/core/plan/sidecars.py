@@ -18,14 +18,14 @@ from webhook.core.wrapper import folder, parent, wrapped_command
 
 
 class SidecarPlan(msgspec.Struct, frozen=True, gc=False):
-    """The plan for a sidecar; `before` is put before its command, None if that stays unchanged."""
+    """The plan for a sidecar; `wrapper` is put before its command, None if that stays unchanged."""
 
     name: str
     findings: tuple[Finding, ...]
     is_mounted: bool = False
     waits: bool = False
     """Whether its hook waits for the workers."""
-    before: list[str] | None = None
+    wrapper: list[str] | None = None
     hook: list[str] | None = None
     """Its preStop command, if it gets a hook."""
 
@@ -68,12 +68,14 @@ def plan_sidecar(facts: SidecarFacts) -> SidecarPlan:
     if facts.sidecars is Sidecars.NATIVE:
         return _native(facts, role, _moved(container))
     if facts.shell_less:
-        way_out = native_switch(name) or f"{annotation_of('sidecars')}: {Sidecars.NATIVE.value}"
-        return SidecarPlan(name, (role, Finding(Reason.SIDECAR_WITHOUT_SHELL, name, way_out)))
-    before, why = _parent(facts)
-    own_folder = folder(name) if before else ""
-    hook, said = plan_sidecar_hook(container, facts.shell, own_folder, facts.workers, facts.old_grace)
-    return SidecarPlan(name, (role, *why, *said), is_mounted=True, waits=True, before=before, hook=hook)
+        alternative = native_switch(name) or f"{annotation_of('sidecars')}: {Sidecars.NATIVE.value}"
+        return SidecarPlan(name, (role, Finding(Reason.SIDECAR_WITHOUT_SHELL, name, alternative)))
+    wrapper, parent_findings = _parent(facts)
+    own_folder = folder(name) if wrapper else ""
+    hook, hook_findings = plan_sidecar_hook(container, facts.shell, own_folder, facts.workers, facts.old_grace)
+    return SidecarPlan(
+        name, (role, *parent_findings, *hook_findings), is_mounted=True, waits=True, wrapper=wrapper, hook=hook
+    )
 
 
 @memoized(SidecarFacts)
@@ -89,11 +91,11 @@ def _native(facts: SidecarFacts, *role: Finding) -> SidecarPlan:
     the other containers have ended: killContainer in pkg/kubelet/kuberuntime/kuberuntime_container.go.
     """
     name = facts.container.name
-    before, why = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
-    if before is None:
+    wrapper, parent_findings = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
+    if wrapper is None:
         return SidecarPlan(name, role)
-    hook, said = plan_deletion_time_hook(facts.container, facts.shell, folder(name), facts.old_grace)
-    return SidecarPlan(name, (*role, *why, *said), is_mounted=True, before=before, hook=hook)
+    hook, hook_findings = plan_deletion_time_hook(facts.container, facts.shell, folder(name), facts.old_grace)
+    return SidecarPlan(name, (*role, *parent_findings, *hook_findings), is_mounted=True, wrapper=wrapper, hook=hook)
 
 
 def _parent(facts: SidecarFacts) -> tuple[list[str] | None, list[Finding]]:
@@ -103,11 +105,11 @@ def _parent(facts: SidecarFacts) -> tuple[list[str] | None, list[Finding]]:
         return None, []
     argv = [*wrapped_command(container.command), *(container.args or ())]
     line, _ = find_framework(argv)
-    deaf = explain_ignored_signals(line, facts.sandbox)
-    if not deaf or explain_forbidden_parent(container, argv, line.launches, facts.sandbox):
+    reason = explain_ignored_signals(line, facts.sandbox)
+    if not reason or explain_forbidden_parent(container, argv, line.launches, facts.sandbox):
         return None, []
     settings = parent_settings(facts.old_grace, line, None, "", searches_descendants=False)
-    return parent(facts.shell, container.name, settings), [Finding(Reason.PARENT_ADDED, container.name, deaf)]
+    return parent(facts.shell, container.name, settings), [Finding(Reason.PARENT_ADDED, container.name, reason)]
 
 
 def _moved(container: Container) -> Finding:

@@ -6,12 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from webhook.core.annotations import (
-    PASSED_SIGNALS,
-    Mode,
-    Settings,
-    annotation_of,
-)
+from webhook.core.annotations import PASSED_SIGNALS, Mode, Settings, annotation_of
 from webhook.core.errors import Refused
 from webhook.core.images import Image, image_signal
 from webhook.core.plan.cautions import find_cautions
@@ -24,11 +19,7 @@ from webhook.core.plan.prestop_hooks import Hook, plan_worker_hook
 from webhook.core.plan.worker_facts import DEFAULT_SIGNAL, NO_SIGNAL, ExaminedWorker, WorkerFacts, examine
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
-from webhook.core.recognize.processes import (
-    may_die_of_term,
-    must_be_process_1,
-    signal_to_process_1,
-)
+from webhook.core.recognize.processes import may_die_of_term, must_be_process_1, signal_to_process_1
 from webhook.core.select.workers import Worker
 from webhook.core.wrapper import SIGNALS, is_wrapped
 
@@ -36,7 +27,7 @@ from webhook.core.wrapper import SIGNALS, is_wrapped
 class WorkerPlan(msgspec.Struct, frozen=True, gc=False):
     """The plan for a worker container.
 
-    `before` is put before its command, None if that stays unchanged. `command` is the command to add if the manifest
+    `wrapper` is put before its command, None if that stays unchanged. `command` is the command to add if the manifest
     has none, `edits` are changes of the existing words. `signal` is empty if the kubelet's signal is right.
     """
 
@@ -47,13 +38,13 @@ class WorkerPlan(msgspec.Struct, frozen=True, gc=False):
     hook: list[str] | None = None
     """Its preStop command, if it gets a hook."""
     signal: str = ""
-    before: list[str] | None = None
+    wrapper: list[str] | None = None
     command: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
     image_signal: str = ""
     is_recorded: bool = False
     """Whether an earlier injection's record, which gave it its hook, is all that is known about the command."""
-    may_raise_grace_period: bool = True
+    may_raise_grace: bool = True
     """Whether the grace period may be raised: not if the worker may ignore signals and cannot get a parent."""
 
 
@@ -66,64 +57,63 @@ def plan_worker(facts: WorkerFacts) -> WorkerPlan:
 
     """
     worker = examine(facts)
-    mode, why = choose_mode(worker)
-    wanted = _choose_signal(worker) if mode is Mode.SIGNAL else ""
-    needs = "" if mode is Mode.LOOP else explain_needed_parent(worker, wanted)
-    treatment, because = choose_treatment(worker, mode, needs)
-    may_raise_grace_period = _may_raise_grace_period(worker, treatment, needs)
-    if why.reason is Reason.MODE_DEFAULT:
-        why = Finding(
-            Reason.MODE_DEFAULT,
-            worker.container.name,
-            _describe_unknown_command(worker, treatment, may_raise_grace_period=may_raise_grace_period),
-        )
-    grace = None if worker.context.keeps_grace else worker.context.grace
-    flags = plan_flags(worker.argv, worker.match, mode, grace, worker.container.name)
-    before = plan_wrapper(worker, treatment, wanted)
-    if (
-        (before is None and not worker.is_in_manifest)
-        or worker.wrapper_is_in_args
-        or (worker.match and worker.match.has_unknown_launcher)
-    ):
+    name, argv, framework = worker.container.name, worker.argv, worker.framework
+    mode, mode_finding = choose_mode(worker)
+    signal = _choose_signal(worker) if mode is Mode.SIGNAL else ""
+    parent_reason = "" if mode is Mode.LOOP else explain_needed_parent(worker, signal)
+    treatment, treatment_finding = choose_treatment(worker, mode, parent_reason)
+    may_raise_grace = _may_raise_grace(worker, treatment, parent_reason)
+    if mode_finding.reason is Reason.MODE_DEFAULT:
+        detail = _describe_unknown_command(worker, treatment, may_raise_grace=may_raise_grace)
+        mode_finding = Finding(Reason.MODE_DEFAULT, name, detail)
+    flags = plan_flags(argv, worker.match, mode, None if worker.context.keeps_grace else worker.context.grace, name)
+    wrapper = plan_wrapper(worker, treatment, signal)
+    is_unchangeable = (wrapper is None and not worker.is_in_manifest) or worker.wrapper_is_in_args
+    if is_unchangeable or (worker.match and worker.match.has_unknown_launcher):
         flags = flags.for_unchangeable_command()
-    framework = worker.framework
-    said = signal_to_process_1(worker.hook)
-    if not wanted and not framework and not worker.line.in_shell:
-        wanted = said
-    name = worker.container.name
+    hook_signal = signal_to_process_1(worker.hook)
+    if not signal and not framework and not worker.line.in_shell:
+        signal = hook_signal
     role = Finding(facts.reason, name, framework.title if framework else "")
-    hook, said_of_hook = _hook(
-        worker, _hook_action(worker, mode, treatment, wanted, said) if may_raise_grace_period else "", before
-    )
+    action = _hook_action(worker, mode, treatment, signal, hook_signal) if may_raise_grace else ""
+    hook, hook_findings = _hook(worker, action, wrapper)
+    cautions = find_cautions(worker, mode)
+    writes_command = wrapper is not None and not worker.container.command
     return WorkerPlan(
-        name,
-        mode,
-        framework.name if framework else "",
-        (role, *_image_findings(worker), why, *find_cautions(worker, mode), *flags.findings, because, *said_of_hook),
-        hook,
-        wanted if wanted not in (worker.kubelet_signal, NO_SIGNAL) else "",
-        before,
-        tuple(worker.argv[: len(worker.argv) - len(worker.container.args or ())])
-        if _writes_command(worker, before)
-        else (),
-        flags.edits,
-        _image_signal(facts),
-        worker.is_recorded,
-        may_raise_grace_period,
+        name=name,
+        mode=mode,
+        framework=framework.name if framework else "",
+        findings=(
+            role,
+            *_image_findings(worker),
+            mode_finding,
+            *cautions,
+            *flags.findings,
+            treatment_finding,
+            *hook_findings,
+        ),
+        hook=hook,
+        signal=signal if signal not in (worker.kubelet_signal, NO_SIGNAL) else "",
+        wrapper=wrapper,
+        command=tuple(argv[: len(argv) - len(worker.container.args or ())]) if writes_command else (),
+        edits=flags.edits,
+        image_signal=_image_signal(facts),
+        is_recorded=worker.is_recorded,
+        may_raise_grace=may_raise_grace,
     )
 
 
-def _hook(worker: ExaminedWorker, action: str, before: list[str] | None) -> Hook:
+def _hook(worker: ExaminedWorker, action: str, wrapper: list[str] | None) -> Hook:
     container = worker.container
     if worker.shell_less:
         return None, [Finding(Reason.HOOK_IMPOSSIBLE, container.name, worker.shell_less)]
     if worker.is_recorded and not container.unchainable_hook:
         return None, []
     # Another webhook may have put its own program in front of the wrapper; these programs exec what they start.
-    ours = before is not None or is_wrapped(container.argv)
+    is_ours = wrapper is not None or is_wrapped(container.argv)
     context = worker.context
     return plan_worker_hook(
-        container, context.shell, action, sidecars_wait=context.sidecars_wait, process_1_is_wrapper=ours
+        container, context.shell, action, sidecars_wait=context.sidecars_wait, process_1_is_wrapper=is_ours
     )
 
 
@@ -134,12 +124,12 @@ def _image_findings(worker: ExaminedWorker) -> list[Finding]:
         return [Finding(Reason.COMMAND_OF_IMAGE, name, image.source), *stale]
     if image is None:
         return []
+    findings = [Finding(Reason.IMAGE_UNKNOWN, name, str(image))]
     # A known or requested mode needs no lookup.
-    needs = not (worker.framework or worker.is_recorded or requested_mode(worker.settings) is not Mode.AUTO)
-    trouble = (
-        [Finding(Reason.REGISTRY_TROUBLE, name, image.reason.value)] if needs and is_registry_trouble(image) else []
-    )
-    return [Finding(Reason.IMAGE_UNKNOWN, name, str(image)), *trouble]
+    needs_lookup = not (worker.framework or worker.is_recorded or requested_mode(worker.settings) is not Mode.AUTO)
+    if needs_lookup and is_registry_trouble(image):
+        findings.append(Finding(Reason.REGISTRY_TROUBLE, name, image.reason.value))
+    return findings
 
 
 def _image_signal(facts: WorkerFacts) -> str:
@@ -148,7 +138,7 @@ def _image_signal(facts: WorkerFacts) -> str:
     return facts.recorded.image_signal if facts.recorded else ""
 
 
-def _may_raise_grace_period(worker: ExaminedWorker, treatment: Treatment, needs: str) -> bool:
+def _may_raise_grace(worker: ExaminedWorker, treatment: Treatment, parent_reason: str) -> bool:
     """Tell whether the longer grace period would not be waited for in vain.
 
     A Job ends by itself, except for a worker behind a shell, which would never get the signal. A worker handles the
@@ -163,14 +153,10 @@ def _may_raise_grace_period(worker: ExaminedWorker, treatment: Treatment, needs:
     if must_be_process_1(worker.argv):
         return True
     # Whether an image's own command handles signals is unknown; whether a shell in its arguments does is known.
-    return not needs or not (worker.is_in_manifest or worker.line.in_shell)
+    return not parent_reason or not (worker.is_in_manifest or worker.line.in_shell)
 
 
-def _writes_command(worker: ExaminedWorker, before: list[str] | None) -> bool:
-    return before is not None and not worker.container.command
-
-
-def _describe_unknown_command(worker: ExaminedWorker, treatment: Treatment, *, may_raise_grace_period: bool) -> str:
+def _describe_unknown_command(worker: ExaminedWorker, treatment: Treatment, *, may_raise_grace: bool) -> str:
     """Describe what will happen to an unknown worker, which may or may not handle the signal."""
     # Other signals are not recorded.
     signal = worker.kubelet_signal if worker.kubelet_signal in PASSED_SIGNALS else DEFAULT_SIGNAL
@@ -181,7 +167,7 @@ def _describe_unknown_command(worker: ExaminedWorker, treatment: Treatment, *, m
         return f"gets {signal}, and ends at once unless it handles it"
     if treatment is Treatment.GIVEN_PARENT:
         return f"gets the full grace period if it handles {signal}, else {old_grace} s as before"
-    if not may_raise_grace_period:
+    if not may_raise_grace:
         return "left unchanged"
     return f"must exit on {signal}, or its pod hangs; {annotation_of('grace_period')} limits that"
 
@@ -191,21 +177,21 @@ def _choose_signal(worker: ExaminedWorker) -> str:
     return worker.settings.stop_signal or (worker.framework.signal if worker.framework else "")
 
 
-def _hook_action(worker: ExaminedWorker, mode: Mode, treatment: Treatment, wanted: str, said: str) -> str:
+def _hook_action(worker: ExaminedWorker, mode: Mode, treatment: Treatment, signal: str, hook_signal: str) -> str:
     """Choose what the hook does after creating the kill file."""
     if worker.context.sandbox.shares_processes:
         return ""
     if mode is Mode.LOOP or treatment is Treatment.GIVEN_PARENT:
         return _listen_action(worker, DEFAULT_SIGNAL)
     framework = worker.framework
-    if worker.is_process_1 and framework and wanted == NO_SIGNAL:
+    if worker.is_process_1 and framework and signal == NO_SIGNAL:
         return "stay"
     children = worker.match.children_at_work if worker.match else 0
     known = bool(framework or worker.settings.stop_signal)
     # A kubelet that restarts during the drain sends the signal again; the hook does not.
     once = bool(children or (framework and framework.second_is_fatal))
-    if worker.is_process_1 and known and (once or wanted not in ("", worker.kubelet_signal)):
-        return "stay" if said == wanted else f"send {SIGNALS[wanted]} {children}"
+    if worker.is_process_1 and known and (once or signal not in ("", worker.kubelet_signal)):
+        return "stay" if hook_signal == signal else f"send {SIGNALS[signal]} {children}"
     if worker.line.in_shell and not worker.is_process_1:
         # The shell would ignore any signal.
         return ""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from importlib.resources import files
 from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
@@ -16,6 +14,7 @@ from webhook.core.annotations import Mode
 from webhook.core.recognize.command_line import CommandLine, Program, read_command_line
 from webhook.core.recognize.launchers import Launcher, Launchers, basename
 from webhook.core.recognize.patterns import any_of
+from webhook.core.recognize.tables import read_table
 
 MOST_ARGUMENTS_SEARCHED = 64
 """How many words of an unknown command are searched for a known one: launchers have few words."""
@@ -162,13 +161,7 @@ class Match(msgspec.Struct, frozen=True):
         return cls(framework, Program((), None), 0)
 
 
-def load_table() -> Table:
-    """Load the table from the package."""
-    text = files("webhook.core.recognize").joinpath("frameworks.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Table)
-
-
-TABLE = load_table()
+TABLE = read_table("frameworks.toml", Table)
 FRAMEWORKS = {framework.name: framework for framework in TABLE.framework}
 VARIABLES = frozenset(
     {limit.env for row in TABLE.framework for limit in row.limits}

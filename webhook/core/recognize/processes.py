@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
-from importlib.resources import files
 
 import msgspec
 
 from webhook.core.recognize.image_names import split_image_name
 from webhook.core.recognize.launchers import basename
 from webhook.core.recognize.patterns import Names, any_of
+from webhook.core.recognize.tables import read_table
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,13 +26,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suggests_assistant: tuple[str, ...]
 
 
-def load_table() -> Table:
-    """Load the table from the package."""
-    text = files("webhook.core.recognize").joinpath("processes.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Table)
-
-
-TABLE = load_table()
+TABLE = read_table("processes.toml", Table)
 _MUST_BE_PROCESS_1 = frozenset(TABLE.must_be_process_1)
 _SUGGESTS_INIT = frozenset(TABLE.suggests_init)
 _ANYWHERE = frozenset(TABLE.runs_anywhere)

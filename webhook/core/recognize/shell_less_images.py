@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
-from importlib.resources import files
 
 import msgspec
 
 from webhook.core.recognize.image_names import ImageName, split_image_name
 from webhook.core.recognize.patterns import any_of
+from webhook.core.recognize.tables import read_table
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,13 +50,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mesh: tuple[Mesh, ...]
 
 
-def load_table() -> Table:
-    """Load the table from the package."""
-    text = files("webhook.core.recognize").joinpath("shell_less_images.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Table)
-
-
-TABLE = load_table()
+TABLE = read_table("shell_less_images.toml", Table)
 _SHELLS = frozenset(TABLE.shells)
 _BASES = tuple((any_of([base.image]), any_of(base.but), any_of(base.but_images)) for base in TABLE.base)
 _PROGRAMS = {
