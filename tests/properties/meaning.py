@@ -17,7 +17,7 @@ from webhook.core.annotations import (
     read_settings,
 )
 from webhook.core.foreign_keys import EVICTION_ANNOTATIONS, ISTIO_INJECT, ISTIO_NATIVE
-from webhook.core.plan.shell import CONTAINER
+from webhook.core.plan.shell import SHELL_CONTAINER
 from webhook.core.pod import JsonObject
 from webhook.core.policy import Policy, ShellSource
 from webhook.core.recognize.frameworks import TABLE
@@ -77,7 +77,7 @@ def check_init_containers(
     """Check the init containers: those that were there, in their order, what brings the shell, and native sidecars."""
     names = [container["name"] for container in before["spec"].get("initContainers") or ()]
     if settings.shell == INJECTED_SHELL and policy.shell_source is ShellSource.INIT_CONTAINER:
-        names.append(CONTAINER)
+        names.append(SHELL_CONTAINER)
     moved = sidecars if settings.sidecars is Sidecars.NATIVE else []
     init_containers = after["spec"].get("initContainers") or []
     now = [container["name"] for container in init_containers]

@@ -33,11 +33,11 @@ class Injection(msgspec.Struct, frozen=True):
     @property
     def warnings(self) -> list[str]:
         """The warnings for the client that creates the pod, also if the pod is left alone for lack of something."""
-        said = [warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
+        warnings = [warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
         verdict = self.decision.verdict
         if self.decision.outcome is Kind.LEFT_ALONE and verdict.reason.kind is Kind.REFUSED:
-            said.append(warning(replace(verdict, detail="")))
-        return said
+            warnings.append(warning(replace(verdict, detail="")))
+        return warnings
 
 
 def inject(raw: JsonObject, policy: Policy, images: Images = NO_IMAGES) -> Injection:
@@ -65,8 +65,8 @@ def inject_pod(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Injectio
         return Injection(Decision(outcome_of(refused, pod), refused.finding), [])
     if patch:
         return Injection(decision, patch)
-    said = tuple(finding for finding in decision.findings if finding.reason.kind is not Kind.CHANGE)
-    return Injection(replace(decision, verdict=Finding(Reason.UNCHANGED), findings=said), [])
+    remaining = tuple(finding for finding in decision.findings if finding.reason.kind is not Kind.CHANGE)
+    return Injection(replace(decision, verdict=Finding(Reason.UNCHANGED), findings=remaining), [])
 
 
 def _refused(malformed: Malformed) -> Injection:

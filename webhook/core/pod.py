@@ -297,7 +297,7 @@ class Metadata(Part):
     """Bytes of the annotations that were left out: all annotations together have a limit."""
 
 
-NOTHING = Metadata()
+NO_METADATA = Metadata()
 
 
 class Pod(Part):
@@ -311,12 +311,12 @@ class Pod(Part):
     @property
     def labels(self) -> dict[str, str]:
         """The labels; empty if there are none."""
-        return (self.metadata or NOTHING).labels or {}
+        return (self.metadata or NO_METADATA).labels or {}
 
     @property
     def annotations(self) -> dict[str, str]:
         """The annotations; empty if there are none."""
-        return (self.metadata or NOTHING).annotations or {}
+        return (self.metadata or NO_METADATA).annotations or {}
 
 
 def read_pod(raw: JsonObject) -> Pod:
@@ -329,7 +329,7 @@ def read_pod(raw: JsonObject) -> Pod:
     try:
         pod = msgspec.convert(raw, Pod)
     except msgspec.ValidationError as error:
-        raise Malformed(_unquoted(raw) or str(error).replace("`$.", "`")) from None
+        raise Malformed(_find_unquoted_value(raw) or str(error).replace("`$.", "`")) from None
     drop_unread(pod)
     return pod
 
@@ -399,7 +399,7 @@ def size_in_bytes(texts: dict[str, str]) -> int:
     return len("".join([*texts, *texts.values()]).encode(errors="surrogatepass"))
 
 
-def _unquoted(raw: Any) -> str:
+def _find_unquoted_value(raw: Any) -> str:
     """Return which label or annotation is not a string: in YAML, numbers and booleans need quotes."""
     metadata = raw.get("metadata") if isinstance(raw, dict) else None
     for field in ("labels", "annotations"):

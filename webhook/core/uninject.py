@@ -40,23 +40,23 @@ def restore(raw: JsonObject) -> list[Operation]:
             f" does not know ({listed(map(quoted, unknown))}); use that version or a later one"
         )
         raise Refused(Reason.ANNOTATION_INVALID, detail=detail)
-    undoing = _Undo(raw)
-    undoing.remove(("metadata", "annotations", STATUS_ANNOTATION))
+    undo = _Undo(raw)
+    undo.remove(("metadata", "annotations", STATUS_ANNOTATION))
     moved = status.moved or {}
     # First, undo changes made to sidecars after they became native; then move them back; then undo the earlier changes.
     later = [named for named in (*status.added, *status.before) if _is_of_native_sidecar(_path(named), moved)]
-    undoing.undo(status, later)
+    undo.undo(status, later)
     # From the first index on, so that each index is valid when it is used.
     for name, place in sorted(moved.items(), key=lambda item: item[1]):
-        undoing.move_back(name, place)
+        undo.move_back(name, place)
     for name, command in status.commands.items():
-        undoing.undo_command(name, command)
+        undo.undo_command(name, command)
     for name in status.hooks:
-        undoing.undo_hook(name)
-    undoing.undo(status, [named for named in (*status.added, *status.before) if named not in later])
+        undo.undo_hook(name)
+    undo.undo(status, [named for named in (*status.added, *status.before) if named not in later])
     for named, was in sorted(status.created.items(), key=lambda item: -item[0].count("/")):
-        undoing.remove_if_empty(_path(named), was)
-    return undoing.operations
+        undo.remove_if_empty(_path(named), was)
+    return undo.operations
 
 
 def _is_of_native_sidecar(path: Path, moved: Mapping[str, int]) -> bool:
@@ -97,9 +97,9 @@ class _Undo:
         parent, key, _ = self._locate(path)
         if not isinstance(key, int) or not isinstance(parent[key], dict):
             return
-        there = parent[key].get("command") or []
-        found = find_wrapper(there)
-        own = list(there[found[1] :] if found else there)
+        current = parent[key].get("command") or []
+        found = find_wrapper(current)
+        own = list(current[found[1] :] if found else current)
         args = list(parent[key].get("args") or [])
         for place, old, count in status.edits:
             part, index = (own, place) if place < len(own) else (args, place - len(own))
@@ -107,13 +107,13 @@ class _Undo:
         if not found:
             # Another webhook may have put its own command in front, and all of this after it.
             args = remove_wrapper(args)
-        before = there[: found[0]] if found else []
+        before = current[: found[0]] if found else []
         if status.was and not before:
             if status.was == "null":
                 self.put_back((*path, "command"), None)
             else:
                 self.remove((*path, "command"))
-        elif [*before, *own] != there:
+        elif [*before, *own] != current:
             self.put_back((*path, "command"), [*before, *own])
         if args != (parent[key].get("args") or []):
             self.put_back((*path, "args"), args)

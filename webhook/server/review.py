@@ -12,7 +12,7 @@ from webhook.core.decision import Decision
 from webhook.core.eviction import Eviction, EvictionDecision, eviction_warnings
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
-from webhook.core.pod import NOTHING, JsonObject, Pod, drop_unread
+from webhook.core.pod import NO_METADATA, JsonObject, Pod, drop_unread
 from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.server.patch_encoding import encode_patch
@@ -59,7 +59,7 @@ class PodRequest(Request):
 
     @property
     def pod_name(self) -> str:  # noqa: D102
-        metadata = (self.object and self.object.metadata) or NOTHING
+        metadata = (self.object and self.object.metadata) or NO_METADATA
         return _first_name((metadata.generate_name, metadata.name))
 
 

@@ -11,8 +11,7 @@ from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
 from webhook.core.errors import Refused
 from webhook.core.patch.json_patch import MetadataPatch, Operation, PodPatch
 from webhook.core.plan.pod_plan import CommandChange, PodPlan
-from webhook.core.plan.shell import CONTAINER as SHELL_CONTAINER
-from webhook.core.plan.shell import InjectedShell
+from webhook.core.plan.shell import SHELL_CONTAINER, InjectedShell
 from webhook.core.pod import Container, JsonObject, Pod, Spec, size_in_bytes
 from webhook.core.reasons import Reason
 from webhook.core.status import GRACE_POINTER, Status, WorkerStatus
@@ -61,7 +60,7 @@ def emit(pod: Pod, plan: PodPlan) -> list[Operation]:
     _emit_spec(patch, pod, plan)
     # Last, because they change the indexes of everything else.
     has_init_container = plan.injected_shell is not None and plan.injected_shell.init_container is not None
-    moves = _prepare_moves(patch, status, pod.spec, plan.moved, is_made=has_init_container)
+    moves = _prepare_moves(patch, status, pod.spec, plan.moved, list_is_created=has_init_container)
     metadata = MetadataPatch(patch, pod)
     for key, value in plan.labels.items():
         metadata.set("labels", key, value)
@@ -71,7 +70,7 @@ def emit(pod: Pod, plan: PodPlan) -> list[Operation]:
         return []
     metadata.set("labels", INJECTED_LABEL, "true")
     # The status covers everything above, so its object is created and recorded first.
-    metadata.make("annotations")
+    metadata.create("annotations")
     record = msgspec.json.encode(status).decode()
     _check_room(pod, {**plan.annotations, STATUS_ANNOTATION: record})
     metadata.set("annotations", STATUS_ANNOTATION, record)
@@ -99,68 +98,68 @@ def _check_room(pod: Pod, new: Mapping[str, str]) -> None:
 
 def _emit_spec(patch: PodPatch, pod: Pod, plan: PodPlan) -> None:
     spec = pod.spec
-    places = _container_paths(spec)
-    _emit_lists(patch, spec, plan, places)
+    locations = _locations(spec)
+    _emit_lists(patch, spec, plan, locations)
     for change in plan.commands:
-        _emit_command(patch, places[change.name], change)
+        _emit_command(patch, locations[change.name], change)
     for name, command in plan.hooks.items():
-        _emit_hook(patch, places[name], command)
+        _emit_hook(patch, locations[name], command)
     patch.set(GRACE_POINTER, GRACE_POINTER, spec.grace, plan.grace_period.seconds)
     for probe in plan.grace_period.probes:
         field = f"{probe.probe}/terminationGracePeriodSeconds"
-        at = f"/spec/{probe.container_list}/{probe.index}/{field}"
-        named = f"/spec/{probe.container_list}/{probe.container}/{field}"
-        patch.set(at, named, probe.current, probe.seconds)
+        pointer = f"/spec/{probe.container_list}/{probe.index}/{field}"
+        by_name = f"/spec/{probe.container_list}/{probe.container}/{field}"
+        patch.set(pointer, by_name, probe.current, probe.seconds)
     for index, container in enumerate(spec.init_containers or ()):
         if container.name in plan.restarted:
-            at, named = (f"/spec/initContainers/{which}/restartPolicy" for which in (index, container.name))
-            patch.set(at, named, container.restart_policy, "Always")
+            pointer, by_name = (f"/spec/initContainers/{which}/restartPolicy" for which in (index, container.name))
+            patch.set(pointer, by_name, container.restart_policy, "Always")
 
 
-class _ContainerPath(NamedTuple):
+class _Location(NamedTuple):
     """The pointers of a container, by index and by name."""
 
-    at: str
-    named: str
+    pointer: str
+    by_name: str
     container: Container
 
 
-def _container_paths(spec: Spec) -> dict[str, _ContainerPath]:
+def _locations(spec: Spec) -> dict[str, _Location]:
     return {
-        container.name: _ContainerPath(f"/spec/{field}/{index}", f"/spec/{field}/{container.name}", container)
+        container.name: _Location(f"/spec/{field}/{index}", f"/spec/{field}/{container.name}", container)
         for field, containers in (("containers", spec.containers), ("initContainers", spec.init_containers or ()))
         for index, container in enumerate(containers)
     }
 
 
-def _emit_command(patch: PodPatch, place: _ContainerPath, change: CommandChange) -> None:
+def _emit_command(patch: PodPatch, location: _Location, change: CommandChange) -> None:
     """Wrap a command and edit its words, in `command` and `args`."""
-    at, named, container = place
-    there = list(container.command or change.command)
-    found = find_wrapper(there)
-    own = list(there[found[1] :] if found else there)
+    pointer, by_name, container = location
+    current = list(container.command or change.command)
+    found = find_wrapper(current)
+    own = list(current[found[1] :] if found else current)
     args = list(container.args or ())
-    undone: list[tuple[int, list[str], int]] = []
+    reversed_edits: list[tuple[int, list[str], int]] = []
     for edit in change.edits:
-        part, start = (own, edit.place) if edit.place < len(own) + (not args) else (args, edit.place - len(own))
+        part, start = (own, edit.index) if edit.index < len(own) + (not args) else (args, edit.index - len(own))
         part[start : start + len(edit.old)] = edit.new
-        undone.insert(0, (edit.place, list(edit.old), len(edit.new)))
-    command = wrap([*there[: found[1] if found else 0], *own], change.wrapper) if change.wrapper else own
+        reversed_edits.insert(0, (edit.index, list(edit.old), len(edit.new)))
+    command = wrap([*current[: found[1] if found else 0], *own], change.wrapper) if change.wrapper else own
     if command != list(container.command or ()):
-        if found and not patch.knows_command(container.name):
+        if found and not patch.has_recorded_command(container.name):
             # Wrapped, but not recorded: the current command is all that can be restored.
-            patch.set(f"{at}/command", f"{named}/command", container.command, command)
+            patch.set(f"{pointer}/command", f"{by_name}/command", container.command, command)
         else:
-            patch.replace(f"{at}/command", container.command, command)
+            patch.replace(f"{pointer}/command", container.command, command)
     if args != list(container.args or ()):
-        patch.replace(f"{at}/args", container.args, args)
-    if found and not patch.knows_command(container.name):
+        patch.replace(f"{pointer}/args", container.args, args)
+    if found and not patch.has_recorded_command(container.name):
         return
-    was = "" if container.command else "null" if container.command is None else "absent"
-    patch.record_command(container.name, was, undone)
+    previous = "" if container.command else "null" if container.command is None else "absent"
+    patch.record_command(container.name, previous, reversed_edits)
 
 
-def _emit_lists(patch: PodPatch, spec: Spec, plan: PodPlan, places: Mapping[str, _ContainerPath]) -> None:
+def _emit_lists(patch: PodPatch, spec: Spec, plan: PodPlan, locations: Mapping[str, _Location]) -> None:
     """Add volumes, mounts, and an init container where they are missing."""
     injected_shell = plan.injected_shell
     volumes = [(VOLUME, SHARED_VOLUME if injected_shell is None else _volume_for(injected_shell))]
@@ -168,18 +167,19 @@ def _emit_lists(patch: PodPatch, spec: Spec, plan: PodPlan, places: Mapping[str,
     if injected_shell and injected_shell.volume and injected_shell.mount:
         volumes.append((SHELL_VOLUME, injected_shell.volume))
         mounts.append((SHELL_MOUNT_PATH, injected_shell.mount))
-    at = "/spec/volumes"
-    patch.append(at, at, spec.volumes, [volume.name for volume in spec.volumes or ()], volumes)
+    pointer = "/spec/volumes"
+    patch.append(pointer, pointer, spec.volumes, [volume.name for volume in spec.volumes or ()], volumes)
     if injected_shell and injected_shell.init_container:
         _enlarge_shared_volume(patch, spec)
-    if injected_shell and injected_shell.init_container:
-        at = "/spec/initContainers"
-        there = [container.name for container in spec.init_containers or ()]
-        patch.append(at, at, spec.init_containers, there, [(SHELL_CONTAINER, injected_shell.init_container)])
-    for name, (place, named, container) in places.items():
+        pointer = "/spec/initContainers"
+        current = [container.name for container in spec.init_containers or ()]
+        patch.append(
+            pointer, pointer, spec.init_containers, current, [(SHELL_CONTAINER, injected_shell.init_container)]
+        )
+    for name, (pointer, by_name, container) in locations.items():
         if name in plan.mounted:
-            there = [mount.path for mount in container.mounts or ()]
-            patch.append(f"{place}/volumeMounts", f"{named}/volumeMounts", container.mounts, there, mounts)
+            current = [mount.path for mount in container.mounts or ()]
+            patch.append(f"{pointer}/volumeMounts", f"{by_name}/volumeMounts", container.mounts, current, mounts)
 
 
 def _enlarge_shared_volume(patch: PodPatch, spec: Spec) -> None:
@@ -196,56 +196,54 @@ def _volume_for(injected_shell: InjectedShell) -> JsonObject:
 
 
 def _prepare_moves(
-    patch: PodPatch, status: Status, spec: Spec, names: Sequence[str], *, is_made: bool
+    patch: PodPatch, status: Status, spec: Spec, names: Sequence[str], *, list_is_created: bool
 ) -> list[Operation]:
     """Prepare sidecars to become native, and return the operations that move them.
 
-    `is_made` means that the patch has created the list of init containers.
+    `list_is_created` means that the patch has created the list of init containers.
     """
     if not names:
         return []
-    at = "/spec/initContainers"
-    if not isinstance(spec.init_containers, list) and not is_made:
-        patch.make(at, at, spec.init_containers, [])
+    pointer = "/spec/initContainers"
+    if not isinstance(spec.init_containers, list) and not list_is_created:
+        patch.create(pointer, pointer, spec.init_containers, [])
     earlier = sorted((status.moved or {}).values())
     moved: dict[str, int] = {}
     moves: list[Operation] = []
     for index, container in enumerate(spec.containers):
         if container.name not in names:
             continue
-        field = "restartPolicy"
-        here, named = (f"/spec/containers/{which}/{field}" for which in (index, container.name))
-        patch.set(here, named, container.restart_policy, "Always")
+        path, by_name = (f"/spec/containers/{which}/restartPolicy" for which in (index, container.name))
+        patch.set(path, by_name, container.restart_policy, "Always")
         # Items before it have already been removed.
-        moves.append({"op": "move", "from": f"/spec/containers/{index - len(moves)}", "path": f"{at}/-"})
-        moved[container.name] = _place(index, earlier)
+        moves.append({"op": "move", "from": f"/spec/containers/{index - len(moves)}", "path": f"{pointer}/-"})
+        moved[container.name] = _original_index(index, earlier)
     status.moved = (status.moved or {}) | moved
     return moves
 
 
-def _place(index: int, earlier: Iterable[int]) -> int:
-    """Return the original index of an item; `places` are the removed ones, in order."""
-    for place in earlier:
-        index += place <= index
+def _original_index(index: int, earlier: Iterable[int]) -> int:
+    """Return the original index of an item; `earlier` are the removed ones, in order."""
+    for removed in earlier:
+        index += removed <= index
     return index
 
 
-def _emit_hook(patch: PodPatch, place: _ContainerPath, command: list[str]) -> None:
+def _emit_hook(patch: PodPatch, location: _Location, command: list[str]) -> None:
     """Set lifecycle.preStop.exec.command, and create missing objects on the way."""
-    at, named, container = place
+    pointer, by_name, container = location
     field = "/lifecycle"
-    there: Any = container.lifecycle
+    current: Any = container.lifecycle
     content: JsonObject = {"preStop": {"exec": {"command": command}}}
     for attribute, key in (("pre_stop", "preStop"), ("exec", "exec"), ("command", "command")):
-        if not there:
-            patch.make(at + field, named + field, there, content)
-            patch.record_added(f"{named}/lifecycle/preStop/exec/command")
+        if not current:
+            patch.create(pointer + field, by_name + field, current, content)
+            patch.record_added(f"{by_name}/lifecycle/preStop/exec/command")
             return
-        there, content, field = getattr(there, attribute), content[key], f"{field}/{key}"
-    pointer = named + field
-    if there and (patch.knows_hook(container.name) or find_wrapper(there) is None):
-        if there != command:
-            patch.replace(at + field, there, command)
+        current, content, field = getattr(current, attribute), content[key], f"{field}/{key}"
+    if current and (patch.has_recorded_hook(container.name) or find_wrapper(current) is None):
+        if current != command:
+            patch.replace(pointer + field, current, command)
             patch.record_hook(container.name)
         return
-    patch.set(at + field, pointer, there, command)
+    patch.set(pointer + field, by_name + field, current, command)

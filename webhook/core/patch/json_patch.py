@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from webhook.core.pod import NOTHING, JsonObject, Pod
+from webhook.core.pod import NO_METADATA, JsonObject, Pod
 from webhook.core.status import CommandStatus, Status
 
 Operation = dict[str, Any]
@@ -32,31 +32,31 @@ class PodPatch:
         self._status = status
         self._recorded = {*status.before, *status.added}
 
-    def set(self, at: str, named: str, current: Any, value: Any) -> None:
+    def set(self, pointer: str, by_name: str, current: Any, value: Any) -> None:
         """Set a field; `current` is its value so far, UNSET if it is missing."""
         if current is UNSET:
-            self.add(at, named, value)
+            self.add(pointer, by_name, value)
         elif current != value:
-            if named not in self._recorded:
-                self._recorded.add(named)
-                self._status.before[named] = current
-            self.operations.append({"op": "replace", "path": at, "value": value})
+            if by_name not in self._recorded:
+                self._recorded.add(by_name)
+                self._status.before[by_name] = current
+            self.operations.append({"op": "replace", "path": pointer, "value": value})
 
-    def add(self, at: str, named: str, value: Any) -> None:
+    def add(self, pointer: str, by_name: str, value: Any) -> None:
         """Add a missing field or list item."""
-        self.operations.append({"op": "add", "path": at, "value": value})
-        self.record_added(named)
+        self.operations.append({"op": "add", "path": pointer, "value": value})
+        self.record_added(by_name)
 
-    def make(self, at: str, named: str, current: Any, content: Any) -> None:
+    def create(self, pointer: str, by_name: str, current: Any, content: Any) -> None:
         """Add an object or list that is missing (`current` is UNSET) or null."""
-        self.operations.append({"op": "add", "path": at, "value": content})
-        self._status.created.setdefault(named, "absent" if current is UNSET else "null")
+        self.operations.append({"op": "add", "path": pointer, "value": content})
+        self._status.created.setdefault(by_name, "absent" if current is UNSET else "null")
 
-    def replace(self, at: str, current: Any, value: Any) -> None:
+    def replace(self, pointer: str, current: Any, value: Any) -> None:
         """Set a field to a value from which the previous value can be derived."""
-        self.operations.append({"op": "add" if current is UNSET else "replace", "path": at, "value": value})
+        self.operations.append({"op": "add" if current is UNSET else "replace", "path": pointer, "value": value})
 
-    def knows_command(self, container: str) -> bool:
+    def has_recorded_command(self, container: str) -> bool:
         """Tell whether a change of a command is recorded."""
         return container in self._status.commands or f"/spec/containers/{container}/command" in self._status.before
 
@@ -70,69 +70,69 @@ class PodPatch:
             previous, edits = earlier.was, [*edits, *earlier.edits]
         self._status.commands[container] = CommandStatus(previous, edits)
 
-    def knows_hook(self, container: str) -> bool:
+    def has_recorded_hook(self, container: str) -> bool:
         """Tell whether a change of a hook is recorded."""
-        pointer = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
-        return container in self._status.hooks or pointer in self._recorded
+        hook = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
+        return container in self._status.hooks or hook in self._recorded
 
     def record_hook(self, container: str) -> None:
         """Record that a hook was wrapped."""
-        pointer = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
-        if pointer not in self._recorded and container not in self._status.hooks:
+        hook = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
+        if hook not in self._recorded and container not in self._status.hooks:
             self._status.hooks.append(container)
 
     def append(
-        self, at: str, named: str, current: Any, keys: Sequence[str], items: Sequence[tuple[str, JsonObject]]
+        self, pointer: str, by_name: str, current: Any, keys: Sequence[str], items: Sequence[tuple[str, JsonObject]]
     ) -> None:
         """Append items to a list, except those whose keys exist; create the list if it is missing or null."""
         if not isinstance(current, list):
-            self.make(at, named, current, [item for _, item in items])
+            self.create(pointer, by_name, current, [item for _, item in items])
             for key, _ in items:
-                self.record_added(f"{named}/{escape(key)}")
+                self.record_added(f"{by_name}/{escape(key)}")
             return
         for key, item in items:
             if key not in keys:
-                self.add(f"{at}/-", f"{named}/{escape(key)}", item)
+                self.add(f"{pointer}/-", f"{by_name}/{escape(key)}", item)
 
-    def record_added(self, named: str) -> None:
+    def record_added(self, by_name: str) -> None:
         """Record a field or item that did not exist."""
-        if named not in self._recorded:
-            self._recorded.add(named)
-            self._status.added.append(named)
+        if by_name not in self._recorded:
+            self._recorded.add(by_name)
+            self._status.added.append(by_name)
 
 
 class MetadataPatch:
     """The part of a patch that sets labels and annotations, and creates the objects that hold them."""
 
     def __init__(self, patch: PodPatch, pod: Pod) -> None:
-        metadata = pod.metadata or NOTHING
+        metadata = pod.metadata or NO_METADATA
         self._patch = patch
         self._metadata = pod.metadata
         self._texts = {"labels": metadata.labels, "annotations": metadata.annotations}
-        self._made: dict[str, dict[str, str]] = {}
+        self._created: dict[str, dict[str, str]] = {}
 
     def set(self, field: str, key: str, value: str) -> None:
         """Set a label or an annotation."""
-        at = f"/metadata/{field}/{escape(key)}"
+        pointer = f"/metadata/{field}/{escape(key)}"
         texts = self._texts[field]
         if isinstance(texts, dict):
-            self._patch.set(at, at, texts.get(key, UNSET), value)
+            self._patch.set(pointer, pointer, texts.get(key, UNSET), value)
             return
-        self.make(field)
-        self._made[field][key] = value
-        self._patch.record_added(at)
+        self.create(field)
+        self._created[field][key] = value
+        self._patch.record_added(pointer)
 
-    def make(self, field: str) -> None:
+    def create(self, field: str) -> None:
         """Create the object that holds the labels or annotations if it is missing."""
         current = self._texts[field]
-        if isinstance(current, dict) or field in self._made:
+        if isinstance(current, dict) or field in self._created:
             return
-        texts = self._made[field] = {}
+        texts = self._created[field] = {}
         if self._metadata:
-            self._patch.make(f"/metadata/{field}", f"/metadata/{field}", current, texts)
-        elif len(self._made) == 1:
+            self._patch.create(f"/metadata/{field}", f"/metadata/{field}", current, texts)
+        elif len(self._created) == 1:
             # Later entries are added to this same object, which the operation refers to.
             self._new = {field: texts}
-            self._patch.make("/metadata", "/metadata", self._metadata, self._new)
+            self._patch.create("/metadata", "/metadata", self._metadata, self._new)
         else:
             self._new[field] = texts

@@ -27,7 +27,7 @@ def check_lookups(findings: Iterable[Finding], images: Images) -> None:
     """
     for finding in findings:
         if finding.reason is Reason.REGISTRY_TROUBLE:
-            raise _required(finding.container, images)
+            raise _lookup_required(finding.container, images)
 
 
 def check_refusal(refused: Refused, images: Images) -> None:
@@ -39,12 +39,12 @@ def check_refusal(refused: Refused, images: Images) -> None:
     """
     if refused.finding.reason not in _PREVENTABLE_BY_LOOKUP:
         return
-    concerned = [refused.finding.container] if refused.finding.container else images
-    for name in concerned:
+    names = [refused.finding.container] if refused.finding.container else images
+    for name in names:
         if is_registry_trouble(images.get(name)):
-            raise _required(name, images) from None
+            raise _lookup_required(name, images) from None
 
 
-def _required(name: str, images: Images) -> Refused:
-    remedy = f"try again, or set the command in the manifest or in annotation {annotation_of('command')}"
-    return Refused(Reason.REGISTRY_REQUIRED, name, f"{images[name]}; {remedy}")
+def _lookup_required(name: str, images: Images) -> Refused:
+    advice = f"try again, or set the command in the manifest or in annotation {annotation_of('command')}"
+    return Refused(Reason.REGISTRY_REQUIRED, name, f"{images[name]}; {advice}")

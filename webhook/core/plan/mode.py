@@ -19,9 +19,9 @@ def choose_mode(worker: ExaminedWorker) -> tuple[Mode, Finding]:
     """
     name = worker.container.name
     settings = worker.settings
-    asked = requested_mode(settings)
+    requested = requested_mode(settings)
     if worker.runs_to_completion:
-        if asked is Mode.LOOP:
+        if requested is Mode.LOOP:
             policy = worker.container.restart_policy or worker.context.restart_policy
             raise Refused(
                 Reason.ANNOTATION_CONFLICT,
@@ -30,8 +30,8 @@ def choose_mode(worker: ExaminedWorker) -> tuple[Mode, Finding]:
                 f"{quoted(policy)}: the pod runs to completion; write signal, or remove the annotation",
             )
         return Mode.SIGNAL, Finding(Reason.RUN_TO_COMPLETION, name)
-    if asked is not Mode.AUTO:
-        return asked, Finding(Reason.MODE_ASKED, name, asked.value)
+    if requested is not Mode.AUTO:
+        return requested, Finding(Reason.MODE_ASKED, name, requested.value)
     framework = worker.framework
     if framework is None:
         return Mode.SIGNAL, Finding(Reason.MODE_DEFAULT, name)

@@ -49,10 +49,10 @@ def explain_ignored_signals(line: CommandLine, sandbox: PodSandbox) -> str:
     """Return, as half a sentence, why process 1 of a container may ignore signals; empty if nothing suggests that."""
     # With a shared namespace, process 1 may be the pause container's. Signals without a handler then kill all other
     # processes.
-    deaf = "" if sandbox.shares_processes else find_program_without_handlers(line.exec_chain)
-    if deaf and may_die_of_term([deaf]):
-        return f"{deaf} may or may not handle signals"
-    return deaf and f"{deaf} ignores signals by default"
+    program = "" if sandbox.shares_processes else find_program_without_handlers(line.exec_chain)
+    if program and may_die_of_term([program]):
+        return f"{program} may or may not handle signals"
+    return program and f"{program} ignores signals by default"
 
 
 def explain_forbidden_parent(
@@ -89,8 +89,8 @@ def _may_not_signal(container: Container, launches: Iterable[Launch], sandbox: P
     if any(launch.launcher.user for launch in launches):
         return True
     user = security.user if security and security.user is not None else sandbox.user
-    said = security.run_as_non_root if security else None
-    non_root = sandbox.run_as_non_root if said is None else said
+    own = security.run_as_non_root if security else None
+    non_root = sandbox.run_as_non_root if own is None else own
     can_change = "SETUID" in added or not dropped & {"SETUID", "ALL"}
     return can_change and not non_root and user in (None, _ROOT)
 
@@ -107,11 +107,19 @@ def parent_settings(
     `signal` is a number, or empty for the received signal. `searches_descendants` means that a signal was requested for
     an unknown worker.
     """
-    looks = _search_pattern(line, match, searches_descendants=searches_descendants)
+    pattern = _search_pattern(line, match, searches_descendants=searches_descendants)
     launchers = {basename(launch.words[0]) for launch in line.launches if launch.launcher.stays}
     unknown = {basename(match.program.words[0])} if match and match.has_unknown_launcher else set()
     children = match.children_at_work if match else 0
-    return [str(old_grace), looks, _names(launchers), _names(unknown), signal, str(children), _loops(line, match)]
+    return [
+        str(old_grace),
+        pattern,
+        _names(launchers),
+        _names(unknown),
+        signal,
+        str(children),
+        _loop(line, match),
+    ]
 
 
 def is_looped(line: CommandLine, match: Match | None) -> bool:
@@ -119,7 +127,7 @@ def is_looped(line: CommandLine, match: Match | None) -> bool:
     return match.program.in_loop if match else line.has_loop
 
 
-def _loops(line: CommandLine, match: Match | None) -> str:
+def _loop(line: CommandLine, match: Match | None) -> str:
     if not is_looped(line, match):
         return ""
     is_endless = match.program.is_endless if match else line.is_endless
@@ -141,5 +149,5 @@ def _search_pattern(line: CommandLine, match: Match | None, *, searches_descenda
         return ""
     if line.has_hidden_program:
         return _ANY_PROCESS
-    asked = searches_descendants and not line.in_background
-    return _ANY_PROCESS if asked and (line.in_shell or not find_program_without_handlers(line.exec_chain)) else ""
+    searches = searches_descendants and not line.in_background
+    return _ANY_PROCESS if searches and (line.in_shell or not find_program_without_handlers(line.exec_chain)) else ""

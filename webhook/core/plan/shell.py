@@ -13,7 +13,7 @@ from webhook.core.scripts import COPY_SHELL
 from webhook.core.text import quoted
 from webhook.core.wrapper import COPIED_SHELL, MARKER, MOUNT_PATH, MOUNTED_SHELL, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME
 
-CONTAINER = "graceful-worker-shell"
+SHELL_CONTAINER = "graceful-worker-shell"
 _USER = 65532
 _ARGUMENTS = [MARKER, COPIED_SHELL.removesuffix("/sh")]
 
@@ -41,14 +41,14 @@ def check_shell_names(pod: Pod, source: ShellSource) -> None:
 
     """
     for container in pod.spec.init_containers or ():
-        if container.name == CONTAINER and (container.command or ())[-2:] != _ARGUMENTS:
-            raise _conflict(container.name, f"an init container is named {CONTAINER}; rename it")
+        if container.name == SHELL_CONTAINER and (container.command or ())[-2:] != _ARGUMENTS:
+            raise _conflict(container.name, f"an init container is named {SHELL_CONTAINER}; rename it")
     volumes = pod.spec.volumes or ()
     if source is ShellSource.IMAGE_VOLUME and any(v.name == SHELL_VOLUME and v.image is None for v in volumes):
         raise _conflict("", f"volume {SHELL_VOLUME} is not an image volume; rename it")
     for container in pod.spec.containers:
-        if container.name == CONTAINER:
-            raise _conflict(container.name, f"a container is named {CONTAINER}; rename it")
+        if container.name == SHELL_CONTAINER:
+            raise _conflict(container.name, f"a container is named {SHELL_CONTAINER}; rename it")
         for mount in container.mounts or ():
             theirs = mount.path == SHELL_MOUNT_PATH and mount.name != SHELL_VOLUME
             if theirs or mount.path.startswith((f"{SHELL_MOUNT_PATH}/", COPIED_SHELL.removesuffix("/sh"))):
@@ -100,7 +100,7 @@ def _init_container(image: str, user: int | None, resources: JsonObject) -> Json
     if user is not None:
         security["runAsUser"] = user
     return {
-        "name": CONTAINER,
+        "name": SHELL_CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/busybox", "sh", "-c", COPY_SHELL, *_ARGUMENTS],

@@ -157,7 +157,7 @@ def examine(facts: WorkerFacts) -> ExaminedWorker:
     container, settings, context, image = facts.container, facts.settings, facts.context, facts.image
     argv, is_complete = _argv(container, settings, image)
     found = find_framework(argv)
-    line, match = found if is_complete else _as_recorded(found, facts.recorded)
+    line, match = found if is_complete else _recorded_framework(found, facts.recorded)
     declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
     return ExaminedWorker(
         facts=facts,
@@ -189,7 +189,7 @@ def _argv(container: Container, settings: Settings, image: Image | Unavailable |
     return list(container.args or ()), False
 
 
-def _as_recorded(found: Recognized, recorded: WorkerStatus | None) -> Recognized:
+def _recorded_framework(found: Recognized, recorded: WorkerStatus | None) -> Recognized:
     """Return the framework that an earlier injection recognised from the image."""
     framework = FRAMEWORKS.get(recorded.framework) if recorded else None
     if framework is None or found[1] is not None:

@@ -19,11 +19,11 @@ from webhook.core.recognize.tables import read_table
 MOST_ARGUMENTS_SEARCHED = 64
 """How many words of an unknown command are searched for a known one: launchers have few words."""
 
-_LONGEST_REMEMBERED = 1000
+_LONGEST_MEMOIZED = 1000
 """Commands longer than this, in characters, are not memoized."""
-_LONG = 16 * 1024
+_LONGEST_CACHED = 16 * 1024
 """Commands longer than this, in characters, are not even cached briefly."""
-_NO_START = frozenset({"--version", "--help"})
+_NO_WORKER_OPTIONS = frozenset({"--version", "--help"})
 """Options that prevent a worker from starting, whatever else is given."""
 
 
@@ -138,7 +138,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Match(msgspec.Struct, frozen=True):
-    """A framework found in a command line; `behind` is the index after its last word in the program's words.
+    """A framework found in a command line; `end` is the index after its last word in the program's words.
 
     `has_unknown_launcher` means that the program is unknown and the framework's command is one of its arguments.
     """
@@ -208,10 +208,10 @@ def find_framework(argv: Sequence[str]) -> Recognized:
     """
     words = tuple(argv)
     size = sum(map(len, words))
-    if size > _LONGEST_REMEMBERED:
+    if size > _LONGEST_MEMOIZED:
         # The commands of one pod are needed three times; there is room for few others, and only for a few KiB.
-        return _find_long(words) if size < _LONG else _find_framework(words)
-    return _find_remembered(words)
+        return _find_long(words) if size < _LONGEST_CACHED else _find_framework(words)
+    return _find_memoized(words)
 
 
 def _find_framework(argv: tuple[str, ...]) -> Recognized:
@@ -222,7 +222,7 @@ def _find_framework(argv: tuple[str, ...]) -> Recognized:
     return line, min(found, key=lambda item: item[0])[1] if found else None
 
 
-_find_remembered = lru_cache(512)(_find_framework)
+_find_memoized = lru_cache(512)(_find_framework)
 _find_long = lru_cache(32)(_find_framework)
 
 
@@ -231,71 +231,71 @@ def runtime_of(line: CommandLine) -> Runtime | None:
     return next((found for program in line.programs if (found := _RUNTIMES.get(basename(program.words[0])))), None)
 
 
-def _first_match(program: Program, place: int = 0) -> tuple[int, Match] | None:
+def _first_match(program: Program, index: int = 0) -> tuple[int, Match] | None:
     """Return the first row that matches a program's words from an index on, and its rank."""
-    words = program.words[place:] if place else program.words
+    words = program.words[index:] if index else program.words
     for pattern in _PATTERNS.get(basename(words[0]), ()):
-        if place and len(pattern.words) < 2:
+        if index and len(pattern.words) < 2:
             continue
-        behind = _fits(pattern, words)
-        if behind and _NO_START.isdisjoint(words):
-            return pattern.rank, Match(pattern.framework, program, place + behind, has_unknown_launcher=bool(place))
+        end = _match_end(pattern, words)
+        if end and _NO_WORKER_OPTIONS.isdisjoint(words):
+            return pattern.rank, Match(pattern.framework, program, index + end, has_unknown_launcher=bool(index))
     return None
 
 
 def _first_match_after_launcher(program: Program) -> tuple[int, Match] | None:
     if program.is_hidden:
         return None
-    places = range(1, min(len(program.words), MOST_ARGUMENTS_SEARCHED))
-    return next((best for place in places if (best := _first_match(program, place))), None)
+    indexes = range(1, min(len(program.words), MOST_ARGUMENTS_SEARCHED))
+    return next((best for index in indexes if (best := _first_match(program, index))), None)
 
 
-def _fits(pattern: _Pattern, words: Sequence[str]) -> int:
+def _match_end(pattern: _Pattern, words: Sequence[str]) -> int:
     """Return the index after the pattern's last word; 0 if the pattern does not match."""
     if not f"/{words[0]}".endswith(f"/{pattern.words[0]}"):
         return 0
     subcommands = _SUBCOMMANDS.get(basename(words[0]), _NO_SUBCOMMANDS)
-    behind = place = 1
+    end = index = 1
     for word in pattern.words[1:]:
-        place = _find(word, words, place, subcommands)
-        if not place:
+        index = _end_of_word(word, words, index, subcommands)
+        if not index:
             return 0
-        behind = max(behind, place)
-    if pattern.unfit and any(pattern.unfit.match(argument) for argument in words[behind:]):
+        end = max(end, index)
+    if pattern.unfit and any(pattern.unfit.match(argument) for argument in words[end:]):
         return 0
-    return behind
+    return end
 
 
-def _find(wanted: str, words: Sequence[str], place: int, subcommands: Subcommands) -> int:
+def _end_of_word(wanted: str, words: Sequence[str], index: int, subcommands: Subcommands) -> int:
     """Return the index after a word of a pattern; 0 if it is missing. Options may be anywhere."""
     if wanted.startswith("-") or subcommands.tasks:
-        return words.index(wanted, place) + 1 if wanted in words[place:] else 0
-    while place < len(words):
-        word = words[place]
+        return words.index(wanted, index) + 1 if wanted in words[index:] else 0
+    while index < len(words):
+        word = words[index]
         if not word.startswith("-"):
-            return place + 1 if word == wanted else 0
-        place += 2 if word in subcommands.values else 1
+            return index + 1 if word == wanted else 0
+        index += 2 if word in subcommands.values else 1
     return 0
 
 
 def option_value(words: Sequence[str], names: Sequence[str]) -> str | None:
     """Return the value of an option in a command line: empty if it has none, None if the option is missing."""
-    place = option_place(words, names)
-    if place is None:
+    index = option_index(words, names)
+    if index is None:
         return None
-    word = words[place]
-    name = next(name for name in names if _fits_option(word, (name,)))
+    word = words[index]
+    name = next(name for name in names if _is_option(word, (name,)))
     if word == name:
-        return words[place + 1] if place + 1 < len(words) else ""
+        return words[index + 1] if index + 1 < len(words) else ""
     return word.removeprefix(name).removeprefix("=")
 
 
-def option_place(words: Sequence[str], names: Sequence[str]) -> int | None:
+def option_index(words: Sequence[str], names: Sequence[str]) -> int | None:
     """Return the index of an option in a command line; None if it is missing."""
-    return next((place for place, word in enumerate(words) if _fits_option(word, names)), None)
+    return next((index for index, word in enumerate(words) if _is_option(word, names)), None)
 
 
-def _fits_option(word: str, names: Sequence[str]) -> bool:
+def _is_option(word: str, names: Sequence[str]) -> bool:
     """Tell whether a word is one of the options, as `--flag`, `--flag=value` or `-fVALUE`."""
     for name in names:
         if word.startswith(name) and (len(name) == 2 or word[len(name) : len(name) + 1] in ("", "=")):

@@ -9,7 +9,7 @@ import msgspec
 
 from webhook.core.recognize.image_names import split_image_name
 from webhook.core.recognize.launchers import basename
-from webhook.core.recognize.patterns import Names, any_of
+from webhook.core.recognize.patterns import NamePatterns, any_of
 from webhook.core.recognize.tables import read_table
 
 
@@ -30,8 +30,8 @@ TABLE = read_table("processes.toml", Table)
 _MUST_BE_PROCESS_1 = frozenset(TABLE.must_be_process_1)
 _SUGGESTS_INIT = frozenset(TABLE.suggests_init)
 _ANYWHERE = frozenset(TABLE.runs_anywhere)
-_MAY_IGNORE_SIGNALS = Names.of(TABLE.may_ignore_signals + TABLE.may_die_of_term)
-_MAY_DIE_OF_TERM = Names.of(TABLE.may_die_of_term)
+_MAY_IGNORE_SIGNALS = NamePatterns.of(TABLE.may_ignore_signals + TABLE.may_die_of_term)
+_MAY_DIE_OF_TERM = NamePatterns.of(TABLE.may_die_of_term)
 _OPAQUE = any_of(TABLE.opaque_runtime_classes)
 _SUGGESTS_WORKER = frozenset(TABLE.suggests_worker)
 _SUGGESTS_ASSISTANT = frozenset(TABLE.suggests_assistant)

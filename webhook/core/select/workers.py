@@ -86,17 +86,17 @@ def _most_likely_worker(containers: Sequence[Container], images: Images) -> Work
     """
     if len(containers) == 1:
         return Worker(containers[0], Reason.WORKER_FIRST)
-    working = [
+    not_serving = [
         container for container in containers if not _is_assistant(container) and not _image_has_port(container, images)
     ]
     # Workers may have ports, too, for metrics.
-    left = working or [c for c in containers if not c.hints.serves] or containers
-    if len(left) == 1:
-        return Worker(left[0], Reason.WORKER_LEFT)
-    saying = [container for container in left if container.hints.suggests_worker]
-    if len(saying) == 1:
-        return Worker(saying[0], Reason.WORKER_SAYS)
-    names = ", ".join(container.name for container in (saying or left)[:5])
+    candidates = not_serving or [c for c in containers if not c.hints.serves] or containers
+    if len(candidates) == 1:
+        return Worker(candidates[0], Reason.WORKER_LEFT)
+    suggestive = [container for container in candidates if container.hints.suggests_worker]
+    if len(suggestive) == 1:
+        return Worker(suggestive[0], Reason.WORKER_SAYS)
+    names = ", ".join(container.name for container in (suggestive or candidates)[:5])
     raise Refused(
         Reason.WORKERS_AMBIGUOUS,
         detail=f"{names}; name the workers in annotation {annotation_of('containers')}: NAME[,NAME...]",
