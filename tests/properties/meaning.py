@@ -17,7 +17,7 @@ from webhook.core.annotations import (
     read_settings,
 )
 from webhook.core.foreign_keys import EVICTION_ANNOTATIONS, ISTIO_INJECT, ISTIO_NATIVE
-from webhook.core.plan.shell import SHELL_CONTAINER
+from webhook.core.plan.injected_shell import SHELL_CONTAINER
 from webhook.core.pod import JsonObject
 from webhook.core.policy import Policy, ShellSource
 from webhook.core.recognize.frameworks import TABLE

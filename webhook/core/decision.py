@@ -13,7 +13,7 @@ from webhook.core.pod import Pod
 from webhook.core.policy import Policy, RegistryTrouble
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.select.pods import check_size, is_labelled, never_touched
-from webhook.core.select.workers import containers_to_look_up, find_workers, is_plainly_no_worker
+from webhook.core.select.workers import find_lookups, find_workers, is_plainly_no_worker
 from webhook.core.status import read_status
 
 _LEFT_ALONE_WITHOUT_LABEL = frozenset(
@@ -67,9 +67,9 @@ def decide(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Decision:
         plan = plan_pod(pod, policy, settings, status, workers, images)
     except Refused as refused:
         outcome, finding = _apply_refusal(refused, pod, policy, images)
-        return Decision(outcome, finding, lookups=containers_to_look_up(pod, settings, status, images))
+        return Decision(outcome, finding, lookups=find_lookups(pod, settings, status, images))
     knows_all = all(worker.container.command for worker in workers)
-    lookups = () if knows_all else containers_to_look_up(pod, settings, status, images)
+    lookups = () if knows_all else find_lookups(pod, settings, status, images)
     return Decision(Kind.PROTECTED, Finding(Reason.INJECTED), plan.findings, plan, lookups)
 
 

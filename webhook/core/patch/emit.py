@@ -10,8 +10,8 @@ import msgspec
 from webhook.core.annotations import INJECTED_LABEL, STATUS_ANNOTATION
 from webhook.core.errors import Refused
 from webhook.core.patch.json_patch import MetadataPatch, Operation, PodPatch
+from webhook.core.plan.injected_shell import SHELL_CONTAINER
 from webhook.core.plan.pod_plan import CommandChange, PodPlan
-from webhook.core.plan.shell import SHELL_CONTAINER, InjectedShell
 from webhook.core.pod import Container, JsonObject, Pod, Spec, size_in_bytes
 from webhook.core.reasons import Reason
 from webhook.core.status import GRACE_POINTER, Status, WorkerStatus
@@ -161,21 +161,19 @@ def _emit_command(patch: PodPatch, location: _Location, change: CommandChange) -
 
 def _emit_lists(patch: PodPatch, spec: Spec, plan: PodPlan, locations: Mapping[str, _Location]) -> None:
     """Add volumes, mounts, and an init container where they are missing."""
-    injected_shell = plan.injected_shell
-    volumes = [(VOLUME, SHARED_VOLUME if injected_shell is None else _volume_for(injected_shell))]
+    shell = plan.injected_shell
+    volumes = [(VOLUME, SHARED_VOLUME_WITH_SHELL if shell and shell.init_container else SHARED_VOLUME)]
     mounts = [(MOUNT_PATH, SHARED_MOUNT)]
-    if injected_shell and injected_shell.volume and injected_shell.mount:
-        volumes.append((SHELL_VOLUME, injected_shell.volume))
-        mounts.append((SHELL_MOUNT_PATH, injected_shell.mount))
+    if shell and shell.volume and shell.mount:
+        volumes.append((SHELL_VOLUME, shell.volume))
+        mounts.append((SHELL_MOUNT_PATH, shell.mount))
     pointer = "/spec/volumes"
     patch.append(pointer, pointer, spec.volumes, [volume.name for volume in spec.volumes or ()], volumes)
-    if injected_shell and injected_shell.init_container:
+    if shell and shell.init_container:
         _enlarge_shared_volume(patch, spec)
         pointer = "/spec/initContainers"
         current = [container.name for container in spec.init_containers or ()]
-        patch.append(
-            pointer, pointer, spec.init_containers, current, [(SHELL_CONTAINER, injected_shell.init_container)]
-        )
+        patch.append(pointer, pointer, spec.init_containers, current, [(SHELL_CONTAINER, shell.init_container)])
     for name, (pointer, by_name, container) in locations.items():
         if name in plan.mounted:
             current = [mount.path for mount in container.mounts or ()]
@@ -189,10 +187,6 @@ def _enlarge_shared_volume(patch: PodPatch, spec: Spec) -> None:
         if volume.is_shared and volume.empty_dir and volume.empty_dir.size_limit == small:
             field = "emptyDir/sizeLimit"
             patch.set(f"/spec/volumes/{index}/{field}", f"/spec/volumes/{VOLUME}/{field}", small, large)
-
-
-def _volume_for(injected_shell: InjectedShell) -> JsonObject:
-    return SHARED_VOLUME_WITH_SHELL if injected_shell.init_container else SHARED_VOLUME
 
 
 def _prepare_moves(

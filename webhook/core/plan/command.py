@@ -26,7 +26,7 @@ class Treatment(Enum):
 
 
 def choose_treatment(worker: ExaminedWorker, mode: Mode, parent_reason: str) -> tuple[Treatment, Finding]:
-    """Choose what happens to the command, and tell why; `parent_reason` is why it parent_reason a parent process.
+    """Choose what happens to the command, and tell why; `parent_reason` is why it needs a parent process.
 
     Raises:
         Refused: the command cannot run in a loop.
@@ -67,7 +67,7 @@ def _check_loop(worker: ExaminedWorker) -> None:
 
 
 def explain_needed_parent(worker: ExaminedWorker, signal: str) -> str:
-    """Return why the worker parent_reason a parent process; empty if it does not."""
+    """Return why the worker needs a parent process; empty if it does not."""
     line, match = worker.line, worker.match
     if match:
         if not worker.is_process_1:
@@ -81,19 +81,19 @@ def explain_needed_parent(worker: ExaminedWorker, signal: str) -> str:
     if signal in ("", NO_SIGNAL, worker.kubelet_signal):
         return ""
     no_hook = not worker.is_process_1 or not worker.can_hook or worker.context.sandbox.shares_processes
-    if no_hook or (match and _can_turn_signal(worker, signal)):
+    if no_hook or (match and _would_rewrite_signal(worker, signal)):
         return f"{signal} is not what the kubelet sends"
     return ""
 
 
-def _can_turn_signal(worker: ExaminedWorker, signal: str) -> bool:
-    """Tell whether a parent, and nothing else, would turn the kubelet's signal into the right one.
+def _would_rewrite_signal(worker: ExaminedWorker, signal: str) -> bool:
+    """Tell whether a parent, and nothing else, would rewrite the kubelet's signal into the right one.
 
     A hook could also send the right signal. But if the hook fails, the kubelet's signal arrives and aborts the message.
     For unknown programs, that is not certain, so the hook is enough.
     """
-    is_turned = any(launch.rewrites and not launch.loses_signal(SIGNALS[signal]) for launch in worker.line.launches)
-    return worker.kubelet_signal in HEARD_SIGNALS and not is_turned and not _explain_impossible_parent(worker)
+    is_rewritten = any(launch.rewrites and not launch.loses_signal(SIGNALS[signal]) for launch in worker.line.launches)
+    return worker.kubelet_signal in HEARD_SIGNALS and not is_rewritten and not _explain_impossible_parent(worker)
 
 
 def _explain_impossible_parent(worker: ExaminedWorker) -> str:
@@ -117,10 +117,8 @@ def plan_wrapper(worker: ExaminedWorker, treatment: Treatment, signal: str) -> l
         return loop(shell, name, _delay(worker), worker.container.message_file)
     number = str(SIGNALS[signal]) if signal and signal != NO_SIGNAL else ""
     searches_descendants = worker.settings.mode is Mode.SIGNAL or worker.settings.stop_signal is not None
-    settings = parent_settings(
-        worker.context.old_grace, worker.line, worker.match, number, searches_descendants=searches_descendants
-    )
-    return parent(shell, name, settings)
+    grace, line, match = worker.context.old_grace, worker.line, worker.match
+    return parent(shell, name, parent_settings(grace, line, match, number, searches_descendants=searches_descendants))
 
 
 def _delay(worker: ExaminedWorker) -> int:

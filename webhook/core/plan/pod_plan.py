@@ -12,11 +12,11 @@ from webhook.core.images import Images
 from webhook.core.plan.evictions import plan_evictions
 from webhook.core.plan.flags import Edit
 from webhook.core.plan.grace_period import GracePeriodPlan, current_grace_period, plan_grace_period
+from webhook.core.plan.injected_shell import InjectedShell, check_shell_names, plan_injected_shell, shell_path
 from webhook.core.plan.lookup_failures import check_lookups
 from webhook.core.plan.mesh import plan_mesh
 from webhook.core.plan.parent import sandbox_of
 from webhook.core.plan.shared_volume import VOLUME_SHARED, check_shared_volume
-from webhook.core.plan.shell import InjectedShell, check_shell_names, plan_injected_shell, shell_path
 from webhook.core.plan.sidecars import SidecarPlan, plan_native_sidecar, plan_sidecar, sidecar_facts
 from webhook.core.plan.worker_facts import PodContext, facts_of
 from webhook.core.plan.workers import WorkerPlan, check_annotations_apply, plan_worker

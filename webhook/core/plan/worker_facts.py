@@ -135,11 +135,7 @@ class ExaminedWorker(msgspec.Struct, frozen=True, gc=False):
 
 
 def facts_of(
-    worker: Worker,
-    settings: Settings,
-    context: PodContext,
-    images: Images,
-    recorded: Mapping[str, WorkerStatus],
+    worker: Worker, settings: Settings, context: PodContext, images: Images, recorded: Mapping[str, WorkerStatus]
 ) -> WorkerFacts:
     """Collect what the plan for a worker depends on."""
     container = worker.container

@@ -77,21 +77,13 @@ def plan_worker(facts: WorkerFacts) -> WorkerPlan:
     role = Finding(facts.reason, name, framework.title if framework else "")
     action = _hook_action(worker, mode, treatment, signal, hook_signal) if may_raise_grace else ""
     hook, hook_findings = _hook(worker, action, wrapper)
-    cautions = find_cautions(worker, mode)
+    image, cautions = _image_findings(worker), find_cautions(worker, mode)
     writes_command = wrapper is not None and not worker.container.command
     return WorkerPlan(
         name=name,
         mode=mode,
         framework=framework.name if framework else "",
-        findings=(
-            role,
-            *_image_findings(worker),
-            mode_finding,
-            *cautions,
-            *flags.findings,
-            treatment_finding,
-            *hook_findings,
-        ),
+        findings=(role, *image, mode_finding, *cautions, *flags.findings, treatment_finding, *hook_findings),
         hook=hook,
         signal=signal if signal not in (worker.kubelet_signal, NO_SIGNAL) else "",
         wrapper=wrapper,

@@ -86,9 +86,7 @@ def _most_likely_worker(containers: Sequence[Container], images: Images) -> Work
     """
     if len(containers) == 1:
         return Worker(containers[0], Reason.WORKER_FIRST)
-    not_serving = [
-        container for container in containers if not _is_assistant(container) and not _image_has_port(container, images)
-    ]
+    not_serving = [c for c in containers if not _is_assistant(c) and not _image_has_port(c, images)]
     # Workers may have ports, too, for metrics.
     candidates = not_serving or [c for c in containers if not c.hints.serves] or containers
     if len(candidates) == 1:
@@ -135,9 +133,7 @@ def _known_worker(container: Container, images: Images, recorded: Collection[str
     return Worker(container, Reason.WORKER_RECORDED) if container.name in recorded else None
 
 
-def containers_to_look_up(
-    pod: Pod, settings: Settings | None, status: Status | None, images: Images
-) -> tuple[str, ...]:
+def find_lookups(pod: Pod, settings: Settings | None, status: Status | None, images: Images) -> tuple[str, ...]:
     """Return the names of possible workers whose images are worth looking up; none if the result would not matter.
 
     A failed lookup does not prevent protection: the pod is then protected by what is known.
