@@ -33,13 +33,27 @@ def shell_path(setting: str, source: ShellSource) -> str:
     return COPIED_SHELL if source is ShellSource.INIT_CONTAINER else MOUNTED_SHELL
 
 
-def check_shell_names(pod: Pod, source: ShellSource) -> None:
-    """Check that the names and paths of the injected shell are free.
+def plan_injected_shell(pod: Pod, policy: Policy, worker: Container) -> InjectedShell:
+    """Return what injects the busybox of an image; an init container runs as the worker's user.
 
     Raises:
-        Refused: one of them is in use.
+        Refused: a name or path of the injected shell is in use.
 
     """
+    _check_names(pod, policy.shell_source)
+    image = policy.shell_image
+    if policy.shell_source is ShellSource.IMAGE_VOLUME:
+        # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
+        volume = {"name": SHELL_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}}
+        return InjectedShell(
+            volume=volume, mount={"name": SHELL_VOLUME, "mountPath": SHELL_MOUNT_PATH, "readOnly": True}
+        )
+    resources = {"cpu": policy.shell_cpu, "memory": policy.shell_memory}
+    return InjectedShell(init_container=_init_container(image, _user(pod, worker), resources))
+
+
+def _check_names(pod: Pod, source: ShellSource) -> None:
+    """Check that the names and paths of the injected shell are free."""
     for container in pod.spec.init_containers or ():
         if container.name == SHELL_CONTAINER and (container.command or ())[-2:] != _ARGUMENTS:
             raise _conflict(container.name, f"an init container is named {SHELL_CONTAINER}; rename it")
@@ -59,19 +73,6 @@ def check_shell_names(pod: Pod, source: ShellSource) -> None:
 
 def _conflict(container: str, detail: str) -> Refused:
     return Refused(Reason.SHELL_CONFLICT, container, detail)
-
-
-def plan_injected_shell(pod: Pod, policy: Policy, worker: Container) -> InjectedShell:
-    """Return what injects the busybox of an image; an init container runs as the worker's user."""
-    image = policy.shell_image
-    if policy.shell_source is ShellSource.IMAGE_VOLUME:
-        # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
-        volume = {"name": SHELL_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}}
-        return InjectedShell(
-            volume=volume, mount={"name": SHELL_VOLUME, "mountPath": SHELL_MOUNT_PATH, "readOnly": True}
-        )
-    resources = {"cpu": policy.shell_cpu, "memory": policy.shell_memory}
-    return InjectedShell(init_container=_init_container(image, _user(pod, worker), resources))
 
 
 def _user(pod: Pod, worker: Container) -> int | None:

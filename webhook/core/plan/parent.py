@@ -100,7 +100,7 @@ def _capability_names(capabilities: Iterable[str] | None) -> set[str]:
 
 
 def parent_settings(
-    old_grace: int, line: CommandLine, match: Match | None, signal: str, *, searches_descendants: bool
+    original_grace: int, line: CommandLine, match: Match | None, signal: str, *, searches_descendants: bool
 ) -> list[str]:
     """Return the settings of parent.sh, in order.
 
@@ -111,7 +111,7 @@ def parent_settings(
     launchers = {basename(launch.words[0]) for launch in line.launches if launch.launcher.stays}
     unknown = {basename(match.program.words[0])} if match and match.has_unknown_launcher else set()
     children = match.children_at_work if match else 0
-    return [str(old_grace), pattern, _names(launchers), _names(unknown), signal, str(children), _loop(line, match)]
+    return [str(original_grace), pattern, _names(launchers), _names(unknown), signal, str(children), _loop(line, match)]
 
 
 def is_looped(line: CommandLine, match: Match | None) -> bool:

@@ -12,7 +12,7 @@ from webhook.core.images import Images
 from webhook.core.plan.evictions import plan_evictions
 from webhook.core.plan.flags import Edit
 from webhook.core.plan.grace_period import GracePeriodPlan, current_grace_period, plan_grace_period
-from webhook.core.plan.injected_shell import InjectedShell, check_shell_names, plan_injected_shell, shell_path
+from webhook.core.plan.injected_shell import InjectedShell, plan_injected_shell, shell_path
 from webhook.core.plan.lookup_failures import check_lookups
 from webhook.core.plan.mesh import plan_mesh
 from webhook.core.plan.parent import sandbox_of
@@ -69,18 +69,16 @@ def plan_pod(
     """
     grace_period = plan_grace_period(pod, policy, settings, status)
     shell = shell_path(settings.shell, policy.shell_source)
-    injected_shell = None
-    if settings.shell == INJECTED_SHELL:
-        check_shell_names(pod, policy.shell_source)
-        injected_shell = plan_injected_shell(pod, policy, workers[0].container)
+    is_injected = settings.shell == INJECTED_SHELL
+    injected_shell = plan_injected_shell(pod, policy, workers[0].container) if is_injected else None
     context = PodContext(
         restart_policy=pod.spec.restart_policy or "Always",
         grace=grace_period.seconds,
-        old_grace=grace_period.original,
+        original_grace=grace_period.original,
         sandbox=sandbox_of(pod),
         shell=shell,
     )
-    sidecars = _plan_sidecars(pod, settings, context, workers, shell if injected_shell else DEFAULT_SHELL)
+    sidecars = _plan_sidecars(pod, settings, context, workers, shell if is_injected else DEFAULT_SHELL)
     context = replace(context, sidecars_wait=any(sidecar.waits for sidecar in sidecars))
     plans = _plan_workers(workers, settings, context, images, status)
     check_annotations_apply(settings, workers, plans)

@@ -37,22 +37,22 @@ def plan_worker_hook(
 
 
 def plan_sidecar_hook(
-    container: Container, shell: str, own_folder: str, workers: Sequence[str], old_grace: int
+    container: Container, shell: str, own_folder: str, workers: Sequence[str], original_grace: int
 ) -> Hook:
     """Put the sidecar's hook before the existing one, which gets the pod's old grace period."""
     unchainable = container.unchainable_hook
     if unchainable:
         return None, [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, unchainable)]
-    command = sidecar_hook(shell, own_folder, workers, old_grace if _has_own_hook(container) else None)
+    command = sidecar_hook(shell, own_folder, workers, original_grace if _has_own_hook(container) else None)
     return _prepend(container, command, Reason.SIDECAR_HOOK)
 
 
-def plan_deletion_time_hook(container: Container, shell: str, own_folder: str, old_grace: int) -> Hook:
+def plan_deletion_time_hook(container: Container, shell: str, own_folder: str, original_grace: int) -> Hook:
     """Put a hook before the existing one that records the time of the deletion and does not wait."""
     if container.unchainable_hook:
         # Otherwise, the parent counts from the signal on.
         return None, []
-    command = sidecar_hook(shell, own_folder, (), old_grace if _has_own_hook(container) else None)
+    command = sidecar_hook(shell, own_folder, (), original_grace if _has_own_hook(container) else None)
     return _prepend(container, command, Reason.KILL_FILE_HOOK)
 
 

@@ -39,7 +39,7 @@ class SidecarFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shell: str
     shell_less: bool
     workers: tuple[str, ...]
-    old_grace: int
+    original_grace: int
     sandbox: PodSandbox
 
 
@@ -48,8 +48,8 @@ def sidecar_facts(
 ) -> SidecarFacts:
     """Collect what the plan for a sidecar depends on."""
     shell_less = shell == DEFAULT_SHELL and bool(container.hints.shell_less)
-    old_grace, sandbox = context.old_grace, context.sandbox
-    return SidecarFacts(container.of_processes(), sidecars, shell, shell_less, workers, old_grace, sandbox)
+    original_grace, sandbox = context.original_grace, context.sandbox
+    return SidecarFacts(container.of_processes(), sidecars, shell, shell_less, workers, original_grace, sandbox)
 
 
 @memoized(SidecarFacts)
@@ -72,7 +72,7 @@ def plan_sidecar(facts: SidecarFacts) -> SidecarPlan:
         return SidecarPlan(name, (role, Finding(Reason.SIDECAR_WITHOUT_SHELL, name, alternative)))
     wrapper, parent_findings = _parent(facts)
     own_folder = folder(name) if wrapper else ""
-    hook, hook_findings = plan_sidecar_hook(container, facts.shell, own_folder, facts.workers, facts.old_grace)
+    hook, hook_findings = plan_sidecar_hook(container, facts.shell, own_folder, facts.workers, facts.original_grace)
     return SidecarPlan(
         name, (role, *parent_findings, *hook_findings), is_mounted=True, waits=True, wrapper=wrapper, hook=hook
     )
@@ -94,7 +94,7 @@ def _native(facts: SidecarFacts, *role: Finding) -> SidecarPlan:
     wrapper, parent_findings = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
     if wrapper is None:
         return SidecarPlan(name, role)
-    hook, hook_findings = plan_deletion_time_hook(facts.container, facts.shell, folder(name), facts.old_grace)
+    hook, hook_findings = plan_deletion_time_hook(facts.container, facts.shell, folder(name), facts.original_grace)
     return SidecarPlan(name, (*role, *parent_findings, *hook_findings), is_mounted=True, wrapper=wrapper, hook=hook)
 
 
@@ -108,7 +108,7 @@ def _parent(facts: SidecarFacts) -> tuple[list[str] | None, list[Finding]]:
     reason = explain_ignored_signals(line, facts.sandbox)
     if not reason or explain_forbidden_parent(container, argv, line.launches, facts.sandbox):
         return None, []
-    settings = parent_settings(facts.old_grace, line, None, "", searches_descendants=False)
+    settings = parent_settings(facts.original_grace, line, None, "", searches_descendants=False)
     return parent(facts.shell, container.name, settings), [Finding(Reason.PARENT_ADDED, container.name, reason)]
 
 

@@ -39,7 +39,7 @@ class PodContext(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     restart_policy: str
     grace: int
-    old_grace: int
+    original_grace: int
     sandbox: PodSandbox
     keeps_grace: bool = False
     shell: str = DEFAULT_SHELL

@@ -152,13 +152,13 @@ def _describe_unknown_command(worker: ExaminedWorker, treatment: Treatment, *, m
     """Describe what will happen to an unknown worker, which may or may not handle the signal."""
     # Other signals are not recorded.
     signal = worker.kubelet_signal if worker.kubelet_signal in PASSED_SIGNALS else DEFAULT_SIGNAL
-    old_grace = worker.context.old_grace
+    original_grace = worker.context.original_grace
     if treatment is Treatment.GIVEN_PARENT and worker.line.is_shell and not worker.line.has_hidden_program:
-        return f"its shell ignores signals; for more than {old_grace} s, set {annotation_of('mode')}: signal"
+        return f"its shell ignores signals; for more than {original_grace} s, set {annotation_of('mode')}: signal"
     if treatment is Treatment.GIVEN_PARENT and may_die_of_term(worker.line.exec_chain):
         return f"gets {signal}, and ends at once unless it handles it"
     if treatment is Treatment.GIVEN_PARENT:
-        return f"gets the full grace period if it handles {signal}, else {old_grace} s as before"
+        return f"gets the full grace period if it handles {signal}, else {original_grace} s as before"
     if not may_raise_grace:
         return "left unchanged"
     return f"must exit on {signal}, or its pod hangs; {annotation_of('grace_period')} limits that"
@@ -192,7 +192,7 @@ def _hook_action(worker: ExaminedWorker, mode: Mode, treatment: Treatment, signa
 
 def _listen_action(worker: ExaminedWorker, signal: str) -> str:
     number = SIGNALS.get(signal)
-    return f"listen {number} {worker.context.old_grace}" if number else ""
+    return f"listen {number} {worker.context.original_grace}" if number else ""
 
 
 def check_annotations_apply(settings: Settings, workers: Iterable[Worker], plans: Iterable[WorkerPlan]) -> None:
