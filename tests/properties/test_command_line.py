@@ -35,7 +35,7 @@ def test_any_argv_is_read(argv: list[str]) -> None:
     assert all(program.words for program in line.programs)
     if match is not None and match.program.start is not None:
         assert argv[match.program.start :] == list(match.program.words)
-        assert 0 < match.behind <= len(match.program.words)
+        assert 0 < match.end <= len(match.program.words)
 
 
 @given(st.sampled_from(["9" * 5000, "٣", "²", "-1", "1e9", "0x1", "$(LIMIT)", ""]) | st.text(max_size=5))

@@ -51,7 +51,7 @@ def _conditions_and_limits(worker: ExaminedWorker, match: Match, mode: Mode) -> 
     findings = [
         Finding(Reason.FRAMEWORK_CAUTION, name, condition.caution)
         for condition in framework.conditions
-        if condition.holds(words, variables)
+        if condition.is_met_by(words, variables)
     ]
     added = {flag for row in framework.flags if row.mode is mode for flag in row.names}
     for limit in framework.limits if mode is Mode.SIGNAL else ():

@@ -77,7 +77,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: str = ""
     value: str = "*"
 
-    def holds(self, words: Sequence[str], variables: Mapping[str, str]) -> bool:
+    def is_met_by(self, words: Sequence[str], variables: Mapping[str, str]) -> bool:
         """Tell whether a command line or its variables meet the condition."""
         given = option_value(words, self.flags) if self.flags else None
         if given is not None and fnmatchcase(given, self.value):

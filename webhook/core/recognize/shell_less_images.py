@@ -78,8 +78,8 @@ def explain_missing_shell(image: str, container: str) -> str:
             return "" if versions.match(name.tag) or not shells.isdisjoint(words) else f"its image is {end}"
     if is_shell_less_base(name):
         return f"its image is {name.name}"
-    said = next((word for word in TABLE.words if word in name.repository or word in name.tag), "")
-    return f"its image name contains {said}" if said and _SHELLS.isdisjoint(words) else ""
+    found = next((word for word in TABLE.words if word in name.repository or word in name.tag), "")
+    return f"its image name contains {found}" if found and _SHELLS.isdisjoint(words) else ""
 
 
 def native_switch(container: str) -> str:
