@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.reviews import encoded, reviews
-from webhook.core.decision import Policy
+from webhook.core.policy import Policy
 from webhook.server.review import answer, read_review, review
 
 POLICY = Policy()

@@ -27,8 +27,8 @@ from benchmarks.places import ROOT
 from benchmarks.processes import usage
 from benchmarks.tables import number, table
 from tests.apiserver.control_plane import ControlPlane, control_plane
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
+from webhook.core.policy import Policy
 
 NAMESPACE = "workers"
 URL = f"/api/v1/namespaces/{NAMESPACE}/pods"

@@ -30,8 +30,8 @@ import jsonpatch
 
 from benchmarks.processes import resident_mib, usage
 from benchmarks.reviews import reviews
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
+from webhook.core.policy import Policy
 
 PODS, DRAINS, OWNERS = 10_000, 1_000, 100
 GRACE = 3600

@@ -2,10 +2,9 @@
 
     python -m benchmarks.idle_first [--write]
 
-prints the tables of docs/design/idle-workers-first.md, or writes them there. Nothing is measured here: workers, messages
-and
-the ReplicaSet controller are a model, and the same in every run. A victim in mid-message finishes it, as a protected
-pod does; what counts is how often that is so, and how long its pod stays for it.
+prints the tables of docs/design/idle-workers-first.md, or writes them there. Nothing is measured here: workers,
+messages and the ReplicaSet controller are a model, and the same in every run. A victim in mid-message finishes it, as a
+protected pod does; what counts is how often that is so, and how long its pod stays for it.
 """
 
 from __future__ import annotations

@@ -20,19 +20,18 @@ from lightkube.codecs import from_dict
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace, Pod
 
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.core.plan.shell import Source
+from webhook.core.policy import Policy, ShellSource
 
 NAMESPACE = "graceful-worker-pod-start"
 PATIENCE = 60.0
 VARIANTS = {
-    "its own shell": ({}, Source.INIT_CONTAINER),
-    **{source.value: ({"graceful-worker/shell": "injected"}, source) for source in Source},
+    "its own shell": ({}, ShellSource.INIT_CONTAINER),
+    **{source.value: ({"graceful-worker/shell": "injected"}, source) for source in ShellSource},
 }
 
 
-def manifest(name: str, image: str, shell_image: str, annotations: dict[str, str], source: Source) -> Any:
+def manifest(name: str, image: str, shell_image: str, annotations: dict[str, str], source: ShellSource) -> Any:
     """Return a pod as the webhook would make it."""
     container = {"name": "worker", "image": image, "command": ["/bin/sh", "-c", "date +%s.%N; exec sleep 60"]}
     pod = {

@@ -18,9 +18,10 @@ from typing import Any
 from benchmarks.exchange import request as whole_request
 from benchmarks.places import BENCH, Certificate
 from benchmarks.reviews import encoded, reviews, unlike
-from webhook.core.decision import Policy, decide
+from webhook.core.decision import decide
 from webhook.core.patch.emit import emit
 from webhook.core.pod import Pod
+from webhook.core.policy import Policy
 from webhook.server.application import create_application
 from webhook.server.logs import configure_logs
 from webhook.server.review import answer, read_review, review

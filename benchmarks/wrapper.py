@@ -22,7 +22,7 @@ WATCHED = 3.0
 SHELLS = ("dash", "bash", "busybox")
 MESSAGE = ("dash", "-c", 'sleep 0.11; date +%s%N >>"$0"')
 """One message: a process that starts, writes down when it ends, and exits; no shorter, as such runs are slowed down."""
-SCRIPTS = {"loop": (LOOP, "0"), "parent": (parent(looks=False), "30;;;;0;")}
+SCRIPTS = {"loop": (LOOP, "0"), "parent": (parent(finds_worker=False), "30;;;;0;")}
 """The scripts, and the settings with which each is run."""
 BARE = 'while [ ! -e "$0" ]; do "$@" || exit; done'
 

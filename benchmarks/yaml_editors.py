@@ -23,10 +23,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
 from webhook.cli.manifests import Manifest, Template, Unreadable, read_manifest
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.core.patch.emit import Operation, escape
+from webhook.core.patch.json_patch import Operation, escape
 from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy
 from webhook.yaml_patch import YamlStream
 from webhook.yaml_patch.nodes import Collection, Document, Entry, resolve_alias
 from webhook.yaml_patch.parser import parse_document, split_documents

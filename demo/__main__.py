@@ -25,9 +25,9 @@ from demo.local_pod import LocalPod, isolation_refusal
 from webhook.cli.explanation import explain
 from webhook.cli.manifests import Template
 from webhook.core.annotations import LABEL, annotation_of
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy
 from webhook.core.scripts import LOOP, sidecar_hook, worker_hook
 
 ROOT = Path(__file__).parent.parent
@@ -40,7 +40,9 @@ SYMFONY_FILES = [
 SCRIPTS = {
     LOOP: "webhook/shell/loop.sh",
     **{
-        worker_hook("listen", holds=holds, chained=chained, first_is_ours=True): "webhook/shell/hook-*.sh"
+        worker_hook(
+            "listen", sidecars_wait=holds, chained=chained, process_1_is_wrapper=True
+        ): "webhook/shell/hook-*.sh"
         for holds in (False, True)
         for chained in (False, True)
     },

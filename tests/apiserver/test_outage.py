@@ -13,7 +13,7 @@ import pytest
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import CONFIGURATION, apply, call_at, kubectl_missing
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
-from webhook.core.select.workers import CRITICAL_CLASSES
+from webhook.core.select.pods import CRITICAL_CLASSES
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),

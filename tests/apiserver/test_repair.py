@@ -33,8 +33,8 @@ from tests.apiserver.installation import (
 )
 from webhook import __version__
 from webhook.core.annotations import LABEL, LABEL_ENABLED, STATUS_ANNOTATION
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
+from webhook.core.policy import Policy
 from webhook.inspection.requests import PERMISSIONS, REPAIR_PERMISSIONS, RESTART_PERMISSIONS
 
 pytestmark = [

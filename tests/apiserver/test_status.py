@@ -16,8 +16,8 @@ import pytest
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
 from tests.apiserver.installation import account, apply, kubectl_missing, make_ready, write_kubeconfig
 from webhook.core.annotations import LABEL, LABEL_ENABLED
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
+from webhook.core.policy import Policy
 from webhook.inspection.requests import DRAIN_LIMIT_PERMISSIONS, KUBELET_PERMISSIONS, PERMISSIONS
 
 pytestmark = [

@@ -20,8 +20,8 @@ import jsonpatch
 
 from tests.apiserver.control_plane import ControlPlane, free_ports
 from tests.apiserver.installation import CONFIGURATION, NAMESPACE, apply, service_account_token, write_kubeconfig
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
+from webhook.core.policy import Policy
 
 ACCOUNT = "graceful-worker-watch"
 SHOP = "shop"

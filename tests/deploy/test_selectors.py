@@ -10,7 +10,7 @@ import pytest
 
 from tests.deploy.rendered import NAME, Manifest, entries, every_installation, installed, of_kind, only
 from webhook.core.annotations import LABEL
-from webhook.core.select.workers import CRITICAL_CLASSES
+from webhook.core.select.pods import CRITICAL_CLASSES
 
 LABELS = (None, "enabled", "disabled", "true")
 NAMESPACES = ("shop", "kube-system", "graceful-worker")

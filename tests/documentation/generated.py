@@ -38,7 +38,7 @@ PERFORMANCE = ROOT / "docs" / "performance.md"
 EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
     "the loop": scripts.LOOP,
-    "the worker's hook": scripts.worker_hook("listen", holds=True, chained=False, first_is_ours=True),
+    "the worker's hook": scripts.worker_hook("listen", sidecars_wait=True, chained=False, process_1_is_wrapper=True),
     "the sidecar's hook": scripts.sidecar_hook(chained=False),
     "the sidecar's hook, before another": scripts.sidecar_hook(chained=True),
 }

@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from tests.documentation.commands import PAGES
 from tests.documentation.generated import DOCUMENTS, ROOT, generated
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

@@ -16,10 +16,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from webhook import __version__
 from webhook.core import scripts
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.decision import Policy
 from webhook.core.images import Image, Images, Unavailable
 from webhook.core.injection import Injection, inject
-from webhook.core.plan.shell import DEFAULT_IMAGE
+from webhook.core.policy import DEFAULT_SHELL_IMAGE, Policy
 from webhook.core.reasons import Finding, Kind
 
 FOLDER = Path(__file__).parent
@@ -35,8 +34,8 @@ def _worker_hooks() -> dict[str, str]:
             for chained in (False, True):
                 words = [action, "hold" * holds, "chained" * chained]
                 name = " ".join(["worker-hook", *filter(None, words)])
-                hooks[f"<{name}>"] = scripts.worker_hook(action, holds=holds, chained=chained)
-                ours = scripts.worker_hook(action, holds=holds, chained=chained, first_is_ours=True)
+                hooks[f"<{name}>"] = scripts.worker_hook(action, sidecars_wait=holds, chained=chained)
+                ours = scripts.worker_hook(action, sidecars_wait=holds, chained=chained, process_1_is_wrapper=True)
                 hooks[f"<{name.replace('hold', 'beat')}>"] = ours
     return hooks
 
@@ -44,12 +43,12 @@ def _worker_hooks() -> dict[str, str]:
 _PLACEHOLDERS = {
     # The first name of a text counts, where two are alike.
     "<loop>": scripts.LOOP,
-    "<parent>": scripts.parent(looks=False),
-    "<parent that looks>": scripts.parent(looks=True),
+    "<parent>": scripts.parent(finds_worker=False),
+    "<parent that looks>": scripts.parent(finds_worker=True),
     "<sidecar-hook>": scripts.sidecar_hook(chained=False),
     "<sidecar-hook chained>": scripts.sidecar_hook(chained=True),
-    "<bring-shell>": scripts.BRING_SHELL,
-    "<shell-image>": DEFAULT_IMAGE,
+    "<bring-shell>": scripts.COPY_SHELL,
+    "<shell-image>": DEFAULT_SHELL_IMAGE,
     **_worker_hooks(),
 }
 _SHORT = {text: name for name, text in reversed(_PLACEHOLDERS.items())}

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from webhook.core.budgets import LARGEST_PATCH, MOST_CONTAINERS, MOST_SHELL_TEXT
-from webhook.core.decision import Policy
 from webhook.core.injection import Injection, inject
+from webhook.core.patch.emit import LARGEST_PATCH
+from webhook.core.pod import MOST_CONTAINERS
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
-from webhook.core.recognize.command_line import LONGEST_SCRIPT
+from webhook.core.recognize.shell_script import LONGEST_SCRIPT
+from webhook.core.select.pods import MOST_SHELL_TEXT
 
 LONGEST_SECONDS = 1.0
 """Measured: below 0.06 s; the rest is for busy machines. Without the budgets: 4 to 20 s."""

@@ -11,7 +11,7 @@ import jsonpointer
 import pytest
 
 from webhook.core.injection import inject
-from webhook.core.plan.shell import Source
+from webhook.core.policy import ShellSource
 from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
 from webhook.core.uninject import restore
 
@@ -86,7 +86,7 @@ def test_undoing_gives_the_pod_back(case: Case) -> None:
 def test_valid_pods_stay_valid(case: Case, release: str) -> None:
     if faults(case.pod, release):
         pytest.skip("the pod was not valid before")
-    if case.policy.shell_source is Source.IMAGE_VOLUME and release == RELEASES[0]:
+    if case.policy.shell_source is ShellSource.IMAGE_VOLUME and release == RELEASES[0]:
         pytest.skip("this release has no image volumes")
     assert faults(case.injected, release) == []
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
-from webhook.core.plan.memoization import LONGEST, MOST, memoized
+from webhook.core.plan.memoization import LONGEST_ARGUMENTS, MOST_RESULTS, memoized
+from webhook.core.policy import Policy
 
 
 class Words(msgspec.Struct):
@@ -36,7 +36,7 @@ def test_long_arguments_are_not_kept() -> None:
         return len(given.words)
 
     for _ in range(2):
-        assert count(Words(["x" * LONGEST])) == 1
+        assert count(Words(["x" * LONGEST_ARGUMENTS])) == 1
     assert len(asked) == 2
 
 
@@ -48,10 +48,10 @@ def test_the_results_that_are_kept_are_bounded_in_number() -> None:
         asked.append(given)
         return given.words[0]
 
-    for number in range(MOST + 1):
+    for number in range(MOST_RESULTS + 1):
         first(Words([str(number)]))
     first(Words(["0"]))
-    assert len(asked) == MOST + 2
+    assert len(asked) == MOST_RESULTS + 2
 
 
 def test_words_that_have_no_text_are_not_kept() -> None:

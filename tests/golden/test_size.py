@@ -8,8 +8,8 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
+from webhook.core.policy import Policy
 
 CELERY = {"name": "worker", "command": ["celery", "-A", "shop", "worker"]}
 SYMFONY = {"name": "worker", "command": ["php", "bin/console", "messenger:consume", "async"]}

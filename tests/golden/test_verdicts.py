@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from webhook.core.decision import Policy
+from webhook.core.policy import Policy
 from webhook.server.review import Request, read_review, review
 from webhook.server.verdicts import LARGEST, MOST, Verdicts
 

@@ -38,9 +38,9 @@ def patch(pod: Json, stop_signal: str = "") -> Patched:
         Refused: it refuses the pod.
 
     """
-    from webhook.core.decision import Policy
     from webhook.core.images import Image
     from webhook.core.injection import inject
+    from webhook.core.policy import Policy
 
     images: Any = {"worker": Image(stop_signal=stop_signal)} if stop_signal else {}
     with _ONE_AT_A_TIME:

@@ -7,7 +7,7 @@ import pytest
 from webhook.core.recognize import serving_images, shell_less_images
 from webhook.core.recognize.image_names import ImageName, split_image_name
 from webhook.core.recognize.serving_images import serves_by_image
-from webhook.core.recognize.shell_less_images import native_switch, shell_less_because
+from webhook.core.recognize.shell_less_images import explain_missing_shell, native_switch
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -68,17 +68,17 @@ WITH = (
 
 @pytest.mark.parametrize("image", WITHOUT)
 def test_an_image_without_a_shell_is_known(image: str) -> None:
-    assert shell_less_because(image, "sidecar") == WITHOUT[image]
+    assert explain_missing_shell(image, "sidecar") == WITHOUT[image]
 
 
 @pytest.mark.parametrize("image", WITH)
 def test_of_any_other_image_nothing_is_said(image: str) -> None:
-    assert shell_less_because(image, "sidecar") == ""
+    assert explain_missing_shell(image, "sidecar") == ""
 
 
 def test_a_proxy_is_known_by_its_container_too() -> None:
-    assert shell_less_because("registry.example.com/mesh:1", "linkerd-proxy") == "it is linkerd-proxy"
-    assert shell_less_because("registry.example.com/mesh:1", "istio-proxy") == ""
+    assert explain_missing_shell("registry.example.com/mesh:1", "linkerd-proxy") == "it is linkerd-proxy"
+    assert explain_missing_shell("registry.example.com/mesh:1", "istio-proxy") == ""
 
 
 def test_meshes_have_a_switch_of_their_own() -> None:

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from tests.node.images import busybox_image, busybox_refusal, compiler_refusal, static_image
 from tests.node.runtime import Image, Mount
 from tests.node.specification import Json
-from webhook.core.plan.shell import DEFAULT_IMAGE
+from webhook.core.policy import DEFAULT_SHELL_IMAGE
 
 FOLDER = Path(__file__).with_name("workers")
 SHARED = FOLDER / "shared"
@@ -87,7 +87,7 @@ class Worker:
             return {}
         return {
             WORKER_IMAGE: static_image(room / "worker", self.folder / self.source, self.command[0]),
-            DEFAULT_IMAGE: busybox_image(room / "shell", SHELL_PROGRAMS),
+            DEFAULT_SHELL_IMAGE: busybox_image(room / "shell", SHELL_PROGRAMS),
         }
 
     def runs(self, scenario: str, *, protected: bool) -> bool:

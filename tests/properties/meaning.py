@@ -16,12 +16,12 @@ from webhook.core.annotations import (
     Sidecars,
     read_settings,
 )
-from webhook.core.decision import Policy
 from webhook.core.foreign_keys import EVICTION_ANNOTATIONS, ISTIO_INJECT, ISTIO_NATIVE
-from webhook.core.plan.shell import CONTAINER, Source
+from webhook.core.plan.injected_shell import SHELL_CONTAINER
 from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy, ShellSource
 from webhook.core.recognize.frameworks import TABLE
-from webhook.core.recognize.shell_less_images import shell_less_because
+from webhook.core.recognize.shell_less_images import explain_missing_shell
 from webhook.core.wrapper import (
     COPIED_SHELL,
     MOUNT_PATH,
@@ -29,7 +29,7 @@ from webhook.core.wrapper import (
     SHELL_MOUNT_PATH,
     SHELL_VOLUME,
     VOLUME,
-    find_ours,
+    find_wrapper,
 )
 
 PATHS = (MOUNT_PATH, SHELL_MOUNT_PATH)
@@ -66,7 +66,7 @@ def shell_of(settings: Settings, policy: Policy) -> tuple[str, str]:
     """Return the path of the worker's shell, and the name that its scripts get."""
     if settings.shell != INJECTED_SHELL:
         return settings.shell, VOLUME
-    folder = COPIED_SHELL if policy.shell_source is Source.INIT_CONTAINER else MOUNTED_SHELL
+    folder = COPIED_SHELL if policy.shell_source is ShellSource.INIT_CONTAINER else MOUNTED_SHELL
     folder = folder.removesuffix("/sh")
     return f"{folder}/sh", f"{folder}/{VOLUME}"
 
@@ -76,8 +76,8 @@ def check_init_containers(
 ) -> None:
     """Check the init containers: those that were there, in their order, what brings the shell, and native sidecars."""
     names = [container["name"] for container in before["spec"].get("initContainers") or ()]
-    if settings.shell == INJECTED_SHELL and policy.shell_source is Source.INIT_CONTAINER:
-        names.append(CONTAINER)
+    if settings.shell == INJECTED_SHELL and policy.shell_source is ShellSource.INIT_CONTAINER:
+        names.append(SHELL_CONTAINER)
     moved = sidecars if settings.sidecars is Sidecars.NATIVE else []
     init_containers = after["spec"].get("initContainers") or []
     now = [container["name"] for container in init_containers]
@@ -124,7 +124,7 @@ def check_worker(
     """Check what stands before the command, and that it is intact but for the flags that its framework needs."""
     command = new.get("command") or []
     before = [*(old.get("command") or ()), *(old.get("args") or ())]
-    if find_ours(command):
+    if find_wrapper(command):
         shell, dash_c, _, marker, folder, _ = command[:6]
         assert (shell, dash_c, marker, folder) == (expected[0], "-c", expected[1], f"{MOUNT_PATH}/{new['name']}")
         command = command[6:]
@@ -195,7 +195,7 @@ def without_parent(container: JsonObject) -> JsonObject:
     for probe in ("livenessProbe", "startupProbe"):
         (container.get(probe) or {}).pop("terminationGracePeriodSeconds", None)
     command = container.get("command") or []
-    if not find_ours(command):
+    if not find_wrapper(command):
         return container
     assert command[4] == f"{MOUNT_PATH}/{container['name']}"
     container["command"] = command[6:]
@@ -203,13 +203,13 @@ def without_parent(container: JsonObject) -> JsonObject:
     assert any(mount["mountPath"] == MOUNT_PATH for mount in mounts)
     container["volumeMounts"] = [mount for mount in mounts if mount["mountPath"] not in PATHS]
     handler = ((container.get("lifecycle") or {}).get("preStop") or {}).get("exec") or {}
-    if find_ours(handler.get("command") or []):
+    if find_wrapper(handler.get("command") or []):
         handler["command"] = handler["command"][6:]
     return container
 
 
 def is_shell_less(container: JsonObject) -> bool:
-    return bool(shell_less_because(container.get("image") or "", container["name"]))
+    return bool(explain_missing_shell(container.get("image") or "", container["name"]))
 
 
 def annotations_of(pod: JsonObject) -> dict[str, str]:

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from webhook.core.annotations import ANNOTATIONS, LABEL, PREFIX
-from webhook.core.decision import Policy
-from webhook.core.plan.shell import Source
 from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy, ShellSource
 from webhook.core.recognize.frameworks import TABLE
 from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
@@ -231,7 +230,7 @@ policies = st.builds(
     Policy,
     grace_period=st.sampled_from([1, 600, 3600]),
     only_labelled=st.just(False),
-    shell_source=st.sampled_from(Source),
+    shell_source=st.sampled_from(ShellSource),
 )
 """What the operator sets."""
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from webhook.core.recognize.command_line import SHELLS
 from webhook.core.recognize.frameworks import TABLE, find_framework
 from webhook.core.scripts import keep_from_expansion
-from webhook.core.wrapper import is_wrapped, loop, own_words, put_before, sidecar_hook, worker_hook
+from webhook.core.wrapper import is_wrapped, loop, sidecar_hook, worker_hook, wrap, wrapped_command
 
 from .pods import argvs, plain_argvs
 
@@ -35,7 +35,7 @@ def test_any_argv_is_read(argv: list[str]) -> None:
     assert all(program.words for program in line.programs)
     if match is not None and match.program.start is not None:
         assert argv[match.program.start :] == list(match.program.words)
-        assert 0 < match.behind <= len(match.program.words)
+        assert 0 < match.end <= len(match.program.words)
 
 
 @given(st.sampled_from(["9" * 5000, "٣", "²", "-1", "1e9", "0x1", "$(LIMIT)", ""]) | st.text(max_size=5))
@@ -104,10 +104,10 @@ def test_command_behind_launchers_is_the_same_command(argv: list[str]) -> None:
 @given(argvs, plain_argvs | st.just(["/vault/vault-env"]))
 def test_wrapped_argv_is_found_again(argv: list[str], tool: list[str]) -> None:
     first, later = (loop("/bin/sh", "worker", delay, "/dev/termination-log") for delay in (0, 1))
-    wrapped = put_before(argv, first)
-    assert own_words(wrapped) == argv
-    assert own_words([*tool, *wrapped]) == argv
-    assert put_before([*tool, *wrapped], later) == [*tool, *later, *argv]
+    wrapped = wrap(argv, first)
+    assert wrapped_command(wrapped) == argv
+    assert wrapped_command([*tool, *wrapped]) == argv
+    assert wrap([*tool, *wrapped], later) == [*tool, *later, *argv]
     assert not is_wrapped([*argv, *tool])
 
 
@@ -115,10 +115,10 @@ def test_wrapped_argv_is_found_again(argv: list[str], tool: list[str]) -> None:
 def test_chained_hook_is_found_again(hook: list[str], workers: list[str]) -> None:
     chained = bool(hook)
     for ours in (
-        worker_hook("/bin/sh", "worker", "listen 15 30", holds=True, chained=chained),
+        worker_hook("/bin/sh", "worker", "listen 15 30", sidecars_wait=True, chained=chained),
         sidecar_hook("/bin/sh", "", workers, 30 if chained else None),
     ):
-        assert own_words(put_before(hook, ours)) == hook
+        assert wrapped_command(wrap(hook, ours)) == hook
 
 
 def expand(text: str, variables: dict[str, str]) -> str:

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from tests.golden.schemas import RELEASES, faults
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.decision import Policy
 from webhook.core.injection import Injection, inject
-from webhook.core.plan.shell import Source
 from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy, ShellSource
 from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
 from webhook.core.uninject import restore
 from webhook.core.wrapper import is_wrapped
@@ -133,7 +132,7 @@ def test_undoing_leaves_alone_what_others_have_added(pod: JsonObject, policy: Po
 def test_valid_pods_stay_valid(release: str, pod: JsonObject, policy: Policy) -> None:
     assume(not faults(pod, release))
     # The oldest release has no image volumes.
-    assume(policy.shell_source is not Source.IMAGE_VOLUME or release != RELEASES[0])
+    assume(policy.shell_source is not ShellSource.IMAGE_VOLUME or release != RELEASES[0])
     _, after = protected(pod, policy)
     assert faults(after, release) == []
     assert faults(undone(after), release) == []

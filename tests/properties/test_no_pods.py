@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.decision import Policy
-from webhook.core.errors import Refused
+from webhook.core.errors import Malformed, Refused
 from webhook.core.injection import inject
-from webhook.core.patch.emit import escape
-from webhook.core.pod import JsonObject, Malformed
+from webhook.core.patch.json_patch import escape
+from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
 from webhook.core.uninject import restore
 

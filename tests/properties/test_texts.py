@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.core.annotations import ANNOTATIONS, LONGEST_DURATION, PREFIX, STATUS_ANNOTATION, Annotation, duration
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy
 from webhook.core.reasons import WARNING_LENGTH, Finding, Kind, Reason, warning
 from webhook.core.recognize.frameworks import TABLE, Framework
 

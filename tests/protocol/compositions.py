@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.node.expansion import expand
 from webhook.core import scripts
-from webhook.core.scripts import BRING_SHELL, LOOP
+from webhook.core.scripts import COPY_SHELL, LOOP
 
 BOTH = (False, True)
 _NOT_CARRIED = re.compile(r"^\s*#.*\n|^\s*\n|^ +", re.MULTILINE)
@@ -29,23 +29,23 @@ def carried(text: str) -> str:
 
 def compositions() -> dict[str, str]:
     """Return all scripts, past the kubelet's expansion of commands."""
-    commands = {"loop": LOOP, "bring-shell": BRING_SHELL}
+    commands = {"loop": LOOP, "bring-shell": COPY_SHELL}
     texts = {name: expand(text, {}) for name, text in commands.items()}
     texts["parent-first"] = scripts.parent_first()
-    texts |= {f"parent-then{'-looks' * looks}": scripts.parent_then(looks=looks) for looks in BOTH}
+    texts |= {f"parent-then{'-looks' * looks}": scripts.parent_then(finds_worker=looks) for looks in BOTH}
     texts |= {f"sidecar-hook{'-chained' * chained}": scripts.sidecar_hook(chained=chained) for chained in BOTH}
     for action, holds, chained in product(("", "listen", "send", "stay"), BOTH, BOTH):
         name = "-".join(("hook", action or "plain", *["holds"] * holds, *["chained"] * chained))
-        texts[name] = scripts.worker_hook(action, holds=holds, chained=chained)
+        texts[name] = scripts.worker_hook(action, sidecars_wait=holds, chained=chained)
     for chained in BOTH:
         name = f"hook-of-ours{'-chained' * chained}"
-        texts[name] = scripts.worker_hook("listen", holds=True, chained=chained, first_is_ours=True)
+        texts[name] = scripts.worker_hook("listen", sidecars_wait=True, chained=chained, process_1_is_wrapper=True)
     return texts
 
 
 def with_comments(script: str) -> str:
     """Return a script with the comments of its parts: some of them are for shellcheck."""
-    script = scripts.spelled_out(script)
+    script = scripts.with_long_names(script)
     by_beginning = {carried(text): text for text in parts().values()}
     result = []
     while script:

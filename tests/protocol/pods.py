@@ -26,7 +26,7 @@ import pytest
 from tests.node.expansion import expand_all
 from tests.node.images import static_busybox
 from webhook.core import wrapper
-from webhook.core.scripts import BRING_SHELL
+from webhook.core.scripts import COPY_SHELL
 from webhook.core.wrapper import COPIED_SHELL, MARKER, MOUNT_PATH, SIGNALS
 
 WORKERS = Path(__file__).with_name("workers")
@@ -395,7 +395,7 @@ class Pod:
 
     def _bring_shell(self) -> None:
         """Do what the init container does."""
-        script = BRING_SHELL.replace("$$", "$")
+        script = COPY_SHELL.replace("$$", "$")
         self.tools = Path(COPIED_SHELL.replace(MOUNT_PATH, str(self.volume))).parent
         subprocess.run([self.shell, "-c", script, MARKER, str(self.tools)], check=True)
         self.shell = COPIED_SHELL
@@ -567,7 +567,7 @@ class Pod:
         """Run the worker's preStop hook inside its container."""
         if action and self.setting is Setting.CHILD:
             pytest.fail("process 1 is this machine's")
-        hook = wrapper.worker_hook(self.shell, name, action, holds=holds, chained=bool(chained))
+        hook = wrapper.worker_hook(self.shell, name, action, sidecars_wait=holds, chained=bool(chained))
         return self.exec(container, [*prefix, *self.mounted(hook), *chained], **options)
 
     def drain(self, container: Process, name: str = "worker") -> None:

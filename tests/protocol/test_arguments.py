@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.node.expansion import expand, expand_all
-from webhook.core.scripts import BRING_SHELL, LOOP, keep_from_expansion, parent, spelled_out
+from webhook.core.scripts import COPY_SHELL, LOOP, keep_from_expansion, parent, with_long_names
 
 from .compositions import carried, compositions, parts
 from .pods import Pod, Process, in_all_pods
@@ -145,7 +145,7 @@ def test_a_builtin_or_function_is_never_run_in_place_of_a_missing_program(plain_
 
 @pytest.mark.parametrize("looks", [False, True])
 def test_a_command_of_ours_is_itself_again_after_the_expansion_with_any_environment(looks: bool) -> None:
-    for script in (LOOP, BRING_SHELL, parent(looks=looks)):
+    for script in (LOOP, COPY_SHELL, parent(finds_worker=looks)):
         hostile = dict.fromkeys(re.findall(r"\$\(([^)]*)\)", script), "; reboot;")
         expanded = expand(script, hostile)
         assert "reboot" not in expanded
@@ -154,7 +154,7 @@ def test_a_command_of_ours_is_itself_again_after_the_expansion_with_any_environm
 
 def test_hooks_which_the_kubelet_does_not_expand_are_carried_as_they_are() -> None:
     hooks = [script for name, script in compositions().items() if "hook" in name]
-    assert all(carried(parts()["arguments.sh"]) in spelled_out(hook) for hook in hooks)
+    assert all(carried(parts()["arguments.sh"]) in with_long_names(hook) for hook in hooks)
     assert not any("$$(" in hook for hook in hooks)
 
 

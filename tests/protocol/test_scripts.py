@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from webhook.core.scripts import spelled_out
+from webhook.core.scripts import with_long_names
 
 from .compositions import carried, compositions, parts, with_comments
 
@@ -18,12 +18,12 @@ FOUND_ON_PATH = {"mkdir", "mkfifo", "rm", "sleep", "tr", "env"}
 
 @scripts
 def test_a_script_is_made_of_the_parts_and_of_nothing_else(script: str) -> None:
-    assert carried(with_comments(script)) == spelled_out(script)
+    assert carried(with_comments(script)) == with_long_names(script)
 
 
 @pytest.mark.parametrize("name", parts())
 def test_a_part_is_used(name: str) -> None:
-    assert any(carried(parts()[name]) in spelled_out(script) for script in SCRIPTS.values())
+    assert any(carried(parts()[name]) in with_long_names(script) for script in SCRIPTS.values())
 
 
 @scripts

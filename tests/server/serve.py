@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from certs.files import FileCertificate
-from webhook.core.decision import Policy
+from webhook.core.policy import Policy
 from webhook.server import review
 from webhook.server.options import Files, Limits, ServerOptions
 from webhook.server.serving import serve

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from certs.events import Events
-from webhook.core.decision import Policy
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
 from webhook.server.log_output import LOG_OUTPUT, MOST_BYTES, LogOutput
 from webhook.server.logs import LONGEST_VALUE, configure_logs

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from webhook.cli.commands import main
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.wrapper import own_words
+from webhook.core.wrapper import wrapped_command
 from webhook.images.command_table import read_table
 from webhook.images.errors import InvalidTable
 
@@ -50,7 +50,7 @@ def worker_of(review: Review) -> dict[str, object]:
 def argv_after(server: Server, review: Review) -> list[str]:
     """Return what the worker runs behind ours."""
     worker = patched(review, server.review(review).json["response"])["spec"]["containers"][0]
-    return [*own_words(worker.get("command") or ()), *(worker.get("args") or ())]
+    return [*wrapped_command(worker.get("command") or ()), *(worker.get("args") or ())]
 
 
 def framework_after(server: Server, review: Review) -> str:

@@ -16,11 +16,11 @@ from tests.upgrade.record import FOLDER
 from webhook import __version__
 from webhook.cli.commands import main
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.decision import Policy
 from webhook.core.injection import Injection, inject
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
 from webhook.core.uninject import restore
-from webhook.core.wrapper import find_ours
+from webhook.core.wrapper import find_wrapper
 
 RECORDED = sorted(FOLDER.glob("*/*.yaml"))
 OLDER = "# as it was"
@@ -48,7 +48,7 @@ def meaning(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: record(item) if key == STATUS_ANNOTATION else meaning(item) for key, item in value.items()}
     if isinstance(value, list):
-        ours = find_ours(value) if all(isinstance(item, str) for item in value) else None
+        ours = find_wrapper(value) if all(isinstance(item, str) for item in value) else None
         return [meaning("<script>" if ours and place == ours[0] + 2 else item) for place, item in enumerate(value)]
     return value
 
@@ -70,7 +70,7 @@ def with_older_scripts(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: with_older_scripts(item) for key, item in value.items()}
     if isinstance(value, list):
-        ours = find_ours(value) if all(isinstance(item, str) for item in value) else None
+        ours = find_wrapper(value) if all(isinstance(item, str) for item in value) else None
         return [
             f"{OLDER}\n{item}" if ours and place == ours[0] + 2 else with_older_scripts(item)
             for place, item in enumerate(value)

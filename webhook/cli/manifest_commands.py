@@ -15,11 +15,11 @@ from webhook.cli.failure import fail
 from webhook.cli.image_settings import image_settings
 from webhook.cli.manifests import LOOKED_FOR, Manifest, Unreadable, read_manifest
 from webhook.cli.settings import policy_settings
-from webhook.core.decision import Policy
-from webhook.core.errors import Refused
+from webhook.core.errors import Malformed, Refused
 from webhook.core.images import Image, Unavailable
 from webhook.core.injection import Injection, inject
-from webhook.core.pod import JsonObject, Malformed, read_pod
+from webhook.core.pod import JsonObject, read_pod
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind
 from webhook.core.uninject import restore
 from webhook.images.options import LookupOptions
@@ -172,7 +172,7 @@ def _write_manifests(manifests: Iterable[Manifest]) -> None:
 def _decide_all(pods: Sequence[JsonObject], policy: Policy, settings: ImageSettings) -> list[Injection]:
     """Decide on raw pods or pod templates; images are looked up with the user's own credentials."""
     injections = [inject(pod, policy) for pod in pods]
-    if not any(injection.decision.ask for injection in injections):
+    if not any(injection.decision.lookups for injection in injections):
         return injections
     return asyncio.run(_decide_with_images(pods, injections, policy, settings))
 
@@ -189,7 +189,7 @@ async def _decide_with_images(
 
     async def decide(pod: JsonObject, injection: Injection) -> Injection:
         images: dict[str, Image | Unavailable] = {}
-        while ask := injection.decision.ask:
+        while ask := injection.decision.lookups:
             images |= await sources.find(read_pod(pod), ask, "", REGISTRY_SECONDS)
             injection = inject(pod, policy, images)
         return injection

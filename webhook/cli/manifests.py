@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonpatch
 
-from webhook.core.patch.emit import Operation, escape
+from webhook.core.patch.json_patch import Operation, escape
 from webhook.core.pod import JsonObject
 from webhook.yaml_patch import InvalidYaml, YamlStream
 

@@ -14,7 +14,7 @@ from certs.terms import Terms
 from webhook.cli.failure import fail
 from webhook.cli.image_settings import image_settings
 from webhook.cli.settings import Duration, policy_settings, setting
-from webhook.core.decision import Policy
+from webhook.core.policy import Policy
 from webhook.images.sources import ImageSettings
 from webhook.server.addresses import ANY_ADDRESS
 from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, ServerOptions

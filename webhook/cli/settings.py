@@ -10,9 +10,14 @@ from typing import Any, TypeAlias, TypeVar, cast
 import click
 
 from webhook.core.annotations import LONGEST_DURATION, duration
-from webhook.core.decision import Policy
-from webhook.core.plan.lookup_failures import OnTrouble
-from webhook.core.plan.shell import DEFAULT_CPU, DEFAULT_IMAGE, DEFAULT_MEMORY, Source
+from webhook.core.policy import (
+    DEFAULT_SHELL_CPU,
+    DEFAULT_SHELL_IMAGE,
+    DEFAULT_SHELL_MEMORY,
+    Policy,
+    RegistryTrouble,
+    ShellSource,
+)
 
 ENVIRONMENT_PREFIX = "GRACEFUL_WORKER_"
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
@@ -73,10 +78,10 @@ def policy_settings(command: Command) -> Command:
         policy = Policy(
             grace_period,
             shell_image=shell_image,
-            shell_source=Source(shell_source),
+            shell_source=ShellSource(shell_source),
             shell_cpu=shell_cpu,
             shell_memory=shell_memory,
-            registry_trouble=OnTrouble(registry_trouble),
+            registry_trouble=RegistryTrouble(registry_trouble),
         )
         return command(policy=policy, **others)
 
@@ -99,31 +104,31 @@ _POLICY = (
     ),
     setting(
         "--shell-image",
-        default=DEFAULT_IMAGE,
+        default=DEFAULT_SHELL_IMAGE,
         help="Image of the injected shell; it must contain a static busybox at /bin/busybox.",
     ),
     setting(
         "--shell-source",
-        type=click.Choice([source.value for source in Source]),
-        default=Source.INIT_CONTAINER.value,
+        type=click.Choice([source.value for source in ShellSource]),
+        default=ShellSource.INIT_CONTAINER.value,
         help="How the shell is injected into pods; image-volume needs Kubernetes 1.35 or later.",
     ),
     setting(
         "--shell-cpu",
         type=Quantity(),
-        default=DEFAULT_CPU,
+        default=DEFAULT_SHELL_CPU,
         help="CPU request and limit of the init container that injects the shell.",
     ),
     setting(
         "--shell-memory",
         type=Quantity(),
-        default=DEFAULT_MEMORY,
+        default=DEFAULT_SHELL_MEMORY,
         help="Memory request and limit of the init container that injects the shell.",
     ),
     setting(
         "--registry-trouble",
-        type=click.Choice([choice.value for choice in OnTrouble]),
-        default=OnTrouble.ADMIT.value,
+        type=click.Choice([choice.value for choice in RegistryTrouble]),
+        default=RegistryTrouble.ADMIT.value,
         help="What to do with a worker whose image cannot be looked up because its registry does not respond: admit it "
         "as an unknown worker with a warning, or refuse it.",
     ),

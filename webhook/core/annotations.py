@@ -11,6 +11,9 @@ from typing import Any
 
 import msgspec
 
+from webhook.core.errors import Refused
+from webhook.core.reasons import Reason
+from webhook.core.text import quoted
 from webhook.core.wrapper import MOUNT_PATH
 
 PREFIX = "graceful-worker/"
@@ -99,16 +102,6 @@ class Annotation:
     def field(self) -> str:
         """The field of Settings that the annotation sets."""
         return self.name.replace("-", "_")
-
-
-class Unreadable(ValueError):
-    """An annotation is unknown (`annotation` is None), or its value is not valid."""
-
-    def __init__(self, key: str, value: str, annotation: Annotation | None) -> None:
-        super().__init__(key)
-        self.key = key
-        self.value = value
-        self.annotation = annotation
 
 
 @lru_cache(256)
@@ -238,7 +231,7 @@ def read_settings(annotations: dict[str, str]) -> Settings:
     """Read the annotations under the prefix.
 
     Raises:
-        Unreadable: one of them is unknown, or its value is not valid.
+        Refused: one of them is unknown, or its value is not valid.
 
     """
     values: dict[str, Any] = {}
@@ -247,11 +240,14 @@ def read_settings(annotations: dict[str, str]) -> Settings:
             continue
         annotation = _BY_KEY.get(key)
         if annotation is None:
-            raise Unreadable(key, value, None)
+            known = ", ".join(annotation.name for annotation in ANNOTATIONS)
+            detail = f"annotation {quoted(key)[1:-1]} = {quoted(value)}; known names: {known}"
+            raise Refused(Reason.ANNOTATION_UNKNOWN, detail=detail)
         try:
             values[annotation.field] = annotation.read(value)
         except ValueError:
-            raise Unreadable(key, value, annotation) from None
+            detail = f"annotation {key} is {quoted(value)}; accepted: {annotation.accepts}"
+            raise Refused(Reason.ANNOTATION_INVALID, detail=detail) from None
     return Settings(**values)
 
 

@@ -1,14 +1,14 @@
-"""Refusals: why a pod cannot be protected, for the person who has to fix it."""
+"""The exceptions of the core.
+
+Exception
+├── Refused           the pod cannot be protected, and what its author can change
+└── ValueError
+    └── Malformed     the object is not a valid pod, eviction or node
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-
 from webhook.core.reasons import Finding, Reason
-
-_LONGEST_QUOTE = 80
-_LONGEST_LIST = 400
 
 
 class Refused(Exception):
@@ -19,14 +19,5 @@ class Refused(Exception):
         self.finding = Finding(reason, container, detail)
 
 
-def listed(names: Iterable[str]) -> str:
-    """List names in a sentence, shortened if there are many."""
-    text = ", ".join(names)
-    return text if len(text) <= _LONGEST_LIST else text[:_LONGEST_LIST] + "…"
-
-
-def quoted(value: str) -> str:
-    """Quote a value from a manifest as one line of printable characters, shortened if it is long."""
-    text = json.dumps(value[: _LONGEST_QUOTE + 1], ensure_ascii=False)
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
-    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + '…"'
+class Malformed(ValueError):
+    """The object does not have the required form; the message says where, and what was expected."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL, Evict, annotation_of
-from webhook.core.patch.emit import Operation
-from webhook.core.pod import DEFAULT_GRACE, JsonObject, Malformed
+from webhook.core.errors import Malformed
+from webhook.core.patch.json_patch import Operation
+from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.reasons import WARNING_LENGTH, Finding, Reason
 
 _GRACE_POINTER = "/deleteOptions/gracePeriodSeconds"
@@ -81,10 +82,10 @@ class _Node(msgspec.Struct):
 
 
 class EvictionDecision(msgspec.Struct, frozen=True):
-    """The decision on an eviction; `kept` is the period that the pod keeps, in seconds, None if nothing changes."""
+    """The decision on an eviction; `grace_period` is what the pod keeps, in seconds, None if nothing changes."""
 
     verdict: Finding
-    kept: int | None = None
+    grace_period: int | None = None
     patch: list[Operation] = []
 
 
@@ -122,18 +123,19 @@ def is_lost(node: JsonObject | None) -> bool:
 
 def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int) -> EvictionDecision:
     """Decide whether a pod keeps its own grace period, up to `limit` seconds."""
-    asked = eviction.grace
+    requested = eviction.grace
     if (pod.metadata.labels or {}).get(INJECTED_LABEL) != "true":
         return EvictionDecision(Finding(Reason.EVICTION_OF_ANOTHER))
     if (pod.metadata.annotations or {}).get(_ANNOTATION) == Evict.AS_ASKED.value:
         return EvictionDecision(Finding(Reason.EVICTION_AS_ASKED))
-    kept = min(pod.grace, limit)
-    if asked is None or asked >= kept:
+    grace_period = min(pod.grace, limit)
+    if requested is None or requested >= grace_period:
         return EvictionDecision(Finding(Reason.EVICTION_LONG_ENOUGH))
-    verdict = Finding(Reason.EVICTION_HEALED, detail=f"{kept} s, not {asked} s")
-    if kept < pod.grace:
-        return EvictionDecision(verdict, kept, [{"op": "replace", "path": _GRACE_POINTER, "value": kept}])
-    return EvictionDecision(verdict, kept, [{"op": "remove", "path": _GRACE_POINTER}])
+    verdict = Finding(Reason.EVICTION_HEALED, detail=f"{grace_period} s, not {requested} s")
+    patch: Operation = {"op": "remove", "path": _GRACE_POINTER}
+    if grace_period < pod.grace:
+        patch = {"op": "replace", "path": _GRACE_POINTER, "value": grace_period}
+    return EvictionDecision(verdict, grace_period, [patch])
 
 
 def eviction_warnings(decision: EvictionDecision, pod: str) -> list[str]:
@@ -141,13 +143,13 @@ def eviction_warnings(decision: EvictionDecision, pod: str) -> list[str]:
 
     Deleting the pod after its eviction does not help: the kubelet keeps the first period (observed on a 1.36 node).
     """
-    if decision.kept is None:
+    if decision.grace_period is None:
         return []
     code = decision.verdict.reason.value
-    kept = f" keeps {decision.verdict.detail}, to finish its message"
-    room = WARNING_LENGTH - len(f"{code}: {kept}")
+    text = f" keeps {decision.verdict.detail}, to finish its message"
+    room = WARNING_LENGTH - len(f"{code}: {text}")
     name = pod if len(pod) <= room else pod[: room - 1] + "…"
     return [
-        f"{code}: {name}{kept}",
+        f"{code}: {name}{text}",
         f"{code}: to end it sooner, delete it instead: kubectl delete pod NAME --grace-period=SECONDS",
     ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from webhook.core.budgets import check_patch
-from webhook.core.decision import Decision, Policy, decide, outcome_of
-from webhook.core.errors import Refused
+from webhook.core.decision import Decision, decide, outcome_of
+from webhook.core.errors import Malformed, Refused
 from webhook.core.images import NO_IMAGES, Images
-from webhook.core.patch.emit import Operation, emit
-from webhook.core.pod import JsonObject, Malformed, Pod, check_names, read_pod
+from webhook.core.patch.emit import emit
+from webhook.core.patch.json_patch import Operation
+from webhook.core.pod import JsonObject, Pod, check_names, read_pod
+from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Kind, Reason, warning
 from webhook.core.status import unknown_fields
 
@@ -32,11 +33,11 @@ class Injection(msgspec.Struct, frozen=True):
     @property
     def warnings(self) -> list[str]:
         """The warnings for the client that creates the pod, also if the pod is left alone for lack of something."""
-        said = [warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
+        warnings = [warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
         verdict = self.decision.verdict
         if self.decision.outcome is Kind.LEFT_ALONE and verdict.reason.kind is Kind.REFUSED:
-            said.append(warning(replace(verdict, detail="")))
-        return said
+            warnings.append(warning(replace(verdict, detail="")))
+        return warnings
 
 
 def inject(raw: JsonObject, policy: Policy, images: Images = NO_IMAGES) -> Injection:
@@ -60,13 +61,12 @@ def inject_pod(pod: Pod, policy: Policy, images: Images = NO_IMAGES) -> Injectio
     try:
         # What a newer version has made stays as it is: its record has fields that a new one from here would lack.
         patch = [] if unknown_fields(pod.annotations) else emit(pod, decision.plan)
-        check_patch(pod, patch)
     except Refused as refused:
         return Injection(Decision(outcome_of(refused, pod), refused.finding), [])
     if patch:
         return Injection(decision, patch)
-    said = tuple(finding for finding in decision.findings if finding.reason.kind is not Kind.CHANGE)
-    return Injection(replace(decision, verdict=Finding(Reason.UNCHANGED), findings=said), [])
+    remaining = tuple(finding for finding in decision.findings if finding.reason.kind is not Kind.CHANGE)
+    return Injection(replace(decision, verdict=Finding(Reason.UNCHANGED), findings=remaining), [])
 
 
 def _refused(malformed: Malformed) -> Injection:

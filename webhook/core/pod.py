@@ -14,10 +14,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from webhook.core.errors import quoted
+from webhook.core.errors import Malformed
 from webhook.core.foreign_keys import is_read
 from webhook.core.recognize.frameworks import VARIABLES
 from webhook.core.recognize.image_hints import NO_HINTS, ImageHints, hints_of
+from webhook.core.text import quoted
 from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
 JsonObject = dict[str, Any]
@@ -32,11 +33,7 @@ _NOT_JSON = "\x7f"
 """Begins the names of the fields that `drop_unread` fills in: no manifest has such a key."""
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 Argv = list[str] | UnsetType | None
-Texts = dict[str, str] | UnsetType | None
-
-
-class Malformed(ValueError):
-    """The object is not a valid pod; the message says where, and what was expected."""
+StringMap = dict[str, str] | UnsetType | None
 
 
 class Part(msgspec.Struct, omit_defaults=True, gc=False):
@@ -47,7 +44,7 @@ class Part(msgspec.Struct, omit_defaults=True, gc=False):
     """
 
 
-class Something(Part):
+class AnyObject(Part):
     """An object of which only the presence matters."""
 
 
@@ -61,9 +58,9 @@ class Handler(Part):
     """A lifecycle handler or probe action of any kind."""
 
     exec: Exec | UnsetType | None = UNSET
-    http_get: Something | None = msgspec.field(default=None, name="httpGet")
-    tcp_socket: Something | None = msgspec.field(default=None, name="tcpSocket")
-    sleep: Something | None = None
+    http_get: AnyObject | None = msgspec.field(default=None, name="httpGet")
+    tcp_socket: AnyObject | None = msgspec.field(default=None, name="tcpSocket")
+    sleep: AnyObject | None = None
 
     @property
     def other_than_exec(self) -> str:
@@ -75,7 +72,7 @@ class Handler(Part):
 class Probe(Handler):
     """A probe; without its own grace period (in seconds), the pod's applies."""
 
-    grpc: Something | None = None
+    grpc: AnyObject | None = None
     grace: int | UnsetType | None = msgspec.field(default=UNSET, name="terminationGracePeriodSeconds")
 
 
@@ -135,7 +132,7 @@ class Container(Part):
     image: str | None = None
     command: Argv = UNSET
     args: Argv = UNSET
-    ports: list[Something] | None = None
+    ports: list[AnyObject] | None = None
     tty: bool | None = None
     lifecycle: Lifecycle | UnsetType | None = UNSET
     liveness: Probe | None = msgspec.field(default=None, name="livenessProbe")
@@ -209,7 +206,7 @@ class Volume(Part):
 
     name: str
     empty_dir: EmptyDir | UnsetType | None = msgspec.field(default=UNSET, name="emptyDir")
-    image: Something | None = None
+    image: AnyObject | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -292,15 +289,15 @@ class Spec(Part):
 class Metadata(Part):
     """A pod's labels and annotations, and its name or generateName."""
 
-    labels: Texts = UNSET
-    annotations: Texts = UNSET
+    labels: StringMap = UNSET
+    annotations: StringMap = UNSET
     name: Any = None
     generate_name: Any = msgspec.field(default=None, name="generateName")
     unread_bytes: int = msgspec.field(default=0, name=f"{_NOT_JSON}unreadBytes")
     """Bytes of the annotations that were left out: all annotations together have a limit."""
 
 
-NOTHING = Metadata()
+NO_METADATA = Metadata()
 
 
 class Pod(Part):
@@ -314,12 +311,12 @@ class Pod(Part):
     @property
     def labels(self) -> dict[str, str]:
         """The labels; empty if there are none."""
-        return (self.metadata or NOTHING).labels or {}
+        return (self.metadata or NO_METADATA).labels or {}
 
     @property
     def annotations(self) -> dict[str, str]:
         """The annotations; empty if there are none."""
-        return (self.metadata or NOTHING).annotations or {}
+        return (self.metadata or NO_METADATA).annotations or {}
 
 
 def read_pod(raw: JsonObject) -> Pod:
@@ -332,7 +329,7 @@ def read_pod(raw: JsonObject) -> Pod:
     try:
         pod = msgspec.convert(raw, Pod)
     except msgspec.ValidationError as error:
-        raise Malformed(_unquoted(raw) or str(error).replace("`$.", "`")) from None
+        raise Malformed(_find_unquoted_value(raw) or str(error).replace("`$.", "`")) from None
     drop_unread(pod)
     return pod
 
@@ -393,15 +390,16 @@ def _drop_unread_keys(metadata: Metadata) -> None:
     annotations = metadata.annotations
     if annotations:
         read = metadata.annotations = {key: value for key, value in annotations.items() if is_read(key)}
-        metadata.unread_bytes = _bytes_of(annotations) - _bytes_of(read)
+        metadata.unread_bytes = size_in_bytes(annotations) - size_in_bytes(read)
 
 
-def _bytes_of(texts: dict[str, str]) -> int:
+def size_in_bytes(texts: dict[str, str]) -> int:
+    """Return the size of labels or annotations, keys and values together."""
     # Joined first: a quarter of the time of encoding one after the other.
     return len("".join([*texts, *texts.values()]).encode(errors="surrogatepass"))
 
 
-def _unquoted(raw: Any) -> str:
+def _find_unquoted_value(raw: Any) -> str:
     """Return which label or annotation is not a string: in YAML, numbers and booleans need quotes."""
     metadata = raw.get("metadata") if isinstance(raw, dict) else None
     for field in ("labels", "annotations"):

@@ -10,7 +10,7 @@ from string import ascii_lowercase
 _COMMENT = re.compile(r"^\s*#.*\n|^\s*\n", re.MULTILINE)
 _INDENT = re.compile(r"^ +", re.MULTILINE)
 _NAME = re.compile(r"\bgw_[a-z_]+")
-_SPELLED_OUT: dict[str, str] = {}
+_WITH_LONG_NAMES: dict[str, str] = {}
 _EXPANDED = re.compile(r"\$(?=[$(])")
 
 
@@ -39,7 +39,7 @@ def _script(*parts: str) -> Script:
     """Put parts together."""
     text = _text(*parts)
     script = Script(_with_short_names(text))
-    _SPELLED_OUT[script] = text
+    _WITH_LONG_NAMES[script] = text
     return script
 
 
@@ -54,9 +54,9 @@ def _with_short_names(text: str) -> str:
     return _NAME.sub(lambda found: short[found[0]], text)
 
 
-def spelled_out(script: str) -> str:
+def with_long_names(script: str) -> str:
     """Return a script with its original variable names, for reading and linting."""
-    return _SPELLED_OUT[script]
+    return _WITH_LONG_NAMES[script]
 
 
 def _letters(place: int) -> str:
@@ -72,9 +72,9 @@ def _for_command(text: str) -> Script:
     return Script(keep_from_expansion(text))
 
 
-LOOP = _for_command(_script("arguments", "path", "environment", "hold", "loop"))
-BRING_SHELL = _for_command(_script("bring-shell"))
-_HIDE = ("arguments", "path", "hide-words", "environment", "hide")
+LOOP = _for_command(_script("arguments", "path", "environment", "open-fifo", "loop"))
+COPY_SHELL = _for_command(_script("copy-shell"))
+_HIDE = ("arguments", "path", "hide-arguments", "environment", "exec-without-arguments")
 
 
 def parent_first() -> Script:
@@ -82,58 +82,69 @@ def parent_first() -> Script:
     return _script(*_HIDE)
 
 
-def parent_then(*, looks: bool) -> Script:
+def parent_then(*, finds_worker: bool) -> Script:
     """Return the second script of a parent."""
-    return _script(*_parent_parts(looks=looks))
+    return _script(*_parent_parts(finds_worker=finds_worker))
 
 
 @cache
-def parent(*, looks: bool) -> Script:
-    """Return the script of a parent; with `looks`, it searches for the worker below the command."""
-    then = _text(*_parent_parts(looks=looks)).replace("'", "'\\''")
+def parent(*, finds_worker: bool) -> Script:
+    """Return the script of a parent; with `finds_worker`, it searches for the worker below the command."""
+    then = _text(*_parent_parts(finds_worker=finds_worker)).replace("'", "'\\''")
     return _for_command(_with_short_names(f"gw_main='{then}'\n{_text(*_HIDE)}"))
 
 
-def _parent_parts(*, looks: bool) -> tuple[str, ...]:
-    targets = ("parent-targets",) if looks else ()
-    return ("words", "path", "environment", "handlers", "clock", "deadline", "heeds", "hold", *targets, "parent")
+def _parent_parts(*, finds_worker: bool) -> tuple[str, ...]:
+    targets = ("parent-find-workers",) if finds_worker else ()
+    return (
+        "read-arguments",
+        "path",
+        "environment",
+        "signal-handlers",
+        "clock",
+        "deadline",
+        "handles-signal",
+        "open-fifo",
+        *targets,
+        "parent",
+    )
 
 
 @cache
-def worker_hook(action: str, *, holds: bool, chained: bool, first_is_ours: bool = False) -> Script:
+def worker_hook(action: str, *, sidecars_wait: bool, chained: bool, process_1_is_wrapper: bool = False) -> Script:
     """Return the preStop script of a worker.
 
-    `action` is "listen", "send", "stay", or empty. With `holds`, sidecars notice when the container ends. `chained`
-    means that another hook follows, `first_is_ours` that process 1 is a loop or a parent.
+    `action` is "listen", "send", "stay", or empty. With `sidecars_wait`, sidecars notice when the container ends.
+    `chained` means that another hook follows, `process_1_is_wrapper` that process 1 is a loop or a parent.
     """
     stays = action in ("send", "stay")
     names = ["arguments", "path"]
     names += ["environment"] if chained else []
-    names += ["handlers"] if chained or holds or stays else []
+    names += ["signal-handlers"] if chained or sidecars_wait or stays else []
     names += ["clock"]
-    names += ["hold"] if holds or stays else []
-    steps = ["hook-folder", *(["hook-hold"] if holds or stays else []), "hook-kill-file"]
-    steps += ["hook-chained"] if chained else []
+    names += ["open-fifo"] if sidecars_wait or stays else []
+    steps = ["hook-make-folder", *(["hook-open-fifo"] if sidecars_wait or stays else []), "hook-create-kill-file"]
+    steps += ["hook-run-original"] if chained else []
     if action in ("listen", "send"):
-        names += ["heeds"]
-        steps += ["hook-listen"]
-    if action == "send" or (holds and not first_is_ours):
-        names += ["hook-children"]
+        names += ["handles-signal"]
+        steps += ["hook-wait-for-handler"]
+    if action == "send" or (sidecars_wait and not process_1_is_wrapper):
+        names += ["count-children"]
     if stays:
-        steps += ["hook-send"] if action == "send" else []
-        steps += ["hook-stay"]
-    elif holds and first_is_ours:
-        steps += ["hook-beat"]
-    elif holds:
+        steps += ["hook-send-signal"] if action == "send" else []
+        steps += ["hook-wait-for-container-end"]
+    elif sidecars_wait and process_1_is_wrapper:
+        steps += ["hook-heartbeat"]
+    elif sidecars_wait:
         names += ["deadline"]
-        steps += ["hook-holder"]
-    return _script(*names, *steps, *([] if stays else ["hook-end"]))
+        steps += ["hook-keep-fifo-open"]
+    return _script(*names, *steps, *([] if stays else ["hook-exit"]))
 
 
 @cache
 def sidecar_hook(*, chained: bool) -> Script:
     """Return the preStop script of a sidecar; `chained` means that another hook follows."""
     if not chained:
-        return _script("arguments", "path", "handlers", "clock", "sidecar-prestop")
-    names = ("arguments", "path", "environment", "handlers", "clock", "deadline")
-    return _script(*names, "sidecar-prestop", "sidecar-chained")
+        return _script("arguments", "path", "signal-handlers", "clock", "sidecar-prestop")
+    names = ("arguments", "path", "environment", "signal-handlers", "clock", "deadline")
+    return _script(*names, "sidecar-prestop", "sidecar-run-original")

@@ -9,8 +9,9 @@ from msgspec import UNSET, UnsetType
 
 from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.errors import Refused, quoted
+from webhook.core.errors import Refused
 from webhook.core.reasons import Reason
+from webhook.core.text import quoted
 
 GRACE_POINTER = "/spec/terminationGracePeriodSeconds"
 
@@ -59,7 +60,7 @@ class Status(msgspec.Struct, omit_defaults=True):
     moved: dict[str, int] | UnsetType = UNSET
     """The sidecars that became native, and their previous index among the regular containers."""
 
-    def grace_before(self, default: int) -> int | None:
+    def original_grace_period(self, default: int) -> int | None:
         """Return the pod's grace period before it was raised, in seconds; None if it was not raised."""
         if GRACE_POINTER in self.added:
             return default

@@ -8,12 +8,13 @@ from typing import Any
 
 from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.errors import Refused, listed, quoted
-from webhook.core.patch.emit import Operation, escape
+from webhook.core.errors import Refused
+from webhook.core.patch.json_patch import Operation, escape
 from webhook.core.pod import JsonObject, check_names, read_pod
 from webhook.core.reasons import Reason
 from webhook.core.status import CommandStatus, Status, read_status, unknown_fields
-from webhook.core.wrapper import find_ours, is_wrapped, without_ours
+from webhook.core.text import listed, quoted
+from webhook.core.wrapper import find_wrapper, is_wrapped, remove_wrapper
 
 Path = tuple[str, ...]
 
@@ -39,30 +40,30 @@ def restore(raw: JsonObject) -> list[Operation]:
             f" does not know ({listed(map(quoted, unknown))}); use that version or a later one"
         )
         raise Refused(Reason.ANNOTATION_INVALID, detail=detail)
-    undoing = _Undoing(raw)
-    undoing.remove(("metadata", "annotations", STATUS_ANNOTATION))
+    undo = _Undo(raw)
+    undo.remove(("metadata", "annotations", STATUS_ANNOTATION))
     moved = status.moved or {}
     # First, undo changes made to sidecars after they became native; then move them back; then undo the earlier changes.
     later = [named for named in (*status.added, *status.before) if _is_of_native_sidecar(_path(named), moved)]
-    undoing.undo(status, later)
+    undo.undo(status, later)
     # From the first index on, so that each index is valid when it is used.
     for name, place in sorted(moved.items(), key=lambda item: item[1]):
-        undoing.move_back(name, place)
+        undo.move_back(name, place)
     for name, command in status.commands.items():
-        undoing.undo_command(name, command)
+        undo.undo_command(name, command)
     for name in status.hooks:
-        undoing.undo_hook(name)
-    undoing.undo(status, [named for named in (*status.added, *status.before) if named not in later])
+        undo.undo_hook(name)
+    undo.undo(status, [named for named in (*status.added, *status.before) if named not in later])
     for named, was in sorted(status.created.items(), key=lambda item: -item[0].count("/")):
-        undoing.remove_hollow(_path(named), was)
-    return undoing.operations
+        undo.remove_if_empty(_path(named), was)
+    return undo.operations
 
 
 def _is_of_native_sidecar(path: Path, moved: Mapping[str, int]) -> bool:
     return path[:2] == ("spec", "initContainers") and len(path) > 2 and path[2] in moved
 
 
-class _Undoing:
+class _Undo:
     """Undoes step by step on a copy, because the indexes of each operation depend on those before it."""
 
     def __init__(self, raw: JsonObject) -> None:
@@ -96,23 +97,23 @@ class _Undoing:
         parent, key, _ = self._locate(path)
         if not isinstance(key, int) or not isinstance(parent[key], dict):
             return
-        there = parent[key].get("command") or []
-        found = find_ours(there)
-        own = list(there[found[1] :] if found else there)
+        current = parent[key].get("command") or []
+        found = find_wrapper(current)
+        own = list(current[found[1] :] if found else current)
         args = list(parent[key].get("args") or [])
         for place, old, count in status.edits:
             part, index = (own, place) if place < len(own) else (args, place - len(own))
             part[index : index + count] = old
         if not found:
             # Another webhook may have put its own command in front, and all of this after it.
-            args = without_ours(args)
-        before = there[: found[0]] if found else []
+            args = remove_wrapper(args)
+        before = current[: found[0]] if found else []
         if status.was and not before:
             if status.was == "null":
                 self.put_back((*path, "command"), None)
             else:
                 self.remove((*path, "command"))
-        elif [*before, *own] != there:
+        elif [*before, *own] != current:
             self.put_back((*path, "command"), [*before, *own])
         if args != (parent[key].get("args") or []):
             self.put_back((*path, "args"), args)
@@ -124,7 +125,7 @@ class _Undoing:
         if key is None or not isinstance(parent[key], list):
             return
         if is_wrapped(parent[key]):
-            self.put_back(path, without_ours(parent[key]))
+            self.put_back(path, remove_wrapper(parent[key]))
 
     def _place_of(self, name: str) -> Path:
         """Return the path of a container: among the regular ones, or as a native sidecar among the init containers."""
@@ -141,10 +142,10 @@ class _Undoing:
         containers.insert(place, init_containers.pop(key))
         self.operations.append({"op": "move", "from": at, "path": f"/spec/containers/{place}"})
 
-    def remove_hollow(self, path: Path, was: str) -> None:
+    def remove_if_empty(self, path: Path, was: str) -> None:
         """Remove an object that was created for removed fields, unless something else was added to it."""
         parent, key, _ = self._locate(path)
-        if key is None or not _hollow(parent[key]):
+        if key is None or not _is_empty(parent[key]):
             return
         if was == "null":
             self.put_back(path, None)
@@ -176,9 +177,9 @@ def _path(named: str) -> Path:
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in named.split("/")[1:])
 
 
-def _hollow(value: Any) -> bool:
+def _is_empty(value: Any) -> bool:
     """Tell whether only empty objects are left; an empty string or a zero is a value."""
-    return all(map(_hollow, value.values())) if isinstance(value, dict) else value == []
+    return all(map(_is_empty, value.values())) if isinstance(value, dict) else value == []
 
 
 def _item_key(path: Path) -> str:

@@ -51,15 +51,17 @@ def loop(shell: str, container: str, delay: int, message_file: str) -> list[str]
 
 def parent(shell: str, container: str, settings: Sequence[str]) -> list[str]:
     """Return the parent process for a command; parent.sh explains its settings."""
-    return _command(shell, scripts.parent(looks=bool(settings[1])), folder(container), ";".join(settings))
+    return _command(shell, scripts.parent(finds_worker=bool(settings[1])), folder(container), ";".join(settings))
 
 
 def worker_hook(
-    shell: str, container: str, action: str, *, holds: bool, chained: bool, first_is_ours: bool = False
+    shell: str, container: str, action: str, *, sidecars_wait: bool, chained: bool, process_1_is_wrapper: bool = False
 ) -> list[str]:
     """Return what precedes a worker's own preStop hook; `action` is a word, possibly with numbers."""
     kind, _, numbers = action.partition(" ")
-    script = scripts.worker_hook(kind, holds=holds, chained=chained, first_is_ours=first_is_ours)
+    script = scripts.worker_hook(
+        kind, sidecars_wait=sidecars_wait, chained=chained, process_1_is_wrapper=process_1_is_wrapper
+    )
     return _command(shell, script, folder(container), numbers)
 
 
@@ -71,7 +73,7 @@ def sidecar_hook(shell: str, own_folder: str, workers: Sequence[str], own_hook_l
     return _command(shell, scripts.sidecar_hook(chained=chained), own_folder, settings)
 
 
-def find_ours(command: Sequence[str]) -> tuple[int, int] | None:
+def find_wrapper(command: Sequence[str]) -> tuple[int, int] | None:
     """Find the wrapper in a command, even after another webhook's words: start and end, or None."""
     if not command or _MARKERS.isdisjoint(command):
         return None
@@ -81,24 +83,24 @@ def find_ours(command: Sequence[str]) -> tuple[int, int] | None:
     return None
 
 
-def own_words(command: Sequence[str]) -> Sequence[str]:
+def wrapped_command(command: Sequence[str]) -> Sequence[str]:
     """Return a command without the wrapper."""
-    found = find_ours(command)
+    found = find_wrapper(command)
     return command[found[1] :] if found else command
 
 
-def without_ours(command: Sequence[str]) -> list[str]:
+def remove_wrapper(command: Sequence[str]) -> list[str]:
     """Return a command without the wrapper; another webhook's words before it stay."""
-    return put_before(command, ())
+    return wrap(command, ())
 
 
 def is_wrapped(command: Sequence[str]) -> bool:
     """Tell whether a command line contains a wrapper."""
-    return find_ours(command) is not None
+    return find_wrapper(command) is not None
 
 
-def put_before(command: Sequence[str], ours: Sequence[str]) -> list[str]:
+def wrap(command: Sequence[str], ours: Sequence[str]) -> list[str]:
     """Wrap a command, replacing an existing wrapper; another webhook's words before it stay."""
-    found = find_ours(command)
+    found = find_wrapper(command)
     start, end = found or (0, 0)
     return [*command[:start], *ours, *command[end:]]

@@ -7,11 +7,11 @@ import sys
 from msgspec.structs import replace
 
 from webhook.core.annotations import Evict, annotation_of
-from webhook.core.decision import Policy
 from webhook.core.errors import Refused
 from webhook.core.injection import inject
 from webhook.core.ownership import owner_of
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
+from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.status import Status, read_status
 from webhook.inspection.drain_limits import TABLE

@@ -8,9 +8,9 @@ from enum import Enum
 import msgspec
 
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.decision import Policy
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
+from webhook.core.policy import Policy
 from webhook.core.reasons import Kind
 from webhook.inspection.snapshot import Snapshot, State
 from webhook.inspection.worker_pods import format_verdict

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from certs.events import Events
-from webhook.core.decision import Policy
+from webhook.core.policy import Policy
 from webhook.images.sources import ImageSources
 from webhook.server.callers import OPEN_PATHS, Callers, is_review_path
 from webhook.server.errors import JSON, error_response

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from certs.repetition import told
+from webhook.core.errors import Malformed
 from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
-from webhook.core.pod import JsonObject, Malformed
+from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding, Reason
 from webhook.server.logs import LOGGER
 from webhook.server.options import EVICTION_LIMIT
@@ -82,7 +83,7 @@ class EvictionGuard:
         pod = read_evicted_pod(await pods.get(request.namespace, request.name))
         decision = decide_eviction(eviction, pod, self._limit)
         # On a dead node, no message can finish, and a user who drains it wants its pods gone.
-        if decision.kept is not None and pod.node and is_lost(await pods.node(pod.node)):
+        if decision.grace_period is not None and pod.node and is_lost(await pods.node(pod.node)):
             return _as_asked(Reason.EVICTION_OF_LOST_NODE)
         return decision
 

@@ -10,8 +10,8 @@ from time import perf_counter
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from webhook.core.decision import Policy
 from webhook.core.images import Image, Unavailable
+from webhook.core.policy import Policy
 from webhook.core.reasons import Reason
 from webhook.images.sources import ImageSources
 from webhook.server import review as admission

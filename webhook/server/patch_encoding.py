@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from webhook.core.patch.emit import Operation
+from webhook.core.patch.json_patch import Operation
 from webhook.core.scripts import Script
 
 _PLACE = b"\0"

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from webhook.core.decision import Decision, Policy
+from webhook.core.decision import Decision
 from webhook.core.eviction import Eviction, EvictionDecision, eviction_warnings
 from webhook.core.images import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
-from webhook.core.pod import NOTHING, JsonObject, Pod, drop_unread
+from webhook.core.pod import NO_METADATA, JsonObject, Pod, drop_unread
+from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Kind, Reason
 from webhook.server.patch_encoding import encode_patch
 
@@ -58,7 +59,7 @@ class PodRequest(Request):
 
     @property
     def pod_name(self) -> str:  # noqa: D102
-        metadata = (self.object and self.object.metadata) or NOTHING
+        metadata = (self.object and self.object.metadata) or NO_METADATA
         return _first_name((metadata.generate_name, metadata.name))
 
 
@@ -230,7 +231,7 @@ def _verdict(injection: Injection, warnings: Sequence[str] = ()) -> Verdict:
     parts = [b",", msgspec.json.encode(response)[1:-1]]
     if injection.patch:
         parts += [b',"patchType":"JSONPatch","patch":"', *encode_patch(injection.patch), b'"']
-    return Verdict(decision.outcome, decision.reason, b"".join([*parts, b"}}"]), decision.ask)
+    return Verdict(decision.outcome, decision.reason, b"".join([*parts, b"}}"]), decision.lookups)
 
 
 _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSION.encode(), KIND.encode())

@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 
 from certs.events import Events
-from webhook.core.decision import Policy
+from webhook.core.policy import Policy
 from webhook.images.sources import make_sources
 from webhook.server.addresses import bind
 from webhook.server.application import Readiness, create_application

@@ -6,8 +6,8 @@ from copy import copy
 
 import msgspec
 
-from webhook.core.decision import Policy
 from webhook.core.pod import Metadata, Pod
+from webhook.core.policy import Policy
 from webhook.server.review import Request, Verdict, review, reviewed_elsewhere
 
 MOST = 128

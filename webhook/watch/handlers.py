@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from webhook.core.pod import JsonObject
-from webhook.core.select.workers import CRITICAL_CLASSES
+from webhook.core.select.pods import CRITICAL_CLASSES
 from webhook.drains.outcome import UNSUCCESSFUL
 from webhook.drains.pod_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed

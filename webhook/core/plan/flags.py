@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from webhook.core.annotations import Mode
 from webhook.core.reasons import Finding, Kind, Reason
-from webhook.core.recognize.frameworks import Flag, Match, option_place
+from webhook.core.recognize.frameworks import Flag, Match, option_index
 
 EXIT_MARGIN = 10
 """Seconds of the grace period that a worker's own time limit leaves for exiting."""
@@ -18,7 +18,7 @@ EXIT_MARGIN = 10
 class Edit(msgspec.Struct, frozen=True):
     """An edit of a command line: from an index on, `old` words become `new` words."""
 
-    place: int
+    index: int
     old: tuple[str, ...]
     new: tuple[str, ...]
 
@@ -29,14 +29,14 @@ class FlagPlan(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...] = ()
     findings: tuple[Finding, ...] = ()
 
-    def only_told(self) -> FlagPlan:
+    def for_unchangeable_command(self) -> FlagPlan:
         """Return the findings for a command line that cannot be changed."""
-        said = tuple(
+        findings = tuple(
             replace(finding, reason=Reason.FLAGS_MISSING) if finding.reason is Reason.FLAGS_ADDED else finding
             for finding in self.findings
             if finding.reason is not Reason.FLAGS_LOWERED
         )
-        return FlagPlan((), tuple(finding for finding in said if finding.reason.kind is not Kind.CHANGE))
+        return FlagPlan((), tuple(finding for finding in findings if finding.reason.kind is not Kind.CHANGE))
 
 
 def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int | None, container: str) -> FlagPlan:
@@ -54,36 +54,36 @@ def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int 
         if flag.mode is not mode:
             continue
         if not flag.given_in(program.words):
-            missing += _added(flag, grace)
+            missing += _flag_words(flag, grace)
             continue
         given = flag.value_in(program.words)
         if not flag.most or given <= flag.most:
             continue
-        told = f"{flag.names[0]}={given} to {flag.most}"
+        change = f"{flag.names[0]}={given} to {flag.most}"
         if flag.lowers and program.start is not None:
-            edits.append(_lowered(flag, program.words, program.start))
-            findings.append(Finding(Reason.FLAGS_LOWERED, container, told))
+            edits.append(_lower(flag, program.words, program.start))
+            findings.append(Finding(Reason.FLAGS_LOWERED, container, change))
         else:
-            findings.append(Finding(Reason.FLAG_TOO_HIGH, container, told))
+            findings.append(Finding(Reason.FLAG_TOO_HIGH, container, change))
     if missing:
         detail = " ".join(missing)
         if program.start is None:
             findings.append(Finding(Reason.FLAGS_MISSING, container, detail))
         else:
-            edits.append(Edit(program.start + match.behind, (), tuple(missing)))
+            edits.append(Edit(program.start + match.end, (), tuple(missing)))
             findings.append(Finding(Reason.FLAGS_ADDED, container, detail))
-    return FlagPlan(tuple(sorted(edits, key=lambda edit: -edit.place)), tuple(findings))
+    return FlagPlan(tuple(sorted(edits, key=lambda edit: -edit.index)), tuple(findings))
 
 
-def _added(flag: Flag, grace: int | None) -> list[str]:
+def _flag_words(flag: Flag, grace: int | None) -> list[str]:
     if grace is None:
         return [] if any("{" in word for word in flag.add) else list(flag.add)
     room = max(grace - EXIT_MARGIN, 1)
     return [word.format(grace_seconds=room, grace_milliseconds=room * 1000) for word in flag.add]
 
 
-def _lowered(flag: Flag, words: Sequence[str], start: int) -> Edit:
+def _lower(flag: Flag, words: Sequence[str], start: int) -> Edit:
     """Replace the words of a flag with those that would be added if it were missing."""
-    place = option_place(words, flag.names) or 0
-    size = 2 if words[place] in flag.names else 1
-    return Edit(start + place, tuple(words[place : place + size]), flag.add)
+    index = option_index(words, flag.names) or 0
+    size = 2 if words[index] in flag.names else 1
+    return Edit(start + index, tuple(words[index : index + size]), flag.add)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 
 from webhook.core.annotations import annotation_of
 from webhook.core.errors import Refused
@@ -11,22 +10,15 @@ from webhook.core.images import TROUBLES, Image, Images, Unavailable
 from webhook.core.reasons import Finding, Reason
 
 # Refusals that a lookup might have prevented.
-_FOR_WANT_OF_AN_ANSWER = frozenset({Reason.COMMAND_UNKNOWN, Reason.WORKERS_AMBIGUOUS})
+_PREVENTABLE_BY_LOOKUP = frozenset({Reason.COMMAND_UNKNOWN, Reason.WORKERS_AMBIGUOUS})
 
 
-class OnTrouble(Enum):
-    """The operator's choice."""
-
-    ADMIT = "admit"
-    REFUSE = "refuse"
-
-
-def is_trouble(image: Image | Unavailable | None) -> bool:
+def is_registry_trouble(image: Image | Unavailable | None) -> bool:
     """Tell whether the lookup of an image failed, which says nothing about the image."""
     return isinstance(image, Unavailable) and image.reason in TROUBLES
 
 
-def check_answered(findings: Iterable[Finding], images: Images) -> None:
+def check_lookups(findings: Iterable[Finding], images: Images) -> None:
     """Check that no worker counts as unknown only because its image could not be looked up.
 
     Raises:
@@ -35,7 +27,7 @@ def check_answered(findings: Iterable[Finding], images: Images) -> None:
     """
     for finding in findings:
         if finding.reason is Reason.REGISTRY_TROUBLE:
-            raise _required(finding.container, images)
+            raise _lookup_required(finding.container, images)
 
 
 def check_refusal(refused: Refused, images: Images) -> None:
@@ -45,14 +37,14 @@ def check_refusal(refused: Refused, images: Images) -> None:
         Refused: it is.
 
     """
-    if refused.finding.reason not in _FOR_WANT_OF_AN_ANSWER:
+    if refused.finding.reason not in _PREVENTABLE_BY_LOOKUP:
         return
-    concerned = [refused.finding.container] if refused.finding.container else images
-    for name in concerned:
-        if is_trouble(images.get(name)):
-            raise _required(name, images) from None
+    names = [refused.finding.container] if refused.finding.container else images
+    for name in names:
+        if is_registry_trouble(images.get(name)):
+            raise _lookup_required(name, images) from None
 
 
-def _required(name: str, images: Images) -> Refused:
-    remedy = f"try again, or set the command in the manifest or in annotation {annotation_of('command')}"
-    return Refused(Reason.REGISTRY_REQUIRED, name, f"{images[name]}; {remedy}")
+def _lookup_required(name: str, images: Images) -> Refused:
+    advice = f"try again, or set the command in the manifest or in annotation {annotation_of('command')}"
+    return Refused(Reason.REGISTRY_REQUIRED, name, f"{images[name]}; {advice}")

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
-MOST = 512
+MOST_RESULTS = 512
 """Results kept per function: a cluster has few different workers and sidecars, each in many pods."""
-LONGEST = 4096
+LONGEST_ARGUMENTS = 4096
 """Maximum size of arguments to memoize, in bytes, so that long commands do not fill the memory."""
 
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
@@ -27,18 +27,18 @@ def memoized(arguments: type[Arguments]) -> Callable[[Callable[[Arguments], Resu
     read = msgspec.json.Decoder(arguments).decode
 
     def memoize(function: Callable[[Arguments], Result]) -> Callable[[Arguments], Result]:
-        @lru_cache(MOST)
-        def known(text: bytes) -> Result:
+        @lru_cache(MOST_RESULTS)
+        def remembered(text: bytes) -> Result:
             return function(read(text))
 
-        def ask(given: Arguments) -> Result:
+        def memoized_function(argument: Arguments) -> Result:
             try:
-                text = write(given)
+                text = write(argument)
             except UnicodeEncodeError:  # half of a surrogate pair, from an escape in YAML
-                return function(given)
-            return known(text) if len(text) <= LONGEST else function(given)
+                return function(argument)
+            return remembered(text) if len(text) <= LONGEST_ARGUMENTS else function(argument)
 
-        ask.__doc__ = function.__doc__
-        return ask
+        memoized_function.__doc__ = function.__doc__
+        return memoized_function
 
     return memoize

@@ -28,8 +28,8 @@ def plan_mesh(pod: Pod, settings: Settings) -> MeshPlan:
         Refused: the pod both asks for Istio and opts out of it.
 
     """
-    asked = pod.labels.get(ISTIO_INJECT, pod.annotations.get(ISTIO_INJECT, "")).lower() in _YES
-    if asked and settings.istio is Istio.OPT_OUT:
+    requested = pod.labels.get(ISTIO_INJECT, pod.annotations.get(ISTIO_INJECT, "")).lower() in _YES
+    if requested and settings.istio is Istio.OPT_OUT:
         raise Refused(
             Reason.ANNOTATION_CONFLICT,
             detail=f"annotation {annotation_of('istio')} is {Istio.OPT_OUT.value}, but {ISTIO_INJECT} asks for Istio; "
@@ -39,7 +39,7 @@ def plan_mesh(pod: Pod, settings: Settings) -> MeshPlan:
         if ISTIO_NATIVE in pod.annotations:
             return MeshPlan({}, {}, ())
         return MeshPlan({}, {ISTIO_NATIVE: "true"}, (Finding(Reason.MESH_NATIVE),))
-    if asked:
+    if requested:
         detail = f"{annotation_of('istio')}: {Istio.KEEP.value}"
         return MeshPlan({}, {}, (Finding(Reason.MESH_KEPT, detail=detail),))
     opt_out = {ISTIO_INJECT: "false"}

@@ -7,25 +7,25 @@ import msgspec
 from webhook.core.annotations import DEFAULT_SHELL, Sidecars, annotation_of
 from webhook.core.errors import Refused
 from webhook.core.plan.memoization import memoized
-from webhook.core.plan.parent import Surroundings, deaf_because, forbidden_because, parent_settings
-from webhook.core.plan.prestop_hooks import plan_sidecar_hook, plan_stamp_hook
-from webhook.core.plan.worker_facts import Circumstances
+from webhook.core.plan.parent import PodSandbox, explain_forbidden_parent, explain_ignored_signals, parent_settings
+from webhook.core.plan.prestop_hooks import plan_deletion_time_hook, plan_sidecar_hook
+from webhook.core.plan.worker_facts import PodContext
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
 from webhook.core.recognize.frameworks import find_framework
 from webhook.core.recognize.shell_less_images import native_switch
-from webhook.core.wrapper import folder, own_words, parent
+from webhook.core.wrapper import folder, parent, wrapped_command
 
 
 class SidecarPlan(msgspec.Struct, frozen=True, gc=False):
-    """The plan for a sidecar; `before` is put before its command, None if that stays unchanged."""
+    """The plan for a sidecar; `wrapper` is put before its command, None if that stays unchanged."""
 
     name: str
     findings: tuple[Finding, ...]
     is_mounted: bool = False
     waits: bool = False
     """Whether its hook waits for the workers."""
-    before: list[str] | None = None
+    wrapper: list[str] | None = None
     hook: list[str] | None = None
     """Its preStop command, if it gets a hook."""
 
@@ -39,17 +39,17 @@ class SidecarFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shell: str
     shell_less: bool
     workers: tuple[str, ...]
-    old_grace: int
-    surroundings: Surroundings
+    original_grace: int
+    sandbox: PodSandbox
 
 
 def sidecar_facts(
-    container: Container, sidecars: Sidecars, shell: str, workers: tuple[str, ...], circumstances: Circumstances
+    container: Container, sidecars: Sidecars, shell: str, workers: tuple[str, ...], context: PodContext
 ) -> SidecarFacts:
     """Collect what the plan for a sidecar depends on."""
     shell_less = shell == DEFAULT_SHELL and bool(container.hints.shell_less)
-    old_grace, surroundings = circumstances.old_grace, circumstances.surroundings
-    return SidecarFacts(container.of_processes(), sidecars, shell, shell_less, workers, old_grace, surroundings)
+    original_grace, sandbox = context.original_grace, context.sandbox
+    return SidecarFacts(container.of_processes(), sidecars, shell, shell_less, workers, original_grace, sandbox)
 
 
 @memoized(SidecarFacts)
@@ -68,16 +68,18 @@ def plan_sidecar(facts: SidecarFacts) -> SidecarPlan:
     if facts.sidecars is Sidecars.NATIVE:
         return _native(facts, role, _moved(container))
     if facts.shell_less:
-        way_out = native_switch(name) or f"{annotation_of('sidecars')}: {Sidecars.NATIVE.value}"
-        return SidecarPlan(name, (role, Finding(Reason.SIDECAR_WITHOUT_SHELL, name, way_out)))
-    before, why = _parent(facts)
-    own_folder = folder(name) if before else ""
-    hook, said = plan_sidecar_hook(container, facts.shell, own_folder, facts.workers, facts.old_grace)
-    return SidecarPlan(name, (role, *why, *said), is_mounted=True, waits=True, before=before, hook=hook)
+        alternative = native_switch(name) or f"{annotation_of('sidecars')}: {Sidecars.NATIVE.value}"
+        return SidecarPlan(name, (role, Finding(Reason.SIDECAR_WITHOUT_SHELL, name, alternative)))
+    wrapper, parent_findings = _parent(facts)
+    own_folder = folder(name) if wrapper else ""
+    hook, hook_findings = plan_sidecar_hook(container, facts.shell, own_folder, facts.workers, facts.original_grace)
+    return SidecarPlan(
+        name, (role, *parent_findings, *hook_findings), is_mounted=True, waits=True, wrapper=wrapper, hook=hook
+    )
 
 
 @memoized(SidecarFacts)
-def plan_native(facts: SidecarFacts) -> SidecarPlan:
+def plan_native_sidecar(facts: SidecarFacts) -> SidecarPlan:
     """Plan a sidecar that is already native: the kubelet stops it after the workers."""
     return _native(facts, Finding(Reason.SIDECAR_NATIVE, facts.container.name))
 
@@ -89,11 +91,11 @@ def _native(facts: SidecarFacts, *role: Finding) -> SidecarPlan:
     the other containers have ended: killContainer in pkg/kubelet/kuberuntime/kuberuntime_container.go.
     """
     name = facts.container.name
-    before, why = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
-    if before is None:
+    wrapper, parent_findings = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
+    if wrapper is None:
         return SidecarPlan(name, role)
-    hook, said = plan_stamp_hook(facts.container, facts.shell, folder(name), facts.old_grace)
-    return SidecarPlan(name, (*role, *why, *said), is_mounted=True, before=before, hook=hook)
+    hook, hook_findings = plan_deletion_time_hook(facts.container, facts.shell, folder(name), facts.original_grace)
+    return SidecarPlan(name, (*role, *parent_findings, *hook_findings), is_mounted=True, wrapper=wrapper, hook=hook)
 
 
 def _parent(facts: SidecarFacts) -> tuple[list[str] | None, list[Finding]]:
@@ -101,17 +103,17 @@ def _parent(facts: SidecarFacts) -> tuple[list[str] | None, list[Finding]]:
     container = facts.container
     if not container.command:
         return None, []
-    argv = [*own_words(container.command), *(container.args or ())]
+    argv = [*wrapped_command(container.command), *(container.args or ())]
     line, _ = find_framework(argv)
-    deaf = deaf_because(line, facts.surroundings)
-    if not deaf or forbidden_because(container, argv, line.launches, facts.surroundings):
+    reason = explain_ignored_signals(line, facts.sandbox)
+    if not reason or explain_forbidden_parent(container, argv, line.launches, facts.sandbox):
         return None, []
-    settings = parent_settings(facts.old_grace, line, None, "", looks_below=False)
-    return parent(facts.shell, container.name, settings), [Finding(Reason.PARENT_ADDED, container.name, deaf)]
+    settings = parent_settings(facts.original_grace, line, None, "", searches_descendants=False)
+    return parent(facts.shell, container.name, settings), [Finding(Reason.PARENT_ADDED, container.name, reason)]
 
 
 def _moved(container: Container) -> Finding:
-    if container.unchainable_hook or own_words(container.hook_command):
+    if container.unchainable_hook or wrapped_command(container.hook_command):
         raise Refused(
             Reason.SIDECAR_HOOK_EARLY,
             container.name,

@@ -8,19 +8,29 @@ import msgspec
 
 from webhook.core.annotations import DEFAULT_SHELL, PASSED_SIGNALS, Settings
 from webhook.core.images import Image, Images, Unavailable, image_argv, image_signal
-from webhook.core.plan.parent import Surroundings, is_looped
+from webhook.core.plan.parent import PodSandbox, is_looped
 from webhook.core.pod import Container
 from webhook.core.reasons import Reason
 from webhook.core.recognize.command_line import CommandLine
-from webhook.core.recognize.frameworks import FRAMEWORKS, Found, Framework, Match, Runtime, find_framework, runtime_of
+from webhook.core.recognize.frameworks import (
+    FRAMEWORKS,
+    Framework,
+    Match,
+    Recognized,
+    Runtime,
+    find_framework,
+    runtime_of,
+)
 from webhook.core.select.workers import Worker
 from webhook.core.status import WorkerStatus
-from webhook.core.wrapper import is_wrapped, own_words
+from webhook.core.wrapper import is_wrapped, wrapped_command
 
 DEFAULT_SIGNAL = "TERM"
+NO_SIGNAL = "CONT"
+"""The signal for workers that no signal ends gracefully, but that end by themselves after a message."""
 
 
-class Circumstances(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class PodContext(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The properties of a pod that affect its workers.
 
     Its restart policy, its original and raised grace period in seconds, the shell, and whether commands may get a
@@ -29,11 +39,11 @@ class Circumstances(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     restart_policy: str
     grace: int
-    old_grace: int
-    surroundings: Surroundings
+    original_grace: int
+    sandbox: PodSandbox
     keeps_grace: bool = False
     shell: str = DEFAULT_SHELL
-    holds: bool = False
+    sidecars_wait: bool = False
     """Whether sidecars need to notice when a worker container ends."""
 
 
@@ -45,7 +55,7 @@ class WorkerFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reason: Reason
     """Why it is a worker."""
     settings: Settings
-    circumstances: Circumstances
+    context: PodContext
     shell_less: str = ""
     """Why its image has no shell for a hook; empty if it may have one."""
     image: Image | Unavailable | None = None
@@ -53,22 +63,22 @@ class WorkerFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The record of an earlier injection."""
 
 
-class WorkerCase(msgspec.Struct, frozen=True, gc=False):
+class ExaminedWorker(msgspec.Struct, frozen=True, gc=False):
     """A worker container with all known facts, before any decision."""
 
     facts: WorkerFacts
     argv: Sequence[str]
     """The command line, as far as it is known."""
-    is_whole: bool
+    is_complete: bool
     """Whether the whole command line is known; not if only the image knows the command for `args`."""
-    is_writable: bool
+    is_in_manifest: bool
     """Whether the command is in the manifest, so that it can be wrapped."""
     line: CommandLine
     match: Match | None
     runtime: Runtime | None
     kubelet_signal: str
     runs_to_completion: bool
-    stands_in_args: bool
+    wrapper_is_in_args: bool
     """Whether another webhook put its own command in front, so that the wrapper is in the arguments."""
 
     @property
@@ -82,9 +92,9 @@ class WorkerCase(msgspec.Struct, frozen=True, gc=False):
         return self.facts.settings
 
     @property
-    def circumstances(self) -> Circumstances:
+    def context(self) -> PodContext:
         """The properties of the pod that affect all workers."""
-        return self.facts.circumstances
+        return self.facts.context
 
     @property
     def framework(self) -> Framework | None:
@@ -92,21 +102,21 @@ class WorkerCase(msgspec.Struct, frozen=True, gc=False):
         return self.match.framework if self.match else None
 
     @property
-    def is_first(self) -> bool:
+    def is_process_1(self) -> bool:
         """Whether process 1 is the worker, or forwards signals only to the worker."""
         if self.match:
-            return self.match.program.is_first and not self.match.launched
-        return not self.line.programs or self.line.programs[-1].is_first
+            return self.match.program.is_process_1 and not self.match.has_unknown_launcher
+        return not self.line.programs or self.line.programs[-1].is_process_1
 
     @property
-    def loops(self) -> bool:
+    def has_own_loop(self) -> bool:
         """Whether a loop in the shell script restarts the worker."""
         return is_looped(self.line, self.match)
 
     @property
     def hook(self) -> Sequence[str]:
         """The exec command of the container's own preStop hook."""
-        return own_words(self.container.hook_command)
+        return wrapped_command(self.container.hook_command)
 
     @property
     def shell_less(self) -> str:
@@ -116,7 +126,7 @@ class WorkerCase(msgspec.Struct, frozen=True, gc=False):
     @property
     def is_recorded(self) -> bool:
         """Whether an earlier injection's record is all that is known about the command."""
-        return self.facts.recorded is not None and not self.is_whole
+        return self.facts.recorded is not None and not self.is_complete
 
     @property
     def can_hook(self) -> bool:
@@ -125,41 +135,37 @@ class WorkerCase(msgspec.Struct, frozen=True, gc=False):
 
 
 def facts_of(
-    worker: Worker,
-    settings: Settings,
-    circumstances: Circumstances,
-    images: Images,
-    recorded: Mapping[str, WorkerStatus],
+    worker: Worker, settings: Settings, context: PodContext, images: Images, recorded: Mapping[str, WorkerStatus]
 ) -> WorkerFacts:
     """Collect what the plan for a worker depends on."""
     container = worker.container
     image = images.get(container.name)
     shell_less = ""
-    if circumstances.shell == DEFAULT_SHELL:
+    if context.shell == DEFAULT_SHELL:
         shell_less = image.shell_less if isinstance(image, Image) else ""
         shell_less = shell_less or container.hints.shell_less
     record = recorded.get(container.name)
-    return WorkerFacts(container.of_processes(), worker.reason, settings, circumstances, shell_less, image, record)
+    return WorkerFacts(container.of_processes(), worker.reason, settings, context, shell_less, image, record)
 
 
-def examine(facts: WorkerFacts) -> WorkerCase:
+def examine(facts: WorkerFacts) -> ExaminedWorker:
     """Examine a worker container."""
-    container, settings, circumstances, image = facts.container, facts.settings, facts.circumstances, facts.image
-    argv, is_whole = _argv(container, settings, image)
+    container, settings, context, image = facts.container, facts.settings, facts.context, facts.image
+    argv, is_complete = _argv(container, settings, image)
     found = find_framework(argv)
-    line, match = found if is_whole else _as_recorded(found, facts.recorded)
+    line, match = found if is_complete else _recorded_framework(found, facts.recorded)
     declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
-    return WorkerCase(
+    return ExaminedWorker(
         facts=facts,
         argv=argv,
-        is_whole=is_whole,
-        is_writable=bool(container.command or settings.command) and is_whole,
+        is_complete=is_complete,
+        is_in_manifest=bool(container.command or settings.command) and is_complete,
         line=line,
         match=match,
         runtime=runtime_of(line),
         kubelet_signal=declared or _image_signal(image, facts.recorded) or DEFAULT_SIGNAL,
-        runs_to_completion=(container.restart_policy or circumstances.restart_policy) != "Always",
-        stands_in_args=is_wrapped(container.args or ()),
+        runs_to_completion=(container.restart_policy or context.restart_policy) != "Always",
+        wrapper_is_in_args=is_wrapped(container.args or ()),
     )
 
 
@@ -169,7 +175,7 @@ def _argv(container: Container, settings: Settings, image: Image | Unavailable |
     That is `command`, else the image's, followed by `args`.
     """
     if is_wrapped(container.argv):
-        return own_words(container.argv), True
+        return wrapped_command(container.argv), True
     command: Sequence[str] | None = container.command or settings.command
     if command:
         return [*command, *(container.args or ())], True
@@ -179,7 +185,7 @@ def _argv(container: Container, settings: Settings, image: Image | Unavailable |
     return list(container.args or ()), False
 
 
-def _as_recorded(found: Found, recorded: WorkerStatus | None) -> Found:
+def _recorded_framework(found: Recognized, recorded: WorkerStatus | None) -> Recognized:
     """Return the framework that an earlier injection recognised from the image."""
     framework = FRAMEWORKS.get(recorded.framework) if recorded else None
     if framework is None or found[1] is not None:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from importlib.resources import files
 from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
 from webhook.core.annotations import Mode
-from webhook.core.recognize.command_line import CommandLine, Launcher, Launchers, Program, basename, read_command_line
+from webhook.core.recognize.command_line import CommandLine, Program, read_command_line
+from webhook.core.recognize.launchers import Launcher, Launchers, basename
 from webhook.core.recognize.patterns import any_of
+from webhook.core.recognize.tables import read_table
 
-LAST_PLACE = 64
+MOST_ARGUMENTS_SEARCHED = 64
 """How many words of an unknown command are searched for a known one: launchers have few words."""
 
-_LONGEST_REMEMBERED = 1000
+_LONGEST_MEMOIZED = 1000
 """Commands longer than this, in characters, are not memoized."""
-_LONG = 16 * 1024
+_LONGEST_CACHED = 16 * 1024
 """Commands longer than this, in characters, are not even cached briefly."""
-_NO_START = frozenset({"--version", "--help"})
+_NO_WORKER_OPTIONS = frozenset({"--version", "--help"})
 """Options that prevent a worker from starting, whatever else is given."""
 
 
@@ -77,7 +77,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: str = ""
     value: str = "*"
 
-    def holds(self, words: Sequence[str], variables: Mapping[str, str]) -> bool:
+    def is_met_by(self, words: Sequence[str], variables: Mapping[str, str]) -> bool:
         """Tell whether a command line or its variables meet the condition."""
         given = option_value(words, self.flags) if self.flags else None
         if given is not None and fnmatchcase(given, self.value):
@@ -138,15 +138,15 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Match(msgspec.Struct, frozen=True):
-    """A framework found in a command line; `behind` is the index after its last word in the program's words.
+    """A framework found in a command line; `end` is the index after its last word in the program's words.
 
-    `launched` means that the program is unknown and the framework's command is one of its arguments.
+    `has_unknown_launcher` means that the program is unknown and the framework's command is one of its arguments.
     """
 
     framework: Framework
     program: Program
-    behind: int
-    launched: bool = False
+    end: int
+    has_unknown_launcher: bool = False
 
     @property
     def children_at_work(self) -> int:
@@ -161,13 +161,7 @@ class Match(msgspec.Struct, frozen=True):
         return cls(framework, Program((), None), 0)
 
 
-def load_table() -> Table:
-    """Load the table from the package."""
-    text = files("webhook.core.recognize").joinpath("frameworks.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Table)
-
-
-TABLE = load_table()
+TABLE = read_table("frameworks.toml", Table)
 FRAMEWORKS = {framework.name: framework for framework in TABLE.framework}
 VARIABLES = frozenset(
     {limit.env for row in TABLE.framework for limit in row.limits}
@@ -203,32 +197,32 @@ _NO_SUBCOMMANDS = Subcommands(())
 _RUNTIMES = {name: runtime for runtime in TABLE.runtime for name in runtime.names}
 
 
-Found: TypeAlias = tuple[CommandLine, Match | None]
+Recognized: TypeAlias = tuple[CommandLine, Match | None]
 """A command line and the framework that it runs, if known."""
 
 
-def find_framework(argv: Sequence[str]) -> Found:
+def find_framework(argv: Sequence[str]) -> Recognized:
     """Read an argv, and find the framework whose worker it runs.
 
     A cluster has few different commands in many pods, so commands of usual length are memoized.
     """
     words = tuple(argv)
     size = sum(map(len, words))
-    if size > _LONGEST_REMEMBERED:
+    if size > _LONGEST_MEMOIZED:
         # The commands of one pod are needed three times; there is room for few others, and only for a few KiB.
-        return _find_long(words) if size < _LONG else _find_framework(words)
-    return _find_remembered(words)
+        return _find_long(words) if size < _LONGEST_CACHED else _find_framework(words)
+    return _find_memoized(words)
 
 
-def _find_framework(argv: tuple[str, ...]) -> Found:
+def _find_framework(argv: tuple[str, ...]) -> Recognized:
     line = read_command_line(argv, _LAUNCHERS)
-    found = [best for program in line.programs if (best := _best(program))]
+    found = [best for program in line.programs if (best := _first_match(program))]
     if not found:
-        found = [best for program in line.programs if (best := _best_launched(program))]
+        found = [best for program in line.programs if (best := _first_match_after_launcher(program))]
     return line, min(found, key=lambda item: item[0])[1] if found else None
 
 
-_find_remembered = lru_cache(512)(_find_framework)
+_find_memoized = lru_cache(512)(_find_framework)
 _find_long = lru_cache(32)(_find_framework)
 
 
@@ -237,71 +231,71 @@ def runtime_of(line: CommandLine) -> Runtime | None:
     return next((found for program in line.programs if (found := _RUNTIMES.get(basename(program.words[0])))), None)
 
 
-def _best(program: Program, place: int = 0) -> tuple[int, Match] | None:
+def _first_match(program: Program, index: int = 0) -> tuple[int, Match] | None:
     """Return the first row that matches a program's words from an index on, and its rank."""
-    words = program.words[place:] if place else program.words
+    words = program.words[index:] if index else program.words
     for pattern in _PATTERNS.get(basename(words[0]), ()):
-        if place and len(pattern.words) < 2:
+        if index and len(pattern.words) < 2:
             continue
-        behind = _fits(pattern, words)
-        if behind and _NO_START.isdisjoint(words):
-            return pattern.rank, Match(pattern.framework, program, place + behind, launched=bool(place))
+        end = _match_end(pattern, words)
+        if end and _NO_WORKER_OPTIONS.isdisjoint(words):
+            return pattern.rank, Match(pattern.framework, program, index + end, has_unknown_launcher=bool(index))
     return None
 
 
-def _best_launched(program: Program) -> tuple[int, Match] | None:
-    if program.hidden:
+def _first_match_after_launcher(program: Program) -> tuple[int, Match] | None:
+    if program.is_hidden:
         return None
-    places = range(1, min(len(program.words), LAST_PLACE))
-    return next((best for place in places if (best := _best(program, place))), None)
+    indexes = range(1, min(len(program.words), MOST_ARGUMENTS_SEARCHED))
+    return next((best for index in indexes if (best := _first_match(program, index))), None)
 
 
-def _fits(pattern: _Pattern, words: Sequence[str]) -> int:
+def _match_end(pattern: _Pattern, words: Sequence[str]) -> int:
     """Return the index after the pattern's last word; 0 if the pattern does not match."""
     if not f"/{words[0]}".endswith(f"/{pattern.words[0]}"):
         return 0
     subcommands = _SUBCOMMANDS.get(basename(words[0]), _NO_SUBCOMMANDS)
-    behind = place = 1
+    end = index = 1
     for word in pattern.words[1:]:
-        place = _find(word, words, place, subcommands)
-        if not place:
+        index = _end_of_word(word, words, index, subcommands)
+        if not index:
             return 0
-        behind = max(behind, place)
-    if pattern.unfit and any(pattern.unfit.match(argument) for argument in words[behind:]):
+        end = max(end, index)
+    if pattern.unfit and any(pattern.unfit.match(argument) for argument in words[end:]):
         return 0
-    return behind
+    return end
 
 
-def _find(wanted: str, words: Sequence[str], place: int, subcommands: Subcommands) -> int:
+def _end_of_word(wanted: str, words: Sequence[str], index: int, subcommands: Subcommands) -> int:
     """Return the index after a word of a pattern; 0 if it is missing. Options may be anywhere."""
     if wanted.startswith("-") or subcommands.tasks:
-        return words.index(wanted, place) + 1 if wanted in words[place:] else 0
-    while place < len(words):
-        word = words[place]
+        return words.index(wanted, index) + 1 if wanted in words[index:] else 0
+    while index < len(words):
+        word = words[index]
         if not word.startswith("-"):
-            return place + 1 if word == wanted else 0
-        place += 2 if word in subcommands.values else 1
+            return index + 1 if word == wanted else 0
+        index += 2 if word in subcommands.values else 1
     return 0
 
 
 def option_value(words: Sequence[str], names: Sequence[str]) -> str | None:
     """Return the value of an option in a command line: empty if it has none, None if the option is missing."""
-    place = option_place(words, names)
-    if place is None:
+    index = option_index(words, names)
+    if index is None:
         return None
-    word = words[place]
-    name = next(name for name in names if _fits_option(word, (name,)))
+    word = words[index]
+    name = next(name for name in names if _is_option(word, (name,)))
     if word == name:
-        return words[place + 1] if place + 1 < len(words) else ""
+        return words[index + 1] if index + 1 < len(words) else ""
     return word.removeprefix(name).removeprefix("=")
 
 
-def option_place(words: Sequence[str], names: Sequence[str]) -> int | None:
+def option_index(words: Sequence[str], names: Sequence[str]) -> int | None:
     """Return the index of an option in a command line; None if it is missing."""
-    return next((place for place, word in enumerate(words) if _fits_option(word, names)), None)
+    return next((index for index, word in enumerate(words) if _is_option(word, names)), None)
 
 
-def _fits_option(word: str, names: Sequence[str]) -> bool:
+def _is_option(word: str, names: Sequence[str]) -> bool:
     """Tell whether a word is one of the options, as `--flag`, `--flag=value` or `-fVALUE`."""
     for name in names:
         if word.startswith(name) and (len(name) == 2 or word[len(name) : len(name) + 1] in ("", "=")):

@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeVar
 DOCKER_HUB = "docker.io"
 # Docker Hub has several host names. https://github.com/distribution/reference/blob/v0.6.0/normalize.go
 _HUB_NAMES = (DOCKER_HUB, "index.docker.io")
-_REMEMBERED = 1024
-_LONGEST_REMEMBERED = 300
+_MEMOIZED = 1024
+_LONGEST_MEMOIZED = 300
 """Maximum length of an image name, in characters; real names are shorter."""
-Said = TypeVar("Said")
+Result = TypeVar("Result")
 
 
 class ImageName(NamedTuple):
@@ -44,12 +44,12 @@ def split_image_name(image: str) -> ImageName:
     return ImageName(registry, repository, tag, digest)
 
 
-def remembered(function: Callable[[str, str], Said]) -> Callable[[str, str], Said]:
+def memoized_by_names(function: Callable[[str, str], Result]) -> Callable[[str, str], Result]:
     """Memoize a function of an image name and a container name: a cluster has few of them, in many pods."""
-    remember = lru_cache(_REMEMBERED)(function)
+    cached = lru_cache(_MEMOIZED)(function)
 
-    def ask(image: str, container: str) -> Said:
-        return remember(image, container) if len(image) < _LONGEST_REMEMBERED else function(image, container)
+    def memoized(image: str, container: str) -> Result:
+        return cached(image, container) if len(image) < _LONGEST_MEMOIZED else function(image, container)
 
-    ask.__doc__ = function.__doc__
-    return ask
+    memoized.__doc__ = function.__doc__
+    return memoized

@@ -15,25 +15,25 @@ def any_of(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, patterns)) or r"(?!)")
 
 
-class Names(msgspec.Struct, frozen=True):
+class NamePatterns(msgspec.Struct, frozen=True):
     """Names, exact or with a star at one end: ten times faster than a regular expression of as many branches."""
 
-    whole: frozenset[str]
-    beginnings: tuple[str, ...]
-    ends: tuple[str, ...]
+    exact: frozenset[str]
+    prefixes: tuple[str, ...]
+    suffixes: tuple[str, ...]
 
     @classmethod
     def of(cls, patterns: Iterable[str]) -> Self:
         """Group patterns by the position of their star."""
         patterns = frozenset(patterns)
-        beginnings = frozenset(pattern for pattern in patterns if pattern.endswith("*"))
-        ends = frozenset(pattern for pattern in patterns if pattern.startswith("*"))
+        prefixes = frozenset(pattern for pattern in patterns if pattern.endswith("*"))
+        suffixes = frozenset(pattern for pattern in patterns if pattern.startswith("*"))
         return cls(
-            patterns - beginnings - ends,
-            tuple(sorted(pattern[:-1] for pattern in beginnings)),
-            tuple(sorted(pattern[1:] for pattern in ends)),
+            patterns - prefixes - suffixes,
+            tuple(sorted(pattern[:-1] for pattern in prefixes)),
+            tuple(sorted(pattern[1:] for pattern in suffixes)),
         )
 
     def __contains__(self, name: str) -> bool:
         """Tell whether a name matches."""
-        return name in self.whole or name.startswith(self.beginnings) or name.endswith(self.ends)
+        return name in self.exact or name.startswith(self.prefixes) or name.endswith(self.suffixes)

@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
-from importlib.resources import files
 
 import msgspec
 
-from webhook.core.recognize.command_line import basename
 from webhook.core.recognize.image_names import split_image_name
-from webhook.core.recognize.patterns import Names, any_of
+from webhook.core.recognize.launchers import basename
+from webhook.core.recognize.patterns import NamePatterns, any_of
+from webhook.core.recognize.tables import read_table
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole table."""
 
-    must_be_first: tuple[str, ...]
-    says_init: tuple[str, ...]
+    must_be_process_1: tuple[str, ...]
+    suggests_init: tuple[str, ...]
     runs_anywhere: tuple[str, ...]
-    may_heed_nothing: tuple[str, ...]
-    catches_anyway: tuple[str, ...]
+    may_ignore_signals: tuple[str, ...]
+    may_die_of_term: tuple[str, ...]
     opaque_runtime_classes: tuple[str, ...]
-    says_worker: tuple[str, ...]
-    says_assistant: tuple[str, ...]
+    suggests_worker: tuple[str, ...]
+    suggests_assistant: tuple[str, ...]
 
 
-def load_table() -> Table:
-    """Load the table from the package."""
-    text = files("webhook.core.recognize").joinpath("processes.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Table)
-
-
-TABLE = load_table()
-_MUST_BE_FIRST = frozenset(TABLE.must_be_first)
-_SAYS_INIT = frozenset(TABLE.says_init)
+TABLE = read_table("processes.toml", Table)
+_MUST_BE_PROCESS_1 = frozenset(TABLE.must_be_process_1)
+_SUGGESTS_INIT = frozenset(TABLE.suggests_init)
 _ANYWHERE = frozenset(TABLE.runs_anywhere)
-_MAY_HEED_NOTHING = Names.of(TABLE.may_heed_nothing + TABLE.catches_anyway)
-_CATCHES_ANYWAY = Names.of(TABLE.catches_anyway)
+_MAY_IGNORE_SIGNALS = NamePatterns.of(TABLE.may_ignore_signals + TABLE.may_die_of_term)
+_MAY_DIE_OF_TERM = NamePatterns.of(TABLE.may_die_of_term)
 _OPAQUE = any_of(TABLE.opaque_runtime_classes)
-_SAYS_WORKER = frozenset(TABLE.says_worker)
-_SAYS_ASSISTANT = frozenset(TABLE.says_assistant)
+_SUGGESTS_WORKER = frozenset(TABLE.suggests_worker)
+_SUGGESTS_ASSISTANT = frozenset(TABLE.suggests_assistant)
 _WORD = re.compile(r"[^a-z0-9]+")
 # `kill -QUIT 1`, `kill -s SIGUSR2 1`, `kill 1`; not `kill -0 1`.
 _KILL = re.compile(
@@ -62,40 +55,40 @@ _KILL_OTHERS = re.compile(
 _PROCESS_1 = re.compile(r"/proc/1(?:/|\b)|\bkill\b[^;|&]*\s1\b|\bp(?:id|grep|kill|s)\b[^;|&]*\s(?:-[a-zA-Z]+\s*)?1\b")
 
 
-def must_be_first(argv: Sequence[str]) -> bool:
+def must_be_process_1(argv: Sequence[str]) -> bool:
     """Tell whether a command's program must be process 1."""
     if not argv:
         return False
     name = basename(argv[0])
-    if argv[0] in _MUST_BE_FIRST or name in _MUST_BE_FIRST:
+    if argv[0] in _MUST_BE_PROCESS_1 or name in _MUST_BE_PROCESS_1:
         return True
-    return name not in _ANYWHERE and not _SAYS_INIT.isdisjoint(_WORD.split(name.lower()))
+    return name not in _ANYWHERE and not _SUGGESTS_INIT.isdisjoint(_WORD.split(name.lower()))
 
 
-def who_may_heed_nothing(chain: Sequence[str]) -> str:
+def find_program_without_handlers(chain: Sequence[str]) -> str:
     """Return the stage of process 1 that handles no signals by default, if any."""
-    return next((name for name in map(basename, chain) if name in _MAY_HEED_NOTHING), "")
+    return next((name for name in map(basename, chain) if name in _MAY_IGNORE_SIGNALS), "")
 
 
-def catches_anyway(chain: Sequence[str]) -> bool:
+def may_die_of_term(chain: Sequence[str]) -> bool:
     """Tell whether a stage of process 1 catches TERM but may still die from it."""
-    return any(basename(name) in _CATCHES_ANYWAY for name in chain)
+    return any(basename(name) in _MAY_DIE_OF_TERM for name in chain)
 
 
-def is_opaque(runtime_class: str) -> bool:
+def hides_signal_masks(runtime_class: str) -> bool:
     """Tell whether a runtime class is a sandbox that hides which signals a process catches."""
     return _OPAQUE.match(runtime_class.lower()) is not None
 
 
-def says_worker(container: str, image: str) -> bool:
+def suggests_worker(container: str, image: str) -> bool:
     """Tell whether the name of a container, or of its image, suggests a worker."""
     words = set(_WORD.split(container))
-    if words & _SAYS_ASSISTANT:
+    if words & _SUGGESTS_ASSISTANT:
         return False
-    if words & _SAYS_WORKER:
+    if words & _SUGGESTS_WORKER:
         return True
     words = set(_WORD.split(basename(split_image_name(image).repository).lower()))
-    return bool(words & _SAYS_WORKER) and not words & _SAYS_ASSISTANT
+    return bool(words & _SUGGESTS_WORKER) and not words & _SUGGESTS_ASSISTANT
 
 
 def signal_to_process_1(command: Sequence[str]) -> str:
@@ -126,7 +119,7 @@ def signals_others(command: Sequence[str]) -> bool:
     return "kill" in text and _KILL_OTHERS.search(text) is not None
 
 
-def speaks_of_process_1(command: Sequence[str]) -> bool:
+def checks_process_1(command: Sequence[str]) -> bool:
     """Tell whether a probe's command checks process 1, which must then stay unchanged."""
     text = " ".join(command)
     return "1" in text and _PROCESS_1.search(text) is not None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
-from importlib.resources import files
-
 import msgspec
 
 from webhook.core.recognize.image_names import split_image_name
+from webhook.core.recognize.tables import read_table
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,13 +22,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: tuple[Group, ...]
 
 
-def load_table() -> Table:
-    """Load the table from the package."""
-    text = files("webhook.core.recognize").joinpath("serving_images.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Table)
-
-
-TABLE = load_table()
+TABLE = read_table("serving_images.toml", Table)
 _IMAGES = frozenset(image for group in TABLE.kind for image in group.images)
 _CONTAINERS = frozenset(container for group in TABLE.kind for container in group.containers)
 

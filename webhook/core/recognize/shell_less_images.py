@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
-from importlib.resources import files
 
 import msgspec
 
 from webhook.core.recognize.image_names import ImageName, split_image_name
 from webhook.core.recognize.patterns import any_of
+from webhook.core.recognize.tables import read_table
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,13 +50,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mesh: tuple[Mesh, ...]
 
 
-def load_table() -> Table:
-    """Load the table from the package."""
-    text = files("webhook.core.recognize").joinpath("shell_less_images.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Table)
-
-
-TABLE = load_table()
+TABLE = read_table("shell_less_images.toml", Table)
 _SHELLS = frozenset(TABLE.shells)
 _BASES = tuple((any_of([base.image]), any_of(base.but), any_of(base.but_images)) for base in TABLE.base)
 _PROGRAMS = {
@@ -69,7 +62,7 @@ _MESHES = {mesh.container: mesh for mesh in TABLE.mesh}
 _WORD = re.compile(r"[-_.+]")
 
 
-def shell_less_because(image: str, container: str) -> str:
+def explain_missing_shell(image: str, container: str) -> str:
     """Return, as half a sentence, why a container has no shell; empty if nothing suggests that.
 
     For an image given only by digest, the name's usual meaning is assumed.
@@ -85,8 +78,8 @@ def shell_less_because(image: str, container: str) -> str:
             return "" if versions.match(name.tag) or not shells.isdisjoint(words) else f"its image is {end}"
     if is_shell_less_base(name):
         return f"its image is {name.name}"
-    said = next((word for word in TABLE.words if word in name.repository or word in name.tag), "")
-    return f"its image name contains {said}" if said and _SHELLS.isdisjoint(words) else ""
+    found = next((word for word in TABLE.words if word in name.repository or word in name.tag), "")
+    return f"its image name contains {found}" if found and _SHELLS.isdisjoint(words) else ""
 
 
 def native_switch(container: str) -> str:

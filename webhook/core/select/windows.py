@@ -22,28 +22,33 @@ def is_windows(pod: Pod) -> bool:
     if spec.os and spec.os.name:
         # Kubelets reject the pod if this is wrong.
         return spec.os.name == _WINDOWS
-    return _selects(spec) or _is_bound(spec) or _has_options(spec) or _has_runtime(spec)
+    return (
+        _has_windows_node_selector(spec)
+        or _has_windows_affinity(spec)
+        or _has_windows_options(spec)
+        or _has_windows_runtime_class(spec)
+    )
 
 
-def _selects(spec: Spec) -> bool:
+def _has_windows_node_selector(spec: Spec) -> bool:
     selector = spec.node_selector
     if not selector:
         return False
     return _BUILD_LABEL in selector or any(selector.get(label) == _WINDOWS for label in _OS_LABELS)
 
 
-def _is_bound(spec: Spec) -> bool:
+def _has_windows_affinity(spec: Spec) -> bool:
     """Tell whether each term requires Windows: a node needs to match only one of them."""
     affinity = spec.affinity and spec.affinity.node
     terms = (affinity and affinity.required and affinity.required.terms) or ()
-    return bool(terms) and all(map(_asks, terms))
+    return bool(terms) and all(map(_term_requires_windows, terms))
 
 
-def _asks(term: NodeSelectorTerm) -> bool:
-    return any(map(_leaves_windows_alone, term.expressions or ()))
+def _term_requires_windows(term: NodeSelectorTerm) -> bool:
+    return any(map(_requires_windows, term.expressions or ()))
 
 
-def _leaves_windows_alone(requirement: Requirement) -> bool:
+def _requires_windows(requirement: Requirement) -> bool:
     key, operator, values = requirement.key, requirement.operator, requirement.values or []
     if key == _BUILD_LABEL:
         return operator in ("In", "Exists")
@@ -52,12 +57,12 @@ def _leaves_windows_alone(requirement: Requirement) -> bool:
     return set(values) == {_WINDOWS} if operator == "In" else operator == "NotIn" and "linux" in values
 
 
-def _has_options(spec: Spec) -> bool:
+def _has_windows_options(spec: Spec) -> bool:
     for part in (spec, *spec.containers, *(spec.init_containers or ())):
         if part.security and part.security.windows and any(part.security.windows.values()):
             return True
     return False
 
 
-def _has_runtime(spec: Spec) -> bool:
+def _has_windows_runtime_class(spec: Spec) -> bool:
     return bool(spec.runtime_class and _RUNTIME_CLASS.search(spec.runtime_class))

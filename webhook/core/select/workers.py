@@ -1,4 +1,4 @@
-"""Finds the workers: whether a pod is a worker pod, and which containers are workers."""
+"""Finds the worker containers of a pod."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED, PREFIX, Settings, annotation_of
-from webhook.core.errors import Refused, listed, quoted
-from webhook.core.foreign_keys import DEFAULT_CONTAINER, MIRROR
+from webhook.core.annotations import PREFIX, Settings, annotation_of
+from webhook.core.errors import Refused
+from webhook.core.foreign_keys import DEFAULT_CONTAINER
 from webhook.core.images import Image, Images, image_argv
 from webhook.core.pod import Container, Pod
 from webhook.core.reasons import Reason
 from webhook.core.recognize.frameworks import find_framework
-from webhook.core.recognize.processes import says_worker
-from webhook.core.select.windows import is_windows
-from webhook.core.wrapper import own_words
+from webhook.core.recognize.processes import suggests_worker
+from webhook.core.status import Status
+from webhook.core.text import listed, quoted
+from webhook.core.wrapper import wrapped_command
 
 MOST_WORKERS = 50
 """Each sidecar's hook names every worker, so the patch grows with the product of both numbers."""
-CRITICAL_CLASSES = frozenset({"system-node-critical", "system-cluster-critical"})
-"""https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/"""
 
 
 class Worker(msgspec.Struct, frozen=True, gc=False):
@@ -28,35 +27,6 @@ class Worker(msgspec.Struct, frozen=True, gc=False):
 
     container: Container
     reason: Reason
-
-
-def never_touched(pod: Pod) -> Reason | None:
-    """Return why a pod must never be patched; None if it may be."""
-    if pod.labels.get(LABEL) == LABEL_DISABLED:
-        return Reason.OPTED_OUT
-    if MIRROR in pod.annotations:
-        return Reason.MIRROR_POD
-    if is_windows(pod):
-        return Reason.WINDOWS_POD
-    if pod.spec.priority_class in CRITICAL_CLASSES:
-        return Reason.CRITICAL_POD
-    return None
-
-
-def is_labelled(pod: Pod) -> bool:
-    """Tell whether the pod's own label makes it a worker.
-
-    Raises:
-        Refused: the label has any value other than the two valid ones.
-
-    """
-    value = pod.labels.get(LABEL)
-    if value is None or value == LABEL_ENABLED:
-        return value is not None
-    raise Refused(
-        Reason.LABEL_INVALID,
-        detail=f"label {LABEL} is {quoted(value)}; write {LABEL_ENABLED} or {LABEL_DISABLED}",
-    )
 
 
 def find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collection[str] = ()) -> list[Worker]:
@@ -84,30 +54,30 @@ def _find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collec
     containers = pod.spec.containers
     if settings.containers:
         by_name = {container.name: container for container in containers}
-        return [Worker(_named(name, by_name), Reason.WORKER_NAMED) for name in settings.containers]
-    known = [worker for container in containers if (worker := _known(container, images, recorded))]
+        return [Worker(_find_container(name, by_name), Reason.WORKER_NAMED) for name in settings.containers]
+    known = [worker for container in containers if (worker := _known_worker(container, images, recorded))]
     if known:
-        return _with_unknown(known, containers)
+        return _with_similar_names(known, containers)
     default = pod.annotations.get(DEFAULT_CONTAINER)
     for container in containers:
         if container.name == default:
             return [Worker(container, Reason.WORKER_DEFAULT)]
-    return [_likeliest(containers, images)]
+    return [_most_likely_worker(containers, images)]
 
 
-def _with_unknown(known: list[Worker], containers: Sequence[Container]) -> list[Worker]:
+def _with_similar_names(known: list[Worker], containers: Sequence[Container]) -> list[Worker]:
     by_name = {worker.container.name: worker for worker in known}
     found = []
     for container in containers:
         worker = by_name.get(container.name)
         if worker:
             found.append(worker)
-        elif not _assists(container) and says_worker(container.name, ""):
+        elif not _is_assistant(container) and suggests_worker(container.name, ""):
             found.append(Worker(container, Reason.WORKER_SAYS))
     return found
 
 
-def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
+def _most_likely_worker(containers: Sequence[Container], images: Images) -> Worker:
     """Choose among unknown containers: one that does not serve, by its name or image.
 
     Raises:
@@ -116,32 +86,32 @@ def _likeliest(containers: Sequence[Container], images: Images) -> Worker:
     """
     if len(containers) == 1:
         return Worker(containers[0], Reason.WORKER_FIRST)
-    working = [container for container in containers if not _assists(container) and not _listens(container, images)]
+    not_serving = [c for c in containers if not _is_assistant(c) and not _image_has_port(c, images)]
     # Workers may have ports, too, for metrics.
-    left = working or [c for c in containers if not c.hints.serves] or containers
-    if len(left) == 1:
-        return Worker(left[0], Reason.WORKER_LEFT)
-    saying = [container for container in left if container.hints.says_worker]
-    if len(saying) == 1:
-        return Worker(saying[0], Reason.WORKER_SAYS)
-    names = ", ".join(container.name for container in (saying or left)[:5])
+    candidates = not_serving or [c for c in containers if not c.hints.serves] or containers
+    if len(candidates) == 1:
+        return Worker(candidates[0], Reason.WORKER_LEFT)
+    suggestive = [container for container in candidates if container.hints.suggests_worker]
+    if len(suggestive) == 1:
+        return Worker(suggestive[0], Reason.WORKER_SAYS)
+    names = ", ".join(container.name for container in (suggestive or candidates)[:5])
     raise Refused(
         Reason.WORKERS_AMBIGUOUS,
         detail=f"{names}; name the workers in annotation {annotation_of('containers')}: NAME[,NAME...]",
     )
 
 
-def _assists(container: Container) -> bool:
+def _is_assistant(container: Container) -> bool:
     """Tell whether a container is clearly a server or helper: it has ports, a network probe, or a known image."""
     return _serves(container) or container.hints.serves
 
 
-def _listens(container: Container, images: Images) -> bool:
+def _image_has_port(container: Container, images: Images) -> bool:
     image = images.get(container.name)
     return isinstance(image, Image) and image.serves and not container.command
 
 
-def _named(name: str, by_name: dict[str, Container]) -> Container:
+def _find_container(name: str, by_name: dict[str, Container]) -> Container:
     if name in by_name:
         return by_name[name]
     raise Refused(
@@ -151,28 +121,33 @@ def _named(name: str, by_name: dict[str, Container]) -> Container:
     )
 
 
-def _known(container: Container, images: Images, recorded: Collection[str]) -> Worker | None:
+def _known_worker(container: Container, images: Images, recorded: Collection[str]) -> Worker | None:
     command = container.command or ()
     image = None if command else images.get(container.name)
     if isinstance(image, Image):
         # An unknown entrypoint may still run the command in `args`.
         argvs = image_argv(image, container.args or ()), container.argv
         return Worker(container, Reason.WORKER_KNOWN) if any(find_framework(argv)[1] for argv in argvs) else None
-    if find_framework(own_words([*command, *(container.args or ())]))[1]:
+    if find_framework(wrapped_command([*command, *(container.args or ())]))[1]:
         return Worker(container, Reason.WORKER_KNOWN)
     return Worker(container, Reason.WORKER_RECORDED) if container.name in recorded else None
 
 
-def images_to_ask(pod: Pod, settings: Settings) -> tuple[str, ...]:
-    """Return the names of possible workers whose images are worth looking up.
+def find_lookups(pod: Pod, settings: Settings | None, status: Status | None, images: Images) -> tuple[str, ...]:
+    """Return the names of possible workers whose images are worth looking up; none if the result would not matter.
 
     A failed lookup does not prevent protection: the pod is then protected by what is known.
     """
-    containers = pod.spec.containers
-    if settings.containers:
-        containers = [container for container in containers if container.name in settings.containers]
-    candidates = [c for c in containers if not c.command and not c.hints.serves]
-    return tuple(container.name for container in candidates)
+    if settings is None or status is not None or settings.command:
+        return ()
+    return tuple(
+        container.name
+        for container in pod.spec.containers
+        if not container.command
+        and not container.hints.serves
+        and (not settings.containers or container.name in settings.containers)
+        and container.name not in images
+    )
 
 
 def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> bool:
@@ -186,12 +161,12 @@ def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> boo
         return False
     if any(isinstance(image, Image) and image.serves for image in images.values()):
         return True
-    return any(_serves(container) or _is_for_somebody(container) for container in pod.spec.containers)
+    return any(_serves(container) or _is_interactive(container) for container in pod.spec.containers)
 
 
-def _is_for_somebody(container: Container) -> bool:
+def _is_interactive(container: Container) -> bool:
     """Tell whether a terminal is interactive, as with `kubectl run -it`; some charts set one for workers, too."""
-    return bool(container.tty) and not container.hints.says_worker
+    return bool(container.tty) and not container.hints.suggests_worker
 
 
 def _serves(container: Container) -> bool:

@@ -1,4 +1,4 @@
-# The arguments are in file 7, one per line: see hide-words.sh.
+# The arguments are in file 7, one per line: see hide-arguments.sh.
 if [ "$#" -eq 0 ]; then
   IFS= read -r gw_bin <&7
   IFS= read -r gw_folder <&7

@@ -1,0 +1,73 @@
+"""Plans the grace period: raised for the workers, while failed probes keep the original one."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UnsetType
+
+from webhook.core.annotations import Settings
+from webhook.core.pod import DEFAULT_GRACE, Container, Pod
+from webhook.core.policy import Policy
+from webhook.core.reasons import Finding, Reason
+from webhook.core.status import Status
+
+
+class ProbeGracePeriod(msgspec.Struct, frozen=True, gc=False):
+    """A probe that keeps the pod's original grace period, in seconds."""
+
+    container_list: str
+    index: int
+    """The container's index in its list."""
+    container: str
+    probe: str
+    current: int | UnsetType | None
+    """The probe's own grace period, if it has one."""
+    seconds: int
+
+
+class GracePeriodPlan(msgspec.Struct, frozen=True, gc=False):
+    """The pod's grace period and its original one, in seconds."""
+
+    seconds: int
+    original: int
+    probes: tuple[ProbeGracePeriod, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def current_grace_period(pod: Pod) -> int:
+    """Return the pod's grace period in seconds."""
+    return pod.spec.grace if isinstance(pod.spec.grace, int) else DEFAULT_GRACE
+
+
+def plan_grace_period(pod: Pod, policy: Policy, settings: Settings, status: Status | None) -> GracePeriodPlan:
+    """Raise the grace period, never lower it."""
+    current = current_grace_period(pod)
+    seconds = max(current, settings.grace_period or policy.grace_period)
+    recorded = status.original_grace_period(DEFAULT_GRACE) if status else None
+    original = current if recorded is None else recorded
+    if original >= seconds:
+        return GracePeriodPlan(seconds, original)
+    # A probe's grace period must be at least 1 s.
+    probes = _probes(pod, max(original, 1))
+    findings = [Finding(Reason.GRACE_RAISED, detail=f"{original} s to {seconds} s")]
+    findings += [Finding(Reason.PROBE_GRACE, probe.container, f"{probe.probe}: {probe.seconds} s") for probe in probes]
+    return GracePeriodPlan(seconds, original, tuple(probes), tuple(findings))
+
+
+def _probes(pod: Pod, seconds: int) -> list[ProbeGracePeriod]:
+    found: list[ProbeGracePeriod] = []
+    for index, container in enumerate(pod.spec.containers):
+        if container.liveness or container.startup:
+            found += _probes_of(container, "containers", index, seconds)
+    for index, container in enumerate(pod.spec.init_containers or ()):
+        if container.is_native_sidecar:
+            found += _probes_of(container, "initContainers", index, seconds)
+    return found
+
+
+def _probes_of(container: Container, container_list: str, index: int, seconds: int) -> list[ProbeGracePeriod]:
+    return [
+        ProbeGracePeriod(container_list, index, container.name, name, probe.grace, seconds)
+        for name, probe in (("livenessProbe", container.liveness), ("startupProbe", container.startup))
+        if probe and (not isinstance(probe.grace, int) or probe.grace == seconds)
+    ]

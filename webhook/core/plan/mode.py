@@ -1,0 +1,59 @@
+"""Chooses the mode of a worker: the annotation's, else the framework's, else signal."""
+
+from __future__ import annotations
+
+from webhook.core.annotations import Mode, Settings, annotation_of
+from webhook.core.errors import Refused
+from webhook.core.plan.worker_facts import ExaminedWorker
+from webhook.core.reasons import Finding, Reason
+from webhook.core.recognize.processes import signals_its_group, signals_others
+from webhook.core.text import quoted
+
+
+def choose_mode(worker: ExaminedWorker) -> tuple[Mode, Finding]:
+    """Choose the mode, and tell why.
+
+    Raises:
+        Refused: loop mode was requested for a pod that runs to completion.
+
+    """
+    name = worker.container.name
+    settings = worker.settings
+    requested = requested_mode(settings)
+    if worker.runs_to_completion:
+        if requested is Mode.LOOP:
+            policy = worker.container.restart_policy or worker.context.restart_policy
+            raise Refused(
+                Reason.ANNOTATION_CONFLICT,
+                name,
+                f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but the pod's restartPolicy is "
+                f"{quoted(policy)}: the pod runs to completion; write signal, or remove the annotation",
+            )
+        return Mode.SIGNAL, Finding(Reason.RUN_TO_COMPLETION, name)
+    if requested is not Mode.AUTO:
+        return requested, Finding(Reason.MODE_ASKED, name, requested.value)
+    framework = worker.framework
+    if framework is None:
+        return Mode.SIGNAL, Finding(Reason.MODE_DEFAULT, name)
+    if framework.mode is Mode.LOOP and not _can_loop(worker):
+        return Mode.SIGNAL, Finding(Reason.LOOP_IMPOSSIBLE, name)
+    return framework.mode, Finding(Reason.MODE_KNOWN, name, f"{framework.mode.value}: {framework.why}")
+
+
+def requested_mode(settings: Settings) -> Mode:
+    """Return the mode that the annotations request."""
+    return Mode.SIGNAL if settings.mode is Mode.AUTO and settings.stop_signal else settings.mode
+
+
+def _can_loop(worker: ExaminedWorker) -> bool:
+    """Tell whether a framework's command exits after a message, so that it can be looped."""
+    match = worker.match
+    if match is None or match.has_unknown_launcher or not worker.is_complete or match.program.is_hidden:
+        return False
+    if not worker.line.in_shell:
+        return True
+    words = match.program.words
+    given = all(flag.given_in(words) for flag in match.framework.flags if flag.mode is Mode.LOOP)
+    # A shell in a loop is not process 1, so it would not survive such a signal.
+    is_hit = signals_its_group(worker.argv) or signals_others(worker.hook)
+    return given and not worker.has_own_loop and not worker.line.in_background and not is_hit

@@ -1,0 +1,172 @@
+"""The plan for a pod: everything that a protected pod has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from webhook.core.annotations import DEFAULT_SHELL, INJECTED_SHELL, Settings, Sidecars
+from webhook.core.images import Images
+from webhook.core.plan.evictions import plan_evictions
+from webhook.core.plan.flags import Edit
+from webhook.core.plan.grace_period import GracePeriodPlan, current_grace_period, plan_grace_period
+from webhook.core.plan.injected_shell import InjectedShell, plan_injected_shell, shell_path
+from webhook.core.plan.lookup_failures import check_lookups
+from webhook.core.plan.mesh import plan_mesh
+from webhook.core.plan.parent import sandbox_of
+from webhook.core.plan.shared_volume import VOLUME_SHARED, check_shared_volume
+from webhook.core.plan.sidecars import SidecarPlan, plan_native_sidecar, plan_sidecar, sidecar_facts
+from webhook.core.plan.worker_facts import PodContext, facts_of
+from webhook.core.plan.workers import WorkerPlan, check_annotations_apply, plan_worker
+from webhook.core.pod import Pod
+from webhook.core.policy import Policy, RegistryTrouble
+from webhook.core.reasons import Finding, Reason
+from webhook.core.select.workers import Worker
+from webhook.core.status import Status
+
+
+class CommandChange(msgspec.Struct, frozen=True, gc=False):
+    """The wrapper to put before a container's command, its command if the manifest has none, and edits of its words."""
+
+    name: str
+    wrapper: list[str] | None
+    command: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
+
+
+class PodPlan(msgspec.Struct, frozen=True, gc=False):
+    """Everything that a protected pod has; what the pod lacks of it becomes the patch."""
+
+    findings: tuple[Finding, ...]
+    workers: tuple[WorkerPlan, ...]
+    commands: tuple[CommandChange, ...]
+    hooks: dict[str, list[str]]
+    """The preStop command of each container that gets a hook."""
+    mounted: tuple[str, ...]
+    grace_period: GracePeriodPlan
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    status: Status | None
+    """The record of an earlier injection."""
+    moved: tuple[str, ...] = ()
+    """The sidecars that become native sidecars."""
+    restarted: tuple[str, ...] = ()
+    """The native sidecars whose restartPolicy another webhook has removed."""
+    injected_shell: InjectedShell | None = None
+    """The injected shell, if the images have none."""
+
+
+def plan_pod(
+    pod: Pod, policy: Policy, settings: Settings, status: Status | None, workers: list[Worker], images: Images
+) -> PodPlan:
+    """Plan how to protect a pod.
+
+    Raises:
+        Refused: the pod's settings contradict each other, or cannot be applied.
+
+    """
+    grace_period = plan_grace_period(pod, policy, settings, status)
+    shell = shell_path(settings.shell, policy.shell_source)
+    is_injected = settings.shell == INJECTED_SHELL
+    injected_shell = plan_injected_shell(pod, policy, workers[0].container) if is_injected else None
+    context = PodContext(
+        restart_policy=pod.spec.restart_policy or "Always",
+        grace=grace_period.seconds,
+        original_grace=grace_period.original,
+        sandbox=sandbox_of(pod),
+        shell=shell,
+    )
+    sidecars = _plan_sidecars(pod, settings, context, workers, shell if is_injected else DEFAULT_SHELL)
+    context = replace(context, sidecars_wait=any(sidecar.waits for sidecar in sidecars))
+    plans = _plan_workers(workers, settings, context, images, status)
+    check_annotations_apply(settings, workers, plans)
+    if not all(plan.may_raise_grace for plan in plans) or _was_not_raised(pod, plans, grace_period.seconds):
+        original = grace_period.original
+        grace_period = GracePeriodPlan(original, original, findings=(Finding(Reason.GRACE_KEPT),))
+        plans = _plan_workers(workers, settings, replace(context, grace=original, keeps_grace=True), images, status)
+    findings = [*grace_period.findings]
+    for plan in plans:
+        findings += plan.findings
+    if policy.registry_trouble is RegistryTrouble.REFUSE:
+        check_lookups(findings, images)
+    moved = tuple([sidecar.name for sidecar in sidecars]) if settings.sidecars is Sidecars.NATIVE else ()
+    sidecars += _plan_native_sidecars(pod, settings, context)
+    for sidecar in sidecars:
+        findings += sidecar.findings
+    # A dict serves as an ordered set with fast lookups.
+    names = dict.fromkeys([plan.name for plan in plans])
+    mounted = names | dict.fromkeys([sidecar.name for sidecar in sidecars if sidecar.is_mounted])
+    check_shared_volume(pod, mounted.keys(), names.keys())
+    findings.append(VOLUME_SHARED)
+    if injected_shell:
+        findings.append(Finding(Reason.SHELL_BROUGHT, detail=f"{policy.shell_source.value}, {policy.shell_image}"))
+    mesh = plan_mesh(pod, settings)
+    annotations, evictions = plan_evictions(settings, grace_period.seconds)
+    restarted = _sidecars_to_restart(pod, status)
+    findings += (*mesh.findings, *evictions, *[Finding(Reason.SIDECAR_RESTORED, name) for name in restarted])
+    return PodPlan(
+        findings=tuple(findings),
+        workers=plans,
+        commands=_command_changes(plans, sidecars),
+        hooks={s.name: s.hook for s in sidecars if s.hook} | {plan.name: plan.hook for plan in plans if plan.hook},
+        mounted=tuple(mounted),
+        grace_period=grace_period,
+        labels=mesh.labels,
+        annotations=mesh.annotations | annotations,
+        status=status,
+        moved=moved,
+        restarted=restarted,
+        injected_shell=injected_shell,
+    )
+
+
+def _plan_workers(
+    workers: list[Worker], settings: Settings, context: PodContext, images: Images, status: Status | None
+) -> tuple[WorkerPlan, ...]:
+    recorded = status.workers if status else {}
+    return tuple([plan_worker(facts_of(worker, settings, context, images, recorded)) for worker in workers])
+
+
+def _was_not_raised(pod: Pod, plans: Iterable[WorkerPlan], grace_period: int) -> bool:
+    """Tell whether an earlier injection, which knew the image's command, did not raise the grace period."""
+    return any(plan.is_recorded for plan in plans) and current_grace_period(pod) < grace_period
+
+
+def _plan_sidecars(
+    pod: Pod, settings: Settings, context: PodContext, workers: list[Worker], shell: str
+) -> list[SidecarPlan]:
+    names = tuple([worker.container.name for worker in workers])
+    return [
+        plan_sidecar(sidecar_facts(container, settings.sidecars, shell, names, context))
+        for container in pod.spec.containers
+        if container.name not in names
+    ]
+
+
+def _plan_native_sidecars(pod: Pod, settings: Settings, context: PodContext) -> list[SidecarPlan]:
+    """Plan the existing native sidecars; the injected shell may arrive too late for them."""
+    return [
+        plan_native_sidecar(sidecar_facts(container, settings.sidecars, DEFAULT_SHELL, (), context))
+        for container in pod.spec.init_containers or ()
+        if container.is_native_sidecar
+    ]
+
+
+def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPlan]) -> tuple[CommandChange, ...]:
+    changes = [
+        CommandChange(worker.name, worker.wrapper, worker.command, worker.edits)
+        for worker in workers
+        if worker.wrapper or worker.edits
+    ]
+    return (*changes, *(CommandChange(sidecar.name, sidecar.wrapper) for sidecar in sidecars if sidecar.wrapper))
+
+
+def _sidecars_to_restart(pod: Pod, status: Status | None) -> tuple[str, ...]:
+    """Return the sidecars that are no longer native: without the restart policy, they would never end."""
+    moved = (status.moved or {}) if status else {}
+    if not moved:
+        return ()
+    containers = pod.spec.init_containers or ()
+    return tuple(c.name for c in containers if c.name in moved and not c.is_native_sidecar)

@@ -1,0 +1,75 @@
+"""Tells which pods are touched at all: by their label, their kind and their size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
+from webhook.core.errors import Refused
+from webhook.core.foreign_keys import MIRROR
+from webhook.core.pod import MOST_CONTAINERS, Pod
+from webhook.core.reasons import Reason
+from webhook.core.recognize.shell_script import LONGEST_SCRIPT
+from webhook.core.select.windows import is_windows
+from webhook.core.text import quoted
+
+CRITICAL_CLASSES = frozenset({"system-node-critical", "system-cluster-critical"})
+"""https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/"""
+MOST_SHELL_TEXT = 32 * 1024
+"""Total length of the shell scripts that are read, in characters; reading takes 1 µs per character."""
+_SHORT = 256
+"""Words shorter than this are not counted as shell scripts."""
+
+
+def never_touched(pod: Pod) -> Reason | None:
+    """Return why a pod must never be patched; None if it may be."""
+    if pod.labels.get(LABEL) == LABEL_DISABLED:
+        return Reason.OPTED_OUT
+    if MIRROR in pod.annotations:
+        return Reason.MIRROR_POD
+    if is_windows(pod):
+        return Reason.WINDOWS_POD
+    if pod.spec.priority_class in CRITICAL_CLASSES:
+        return Reason.CRITICAL_POD
+    return None
+
+
+def is_labelled(pod: Pod) -> bool:
+    """Tell whether the pod's own label makes it a worker.
+
+    Raises:
+        Refused: the label has any value other than the two valid ones.
+
+    """
+    value = pod.labels.get(LABEL)
+    if value is None or value == LABEL_ENABLED:
+        return value is not None
+    raise Refused(
+        Reason.LABEL_INVALID,
+        detail=f"label {LABEL} is {quoted(value)}; write {LABEL_ENABLED} or {LABEL_DISABLED}",
+    )
+
+
+def check_size(pod: Pod) -> None:
+    """Check that a decision on the pod takes only a few milliseconds: it delays all others.
+
+    Raises:
+        Refused: it has too many containers, or too much shell code.
+
+    """
+    spec = pod.spec
+    count = len(spec.containers) + len(spec.init_containers or ())
+    if count > MOST_CONTAINERS:
+        raise Refused(Reason.TOO_MANY_CONTAINERS, detail=f"{count}; the limit is {MOST_CONTAINERS}")
+    if count <= MOST_SHELL_TEXT // LONGEST_SCRIPT:
+        return
+    size = 0
+    for container in (*spec.containers, *(spec.init_containers or ())):
+        size += _shell_text(container.command or ()) + _shell_text(container.args or ())
+    if size > MOST_SHELL_TEXT:
+        detail = f"{size} characters; the limit is {MOST_SHELL_TEXT}; move scripts into files in the image"
+        raise Refused(Reason.SHELL_TEXT_TOO_LONG, detail=detail)
+
+
+def _shell_text(words: Sequence[str]) -> int:
+    return sum([min(len(word), LONGEST_SCRIPT) for word in words if len(word) > _SHORT])
