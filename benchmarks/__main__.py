@@ -21,10 +21,10 @@ from benchmarks.instructions import measure_instructions
 from benchmarks.machine import machine, versions
 from benchmarks.pauses import measure_pauses
 from benchmarks.places import BENCH, CLIENT_CORE, make_certificate
+from benchmarks.pod_size import measure_pod_sizes
 from benchmarks.servers import contenders, given
 from benchmarks.soak import soak
 from benchmarks.startup import measure_startup
-from benchmarks.weight import measure_weight
 from benchmarks.wrapper import measure_wrapper
 
 
@@ -44,7 +44,7 @@ def main() -> None:
         "startup": lambda: measure_startup(certificate, effort),
         "pauses": lambda: measure_pauses(certificate, effort),
         "burst": lambda: measure_bursts(certificate, effort),
-        "weight": lambda: measure_weight(certificate, effort),
+        "weight": lambda: measure_pod_sizes(certificate, effort),
         "soak": lambda: soak(certificate, effort),
         "wrapper": lambda: measure_wrapper(effort),
         "instructions": measure_instructions,

@@ -26,7 +26,7 @@ PAUSE = 0.1
 """Seconds between two of the largest reviews that are sent beside others."""
 
 
-def measure_weight(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+def measure_pod_sizes(certificate: Certificate, effort: Effort) -> dict[str, Any]:
     """Return the cost of reviews of many weights, and the latency of small ones with and without large ones between."""
     with running(contender("graceful_worker"), certificate) as server:
         containers = [_cost(server, number, 100 * KB, effort.heavy_requests) for number in CONTAINERS]
