@@ -16,12 +16,12 @@ from benchmarks.breakdown import break_down
 from benchmarks.burst import measure_bursts
 from benchmarks.comparison import compare
 from benchmarks.drive import driver, write_bodies
-from benchmarks.effort import FULL, QUICK
 from benchmarks.instructions import measure_instructions
 from benchmarks.machine import machine, versions
 from benchmarks.pauses import measure_pauses
 from benchmarks.places import BENCH, CLIENT_CORE, make_certificate
 from benchmarks.pod_size import measure_pod_sizes
+from benchmarks.sample_sizes import FULL, QUICK
 from benchmarks.servers import contenders, given
 from benchmarks.soak import soak
 from benchmarks.startup import measure_startup
@@ -36,17 +36,17 @@ def main() -> None:
     shutil.rmtree(BENCH / "rooms", ignore_errors=True)
     certificate = make_certificate()
     write_bodies()
-    effort = QUICK if arguments.quick else FULL
+    sample_sizes = QUICK if arguments.quick else FULL
     who = contenders() + [given(name, port, shlex.split(command)) for name, port, command in arguments.webhook]
     parts: dict[str, Callable[[], Any]] = {
-        "comparison": lambda: compare(certificate, effort, who),
-        "breakdown": lambda: break_down(certificate, effort),
-        "startup": lambda: measure_startup(certificate, effort),
-        "pauses": lambda: measure_pauses(certificate, effort),
-        "burst": lambda: measure_bursts(certificate, effort),
-        "weight": lambda: measure_pod_sizes(certificate, effort),
-        "soak": lambda: soak(certificate, effort),
-        "wrapper": lambda: measure_wrapper(effort),
+        "comparison": lambda: compare(certificate, sample_sizes, who),
+        "breakdown": lambda: break_down(certificate, sample_sizes),
+        "startup": lambda: measure_startup(certificate, sample_sizes),
+        "pauses": lambda: measure_pauses(certificate, sample_sizes),
+        "burst": lambda: measure_bursts(certificate, sample_sizes),
+        "weight": lambda: measure_pod_sizes(certificate, sample_sizes),
+        "soak": lambda: soak(certificate, sample_sizes),
+        "wrapper": lambda: measure_wrapper(sample_sizes),
         "instructions": measure_instructions,
     }
     file: Path = arguments.results

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.drive import drive, write_bodies
-from benchmarks.effort import FULL, Effort
 from benchmarks.machine import commit
 from benchmarks.places import BENCH, PYTHON, ROOT, SERVER_CORE, Certificate, make_certificate
 from benchmarks.reviews import UNLIKE
+from benchmarks.sample_sizes import FULL, SampleSizes
 from benchmarks.servers import contender, running
 
 REST = "HTTP, event loop, kernel"
@@ -20,18 +20,18 @@ REST = "HTTP, event loop, kernel"
 BEFORE = Path(__file__).with_name("profile-before.json")
 
 
-def break_down(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+def break_down(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Measure the server's processor time for a pod of a template that it never saw, and the stages of that.
 
     `alike` is the whole for a pod that is like an earlier one.
     """
     with running(contender("graceful_worker"), certificate) as server:
         drive(server, 8, 1)
-        alike = drive(server, 8, effort.seconds)
-        whole = drive(server, 8, effort.seconds, UNLIKE)
+        alike = drive(server, 8, sample_sizes.seconds)
+        whole = drive(server, 8, sample_sizes.seconds, UNLIKE)
     file, log = BENCH / "stages.json", BENCH / "stages.log"
     command = ["taskset", "--cpu-list", str(SERVER_CORE), str(PYTHON / "python")]
-    command += ["-m", "benchmarks.stages", str(file), str(effort.stage_repeats)]
+    command += ["-m", "benchmarks.stages", str(file), str(sample_sizes.stage_repeats)]
     with log.open("wb") as output:
         subprocess.run(command, cwd=ROOT, check=True, stdout=output)
     log.unlink()

@@ -8,22 +8,22 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.effort import Effort
 from benchmarks.exchange import request, response_of
 from benchmarks.places import Certificate
 from benchmarks.reviews import encoded, reviews
+from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import Running, contender, running
 
 CONNECTIONS = 500
 
 
-def measure_bursts(certificate: Certificate, effort: Effort) -> list[dict[str, Any]]:
+def measure_bursts(certificate: Certificate, sample_sizes: SampleSizes) -> list[dict[str, Any]]:
     """Return, of each burst, how many were answered, and when.
 
     The client shares no core with the server, but its own handshakes are in these times.
     """
     with running(contender("graceful_worker"), certificate) as server:
-        return [uvloop.run(_burst(server)) for _ in range(effort.bursts)]
+        return [uvloop.run(_burst(server)) for _ in range(sample_sizes.bursts)]
 
 
 async def _burst(server: Running) -> dict[str, Any]:

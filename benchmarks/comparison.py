@@ -7,25 +7,25 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.drive import drive, driver
-from benchmarks.effort import Effort
 from benchmarks.places import Certificate
 from benchmarks.reviews import ALIKE, RELEASE, UNLIKE, reviews
+from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import Contender, running
 from benchmarks.verification import verify
 
 CONNECTIONS = (8, 1, 32)
 
 
-def compare(certificate: Certificate, effort: Effort, who: list[Contender]) -> dict[str, Any]:
+def compare(certificate: Certificate, sample_sizes: SampleSizes, who: list[Contender]) -> dict[str, Any]:
     """Return every run of every round."""
-    turns = [(number, one) for number in range(effort.rounds) for one in who]
+    turns = [(number, one) for number in range(sample_sizes.rounds) for one in who]
     return {
         "contenders": [{key: getattr(one, key) for key in ("name", "title", "what", "role")} for one in who],
-        "runs": [run for number, one in turns for run in _turn(certificate, effort, one, number)],
+        "runs": [run for number, one in turns for run in _turn(certificate, sample_sizes, one, number)],
     }
 
 
-def _turn(certificate: Certificate, effort: Effort, who: Contender, number: int) -> Iterator[dict[str, Any]]:
+def _turn(certificate: Certificate, sample_sizes: SampleSizes, who: Contender, number: int) -> Iterator[dict[str, Any]]:
     samples = reviews()
     with running(who, certificate) as server:
         tls = verify(server, samples)
@@ -35,5 +35,5 @@ def _turn(certificate: Certificate, effort: Effort, who: Contender, number: int)
         kinds = (ALIKE, RELEASE, UNLIKE) if driver() == "wrk" and (who.role == "ours" or who.is_given) else (ALIKE,)
         for likeness in kinds:
             for connections in CONNECTIONS:
-                measured = asdict(drive(server, connections, effort.seconds, likeness))
+                measured = asdict(drive(server, connections, sample_sizes.seconds, likeness))
                 yield about | {"verified": len(samples), "likeness": likeness} | measured

@@ -8,20 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.drive import drive
-from benchmarks.effort import Effort
 from benchmarks.places import BENCH, Certificate
+from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import contender, running
 
 FILE = BENCH / "pauses.json"
 
 
-def measure_pauses(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+def measure_pauses(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Serve with the collector watched; only what happens under load counts, not the imports before it."""
     ours = contender("graceful_worker")
     recorded = ("{python}/python", "-m", "benchmarks.recorded", str(FILE), *ours.command[1:])
     with running(replace(ours, command=recorded), certificate) as server:
         begin = time.time()
-        measured = drive(server, 8, 2 * effort.seconds)
+        measured = drive(server, 8, 2 * sample_sizes.seconds)
         end = time.time()
     pauses = [(generation, ms) for when, generation, ms in json.loads(FILE.read_text()) if begin <= when <= end]
     generations: dict[str, Any] = {}

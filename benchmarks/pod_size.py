@@ -9,11 +9,11 @@ from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.drive import drive
-from benchmarks.effort import Effort
 from benchmarks.exchange import exchange, request
 from benchmarks.places import Certificate
 from benchmarks.processes import usage
 from benchmarks.reviews import encoded, heavy, unlike
+from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import Running, contender, running
 
 KB = 1000
@@ -26,14 +26,14 @@ PAUSE = 0.1
 """Seconds between two of the largest reviews that are sent beside others."""
 
 
-def measure_pod_sizes(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Return the cost of reviews of many weights, and the latency of small ones with and without large ones between."""
     with running(contender("graceful_worker"), certificate) as server:
-        containers = [_cost(server, number, 100 * KB, effort.heavy_requests) for number in CONTAINERS]
-        sizes = [_cost(server, 3, size, effort.heavy_requests) for size in SIZES]
-        both = _cost(server, 50, LARGEST, effort.heavy_requests)
-        alone = asdict(drive(server, 8, effort.seconds))
-        sent, beside = _beside_large_ones(server, effort)
+        containers = [_cost(server, number, 100 * KB, sample_sizes.heavy_requests) for number in CONTAINERS]
+        sizes = [_cost(server, 3, size, sample_sizes.heavy_requests) for size in SIZES]
+        both = _cost(server, 50, LARGEST, sample_sizes.heavy_requests)
+        alone = asdict(drive(server, 8, sample_sizes.seconds))
+        sent, beside = _beside_large_ones(server, sample_sizes)
     return {
         "containers": containers,
         "sizes": sizes,
@@ -66,7 +66,7 @@ def _cost(server: Running, containers: int, size: int, count: int) -> dict[str, 
     }
 
 
-def _beside_large_ones(server: Running, effort: Effort) -> tuple[int, dict[str, Any]]:
+def _beside_large_ones(server: Running, sample_sizes: SampleSizes) -> tuple[int, dict[str, Any]]:
     body = encoded(heavy(50, LARGEST))
     over = threading.Event()
     sent = 0
@@ -81,7 +81,7 @@ def _beside_large_ones(server: Running, effort: Effort) -> tuple[int, dict[str, 
     sender = threading.Thread(target=send)
     sender.start()
     try:
-        beside = asdict(drive(server, 8, effort.seconds))
+        beside = asdict(drive(server, 8, sample_sizes.seconds))
     finally:
         over.set()
         sender.join()

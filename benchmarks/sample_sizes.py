@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class SampleSizes:
     """How often and how long; times are in seconds."""
 
     rounds: int
@@ -20,7 +20,7 @@ class Effort:
     wrapper_rounds: int
 
 
-FULL = Effort(
+FULL = SampleSizes(
     rounds=3,
     seconds=4,
     starts=7,
@@ -31,7 +31,7 @@ FULL = Effort(
     soak_seconds=120,
     wrapper_rounds=3,
 )
-QUICK = Effort(
+QUICK = SampleSizes(
     rounds=1,
     seconds=1,
     starts=2,
