@@ -16,10 +16,10 @@ from benchmarks.breakdown import break_down
 from benchmarks.burst import measure_bursts
 from benchmarks.comparison import compare
 from benchmarks.drive import driver, write_bodies
+from benchmarks.environment import BENCH, CLIENT_CORE, make_certificate
 from benchmarks.instructions import measure_instructions
 from benchmarks.machine import machine, versions
 from benchmarks.pauses import measure_pauses
-from benchmarks.places import BENCH, CLIENT_CORE, make_certificate
 from benchmarks.pod_size import measure_pod_sizes
 from benchmarks.sample_sizes import FULL, QUICK
 from benchmarks.servers import contenders, given

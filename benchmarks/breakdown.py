@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.drive import drive, write_bodies
+from benchmarks.environment import BENCH, PYTHON, ROOT, SERVER_CORE, Certificate, make_certificate
 from benchmarks.machine import commit
-from benchmarks.places import BENCH, PYTHON, ROOT, SERVER_CORE, Certificate, make_certificate
 from benchmarks.reviews import UNLIKE
 from benchmarks.sample_sizes import FULL, SampleSizes
 from benchmarks.servers import contender, running

@@ -8,8 +8,8 @@ from typing import Any
 
 import uvloop
 
+from benchmarks.environment import Certificate
 from benchmarks.exchange import request, response_of
-from benchmarks.places import Certificate
 from benchmarks.reviews import encoded, reviews
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import Running, contender, running

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.drive import drive, driver
-from benchmarks.places import Certificate
+from benchmarks.environment import Certificate
 from benchmarks.reviews import ALIKE, RELEASE, UNLIKE, reviews
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import Contender, running

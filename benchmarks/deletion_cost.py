@@ -23,7 +23,7 @@ import httpx
 import jsonpatch
 from ruamel.yaml import YAML
 
-from benchmarks.places import ROOT
+from benchmarks.environment import ROOT
 from benchmarks.processes import usage
 from benchmarks.tables import number, table
 from tests.apiserver.control_plane import ControlPlane, control_plane

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.places import BENCH
+from benchmarks.environment import BENCH
 from benchmarks.processes import resident_mib, usage
 from benchmarks.reviews import ALIKE, encoded, reviews
 from benchmarks.servers import Running, on_client_core

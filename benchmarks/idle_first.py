@@ -20,7 +20,7 @@ from itertools import accumulate
 from random import Random
 from statistics import NormalDist, fmean
 
-from benchmarks.places import ROOT
+from benchmarks.environment import ROOT
 from benchmarks.tables import table
 
 WORKERS, VICTIMS = 20, 10

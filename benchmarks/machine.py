@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.drive import driver
-from benchmarks.places import BENCH_PYTHON, CLIENT_CORE, PYTHON, ROOT, SERVER_CORE
+from benchmarks.environment import BENCH_PYTHON, CLIENT_CORE, PYTHON, ROOT, SERVER_CORE
 from benchmarks.servers import Contender
 from webhook import __version__
 

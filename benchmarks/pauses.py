@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.drive import drive
-from benchmarks.places import BENCH, Certificate
+from benchmarks.environment import BENCH, Certificate
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import contender, running
 

@@ -9,8 +9,8 @@ from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.drive import drive
+from benchmarks.environment import Certificate
 from benchmarks.exchange import exchange, request
-from benchmarks.places import Certificate
 from benchmarks.processes import usage
 from benchmarks.reviews import encoded, heavy, unlike
 from benchmarks.sample_sizes import SampleSizes

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.places import BENCH, BENCH_PYTHON, CLIENT_CORE, CONTENDERS, PYTHON, ROOT, SERVER_CORE, Certificate
+from benchmarks.environment import BENCH, BENCH_PYTHON, CLIENT_CORE, CONTENDERS, PYTHON, ROOT, SERVER_CORE, Certificate
 
 PATIENCE = 20.0
 _numbers = itertools.count()

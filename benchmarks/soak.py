@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.drive import drive, driver
-from benchmarks.places import Certificate
+from benchmarks.environment import Certificate
 from benchmarks.processes import resident_mib
 from benchmarks.reviews import ALIKE, UNLIKE
 from benchmarks.sample_sizes import SampleSizes

@@ -7,7 +7,7 @@ import subprocess
 from collections import Counter
 from typing import Any
 
-from benchmarks.places import PYTHON, ROOT, SERVER_CORE, Certificate
+from benchmarks.environment import PYTHON, ROOT, SERVER_CORE, Certificate
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import contender, running
 

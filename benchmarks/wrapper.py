@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.places import BENCH, SERVER_CORE
+from benchmarks.environment import BENCH, SERVER_CORE
 from benchmarks.processes import usage
 from benchmarks.sample_sizes import SampleSizes
 from webhook.core.scripts import LOOP, parent
