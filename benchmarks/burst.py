@@ -9,7 +9,7 @@ from typing import Any
 import uvloop
 
 from benchmarks.environment import Certificate
-from benchmarks.exchange import request, response_of
+from benchmarks.http_client import request, response_of
 from benchmarks.reviews import encoded, reviews
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import Running, contender, running

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.drive import drive
 from benchmarks.environment import Certificate
-from benchmarks.exchange import exchange, request
+from benchmarks.http_client import exchange, request
 from benchmarks.processes import usage
 from benchmarks.reviews import encoded, heavy, unlike
 from benchmarks.sample_sizes import SampleSizes

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.environment import BENCH, Certificate
-from benchmarks.exchange import request as whole_request
+from benchmarks.http_client import request as whole_request
 from benchmarks.reviews import encoded, reviews, unlike
 from webhook.core.decision import Policy, decide
 from webhook.core.patch.emit import emit

@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonpatch
 
-from benchmarks.exchange import exchange, request, response_of
+from benchmarks.http_client import exchange, request, response_of
 from benchmarks.reviews import Review, encoded
 from benchmarks.servers import Running
 
