@@ -29,9 +29,9 @@ def break_down(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str,
         drive(server, 8, 1)
         alike = drive(server, 8, sample_sizes.seconds)
         whole = drive(server, 8, sample_sizes.seconds, UNLIKE)
-    file, log = BENCH / "stages.json", BENCH / "stages.log"
+    file, log = BENCH / "step-times.json", BENCH / "step-times.log"
     command = ["taskset", "--cpu-list", str(SERVER_CORE), str(PYTHON / "python")]
-    command += ["-m", "benchmarks.stages", str(file), str(sample_sizes.stage_repeats)]
+    command += ["-m", "benchmarks.step_times", str(file), str(sample_sizes.stage_repeats)]
     with log.open("wb") as output:
         subprocess.run(command, cwd=ROOT, check=True, stdout=output)
     log.unlink()

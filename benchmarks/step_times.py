@@ -1,4 +1,4 @@
-"""What each step from a request's bytes to its answer's costs inside the process: `python -m benchmarks.stages FILE N`.
+"""What each step from a request's bytes to its answer's costs inside the process: `python -m benchmarks.step_times FILE N`.
 
 A program of its own, so that its log goes where the server's goes, and nothing else is in its memory.
 """
@@ -52,7 +52,7 @@ def microseconds(work: Callable[[Any], object], passes: Iterable[Sequence[Any]])
     return median(times)
 
 
-def core_stages(bodies: list[bytes], repeats: int) -> dict[str, float]:
+def core_step_times(bodies: list[bytes], repeats: int) -> dict[str, float]:
     """Measure the steps of the core, each with what the one before it gave."""
     requests = [read_review(body) for body in bodies]
     pods = [request.object for request in requests if isinstance(request.object, Pod)]
@@ -131,7 +131,7 @@ def main(file: Path, repeats: int) -> None:
     """Measure everything and write it down."""
     configure_logs("info")
     bodies = [encoded(review) for review in reviews()]
-    stages = core_stages(bodies, repeats)
+    stages = core_step_times(bodies, repeats)
     stages["framework"] = application_microseconds(bodies, repeats) - sum(stages.values())
     stages["TLS"] = tls_microseconds(bodies, repeats)
     file.write_text(json.dumps(stages))
