@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.breakdown import break_down
 from benchmarks.burst import measure_bursts
 from benchmarks.comparison import compare
+from benchmarks.cpu_breakdown import measure_cpu_breakdown
 from benchmarks.drive import driver, write_bodies
 from benchmarks.environment import BENCH, CLIENT_CORE, make_certificate
 from benchmarks.instructions import measure_instructions
@@ -40,7 +40,7 @@ def main() -> None:
     who = contenders() + [given(name, port, shlex.split(command)) for name, port, command in arguments.webhook]
     parts: dict[str, Callable[[], Any]] = {
         "comparison": lambda: compare(certificate, sample_sizes, who),
-        "breakdown": lambda: break_down(certificate, sample_sizes),
+        "breakdown": lambda: measure_cpu_breakdown(certificate, sample_sizes),
         "startup": lambda: measure_startup(certificate, sample_sizes),
         "pauses": lambda: measure_pauses(certificate, sample_sizes),
         "burst": lambda: measure_bursts(certificate, sample_sizes),

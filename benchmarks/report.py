@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from benchmarks.breakdown import BEFORE
+from benchmarks.cpu_breakdown import BASELINE
 from benchmarks.figures import BARE, OURS, TUTORIAL, Goal, Results, goals, middle, runs
 from benchmarks.reviews import ALIKE, RELEASE, UNLIKE
 from benchmarks.tables import number, table
@@ -189,7 +189,7 @@ def _of_breakdown(results: Results) -> list[str]:
     after = results.get("breakdown")
     if not after:
         return []
-    before = json.loads(BEFORE.read_text(encoding="utf-8"))
+    before = json.loads(BASELINE.read_text(encoding="utf-8"))
     rows = [
         [stage, number(before["stages"].get(stage, 0)), number(after["stages"].get(stage, 0))]
         for stage in dict.fromkeys([*before["stages"], *after["stages"]])

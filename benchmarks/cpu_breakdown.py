@@ -1,4 +1,4 @@
-"""Where the microseconds of one request go; `python -m benchmarks.breakdown FILE` keeps that for a later comparison."""
+"""Where the microseconds of one request go; `python -m benchmarks.cpu_breakdown FILE` keeps that for a later comparison."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.reviews import UNLIKE
 from benchmarks.sample_sizes import FULL, SampleSizes
 from benchmarks.servers import contender, running
 
-REST = "HTTP, event loop, kernel"
+REMAINDER = "HTTP, event loop, kernel"
 """What is left of the whole when all that can be measured by itself is taken away."""
-BEFORE = Path(__file__).with_name("profile-before.json")
+BASELINE = Path(__file__).with_name("cpu-baseline.json")
 
 
-def break_down(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
+def measure_cpu_breakdown(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Measure the server's processor time for a pod of a template that it never saw, and the stages of that.
 
     `alike` is the whole for a pod that is like an earlier one.
@@ -36,7 +36,7 @@ def break_down(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str,
         subprocess.run(command, cwd=ROOT, check=True, stdout=output)
     log.unlink()
     stages: dict[str, float] = json.loads(file.read_text())
-    stages[REST] = whole.processor_microseconds - sum(stages.values())
+    stages[REMAINDER] = whole.processor_microseconds - sum(stages.values())
     return {
         "commit": commit(),
         "per_second": whole.per_second,
@@ -49,4 +49,4 @@ def break_down(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str,
 
 if __name__ == "__main__":
     write_bodies()
-    Path(sys.argv[1]).write_text(json.dumps(break_down(make_certificate(), FULL), indent=2) + "\n")
+    Path(sys.argv[1]).write_text(json.dumps(measure_cpu_breakdown(make_certificate(), FULL), indent=2) + "\n")
