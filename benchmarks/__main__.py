@@ -17,9 +17,9 @@ from benchmarks.comparison import compare
 from benchmarks.cpu_breakdown import measure_cpu_breakdown
 from benchmarks.drive import driver, write_bodies
 from benchmarks.environment import BENCH, CLIENT_CORE, make_certificate
+from benchmarks.garbage_collection import measure_garbage_collection
 from benchmarks.instructions import measure_instructions
 from benchmarks.machine import machine, versions
-from benchmarks.pauses import measure_pauses
 from benchmarks.pod_size import measure_pod_sizes
 from benchmarks.sample_sizes import FULL, QUICK
 from benchmarks.servers import contenders, given
@@ -42,7 +42,7 @@ def main() -> None:
         "comparison": lambda: compare(certificate, sample_sizes, who),
         "breakdown": lambda: measure_cpu_breakdown(certificate, sample_sizes),
         "startup": lambda: measure_startup(certificate, sample_sizes),
-        "pauses": lambda: measure_pauses(certificate, sample_sizes),
+        "pauses": lambda: measure_garbage_collection(certificate, sample_sizes),
         "burst": lambda: measure_bursts(certificate, sample_sizes),
         "weight": lambda: measure_pod_sizes(certificate, sample_sizes),
         "soak": lambda: soak(certificate, sample_sizes),

@@ -1,4 +1,4 @@
-"""The webhook's command line with its garbage collections recorded: `python -m benchmarks.recorded FILE serve ...`."""
+"""The webhook's command line with its garbage collections recorded: `python -m benchmarks.garbage_collection_recorder FILE serve ...`."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from benchmarks.environment import BENCH, Certificate
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import contender, running
 
-FILE = BENCH / "pauses.json"
+FILE = BENCH / "garbage-collection.json"
 
 
-def measure_pauses(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
+def measure_garbage_collection(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Serve with the collector watched; only what happens under load counts, not the imports before it."""
     ours = contender("graceful_worker")
-    recorded = ("{python}/python", "-m", "benchmarks.recorded", str(FILE), *ours.command[1:])
+    recorded = ("{python}/python", "-m", "benchmarks.garbage_collection_recorder", str(FILE), *ours.command[1:])
     with running(replace(ours, command=recorded), certificate) as server:
         begin = time.time()
         measured = drive(server, 8, 2 * sample_sizes.seconds)
