@@ -15,10 +15,10 @@ from typing import Any
 from benchmarks.burst import measure_bursts
 from benchmarks.comparison import compare
 from benchmarks.cpu_breakdown import measure_cpu_breakdown
-from benchmarks.drive import driver, write_bodies
 from benchmarks.environment import BENCH, CLIENT_CORE, make_certificate
 from benchmarks.garbage_collection import measure_garbage_collection
 from benchmarks.instructions import measure_instructions
+from benchmarks.load_generator import load_generator, write_bodies
 from benchmarks.machine import machine, versions
 from benchmarks.pod_size import measure_pod_sizes
 from benchmarks.sample_sizes import FULL, QUICK
@@ -31,7 +31,7 @@ from benchmarks.wrapper import measure_wrapper
 def main() -> None:
     """Run what is asked for; results of parts that are not run now stay in the file."""
     arguments = _arguments()
-    driver()
+    load_generator()
     os.sched_setaffinity(0, {CLIENT_CORE})
     shutil.rmtree(BENCH / "rooms", ignore_errors=True)
     certificate = make_certificate()

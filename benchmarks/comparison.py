@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.drive import drive, driver
 from benchmarks.environment import Certificate
+from benchmarks.load_generator import generate_load, load_generator
 from benchmarks.reviews import ALIKE, RELEASE, UNLIKE, reviews
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import Contender, running
@@ -30,10 +30,12 @@ def _turn(certificate: Certificate, sample_sizes: SampleSizes, who: Contender, n
     with running(who, certificate) as server:
         tls = verify(server, samples)
         about = {"contender": who.name, "round": number, "start": server.start_seconds, "tls": tls}
-        drive(server, CONNECTIONS[0], 1)  # the caches fill
+        generate_load(server, CONNECTIONS[0], 1)  # the caches fill
         # The others in contenders/ remember nothing of a pod, so likeness makes no difference to them.
-        kinds = (ALIKE, RELEASE, UNLIKE) if driver() == "wrk" and (who.role == "ours" or who.is_given) else (ALIKE,)
+        kinds = (
+            (ALIKE, RELEASE, UNLIKE) if load_generator() == "wrk" and (who.role == "ours" or who.is_given) else (ALIKE,)
+        )
         for likeness in kinds:
             for connections in CONNECTIONS:
-                measured = asdict(drive(server, connections, sample_sizes.seconds, likeness))
+                measured = asdict(generate_load(server, connections, sample_sizes.seconds, likeness))
                 yield about | {"verified": len(samples), "likeness": likeness} | measured

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drive import drive, write_bodies
 from benchmarks.environment import BENCH, PYTHON, ROOT, SERVER_CORE, Certificate, make_certificate
+from benchmarks.load_generator import generate_load, write_bodies
 from benchmarks.machine import commit
 from benchmarks.reviews import UNLIKE
 from benchmarks.sample_sizes import FULL, SampleSizes
@@ -26,9 +26,9 @@ def measure_cpu_breakdown(certificate: Certificate, sample_sizes: SampleSizes) -
     `alike` is the whole for a pod that is like an earlier one.
     """
     with running(contender("graceful_worker"), certificate) as server:
-        drive(server, 8, 1)
-        alike = drive(server, 8, sample_sizes.seconds)
-        whole = drive(server, 8, sample_sizes.seconds, UNLIKE)
+        generate_load(server, 8, 1)
+        alike = generate_load(server, 8, sample_sizes.seconds)
+        whole = generate_load(server, 8, sample_sizes.seconds, UNLIKE)
     file, log = BENCH / "step-times.json", BENCH / "step-times.log"
     command = ["taskset", "--cpu-list", str(SERVER_CORE), str(PYTHON / "python")]
     command += ["-m", "benchmarks.step_times", str(file), str(sample_sizes.stage_repeats)]

@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.drive import drive
 from benchmarks.environment import BENCH, Certificate
+from benchmarks.load_generator import generate_load
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.servers import contender, running
 
@@ -21,7 +21,7 @@ def measure_garbage_collection(certificate: Certificate, sample_sizes: SampleSiz
     recorded = ("{python}/python", "-m", "benchmarks.garbage_collection_recorder", str(FILE), *ours.command[1:])
     with running(replace(ours, command=recorded), certificate) as server:
         begin = time.time()
-        measured = drive(server, 8, 2 * sample_sizes.seconds)
+        measured = generate_load(server, 8, 2 * sample_sizes.seconds)
         end = time.time()
     pauses = [(generation, ms) for when, generation, ms in json.loads(FILE.read_text()) if begin <= when <= end]
     generations: dict[str, Any] = {}

@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drive import driver
 from benchmarks.environment import BENCH_PYTHON, CLIENT_CORE, PYTHON, ROOT, SERVER_CORE
+from benchmarks.load_generator import load_generator
 from benchmarks.servers import Contender
 from webhook import __version__
 
@@ -30,7 +30,7 @@ def machine() -> dict[str, Any]:
         "system": f"{_system()}, Linux {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "openssl": ssl.OPENSSL_VERSION,
-        "driver": _driver_version(),
+        "driver": _load_generator_version(),
         "commit": commit(),
     }
 
@@ -53,8 +53,8 @@ def versions(who: Contender) -> str:
     return ", ".join(said)
 
 
-def _driver_version() -> str:
-    text = _output(driver(), "--version")
+def _load_generator_version() -> str:
+    text = _output(load_generator(), "--version")
     return " ".join(text.split()[:2])
 
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from statistics import median, quantiles
 from typing import Any
 
-from benchmarks.drive import drive
 from benchmarks.environment import Certificate
 from benchmarks.http_client import exchange, request
+from benchmarks.load_generator import generate_load
 from benchmarks.processes import usage
 from benchmarks.reviews import encoded, heavy, unlike
 from benchmarks.sample_sizes import SampleSizes
@@ -32,7 +32,7 @@ def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> di
         containers = [_cost(server, number, 100 * KB, sample_sizes.heavy_requests) for number in CONTAINERS]
         sizes = [_cost(server, 3, size, sample_sizes.heavy_requests) for size in SIZES]
         both = _cost(server, 50, LARGEST, sample_sizes.heavy_requests)
-        alone = asdict(drive(server, 8, sample_sizes.seconds))
+        alone = asdict(generate_load(server, 8, sample_sizes.seconds))
         sent, beside = _beside_large_ones(server, sample_sizes)
     return {
         "containers": containers,
@@ -81,7 +81,7 @@ def _beside_large_ones(server: Running, sample_sizes: SampleSizes) -> tuple[int,
     sender = threading.Thread(target=send)
     sender.start()
     try:
-        beside = asdict(drive(server, 8, sample_sizes.seconds))
+        beside = asdict(generate_load(server, 8, sample_sizes.seconds))
     finally:
         over.set()
         sender.join()

@@ -12,7 +12,7 @@ from typing import Any
 
 TEMPLATE = Path(__file__).with_name("review.json")
 COUNT = 64
-"""Different reviews, as if from so many templates; drive.lua makes each request of them unlike all others."""
+"""Different reviews, as if from so many templates; load_generator.lua makes each request of them unlike all others."""
 ALIKE = "alike"
 """Each pod is like one of these, as in a rollout."""
 RELEASE = "release"

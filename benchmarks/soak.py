@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.drive import drive, driver
 from benchmarks.environment import Certificate
+from benchmarks.load_generator import generate_load, load_generator
 from benchmarks.processes import resident_mib
 from benchmarks.reviews import ALIKE, UNLIKE
 from benchmarks.sample_sizes import SampleSizes
@@ -22,8 +22,8 @@ def soak(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
         seconds, failures = 0.0, 0
         while series[-1][0] < sample_sizes.soak_requests and seconds < sample_sizes.soak_seconds:
             # In every other slice, no pod is like an earlier one: what is remembered must stay bounded, too.
-            likeness = UNLIKE if len(series) % 2 == 0 and driver() == "wrk" else ALIKE
-            measured = drive(server, 8, min(SLICE, sample_sizes.soak_seconds / 3), likeness)
+            likeness = UNLIKE if len(series) % 2 == 0 and load_generator() == "wrk" else ALIKE
+            measured = generate_load(server, 8, min(SLICE, sample_sizes.soak_seconds / 3), likeness)
             seconds += measured.seconds
             failures += measured.failures
             series.append((series[-1][0] + measured.requests, measured.resident))

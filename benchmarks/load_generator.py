@@ -13,11 +13,11 @@ from benchmarks.processes import resident_mib, usage
 from benchmarks.reviews import ALIKE, encoded, reviews
 from benchmarks.servers import Running, on_client_core
 
-SCRIPT = Path(__file__).with_name("drive.lua")
+SCRIPT = Path(__file__).with_name("load_generator.lua")
 BODIES = BENCH / "bodies"
 
 
-class NoDriver(SystemExit):
+class NoLoadGenerator(SystemExit):
     """Nothing is installed that could send requests."""
 
 
@@ -60,26 +60,26 @@ def write_bodies() -> None:
     (BODIES / "lines").write_bytes(b"".join(bodies))
 
 
-def driver() -> str:
+def load_generator() -> str:
     """Return the name of the driver.
 
     Raises:
-        NoDriver: there is none.
+        NoLoadGenerator: there is none.
 
     """
     for name in ("wrk", "oha"):
         if shutil.which(name):
             return name
-    raise NoDriver("wrk is needed: apt-get install wrk")
+    raise NoLoadGenerator("wrk is needed: apt-get install wrk")
 
 
-def drive(server: Running, connections: int, seconds: float, likeness: str = ALIKE) -> Measured:
+def generate_load(server: Running, connections: int, seconds: float, likeness: str = ALIKE) -> Measured:
     """Send reviews for some seconds over connections that stay open, one request at a time on each.
 
     `likeness` says how far each pod is like one of 64 others, see reviews.py; other than ALIKE, it needs wrk.
     """
     before = usage(server.pid)
-    driven = {"wrk": _wrk, "oha": _oha}[driver()](server.url, connections, seconds, likeness)
+    driven = {"wrk": _wrk, "oha": _oha}[load_generator()](server.url, connections, seconds, likeness)
     used = usage(server.pid).since(before)
     return Measured(
         connections,
@@ -109,7 +109,7 @@ def _wrk(url: str, connections: int, seconds: float, likeness: str) -> _Driven:
 
 def _oha(url: str, connections: int, seconds: float, likeness: str) -> _Driven:
     if likeness != ALIKE:
-        raise NoDriver("wrk is needed for reviews that were never seen before: apt-get install wrk")
+        raise NoLoadGenerator("wrk is needed for reviews that were never seen before: apt-get install wrk")
     options = ["-c", str(connections), "-z", f"{seconds:g}s", "-m", "POST", "-T", "application/json", "--insecure"]
     options += ["-Z", str(BODIES / "lines"), "--no-tui", "--output-format", "json"]
     result = json.loads(_output("oha", *options, url))

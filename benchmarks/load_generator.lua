@@ -1,6 +1,6 @@
 -- wrk sends the reviews of a folder in turn, and prints what it measured as JSON.
 --
---   wrk ... -s drive.lua URL -- FOLDER COUNT alike|release|unlike
+--   wrk ... -s load_generator.lua URL -- FOLDER COUNT alike|release|unlike
 --
 -- No two requests are the same: each has a uid of its own, and its pod a token volume of its own, because the API server
 -- names both anew for every pod. So nothing is gained by keeping answers. With `release`, each pod has a checksum and an
