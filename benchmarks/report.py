@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cpu_breakdown import BASELINE
-from benchmarks.figures import BARE, OURS, TUTORIAL, Goal, Results, goals, middle, runs
+from benchmarks.goals import BARE, OURS, TUTORIAL, Goal, Results, goals, middle, runs
 from benchmarks.reviews import ALIKE, RELEASE, UNLIKE
 from benchmarks.tables import number, table
 

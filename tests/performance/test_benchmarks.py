@@ -13,7 +13,7 @@ import pytest
 from benchmarks import verification
 from benchmarks.contenders.protection import protect
 from benchmarks.core_path import core
-from benchmarks.figures import goals
+from benchmarks.goals import goals
 from benchmarks.reviews import COMMANDS, Review, encoded, heavy, reviews, unlike
 from benchmarks.tables import number
 
