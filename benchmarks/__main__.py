@@ -22,7 +22,7 @@ from benchmarks.load_generator import load_generator, write_bodies
 from benchmarks.machine import machine, versions
 from benchmarks.pod_size import measure_pod_sizes
 from benchmarks.sample_sizes import FULL, QUICK
-from benchmarks.servers import contenders, given
+from benchmarks.server_process import installed_specs, spec_from_command_line
 from benchmarks.soak import soak
 from benchmarks.startup import measure_startup
 from benchmarks.wrapper import measure_wrapper
@@ -37,9 +37,11 @@ def main() -> None:
     certificate = make_certificate()
     write_bodies()
     sample_sizes = QUICK if arguments.quick else FULL
-    who = contenders() + [given(name, port, shlex.split(command)) for name, port, command in arguments.webhook]
+    specs = installed_specs() + [
+        spec_from_command_line(name, port, shlex.split(command)) for name, port, command in arguments.webhook
+    ]
     parts: dict[str, Callable[[], Any]] = {
-        "comparison": lambda: compare(certificate, sample_sizes, who),
+        "comparison": lambda: compare(certificate, sample_sizes, specs),
         "breakdown": lambda: measure_cpu_breakdown(certificate, sample_sizes),
         "startup": lambda: measure_startup(certificate, sample_sizes),
         "pauses": lambda: measure_garbage_collection(certificate, sample_sizes),
@@ -57,7 +59,7 @@ def main() -> None:
             print(f"{time.monotonic() - begin:5.0f} s  {name} ...", flush=True)
             results[name] = measure()
     results["machine"] = machine()
-    results["versions"] = {one.name: versions(one) for one in who}
+    results["versions"] = {spec.name: versions(spec) for spec in specs}
     results["quick"] = arguments.quick
     results["seconds"] = time.monotonic() - begin
     file.parent.mkdir(parents=True, exist_ok=True)

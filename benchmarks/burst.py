@@ -12,7 +12,7 @@ from benchmarks.environment import Certificate
 from benchmarks.http_client import request, response_of
 from benchmarks.reviews import encoded, reviews
 from benchmarks.sample_sizes import SampleSizes
-from benchmarks.servers import Running, contender, running
+from benchmarks.server_process import RunningServer, read_spec, running
 
 CONNECTIONS = 500
 
@@ -22,11 +22,11 @@ def measure_bursts(certificate: Certificate, sample_sizes: SampleSizes) -> list[
 
     The client shares no core with the server, but its own handshakes are in these times.
     """
-    with running(contender("graceful_worker"), certificate) as server:
+    with running(read_spec("graceful_worker"), certificate) as server:
         return [uvloop.run(_burst(server)) for _ in range(sample_sizes.bursts)]
 
 
-async def _burst(server: Running) -> dict[str, Any]:
+async def _burst(server: RunningServer) -> dict[str, Any]:
     samples = reviews()
     messages = [(review["request"]["uid"], request(encoded(review))) for review in samples]
     begin = time.monotonic()
@@ -40,7 +40,7 @@ async def _burst(server: Running) -> dict[str, Any]:
     return {"answered": len(times), "failures": failures, "median": times[len(times) // 2], "last": times[-1]}
 
 
-async def _one(server: Running, uid: str, data: bytes) -> float:
+async def _one(server: RunningServer, uid: str, data: bytes) -> float:
     """Send one review over a connection of its own; return when its answer was there."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", server.port, ssl=server.trust, server_hostname="127.0.0.1", ssl_handshake_timeout=60

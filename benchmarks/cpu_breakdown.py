@@ -13,7 +13,7 @@ from benchmarks.load_generator import generate_load, write_bodies
 from benchmarks.machine import commit
 from benchmarks.reviews import UNLIKE
 from benchmarks.sample_sizes import FULL, SampleSizes
-from benchmarks.servers import contender, running
+from benchmarks.server_process import read_spec, running
 
 REMAINDER = "HTTP, event loop, kernel"
 """What is left of the whole when all that can be measured by itself is taken away."""
@@ -25,7 +25,7 @@ def measure_cpu_breakdown(certificate: Certificate, sample_sizes: SampleSizes) -
 
     `alike` is the whole for a pod that is like an earlier one.
     """
-    with running(contender("graceful_worker"), certificate) as server:
+    with running(read_spec("graceful_worker"), certificate) as server:
         generate_load(server, 8, 1)
         alike = generate_load(server, 8, sample_sizes.seconds)
         whole = generate_load(server, 8, sample_sizes.seconds, UNLIKE)

@@ -10,7 +10,7 @@ from pathlib import Path
 from certs.throwaway import LOCAL_HOSTS, issue
 
 ROOT = Path(__file__).parent.parent
-CONTENDERS = Path(__file__).with_name("contenders")
+SERVERS = Path(__file__).with_name("servers")
 BENCH = ROOT / ".local" / "bench"
 PYTHON = Path(sys.executable).parent
 """The programs of the environment that this one runs in: the product's."""

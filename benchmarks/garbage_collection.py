@@ -10,14 +10,14 @@ from typing import Any
 from benchmarks.environment import BENCH, Certificate
 from benchmarks.load_generator import generate_load
 from benchmarks.sample_sizes import SampleSizes
-from benchmarks.servers import contender, running
+from benchmarks.server_process import read_spec, running
 
 FILE = BENCH / "garbage-collection.json"
 
 
 def measure_garbage_collection(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Serve with the collector watched; only what happens under load counts, not the imports before it."""
-    ours = contender("graceful_worker")
+    ours = read_spec("graceful_worker")
     recorded = ("{python}/python", "-m", "benchmarks.garbage_collection_recorder", str(FILE), *ours.command[1:])
     with running(replace(ours, command=recorded), certificate) as server:
         begin = time.time()

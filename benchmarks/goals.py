@@ -32,10 +32,10 @@ class Goal:
         return self.reached <= self.bound if self.is_most else self.reached >= self.bound
 
 
-def runs(results: Results, contender: str, connections: int, likeness: str = ALIKE) -> list[dict[str, Any]]:
+def runs(results: Results, server: str, connections: int, likeness: str = ALIKE) -> list[dict[str, Any]]:
     """Return a server's runs with so many connections, and pods that are so far alike, one of each round."""
     every: list[dict[str, Any]] = results.get("comparison", {"runs": []})["runs"]
-    wanted = (contender, connections, likeness)
+    wanted = (server, connections, likeness)
     return [run for run in every if (run["contender"], run["connections"], run["likeness"]) == wanted]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.environment import BENCH
 from benchmarks.processes import resident_mib, usage
 from benchmarks.reviews import ALIKE, encoded, reviews
-from benchmarks.servers import Running, on_client_core
+from benchmarks.server_process import RunningServer, on_client_core
 
 SCRIPT = Path(__file__).with_name("load_generator.lua")
 BODIES = BENCH / "bodies"
@@ -73,7 +73,7 @@ def load_generator() -> str:
     raise NoLoadGenerator("wrk is needed: apt-get install wrk")
 
 
-def generate_load(server: Running, connections: int, seconds: float, likeness: str = ALIKE) -> Measured:
+def generate_load(server: RunningServer, connections: int, seconds: float, likeness: str = ALIKE) -> Measured:
     """Send reviews for some seconds over connections that stay open, one request at a time on each.
 
     `likeness` says how far each pod is like one of 64 others, see reviews.py; other than ALIKE, it needs wrk.

@@ -14,7 +14,7 @@ from benchmarks.load_generator import generate_load
 from benchmarks.processes import usage
 from benchmarks.reviews import encoded, heavy, unlike
 from benchmarks.sample_sizes import SampleSizes
-from benchmarks.servers import Running, contender, running
+from benchmarks.server_process import RunningServer, read_spec, running
 
 KB = 1000
 LARGEST = 1500 * KB
@@ -28,7 +28,7 @@ PAUSE = 0.1
 
 def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Return the cost of reviews of many weights, and the latency of small ones with and without large ones between."""
-    with running(contender("graceful_worker"), certificate) as server:
+    with running(read_spec("graceful_worker"), certificate) as server:
         containers = [_cost(server, number, 100 * KB, sample_sizes.heavy_requests) for number in CONTAINERS]
         sizes = [_cost(server, 3, size, sample_sizes.heavy_requests) for size in SIZES]
         both = _cost(server, 50, LARGEST, sample_sizes.heavy_requests)
@@ -44,7 +44,7 @@ def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> di
     }
 
 
-def _cost(server: Running, containers: int, size: int, count: int) -> dict[str, Any]:
+def _cost(server: RunningServer, containers: int, size: int, count: int) -> dict[str, Any]:
     """Send reviews of one weight, each of a template of its own, over one connection."""
     body = encoded(heavy(containers, size))
     messages = [request(unlike(body, number)) for number in range(count)]
@@ -66,7 +66,7 @@ def _cost(server: Running, containers: int, size: int, count: int) -> dict[str, 
     }
 
 
-def _beside_large_ones(server: Running, sample_sizes: SampleSizes) -> tuple[int, dict[str, Any]]:
+def _beside_large_ones(server: RunningServer, sample_sizes: SampleSizes) -> tuple[int, dict[str, Any]]:
     body = encoded(heavy(50, LARGEST))
     over = threading.Event()
     sent = 0

@@ -9,7 +9,7 @@ from benchmarks.load_generator import generate_load, load_generator
 from benchmarks.processes import resident_mib
 from benchmarks.reviews import ALIKE, UNLIKE
 from benchmarks.sample_sizes import SampleSizes
-from benchmarks.servers import contender, running
+from benchmarks.server_process import read_spec, running
 
 SLICE = 10
 """Seconds at most; there are three at least: what both kinds of pods take at first does not count."""
@@ -17,7 +17,7 @@ SLICE = 10
 
 def soak(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Send requests until there are enough of them, or the time is over; the result says how many there were."""
-    with running(contender("graceful_worker"), certificate) as server:
+    with running(read_spec("graceful_worker"), certificate) as server:
         series = [(0, resident_mib(server.pid))]
         seconds, failures = 0.0, 0
         while series[-1][0] < sample_sizes.soak_requests and seconds < sample_sizes.soak_seconds:

@@ -12,7 +12,7 @@ import jsonpatch
 
 from benchmarks.http_client import exchange, request, response_of
 from benchmarks.reviews import Review, encoded
-from benchmarks.servers import Running
+from benchmarks.server_process import RunningServer
 
 LEAST_GRACE = 1800
 """Seconds: what the reviews' annotation asks for, and less than what a server takes that does not read it."""
@@ -22,7 +22,7 @@ class Wrong(Exception):
     """An answer is not what it must be."""
 
 
-def verify(server: Running, reviews: list[Review]) -> str:
+def verify(server: RunningServer, reviews: list[Review]) -> str:
     """Verify the answer to each of the reviews; return the version of TLS.
 
     Raises:
@@ -31,15 +31,15 @@ def verify(server: Running, reviews: list[Review]) -> str:
     """
     with server.connect() as connection:
         for review in reviews:
-            response = response_of(exchange(connection, request(encoded(review), server.contender.path)))
-            check(server.contender.answer, review, response)
-            if server.contender.role == "ours":
+            response = response_of(exchange(connection, request(encoded(review), server.spec.path)))
+            check(server.spec.answer, review, response)
+            if server.spec.role == "ours":
                 _check_again(connection, review, response)
         return connection.version() or ""
 
 
 def check(answer: str, review: Review, response: dict[str, Any]) -> None:
-    """Verify one answer, as far as it is to be right (`Contender.answer`).
+    """Verify one answer, as far as it is to be right (`ServerSpec.answer`).
 
     Raises:
         Wrong: it is not.

@@ -11,10 +11,10 @@ import jsonpatch
 import pytest
 
 from benchmarks import verification
-from benchmarks.contenders.protection import protect
 from benchmarks.core_path import core
 from benchmarks.goals import goals
 from benchmarks.reviews import COMMANDS, Review, encoded, heavy, reviews, unlike
+from benchmarks.servers.protection import protect
 from benchmarks.tables import number
 
 

@@ -1,4 +1,4 @@
-"""The servers to compare: each is a file in `contenders/`, or a command line; here they are started and ended."""
+"""The servers to compare: each is a file in `servers/`, or a command line; here they are started and ended."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import BENCH, BENCH_PYTHON, CLIENT_CORE, CONTENDERS, PYTHON, ROOT, SERVER_CORE, Certificate
+from benchmarks.environment import BENCH, BENCH_PYTHON, CLIENT_CORE, PYTHON, ROOT, SERVER_CORE, SERVERS, Certificate
 
 PATIENCE = 20.0
 _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
-class Contender:
-    """What a file in `contenders/` says of a server.
+class ServerSpec:
+    """What a file in `servers/` says of a server.
 
     `answer` is what its answers are verified for: that the pod is protected (protects), no more than that it is
     allowed (static), or, of a webhook that is not known here, that the patch applies (any). `needs` is a program
@@ -53,7 +53,7 @@ class Contender:
         return shutil.which(self.needs, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
 
     @property
-    def is_given(self) -> bool:
+    def is_from_command_line(self) -> bool:
         """Whether it was named on the command line."""
         return bool(self.port)
 
@@ -63,30 +63,30 @@ class Contender:
         return not self.needs or self.program is not None
 
 
-def contender(name: str) -> Contender:
-    """Read a contender's file."""
-    row: dict[str, Any] = tomllib.loads((CONTENDERS / f"{name}.toml").read_text(encoding="utf-8"))
+def read_spec(name: str) -> ServerSpec:
+    """Read a server's file."""
+    row: dict[str, Any] = tomllib.loads((SERVERS / f"{name}.toml").read_text(encoding="utf-8"))
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-    return Contender(name=name, **fields)
+    return ServerSpec(name=name, **fields)
 
 
-def contenders() -> list[Contender]:
+def installed_specs() -> list[ServerSpec]:
     """Return all that can be started here, ours first, the floors last."""
-    known = [contender(path.stem) for path in CONTENDERS.glob("*.toml")]
+    known = [read_spec(path.stem) for path in SERVERS.glob("*.toml")]
     order = ["ours", "peer", "floor"]
-    return sorted((one for one in known if one.is_installed), key=lambda one: (order.index(one.role), one.name))
+    return sorted((spec for spec in known if spec.is_installed), key=lambda spec: (order.index(spec.role), spec.name))
 
 
-def given(name: str, port: str, command: Sequence[str]) -> Contender:
-    """Return a contender that the command line names: any webhook that listens with TLS on a port of 127.0.0.1."""
-    return Contender(name, name, "given on the command line", "peer", tuple(command), "any", port=int(port))
+def spec_from_command_line(name: str, port: str, command: Sequence[str]) -> ServerSpec:
+    """Return a server that the command line names: any webhook that listens with TLS on a port of 127.0.0.1."""
+    return ServerSpec(name, name, "given on the command line", "peer", tuple(command), "any", port=int(port))
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningServer:
     """A server that runs."""
 
-    contender: Contender
+    spec: ServerSpec
     process: subprocess.Popen[bytes]
     port: int
     trust: ssl.SSLContext
@@ -102,7 +102,7 @@ class Running:
     @property
     def url(self) -> str:
         """Where it awaits reviews."""
-        return f"https://127.0.0.1:{self.port}{self.contender.path}"
+        return f"https://127.0.0.1:{self.port}{self.spec.path}"
 
     def connect(self) -> ssl.SSLSocket:
         """Open a connection and verify the server's certificate."""
@@ -121,28 +121,28 @@ def connect(port: int, trust: ssl.SSLContext) -> ssl.SSLSocket:
 
 
 @contextmanager
-def running(who: Contender, certificate: Certificate, core: int | None = SERVER_CORE) -> Iterator[Running]:
+def running(spec: ServerSpec, certificate: Certificate, core: int | None = SERVER_CORE) -> Iterator[RunningServer]:
     """Run a server on one core; its output goes to a file that is removed in the end."""
-    room = BENCH / "rooms" / f"{who.name}-{next(_numbers)}"
+    room = BENCH / "rooms" / f"{spec.name}-{next(_numbers)}"
     shutil.rmtree(room, ignore_errors=True)
     room.mkdir(parents=True)
-    port = who.port or _free_port()
+    port = spec.port or _free_port()
     values: dict[str, Any] = {
-        "python": PYTHON, "bench": BENCH_PYTHON, "contenders": CONTENDERS, "needs": who.program, "room": room,
+        "python": PYTHON, "bench": BENCH_PYTHON, "servers": SERVERS, "needs": spec.program, "room": room,
         "port": port, "certificate": certificate.chain, "key": certificate.key,
     }  # fmt: skip
-    for file in who.files:
-        (room / file).write_text((CONTENDERS / file).read_text(encoding="utf-8").format_map(values), encoding="utf-8")
-    command = ["taskset", "--cpu-list", str(core), *(word.format_map(values) for word in who.command)]
+    for file in spec.files:
+        (room / file).write_text((SERVERS / file).read_text(encoding="utf-8").format_map(values), encoding="utf-8")
+    command = ["taskset", "--cpu-list", str(core), *(word.format_map(values) for word in spec.command)]
     trust = ssl.create_default_context(cafile=certificate.ca)
     with (room / "output").open("wb") as output:
         begin = time.monotonic()
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
-        _wait_until_ready(who, process, port, trust, room)
-        yield Running(who, process, port, trust, room, time.monotonic() - begin)
+        _wait_until_ready(spec, process, port, trust, room)
+        yield RunningServer(spec, process, port, trust, room, time.monotonic() - begin)
     finally:
-        _end(process, who.stop)
+        _end(process, spec.stop)
         shutil.rmtree(room)
 
 
@@ -152,14 +152,14 @@ def on_client_core(*command: str) -> list[str]:
 
 
 def _wait_until_ready(
-    who: Contender, process: subprocess.Popen[bytes], port: int, trust: ssl.SSLContext, room: Path
+    spec: ServerSpec, process: subprocess.Popen[bytes], port: int, trust: ssl.SSLContext, room: Path
 ) -> None:
-    path = who.ready or who.path
+    path = spec.ready or spec.path
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode()
     deadline = time.monotonic() + PATIENCE
     while True:
         if process.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(f"{who.title} does not serve:\n{(room / 'output').read_text()}")
+            raise SystemExit(f"{spec.title} does not serve:\n{(room / 'output').read_text()}")
         try:
             with connect(port, trust) as connection:
                 connection.sendall(request)
@@ -168,7 +168,7 @@ def _wait_until_ready(
             time.sleep(0.005)
             continue
         # Where there is no page for it, any answer shows that requests are answered.
-        if status.startswith(b"HTTP/1.1 200") or (status and not who.ready):
+        if status.startswith(b"HTTP/1.1 200") or (status and not spec.ready):
             return
 
 
