@@ -78,7 +78,7 @@ def write(results: Results, picture: str) -> str:
         *_of_weight(results),
         *_of_the_rest(results),
         "## What was tried",
-        (HERE / "tried.md").read_text(encoding="utf-8").strip(),
+        (HERE / "experiments.md").read_text(encoding="utf-8").strip(),
         "## Machine and versions",
         _machine(results),
         "## Run it again",
@@ -101,7 +101,7 @@ def _of_comparison(results: Results, picture: str) -> list[str]:
         seconds=number(middle(every, "seconds")),
         driver=results["machine"]["driver"],
     )
-    elsewhere = tomllib.loads((HERE / "elsewhere.toml").read_text(encoding="utf-8"))["webhook"]
+    elsewhere = tomllib.loads((HERE / "external_results.toml").read_text(encoding="utf-8"))["webhook"]
     return [
         introduction,
         f"![Requests per second of each server]({picture})",
