@@ -9,7 +9,7 @@ from typing import Any
 import uvloop
 
 from benchmarks.environment import Certificate
-from benchmarks.http_client import request, response_of
+from benchmarks.http_client import admission_response, encode_request
 from benchmarks.reviews import encoded, reviews
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.server_process import RunningServer, read_spec, running
@@ -28,7 +28,7 @@ def measure_bursts(certificate: Certificate, sample_sizes: SampleSizes) -> list[
 
 async def _burst(server: RunningServer) -> dict[str, Any]:
     samples = reviews()
-    messages = [(review["request"]["uid"], request(encoded(review))) for review in samples]
+    messages = [(review["request"]["uid"], encode_request(encoded(review))) for review in samples]
     begin = time.monotonic()
     outcomes = await asyncio.gather(
         *(_one(server, *messages[number % len(messages)]) for number in range(CONNECTIONS)), return_exceptions=True
@@ -49,7 +49,7 @@ async def _one(server: RunningServer, uid: str, data: bytes) -> float:
         writer.write(data)
         head = await reader.readuntil(b"\r\n\r\n")
         (length,) = (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        response = response_of(await reader.readexactly(length))
+        response = admission_response(await reader.readexactly(length))
         answered = time.monotonic()
         if response["uid"] != uid or "patch" not in response:
             raise ValueError("another answer")

@@ -1,4 +1,7 @@
-"""Where the microseconds of one request go; `python -m benchmarks.cpu_breakdown FILE` keeps that for a later comparison."""
+"""Measure where the processor time of one request goes.
+
+`python -m benchmarks.cpu_breakdown FILE` writes that down, as a baseline for a later comparison.
+"""
 
 from __future__ import annotations
 

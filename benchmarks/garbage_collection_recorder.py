@@ -1,4 +1,7 @@
-"""The webhook's command line with its garbage collections recorded: `python -m benchmarks.garbage_collection_recorder FILE serve ...`."""
+"""The webhook's command line, which records its garbage collections in a file.
+
+python -m benchmarks.garbage_collection_recorder FILE serve ...
+"""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ import ssl
 from typing import Any
 
 
-class Unanswered(Exception):
+class RequestFailed(Exception):
     """There was no answer with status 200; the message says what there was."""
 
 
-def request(body: bytes, path: str = "/mutate") -> bytes:
+def encode_request(body: bytes, path: str = "/mutate") -> bytes:
     """Write a whole request, with the headers that the API server's client sends."""
     head = (
         f"POST {path}?timeout=5s HTTP/1.1\r\nhost: graceful-worker.graceful-worker.svc:443\r\n"
@@ -21,11 +21,11 @@ def request(body: bytes, path: str = "/mutate") -> bytes:
     return head.encode() + body
 
 
-def exchange(connection: ssl.SSLSocket, data: bytes) -> bytes:
+def send(connection: ssl.SSLSocket, data: bytes) -> bytes:
     """Send a request and return the body of its answer.
 
     Raises:
-        Unanswered: it is no success.
+        RequestFailed: it is no success.
 
     """
     connection.sendall(data)
@@ -33,18 +33,18 @@ def exchange(connection: ssl.SSLSocket, data: bytes) -> bytes:
     while (end := received.find(b"\r\n\r\n")) < 0:
         chunk = connection.recv(65536)
         if not chunk:
-            raise Unanswered(f"the connection ended after {bytes(received)!r}")
+            raise RequestFailed(f"the connection ended after {bytes(received)!r}")
         received += chunk
     head = received[:end].decode("latin-1").lower().split("\r\n")
     if head[0].split()[1] != "200":
-        raise Unanswered(head[0])
+        raise RequestFailed(head[0])
     (length,) = (int(line.split(":")[1]) for line in head if line.startswith("content-length:"))
     while len(received) < end + 4 + length:
         received += connection.recv(65536)
     return bytes(received[end + 4 :])
 
 
-def response_of(body: bytes) -> dict[str, Any]:
+def admission_response(body: bytes) -> dict[str, Any]:
     """Return the response in an AdmissionReview."""
     response: dict[str, Any] = json.loads(body)["response"]
     return response

@@ -9,7 +9,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.environment import Certificate
-from benchmarks.http_client import exchange, request
+from benchmarks.http_client import encode_request, send
 from benchmarks.load_generator import generate_load
 from benchmarks.processes import usage
 from benchmarks.reviews import encoded, heavy, unlike
@@ -47,14 +47,14 @@ def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> di
 def _cost(server: RunningServer, containers: int, size: int, count: int) -> dict[str, Any]:
     """Send reviews of one weight, each of a template of its own, over one connection."""
     body = encoded(heavy(containers, size))
-    messages = [request(unlike(body, number)) for number in range(count)]
+    messages = [encode_request(unlike(body, number)) for number in range(count)]
     times = []
     with server.connect() as connection:
-        exchange(connection, request(body))
+        send(connection, encode_request(body))
         before = usage(server.pid)
         for data in messages:
             begin = time.perf_counter()
-            exchange(connection, data)
+            send(connection, data)
             times.append((time.perf_counter() - begin) * 1000)
         used = usage(server.pid).since(before)
     return {
@@ -71,14 +71,14 @@ def _beside_large_ones(server: RunningServer, sample_sizes: SampleSizes) -> tupl
     over = threading.Event()
     sent = 0
 
-    def send() -> None:
+    def send_large_ones() -> None:
         nonlocal sent
         with server.connect() as connection:
             while not over.wait(PAUSE):
-                exchange(connection, request(unlike(body, sent)))
+                send(connection, encode_request(unlike(body, sent)))
                 sent += 1
 
-    sender = threading.Thread(target=send)
+    sender = threading.Thread(target=send_large_ones)
     sender.start()
     try:
         beside = asdict(generate_load(server, 8, sample_sizes.seconds))

@@ -1,6 +1,6 @@
-"""What each step from a request's bytes to its answer's costs inside the process: `python -m benchmarks.step_times FILE N`.
+"""Measure each step between a request and its answer inside the process: `python -m benchmarks.step_times FILE N`.
 
-A program of its own, so that its log goes where the server's goes, and nothing else is in its memory.
+It is a program of its own, so that its log goes where the server's goes, and nothing else is in its memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.environment import BENCH, Certificate
-from benchmarks.http_client import request as whole_request
+from benchmarks.http_client import encode_request
 from benchmarks.reviews import encoded, reviews, unlike
 from webhook.core.decision import Policy, decide
 from webhook.core.patch.emit import emit
@@ -106,7 +106,7 @@ def tls_microseconds(bodies: list[bytes], repeats: int) -> float:
             side.do_handshake()
         except ssl.SSLWantReadError:
             continue
-    requests = [whole_request(body) for body in bodies]
+    requests = [encode_request(body) for body in bodies]
     answers = [answer(read, review(read, POLICY)) for read in map(read_review, bodies)]
     passes = []
     for _ in range(repeats):

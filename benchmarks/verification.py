@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonpatch
 
-from benchmarks.http_client import exchange, request, response_of
+from benchmarks.http_client import admission_response, encode_request, send
 from benchmarks.reviews import Review, encoded
 from benchmarks.server_process import RunningServer
 
@@ -31,7 +31,7 @@ def verify(server: RunningServer, reviews: list[Review]) -> str:
     """
     with server.connect() as connection:
         for review in reviews:
-            response = response_of(exchange(connection, request(encoded(review), server.spec.path)))
+            response = admission_response(send(connection, encode_request(encoded(review), server.spec.path)))
             check(server.spec.answer, review, response)
             if server.spec.role == "ours":
                 _check_again(connection, review, response)
@@ -101,7 +101,7 @@ def _check_again(connection: ssl.SSLSocket, review: Review, response: dict[str, 
     """Ours leaves alone what it has protected."""
     again = copy.deepcopy(review)
     again["request"]["object"] = patched(review, response)
-    second = response_of(exchange(connection, request(encoded(again))))
+    second = admission_response(send(connection, encode_request(encoded(again))))
     _expect(second["allowed"] and "patch" not in second, "the patched pod is patched again")
 
 
