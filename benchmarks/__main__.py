@@ -33,7 +33,7 @@ def main() -> None:
     arguments = _arguments()
     load_generator()
     os.sched_setaffinity(0, {CLIENT_CORE})
-    shutil.rmtree(BENCH / "rooms", ignore_errors=True)
+    shutil.rmtree(BENCH / "running", ignore_errors=True)
     certificate = make_certificate()
     write_bodies()
     sample_sizes = QUICK if arguments.quick else FULL

@@ -1,4 +1,4 @@
-"""Compares the servers: each is verified and driven in turn, so that a slow minute of the machine hits all of them."""
+"""Compares the servers: each is verified and measured in turn, so that a slow minute of the machine hits all of them."""
 
 from __future__ import annotations
 

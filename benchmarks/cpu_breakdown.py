@@ -34,7 +34,7 @@ def measure_cpu_breakdown(certificate: Certificate, sample_sizes: SampleSizes) -
         whole = generate_load(server, 8, sample_sizes.seconds, UNLIKE)
     file, log = BENCH / "step-times.json", BENCH / "step-times.log"
     command = ["taskset", "--cpu-list", str(SERVER_CORE), str(PYTHON / "python")]
-    command += ["-m", "benchmarks.step_times", str(file), str(sample_sizes.stage_repeats)]
+    command += ["-m", "benchmarks.step_times", str(file), str(sample_sizes.step_repeats)]
     with log.open("wb") as output:
         subprocess.run(command, cwd=ROOT, check=True, stdout=output)
     log.unlink()

@@ -22,8 +22,8 @@ class NoLoadGenerator(SystemExit):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What one run of the driver measured; latencies in milliseconds, memory in MiB."""
+class Measurement:
+    """What one run of the load generator measured; latencies in milliseconds, memory in MiB."""
 
     connections: int
     requests: int
@@ -41,7 +41,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class _Driven:
+class _Result:
     requests: int
     seconds: float
     p50: float
@@ -52,7 +52,7 @@ class _Driven:
 
 
 def write_bodies() -> None:
-    """Write the reviews where the driver finds them: a file each for wrk, a line each for oha."""
+    """Write the reviews where the load generator finds them: a file each for wrk, a line each for oha."""
     BODIES.mkdir(parents=True, exist_ok=True)
     bodies = [encoded(review) for review in reviews()]
     for number, body in enumerate(bodies):
@@ -61,7 +61,7 @@ def write_bodies() -> None:
 
 
 def load_generator() -> str:
-    """Return the name of the driver.
+    """Return the name of the installed load generator.
 
     Raises:
         NoLoadGenerator: there is none.
@@ -73,41 +73,41 @@ def load_generator() -> str:
     raise NoLoadGenerator("wrk is needed: apt-get install wrk")
 
 
-def generate_load(server: RunningServer, connections: int, seconds: float, likeness: str = ALIKE) -> Measured:
+def generate_load(server: RunningServer, connections: int, seconds: float, likeness: str = ALIKE) -> Measurement:
     """Send reviews for some seconds over connections that stay open, one request at a time on each.
 
     `likeness` says how far each pod is like one of 64 others, see reviews.py; other than ALIKE, it needs wrk.
     """
     before = usage(server.pid)
-    driven = {"wrk": _wrk, "oha": _oha}[load_generator()](server.url, connections, seconds, likeness)
+    result = {"wrk": _wrk, "oha": _oha}[load_generator()](server.url, connections, seconds, likeness)
     used = usage(server.pid).since(before)
-    return Measured(
+    return Measurement(
         connections,
-        driven.requests,
-        driven.seconds,
-        driven.requests / driven.seconds,
-        driven.p50,
-        driven.p99,
-        driven.p999,
-        driven.longest,
-        driven.failures,
-        used.processor / driven.requests * 1e6,
+        result.requests,
+        result.seconds,
+        result.requests / result.seconds,
+        result.p50,
+        result.p99,
+        result.p999,
+        result.longest,
+        result.failures,
+        used.processor / result.requests * 1e6,
         used.kernel / used.processor,
         resident_mib(server.pid),
     )
 
 
-def _wrk(url: str, connections: int, seconds: float, likeness: str) -> _Driven:
+def _wrk(url: str, connections: int, seconds: float, likeness: str) -> _Result:
     options = ["--threads=1", f"--connections={connections}", f"--duration={max(1, round(seconds))}s", "--timeout=5s"]
     bodies = [str(BODIES), str(len(reviews())), likeness]
     output = _output("wrk", *options, f"--script={SCRIPT}", url, "--", *bodies)
     (line,) = (line for line in output.splitlines() if line.startswith("RESULT "))
     result = json.loads(line.removeprefix("RESULT "))
     p50, p99, p999, longest = (result[name] / 1000 for name in ("p50", "p99", "p999", "longest"))
-    return _Driven(result["requests"], result["microseconds"] / 1e6, p50, p99, p999, longest, result["failures"])
+    return _Result(result["requests"], result["microseconds"] / 1e6, p50, p99, p999, longest, result["failures"])
 
 
-def _oha(url: str, connections: int, seconds: float, likeness: str) -> _Driven:
+def _oha(url: str, connections: int, seconds: float, likeness: str) -> _Result:
     if likeness != ALIKE:
         raise NoLoadGenerator("wrk is needed for reviews that were never seen before: apt-get install wrk")
     options = ["-c", str(connections), "-z", f"{seconds:g}s", "-m", "POST", "-T", "application/json", "--insecure"]
@@ -120,7 +120,7 @@ def _oha(url: str, connections: int, seconds: float, likeness: str) -> _Driven:
     errors = {what: n for what, n in result["errorDistribution"].items() if what != "aborted due to deadline"}
     failures = sum(errors.values()) + answered - result["statusCodeDistribution"].get("200", 0)
     summary = result["summary"]
-    return _Driven(answered, summary["total"], p50, p99, p999, summary["slowest"] * 1000, failures)
+    return _Result(answered, summary["total"], p50, p99, p999, summary["slowest"] * 1000, failures)
 
 
 def _output(*command: str) -> str:

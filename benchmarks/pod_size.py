@@ -12,7 +12,7 @@ from benchmarks.environment import Certificate
 from benchmarks.http_client import encode_request, send
 from benchmarks.load_generator import generate_load
 from benchmarks.processes import usage
-from benchmarks.reviews import encoded, heavy, unlike
+from benchmarks.reviews import encoded, review_of_size, with_own_template
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.server_process import RunningServer, read_spec, running
 
@@ -29,9 +29,9 @@ PAUSE = 0.1
 def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Return the cost of reviews of many weights, and the latency of small ones with and without large ones between."""
     with running(read_spec("graceful_worker"), certificate) as server:
-        containers = [_cost(server, number, 100 * KB, sample_sizes.heavy_requests) for number in CONTAINERS]
-        sizes = [_cost(server, 3, size, sample_sizes.heavy_requests) for size in SIZES]
-        both = _cost(server, 50, LARGEST, sample_sizes.heavy_requests)
+        containers = [_cost(server, number, 100 * KB, sample_sizes.pod_size_requests) for number in CONTAINERS]
+        sizes = [_cost(server, 3, size, sample_sizes.pod_size_requests) for size in SIZES]
+        both = _cost(server, 50, LARGEST, sample_sizes.pod_size_requests)
         alone = asdict(generate_load(server, 8, sample_sizes.seconds))
         sent, beside = _beside_large_ones(server, sample_sizes)
     return {
@@ -46,8 +46,8 @@ def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> di
 
 def _cost(server: RunningServer, containers: int, size: int, count: int) -> dict[str, Any]:
     """Send reviews of one weight, each of a template of its own, over one connection."""
-    body = encoded(heavy(containers, size))
-    messages = [encode_request(unlike(body, number)) for number in range(count)]
+    body = encoded(review_of_size(containers, size))
+    messages = [encode_request(with_own_template(body, number)) for number in range(count)]
     times = []
     with server.connect() as connection:
         send(connection, encode_request(body))
@@ -67,7 +67,7 @@ def _cost(server: RunningServer, containers: int, size: int, count: int) -> dict
 
 
 def _beside_large_ones(server: RunningServer, sample_sizes: SampleSizes) -> tuple[int, dict[str, Any]]:
-    body = encoded(heavy(50, LARGEST))
+    body = encoded(review_of_size(50, LARGEST))
     over = threading.Event()
     sent = 0
 
@@ -75,7 +75,7 @@ def _beside_large_ones(server: RunningServer, sample_sizes: SampleSizes) -> tupl
         nonlocal sent
         with server.connect() as connection:
             while not over.wait(PAUSE):
-                send(connection, encode_request(unlike(body, sent)))
+                send(connection, encode_request(with_own_template(body, sent)))
                 sent += 1
 
     sender = threading.Thread(target=send_large_ones)

@@ -155,7 +155,7 @@ def _likeness(results: Results) -> str:
     for who in results["comparison"]["contenders"]:
         for likeness, said in _SAID_OF_LIKENESS.items():
             mine = [runs(results, who["name"], connections, likeness) for connections in CONNECTIONS]
-            # What nothing is remembered for was driven with pods of one kind alone.
+            # What nothing is remembered for was measured with pods of one kind alone.
             if all(mine) and runs(results, who["name"], CONNECTIONS[0], UNLIKE):
                 speeds = [number(middle(one, "per_second")) for one in mine]
                 rows.append(

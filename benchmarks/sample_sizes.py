@@ -13,8 +13,8 @@ class SampleSizes:
     seconds: float
     starts: int
     bursts: int
-    heavy_requests: int
-    stage_repeats: int
+    pod_size_requests: int
+    step_repeats: int
     soak_requests: int
     soak_seconds: float
     wrapper_rounds: int
@@ -25,8 +25,8 @@ FULL = SampleSizes(
     seconds=4,
     starts=7,
     bursts=3,
-    heavy_requests=100,
-    stage_repeats=30,
+    pod_size_requests=100,
+    step_repeats=30,
     soak_requests=1_000_000,
     soak_seconds=120,
     wrapper_rounds=3,
@@ -36,8 +36,8 @@ QUICK = SampleSizes(
     seconds=1,
     starts=2,
     bursts=1,
-    heavy_requests=20,
-    stage_repeats=5,
+    pod_size_requests=20,
+    step_repeats=5,
     soak_requests=20_000,
     soak_seconds=5,
     wrapper_rounds=1,

@@ -90,7 +90,7 @@ class RunningServer:
     process: subprocess.Popen[bytes]
     port: int
     trust: ssl.SSLContext
-    room: Path
+    folder: Path
     start_seconds: float
     """From the start of the process until a request was answered."""
 
@@ -123,27 +123,27 @@ def connect(port: int, trust: ssl.SSLContext) -> ssl.SSLSocket:
 @contextmanager
 def running(spec: ServerSpec, certificate: Certificate, core: int | None = SERVER_CORE) -> Iterator[RunningServer]:
     """Run a server on one core; its output goes to a file that is removed in the end."""
-    room = BENCH / "rooms" / f"{spec.name}-{next(_numbers)}"
-    shutil.rmtree(room, ignore_errors=True)
-    room.mkdir(parents=True)
+    folder = BENCH / "running" / f"{spec.name}-{next(_numbers)}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     port = spec.port or _free_port()
     values: dict[str, Any] = {
-        "python": PYTHON, "bench": BENCH_PYTHON, "servers": SERVERS, "needs": spec.program, "room": room,
+        "python": PYTHON, "bench": BENCH_PYTHON, "servers": SERVERS, "needs": spec.program, "folder": folder,
         "port": port, "certificate": certificate.chain, "key": certificate.key,
     }  # fmt: skip
     for file in spec.files:
-        (room / file).write_text((SERVERS / file).read_text(encoding="utf-8").format_map(values), encoding="utf-8")
+        (folder / file).write_text((SERVERS / file).read_text(encoding="utf-8").format_map(values), encoding="utf-8")
     command = ["taskset", "--cpu-list", str(core), *(word.format_map(values) for word in spec.command)]
     trust = ssl.create_default_context(cafile=certificate.ca)
-    with (room / "output").open("wb") as output:
+    with (folder / "output").open("wb") as output:
         begin = time.monotonic()
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
-        _wait_until_ready(spec, process, port, trust, room)
-        yield RunningServer(spec, process, port, trust, room, time.monotonic() - begin)
+        _wait_until_ready(spec, process, port, trust, folder)
+        yield RunningServer(spec, process, port, trust, folder, time.monotonic() - begin)
     finally:
         _end(process, spec.stop)
-        shutil.rmtree(room)
+        shutil.rmtree(folder)
 
 
 def on_client_core(*command: str) -> list[str]:
@@ -152,14 +152,14 @@ def on_client_core(*command: str) -> list[str]:
 
 
 def _wait_until_ready(
-    spec: ServerSpec, process: subprocess.Popen[bytes], port: int, trust: ssl.SSLContext, room: Path
+    spec: ServerSpec, process: subprocess.Popen[bytes], port: int, trust: ssl.SSLContext, folder: Path
 ) -> None:
     path = spec.ready or spec.path
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode()
     deadline = time.monotonic() + PATIENCE
     while True:
         if process.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(f"{spec.title} does not serve:\n{(room / 'output').read_text()}")
+            raise SystemExit(f"{spec.title} does not serve:\n{(folder / 'output').read_text()}")
         try:
             with connect(port, trust) as connection:
                 connection.sendall(request)

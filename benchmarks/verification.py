@@ -18,7 +18,7 @@ LEAST_GRACE = 1800
 """Seconds: what the reviews' annotation asks for, and less than what a server takes that does not read it."""
 
 
-class Wrong(Exception):
+class WrongAnswer(Exception):
     """An answer is not what it must be."""
 
 
@@ -26,7 +26,7 @@ def verify(server: RunningServer, reviews: list[Review]) -> str:
     """Verify the answer to each of the reviews; return the version of TLS.
 
     Raises:
-        Wrong: one of them is wrong.
+        WrongAnswer: one of them is wrong.
 
     """
     with server.connect() as connection:
@@ -42,7 +42,7 @@ def check(answer: str, review: Review, response: dict[str, Any]) -> None:
     """Verify one answer, as far as it is to be right (`ServerSpec.answer`).
 
     Raises:
-        Wrong: it is not.
+        WrongAnswer: it is not.
 
     """
     _expect(response["allowed"] is True, "the pod is not allowed")
@@ -63,14 +63,14 @@ def patched(review: Review, response: dict[str, Any]) -> dict[str, Any]:
     """Return the pod of a review as the patch makes it.
 
     Raises:
-        Wrong: the patch does not apply.
+        WrongAnswer: the patch does not apply.
 
     """
     operations = json.loads(base64.b64decode(response.get("patch", "W10="), validate=True))
     try:
         pod: dict[str, Any] = jsonpatch.apply_patch(review["request"]["object"], operations)
     except jsonpatch.JsonPatchException as error:
-        raise Wrong(f"the patch does not apply: {type(error).__name__}") from None
+        raise WrongAnswer(f"the patch does not apply: {type(error).__name__}") from None
     return pod
 
 
@@ -107,4 +107,4 @@ def _check_again(connection: ssl.SSLSocket, review: Review, response: dict[str, 
 
 def _expect(condition: bool, otherwise: str) -> None:
     if not condition:
-        raise Wrong(otherwise)
+        raise WrongAnswer(otherwise)
