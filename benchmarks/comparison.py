@@ -1,4 +1,4 @@
-"""Compares the servers: each is verified and measured in turn, so that a slow minute of the machine hits all of them."""
+"""Compare the servers: each is verified and measured in turn, so that a slow minute of the machine hits them all."""
 
 from __future__ import annotations
 

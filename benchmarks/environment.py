@@ -1,4 +1,4 @@
-"""Where things are: the checkout, what a run leaves behind, the certificate, and the two cores."""
+"""What all parts of a run share: the paths, the certificate, and the two cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the garbage collector stops the webhook while it serves."""
+"""Measure how long garbage collections stop the webhook while it serves."""
 
 from __future__ import annotations
 

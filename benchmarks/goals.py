@@ -1,4 +1,4 @@
-"""The figures that count, from the results of a run: medians over rounds, ratios, and how each goal is met."""
+"""The figures of a run that have a goal: medians over rounds, ratios, and whether each goal is met."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One review over one connection: the request as bytes, the answer read back."""
+"""A minimal HTTP/1.1 client: writes a review as a request, sends it, reads the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class RequestFailed(Exception):
-    """There was no answer with status 200; the message says what there was."""
+    """A request was not answered with status 200; the message has what came instead."""
 
 
 def encode_request(body: bytes, path: str = "/mutate") -> bytes:
@@ -25,7 +25,7 @@ def send(connection: ssl.SSLSocket, data: bytes) -> bytes:
     """Send a request and return the body of its answer.
 
     Raises:
-        RequestFailed: it is no success.
+        RequestFailed: The answer's status is not 200, or there is no answer.
 
     """
     connection.sendall(data)

@@ -1,4 +1,4 @@
-"""Drives a server with wrk, or with oha where there is no wrk, and reads what these and the kernel measured."""
+"""Put load on a server with wrk, or with oha where there is no wrk; read what these and the kernel measured."""
 
 from __future__ import annotations
 

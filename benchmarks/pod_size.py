@@ -1,4 +1,4 @@
-"""How the cost grows with the pod: more containers, more bytes, and what a very large pod does to all others."""
+"""Measure how the cost grows with a pod's containers and bytes, and how very large pods slow down small ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAUSE = 0.1
 
 
 def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
-    """Return the cost of reviews of many weights, and the latency of small ones with and without large ones between."""
+    """Return the cost of reviews of many sizes, and the latency of small ones with and without large ones between."""
     with running(read_spec("graceful_worker"), certificate) as server:
         containers = [_cost(server, number, 100 * KB, sample_sizes.pod_size_requests) for number in CONTAINERS]
         sizes = [_cost(server, 3, size, sample_sizes.pod_size_requests) for size in SIZES]
@@ -45,7 +45,7 @@ def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> di
 
 
 def _cost(server: RunningServer, containers: int, size: int, count: int) -> dict[str, Any]:
-    """Send reviews of one weight, each of a template of its own, over one connection."""
+    """Send reviews of one size, each of a template of its own, over one connection."""
     body = encoded(review_of_size(containers, size))
     messages = [encode_request(with_own_template(body, number)) for number in range(count)]
     times = []

@@ -1,4 +1,4 @@
-"""Makes the AdmissionReviews that are sent: 64 different ones, the same in every run, and ones of any weight."""
+"""Makes the AdmissionReviews that are sent: 64 different ones, the same in every run, and ones of any size."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SampleSizes:
-    """How often and how long; times are in seconds."""
+    """How often and how long each part of the benchmarks measures; times are in seconds."""
 
     rounds: int
     seconds: float
