@@ -19,6 +19,10 @@ import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests import builders
+from tests.builders import Json, Labels
+from webhook.core.annotations import INJECTED_LABEL
+
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin"))
 BINARIES = [ASSETS / "etcd", ASSETS / "kube-apiserver"]
 TOKEN = "a-token-of-this-test"
@@ -53,13 +57,19 @@ class ControlPlane:
     restart: Callable[[float], None]
     """Kills the API server, waits for some seconds, and starts it again at the same address; etcd stays."""
 
-    def create_namespace(self, name: str, labels: dict[str, str]) -> None:
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-        self.client.post("/api/v1/namespaces", json=body).raise_for_status()
+    def create_namespace(self, name: str, labels: Labels | None = None) -> None:
+        self.client.post("/api/v1/namespaces", json=builders.namespace(name, labels)).raise_for_status()
 
-    def create_pod(self, namespace: str, pod: dict[str, object], *, dry_run: bool = False) -> httpx.Response:
+    def create_pod(self, namespace: str, pod: Json, *, dry_run: bool = False) -> httpx.Response:
         parameters = {"dryRun": "All"} if dry_run else {}
         return self.client.post(f"/api/v1/namespaces/{namespace}/pods", json=pod, params=parameters)
+
+    def try_pod(self, namespace: str, pod: Json) -> tuple[str, bool]:
+        """Create a pod without storing it; return what went wrong, and whether it is protected."""
+        answer = self.create_pod(namespace, pod, dry_run=True)
+        if not answer.is_success:
+            return answer.text, False
+        return "", answer.json()["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true"
 
 
 @contextmanager
@@ -71,7 +81,7 @@ def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[Control
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     (room / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
-    etcd = [
+    etcd: list[str | Path] = [
         BINARIES[0],
         f"--data-dir={room / 'etcd'}",
         f"--listen-client-urls=http://127.0.0.1:{client_port}",
@@ -81,7 +91,7 @@ def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[Control
         f"--initial-cluster=default=http://127.0.0.1:{peer_port}",
         "--unsafe-no-fsync=true",
     ]
-    api_server = [
+    api_server: list[str | Path] = [
         BINARIES[1],
         f"--etcd-servers=http://127.0.0.1:{client_port}",
         "--bind-address=127.0.0.1",

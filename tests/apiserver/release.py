@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ import httpx
 from tests.apiserver.control_plane import ControlPlane
 from tests.apiserver.installation import CONFIGURATION, write_kubeconfig
 from tests.apiserver.replicas import Replicas
+from tests.builders import pod
 from tests.deploy.chart.templates import CHART, ROOT
-from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
+from tests.pod_stream import PodStream
+from webhook.core.annotations import LABEL, LABEL_ENABLED
 
 SERVICES = "127.77.0.0/24"
 NAME = "graceful-worker"
@@ -152,50 +155,14 @@ def _listed(plane: ControlPlane, path: str) -> list[dict[str, Any]]:
     return list(answer.raise_for_status().json()["items"] or ())
 
 
-def create(plane: ControlPlane) -> tuple[str, bool]:
-    """Create a labelled pod by dry run; return what went wrong, and whether it is protected."""
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "worker-", "labels": {LABEL: LABEL_ENABLED}},
-        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}]},
-    }
-    answer = plane.create_pod(WORKERS, pod, dry_run=True)
-    if not answer.is_success:
-        return answer.text, False
-    return "", answer.json()["metadata"]["labels"].get(INJECTED_LABEL) == "true"
+def try_labelled_pod(plane: ControlPlane) -> tuple[str, bool]:
+    """Create a labelled pod without storing it; return what went wrong, and whether it is protected."""
+    return plane.try_pod(WORKERS, pod(labels={LABEL: LABEL_ENABLED}))
 
 
-@dataclass
-class Stream:
-    """Labelled pods that are created all the time, by several clients."""
-
-    plane: ControlPlane
-    protected: int = 0
-    bare: int = 0
-    refused: list[str] = field(default_factory=list)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Stream:
-        self._threads = [threading.Thread(target=self._run) for _ in range(4)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            trouble, protected = create(self.plane)
-            if trouble:
-                self.refused.append(trouble)
-            elif protected:
-                self.protected += 1
-            else:
-                self.bare += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+def labelled_pods(plane: ControlPlane) -> PodStream:
+    """Have four clients create labelled pods until the block ends."""
+    return PodStream(partial(try_labelled_pod, plane), clients=4)
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:

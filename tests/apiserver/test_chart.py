@@ -23,14 +23,14 @@ from tests.apiserver.release import (
     SERVICES,
     WORKERS,
     Release,
-    Stream,
     Tool,
     chart_before,
-    create,
     ended_with_the_deployment,
+    labelled_pods,
     objects,
     release,
     service_missing,
+    try_labelled_pod,
     until,
 )
 from tests.apiserver.replicas import Replicas, replicas
@@ -81,7 +81,7 @@ def serving(one: Release, room: Path) -> Iterator[Replicas]:
     """Run two replicas where the release's Service is, until they protect pods."""
     with replicas(one.plane, room, 2, one.namespace, drain=DRAIN, host=one.service_address(), port=443) as group:
         group.wait_until_ready(2)
-        until(lambda: create(one.plane) == ("", True))
+        until(lambda: try_labelled_pod(one.plane) == ("", True))
         yield group
 
 
@@ -95,7 +95,7 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
         for group in serving(one, tmp_path):
             clients = one.clients()
             assert all(client["caBundle"] for client in clients)
-            with Stream(plane) as stream:
+            with labelled_pods(plane) as stream:
                 one.upgrade(*VALUES, "--set", "replicas=3,podAnnotations.changed=yes")
                 assert one.clients() == clients
                 roll(group)
@@ -105,7 +105,7 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
                 deployment = one.deployment()
                 assert deployment is not None
                 assert deployment["spec"]["replicas"] == 2
-                assert (stream.refused, stream.bare) == ([], 0)
+                assert (stream.refused, stream.unprotected) == ([], 0)
                 one.upgrade(*WITHOUT_DENIAL)
                 time.sleep(2)  # as README.md says
                 with ended_with_the_deployment(one, group):
@@ -116,7 +116,7 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
                 time.sleep(1)
             assert stream.refused == []
             assert stream.protected > 0
-            assert stream.bare > 0
+            assert stream.unprotected > 0
     assert objects(plane) == before
 
 
@@ -138,14 +138,14 @@ def test_an_upgrade_from_the_chart_before_and_back_keeps_the_bundle_and_refuses_
         one.install(chart=chart)
         for _ in serving(one, tmp_path):
             clients = one.clients()
-            with Stream(plane) as stream:
+            with labelled_pods(plane) as stream:
                 one.upgrade()
                 assert one.clients() == clients
                 one.helm("rollback", "1")
                 assert one.clients() == clients
                 one.upgrade()
             assert one.clients() == clients
-            assert (stream.refused, stream.bare) == ([], 0)
+            assert (stream.refused, stream.unprotected) == ([], 0)
             assert stream.protected > 0
 
 
@@ -158,10 +158,10 @@ def test_an_installation_by_kustomize_is_taken_over_without_a_refused_pod(
     with release(plane, tool(name), tmp_path, namespace=NAME) as one:
         for _ in serving(one, tmp_path):
             clients = one.clients()
-            with Stream(plane) as stream:
+            with labelled_pods(plane) as stream:
                 one.install(*one.tool.takes_over)
                 assert one.clients() == clients
-            assert (stream.refused, stream.bare) == ([], 0)
+            assert (stream.refused, stream.unprotected) == ([], 0)
             assert stream.protected > 0
     assert objects(plane) == before
 
@@ -221,11 +221,11 @@ def test_a_release_of_helm_3_goes_on_with_helm_4(plane: ControlPlane, tmp_path: 
         for _ in serving(one, tmp_path):
             clients = one.clients()
             newer = Release(plane, tool("helm-4"), one.kubeconfig)
-            with Stream(plane) as stream:
+            with labelled_pods(plane) as stream:
                 newer.upgrade("--set", "replicas=3")
                 newer.upgrade("--server-side=true", "--force-conflicts", "--set", "replicas=4")
             assert newer.clients() == clients
-            assert (stream.refused, stream.bare) == ([], 0)
+            assert (stream.refused, stream.unprotected) == ([], 0)
 
 
 def dry_run(one: Release, room: Path) -> subprocess.CompletedProcess[str]:

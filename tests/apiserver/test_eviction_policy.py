@@ -13,6 +13,7 @@ import pytest
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import apply, call_at, kubectl_missing
+from tests.builders import Json, eviction, pod
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 
 pytestmark = [
@@ -25,7 +26,6 @@ OWN_GRACE = 3600
 POLICIES = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
 FAILED_OPEN = "apiserver_admission_webhook_fail_open_count"
 NUMBERS = count()
-Object = dict[str, Any]
 every_time = pytest.mark.parametrize("seconds", [0, 1, 600, 7200])
 
 
@@ -60,34 +60,26 @@ def create(plane: ControlPlane, namespace: str) -> str:
     It is opted out: no webhook is asked for it, and the policy looks at no label of a pod.
     """
     name = f"worker-{next(NUMBERS)}"
-    pod: Object = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {LABEL: LABEL_DISABLED}},
-        "spec": {
-            "nodeName": "a-node",
-            "terminationGracePeriodSeconds": OWN_GRACE,
-            "containers": [{"name": "worker", "image": "shop:1"}],
-        },
-    }
-    plane.create_pod(namespace, pod).raise_for_status()
+    opted_out = {LABEL: LABEL_DISABLED}
+    made = pod(name, labels=opted_out, nodeName="a-node", terminationGracePeriodSeconds=OWN_GRACE)
+    plane.create_pod(namespace, made).raise_for_status()
     return name
 
 
-def evict(plane: ControlPlane, namespace: str, name: str, body: Object) -> httpx.Response:
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
-    return plane.client.post(f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", json={**eviction, **body})
+def evict(plane: ControlPlane, namespace: str, name: str, body: Json) -> httpx.Response:
+    url = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+    return plane.client.post(url, json={**eviction(name, namespace), **body})
 
 
-def evicted(plane: ControlPlane, namespace: str, options: Object | None = None, **body: Any) -> Object:
+def evicted(plane: ControlPlane, namespace: str, options: Json | None = None, **body: Any) -> Json:
     """Evict a pod; return its metadata after that, empty where it is gone."""
     name = create(plane, namespace)
     if options is not None:
         body["deleteOptions"] = options
     answer = evict(plane, namespace, name, body)
     assert answer.is_success, answer.text
-    pod = plane.client.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
-    return dict(pod.json()["metadata"]) if pod.is_success else {}
+    answer = plane.client.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+    return dict(answer.json()["metadata"]) if answer.is_success else {}
 
 
 def failed_open(plane: ControlPlane) -> float:
@@ -119,7 +111,7 @@ def test_in_all_other_namespaces_a_pod_is_given_what_is_asked_for(
 @pytest.mark.parametrize("namespace", ["workers", "plain"])
 @pytest.mark.parametrize("options", [None, {}, {"gracePeriodSeconds": None}])
 def test_an_eviction_that_asks_for_no_time_is_as_ever(
-    plane: ControlPlane, namespace: str, options: Object | None
+    plane: ControlPlane, namespace: str, options: Json | None
 ) -> None:
     assert evicted(plane, namespace, options)["deletionGracePeriodSeconds"] == OWN_GRACE
 
@@ -136,8 +128,8 @@ def test_a_precondition_still_holds(plane: ControlPlane) -> None:
     options = {"gracePeriodSeconds": 0, "preconditions": {"uid": "another"}}
     name = create(plane, "workers")
     assert evict(plane, "workers", name, {"deleteOptions": options}).status_code == 409
-    pod = plane.client.get(f"/api/v1/namespaces/workers/pods/{name}").raise_for_status().json()
-    assert "deletionTimestamp" not in pod["metadata"]
+    kept = plane.client.get(f"/api/v1/namespaces/workers/pods/{name}").raise_for_status().json()
+    assert "deletionTimestamp" not in kept["metadata"]
 
 
 def test_a_deletion_is_no_eviction(plane: ControlPlane) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import builders
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import (
     CONFIGURATION,
@@ -29,6 +30,7 @@ from tests.apiserver.installation import (
     service_account_token,
     write_kubeconfig,
 )
+from tests.builders import Json
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED, annotation_of
 
 pytestmark = [
@@ -47,7 +49,6 @@ NODE = "node"
 """Without a kubelet: what runs there never ends."""
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 PATIENCE = 60
-Json = dict[str, Any]
 
 
 @dataclass
@@ -97,18 +98,14 @@ class World:
         self.pods += 1
         name = f"pod-{self.pods}"
         labels = {LABEL: label, **metadata.pop("labels", {})}
-        worker = {"name": "worker", "image": "shop", "command": ["celery", "-A", "shop", "worker"]}
-        spec = {"nodeName": node, "containers": [worker]}
-        pod = {"metadata": {"name": name, "labels": labels, **metadata}, "spec": spec}
+        pod = builders.pod(name, labels=labels, metadata=metadata, nodeName=node)
         self.until(lambda: self.plane.create_pod(SHOP, pod).status_code in (201, 409))
         return name
 
     def evict(self, name: str, grace: int | None, version: str = "v1", **options: Any) -> httpx.Response:
-        metadata = {"name": name, "namespace": SHOP}
-        asked = {} if grace is None else {"gracePeriodSeconds": grace}
-        eviction = {"apiVersion": f"policy/{version}", "kind": "Eviction", "metadata": metadata}
-        if asked or options:
-            eviction["deleteOptions"] = {**asked, **options}
+        options |= {} if grace is None else {"gracePeriodSeconds": grace}
+        fields = {"deleteOptions": options} if options else {}
+        eviction = builders.eviction(name, SHOP, version, **fields)
         return self.plane.client.post(f"{PODS}/{name}/eviction", json=eviction, timeout=60)
 
     def pod(self, name: str) -> Json | None:

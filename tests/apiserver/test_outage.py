@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import CONFIGURATION, apply, call_at, kubectl_missing
+from tests.builders import pod
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.select.workers import CRITICAL_CLASSES
 
@@ -37,14 +39,9 @@ def plane(room: Path) -> Iterator[ControlPlane]:
         yield plane
 
 
-def create(plane: ControlPlane, namespace: str, label: str = "", **spec: object) -> httpx.Response:
-    pod: dict[str, object] = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "worker-", "labels": {LABEL: label} if label else {}},
-        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}], **spec},
-    }
-    return plane.create_pod(namespace, pod, dry_run=True)
+def create(plane: ControlPlane, namespace: str, label: str = "", **spec: Any) -> httpx.Response:
+    labels = {LABEL: label} if label else {}
+    return plane.create_pod(namespace, pod(labels=labels, **spec), dry_run=True)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -101,9 +98,8 @@ def test_its_own_replicas_can_always_be_created(plane: ControlPlane, room: Path)
     until(lambda: not create(plane, "workers").is_success)
     path = "/apis/apps/v1/namespaces/graceful-worker/deployments/graceful-worker"
     template = plane.client.get(path).raise_for_status().json()["spec"]["template"]
-    metadata = {**template["metadata"], "generateName": "replica-"}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-    answer = plane.create_pod("graceful-worker", pod, dry_run=True)
+    replica = pod(metadata=template["metadata"], **template["spec"])
+    answer = plane.create_pod("graceful-worker", replica, dry_run=True)
     assert answer.is_success, answer.text
 
 
@@ -122,28 +118,25 @@ def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
 
     def told() -> str:
         answer = create(plane, "plain", LABEL_ENABLED)
-        return answer.headers.get("warning", "") + answer.text
+        return str(answer.headers.get("warning", "")) + answer.text
 
     until(lambda: UNPROTECTED in told() and create(plane, "plain", LABEL_ENABLED).status_code == status)
 
 
 @pytest.mark.parametrize(
-    "pod",
+    "fields",
     [
-        {"metadata": {"annotations": {"graceful-worker/status": json.dumps({})}}},
-        {"spec": {"os": {"name": "windows"}}},
-        {"spec": {"priorityClassName": "system-node-critical"}},
+        {"annotations": {"graceful-worker/status": json.dumps({})}},
+        {"os": {"name": "windows"}},
+        {"priorityClassName": "system-node-critical"},
     ],
     ids=["protected", "windows", "critical"],
 )
 def test_the_policy_has_nothing_against_a_pod_that_is_protected_or_never_touched(
-    plane: ControlPlane, room: Path, pod: dict[str, dict[str, object]]
+    plane: ControlPlane, room: Path, fields: dict[str, Any]
 ) -> None:
     install(plane, room, "overlays/validating-policy-deny")
     plane.client.delete(CONFIGURATION).raise_for_status()
     until(lambda: UNPROTECTED in create(plane, "plain", LABEL_ENABLED).text)
-    metadata = {"generateName": "worker-", "labels": {LABEL: LABEL_ENABLED}, **pod.get("metadata", {})}
-    spec = {"containers": [{"name": "worker", "image": "shop:1"}], **pod.get("spec", {})}
-    kind: dict[str, object] = {"apiVersion": "v1", "kind": "Pod"}
-    answer = plane.create_pod("plain", {**kind, "metadata": metadata, "spec": spec}, dry_run=True)
+    answer = plane.create_pod("plain", pod(labels={LABEL: LABEL_ENABLED}, **fields), dry_run=True)
     assert answer.is_success, answer.text

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,7 +27,9 @@ from tests.apiserver.installation import (
     kubectl_missing,
 )
 from tests.apiserver.replicas import LEAF_SECONDS, PROPAGATION_SECONDS, Replicas, replicas
-from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
+from tests.builders import pod
+from tests.pod_stream import PodStream
+from webhook.core.annotations import LABEL, LABEL_ENABLED
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -87,50 +89,20 @@ class Cluster:
         url = f"{SECRET_PATH}/graceful-worker-ca"
         self.plane.client.patch(url, content=patch, headers=JSON_PATCH).raise_for_status()
 
-    def create(self) -> str:
-        """Create a pod without storing it; say what went wrong, empty where nothing did."""
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"generateName": "worker-"},
-            "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}]},
-        }
-        answer = self.plane.create_pod("workers", pod, dry_run=True)
-        if not answer.is_success:
-            return answer.text
-        return "" if answer.json()["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true" else "not patched"
+    def protects(self) -> bool:
+        """Tell whether a pod that is created without being stored would be protected."""
+        return self.plane.try_pod("workers", pod()) == ("", True)
 
-
-@dataclass
-class Stream:
-    """Pods that are created all the time."""
-
-    cluster: Cluster
-    created: int = 0
-    failures: list[str] = field(default_factory=list)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Stream:
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        return self
-
-    def _run(self) -> None:
-        while not self._over.wait(0.02):
-            failure = self.cluster.create()
-            self.created += 1
-            self.failures += [failure] if failure else []
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def assert_unbroken(self) -> None:
-        """Check that no creation failed; if one did, tell of it what only the replicas know."""
-        group = self.cluster.replicas
-        logs = "\n".join(replica.log.read_text()[-3000:] for replica in group.running)
-        assert self.failures == [], f"{group.turned_away} connections found no replica ready; the logs end:\n{logs}"
-        assert self.created > 0
+    @contextmanager
+    def every_pod_is_protected(self) -> Iterator[None]:
+        """Create pods all the time; if one fails, tell of it what only the replicas know."""
+        with PodStream(lambda: self.plane.try_pod("workers", pod()), pause=0.02) as stream:
+            yield
+        logs = "\n".join(replica.log.read_text()[-3000:] for replica in self.replicas.running)
+        stream.assert_unbroken(
+            f"{stream.refused}; {stream.unprotected} were not patched; {self.replicas.turned_away} connections found "
+            f"no replica ready; the logs end:\n{logs}"
+        )
 
 
 def until(condition: Any, seconds: float = 30) -> float:
@@ -152,7 +124,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             call_at(plane, f"https://127.0.0.1:{group.port}/mutate")
             group.wait_until_ready(3)
             cluster = Cluster(plane, group)
-            until(lambda: not cluster.create())
+            until(cluster.protects)
             yield cluster
 
 
@@ -174,10 +146,9 @@ def test_every_entry_calls_the_path_that_goes_with_the_ca(cluster: Cluster) -> N
 @pytest.mark.parametrize("position", [OF_LABELLED_PODS, OF_EVICTIONS])
 def test_a_path_that_somebody_resets_is_healed_and_pods_are_patched_meanwhile(cluster: Cluster, position: int) -> None:
     before = cluster.paths()
-    with Stream(cluster) as stream:
+    with cluster.every_pod_is_protected():
         cluster.set_url(f"https://127.0.0.1:{cluster.replicas.port}/mutate", position)
         assert until(lambda: cluster.paths() == before) < 5
-    stream.assert_unbroken()
 
 
 @pytest.mark.parametrize("position", [OF_NAMESPACES, OF_EVICTIONS])
@@ -189,30 +160,28 @@ def test_a_bundle_that_somebody_empties_or_alters_is_healed_within_seconds(
     cluster.set_bundle(bundle, position)
     assert until(lambda: set(cluster.bundles()) == before) < 5
     until(lambda: cluster.replicas.count(HEALINGS) == healings + 1)
-    until(lambda: not cluster.create())
+    until(cluster.protects)
 
 
 def test_a_deleted_secret_is_made_again_with_the_same_ca(cluster: Cluster) -> None:
     before = cluster.current_ca()
-    with Stream(cluster) as stream:
+    with cluster.every_pod_is_protected():
         cluster.plane.client.delete(f"{SECRET_PATH}/graceful-worker-ca").raise_for_status()
         until(lambda: cluster.plane.client.get(f"{SECRET_PATH}/graceful-worker-ca").is_success)
         time.sleep(2)
     assert cluster.current_ca() == before
-    stream.assert_unbroken()
 
 
 def test_rotations_fail_no_creation(cluster: Cluster) -> None:
-    with Stream(cluster) as stream:
+    with cluster.every_pod_is_protected():
         for number in range(ROTATIONS):
             before = cluster.current_ca()
             cluster.ask_for_rotation(str(number))
             until(lambda before=before: cluster.current_ca() != before, 60)
-    stream.assert_unbroken()
 
 
 def test_an_old_ca_that_is_taken_out_of_the_secret_is_trusted_no_more(cluster: Cluster) -> None:
-    with Stream(cluster) as stream:
+    with cluster.every_pod_is_protected():
         before = cluster.current_ca()
         cluster.ask_for_rotation("its key was seen by somebody")
         until(lambda: cluster.current_ca() != before, 60)
@@ -222,13 +191,11 @@ def test_an_old_ca_that_is_taken_out_of_the_secret_is_trusted_no_more(cluster: C
         until(lambda: set(cluster.bundles()) == {only}, LEAF_SECONDS / 2)
         time.sleep(1)
     assert set(cluster.bundles()) == {only}
-    stream.assert_unbroken()
 
 
 def test_a_rolling_restart_of_the_replicas_fails_no_creation(cluster: Cluster) -> None:
-    with Stream(cluster) as stream:
+    with cluster.every_pod_is_protected():
         for replica in list(cluster.replicas.running):
             cluster.replicas.start()
             cluster.replicas.wait_until_ready(4)
             cluster.replicas.stop(replica)
-    stream.assert_unbroken()

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.settings import read_install_refusal
-from tests.cluster.test_install import UNPROTECTED, WORKERS, Stream, bundles, create, kubectl, until
+from tests.cluster.test_install import UNPROTECTED, WORKERS, bundles, create, kubectl, until
 from tests.deploy.chart.rendered import helm_missing, helm_program
+from tests.pod_stream import PodStream
 from webhook.core.annotations import LABEL, LABEL_ENABLED
 
 REFUSAL = read_install_refusal() or helm_missing()
@@ -94,14 +95,13 @@ def test_its_pods_start_and_its_test_passes_in_a_restricted_namespace() -> None:
 
 def test_an_upgrade_with_a_rollout_and_a_rollback_refuse_no_pod_and_keep_the_bundle() -> None:
     before = bundles()
-    with Stream() as stream:
+    with PodStream(create, clients=2) as stream:
         helm("upgrade", RELEASE, str(CHART), "--set", "podAnnotations.upgraded=yes,drainWatch.enabled=true")
         rolled_out()
         helm("rollback", RELEASE, "1")
         rolled_out()
         until(lambda: len(replicas()) == 2, 90)
-    assert stream.failures == []
-    assert stream.created > 0
+    stream.assert_unbroken()
     assert bundles() == before
 
 
