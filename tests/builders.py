@@ -49,7 +49,7 @@ def pod_template(
 def workload(kind: str, name: str, template: Json | None = None, **spec: Any) -> Json:
     """Return a workload of the group `apps` that selects the pods of its template by their labels."""
     template = pod_template(labels={"app": name}) if template is None else template
-    selector = {"matchLabels": template["metadata"]["labels"]}
+    selector = {"matchLabels": dict(template["metadata"]["labels"])}
     return {
         "apiVersion": "apps/v1",
         "kind": kind,

@@ -150,7 +150,7 @@ def test_a_container_that_another_webhook_adds_later_gets_what_it_lacks(cluster:
 
 
 def test_sidecars_become_native_ones_that_of_another_webhook_too(cluster: ControlPlane) -> None:
-    native = pod("", container("nginx", ["nginx"]), container(), annotations={SIDECARS: "native"})
+    native = pod("", container("nginx", ["nginx"], image="nginx:1"), container(), annotations={SIDECARS: "native"})
     spec = stored(cluster.create_pod(APPENDED_NAMESPACE, native))["spec"]
     assert [each["name"] for each in spec["containers"]] == ["worker"]
     assert [(c["name"], c["restartPolicy"]) for c in spec["initContainers"]] == [

@@ -29,6 +29,7 @@ from tests.apiserver.installation import (
     service_account_token,
     write_kubeconfig,
 )
+from tests.builders import Json, admission_review, container, pod
 from tests.images.building import build
 from tests.images.docker_registry import PASSWORD, USER, docker_registry
 from tests.images.docker_registry import missing as registry_missing
@@ -45,7 +46,6 @@ PROCESS = {"Entrypoint": ["docker-entrypoint"], "Cmd": ["celery", "-A", "shop", 
 FRAMEWORK = "celery"
 SECRET = "pull"
 ACCOUNT = "worker"
-Pod = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ]
         stack.callback(_end, _serve(plane, room, kubeconfig, options))
         built = build(PROCESS)
-        images = [registry.push("team/shop", built, "1") for registry in (open_registry, closed_registry)]
+        images = (open_registry.push("team/shop", built, "1"), closed_registry.push("team/shop", built, "1"))
         _make_namespaces(plane, closed_registry.host)
         yield World(plane, *images, f"{open_registry.host}/team/none:1")
 
@@ -112,24 +112,20 @@ def _make_namespaces(plane: ControlPlane, closed_host: str) -> None:
     account = {"kind": "ServiceAccount", "metadata": {"name": ACCOUNT}, "imagePullSecrets": [{"name": SECRET}]}
     _create(plane, "with-account", "serviceaccounts", account)
     deadline = time.monotonic() + 30
-    while not plane.create_pod("without", pod("worker", command=["celery", "worker"]), dry_run=True).is_success:
+    while not plane.create_pod("without", pod(labels={LABEL: LABEL_ENABLED}), dry_run=True).is_success:
         assert time.monotonic() < deadline, "the webhook is not called"
         time.sleep(0.2)
 
 
-def _create(plane: ControlPlane, namespace: str, resource: str, manifest: Pod) -> None:
+def _create(plane: ControlPlane, namespace: str, resource: str, manifest: Json) -> None:
     body = {"apiVersion": "v1", **manifest}
     plane.client.post(f"/api/v1/namespaces/{namespace}/{resource}", json=body).raise_for_status()
 
 
-def pod(image: str, *, labelled: bool = True, command: list[str] | None = None, **spec: Any) -> Pod:
-    container = {"name": "worker", "image": image, **({"command": command} if command else {})}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "worker-", "labels": {LABEL: LABEL_ENABLED} if labelled else {}},
-        "spec": {"containers": [container], **spec},
-    }
+def pod_of(image: str, *, labelled: bool = True, **spec: Any) -> Json:
+    """Return a pod whose manifest names an image and no command."""
+    labels = {LABEL: LABEL_ENABLED} if labelled else {}
+    return pod("", container(command=[], image=image), labels=labels, **spec)
 
 
 def recognised(response: httpx.Response) -> str:
@@ -142,21 +138,21 @@ def recognised(response: httpx.Response) -> str:
 
 
 def test_a_pod_with_only_an_image_is_protected(world: World) -> None:
-    assert recognised(world.plane.create_pod("without", pod(world.open_image))) == FRAMEWORK
+    assert recognised(world.plane.create_pod("without", pod_of(world.open_image))) == FRAMEWORK
 
 
 def test_a_private_image_is_read_with_the_pods_own_secret(world: World) -> None:
-    made = pod(world.private_image, imagePullSecrets=[{"name": SECRET}])
+    made = pod_of(world.private_image, imagePullSecrets=[{"name": SECRET}])
     assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
 
 
 def test_a_private_image_is_read_with_the_secret_of_the_service_account(world: World) -> None:
-    made = pod(world.private_image, serviceAccountName=ACCOUNT)
+    made = pod_of(world.private_image, serviceAccountName=ACCOUNT)
     assert recognised(world.plane.create_pod("with-account", made)) == FRAMEWORK
 
 
 def test_what_one_namespace_may_read_is_not_told_to_another(world: World) -> None:
-    made = pod(world.private_image, imagePullSecrets=[{"name": SECRET}])
+    made = pod_of(world.private_image, imagePullSecrets=[{"name": SECRET}])
     assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
     response = world.plane.create_pod("without", made)
     assert recognised(response) == ""
@@ -165,11 +161,9 @@ def test_what_one_namespace_may_read_is_not_told_to_another(world: World) -> Non
 
 def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(world: World) -> None:
     """A neighbour on the network names another namespace, and the Secret there."""
-    made = pod(world.private_image, imagePullSecrets=[{"name": SECRET}])
+    made = pod_of(world.private_image, imagePullSecrets=[{"name": SECRET}])
     assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
-    request = {"uid": "1", "kind": {"kind": "Pod", "version": "v1"}, "operation": "CREATE"}
-    request |= {"namespace": "with-secret", "object": made}
-    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    review = admission_review(made, namespace="with-secret")
     live = configuration(world.plane)["webhooks"][0]["clientConfig"]["url"]
     known = urlsplit(live).path
     for path, is_told in (("/mutate", False), ("/", False), (f"/mutate/{64 * 'a'}", False), (known, True)):
@@ -181,4 +175,4 @@ def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(world: Worl
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_pod_whose_image_is_not_there_is_protected_as_an_unknown_one(world: World, labelled: bool) -> None:
-    assert recognised(world.plane.create_pod("without", pod(world.missing_image, labelled=labelled))) == ""
+    assert recognised(world.plane.create_pod("without", pod_of(world.missing_image, labelled=labelled))) == ""

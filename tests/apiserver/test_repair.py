@@ -31,6 +31,7 @@ from tests.apiserver.installation import (
     make_ready,
     write_kubeconfig,
 )
+from tests.builders import Json, owner_reference, pod, workload
 from webhook import __version__
 from webhook.core.annotations import LABEL, LABEL_ENABLED, STATUS_ANNOTATION
 from webhook.core.decision import Policy
@@ -47,22 +48,15 @@ OLDER = "0.0.9"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 RESOURCES = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 PATIENCE = 60
-Json = dict[str, Any]
 
 
-def template(app: str) -> Json:
-    containers = [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}]
-    return {"metadata": {"labels": {"app": app}}, "spec": {"containers": containers}}
-
-
-def pod(kind: str, app: str, number: int, how: str, revision: int) -> Json:
+def pod_of(kind: str, app: str, number: int, how: str, revision: int) -> Json:
     """Make a pod as the owner's controller does: `bare`, `protected` or `older`."""
-    owner = {"apiVersion": "apps/v1", "kind": kind, "name": app, "uid": "0-1", "controller": True}
-    raw = template(app)
-    raw["metadata"] |= {"name": f"{app}-{revision}-{number}", "ownerReferences": [owner]}
+    owner, labels = owner_reference(kind, app), {"app": app}
     if kind == "Deployment":
-        owner |= {"kind": "ReplicaSet", "name": f"{app}-h{revision}"}
-        raw["metadata"]["labels"]["pod-template-hash"] = f"h{revision}"
+        owner = owner_reference("ReplicaSet", f"{app}-h{revision}")
+        labels["pod-template-hash"] = f"h{revision}"
+    raw = pod(f"{app}-{revision}-{number}", labels=labels, metadata={"ownerReferences": [owner]})
     if how == "bare":
         return raw
     patched: Json = jsonpatch.apply_patch(raw, inject(raw, Policy()).patch)
@@ -86,10 +80,9 @@ class Shop:
 
     def own(self, kind: str, app: str, *how: str) -> None:
         """Create an owner, with these pods."""
-        selector = {"selector": {"matchLabels": {"app": app}}, "template": template(app)}
-        spec = selector if kind == "DaemonSet" else {**selector, "replicas": len(how)}
+        spec: Json = {} if kind == "DaemonSet" else {"replicas": len(how)}
         spec |= {"serviceName": app} if kind == "StatefulSet" else {}
-        self.plane.client.post(self._url(kind), json={"metadata": {"name": app}, "spec": spec}).raise_for_status()
+        self.plane.client.post(self._url(kind), json=workload(kind, app, **spec)).raise_for_status()
         self._kinds[app] = kind
         self._replace(app, list(how), 0)
 
@@ -109,7 +102,9 @@ class Shop:
         pods = f"/api/v1/namespaces/{self.namespace}/pods"
         old = self.plane.client.get(pods, params={"labelSelector": f"app={app}"}).raise_for_status().json()["items"]
         for number, each in enumerate(how):
-            self.plane.create_pod(self.namespace, pod(self._kinds[app], app, number, each, revision)).raise_for_status()
+            self.plane.create_pod(
+                self.namespace, pod_of(self._kinds[app], app, number, each, revision)
+            ).raise_for_status()
         for each in old:
             url = f"{pods}/{each['metadata']['name']}?gracePeriodSeconds=0"
             self.plane.client.delete(url).raise_for_status()

@@ -15,6 +15,7 @@ import pytest
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
 from tests.apiserver.installation import account, apply, kubectl_missing, make_ready, write_kubeconfig
+from tests.builders import container, deployment, pod, pod_template
 from webhook.core.annotations import LABEL, LABEL_ENABLED
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
@@ -28,29 +29,13 @@ pytestmark = [
 
 PROTECTED = ("emails-0", "emails-1", "emails-2")
 SPOT = "spot-a"
+AUTOSCALER = container("cluster-autoscaler", ["./cluster-autoscaler", "--max-graceful-termination-sec=1200"])
 LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/v1/nodes", {"metadata": {"name": SPOT, "labels": {"cloud.google.com/gke-spot": "true"}}}),
     ("/api/v1/nodes", {"metadata": {"name": "other"}}),
     (
         "/apis/apps/v1/namespaces/kube-system/deployments",
-        {
-            "metadata": {"name": "cluster-autoscaler", "labels": {"app": "cluster-autoscaler"}},
-            "spec": {
-                "selector": {"matchLabels": {"app": "cluster-autoscaler"}},
-                "template": {
-                    "metadata": {"labels": {"app": "cluster-autoscaler"}},
-                    "spec": {
-                        "containers": [
-                            {
-                                "name": "cluster-autoscaler",
-                                "image": "cluster-autoscaler:1",
-                                "command": ["./cluster-autoscaler", "--max-graceful-termination-sec=1200"],
-                            }
-                        ]
-                    },
-                },
-            },
-        },
+        deployment("cluster-autoscaler", pod_template(AUTOSCALER, labels={"app": "cluster-autoscaler"})),
     ),
     (
         "/api/v1/namespaces/kube-system/configmaps",
@@ -63,13 +48,6 @@ LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
 """What limits drains. Karpenter is not installed: the API server does not know its kinds."""
 
 
-def pod(name: str, **labels: str) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "labels": labels},
-        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}]},
-    }
-
-
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Pods are created first: nobody answers for the Service here, so later no labelled one could be."""
@@ -80,13 +58,12 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         for url, raw in LIMITING:
             plane.client.post(url, json=raw).raise_for_status()
         for name in PROTECTED:
-            raw = pod(name)
-            raw["spec"]["nodeName"] = SPOT
+            raw = pod(name, nodeName=SPOT)
             plane.create_pod("workers", jsonpatch.apply_patch(raw, inject(raw, Policy()).patch)).raise_for_status()
         plane.create_pod("workers", pod("late")).raise_for_status()
-        plane.create_pod("workers", pod("aside", **{LABEL: "disabled"})).raise_for_status()
-        plane.create_pod("shop", pod("labelled", **{LABEL: LABEL_ENABLED})).raise_for_status()
-        plane.create_pod("shop", pod("typo", **{LABEL: "yes"})).raise_for_status()
+        plane.create_pod("workers", pod("aside", labels={LABEL: "disabled"})).raise_for_status()
+        plane.create_pod("shop", pod("labelled", labels={LABEL: LABEL_ENABLED})).raise_for_status()
+        plane.create_pod("shop", pod("typo", labels={LABEL: "yes"})).raise_for_status()
         plane.create_pod("shop", pod("other")).raise_for_status()
         yield plane
 
@@ -184,6 +161,6 @@ def _by_rights(plane: ControlPlane, room: Path) -> None:
     assert some.returncode == 2
     assert "permission missing: list pods in all namespaces" in some.stdout
 
-    unknown = status(plane, room, token="nobody-has-this")
-    assert unknown.returncode == 2
-    assert "rejects the credentials" in unknown.stderr
+    rejected = status(plane, room, token="nobody-has-this")
+    assert rejected.returncode == 2
+    assert "rejects the credentials" in rejected.stderr

@@ -12,6 +12,7 @@ import pytest
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
 from tests.apiserver.installation import kubectl, kubectl_missing, write_kubeconfig
 from tests.apiserver.watch_process import GRACE, SHOP, Pods, Watching, at_once, install, watching
+from tests.builders import deployment, workload
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -22,7 +23,7 @@ pytestmark = [
 MANY = 1000
 BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/graceful-worker-watch"
 EVENTS = f"/api/v1/namespaces/{SHOP}/events"
-KILLED = {"seconds": GRACE, "code": 137, "reason": "Error"}
+KILLED: dict[str, Any] = {"seconds": GRACE, "code": 137, "reason": "Error"}
 ENDS: tuple[dict[str, Any], ...] = (
     KILLED,
     {"seconds": 600, "code": 137, "reason": "Error"},
@@ -83,11 +84,10 @@ def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods:
 def test_events_are_shown_where_the_documentation_says(
     plane: ControlPlane, pods: Pods, watch: Watching, room: Path
 ) -> None:
-    selector = {"selector": {"matchLabels": {"app": "a"}}}
-    template = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "worker", "image": "shop:1"}]}}
+    shown = (deployment("shown-deployment"), workload("StatefulSet", "shown-statefulset", serviceName="a"))
     owners = {}
-    for kind, more in (("deployment", {}), ("statefulset", {"serviceName": "a"})):
-        body = {"metadata": {"name": f"shown-{kind}"}, "spec": {**selector, "template": template, **more}}
+    for body in shown:
+        kind = body["kind"].lower()
         url = f"/apis/apps/v1/namespaces/{SHOP}/{kind}s"
         owners[kind] = plane.client.post(url, json=body).raise_for_status().json()
     pods.create("of-deployment", "shown-deployment")
@@ -153,7 +153,7 @@ def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods
     binding = plane.client.get(BINDING).raise_for_status().json()
     plane.client.delete(BINDING).raise_for_status()
     del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
-    restored = []
+    restored: list[bool] = []
 
     def restore() -> bool:
         """Give the right back when the log has named it."""

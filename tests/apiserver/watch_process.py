@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import jsonpatch
 
 from tests.apiserver.control_plane import ControlPlane, free_ports
 from tests.apiserver.installation import CONFIGURATION, NAMESPACE, apply, service_account_token, write_kubeconfig
+from tests.builders import Json, owner_reference, pod
 from webhook.core.decision import Policy
 from webhook.core.injection import inject
 
@@ -29,7 +29,6 @@ PODS = f"/api/v1/namespaces/{SHOP}/pods"
 GRACE = 3600
 PATIENCE = 120
 MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
-Json = dict[str, Any]
 
 
 class Watching:
@@ -107,29 +106,23 @@ class Pods:
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
-        raw = {
-            "metadata": {"name": "worker", "labels": {"graceful-worker": "enabled"}},
-            "spec": {
-                "nodeName": "nowhere",
-                "containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}],
-            },
-        }
+        raw = pod("worker", labels={"graceful-worker": "enabled"}, nodeName="nowhere")
         self._bare = raw
         self._protected = jsonpatch.apply_patch(raw, inject(raw, Policy(GRACE)).patch)
 
     def create(self, name: str, owner: str = "emails", uid: str = "1", *, protected: bool = True) -> None:
-        self._post(name, {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{owner}-1", "uid": uid}, protected)
+        self._post(name, owner_reference("ReplicaSet", f"{owner}-1", uid), protected)
 
     def create_owned(self, name: str, owner: Json) -> None:
         """Create one that an object of the API server owns itself."""
-        reference = {key: owner[key] for key in ("apiVersion", "kind")}
-        self._post(name, {**reference, "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}, True)
+        metadata = owner["metadata"]
+        self._post(name, owner_reference(owner["kind"], metadata["name"], metadata["uid"], owner["apiVersion"]), True)
 
     def _post(self, name: str, owner: Json, protected: bool) -> None:
-        pod = json.loads(json.dumps(self._protected if protected else self._bare))
-        labels = {**pod["metadata"]["labels"], "pod-template-hash": "1"}
-        pod["metadata"] |= {"name": name, "labels": labels, "ownerReferences": [{**owner, "controller": True}]}
-        self._plane.create_pod(SHOP, pod).raise_for_status()
+        raw = json.loads(json.dumps(self._protected if protected else self._bare))
+        labels = {**raw["metadata"]["labels"], "pod-template-hash": "1"}
+        raw["metadata"] |= {"name": name, "labels": labels, "ownerReferences": [owner]}
+        self._plane.create_pod(SHOP, raw).raise_for_status()
 
     def delete(self, name: str, period: int = GRACE) -> None:
         """Delete one: it stays as its node is none, until somebody removes it."""

@@ -19,6 +19,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import ConfigMap, Event, Namespace
 from lightkube.resources.core_v1 import Pod as PodResource
 
+from tests import builders
 from tests.node.specification import Json
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -232,7 +233,7 @@ class Place:
 
 def _decode_everything(client: Client) -> None:
     """Learn the types of a pod before there are threads: two that learn them at once crash msgspec."""
-    from_dict({**_POD, "metadata": {"name": "pod"}, "spec": {"containers": []}})
+    from_dict(builders.pod())
     list(client.list(PodResource, namespace="*"))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.apiserver.watch_process import Watching
+from tests.builders import deployment
 from tests.cluster.test_harm import annotated, pod_of
 from tests.cluster.watching import Place, WatchedPod
 from tests.drains.running import Running
@@ -39,8 +40,7 @@ class Workload:
         self.name = name
         template = annotated(pod_of(worker), **annotations)
         template["metadata"]["labels"]["app"] = name
-        spec = {"selector": {"matchLabels": {"app": name}}, "template": template}
-        place.create_other({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+        place.create_other(deployment(name, template))
 
     def first_pod(self) -> WatchedPod:
         """Wait until the first pod's worker is in mid-message, and return that pod."""
