@@ -18,6 +18,7 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Node
 from lightkube.resources.core_v1 import Pod as PodResource
 
+from tests import builders
 from tests.node.specification import Json
 from tests.proof import cell
 from tests.proof.ledger import Ledger
@@ -150,21 +151,15 @@ class ClusterCell(cell.Cell):
         """Return a pod beside the Deployment's that the webhook leaves alone."""
         spec = self.template["spec"]
         mounts = container.get("volumeMounts") or [{"name": "ledger", "mountPath": "/ledger"}]
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": name,
-                "namespace": self.namespace,
-                "labels": {**labels, "graceful-worker": "disabled"},
-            },
-            "spec": {
-                "nodeSelector": spec["nodeSelector"],
-                "terminationGracePeriodSeconds": 0,
-                "volumes": spec["volumes"],
-                "containers": [{**container, "volumeMounts": mounts}],
-            },
-        }
+        return builders.pod(
+            name,
+            {**container, "volumeMounts": mounts},
+            labels={**labels, "graceful-worker": "disabled"},
+            metadata={"namespace": self.namespace},
+            nodeSelector=spec["nodeSelector"],
+            terminationGracePeriodSeconds=0,
+            volumes=spec["volumes"],
+        )
 
     def _create(self, manifest: Json) -> None:
         self._client.create(from_dict(manifest))
@@ -217,8 +212,8 @@ class ClusterCell(cell.Cell):
 
     def create(self) -> cell.Pod:
         name = f"worker-bare-{next(self._bare)}"
-        metadata = {**self.template["metadata"], "name": name, "namespace": self.namespace}
-        self._create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": self.template["spec"]})
+        metadata = {**self.template["metadata"], "namespace": self.namespace}
+        self._create(builders.pod(name, metadata=metadata, **self.template["spec"]))
         self._looked = 0
         self.look()
         return self._pods[name]

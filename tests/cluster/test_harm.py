@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
+from tests.builders import pod_template
 from tests.cluster.settings import read_harm_images, read_harm_refusal
 from tests.cluster.watching import Place, WatchedPod, a_place
 from tests.harm.product import patch
@@ -91,22 +92,18 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
 def pod_of(worker: Json | list[str], sidecar: Json | list[str] | None = None, **spec: object) -> Json:
     """Return a pod that is labelled; a list stands for a container with that command."""
     containers = [_container("worker", worker), *([_container("sidecar", sidecar)] if sidecar else [])]
-    return {
-        "metadata": {
-            "labels": {"graceful-worker": "enabled"},
-            "annotations": {"graceful-worker/grace-period": str(RAISED), "graceful-worker/containers": "worker"},
-        },
-        "spec": {
-            "terminationGracePeriodSeconds": GRACE,
-            "automountServiceAccountToken": False,
-            "containers": containers,
-            "volumes": [
-                {"name": "programs", "configMap": {"name": "programs", "defaultMode": 0o755, "items": _ITEMS}},
-                {"name": "state", "emptyDir": {}},
-            ],
-            **spec,
-        },
+    programs = {"name": "programs", "configMap": {"name": "programs", "defaultMode": 0o755, "items": _ITEMS}}
+    defaults = {
+        "terminationGracePeriodSeconds": GRACE,
+        "automountServiceAccountToken": False,
+        "volumes": [programs, {"name": "state", "emptyDir": {}}],
     }
+    return pod_template(
+        *containers,
+        labels={"graceful-worker": "enabled"},
+        annotations={"graceful-worker/grace-period": str(RAISED), "graceful-worker/containers": "worker"},
+        **{**defaults, **spec},
+    )
 
 
 _ITEMS = [

@@ -9,6 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tests.builders import owner_reference, pod
 from tests.harm.images import SHELLS, runs_a_shell
 from tests.node.specification import Json
 
@@ -95,16 +96,14 @@ class Case:
             "volumes": [{"name": "journal", "hostPath": {"path": str(journal)}}, *self.pod.get("volumes", ())],
         }
         annotations = {"grace-period": str(NEW_GRACE), **self.annotations}
-        owner = (
-            {"apiVersion": "batch/v1", "kind": "Job"} if self.job else {"apiVersion": "apps/v1", "kind": "ReplicaSet"}
+        kind, api_version = ("Job", "batch/v1") if self.job else ("ReplicaSet", "apps/v1")
+        return pod(
+            "worker",
+            labels={LABEL: "enabled"},
+            annotations={f"{LABEL}/{name}": value for name, value in annotations.items()},
+            metadata={"ownerReferences": [owner_reference(kind, "worker", api_version=api_version)]},
+            **spec,
         )
-        metadata = {
-            "name": "worker",
-            "labels": {LABEL: "enabled"},
-            "annotations": {f"{LABEL}/{name}": value for name, value in annotations.items()},
-            "ownerReferences": [{**owner, "name": "worker", "uid": "1", "controller": True}],
-        }
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def _words(data: Any) -> Iterator[str]:

@@ -93,7 +93,8 @@ def _copy_packages(root: Path) -> None:
         shutil.copy(Path("/usr/share/doc", package, "copyright"), place)
     # As Debian's own does.
     (root / "usr/lib/ssl").mkdir(parents=True, exist_ok=True)
-    (root / "usr/bin/sh").exists() or (root / "usr/bin/sh").symlink_to("dash")
+    if not (root / "usr/bin/sh").exists():
+        (root / "usr/bin/sh").symlink_to("dash")
 
 
 def _python_files() -> list[Path]:

@@ -436,7 +436,7 @@ def test_a_drained_loop_says_how_long_its_drain_took(pod: Pod) -> None:
 @in_all_pods
 def test_a_drain_whose_begin_nobody_wrote_down_is_counted_from_its_last_run(pod: Pod) -> None:
     """A shell hears of a signal behind the run in the foreground; a kill file of somebody else says no time."""
-    ways: dict[str, Callable[[Process], None]] = {
+    ways: dict[str, Callable[[Process], object]] = {
         "signal": lambda container: container.signal("TERM"),
         "file": lambda _: pod.kill_me("file").touch(),
         "words": lambda _: pod.kill_me("words").write_text("08 a[$(>/injected)]"),

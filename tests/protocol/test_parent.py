@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ HEEDING = ("handler", "sigwait", "blocked")
 NOT_HEEDING = ("deaf", "ignored")
 
 
-def ready(pod: Pod, name: str = "TERM", code: int = 0, how: str = "handler", **options: object) -> Process:
+def ready(pod: Pod, name: str = "TERM", code: int = 0, how: str = "handler", **options: Any) -> Process:
     """Start a container with a parent, and return it when its command heeds a signal, or does not."""
     container = pod.start_parent(pod.consumer(name, code, how), **options)
     pod.journal.until("ready")

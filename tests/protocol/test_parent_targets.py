@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def pods(pods: list[Pod]) -> list[Pod]:
     return pods
 
 
-def shell_string(pod: Pod, text: str, looks: str = LOOKS, **options: object) -> Process:
+def shell_string(pod: Pod, text: str, looks: str = LOOKS, **options: Any) -> Process:
     """Start a container with a shell string; in it, WORKER is a worker, and NOTE writes a line into the journal."""
     text = text.replace("WORKER", shlex.join(pod.consumer(code=7))).replace("NOTE", f"echo >>{pod.journal.path} 0")
     return pod.start_parent(["/bin/sh", "-c", text], looks=looks, **options)
@@ -315,7 +316,7 @@ def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: 
     link = pod.room / "launch"
     link.symlink_to(pod.consumer()[0])
     argv = [str(link), "-I", "-S", str(launch), *pod.consumer(code=7)]
-    launcher = {"launchers" if known else "unknown": "other|launch"}
+    launcher: dict[str, Any] = {"launchers" if known else "unknown": "other|launch"}
     container = pod.start_parent(argv, looks=LOOKS, **launcher)
     pod.journal.until("ready")
     assert drained(pod, container) == 7

@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def begun(pod: Pod) -> Process:
     return container
 
 
-def alone(pod: Pod, *arguments: object, **options: object) -> Process:
+def alone(pod: Pod, *arguments: Any, **options: Any) -> Process:
     """Start a container with nothing of ours before its command, which is process 1."""
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")

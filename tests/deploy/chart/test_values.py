@@ -152,7 +152,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_setting_of_the_program_is_one_that_the_program_has() -> None:
     names = SCHEMA["definitions"]["variable"]["properties"]["name"]["then"]["enum"]
-    assert names == sorted(parameter.envvar for parameter in serve_command.params if parameter.envvar)
+    assert names == sorted(str(parameter.envvar) for parameter in serve_command.params if parameter.envvar)
 
 
 def test_the_chart_is_of_the_programs_version_and_asks_for_the_oldest_kubernetes_that_is_supported() -> None:

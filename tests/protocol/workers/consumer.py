@@ -11,31 +11,37 @@ import os
 import signal
 import sys
 import time
+from types import FrameType
 
 journal, how, name, code, late = sys.argv[1:]
 number = signal.Signals[f"SIG{name}"]
 parent = os.getpid()
-heard = []
+heard: list[int] = []
 child = 0
 
 
-def write(what):
+def write(what: str) -> None:
     line = f"{time.monotonic_ns()} {what}\n".encode()
     file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(file, line)
     os.close(file)
 
 
-def hear(got, _frame=None):
+def hear(got: int, _frame: FrameType | None = None) -> None:
     write(f"heard {signal.Signals(got).name[3:]}")
     heard.append(got)
 
 
-def tell(got, _frame):
+def tell(got: int, _frame: FrameType | None) -> None:
     write(f"child got {signal.Signals(got).name[3:]}")
 
 
-def work():
+def break_off(_number: int, _frame: FrameType | None) -> None:
+    write("heard TERM")
+    os._exit(1)
+
+
+def work() -> None:
     while os.path.exists(f"{journal}.hold"):
         time.sleep(0.005)
 
@@ -53,7 +59,7 @@ if how == "handler":
     signal.signal(number, hear)
 elif how == "breaks":
     signal.signal(number, hear)
-    signal.signal(signal.SIGTERM, lambda *_: (write("heard TERM"), os._exit(1)))
+    signal.signal(signal.SIGTERM, break_off)
 elif how in ("sigwait", "blocked"):
     signal.pthread_sigmask(signal.SIG_BLOCK, [number])
 elif how == "ignored":
