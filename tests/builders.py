@@ -47,14 +47,14 @@ def pod_template(
 
 
 def workload(kind: str, name: str, template: Json | None = None, **spec: Any) -> Json:
-    """Return a workload of the group `apps` that selects the pods of its template by their labels."""
+    """Return a workload of the group `apps`, which has the labels of its pods and selects them by these."""
     template = pod_template(labels={"app": name}) if template is None else template
-    selector = {"matchLabels": dict(template["metadata"]["labels"])}
+    labels = dict(template["metadata"]["labels"])
     return {
         "apiVersion": "apps/v1",
         "kind": kind,
-        "metadata": {"name": name},
-        "spec": {"selector": selector, "template": template, **spec},
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"selector": {"matchLabels": labels}, "template": template, **spec},
     }
 
 

@@ -29,13 +29,19 @@ pytestmark = [
 
 PROTECTED = ("emails-0", "emails-1", "emails-2")
 SPOT = "spot-a"
-AUTOSCALER = container("cluster-autoscaler", ["./cluster-autoscaler", "--max-graceful-termination-sec=1200"])
+AUTOSCALER = ["./cluster-autoscaler", "--max-graceful-termination-sec=1200"]
 LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/v1/nodes", {"metadata": {"name": SPOT, "labels": {"cloud.google.com/gke-spot": "true"}}}),
     ("/api/v1/nodes", {"metadata": {"name": "other"}}),
     (
         "/apis/apps/v1/namespaces/kube-system/deployments",
-        deployment("cluster-autoscaler", pod_template(AUTOSCALER, labels={"app": "cluster-autoscaler"})),
+        deployment(
+            "cluster-autoscaler",
+            pod_template(
+                container("cluster-autoscaler", AUTOSCALER, image="cluster-autoscaler:1"),
+                labels={"app": "cluster-autoscaler"},
+            ),
+        ),
     ),
     (
         "/api/v1/namespaces/kube-system/configmaps",
