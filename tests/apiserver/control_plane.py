@@ -73,17 +73,17 @@ class ControlPlane:
 
 
 @contextmanager
-def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[ControlPlane]:
+def control_plane(directory: Path, services: str = "10.0.0.0/24") -> Iterator[ControlPlane]:
     """Run etcd and an API server that lets the holder of one token do everything; Services are given a range."""
     client_port, peer_port, port = free_ports(3)
     key = rsa.generate_private_key(65537, 2048)
-    (room / "accounts.key").write_bytes(
+    (directory / "accounts.key").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    (room / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
+    (directory / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
     etcd: list[str | Path] = [
         BINARIES[0],
-        f"--data-dir={room / 'etcd'}",
+        f"--data-dir={directory / 'etcd'}",
         f"--listen-client-urls=http://127.0.0.1:{client_port}",
         f"--advertise-client-urls=http://127.0.0.1:{client_port}",
         f"--listen-peer-urls=http://127.0.0.1:{peer_port}",
@@ -98,12 +98,12 @@ def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[Control
         "--advertise-address=127.0.0.1",
         "--endpoint-reconciler-type=none",
         f"--secure-port={port}",
-        f"--cert-dir={room / 'pki'}",
-        f"--token-auth-file={room / 'tokens.csv'}",
+        f"--cert-dir={directory / 'pki'}",
+        f"--token-auth-file={directory / 'tokens.csv'}",
         "--authorization-mode=RBAC",
         "--service-account-issuer=https://kubernetes.default.svc",
-        f"--service-account-key-file={room / 'accounts.key'}",
-        f"--service-account-signing-key-file={room / 'accounts.key'}",
+        f"--service-account-key-file={directory / 'accounts.key'}",
+        f"--service-account-signing-key-file={directory / 'accounts.key'}",
         f"--service-cluster-ip-range={services}",
         "--allow-privileged=true",
         # No controller manager makes default service accounts here.
@@ -112,7 +112,7 @@ def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[Control
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(command: list[str | Path]) -> None:
-        with (room / f"{Path(command[0]).name}.log").open("ab") as log:
+        with (directory / f"{Path(command[0]).name}.log").open("ab") as log:
             processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
     def restart(away: float) -> None:
@@ -121,25 +121,25 @@ def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[Control
         ended.wait(30)
         time.sleep(away)
         start(api_server)
-        _client(room, port, processes[1]).close()
+        _client(directory, port, processes[1]).close()
 
     try:
         start(etcd)
         start(api_server)
-        with closing(_client(room, port, processes[1])) as client:
-            yield ControlPlane(client, room / "pki" / "apiserver.crt", restart)
+        with closing(_client(directory, port, processes[1])) as client:
+            yield ControlPlane(client, directory / "pki" / "apiserver.crt", restart)
     finally:
         for process in reversed(processes):
             process.terminate()
             process.wait(30)
 
 
-def _client(room: Path, port: int, api_server: subprocess.Popen[bytes]) -> httpx.Client:
+def _client(directory: Path, port: int, api_server: subprocess.Popen[bytes]) -> httpx.Client:
     """Wait until the API server is ready; it signs its own certificate when it starts."""
     deadline = time.monotonic() + START_SECONDS
-    certificate = room / "pki" / "apiserver.crt"
+    certificate = directory / "pki" / "apiserver.crt"
     while time.monotonic() < deadline and api_server.poll() is None:
-        if certificate.exists() and (room / "pki" / "apiserver.key").exists():
+        if certificate.exists() and (directory / "pki" / "apiserver.key").exists():
             client = httpx.Client(
                 base_url=f"https://127.0.0.1:{port}",
                 verify=ssl.create_default_context(cafile=str(certificate)),
@@ -154,4 +154,6 @@ def _client(room: Path, port: int, api_server: subprocess.Popen[bytes]) -> httpx
                 pass
             client.close()
         time.sleep(0.2)
-    raise AssertionError("the API server did not become ready:\n" + (room / "kube-apiserver.log").read_text()[-3000:])
+    raise AssertionError(
+        "the API server did not become ready:\n" + (directory / "kube-apiserver.log").read_text()[-3000:]
+    )

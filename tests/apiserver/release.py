@@ -99,9 +99,9 @@ class Release:
 
 
 @contextmanager
-def release(plane: ControlPlane, tool: Tool, room: Path, namespace: str = NAMESPACE) -> Iterator[Release]:
+def release(plane: ControlPlane, tool: Tool, directory: Path, namespace: str = NAMESPACE) -> Iterator[Release]:
     """Give a release that is yet to be installed, and take it away in the end."""
-    one = Release(plane, tool, write_kubeconfig(plane, room / "helm.kubeconfig"), namespace)
+    one = Release(plane, tool, write_kubeconfig(plane, directory / "helm.kubeconfig"), namespace)
     try:
         yield one
     finally:
@@ -173,7 +173,7 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def chart_before(room: Path) -> Path | None:
+def chart_before(directory: Path) -> Path | None:
     """Return the newest chart of the history that is another one than today's; None where there is none."""
     folder = CHART.relative_to(ROOT)
 
@@ -183,6 +183,6 @@ def chart_before(room: Path) -> Path | None:
     for commit in git("log", "--format=%H", "--", str(folder)).stdout.decode().split():
         if git("diff", "--quiet", commit, "--", str(folder)).returncode:
             archive = git("archive", commit, str(folder))
-            subprocess.run(["tar", "-x", "-C", str(room)], input=archive.stdout, check=True)
-            return room / folder
+            subprocess.run(["tar", "-x", "-C", str(directory)], input=archive.stdout, check=True)
+            return directory / folder
     return None

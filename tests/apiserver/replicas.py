@@ -54,7 +54,7 @@ class Replica:
 class Replicas:
     """Several replicas, and the address at which a ready one of them answers."""
 
-    room: Path
+    directory: Path
     kubeconfig: Path
     namespace: str = NAMESPACE
     drain: int = 1
@@ -69,7 +69,7 @@ class Replicas:
     def start(self) -> Replica:
         """Start one more replica; it is used as soon as it is ready."""
         port = free_ports(1)[0]
-        log = self.room / f"replica-{port}.log"
+        log = self.directory / f"replica-{port}.log"
         command = [sys.executable, "-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--namespace", self.namespace, "--extra-host", "127.0.0.1", "--log-level", "info"]
         command += ["--drain", str(self.drain)]
@@ -152,11 +152,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextmanager
 def replicas(
-    plane: ControlPlane, room: Path, count: int, namespace: str = NAMESPACE, **settings: Any
+    plane: ControlPlane, directory: Path, count: int, namespace: str = NAMESPACE, **settings: Any
 ) -> Iterator[Replicas]:
     """Run replicas, with the rights that deploy/ gives them, and their Service."""
     token = service_account_token(plane, namespace=namespace)
-    group = Replicas(room, write_kubeconfig(plane, room / "replica.kubeconfig", token), namespace, **settings)
+    group = Replicas(directory, write_kubeconfig(plane, directory / "replica.kubeconfig", token), namespace, **settings)
     threads = [threading.Thread(target=target) for target in (group.watch, group.balance)]
     for thread in threads:
         thread.start()

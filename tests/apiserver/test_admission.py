@@ -42,20 +42,20 @@ OTHER_CONFIGURATION = "zz-appends-a-container"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    room = tmp_path_factory.mktemp("cluster")
-    issue(LOCAL_HOSTS).write(room / "certs")
-    certificate, key = str(room / "certs" / "tls.crt"), str(room / "certs" / "tls.key")
+    directory = tmp_path_factory.mktemp("cluster")
+    issue(LOCAL_HOSTS).write(directory / "certs")
+    certificate, key = str(directory / "certs" / "tls.crt"), str(directory / "certs" / "tls.key")
     port, other_port = free_ports(2)
     ours = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0"]
     other = [str(Path(__file__).with_name("appending_webhook.py")), str(other_port), certificate, key]
-    with control_plane(room) as plane, (room / "webhooks.log").open("wb") as log:
+    with control_plane(directory) as plane, (directory / "webhooks.log").open("wb") as log:
         processes = [
             subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
             for command in ([*ours, "--tls-cert", certificate, "--tls-key", key], other)
         ]
         try:
-            bundle = base64.b64encode((room / "certs" / "ca.crt").read_bytes()).decode()
-            apply(plane, room)
+            bundle = base64.b64encode((directory / "certs" / "ca.crt").read_bytes()).decode()
+            apply(plane, directory)
             call_at(plane, f"https://127.0.0.1:{port}/mutate", bundle)
             _append_later(plane, f"https://127.0.0.1:{other_port}/", bundle)
             _wait_until_called(plane)

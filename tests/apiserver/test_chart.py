@@ -77,9 +77,9 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         yield plane
 
 
-def serving(one: Release, room: Path) -> Iterator[Replicas]:
+def serving(one: Release, directory: Path) -> Iterator[Replicas]:
     """Run two replicas where the release's Service is, until they protect pods."""
-    with replicas(one.plane, room, 2, one.namespace, drain=DRAIN, host=one.service_address(), port=443) as group:
+    with replicas(one.plane, directory, 2, one.namespace, drain=DRAIN, host=one.service_address(), port=443) as group:
         group.wait_until_ready(2)
         until(lambda: try_labelled_pod(one.plane) == ("", True))
         yield group
@@ -228,22 +228,26 @@ def test_a_release_of_helm_3_goes_on_with_helm_4(plane: ControlPlane, tmp_path: 
             assert (stream.refused, stream.unprotected) == ([], 0)
 
 
-def dry_run(one: Release, room: Path) -> subprocess.CompletedProcess[str]:
+def dry_run(one: Release, directory: Path) -> subprocess.CompletedProcess[str]:
     """Run what the pod of `helm test` runs, with the rights of its account."""
-    room.mkdir()
-    rendered = room / "test.yaml"
+    directory.mkdir()
+    rendered = directory / "test.yaml"
     command = [one.tool.program, "template", NAME, str(CHART), "--namespace", one.namespace, *IN_CLUSTER]
     command += ["--show-only", "templates/tests/dry-run.yaml"]
     rendered.write_text(subprocess.run(command, text=True, capture_output=True, check=True).stdout)
-    kubeconfig = write_kubeconfig(one.plane, room / "admin.kubeconfig")
+    kubeconfig = write_kubeconfig(one.plane, directory / "admin.kubeconfig")
     # No kubelet runs the pod here.
     kubectl(kubeconfig, "apply", "-f", str(rendered), "--selector", "app.kubernetes.io/name=graceful-worker")
     try:
         token = service_account_token(one.plane, f"{NAME}-test", one.namespace)
-        (room / "token").write_text(f"{token}\n")
-        shutil.copy(one.plane.ca, room / "ca.crt")
+        (directory / "token").write_text(f"{token}\n")
+        shutil.copy(one.plane.ca, directory / "ca.crt")
         url = one.plane.client.base_url
-        where = {"KUBERNETES_SERVICE_HOST": url.host, "KUBERNETES_SERVICE_PORT": str(url.port), "ACCOUNT": str(room)}
+        where = {
+            "KUBERNETES_SERVICE_HOST": url.host,
+            "KUBERNETES_SERVICE_PORT": str(url.port),
+            "ACCOUNT": str(directory),
+        }
         script = [sys.executable, "-c", (CHART / "files" / "dry_run.py").read_text(), "default"]
         return subprocess.run(script, env={**os.environ, **where}, text=True, capture_output=True, check=False)
     finally:

@@ -90,9 +90,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(plane)
 
 
-def running(cluster: Cluster, room: Path, *arguments: str, token: str = TOKEN) -> Running:
-    write_kubeconfig(cluster.plane, room / "kubeconfig", token)
-    return Running(room, "", *arguments)
+def running(cluster: Cluster, directory: Path, *arguments: str, token: str = TOKEN) -> Running:
+    write_kubeconfig(cluster.plane, directory / "kubeconfig", token)
+    return Running(directory, "", *arguments)
 
 
 def test_two_hundred_pods_are_followed_through_their_lives(cluster: Cluster, tmp_path: Path) -> None:

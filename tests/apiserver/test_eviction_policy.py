@@ -32,8 +32,8 @@ every_time = pytest.mark.parametrize("seconds", [0, 1, 600, 7200])
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """The overlay is installed, no replica runs, and the policy is in force."""
-    room = tmp_path_factory.mktemp("evictions")
-    with control_plane(room) as plane:
+    directory = tmp_path_factory.mktemp("evictions")
+    with control_plane(directory) as plane:
         if plane.client.get(POLICIES).status_code == 404:
             pytest.skip("this API server has no MutatingAdmissionPolicy in v1: it is older than 1.36")
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
@@ -41,7 +41,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         system = {"metadata": {"labels": {LABEL: LABEL_ENABLED}}}
         merge = {"Content-Type": "application/merge-patch+json"}
         plane.client.patch("/api/v1/namespaces/kube-system", json=system, headers=merge).raise_for_status()
-        apply(plane, room, "overlays/eviction-policy")
+        apply(plane, directory, "overlays/eviction-policy")
         call_at(plane, f"https://127.0.0.1:{free_ports(1)[0]}/mutate")
         until(lambda: evicted(plane, "workers", {"gracePeriodSeconds": 600})["deletionGracePeriodSeconds"] == OWN_GRACE)
         yield plane

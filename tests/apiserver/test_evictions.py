@@ -56,7 +56,7 @@ class World:
     """An API server, and the webhook that it calls, which is started and ended by the tests."""
 
     plane: ControlPlane
-    room: Path
+    directory: Path
     kubeconfig: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
@@ -66,7 +66,7 @@ class World:
         own_ca = ["--namespace", NAMESPACE, "--extra-host", "127.0.0.1", "--propagation", "1"]
         command = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(self.port), "--drain", "0", *own_ca]
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
-        with (self.room / "webhook.log").open("ab") as log:
+        with (self.directory / "webhook.log").open("ab") as log:
             self.process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=environment)
         self.until(self.is_guarded)
 
@@ -79,7 +79,7 @@ class World:
     def until(self, condition: Any) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, (self.room / "webhook.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, (self.directory / "webhook.log").read_text()[-2000:]
             time.sleep(0.2)
 
     def is_guarded(self) -> bool:
@@ -130,12 +130,12 @@ def be_patient(plane: ControlPlane) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    room = tmp_path_factory.mktemp("evictions")
-    with control_plane(room) as plane:
-        apply(plane, room)
+    directory = tmp_path_factory.mktemp("evictions")
+    with control_plane(directory) as plane:
+        apply(plane, directory)
         plane.create_namespace(SHOP, {})
-        kubeconfig = write_kubeconfig(plane, room / "webhook.kubeconfig", service_account_token(plane))
-        world = World(plane, room, kubeconfig, free_ports(1)[0])
+        kubeconfig = write_kubeconfig(plane, directory / "webhook.kubeconfig", service_account_token(plane))
+        world = World(plane, directory, kubeconfig, free_ports(1)[0])
         call_at(plane, f"https://127.0.0.1:{world.port}/mutate")
         be_patient(plane)
         world.create_node(NODE, "True")

@@ -60,36 +60,36 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    room = tmp_path_factory.mktemp("images")
+    directory = tmp_path_factory.mktemp("images")
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(room / "registry-ca.crt")
-    folders = [room / name for name in ("open", "closed")]
+    authority.cert_pem.write_to_path(directory / "registry-ca.crt")
+    folders = [directory / name for name in ("open", "closed")]
     for folder in folders:
         folder.mkdir()
     with ExitStack() as stack:
         open_registry = stack.enter_context(docker_registry(folders[0]))
         closed_registry = stack.enter_context(docker_registry(folders[1], authority))
-        plane = stack.enter_context(control_plane(room))
-        apply(plane, room, "overlays/pull-secrets")
-        kubeconfig = write_kubeconfig(plane, room / "webhook.kubeconfig", service_account_token(plane))
+        plane = stack.enter_context(control_plane(directory))
+        apply(plane, directory, "overlays/pull-secrets")
+        kubeconfig = write_kubeconfig(plane, directory / "webhook.kubeconfig", service_account_token(plane))
         options = [
             *("--registry-plain-http", open_registry.host, "--registry-local", open_registry.host),
-            *("--registry-local", closed_registry.host, "--registry-ca", str(room / "registry-ca.crt")),
+            *("--registry-local", closed_registry.host, "--registry-ca", str(directory / "registry-ca.crt")),
             "--pull-secrets",
         ]
-        stack.callback(_end, _serve(plane, room, kubeconfig, options))
+        stack.callback(_end, _serve(plane, directory, kubeconfig, options))
         built = build(PROCESS)
         images = (open_registry.push("team/shop", built, "1"), closed_registry.push("team/shop", built, "1"))
         _make_namespaces(plane, closed_registry.host)
         yield World(plane, *images, f"{open_registry.host}/team/none:1")
 
 
-def _serve(plane: ControlPlane, room: Path, kubeconfig: Path, options: list[str]) -> subprocess.Popen[bytes]:
+def _serve(plane: ControlPlane, directory: Path, kubeconfig: Path, options: list[str]) -> subprocess.Popen[bytes]:
     (port,) = free_ports(1)
     own_ca = ["--namespace", NAMESPACE, "--extra-host", "127.0.0.1"]
     command = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0", *own_ca, *options]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-    with (room / "webhook.log").open("wb") as log:
+    with (directory / "webhook.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=environment)
     call_at(plane, f"https://127.0.0.1:{port}/mutate")
     return process

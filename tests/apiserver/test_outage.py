@@ -27,13 +27,13 @@ UNPROTECTED = "but not protected"
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("outage")
 
 
 @pytest.fixture(scope="module")
-def plane(room: Path) -> Iterator[ControlPlane]:
-    with control_plane(room) as plane:
+def plane(directory: Path) -> Iterator[ControlPlane]:
+    with control_plane(directory) as plane:
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
         plane.create_namespace("plain", {})
         yield plane
@@ -51,19 +51,21 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def install(plane: ControlPlane, room: Path, folder: str) -> None:
+def install(plane: ControlPlane, directory: Path, folder: str) -> None:
     """Install anew: what another test made of the configuration cannot be applied over."""
     plane.client.delete(CONFIGURATION)
-    apply(plane, room, folder)
+    apply(plane, directory, folder)
 
 
-def install_without_replicas(plane: ControlPlane, room: Path, folder: str) -> None:
-    install(plane, room, folder)
+def install_without_replicas(plane: ControlPlane, directory: Path, folder: str) -> None:
+    install(plane, directory, folder)
     call_at(plane, f"https://127.0.0.1:{free_ports(1)[0]}/mutate")
 
 
-def test_by_default_a_labelled_pod_is_refused_and_the_error_names_the_webhook(plane: ControlPlane, room: Path) -> None:
-    install_without_replicas(plane, room, ".")
+def test_by_default_a_labelled_pod_is_refused_and_the_error_names_the_webhook(
+    plane: ControlPlane, directory: Path
+) -> None:
+    install_without_replicas(plane, directory, ".")
     until(lambda: not create(plane, "workers").is_success)
     for namespace, label, entry in (("workers", "", "namespace.label"), ("plain", LABEL_ENABLED, "pod.label")):
         answer = create(plane, namespace, label)
@@ -74,8 +76,10 @@ def test_by_default_a_labelled_pod_is_refused_and_the_error_names_the_webhook(pl
 @pytest.mark.parametrize(
     ("namespace", "label"), [("plain", ""), ("workers", LABEL_DISABLED), ("kube-system", LABEL_ENABLED)]
 )
-def test_by_default_all_other_pods_are_created(plane: ControlPlane, room: Path, namespace: str, label: str) -> None:
-    install_without_replicas(plane, room, ".")
+def test_by_default_all_other_pods_are_created(
+    plane: ControlPlane, directory: Path, namespace: str, label: str
+) -> None:
+    install_without_replicas(plane, directory, ".")
     until(lambda: not create(plane, "workers").is_success)
     assert create(plane, namespace, label).is_success
 
@@ -84,17 +88,17 @@ def test_by_default_all_other_pods_are_created(plane: ControlPlane, room: Path, 
 @pytest.mark.parametrize("priority_class", sorted(CRITICAL_CLASSES))
 @pytest.mark.parametrize("namespace", ["workers", "plain"])
 def test_by_default_what_a_cluster_cannot_do_without_is_created_however_it_is_labelled(
-    plane: ControlPlane, room: Path, namespace: str, priority_class: str, label: str
+    plane: ControlPlane, directory: Path, namespace: str, priority_class: str, label: str
 ) -> None:
     """A network plugin's pods, for example, without which no replica could start."""
-    install_without_replicas(plane, room, ".")
+    install_without_replicas(plane, directory, ".")
     until(lambda: not create(plane, "workers").is_success)
     answer = create(plane, namespace, label, priorityClassName=priority_class, hostNetwork=True)
     assert answer.is_success, answer.text
 
 
-def test_its_own_replicas_can_always_be_created(plane: ControlPlane, room: Path) -> None:
-    install_without_replicas(plane, room, ".")
+def test_its_own_replicas_can_always_be_created(plane: ControlPlane, directory: Path) -> None:
+    install_without_replicas(plane, directory, ".")
     until(lambda: not create(plane, "workers").is_success)
     path = "/apis/apps/v1/namespaces/graceful-worker/deployments/graceful-worker"
     template = plane.client.get(path).raise_for_status().json()["spec"]["template"]
@@ -103,17 +107,17 @@ def test_its_own_replicas_can_always_be_created(plane: ControlPlane, room: Path)
     assert answer.is_success, answer.text
 
 
-def test_with_fail_open_a_labelled_pod_is_created_as_it_is(plane: ControlPlane, room: Path) -> None:
-    install_without_replicas(plane, room, "overlays/fail-open")
+def test_with_fail_open_a_labelled_pod_is_created_as_it_is(plane: ControlPlane, directory: Path) -> None:
+    install_without_replicas(plane, directory, "overlays/fail-open")
     until(lambda: create(plane, "workers").is_success)
     assert INJECTED_LABEL not in create(plane, "plain", LABEL_ENABLED).json()["metadata"]["labels"]
 
 
 @pytest.mark.parametrize(("overlay", "status"), [("validating-policy", 201), ("validating-policy-deny", 422)])
 def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
-    plane: ControlPlane, room: Path, overlay: str, status: int
+    plane: ControlPlane, directory: Path, overlay: str, status: int
 ) -> None:
-    install(plane, room, f"overlays/{overlay}")
+    install(plane, directory, f"overlays/{overlay}")
     plane.client.delete(CONFIGURATION).raise_for_status()
 
     def told() -> str:
@@ -133,9 +137,9 @@ def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
     ids=["protected", "windows", "critical"],
 )
 def test_the_policy_has_nothing_against_a_pod_that_is_protected_or_never_touched(
-    plane: ControlPlane, room: Path, fields: dict[str, Any]
+    plane: ControlPlane, directory: Path, fields: dict[str, Any]
 ) -> None:
-    install(plane, room, "overlays/validating-policy-deny")
+    install(plane, directory, "overlays/validating-policy-deny")
     plane.client.delete(CONFIGURATION).raise_for_status()
     until(lambda: UNPROTECTED in create(plane, "plain", LABEL_ENABLED).text)
     answer = plane.create_pod("plain", pod(labels={LABEL: LABEL_ENABLED}, **fields), dry_run=True)

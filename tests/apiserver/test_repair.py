@@ -140,9 +140,9 @@ class Shop:
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """An installation that looks well, and is never called: nobody answers for it here."""
-    room = tmp_path_factory.mktemp("repair")
-    with control_plane(room) as plane:
-        apply(plane, room)
+    directory = tmp_path_factory.mktemp("repair")
+    with control_plane(directory) as plane:
+        apply(plane, directory)
         make_ready(plane)
         never = [{"name": "never", "expression": "false"}]
         patch = [
@@ -170,16 +170,16 @@ def shop(plane: ControlPlane, namespace: str) -> Shop:
     return made
 
 
-def start(plane: ControlPlane, room: Path, *arguments: str, token: str = "") -> subprocess.Popen[str]:
-    file = room / "repair.kubeconfig"
+def start(plane: ControlPlane, directory: Path, *arguments: str, token: str = "") -> subprocess.Popen[str]:
+    file = directory / "repair.kubeconfig"
     write_kubeconfig(plane, file, token) if token else write_kubeconfig(plane, file)
     command = [sys.executable, "-u", "-m", "webhook", "repair", "--every", "1s", *arguments]
     environment = {**os.environ, "KUBECONFIG": str(file)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(plane: ControlPlane, room: Path, *arguments: str, token: str = "") -> tuple[int, str]:
-    process = start(plane, room, *arguments, token=token)
+def run(plane: ControlPlane, directory: Path, *arguments: str, token: str = "") -> tuple[int, str]:
+    process = start(plane, directory, *arguments, token=token)
     output, errors = process.communicate(timeout=PATIENCE * 2)
     return process.returncode, output + errors
 

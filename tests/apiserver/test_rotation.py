@@ -116,11 +116,11 @@ def until(condition: Any, seconds: float = 30) -> float:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    room = tmp_path_factory.mktemp("rotation")
-    with control_plane(room) as plane:
-        apply(plane, room)
+    directory = tmp_path_factory.mktemp("rotation")
+    with control_plane(directory) as plane:
+        apply(plane, directory)
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
-        with replicas(plane, room, 3) as group:
+        with replicas(plane, directory, 3) as group:
             call_at(plane, f"https://127.0.0.1:{group.port}/mutate")
             group.wait_until_ready(3)
             cluster = Cluster(plane, group)

@@ -57,8 +57,8 @@ LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Pods are created first: nobody answers for the Service here, so later no labelled one could be."""
-    room = tmp_path_factory.mktemp("status")
-    with control_plane(room) as plane:
+    directory = tmp_path_factory.mktemp("status")
+    with control_plane(directory) as plane:
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
         plane.create_namespace("shop", {})
         for url, raw in LIMITING:
@@ -74,8 +74,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         yield plane
 
 
-def status(plane: ControlPlane, room: Path, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
-    file = room / "status.kubeconfig"
+def status(plane: ControlPlane, directory: Path, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
+    file = directory / "status.kubeconfig"
     write_kubeconfig(plane, file, token) if token else write_kubeconfig(plane, file)
     environment = {**os.environ, "KUBECONFIG": str(file)}
     command = [sys.executable, "-m", "webhook", "status", *arguments]
@@ -118,18 +118,18 @@ def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path)
     assert "worker=signal" in well.stdout
 
 
-def _in_pages(plane: ControlPlane, room: Path) -> None:
+def _in_pages(plane: ControlPlane, directory: Path) -> None:
     """Ask for one object at a time."""
     code = "from webhook.inspection import api; api.PAGE = 1; from webhook.cli.commands import main; main()"
-    environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, room / "pages.kubeconfig"))}
+    environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, directory / "pages.kubeconfig"))}
     command = [sys.executable, "-c", code, "status", "--pods"]
     paged = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert paged.stdout == status(plane, room, "--pods").stdout
+    assert paged.stdout == status(plane, directory, "--pods").stdout
 
 
-def _drains(plane: ControlPlane, room: Path) -> None:
+def _drains(plane: ControlPlane, directory: Path) -> None:
     """Look at what limits drains, and at kubelets, none of which are here."""
-    said = json.loads(status(plane, room, "--kubelets", "-o", "json").stdout)
+    said = json.loads(status(plane, directory, "--kubelets", "-o", "json").stdout)
     limits = {
         each["values"]["limit"]: each["values"]
         for each in said["findings"]
@@ -145,28 +145,30 @@ def _drains(plane: ControlPlane, room: Path) -> None:
     assert [each["values"] for each in said["findings"] if each["code"] == "kubelet-silent"] == [{"node": SPOT}]
 
 
-def _by_rights(plane: ControlPlane, room: Path) -> None:
-    everything = status(plane, room, "--pods").stdout
-    enough = status(plane, room, "--pods", token=account(plane, "enough", (*RIGHTS, *LIMIT_RIGHTS)))
+def _by_rights(plane: ControlPlane, directory: Path) -> None:
+    everything = status(plane, directory, "--pods").stdout
+    enough = status(plane, directory, "--pods", token=account(plane, "enough", (*RIGHTS, *LIMIT_RIGHTS)))
     assert enough.stdout == everything
-    proxy = status(plane, room, "--kubelets", token=account(plane, "proxy", (*RIGHTS, *LIMIT_RIGHTS, *KUBELET_RIGHTS)))
+    proxy = status(
+        plane, directory, "--kubelets", token=account(plane, "proxy", (*RIGHTS, *LIMIT_RIGHTS, *KUBELET_RIGHTS))
+    )
     assert f"The kubelet of node {SPOT} does not respond." in proxy.stdout
 
-    without_limits = status(plane, room, token=account(plane, "without-limits", RIGHTS))
-    assert without_limits.returncode == status(plane, room).returncode
+    without_limits = status(plane, directory, token=account(plane, "without-limits", RIGHTS))
+    assert without_limits.returncode == status(plane, directory).returncode
     (unknown,) = (line for line in without_limits.stdout.splitlines() if "Other limits are unknown" in line)
     assert "list nodes;" in unknown
     assert "list nodepools.karpenter.sh" in unknown
 
-    none = status(plane, room, token=account(plane, "none", ()))
+    none = status(plane, directory, token=account(plane, "none", ()))
     assert none.returncode == 2
     assert none.stdout.count("Unknown: permission missing: ") == len(RIGHTS)
 
     pods = tuple(right for right in RIGHTS if "pods" not in right)
-    some = status(plane, room, token=account(plane, "some", pods))
+    some = status(plane, directory, token=account(plane, "some", pods))
     assert some.returncode == 2
     assert "permission missing: list pods in all namespaces" in some.stdout
 
-    rejected = status(plane, room, token="nobody-has-this")
+    rejected = status(plane, directory, token="nobody-has-this")
     assert rejected.returncode == 2
     assert "rejects the credentials" in rejected.stderr

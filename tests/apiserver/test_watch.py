@@ -34,14 +34,14 @@ ENDS: tuple[dict[str, Any], ...] = (
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("watch")
 
 
 @pytest.fixture(scope="module")
-def plane(room: Path) -> Iterator[ControlPlane]:
-    with control_plane(room) as plane:
-        install(plane, room)
+def plane(directory: Path) -> Iterator[ControlPlane]:
+    with control_plane(directory) as plane:
+        install(plane, directory)
         yield plane
 
 
@@ -51,8 +51,8 @@ def pods(plane: ControlPlane) -> Pods:
 
 
 @pytest.fixture
-def watch(plane: ControlPlane, room: Path) -> Iterator[Watching]:
-    with watching(plane, room) as found:
+def watch(plane: ControlPlane, directory: Path) -> Iterator[Watching]:
+    with watching(plane, directory) as found:
         yield found
 
 
@@ -82,7 +82,7 @@ def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods:
 
 
 def test_events_are_shown_where_the_documentation_says(
-    plane: ControlPlane, pods: Pods, watch: Watching, room: Path
+    plane: ControlPlane, pods: Pods, watch: Watching, directory: Path
 ) -> None:
     shown = (deployment("shown-deployment"), workload("StatefulSet", "shown-statefulset", serviceName="a"))
     owners = {}
@@ -96,7 +96,7 @@ def test_events_are_shown_where_the_documentation_says(
         pods.delete(name)
         pods.end(name, **KILLED)
     watch.until(lambda: watch.total("graceful_worker_watch_events_total", result="written") == 2)
-    admin = write_kubeconfig(plane, room / "admin.kubeconfig")
+    admin = write_kubeconfig(plane, directory / "admin.kubeconfig")
     for kind in owners:
         assert "WorkerKilled" in kubectl(admin, "-n", SHOP, "events", "--for", f"{kind}/shown-{kind}")
     assert "WorkerKilled" in kubectl(admin, "-n", SHOP, "describe", "statefulset", "shown-statefulset")
@@ -149,7 +149,7 @@ def test_what_it_did_not_see_to_its_end_is_not_called_killed(plane: ControlPlane
     assert watch.total("graceful_worker_watch_events_total", result="written") == 0
 
 
-def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods, room: Path) -> None:
+def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods, directory: Path) -> None:
     binding = plane.client.get(BINDING).raise_for_status().json()
     plane.client.delete(BINDING).raise_for_status()
     del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
@@ -157,13 +157,13 @@ def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods
 
     def restore() -> bool:
         """Give the right back when the log has named it."""
-        log = (room / "watch.log").read_text() if (room / "watch.log").exists() else ""
+        log = (directory / "watch.log").read_text() if (directory / "watch.log").exists() else ""
         if "permission missing to list and watch pods in all namespaces" in log and not restored:
             plane.client.post(BINDING.rpartition("/")[0], json=binding).raise_for_status()
             restored.append(True)
         return bool(restored)
 
-    with watching(plane, room, meanwhile=restore) as watch:
+    with watching(plane, directory, meanwhile=restore) as watch:
         assert restored
         assert watch.get("/healthz") == 200
         pods.create("at-last")
@@ -171,8 +171,8 @@ def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods
         pods.remove("at-last")
 
 
-def test_it_may_do_nothing_else(plane: ControlPlane, room: Path) -> None:
-    admin = write_kubeconfig(plane, room / "admin.kubeconfig")
+def test_it_may_do_nothing_else(plane: ControlPlane, directory: Path) -> None:
+    admin = write_kubeconfig(plane, directory / "admin.kubeconfig")
     account = "--as=system:serviceaccount:graceful-worker:graceful-worker-watch"
     rights = kubectl(admin, "auth", "can-i", "--list", account, "--no-headers")
     own = [line for line in rights.splitlines() if line.startswith(("pods", "events"))]

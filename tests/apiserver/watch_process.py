@@ -34,9 +34,9 @@ MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
 class Watching:
     """A running watch."""
 
-    def __init__(self, kubeconfig: Path, room: Path) -> None:
+    def __init__(self, kubeconfig: Path, directory: Path) -> None:
         (self.port,) = free_ports(1)
-        self.log = room / "watch.log"
+        self.log = directory / "watch.log"
         command = ["-m", "webhook", "watch", "--host", "127.0.0.1", "--port", str(self.port), "--namespace", NAMESPACE]
         with self.log.open("wb") as log:
             environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
@@ -80,11 +80,11 @@ class Watching:
 
 
 @contextmanager
-def watching(plane: ControlPlane, room: Path, meanwhile: Callable[[], bool] = lambda: True) -> Iterator[Watching]:
+def watching(plane: ControlPlane, directory: Path, meanwhile: Callable[[], bool] = lambda: True) -> Iterator[Watching]:
     """Run a watch, and wait until it has listed the pods; something may have to be done for that meanwhile."""
-    (room / "watch.log").unlink(missing_ok=True)
-    kubeconfig = write_kubeconfig(plane, room / "watch.kubeconfig", service_account_token(plane, ACCOUNT))
-    watch = Watching(kubeconfig, room)
+    (directory / "watch.log").unlink(missing_ok=True)
+    kubeconfig = write_kubeconfig(plane, directory / "watch.kubeconfig", service_account_token(plane, ACCOUNT))
+    watch = Watching(kubeconfig, directory)
     try:
         watch.until(lambda: meanwhile() and watch.get("/readyz") == 200)
         yield watch
@@ -94,9 +94,9 @@ def watching(plane: ControlPlane, room: Path, meanwhile: Callable[[], bool] = la
         watch.process.wait()
 
 
-def install(plane: ControlPlane, room: Path) -> None:
+def install(plane: ControlPlane, directory: Path) -> None:
     """Install the watch; the webhook itself is not here, so pods are not sent to it."""
-    apply(plane, room, "overlays/drain-watch")
+    apply(plane, directory, "overlays/drain-watch")
     plane.client.delete(CONFIGURATION).raise_for_status()
     plane.create_namespace(SHOP, {})
 

@@ -44,8 +44,8 @@ def address(api: ApiServer) -> Iterator[str]:
         yield address
 
 
-def ended(room: Path, address: str, *arguments: str, code: int = 0) -> Running:
-    with Running(room, address, *arguments) as running:
+def ended(directory: Path, address: str, *arguments: str, code: int = 0) -> Running:
+    with Running(directory, address, *arguments) as running:
         assert running.end() == code, running.errors
         return running
 

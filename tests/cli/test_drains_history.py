@@ -66,8 +66,8 @@ def watch() -> Iterator[Served]:
     served.close()
 
 
-def ended(room: Path, address: str, *arguments: str, code: int = 0) -> Running:
-    with Running(room, address, "--history", *arguments) as running:
+def ended(directory: Path, address: str, *arguments: str, code: int = 0) -> Running:
+    with Running(directory, address, "--history", *arguments) as running:
         assert running.end() == code, running.errors
         return running
 

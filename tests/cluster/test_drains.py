@@ -55,13 +55,13 @@ class Scene:
 
     place: Place
     watch: Watching
-    room: Path
+    directory: Path
 
     def workload(self, name: str, worker: list[str] | dict[str, object], **annotations: str) -> Workload:
         return Workload(self.place, name, worker, **annotations)
 
     def drains(self, name: str, *arguments: str, size: tuple[int, int] | None = None) -> Running:
-        return drains(self.room / name, "-n", self.place.namespace, *arguments, size=size)
+        return drains(self.directory / name, "-n", self.place.namespace, *arguments, size=size)
 
     def waiting(self, *targets: str) -> Running:
         """Wait for the drains of some pods or owners."""
@@ -75,7 +75,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    room = tmp_path_factory.mktemp("drains")
+    directory = tmp_path_factory.mktemp("drains")
     chosen = {NAME: f"{time.time_ns():x}"}
     with ExitStack() as stack:
         client = Client()
@@ -83,7 +83,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         webhook = stack.enter_context(running_webhook(os.environ["KUBECONFIG"]))
         stack.enter_context(configured(client, webhook.url, webhook.ca.read_bytes(), chosen))
         place = stack.enter_context(a_place(chosen))
-        yield Scene(place, stack.enter_context(watching(room)), room)
+        yield Scene(place, stack.enter_context(watching(directory)), directory)
 
 
 # Two rollouts at once: one is clean, the other is not
@@ -109,7 +109,9 @@ def rollouts(scene: Scene) -> Iterator[Rollouts]:
     with ExitStack() as stack:
         server = None
         if not missing():
-            server = stack.enter_context(prometheus(scene.room, scene.watch.port, checked(rules(), scene.room)))
+            server = stack.enter_context(
+                prometheus(scene.directory, scene.watch.port, checked(rules(), scene.directory))
+            )
         clean = scene.workload("clean", [WORKER, f"after={MESSAGE}"])
         killed = scene.workload("killed", NEVER_ENDS, grace_period=str(SHORT))
         old = {each.name: each.first_pod() for each in (clean, killed)}

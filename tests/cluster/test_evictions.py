@@ -62,14 +62,19 @@ def configuration(namespace: str, url: str, bundle: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
-    room = tmp_path_factory.mktemp("guard")
-    issue(LOCAL_HOSTS).write(room)
+    directory = tmp_path_factory.mktemp("guard")
+    issue(LOCAL_HOSTS).write(directory)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "webhook", "serve", "--host=127.0.0.1", f"--port={port}", "--no-registry"]
-    command += [f"--tls-cert={room / 'tls.crt'}", f"--tls-key={room / 'tls.key'}", "--eviction-guard", "--drain=0"]
-    bundle = base64.b64encode((room / "ca.crt").read_bytes()).decode()
-    with a_place() as place, (room / "log").open("wb") as log:
+    command += [
+        f"--tls-cert={directory / 'tls.crt'}",
+        f"--tls-key={directory / 'tls.key'}",
+        "--eviction-guard",
+        "--drain=0",
+    ]
+    bundle = base64.b64encode((directory / "ca.crt").read_bytes()).decode()
+    with a_place() as place, (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ)
         try:
             manifest = configuration(place.namespace, f"https://127.0.0.1:{port}/mutate", bundle)
@@ -77,7 +82,7 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
             assert done.returncode == 0, done.stderr
             # API servers learn of a configuration a moment later.
             time.sleep(5)
-            yield Guard(place, process, room / "log")
+            yield Guard(place, process, directory / "log")
         finally:
             kubectl("delete", "mutatingwebhookconfiguration", CONFIGURATION)
             process.terminate()

@@ -73,11 +73,11 @@ class Workload:
         return {name: count for name, count in counts.items() if count}
 
 
-def drains(room: Path, *arguments: str, size: tuple[int, int] | None = None) -> Running:
+def drains(directory: Path, *arguments: str, size: tuple[int, int] | None = None) -> Running:
     """Run `graceful-worker drains` beside the cluster; with a size, on a terminal."""
-    room.mkdir(exist_ok=True)
-    (room / "kubeconfig").write_text(Path(os.environ["KUBECONFIG"]).read_text())
-    return Running(room, "", *arguments, size=size)
+    directory.mkdir(exist_ok=True)
+    (directory / "kubeconfig").write_text(Path(os.environ["KUBECONFIG"]).read_text())
+    return Running(directory, "", *arguments, size=size)
 
 
 def repair(*arguments: str) -> tuple[int, str]:
@@ -88,9 +88,9 @@ def repair(*arguments: str) -> tuple[int, str]:
 
 
 @contextmanager
-def watching(room: Path) -> Iterator[Watching]:
+def watching(directory: Path) -> Iterator[Watching]:
     """Run `graceful-worker watch`, from when it has listed the pods to its end."""
-    watch = Watching(Path(os.environ["KUBECONFIG"]), room)
+    watch = Watching(Path(os.environ["KUBECONFIG"]), directory)
     try:
         watch.until(lambda: watch.get("/readyz") == 200)
         yield watch

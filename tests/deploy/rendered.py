@@ -65,19 +65,19 @@ def render(folder: Path) -> list[Manifest]:
     return deepcopy(_rendered(folder))
 
 
-def combined(components: Sequence[str], room: Path) -> list[Manifest]:
+def combined(components: Sequence[str], directory: Path) -> list[Manifest]:
     """Render the base with components, in their order."""
 
     def relative(folder: Path) -> str:
-        return os.path.relpath(folder, room)
+        return os.path.relpath(folder, directory)
 
     kustomization = {
         "resources": [relative(DEPLOY / "base")],
         "components": [relative(DEPLOY / "components" / name) for name in components],
     }
     # JSON is YAML.
-    (room / "kustomization.yaml").write_text(json.dumps(kustomization))
-    return _rendered.__wrapped__(room)
+    (directory / "kustomization.yaml").write_text(json.dumps(kustomization))
+    return _rendered.__wrapped__(directory)
 
 
 @cache

@@ -123,21 +123,21 @@ def test_the_order_of_all_components_does_not_matter(tmp_path: Path) -> None:
 
 
 def start(
-    components: tuple[str, ...], room: Path, monkeypatch: pytest.MonkeyPatch, *, token: bool
+    components: tuple[str, ...], directory: Path, monkeypatch: pytest.MonkeyPatch, *, token: bool
 ) -> tuple[Result, list[ServerOptions]]:
     """Start the program as it is rendered, up to the point where it would serve; a kubeconfig stands for the token.
 
     With what it would serve, if it would.
     """
-    issue(["localhost"]).write(room)
-    kubeconfig = room / "kubeconfig"
+    issue(["localhost"]).write(directory)
+    kubeconfig = directory / "kubeconfig"
     kubeconfig.write_text(
         """{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],
         clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}], users: [{name: a, user: {token: a}}]}"""
     )
-    variables = environment(combined(components, room))
-    variables |= {name: str(room / Path(value).name) for name, value in variables.items() if "_TLS_" in name}
-    access = {"KUBECONFIG": str(kubeconfig if token else room / "none")}
+    variables = environment(combined(components, directory))
+    variables |= {name: str(directory / Path(value).name) for name, value in variables.items() if "_TLS_" in name}
+    access = {"KUBECONFIG": str(kubeconfig if token else directory / "none")}
     served: list[ServerOptions] = []
     monkeypatch.setattr(serving, "serve", lambda _, options: served.append(options))
     return CliRunner().invoke(main, ["serve"], env={**variables, **access}), served

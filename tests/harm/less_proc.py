@@ -18,9 +18,9 @@ LACKS = {"gvisor": ("MASKS", "CHILDREN"), "no-children": ("CHILDREN",)}
 SOURCE = LIBRARY / "less-proc.c"
 
 
-def less_proc(image: Image, lacks: str, room: Path) -> Image:
+def less_proc(image: Image, lacks: str, directory: Path) -> Image:
     """Return an image in whose containers /proc lacks something."""
-    library, preload = room / "less-proc.so", room / "ld.so.preload"
+    library, preload = directory / "less-proc.so", directory / "ld.so.preload"
     _compile(lacks, library)
     library.chmod(0o755)
     preload.write_text("/opt/less-proc.so\n")

@@ -214,10 +214,10 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
 def run(case: Case, image: Image, *, protected: bool) -> Record:
     """Run a case once; what goes wrong in the run becomes part of the record."""
     with tempfile.TemporaryDirectory(prefix="harm-", ignore_cleanup_errors=True) as name:
-        room = Path(name)
-        room.chmod(0o755)  # every user of the containers must be able to enter
-        journal = Journal(room / "journal", case.quick)
-        pod, said = case.manifest(room / "journal"), tuple[str, ...]()
+        directory = Path(name)
+        directory.chmod(0o755)  # every user of the containers must be able to enter
+        journal = Journal(directory / "journal", case.quick)
+        pod, said = case.manifest(directory / "journal"), tuple[str, ...]()
         if protected:
             try:
                 patched = patch(pod, case.stop_signal)
@@ -228,7 +228,7 @@ def run(case: Case, image: Image, *, protected: bool) -> Record:
             if _same(pod, patched.pod):
                 return Record(untouched=True, said=patched.said)
             pod, said = patched.pod, patched.said
-        return replace(_run(case, pod, image, room, journal), said=said)
+        return replace(_run(case, pod, image, directory, journal), said=said)
 
 
 def _told(failure: Exception) -> str:
@@ -240,13 +240,13 @@ def _same(pod: Json, patched: Json) -> bool:
     return bool(pod["spec"] == patched["spec"])
 
 
-def _run(case: Case, manifest: Json, image: Image, room: Path, journal: Journal) -> Record:
+def _run(case: Case, manifest: Json, image: Image, directory: Path, journal: Journal) -> Record:
     if case.proc:
-        image = less_proc(image, case.proc, room)
-    node = Node(room / "node", image, back_off=BACK_OFF)
+        image = less_proc(image, case.proc, directory)
+    node = Node(directory / "node", image, back_off=BACK_OFF)
     if case.stop_signal:
         node.images["worker"] = with_stop_signal(image, case.stop_signal)
-    _add_brought_shell(node, manifest, room)
+    _add_brought_shell(node, manifest, directory)
     if case.scenario == young.__name__:
         journal.delete()  # whatever begins, begins in the drain: which comes first is a matter of chance
     try:
@@ -262,14 +262,14 @@ def _run(case: Case, manifest: Json, image: Image, room: Path, journal: Journal)
         node.close()
 
 
-def _add_brought_shell(node: Node, manifest: Json, room: Path) -> None:
+def _add_brought_shell(node: Node, manifest: Json, directory: Path) -> None:
     """Let the node know the images that the product has added to the pod: static busyboxes."""
     names = [
         container["image"] for container in manifest["spec"].get("initContainers", ()) if LABEL in container["name"]
     ]
     names += [volume["image"]["reference"] for volume in manifest["spec"]["volumes"] if "image" in volume]
     for number, name in enumerate(names):
-        node.images[name] = busybox_image(room / f"image-{number}", BROUGHT)
+        node.images[name] = busybox_image(directory / f"image-{number}", BROUGHT)
 
 
 def _record(stage: Stage, error: str) -> Record:

@@ -21,7 +21,7 @@ Shell = Callable[..., Json]
 
 
 @pytest.fixture
-def room() -> Iterator[Path]:
+def directory() -> Iterator[Path]:
     """Return a folder that every user may enter."""
     with tempfile.TemporaryDirectory(prefix="node-") as name:
         Path(name).chmod(0o755)
@@ -29,10 +29,10 @@ def room() -> Iterator[Path]:
 
 
 @pytest.fixture
-def node(room: Path) -> Iterator[Node]:
+def node(directory: Path) -> Iterator[Node]:
     if refusal():
         pytest.skip(refusal())
-    node = Node(room / "pods", IMAGE, {"REDIS_SERVICE_HOST": "10.0.0.1"}, BACK_OFF)
+    node = Node(directory / "pods", IMAGE, {"REDIS_SERVICE_HOST": "10.0.0.1"}, BACK_OFF)
     yield node
     node.close()
 

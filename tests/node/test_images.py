@@ -21,16 +21,16 @@ needs_compiler = pytest.mark.skipif(bool(compiler_refusal()), reason=compiler_re
 
 
 @pytest.fixture
-def static(node: Node, room: Path) -> Node:
+def static(node: Node, directory: Path) -> Node:
     """A node that knows an image with a single static program."""
-    node.images["static"] = static_image(room / "static", LOOK, "/look")
+    node.images["static"] = static_image(directory / "static", LOOK, "/look")
     return node
 
 
 @pytest.fixture
-def busybox(node: Node, room: Path) -> Node:
+def busybox(node: Node, directory: Path) -> Node:
     """A node that knows an image with a static busybox."""
-    node.images["busybox"] = busybox_image(room / "busybox", ("sh", "ls", "touch"))
+    node.images["busybox"] = busybox_image(directory / "busybox", ("sh", "ls", "touch"))
     return node
 
 

@@ -23,18 +23,18 @@ from tests.proof.workers import Worker
 class LocalCell(Cell):
     """A broker, a ledger, a node, and a Deployment whose pods pass the running webhook, or do not."""
 
-    def __init__(self, worker: Worker, admission: Admission, room: Path, *, protected: bool) -> None:
-        folder = room / "ledger"
+    def __init__(self, worker: Worker, admission: Admission, directory: Path, *, protected: bool) -> None:
+        folder = directory / "ledger"
         folder.mkdir(parents=True)
         folder.chmod(0o777)
         file = folder / "ledger"
         ledger = Ledger(lambda: file.read_text() if file.exists() else "")
         super().__init__(worker, ledger, worker.deployment(folder), protected=protected)
-        self.room = room
-        self.broker = Broker(room / "broker")
+        self.directory = directory
+        self.broker = Broker(directory / "broker")
         self._services = {"REDIS_SERVICE_HOST": "127.0.0.1", "REDIS_SERVICE_PORT": str(self.broker.port)}
-        self.node = Node(room / "node", worker.image, self._services)
-        self.node.images |= worker.named_images(room / "images")
+        self.node = Node(directory / "node", worker.image, self._services)
+        self.node.images |= worker.named_images(directory / "images")
         self._admission = admission
 
     def start(self, replicas: int = 1) -> None:
@@ -69,10 +69,12 @@ class LocalCell(Cell):
     def _run_once(self, argv: list[str]) -> None:
         name = f"job-{time.monotonic_ns()}"
         pod = {"metadata": {"name": name}, "spec": self.template["spec"]}
-        specification = PodSpecification(pod, self.worker.image, self._services, self.room / "none", self.node.images)
+        specification = PodSpecification(
+            pod, self.worker.image, self._services, self.directory / "none", self.node.images
+        )
         command = {**self.container("worker"), "command": argv, "args": [], "securityContext": {}}
         command["volumeMounts"] = [mount for mount in command["volumeMounts"] if mount["name"] == "ledger"]
-        folder = self.room / name
+        folder = self.directory / name
         folder.mkdir()
         container = Container(folder, specification.container(command))
         assert container.wait(PATIENCE), f"{argv} takes more than {PATIENCE:g} s"

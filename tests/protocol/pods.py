@@ -372,7 +372,7 @@ class Pod:
     name: str
     shell: str
     setting: Setting
-    room: Path
+    directory: Path
     processes: list[Process] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     shares: bool = False
@@ -381,13 +381,13 @@ class Pod:
     """What stands before a command of the pod, so that it does not find some programs."""
 
     def __post_init__(self) -> None:
-        self.volume = self.room / "volume"
+        self.volume = self.directory / "volume"
         self.volume.mkdir()
         self.volume.chmod(0o777)
-        self.programs = self.room / "programs"
+        self.programs = self.directory / "programs"
         self.programs.mkdir()
         self.environment = {"PATH": f"{self.programs}:{PATH}", "HOME": "/"}
-        self.journal = Journal(self.room / "journal")
+        self.journal = Journal(self.directory / "journal")
         self.tools = self.programs
         self.binary = self.shell
         if self.name == BROUGHT:
@@ -419,7 +419,7 @@ class Pod:
 
     def message_file(self, worker: str = "worker") -> Path:
         """Return where a container's termination message goes: what it holds is of the container started last."""
-        return self.room / f"termination-log-{worker}"
+        return self.directory / f"termination-log-{worker}"
 
     def program(self, name: str, text: str) -> Path:
         """Put a program where PATH finds it first."""
@@ -592,7 +592,7 @@ class Pod:
     def _spawn(
         self, argv: Sequence[str], environment: Mapping[str, str] | None = None, *, init: bool = False, **options: Any
     ) -> Process:
-        output, errors = (self.room / f"{stream}-{len(self.processes)}" for stream in ("stdout", "stderr"))
+        output, errors = (self.directory / f"{stream}-{len(self.processes)}" for stream in ("stdout", "stderr"))
         started = time.monotonic_ns()
         with output.open("wb") as stdout, errors.open("wb") as stderr:
             streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr}
@@ -608,7 +608,7 @@ class Pod:
     def remove(self) -> None:
         for process in reversed(self.processes):
             process.remove()
-        shutil.rmtree(self.room, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def _init_of(unshare: subprocess.Popen[bytes]) -> int:

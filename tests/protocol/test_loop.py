@@ -149,8 +149,8 @@ def test_a_run_that_fails_during_the_drain_ends_the_container_with_its_exit_code
 
 @in_all_pods
 def test_a_successful_run_is_followed_at_once_by_the_next_one(pod: Pod, measure: Measure) -> None:
-    container = pod.start_loop(["/bin/sh", "-c", f"sleep 0.12; echo >>{pod.room}/ticks"])
-    ticks = pod.room / "ticks"
+    container = pod.start_loop(["/bin/sh", "-c", f"sleep 0.12; echo >>{pod.directory}/ticks"])
+    ticks = pod.directory / "ticks"
     until("a run", lambda: ticks.exists() and ticks.stat().st_size >= 1)
     before, start = ticks.stat().st_size, time.monotonic()
     until("five more runs", lambda: ticks.stat().st_size >= before + 5)
@@ -163,7 +163,7 @@ def test_a_successful_run_is_followed_at_once_by_the_next_one(pod: Pod, measure:
 
 @in_all_pods
 def test_runs_that_end_at_once_are_slowed_down(pod: Pod, measure: Measure) -> None:
-    ticks = pod.room / "ticks"
+    ticks = pod.directory / "ticks"
     container = pod.start_loop(["/bin/sh", "-c", f"echo >>{ticks}"])
     until("ten runs", lambda: ticks.exists() and ticks.stat().st_size >= 10)
     time.sleep(0.5)
@@ -185,7 +185,7 @@ def test_runs_that_end_at_once_are_slowed_down(pod: Pod, measure: Measure) -> No
 @in_all_pods
 def test_runs_that_do_not_end_at_once_end_the_slowness(pod: Pod) -> None:
     """Ten runs that find nothing to do, then one that works, then ten that are as quick as before."""
-    runs = pod.room / "runs"
+    runs = pod.directory / "runs"
     note = f"read -r now rest </proc/uptime; echo $now >>{runs}"
     script = f"{note}; [ $(wc -l <{runs}) -ne 12 ] || sleep 0.2; [ $(wc -l <{runs}) -lt 20 ] || exit 3"
     container = pod.start_loop(["/bin/sh", "-c", script])
@@ -327,7 +327,7 @@ def test_stop_signals_are_heard_as_soon_as_the_shell_has_read_the_script(pod: Po
 @in_all_pods
 def test_a_stop_signal_before_the_worker_has_started_means_that_it_never_starts(pod: Pod) -> None:
     pod.skip_where_applets_come_first()
-    here, go = pod.room / "here", pod.room / "go"
+    here, go = pod.directory / "here", pod.directory / "go"
     wait = f"touch {here}; until [ -e {go} ]; do sleep 0.01; done"
     pod.tool("mkdir", f'#!/bin/sh\n{wait}\nexec {shutil.which("mkdir")} "$@"\n')
     container = pod.start_loop(pod.message())
@@ -411,7 +411,7 @@ def told(pod: Pod, worker: str = "worker") -> Told:
 
 def first_run_of(pod: Pod, seconds: float) -> list[str]:
     """Return a worker whose first run takes its time; the later ones take little."""
-    once = pod.room / "once"
+    once = pod.directory / "once"
     script = f"if [ -e {once} ]; then sleep 0.02; else >{once}; sleep {seconds}; fi; echo '0 end' >>{pod.journal.path}"
     return ["/bin/sh", "-c", script]
 
@@ -518,7 +518,7 @@ def test_a_run_that_fails_during_the_drain_leaves_its_log_to_speak(pod: Pod) -> 
 @in_all_pods
 def test_a_loop_that_has_had_no_run_leaves_no_message(pod: Pod) -> None:
     pod.skip_where_applets_come_first()
-    here, go = pod.room / "here", pod.room / "go"
+    here, go = pod.directory / "here", pod.directory / "go"
     wait = f"touch {here}; until [ -e {go} ]; do sleep 0.01; done"
     pod.tool("mkdir", f'#!/bin/sh\n{wait}\nexec {shutil.which("mkdir")} "$@"\n')
     container = pod.start_loop(["sleep", "1"])
@@ -542,16 +542,16 @@ def test_a_message_that_cannot_be_written_changes_nothing(pod: Pod, file: str) -
 
 @in_all_pods
 def test_no_message_is_written_to_a_file_that_is_not_there(pod: Pod) -> None:
-    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, message_file=pod.room / "missing")
+    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, message_file=pod.directory / "missing")
     time.sleep(0.1)
     pod.drain(container)
     assert container.wait() == 0
-    assert not (pod.room / "missing").exists()
+    assert not (pod.directory / "missing").exists()
 
 
 @in_all_pods
 def test_the_message_reaches_a_file_of_any_name(pod: Pod) -> None:
-    file = pod.room / ' it\'s $(HOME) "$$" `x`\\n;*\n.'
+    file = pod.directory / ' it\'s $(HOME) "$$" `x`\\n;*\n.'
     file.touch(0o666)
     container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, 1, message_file=file)
     time.sleep(0.3)
@@ -565,7 +565,7 @@ def test_the_message_reaches_a_file_of_any_name(pod: Pod) -> None:
 def test_a_run_takes_one_process(pod: Pod) -> None:
     if pod.setting is not Setting.INIT:
         pytest.skip("processes have numbers of their own in a PID namespace alone")
-    numbers = pod.room / "numbers"
+    numbers = pod.directory / "numbers"
     container = pod.start_loop(["/bin/sh", "-c", f"echo $$$$ >>{numbers}"])
     until("eight runs", lambda: numbers.exists() and numbers.read_text().count("\n") >= 8)
     container.signal("TERM")

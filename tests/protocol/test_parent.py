@@ -198,7 +198,7 @@ def test_another_stop_signal_of_the_image_is_passed_on_as_it_is(pod: Pod, name: 
 
 @in_all_pods
 def test_the_real_time_signal_that_ends_some_programs_is_passed_on(pod: Pod) -> None:
-    here = pod.room / "ready"
+    here = pod.directory / "ready"
     listen = f"signal.signal(37, lambda *_: sys.exit(7)); open({str(here)!r}, 'w'); signal.pause()"
     container = pod.start_parent([*PYTHON, "-c", f"import signal, sys; {listen}"])
     until("the handler", here.exists)

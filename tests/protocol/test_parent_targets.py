@@ -164,7 +164,7 @@ def test_what_stands_behind_the_worker_runs_to_its_end(pod: Pod) -> None:
 @in_all_pods
 def test_a_shell_that_is_busy_by_itself_behind_the_worker_ends_by_itself(pod: Pod) -> None:
     """Nothing runs beside it, so it ends soon, however slow the machine is."""
-    file = pod.room / "go-on"
+    file = pod.directory / "go-on"
     container = shell_string(pod, f"WORKER; until [ -e {file} ]; do :; done; NOTE behind; exit 5")
     pod.journal.until("ready")
     pod.drain(container)
@@ -224,7 +224,7 @@ def test_an_endless_loop_between_two_runs_is_ended_at_once(pod: Pod) -> None:
 @pytest.mark.parametrize("behind", ["", "; sleep 1.5"], ids=["at-once", "asleep-behind-the-run"])
 @in_all_pods
 def test_what_stands_behind_a_loop_runs_when_the_loop_ends_by_itself(pod: Pod, behind: str) -> None:
-    stop = pod.room / "stop"
+    stop = pod.directory / "stop"
     container = shell_string(
         pod, f"until [ -e {stop} ]; do WORKER{behind}; done; sleep 0.3; NOTE behind; exit 5", loops="loops"
     )
@@ -236,7 +236,7 @@ def test_what_stands_behind_a_loop_runs_when_the_loop_ends_by_itself(pod: Pod, b
 
 @in_all_pods
 def test_a_loop_that_is_asleep_and_ends_by_itself_is_waited_for(pod: Pod) -> None:
-    stop = pod.room / "stop"
+    stop = pod.directory / "stop"
     text = f"until [ -e {stop} ]; do NOTE asleep; sleep 2; [ -e {stop} ] || WORKER; done; NOTE behind; exit 5"
     container = shell_string(pod, text, loops="loops")
     pod.journal.until("asleep")
@@ -311,9 +311,9 @@ def test_a_worker_that_changes_its_title_is_known_by_it(pod: Pod, title: str) ->
 @in_all_pods
 def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: Pod, known: bool) -> None:
     told = "import os, signal, subprocess, sys; signal.signal(15, lambda *_: os.write(1, b'told'))"
-    launch = pod.room / "launch.py"
+    launch = pod.directory / "launch.py"
     launch.write_text(f"{told}\nsys.exit(subprocess.call(sys.argv[1:]))\n")
-    link = pod.room / "launch"
+    link = pod.directory / "launch"
     link.symlink_to(pod.consumer()[0])
     argv = [str(link), "-I", "-S", str(launch), *pod.consumer(code=7)]
     launcher: dict[str, Any] = {"launchers" if known else "unknown": "other|launch"}
@@ -325,7 +325,7 @@ def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: 
 
 @in_all_pods
 def test_a_launcher_that_nobody_knows_is_the_worker_where_nobody_below_it_looks_so(pod: Pod) -> None:
-    link = pod.room / "takes-up"
+    link = pod.directory / "takes-up"
     link.symlink_to(pod.consumer()[0])
     container = pod.start_parent([str(link), *pod.consumer(code=7)[1:]], looks=LOOKS, unknown="takes-up")
     pod.journal.until("ready")

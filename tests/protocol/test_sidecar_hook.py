@@ -240,7 +240,7 @@ def test_the_hook_tells_what_stands_before_the_sidecar_of_the_deletion(pod: Pod)
 
 @in_all_pods
 def test_the_chained_hook_runs_after_the_workers_end(pod: Pod) -> None:
-    done = pod.room / "done"
+    done = pod.directory / "done"
     with held(pod, "worker"):
         sidecar = pod.sidecar_pre_stop(["touch", str(done)])
         stays("the chained hook waits", lambda: sidecar.running and not done.exists(), 0.4)
@@ -254,7 +254,7 @@ def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
         pod.environment["LC_ALL"] = "C.UTF-8"
     let_go(pod.kill_sidecar())
     words = [*HARD, "$$", "$(PATH)"]
-    file = pod.room / "arguments"
+    file = pod.directory / "arguments"
     assert pod.sidecar_pre_stop(pod.worker("arguments.py", file, *words)).wait() == 3
     assert arrived(file) == words
 
@@ -280,11 +280,11 @@ def test_the_chained_hooks_exit_code_is_the_hooks(pod: Pod, code: int) -> None:
 
 @in_all_pods
 def test_a_chained_hook_that_never_ends_has_the_old_grace_period_from_the_workers_end(pod: Pod) -> None:
-    text = f"touch {pod.room}/begun; while true; do sleep 600; done"
+    text = f"touch {pod.directory}/begun; while true; do sleep 600; done"
     with held(pod, "worker"):
         hook = pod.sidecar_pre_stop(["/bin/sh", "-c", text], grace=2, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         stays("the sidecar waits", lambda: hook.running, 3)
-    until("it begins", (pod.room / "begun").exists)
+    until("it begins", (pod.directory / "begun").exists)
     begin = time.monotonic()
     # Who reads the hook's output is not held by what it has started.
     assert hook.read_to_end(10) == (b"", b"")

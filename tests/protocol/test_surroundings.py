@@ -171,7 +171,7 @@ def test_the_file_creation_mask_is_the_containers(pod: Pod, start: Start) -> Non
 @BY_START
 @in_all_pods
 def test_the_working_directory_is_the_containers(pod: Pod, start: Start) -> None:
-    bare, wrapped = with_and_without(pod, [LS, "-l", "/proc/self/cwd", "/missing"], start, cwd=pod.room)
+    bare, wrapped = with_and_without(pod, [LS, "-l", "/proc/self/cwd", "/missing"], start, cwd=pod.directory)
     assert wrapped.split("->")[1] == bare.split("->")[1]
 
 
@@ -195,7 +195,7 @@ def test_a_command_below_a_parent_leads_its_process_group_and_session_as_process
 
 @in_all_pods
 def test_runs_read_standard_input_one_after_the_other(pod: Pod) -> None:
-    lines = pod.room / "lines"
+    lines = pod.directory / "lines"
     container = pod.start_loop(pod.worker("line.sh", lines), stdin=subprocess.PIPE)
     assert container.popen.stdin
     with container.popen.stdin as stdin:

@@ -85,7 +85,7 @@ def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
     if pod.name == "yash":
         pod.environment["LC_ALL"] = "C.UTF-8"
     words = [*HARD, "$$", "$(PATH)"]
-    file = pod.room / "arguments"
+    file = pod.directory / "arguments"
     assert pod.pre_stop(begun(pod), pod.worker("arguments.py", file, *words)).wait() == 3
     assert arrived(file) == words
 
