@@ -17,9 +17,11 @@ class PodStream:
     """Seconds between two pods of a client."""
     protected: int = 0
     unprotected: int = 0
+    """Pods that were created without protection, and without a message."""
     refused: list[str] = field(default_factory=list)
+    """The messages about pods that are not protected: errors, or warnings where the pod was created all the same."""
     warnings: list[str] = field(default_factory=list)
-    """What was said of pods that were protected all the same."""
+    """The messages about pods that are protected."""
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> PodStream:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -111,33 +110,14 @@ def test_its_end_refuses_no_pod_and_leaves_nothing() -> None:
     until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
     helm("upgrade", RELEASE, str(CHART), "--reuse-values", "--set", "validatingPolicy.deny=false")
     time.sleep(2)
-    troubles = all_the_time(lambda: create({LABEL: LABEL_ENABLED})[0], lambda: helm("uninstall", RELEASE))
-    assert troubles
+    with PodStream(lambda: create({LABEL: LABEL_ENABLED}), clients=2) as stream:
+        helm("uninstall", RELEASE)
+    messages = stream.refused + stream.warnings
+    assert messages or stream.protected or stream.unprotected
     # The policy still warns, until it is gone as well.
-    assert {trouble for trouble in troubles if trouble and not trouble.startswith("Warning: ")} == set()
+    assert [message for message in messages if not message.startswith("Warning: ")] == []
     until(lambda: UNPROTECTED not in create({LABEL: LABEL_ENABLED})[0], 10)
     until(lambda: left() == [], 90)
-
-
-def all_the_time(ask: Callable[[], str], do: Callable[[], object]) -> list[str]:
-    """Ask again and again while something is done; return the answers."""
-    answers: list[str] = []
-    over = threading.Event()
-
-    def asking() -> None:
-        while not over.is_set():
-            answers.append(ask())
-
-    threads = [threading.Thread(target=asking) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        do()
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    return answers
 
 
 def left() -> list[str]:
