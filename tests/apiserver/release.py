@@ -109,7 +109,7 @@ def release(plane: ControlPlane, tool: Tool, directory: Path, namespace: str = N
 
 
 @contextmanager
-def ended_with_the_deployment(one: Release, group: Replicas) -> Iterator[None]:
+def ending_with_the_deployment(one: Release, group: Replicas) -> Iterator[None]:
     """Tell the replicas to end when the Deployment is gone, as a kubelet does."""
     over = threading.Event()
 
@@ -173,7 +173,7 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def chart_before(directory: Path) -> Path | None:
+def previous_chart(directory: Path) -> Path | None:
     """Return the newest chart of the history that is another one than today's; None where there is none."""
     folder = CHART.relative_to(ROOT)
 

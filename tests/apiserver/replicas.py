@@ -22,8 +22,8 @@ from tests.apiserver.installation import NAMESPACE, service_account_token, write
 
 LEAF_SECONDS = 6
 PROPAGATION_SECONDS = 1
-LOOK_SECONDS = 0.1
-FAILED_LOOKS = 2
+PROBE_PERIOD = 0.1
+FAILURE_THRESHOLD = 2
 """After how many of them a replica gets no connections any more, as in deploy/base."""
 
 
@@ -34,11 +34,11 @@ class Replica:
     port: int
     process: subprocess.Popen[bytes]
     log: Path
-    failed_looks: int = FAILED_LOOKS
+    failed_probes: int = FAILURE_THRESHOLD
 
     @property
     def ready(self) -> bool:
-        return self.failed_looks < FAILED_LOOKS
+        return self.failed_probes < FAILURE_THRESHOLD
 
     def look(self) -> None:
         """See whether it is ready, as the kubelet does: without verifying its certificate."""
@@ -47,7 +47,7 @@ class Replica:
             well = answer.status_code == 200
         except httpx.HTTPError:
             well = False
-        self.failed_looks = 0 if well else self.failed_looks + 1
+        self.failed_probes = 0 if well else self.failed_probes + 1
 
 
 @dataclass
@@ -110,7 +110,7 @@ class Replicas:
 
     def watch(self) -> None:
         """Look after who is ready, until the end."""
-        while not self._over.wait(LOOK_SECONDS):
+        while not self._over.wait(PROBE_PERIOD):
             for replica in list(self.running):
                 replica.look()
 

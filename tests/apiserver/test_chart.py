@@ -24,10 +24,10 @@ from tests.apiserver.release import (
     WORKERS,
     Release,
     Tool,
-    chart_before,
-    ended_with_the_deployment,
+    ending_with_the_deployment,
     labelled_pods,
     objects,
+    previous_chart,
     release,
     service_missing,
     try_labelled_pod,
@@ -108,7 +108,7 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
                 assert (stream.refused, stream.unprotected) == ([], 0)
                 one.upgrade(*WITHOUT_DENIAL)
                 time.sleep(2)  # as README.md says
-                with ended_with_the_deployment(one, group):
+                with ending_with_the_deployment(one, group):
                     one.helm("uninstall")
                     assert objects(plane) - before == set()
                     for replica in group.running:
@@ -131,7 +131,7 @@ def roll(group: Replicas) -> None:
 def test_an_upgrade_from_the_chart_before_and_back_keeps_the_bundle_and_refuses_no_pod(
     plane: ControlPlane, tmp_path: Path, name: str
 ) -> None:
-    chart = chart_before(tmp_path)
+    chart = previous_chart(tmp_path)
     if chart is None:
         pytest.skip("the history holds no other version of the chart; a shallow clone has none")
     with release(plane, tool(name), tmp_path) as one:

@@ -119,7 +119,7 @@ class World:
         return pod["metadata"].get("deletionGracePeriodSeconds") if pod else 0
 
 
-def be_patient(plane: ControlPlane) -> None:
+def raise_webhook_timeouts(plane: ControlPlane) -> None:
     """Let the API server wait for the webhook as long as it may: on a busy machine, the shipped time may be over."""
     entries = configuration(plane)["webhooks"]
     patch = [
@@ -137,7 +137,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         kubeconfig = write_kubeconfig(plane, directory / "webhook.kubeconfig", service_account_token(plane))
         world = World(plane, directory, kubeconfig, free_ports(1)[0])
         call_at(plane, f"https://127.0.0.1:{world.port}/mutate")
-        be_patient(plane)
+        raise_webhook_timeouts(plane)
         world.create_node(NODE, "True")
         try:
             world.serve()

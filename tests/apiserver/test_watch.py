@@ -11,7 +11,7 @@ import pytest
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
 from tests.apiserver.installation import kubectl, kubectl_missing, write_kubeconfig
-from tests.apiserver.watch_process import GRACE, SHOP, Pods, Watching, at_once, install, watching
+from tests.apiserver.watch_process import GRACE, SHOP, Pods, WatchProcess, in_parallel, install, running_watch
 from tests.builders import deployment, workload
 
 pytestmark = [
@@ -51,8 +51,8 @@ def pods(plane: ControlPlane) -> Pods:
 
 
 @pytest.fixture
-def watch(plane: ControlPlane, directory: Path) -> Iterator[Watching]:
-    with watching(plane, directory) as found:
+def watch(plane: ControlPlane, directory: Path) -> Iterator[WatchProcess]:
+    with running_watch(plane, directory) as found:
         yield found
 
 
@@ -61,16 +61,16 @@ def events(plane: ControlPlane, owner: str) -> list[dict[str, Any]]:
     return [each for each in items if each["involvedObject"]["name"] == owner]
 
 
-def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
     def end_of(number: int) -> dict[str, Any]:
         index = number // 10
         return ENDS[index] if number % 10 == 0 and index < len(ENDS) else {"seconds": 40}
 
-    at_once(lambda number: pods.create(f"pod-{number}", f"owner-{number // 10}"), MANY)
+    in_parallel(lambda number: pods.create(f"pod-{number}", f"owner-{number // 10}"), MANY)
     watch.until(lambda: watch.total("graceful_worker_watch_pods") == MANY)
-    at_once(lambda number: pods.delete(f"pod-{number}", 600 if end_of(number)["seconds"] == 600 else GRACE), MANY)
+    in_parallel(lambda number: pods.delete(f"pod-{number}", 600 if end_of(number)["seconds"] == 600 else GRACE), MANY)
     watch.until(lambda: watch.total("graceful_worker_drains_running") == MANY)
-    at_once(lambda number: pods.end(f"pod-{number}", **end_of(number)), MANY)
+    in_parallel(lambda number: pods.end(f"pod-{number}", **end_of(number)), MANY)
     watch.until(lambda: sum(watch.outcomes().values()) == MANY)
     assert watch.outcomes() == {"killed": 1, "cut": 1, "oom": 1, "failed": 1, "finished": MANY - 4}
     assert watch.total("graceful_worker_drains_running") == 0
@@ -82,7 +82,7 @@ def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods:
 
 
 def test_events_are_shown_where_the_documentation_says(
-    plane: ControlPlane, pods: Pods, watch: Watching, directory: Path
+    plane: ControlPlane, pods: Pods, watch: WatchProcess, directory: Path
 ) -> None:
     shown = (deployment("shown-deployment"), workload("StatefulSet", "shown-statefulset", serviceName="a"))
     owners = {}
@@ -106,7 +106,7 @@ def test_events_are_shown_where_the_documentation_says(
     assert "deployment/shown-deployment" in by_source
 
 
-def test_a_pod_that_came_through_unprotected_is_told(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+def test_a_pod_that_came_through_unprotected_is_told(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
     pods.create("bare", "forgotten", protected=False)
     watch.until(lambda: watch.total("graceful_worker_unprotected_pods_total") == 1)
     watch.until(lambda: bool(events(plane, "forgotten")))
@@ -116,7 +116,7 @@ def test_a_pod_that_came_through_unprotected_is_told(plane: ControlPlane, pods: 
     pods.remove("bare")
 
 
-def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
     pods.create("before")
     pods.delete("before")
     watch.until(lambda: watch.total("graceful_worker_drains_running") == 1)
@@ -133,7 +133,9 @@ def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods
     assert watch.get("/healthz") == 200
 
 
-def test_what_it_did_not_see_to_its_end_is_not_called_killed(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+def test_what_it_did_not_see_to_its_end_is_not_called_killed(
+    plane: ControlPlane, pods: Pods, watch: WatchProcess
+) -> None:
     """An API server that was restarted does not know what was before, so the watch has to list all pods anew."""
     pods.create("missed")
     pods.delete("missed")
@@ -163,7 +165,7 @@ def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods
             restored.append(True)
         return bool(restored)
 
-    with watching(plane, directory, meanwhile=restore) as watch:
+    with running_watch(plane, directory, meanwhile=restore) as watch:
         assert restored
         assert watch.get("/healthz") == 200
         pods.create("at-last")

@@ -31,7 +31,7 @@ PATIENCE = 120
 MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
 
 
-class Watching:
+class WatchProcess:
     """A running watch."""
 
     def __init__(self, kubeconfig: Path, directory: Path) -> None:
@@ -80,11 +80,13 @@ class Watching:
 
 
 @contextmanager
-def watching(plane: ControlPlane, directory: Path, meanwhile: Callable[[], bool] = lambda: True) -> Iterator[Watching]:
+def running_watch(
+    plane: ControlPlane, directory: Path, meanwhile: Callable[[], bool] = lambda: True
+) -> Iterator[WatchProcess]:
     """Run a watch, and wait until it has listed the pods; something may have to be done for that meanwhile."""
     (directory / "watch.log").unlink(missing_ok=True)
     kubeconfig = write_kubeconfig(plane, directory / "watch.kubeconfig", service_account_token(plane, ACCOUNT))
-    watch = Watching(kubeconfig, directory)
+    watch = WatchProcess(kubeconfig, directory)
     try:
         watch.until(lambda: meanwhile() and watch.get("/readyz") == 200)
         yield watch
@@ -148,6 +150,6 @@ class Pods:
         self._plane.client.request("DELETE", f"{PODS}/{name}", json=options).raise_for_status()
 
 
-def at_once(act: Callable[[int], None], count: int) -> None:
+def in_parallel(act: Callable[[int], None], count: int) -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(act, range(count)))

@@ -25,7 +25,7 @@ from tests.proof.ledger import Ledger
 from tests.proof.workers import SHARED, Worker
 
 LEDGER_FOLDER = "/var/lib/graceful-worker-e2e"
-LOOK_SECONDS = 0.2
+POLL_PERIOD = 0.2
 """How often the API server is asked at most."""
 # The broker is started again when the file `away` is gone; its data stay in its container.
 _BROKER = """
@@ -183,7 +183,7 @@ class ClusterCell(cell.Cell):
 
     def look(self) -> None:
         """Ask the API server for the pods, unless that has just been done."""
-        if time.monotonic() - self._looked < LOOK_SECONDS:
+        if time.monotonic() - self._looked < POLL_PERIOD:
             return
         pods = self._client.list(PodResource, namespace=self.namespace, labels={"app": "worker"})
         found = sorted((pod.to_dict() for pod in pods), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
@@ -239,7 +239,7 @@ class ClusterCell(cell.Cell):
     def _read_ledger(self) -> str:
         """Return the ledger's text, unless it has just been read."""
         when, text = self._read
-        if time.monotonic() - when > LOOK_SECONDS:
+        if time.monotonic() - when > POLL_PERIOD:
             text = self._exec("broker", ["/bin/sh", "-c", "cat /ledger/ledger 2>/dev/null || true"])
             self._read = (time.monotonic(), text)
         return text

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from lightkube import Client
 
-from tests.apiserver.watch_process import Watching
+from tests.apiserver.watch_process import WatchProcess
 from tests.cluster.settings import read_harm_refusal, read_kubelet
 from tests.cluster.test_harm import RAISED, WORKER
 from tests.cluster.test_scenarios import NAME, configured
-from tests.cluster.watching import Place, WatchedPod, a_place
-from tests.cluster.workloads import Workload, drains, kubectl, objects, watching
+from tests.cluster.watched_pods import WatchedNamespace, WatchedPod, watched_namespace
+from tests.cluster.workloads import Workload, drains, kubectl, objects, running_watch
 from tests.deploy.test_drain_watch import rules
 from tests.drains.running import Running
 from tests.proof.matrix import running_webhook
@@ -53,15 +53,15 @@ LATE = 5.0
 class Scene:
     """A namespace whose pods are sent to the webhook, and a watch that follows their drains."""
 
-    place: Place
-    watch: Watching
+    namespace: WatchedNamespace
+    watch: WatchProcess
     directory: Path
 
     def workload(self, name: str, worker: list[str] | dict[str, object], **annotations: str) -> Workload:
-        return Workload(self.place, name, worker, **annotations)
+        return Workload(self.namespace, name, worker, **annotations)
 
     def drains(self, name: str, *arguments: str, size: tuple[int, int] | None = None) -> Running:
-        return drains(self.directory / name, "-n", self.place.namespace, *arguments, size=size)
+        return drains(self.directory / name, "-n", self.namespace.name, *arguments, size=size)
 
     def waiting(self, *targets: str) -> Running:
         """Wait for the drains of some pods or owners."""
@@ -82,8 +82,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         stack.callback(client.close)
         webhook = stack.enter_context(running_webhook(os.environ["KUBECONFIG"]))
         stack.enter_context(configured(client, webhook.url, webhook.ca.read_bytes(), chosen))
-        place = stack.enter_context(a_place(chosen))
-        yield Scene(place, stack.enter_context(watching(directory)), directory)
+        namespace = stack.enter_context(watched_namespace(chosen))
+        yield Scene(namespace, stack.enter_context(running_watch(directory)), directory)
 
 
 # Two rollouts at once: one is clean, the other is not
@@ -153,7 +153,7 @@ def test_a_rollout_whose_worker_finishes_ends_the_wait_well(rollouts: Rollouts) 
 def test_a_rollout_whose_worker_is_killed_ends_the_wait_badly(rollouts: Rollouts) -> None:
     lines = rollouts.lines["killed"]
     assert rollouts.codes["killed"] == 1, lines
-    namespace, pod = rollouts.scene.place.namespace, rollouts.old["killed"].name
+    namespace, pod = rollouts.scene.namespace.name, rollouts.old["killed"].name
     assert lines[-2:] == [
         "1 drain ended: 1 killed.",
         f"killed: {namespace}/{pod}. The worker was killed at the end of its grace period.",
@@ -187,7 +187,7 @@ def test_the_one_that_was_killed_has_one_event_and_the_other_none(rollouts: Roll
 def test_messages_were_killed_is_an_alert_of_the_one_and_not_of_the_other(rollouts: Rollouts) -> None:
     server = rollouts.server
     assert server
-    namespace = rollouts.scene.place.namespace
+    namespace = rollouts.scene.namespace.name
     server.until(f'graceful_worker_drains_total{{namespace="{namespace}", owner="clean", outcome="finished"}} == 1')
     (alert,) = server.until(
         f'ALERTS{{alertname="GracefulWorkerMessagesKilled", namespace="{namespace}", owner="killed"}}'
@@ -224,7 +224,7 @@ def check_cut(scene: Scene, workload: Workload, pod: WatchedPod, wait: Running) 
     """A worker was killed before the time that it asks for was over; return what the Event says."""
     with wait:
         assert wait.end() == 1
-    assert wait.lines[-1].startswith(f"cut: {scene.place.namespace}/{pod.name}.")
+    assert wait.lines[-1].startswith(f"cut: {scene.namespace.name}/{pod.name}.")
     assert scene.until_told(workload) == {"cut": 1}
     scene.watch.until(lambda: bool(workload.events()))
     (event,) = workload.events()
@@ -257,7 +257,7 @@ def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> N
     pods = {workload.name: workload.first_pod() for workload in (finished, killed)}
     with scene.drains("twice", "--wait", *(f"pod/{pod.name}" for pod in pods.values())) as wait:
         names = [pod.name for pod in pods.values()]
-        delete = ["-n", scene.place.namespace, "delete", "pod", "--wait=false", *names]
+        delete = ["-n", scene.namespace.name, "delete", "pod", "--wait=false", *names]
         kubectl(*delete)
         wait.until(*(f"{name} drains" for name in names))
         # The kubelet has to have begun.
@@ -273,9 +273,9 @@ def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> N
 
 
 def evict(pod: WatchedPod, seconds: int) -> None:
-    metadata = {"name": pod.name, "namespace": pod.place.namespace}
+    metadata = {"name": pod.name, "namespace": pod.namespace.name}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
-    path = f"/api/v1/namespaces/{pod.place.namespace}/pods/{pod.name}/eviction"
+    path = f"/api/v1/namespaces/{pod.namespace.name}/pods/{pod.name}/eviction"
     body = {**eviction, "deleteOptions": {"gracePeriodSeconds": seconds}}
     kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
@@ -355,7 +355,7 @@ def test_a_pod_that_is_removed_by_force_from_a_lost_node_is_not_called_killed(sc
             wait.until(f"{pod.name} drains")
             workload.kubectl("delete", "pod", pod.name, "--force", "--grace-period=0")
             assert wait.end() == 2
-        assert wait.lines[-1].startswith(f"unseen: {scene.place.namespace}/{pod.name}.")
+        assert wait.lines[-1].startswith(f"unseen: {scene.namespace.name}/{pod.name}.")
         assert scene.until_told(workload) == {"unseen": 1}
 
 

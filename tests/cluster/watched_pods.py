@@ -43,7 +43,7 @@ class Line:
 class WatchedPod:
     """A pod, and all that has been seen of it."""
 
-    place: Place
+    namespace: WatchedNamespace
     name: str
     seen: Json = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
@@ -52,8 +52,8 @@ class WatchedPod:
     followed: dict[str, threading.Thread] = field(default_factory=dict)
 
     def until(self, what: str, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-        with self.place.changed:
-            assert self.place.changed.wait_for(condition, seconds), f"{self.name}: not {what}: {self.describe()}"
+        with self.namespace.changed:
+            assert self.namespace.changed.wait_for(condition, seconds), f"{self.name}: not {what}: {self.describe()}"
 
     def line(self, text: str, container: str = "worker", number: int = 1) -> Line:
         """Wait for a line that begins so, and return it."""
@@ -103,7 +103,7 @@ class WatchedPod:
 
     def delete(self) -> None:
         self.deleted_at = time.monotonic()
-        self.place.delete(self.name)
+        self.namespace.delete(self.name)
 
     def until_gone(self) -> float:
         """Wait until the object is gone, and return the seconds from the deletion."""
@@ -118,7 +118,7 @@ class WatchedPod:
         return self.until_gone()
 
     def execute(self, argv: list[str], container: str = "worker") -> None:
-        asyncio.run(_execute(self.place.namespace, self.name, container, argv))
+        asyncio.run(_execute(self.namespace.name, self.name, container, argv))
 
     def describe(self) -> str:
         return f"{self.command()[-3:]} {self.texts()} {self.statuses()}"
@@ -129,19 +129,19 @@ class WatchedPod:
         return command
 
 
-class Place:
+class WatchedNamespace:
     """A namespace, whose pods are watched; by its labels they may be sent to a webhook."""
 
     def __init__(self, labels: dict[str, str] | None = None) -> None:
-        self.namespace = f"graceful-worker-e2e-{time.time_ns():x}"
+        self.name = f"graceful-worker-e2e-{time.time_ns():x}"
         self.changed = threading.Condition()
         self._pods: dict[str, WatchedPod] = {}
         self._over = False
         self._number = 0
         self._client = Client()
-        self._client.create(Namespace(metadata=ObjectMeta(name=self.namespace, labels=labels)))
+        self._client.create(Namespace(metadata=ObjectMeta(name=self.name, labels=labels)))
         texts = {path.name: path.read_text() for path in PROGRAMS.iterdir() if path.is_file()}
-        self._client.create(ConfigMap(metadata=ObjectMeta(name="programs", namespace=self.namespace), data=texts))
+        self._client.create(ConfigMap(metadata=ObjectMeta(name="programs", namespace=self.name), data=texts))
         _decode_everything(self._client)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -158,7 +158,7 @@ class Place:
     def create_other(self, manifest: Json) -> None:
         """Create an object of any kind."""
         with _DECODING:
-            model = from_dict({**manifest, "metadata": {**manifest["metadata"], "namespace": self.namespace}})
+            model = from_dict({**manifest, "metadata": {**manifest["metadata"], "namespace": self.name}})
         self._client.create(model)
 
     def await_pod(self, label: str, value: str) -> WatchedPod:
@@ -173,11 +173,11 @@ class Place:
             return found()[0]
 
     def delete(self, name: str) -> None:
-        self._client.delete(PodResource, name, namespace=self.namespace)
+        self._client.delete(PodResource, name, namespace=self.name)
 
     def pods_with_event(self, reason: str) -> list[WatchedPod]:
         """Return the pods with events of a reason, such as `FailedPreStopHook`."""
-        found = self._client.list(Event, namespace=self.namespace, fields={"reason": reason})
+        found = self._client.list(Event, namespace=self.name, fields={"reason": reason})
         names = {str(event.involvedObject.name) for event in found}
         return [self._pods[name] for name in sorted(names)]
 
@@ -185,15 +185,15 @@ class Place:
         self._over = True
         for name in [name for name, pod in self._pods.items() if not pod.gone_at]:
             with suppress(ApiError):
-                self._client.delete(PodResource, name, namespace=self.namespace, grace_period=0)
-        self._client.delete(Namespace, self.namespace)
+                self._client.delete(PodResource, name, namespace=self.name, grace_period=0)
+        self._client.delete(Namespace, self.name)
         self._client.close()
 
     def _watch(self) -> None:
         client = Client()
         while not self._over:
             with suppress(ApiError, HTTPError):
-                for kind, pod in client.watch(PodResource, namespace=self.namespace, server_timeout=300):
+                for kind, pod in client.watch(PodResource, namespace=self.name, server_timeout=300):
                     self._take(kind, pod.to_dict())
                     if self._over:
                         break
@@ -221,7 +221,7 @@ class Place:
         client = Client()
         with suppress(ApiError, HTTPError):
             log = client.log(
-                pod.name, namespace=self.namespace, container=container, follow=True, timestamps=True, newlines=False
+                pod.name, namespace=self.name, container=container, follow=True, timestamps=True, newlines=False
             )
             for text in log:
                 when, _, said = text.partition(" ")
@@ -242,12 +242,12 @@ def _seconds(when: str) -> float:
 
 
 @contextmanager
-def a_place(labels: dict[str, str] | None = None) -> Iterator[Place]:
-    place = Place(labels)
+def watched_namespace(labels: dict[str, str] | None = None) -> Iterator[WatchedNamespace]:
+    namespace = WatchedNamespace(labels)
     try:
-        yield place
+        yield namespace
     finally:
-        place.close()
+        namespace.close()
 
 
 async def _execute(namespace: str, pod: str, container: str, argv: list[str]) -> None:
