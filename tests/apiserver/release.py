@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -163,14 +163,6 @@ def try_labelled_pod(plane: ControlPlane) -> tuple[str, bool]:
 def labelled_pods(plane: ControlPlane) -> PodStream:
     """Have four clients create labelled pods until the block ends."""
     return PodStream(partial(try_labelled_pod, plane), clients=4)
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def previous_chart(directory: Path) -> Path | None:

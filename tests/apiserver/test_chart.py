@@ -31,13 +31,13 @@ from tests.apiserver.release import (
     release,
     service_missing,
     try_labelled_pod,
-    until,
 )
 from tests.apiserver.replicas import Replicas, replicas
 from tests.deploy.chart.rendered import IN_CLUSTER, helm_missing, helm_program
 from tests.deploy.chart.templates import CHART
 from tests.deploy.rendered import UNPACKED, faults
 from tests.golden.schemas import OLDEST, RELEASES
+from tests.waiting import wait_until
 from webhook.server.options import Cluster
 
 pytestmark = [
@@ -73,7 +73,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with control_plane(tmp_path_factory.mktemp("chart"), SERVICES) as plane:
         plane.create_namespace(WORKERS, {})
         # It comes when the API server is ready already.
-        until(lambda: "services default/kubernetes" in objects(plane))
+        wait_until(lambda: "services default/kubernetes" in objects(plane))
         yield plane
 
 
@@ -81,7 +81,7 @@ def serving(one: Release, directory: Path) -> Iterator[Replicas]:
     """Run two replicas where the release's Service is, until they protect pods."""
     with replicas(one.plane, directory, 2, one.namespace, drain=DRAIN, host=one.service_address(), port=443) as group:
         group.wait_until_ready(2)
-        until(lambda: try_labelled_pod(one.plane) == ("", True))
+        wait_until(lambda: try_labelled_pod(one.plane) == ("", True))
         yield group
 
 
@@ -188,7 +188,7 @@ def define_cert_managers_kinds(plane: ControlPlane) -> None:
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         plane.client.post(path, json=body).raise_for_status()
     paths = [f"/apis/cert-manager.io/v1/{plural}" for plural in ("certificates", "issuers")]
-    until(lambda: all(plane.client.get(path).is_success for path in paths))
+    wait_until(lambda: all(plane.client.get(path).is_success for path in paths))
 
 
 def test_the_hooks_of_the_end_are_valid_and_take_cert_managers_secrets_away(

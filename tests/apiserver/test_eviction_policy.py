@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import apply, call_at, kubectl_missing
 from tests.builders import Json, eviction, pod
+from tests.waiting import wait_until
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 
 pytestmark = [
@@ -43,15 +44,9 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         plane.client.patch("/api/v1/namespaces/kube-system", json=system, headers=merge).raise_for_status()
         apply(plane, directory, "overlays/eviction-policy")
         call_at(plane, f"https://127.0.0.1:{free_ports(1)[0]}/mutate")
-        until(lambda: evicted(plane, "workers", {"gracePeriodSeconds": 600})["deletionGracePeriodSeconds"] == OWN_GRACE)
+        cut = {"gracePeriodSeconds": 600}
+        wait_until(lambda: evicted(plane, "workers", cut)["deletionGracePeriodSeconds"] == OWN_GRACE)
         yield plane
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def create(plane: ControlPlane, namespace: str) -> str:
@@ -141,7 +136,7 @@ def test_a_deletion_is_no_eviction(plane: ControlPlane) -> None:
 
 
 def test_no_webhook_is_called_where_the_policy_has_decided(plane: ControlPlane) -> None:
-    until(lambda: bool(evicted(plane, "plain", {"gracePeriodSeconds": 600})) and failed_open(plane) > 0)
+    wait_until(lambda: bool(evicted(plane, "plain", {"gracePeriodSeconds": 600})) and failed_open(plane) > 0)
     before = failed_open(plane)
     evicted(plane, "workers", {"gracePeriodSeconds": 600})
     assert failed_open(plane) == before

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import CONFIGURATION, apply, call_at, kubectl_missing
 from tests.builders import pod
+from tests.waiting import wait_until
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.select.workers import CRITICAL_CLASSES
 
@@ -44,13 +44,6 @@ def create(plane: ControlPlane, namespace: str, label: str = "", **spec: Any) ->
     return plane.create_pod(namespace, pod(labels=labels, **spec), dry_run=True)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def install(plane: ControlPlane, directory: Path, folder: str) -> None:
     """Install anew: what another test made of the configuration cannot be applied over."""
     plane.client.delete(CONFIGURATION)
@@ -66,7 +59,7 @@ def test_by_default_a_labelled_pod_is_refused_and_the_error_names_the_webhook(
     plane: ControlPlane, directory: Path
 ) -> None:
     install_without_replicas(plane, directory, ".")
-    until(lambda: not create(plane, "workers").is_success)
+    wait_until(lambda: not create(plane, "workers").is_success)
     for namespace, label, entry in (("workers", "", "namespace.label"), ("plain", LABEL_ENABLED, "pod.label")):
         answer = create(plane, namespace, label)
         assert answer.status_code == 500
@@ -80,7 +73,7 @@ def test_by_default_all_other_pods_are_created(
     plane: ControlPlane, directory: Path, namespace: str, label: str
 ) -> None:
     install_without_replicas(plane, directory, ".")
-    until(lambda: not create(plane, "workers").is_success)
+    wait_until(lambda: not create(plane, "workers").is_success)
     assert create(plane, namespace, label).is_success
 
 
@@ -92,14 +85,14 @@ def test_by_default_what_a_cluster_cannot_do_without_is_created_however_it_is_la
 ) -> None:
     """A network plugin's pods, for example, without which no replica could start."""
     install_without_replicas(plane, directory, ".")
-    until(lambda: not create(plane, "workers").is_success)
+    wait_until(lambda: not create(plane, "workers").is_success)
     answer = create(plane, namespace, label, priorityClassName=priority_class, hostNetwork=True)
     assert answer.is_success, answer.text
 
 
 def test_its_own_replicas_can_always_be_created(plane: ControlPlane, directory: Path) -> None:
     install_without_replicas(plane, directory, ".")
-    until(lambda: not create(plane, "workers").is_success)
+    wait_until(lambda: not create(plane, "workers").is_success)
     path = "/apis/apps/v1/namespaces/graceful-worker/deployments/graceful-worker"
     template = plane.client.get(path).raise_for_status().json()["spec"]["template"]
     replica = pod(metadata=template["metadata"], **template["spec"])
@@ -109,7 +102,7 @@ def test_its_own_replicas_can_always_be_created(plane: ControlPlane, directory: 
 
 def test_with_fail_open_a_labelled_pod_is_created_as_it_is(plane: ControlPlane, directory: Path) -> None:
     install_without_replicas(plane, directory, "overlays/fail-open")
-    until(lambda: create(plane, "workers").is_success)
+    wait_until(lambda: create(plane, "workers").is_success)
     assert INJECTED_LABEL not in create(plane, "plain", LABEL_ENABLED).json()["metadata"]["labels"]
 
 
@@ -124,7 +117,7 @@ def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
         answer = create(plane, "plain", LABEL_ENABLED)
         return str(answer.headers.get("warning", "")) + answer.text
 
-    until(lambda: UNPROTECTED in told() and create(plane, "plain", LABEL_ENABLED).status_code == status)
+    wait_until(lambda: UNPROTECTED in told() and create(plane, "plain", LABEL_ENABLED).status_code == status)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +134,6 @@ def test_the_policy_has_nothing_against_a_pod_that_is_protected_or_never_touched
 ) -> None:
     install(plane, directory, "overlays/validating-policy-deny")
     plane.client.delete(CONFIGURATION).raise_for_status()
-    until(lambda: UNPROTECTED in create(plane, "plain", LABEL_ENABLED).text)
+    wait_until(lambda: UNPROTECTED in create(plane, "plain", LABEL_ENABLED).text)
     answer = plane.create_pod("plain", pod(labels={LABEL: LABEL_ENABLED}, **fields), dry_run=True)
     assert answer.is_success, answer.text

@@ -8,12 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jsonpatch
 import pytest
@@ -32,6 +30,7 @@ from tests.apiserver.installation import (
     write_kubeconfig,
 )
 from tests.builders import Json, owner_reference, pod, workload
+from tests.waiting import wait_until
 from webhook import __version__
 from webhook.core.annotations import LABEL, LABEL_ENABLED, STATUS_ANNOTATION
 from webhook.core.decision import Policy
@@ -184,13 +183,6 @@ def run(plane: ControlPlane, directory: Path, *arguments: str, token: str = "") 
     return process.returncode, output + errors
 
 
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_a_dry_run_lists_the_owners_in_their_order_and_changes_nothing(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "dry")
     made.own("DaemonSet", "agent", "protected")
@@ -254,7 +246,7 @@ def test_ctrl_c_ends_it_behind_the_present_rollout(plane: ControlPlane, tmp_path
     made = shop(plane, "once")
     with made.controlled():
         process = start(plane, tmp_path, "-n", "once", "--yes")
-        until(lambda: made.is_restarted("orders"))
+        wait_until(lambda: made.is_restarted("orders"))
         process.send_signal(signal.SIGINT)
         made.comes_back = dict.fromkeys(("emails", "mailer", "orders"), "protected")
         output, errors = process.communicate(timeout=PATIENCE)
@@ -267,7 +259,7 @@ def test_ctrl_c_ends_it_behind_the_present_rollout(plane: ControlPlane, tmp_path
 def test_a_second_ctrl_c_does_not_wait(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "twice")
     process = start(plane, tmp_path, "-n", "twice", "--yes")
-    until(lambda: made.is_restarted("orders"))
+    wait_until(lambda: made.is_restarted("orders"))
     process.send_signal(signal.SIGINT)
     assert process.stdout
     said = iter(process.stdout.readline, "")

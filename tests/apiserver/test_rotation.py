@@ -29,6 +29,7 @@ from tests.apiserver.installation import (
 from tests.apiserver.replicas import LEAF_SECONDS, PROPAGATION_SECONDS, Replicas, replicas
 from tests.builders import pod
 from tests.pod_stream import PodStream
+from tests.waiting import wait_until
 from webhook.core.annotations import LABEL, LABEL_ENABLED
 
 pytestmark = [
@@ -79,10 +80,13 @@ class Cluster:
         patch = [{"op": "replace", "path": f"/webhooks/{position}/clientConfig/url", "value": url}]
         self.plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
 
-    def ask_for_rotation(self, value: str) -> None:
+    def rotate(self, value: str) -> None:
+        """Ask for another CA by a new value of the annotation, and wait for it."""
+        before = self.current_ca()
         body = json.dumps({"metadata": {"annotations": {"graceful-worker/rotate": value}}})
         url = f"{SECRET_PATH}/graceful-worker-ca"
         self.plane.client.patch(url, content=body, headers=MERGE).raise_for_status()
+        wait_until(lambda: self.current_ca() != before)
 
     def forget_previous_cas(self) -> None:
         patch = json.dumps([{"op": "remove", "path": "/data/previous.crt"}])
@@ -105,15 +109,6 @@ class Cluster:
         )
 
 
-def until(condition: Any, seconds: float = 30) -> float:
-    """Wait until something is true; return how long it took, in seconds."""
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < seconds
-        time.sleep(0.05)
-    return time.monotonic() - begin
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("rotation")
@@ -124,7 +119,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             call_at(plane, f"https://127.0.0.1:{group.port}/mutate")
             group.wait_until_ready(3)
             cluster = Cluster(plane, group)
-            until(cluster.protects)
+            wait_until(cluster.protects)
             yield cluster
 
 
@@ -148,7 +143,7 @@ def test_a_path_that_somebody_resets_is_healed_and_pods_are_patched_meanwhile(cl
     before = cluster.paths()
     with cluster.every_pod_is_protected():
         cluster.set_url(f"https://127.0.0.1:{cluster.replicas.port}/mutate", position)
-        assert until(lambda: cluster.paths() == before) < 5
+        assert wait_until(lambda: cluster.paths() == before) < 5
 
 
 @pytest.mark.parametrize("position", [OF_NAMESPACES, OF_EVICTIONS])
@@ -158,16 +153,16 @@ def test_a_bundle_that_somebody_empties_or_alters_is_healed_within_seconds(
 ) -> None:
     before, healings = set(cluster.bundles()), cluster.replicas.count(HEALINGS)
     cluster.set_bundle(bundle, position)
-    assert until(lambda: set(cluster.bundles()) == before) < 5
-    until(lambda: cluster.replicas.count(HEALINGS) == healings + 1)
-    until(cluster.protects)
+    assert wait_until(lambda: set(cluster.bundles()) == before) < 5
+    wait_until(lambda: cluster.replicas.count(HEALINGS) == healings + 1)
+    wait_until(cluster.protects)
 
 
 def test_a_deleted_secret_is_made_again_with_the_same_ca(cluster: Cluster) -> None:
     before = cluster.current_ca()
     with cluster.every_pod_is_protected():
         cluster.plane.client.delete(f"{SECRET_PATH}/graceful-worker-ca").raise_for_status()
-        until(lambda: cluster.plane.client.get(f"{SECRET_PATH}/graceful-worker-ca").is_success)
+        wait_until(lambda: cluster.plane.client.get(f"{SECRET_PATH}/graceful-worker-ca").is_success)
         time.sleep(2)
     assert cluster.current_ca() == before
 
@@ -175,20 +170,16 @@ def test_a_deleted_secret_is_made_again_with_the_same_ca(cluster: Cluster) -> No
 def test_rotations_fail_no_creation(cluster: Cluster) -> None:
     with cluster.every_pod_is_protected():
         for number in range(ROTATIONS):
-            before = cluster.current_ca()
-            cluster.ask_for_rotation(str(number))
-            until(lambda before=before: cluster.current_ca() != before, 60)
+            cluster.rotate(str(number))
 
 
 def test_an_old_ca_that_is_taken_out_of_the_secret_is_trusted_no_more(cluster: Cluster) -> None:
     with cluster.every_pod_is_protected():
-        before = cluster.current_ca()
-        cluster.ask_for_rotation("its key was seen by somebody")
-        until(lambda: cluster.current_ca() != before, 60)
+        cluster.rotate("its key was seen by somebody")
         time.sleep(3 * PROPAGATION_SECONDS)
         cluster.forget_previous_cas()
         only = cluster.secret()["data"]["tls.crt"]
-        until(lambda: set(cluster.bundles()) == {only}, LEAF_SECONDS / 2)
+        wait_until(lambda: set(cluster.bundles()) == {only}, LEAF_SECONDS / 2)
         time.sleep(1)
     assert set(cluster.bundles()) == {only}
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.settings import read_install_refusal
-from tests.cluster.test_install import UNPROTECTED, WORKERS, bundles, create, kubectl, until
+from tests.cluster.test_install import UNPROTECTED, WORKERS, bundles, create, kubectl
 from tests.deploy.chart.rendered import helm_missing, helm_program
 from tests.pod_stream import PodStream
+from tests.waiting import wait_until
 from webhook.core.annotations import LABEL, LABEL_ENABLED
 
 REFUSAL = read_install_refusal() or helm_missing()
@@ -77,7 +78,7 @@ def installation() -> Iterator[None]:
 
 
 def test_a_labelled_pod_is_protected_after_the_three_commands() -> None:
-    until(lambda: create() == ("", True))
+    wait_until(lambda: create() == ("", True))
 
 
 def test_helm_test_passes_and_leaves_nothing() -> None:
@@ -99,7 +100,7 @@ def test_an_upgrade_with_a_rollout_and_a_rollback_refuse_no_pod_and_keep_the_bun
         rolled_out()
         helm("rollback", RELEASE, "1")
         rolled_out()
-        until(lambda: len(replicas()) == 2, 90)
+        wait_until(lambda: len(replicas()) == 2, 90)
     stream.assert_unbroken()
     assert bundles() == before
 
@@ -107,7 +108,7 @@ def test_an_upgrade_with_a_rollout_and_a_rollback_refuse_no_pod_and_keep_the_bun
 def test_its_end_refuses_no_pod_and_leaves_nothing() -> None:
     """With the policy that refuses what nothing protected, which is turned off first, as the README says."""
     helm("upgrade", RELEASE, str(CHART), "--set", "validatingPolicy.enabled=true,validatingPolicy.deny=true")
-    until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
+    wait_until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
     helm("upgrade", RELEASE, str(CHART), "--reuse-values", "--set", "validatingPolicy.deny=false")
     time.sleep(2)
     with PodStream(lambda: create({LABEL: LABEL_ENABLED}), clients=2) as stream:
@@ -116,8 +117,8 @@ def test_its_end_refuses_no_pod_and_leaves_nothing() -> None:
     assert messages or stream.protected or stream.unprotected
     # The policy still warns, until it is gone as well.
     assert [message for message in messages if not message.startswith("Warning: ")] == []
-    until(lambda: UNPROTECTED not in create({LABEL: LABEL_ENABLED})[0], 10)
-    until(lambda: left() == [], 90)
+    wait_until(lambda: UNPROTECTED not in create({LABEL: LABEL_ENABLED})[0], 10)
+    wait_until(lambda: left() == [], 90)
 
 
 def left() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from tests.builders import namespace, pod
 from tests.cluster.settings import read_install_refusal
 from tests.pod_stream import PodStream
+from tests.waiting import wait_until
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
 
 REFUSAL = read_install_refusal()
@@ -47,13 +48,6 @@ def create(labels: dict[str, str] | None = None) -> tuple[str, bool]:
         return done.stderr, False
     stored: dict[str, Any] = json.loads(done.stdout)
     return done.stderr, stored["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true"
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def bundles() -> list[str]:
@@ -99,7 +93,7 @@ def test_a_bundle_that_is_emptied_is_healed() -> None:
     before = bundles()
     patch = '[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]'
     kubectl("patch", "mutatingwebhookconfiguration", "graceful-worker", "--type=json", "-p", patch)
-    until(lambda: bundles() == before, 10)
+    wait_until(lambda: bundles() == before, 10)
 
 
 def test_a_rotation_that_is_asked_for_fails_no_creation() -> None:
@@ -107,7 +101,7 @@ def test_a_rotation_that_is_asked_for_fails_no_creation() -> None:
     with PodStream(create, clients=2) as stream:
         annotation = f"graceful-worker/rotate={time.time_ns()}"
         kubectl("-n", NAMESPACE, "annotate", "secret", "graceful-worker-ca", "--overwrite", annotation)
-        until(lambda: bundles() != before)
+        wait_until(lambda: bundles() != before)
         time.sleep(15)
     stream.assert_unbroken()
 
@@ -116,7 +110,7 @@ def test_a_rolling_update_of_the_webhook_fails_no_creation() -> None:
     with PodStream(create, clients=2) as stream:
         kubectl("-n", NAMESPACE, "rollout", "restart", "deployment", "graceful-worker")
         rolled_out()
-        until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == 2, 90)
+        wait_until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == 2, 90)
     stream.assert_unbroken()
 
 
@@ -126,28 +120,28 @@ def test_while_it_is_down_labelled_pods_are_refused_and_others_are_created() -> 
     assert "failed calling webhook" in trouble
     assert create({LABEL: "disabled"}) == ("", False)
     scale(2)
-    until(lambda: create() == ("", True))
+    wait_until(lambda: create() == ("", True))
 
 
 def test_while_it_is_down_under_fail_open_pods_are_created_unprotected() -> None:
     kubectl("apply", "-k", str(DEPLOY / "overlays" / "fail-open"))
     scale(0)
-    until(lambda: create() == ("", False), 10)
+    wait_until(lambda: create() == ("", False), 10)
     kubectl("apply", "-k", str(DEPLOY))
     scale(2)
-    until(lambda: create() == ("", True))
+    wait_until(lambda: create() == ("", True))
 
 
 def test_the_policy_refuses_a_labelled_pod_that_came_through_unprotected() -> None:
     kubectl("apply", "-k", str(DEPLOY / "overlays" / "validating-policy-deny"))
     try:
-        until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
+        wait_until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
         kubectl("delete", "mutatingwebhookconfiguration", "graceful-worker")
-        until(lambda: UNPROTECTED in create({LABEL: LABEL_ENABLED})[0], 30)
+        wait_until(lambda: UNPROTECTED in create({LABEL: LABEL_ENABLED})[0], 30)
     finally:
         kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "graceful-worker")
     kubectl("apply", "-k", str(DEPLOY))
-    until(lambda: create() == ("", True))
+    wait_until(lambda: create() == ("", True))
 
 
 def test_its_end_leaves_nothing_behind_and_no_pod_is_refused_on_the_way() -> None:
@@ -162,6 +156,6 @@ def test_its_end_leaves_nothing_behind_and_no_pod_is_refused_on_the_way() -> Non
 
 def scale(replicas: int) -> None:
     kubectl("-n", NAMESPACE, "scale", "deployment", "graceful-worker", f"--replicas={replicas}")
-    until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == replicas, 90)
+    wait_until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == replicas, 90)
     if replicas:
         rolled_out()

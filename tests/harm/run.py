@@ -20,7 +20,7 @@ from tests.node.kubelet import RunningPod
 from tests.node.node import Node
 from tests.node.runtime import Image
 from tests.node.specification import Json, is_native_sidecar
-from tests.node.waiting import wait_until
+from tests.waiting import wait_until
 
 LONG = 45.0
 """Seconds that no step takes."""
@@ -87,7 +87,7 @@ class Stage:
             TimeoutError: it did not come.
 
         """
-        wait_until(what, condition, seconds, POLL)
+        wait_until(condition, seconds, what, POLL)
 
     def until_ready(self, times: int = 1) -> None:
         """Wait until the worker is where the case wants it to be when the pod is deleted."""

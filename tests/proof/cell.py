@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tests.node.specification import Json
-from tests.node.waiting import wait_until
 from tests.proof.ledger import Ledger
 from tests.proof.workers import Worker
+from tests.waiting import wait_until
 
 PATIENCE = 90.0
 """Seconds that no step takes."""
@@ -124,7 +124,7 @@ class Cell(ABC):
             TimeoutError: it did not come.
 
         """
-        wait_until(what, condition, seconds)
+        wait_until(condition, seconds, what, poll=0.01)
 
     def until_hands_are_full(self) -> None:
         """Wait until jobs have started and no further one does."""
