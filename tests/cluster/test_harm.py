@@ -16,7 +16,7 @@ import pytest
 from tests.builders import pod_template
 from tests.cluster.settings import read_harm_images, read_harm_refusal
 from tests.cluster.watched_pods import WatchedNamespace, WatchedPod, watched_namespace
-from tests.harm.product import patch
+from tests.harm.patching import patch
 from tests.node.specification import Json
 
 REFUSAL = read_harm_refusal()

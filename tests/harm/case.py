@@ -54,7 +54,7 @@ class Case:
     `annotations` are those of the product, without its prefix. `stop_signal` is the image's. `ready` are the lines of
     the journal for which the deletion waits, and `settle` the seconds after these; `release` is the time after the
     deletion when the messages in hand end, `quick` the number of messages before the one that is in hand. `proc` says
-    what /proc lacks: see less_proc.py. `needs` are programs without which the case is skipped. `unfit` says why a
+    what /proc lacks: see restricted_proc.py. `needs` are programs without which the case is skipped. `unfit` says why a
     column is not compared, by its name.
     """
 

@@ -13,8 +13,8 @@ from tests.harm import journal as journals
 from tests.harm.case import LABEL, PATIENCE, Case
 from tests.harm.images import with_stop_signal
 from tests.harm.journal import Journal, Start
-from tests.harm.less_proc import less_proc
-from tests.harm.product import Refused, patch
+from tests.harm.patching import Refused, patch
+from tests.harm.restricted_proc import restricted_proc
 from tests.node.images import busybox_image
 from tests.node.kubelet import RunningPod
 from tests.node.node import Node
@@ -242,7 +242,7 @@ def _same(pod: Json, patched: Json) -> bool:
 
 def _run(case: Case, manifest: Json, image: Image, directory: Path, journal: Journal) -> Record:
     if case.proc:
-        image = less_proc(image, case.proc, directory)
+        image = restricted_proc(image, case.proc, directory)
     node = Node(directory / "node", image, back_off=BACK_OFF)
     if case.stop_signal:
         node.images["worker"] = with_stop_signal(image, case.stop_signal)

@@ -1,4 +1,4 @@
-// Stands before the C library and lets /proc tell less: see less_proc.py.
+// Stands before the C library and lets /proc tell less: see restricted_proc.py.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

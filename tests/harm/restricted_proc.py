@@ -15,16 +15,19 @@ from tests.harm.images import LIBRARY
 from tests.node.runtime import Image, Mount
 
 LACKS = {"gvisor": ("MASKS", "CHILDREN"), "no-children": ("CHILDREN",)}
-SOURCE = LIBRARY / "less-proc.c"
+SOURCE = LIBRARY / "restricted-proc.c"
 
 
-def less_proc(image: Image, lacks: str, directory: Path) -> Image:
+def restricted_proc(image: Image, lacks: str, directory: Path) -> Image:
     """Return an image in whose containers /proc lacks something."""
-    library, preload = directory / "less-proc.so", directory / "ld.so.preload"
+    library, preload = directory / "restricted-proc.so", directory / "ld.so.preload"
     _compile(lacks, library)
     library.chmod(0o755)
-    preload.write_text("/opt/less-proc.so\n")
-    mounts = (Mount(library, "/opt/less-proc.so", read_only=True), Mount(preload, "/etc/ld.so.preload", read_only=True))
+    preload.write_text("/opt/restricted-proc.so\n")
+    mounts = (
+        Mount(library, "/opt/restricted-proc.so", read_only=True),
+        Mount(preload, "/etc/ld.so.preload", read_only=True),
+    )
     return replace(image, mounts=(*image.mounts, *mounts))
 
 
