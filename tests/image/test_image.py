@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.rendered import ROOT
-from tests.image.base import make_base
+from tests.image.base_image import make_base
 from tests.image.buildah import Buildah, buildah
 from webhook import __version__
 

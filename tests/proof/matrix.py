@@ -15,7 +15,7 @@ from demo.client import Webhook
 from tests.node import runtime
 from tests.proof import broker
 from tests.proof.admission import Admission, pods_api
-from tests.proof.local import LocalCell
+from tests.proof.local_cell import LocalCell
 from tests.proof.results import Result, result_of
 from tests.proof.scenarios import scenario
 from tests.proof.workers import load_worker

@@ -8,7 +8,7 @@ from typing import Any
 from tests.node.kubelet import Event, RunningPod
 from tests.proof.cell import LONG
 from tests.proof.ledger import Balance, Line, balance
-from tests.proof.local import LocalCell
+from tests.proof.local_cell import LocalCell
 from tests.proof.scenarios import Scenario
 
 LOOP_BOUND = 0.1
