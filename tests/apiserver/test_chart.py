@@ -15,8 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
-from tests.apiserver.installation import apply, kubectl, kubectl_missing, service_account_token, write_kubeconfig
-from tests.apiserver.release import (
+from tests.apiserver.helm_release import (
     DRAIN,
     NAME,
     NAMESPACE,
@@ -32,6 +31,7 @@ from tests.apiserver.release import (
     service_missing,
     try_labelled_pod,
 )
+from tests.apiserver.installation import apply, kubectl, kubectl_missing, service_account_token, write_kubeconfig
 from tests.apiserver.replicas import Replicas, replicas
 from tests.deploy.chart.rendered import IN_CLUSTER, helm_missing, helm_program
 from tests.deploy.chart.templates import CHART
