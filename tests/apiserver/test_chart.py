@@ -77,7 +77,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         yield plane
 
 
-def serving(one: Release, directory: Path) -> Iterator[Replicas]:
+def serving_replicas(one: Release, directory: Path) -> Iterator[Replicas]:
     """Run two replicas where the release's Service is, until they protect pods."""
     with replicas(one.plane, directory, 2, one.namespace, drain=DRAIN, host=one.service_address(), port=443) as group:
         group.wait_until_ready(2)
@@ -92,13 +92,13 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
     before = objects(plane)
     with release(plane, tool(name), tmp_path) as one:
         one.install(*VALUES)
-        for group in serving(one, tmp_path):
+        for group in serving_replicas(one, tmp_path):
             clients = one.clients()
             assert all(client["caBundle"] for client in clients)
             with labelled_pods(plane) as stream:
                 one.upgrade(*VALUES, "--set", "replicas=3,podAnnotations.changed=yes")
                 assert one.clients() == clients
-                roll(group)
+                replace_a_replica(group)
                 one.upgrade(*VALUES, "--set", "failurePolicy=Ignore")
                 one.helm("rollback", "1")
                 assert one.clients() == clients
@@ -120,7 +120,7 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
     assert objects(plane) == before
 
 
-def roll(group: Replicas) -> None:
+def replace_a_replica(group: Replicas) -> None:
     """Exchange a replica, as a rolling update does."""
     group.start()
     group.wait_until_ready(3)
@@ -136,7 +136,7 @@ def test_an_upgrade_from_the_chart_before_and_back_keeps_the_bundle_and_refuses_
         pytest.skip("the history holds no other version of the chart; a shallow clone has none")
     with release(plane, tool(name), tmp_path) as one:
         one.install(chart=chart)
-        for _ in serving(one, tmp_path):
+        for _ in serving_replicas(one, tmp_path):
             clients = one.clients()
             with labelled_pods(plane) as stream:
                 one.upgrade()
@@ -156,7 +156,7 @@ def test_an_installation_by_kustomize_is_taken_over_without_a_refused_pod(
     before = objects(plane)
     apply(plane, tmp_path)
     with release(plane, tool(name), tmp_path, namespace=NAME) as one:
-        for _ in serving(one, tmp_path):
+        for _ in serving_replicas(one, tmp_path):
             clients = one.clients()
             with labelled_pods(plane) as stream:
                 one.install(*one.tool.takes_over)
@@ -218,7 +218,7 @@ def certificates(one: Release) -> list[dict[str, Any]]:
 def test_a_release_of_helm_3_goes_on_with_helm_4(plane: ControlPlane, tmp_path: Path) -> None:
     with release(plane, tool("helm-3"), tmp_path) as one:
         one.install()
-        for _ in serving(one, tmp_path):
+        for _ in serving_replicas(one, tmp_path):
             clients = one.clients()
             newer = Release(plane, tool("helm-4"), one.kubeconfig)
             with labelled_pods(plane) as stream:
@@ -262,7 +262,7 @@ def test_helm_test_finds_a_webhook_that_works_one_that_is_down_and_one_that_is_n
         down = dry_run(one, tmp_path / "down")
         assert (down.returncode, down.stdout) == (1, "")
         assert down.stderr.startswith("the API server refuses the pod: Internal error occurred: failed calling webhook")
-        for _ in serving(one, tmp_path):
+        for _ in serving_replicas(one, tmp_path):
             works = dry_run(one, tmp_path / "works")
             assert (works.returncode, works.stderr) == (0, "")
             assert works.stdout.startswith("The pod would be protected. graceful-worker/status: {")

@@ -49,7 +49,7 @@ ACCOUNT = "worker"
 
 
 @dataclass(frozen=True)
-class World:
+class Cluster:
     """The API server, and the names of an image that everybody may pull, and of one that is private."""
 
     plane: ControlPlane
@@ -59,7 +59,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("images")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(directory / "registry-ca.crt")
@@ -81,7 +81,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         built = build(PROCESS)
         images = (open_registry.push("team/shop", built, "1"), closed_registry.push("team/shop", built, "1"))
         _make_namespaces(plane, closed_registry.host)
-        yield World(plane, *images, f"{open_registry.host}/team/none:1")
+        yield Cluster(plane, *images, f"{open_registry.host}/team/none:1")
 
 
 def _serve(plane: ControlPlane, directory: Path, kubeconfig: Path, options: list[str]) -> subprocess.Popen[bytes]:
@@ -137,34 +137,34 @@ def recognised(response: httpx.Response) -> str:
     return framework
 
 
-def test_a_pod_with_only_an_image_is_protected(world: World) -> None:
-    assert recognised(world.plane.create_pod("without", pod_of(world.open_image))) == FRAMEWORK
+def test_a_pod_with_only_an_image_is_protected(cluster: Cluster) -> None:
+    assert recognised(cluster.plane.create_pod("without", pod_of(cluster.open_image))) == FRAMEWORK
 
 
-def test_a_private_image_is_read_with_the_pods_own_secret(world: World) -> None:
-    made = pod_of(world.private_image, imagePullSecrets=[{"name": SECRET}])
-    assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
+def test_a_private_image_is_read_with_the_pods_own_secret(cluster: Cluster) -> None:
+    made = pod_of(cluster.private_image, imagePullSecrets=[{"name": SECRET}])
+    assert recognised(cluster.plane.create_pod("with-secret", made)) == FRAMEWORK
 
 
-def test_a_private_image_is_read_with_the_secret_of_the_service_account(world: World) -> None:
-    made = pod_of(world.private_image, serviceAccountName=ACCOUNT)
-    assert recognised(world.plane.create_pod("with-account", made)) == FRAMEWORK
+def test_a_private_image_is_read_with_the_secret_of_the_service_account(cluster: Cluster) -> None:
+    made = pod_of(cluster.private_image, serviceAccountName=ACCOUNT)
+    assert recognised(cluster.plane.create_pod("with-account", made)) == FRAMEWORK
 
 
-def test_what_one_namespace_may_read_is_not_told_to_another(world: World) -> None:
-    made = pod_of(world.private_image, imagePullSecrets=[{"name": SECRET}])
-    assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
-    response = world.plane.create_pod("without", made)
+def test_what_one_namespace_may_read_is_not_told_to_another(cluster: Cluster) -> None:
+    made = pod_of(cluster.private_image, imagePullSecrets=[{"name": SECRET}])
+    assert recognised(cluster.plane.create_pod("with-secret", made)) == FRAMEWORK
+    response = cluster.plane.create_pod("without", made)
     assert recognised(response) == ""
     assert FRAMEWORK not in response.text
 
 
-def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(world: World) -> None:
+def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(cluster: Cluster) -> None:
     """A neighbour on the network names another namespace, and the Secret there."""
-    made = pod_of(world.private_image, imagePullSecrets=[{"name": SECRET}])
-    assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
+    made = pod_of(cluster.private_image, imagePullSecrets=[{"name": SECRET}])
+    assert recognised(cluster.plane.create_pod("with-secret", made)) == FRAMEWORK
     review = admission_review(made, namespace="with-secret")
-    live = configuration(world.plane)["webhooks"][0]["clientConfig"]["url"]
+    live = configuration(cluster.plane)["webhooks"][0]["clientConfig"]["url"]
     known = urlsplit(live).path
     for path, is_told in (("/mutate", False), ("/", False), (f"/mutate/{64 * 'a'}", False), (known, True)):
         response = httpx.post(urljoin(live, path), json=review, verify=False).raise_for_status().json()["response"]
@@ -174,5 +174,5 @@ def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(world: Worl
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_a_pod_whose_image_is_not_there_is_protected_as_an_unknown_one(world: World, labelled: bool) -> None:
-    assert recognised(world.plane.create_pod("without", pod_of(world.missing_image, labelled=labelled))) == ""
+def test_a_pod_whose_image_is_not_there_is_protected_as_an_unknown_one(cluster: Cluster, labelled: bool) -> None:
+    assert recognised(cluster.plane.create_pod("without", pod_of(cluster.missing_image, labelled=labelled))) == ""

@@ -113,11 +113,13 @@ def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
     install(plane, directory, f"overlays/{overlay}")
     plane.client.delete(CONFIGURATION).raise_for_status()
 
-    def told() -> str:
+    def warning_and_answer() -> str:
         answer = create(plane, "plain", LABEL_ENABLED)
         return str(answer.headers.get("warning", "")) + answer.text
 
-    wait_until(lambda: UNPROTECTED in told() and create(plane, "plain", LABEL_ENABLED).status_code == status)
+    wait_until(
+        lambda: UNPROTECTED in warning_and_answer() and create(plane, "plain", LABEL_ENABLED).status_code == status
+    )
 
 
 @pytest.mark.parametrize(

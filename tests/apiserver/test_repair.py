@@ -46,7 +46,7 @@ pytestmark = [
 OLDER = "0.0.9"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 RESOURCES = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
-PATIENCE = 60
+TIMEOUT_SECONDS = 60
 
 
 def pod_of(kind: str, app: str, number: int, how: str, revision: int) -> Json:
@@ -77,7 +77,7 @@ class Shop:
     _played: set[str] = field(default_factory=set)
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def own(self, kind: str, app: str, *how: str) -> None:
+    def create_owner(self, kind: str, app: str, *how: str) -> None:
         """Create an owner, with these pods."""
         spec: Json = {} if kind == "DaemonSet" else {"replicas": len(how)}
         spec |= {"serviceName": app} if kind == "StatefulSet" else {}
@@ -163,9 +163,9 @@ def shop(plane: ControlPlane, namespace: str) -> Shop:
     """Create a labelled namespace with three owners: two with unprotected pods, and one with older injections."""
     plane.create_namespace(namespace, {LABEL: LABEL_ENABLED})
     made = Shop(plane, namespace)
-    made.own("Deployment", "emails", "older", "protected")
-    made.own("StatefulSet", "mailer", "bare", "bare")
-    made.own("Deployment", "orders", "bare", "protected")
+    made.create_owner("Deployment", "emails", "older", "protected")
+    made.create_owner("StatefulSet", "mailer", "bare", "bare")
+    made.create_owner("Deployment", "orders", "bare", "protected")
     return made
 
 
@@ -179,13 +179,13 @@ def start(plane: ControlPlane, directory: Path, *arguments: str, token: str = ""
 
 def run(plane: ControlPlane, directory: Path, *arguments: str, token: str = "") -> tuple[int, str]:
     process = start(plane, directory, *arguments, token=token)
-    output, errors = process.communicate(timeout=PATIENCE * 2)
+    output, errors = process.communicate(timeout=TIMEOUT_SECONDS * 2)
     return process.returncode, output + errors
 
 
 def test_a_dry_run_lists_the_owners_in_their_order_and_changes_nothing(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "dry")
-    made.own("DaemonSet", "agent", "protected")
+    made.create_owner("DaemonSet", "agent", "protected")
     before = [made.owner(app) for app in ("emails", "mailer", "orders")]
     code, output = run(plane, tmp_path, "-n", "dry", "-o", "json")
     said = json.loads(output)
@@ -201,7 +201,7 @@ def test_a_dry_run_lists_the_owners_in_their_order_and_changes_nothing(plane: Co
 
 def test_owners_are_restarted_until_all_pods_are_protected(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "good")
-    made.own("DaemonSet", "agent", "bare")
+    made.create_owner("DaemonSet", "agent", "bare")
     made.comes_back = dict.fromkeys(("agent", "emails", "mailer", "orders"), "protected")
     token = account(plane, "repairer", (*RIGHTS, *REPAIR_RIGHTS, *RESTART_RIGHTS))
     with made.controlled():
@@ -249,7 +249,7 @@ def test_ctrl_c_ends_it_behind_the_present_rollout(plane: ControlPlane, tmp_path
         wait_until(lambda: made.is_restarted("orders"))
         process.send_signal(signal.SIGINT)
         made.comes_back = dict.fromkeys(("emails", "mailer", "orders"), "protected")
-        output, errors = process.communicate(timeout=PATIENCE)
+        output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 1, errors
     assert "ok       Deployment orders in once" in output
     assert "1 of 3 owners repaired." in output
@@ -265,7 +265,7 @@ def test_a_second_ctrl_c_does_not_wait(plane: ControlPlane, tmp_path: Path) -> N
     said = iter(process.stdout.readline, "")
     assert any("Press Ctrl-C again" in line for line in said)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=PATIENCE)
+    output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 1, errors
     assert errors == ""
     assert "STOP     Deployment orders in twice: its restart is in progress; the result was not awaited." in output

@@ -27,7 +27,7 @@ ACCOUNT = "graceful-worker-watch"
 SHOP = "shop"
 PODS = f"/api/v1/namespaces/{SHOP}/pods"
 GRACE = 3600
-PATIENCE = 120
+TIMEOUT_SECONDS = 120
 MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
 
 
@@ -67,7 +67,7 @@ class WatchProcess:
         return found
 
     def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
             assert self.process.poll() is None, self.log.read_text()[-3000:]
             assert time.monotonic() < deadline, self.log.read_text()[-3000:]

@@ -296,7 +296,13 @@ async def _executed(pod: str, argv: list[str], namespace: str, container: str) -
     client = AsyncClient()
     try:
         answer = await client.exec(
-            pod, namespace=namespace, container=container, command=argv, stdout=True, stderr=True, timeout=cell.PATIENCE
+            pod,
+            namespace=namespace,
+            container=container,
+            command=argv,
+            stdout=True,
+            stderr=True,
+            timeout=cell.TIMEOUT_SECONDS,
         )
     finally:
         await client.close()

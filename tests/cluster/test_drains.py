@@ -67,7 +67,7 @@ class Scene:
         """Wait for the drains of some pods or owners."""
         return self.drains(targets[0].replace("/", "-"), "--wait", *targets)
 
-    def until_told(self, workload: Workload) -> dict[str, float]:
+    def until_counted(self, workload: Workload) -> dict[str, float]:
         """Wait until the watch has counted an end, and return how the drains of a workload have ended."""
         self.watch.until(lambda: bool(workload.outcomes(self.watch)))
         return workload.outcomes(self.watch)
@@ -118,15 +118,15 @@ def rollouts(scene: Scene) -> Iterator[Rollouts]:
         clean.restart()
         killed.restart()
         waits = {name: stack.enter_context(scene.waiting(f"deployment/{name}")) for name in old}
-        left = seen_left(scene, set(old))
+        left = shown_time_left(scene, set(old))
         codes = {name: wait.end() for name, wait in waits.items()}
         lines = {name: wait.lines for name, wait in waits.items()}
-        scene.until_told(killed)
-        scene.until_told(clean)
+        scene.until_counted(killed)
+        scene.until_counted(clean)
         yield Rollouts(scene, clean, killed, old, left, codes, lines, server)
 
 
-def seen_left(scene: Scene, owners: set[str]) -> dict[str, tuple[float, float]]:
+def shown_time_left(scene: Scene, owners: set[str]) -> dict[str, tuple[float, float]]:
     """Look until drains of all owners are shown; return the time left of each, shown and by this machine's clock."""
     found: dict[str, tuple[float, float]] = {}
     deadline = time.monotonic() + 60
@@ -225,7 +225,7 @@ def check_cut(scene: Scene, workload: Workload, pod: WatchedPod, wait: Running) 
     with wait:
         assert wait.end() == 1
     assert wait.lines[-1].startswith(f"cut: {scene.namespace.name}/{pod.name}.")
-    assert scene.until_told(workload) == {"cut": 1}
+    assert scene.until_counted(workload) == {"cut": 1}
     scene.watch.until(lambda: bool(workload.events()))
     (event,) = workload.events()
     assert event["reason"] == "WorkerCut"
@@ -265,8 +265,8 @@ def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> N
         kubectl(*delete, f"--grace-period={CUT}")
         assert wait.end() == 1
     assert "2 drains ended: 1 finished, 1 killed." in wait.lines
-    assert scene.until_told(finished) == {"finished": 1}
-    assert scene.until_told(killed) == {"killed": 1}
+    assert scene.until_counted(finished) == {"finished": 1}
+    assert scene.until_counted(killed) == {"killed": 1}
     scene.watch.until(lambda: bool(killed.events()))
     (event,) = killed.events()
     assert f"was killed {SHORT} s after the deletion, at the end of the grace period" in event["message"]
@@ -300,7 +300,7 @@ def test_a_node_that_is_drained_with_less_time_is_waited_for_where_evictions_are
     finally:
         kubectl("uncordon", node)
     assert wait.lines[-1] == "1 drain ended: 1 finished."
-    assert scene.until_told(workload) == {"finished": 1}
+    assert scene.until_counted(workload) == {"finished": 1}
     assert workload.outcomes(scene.watch, cause="eviction") == {"finished": 1}
 
 
@@ -326,7 +326,7 @@ def test_a_worker_that_takes_too_much_memory_in_its_drain_is_told_so(
         workload.restart()
         seen.until(pod.name, "oom after")
         assert seen.interrupt() == 0
-    assert scene.until_told(workload) == {"oom": 1}
+    assert scene.until_counted(workload) == {"oom": 1}
     scene.watch.until(lambda: bool(workload.events()))
     (event,) = workload.events()
     assert event["reason"] == "WorkerOutOfMemory"
@@ -356,7 +356,7 @@ def test_a_pod_that_is_removed_by_force_from_a_lost_node_is_not_called_killed(sc
             workload.kubectl("delete", "pod", pod.name, "--force", "--grace-period=0")
             assert wait.end() == 2
         assert wait.lines[-1].startswith(f"unseen: {scene.namespace.name}/{pod.name}.")
-        assert scene.until_told(workload) == {"unseen": 1}
+        assert scene.until_counted(workload) == {"unseen": 1}
 
 
 @needs_kubelet
@@ -375,7 +375,7 @@ def test_the_pods_of_a_node_that_was_removed_are_not_called_killed(scene: Scene)
             kubectl("delete", "node", name)
             try:
                 # Pods whose node is gone are removed after 40 s and more.
-                assert scene.until_told(workload).keys() == {"unseen"}
+                assert scene.until_counted(workload).keys() == {"unseen"}
                 assert wait.end() == 2
                 scene.watch.until(lambda: workload.outcomes(scene.watch, cause="node-gone").keys() == {"unseen"})
             finally:

@@ -31,7 +31,7 @@ SLACK = 5.0
 KILLED = 137
 WORKER = "/programs/worker"
 WELL_BEHAVED = ["python3", WORKER]
-HEEDS_NOTHING = {
+WITHOUT_SIGNAL_HANDLER = {
     "python": ["python3", "/programs/deaf"],
     "string": ["sh", "-c", "while :; do sleep 1; done"],
     "tail": ["tail", "-F", "/dev/null"],
@@ -151,7 +151,7 @@ def end_together(*pods: WatchedPod) -> list[float]:
     return [pod.until_gone() for pod in pods]
 
 
-def seconds_behind(pod: WatchedPod) -> float:
+def seconds_after_the_worker(pod: WatchedPod) -> float:
     """Return the seconds from the last word of the worker to the stop signal of the sidecar."""
     return pod.line("heard TERM", "sidecar").when - pod.line("end").when
 
@@ -161,7 +161,7 @@ def seconds_behind(pod: WatchedPod) -> float:
 
 @side_by_side
 def test_a_worker_that_heeds_nothing_is_gone_by_the_first_grace_period(namespace: WatchedNamespace) -> None:
-    pods = {name: start_both(namespace, pod_of(command)) for name, command in HEEDS_NOTHING.items()}
+    pods = {name: start_both(namespace, pod_of(command)) for name, command in WITHOUT_SIGNAL_HANDLER.items()}
     seconds = end_together(*(pod for both in pods.values() for pod in both))
     for number, (name, (_, patched)) in enumerate(pods.items()):
         was, now = seconds[2 * number : 2 * number + 2]
@@ -172,7 +172,7 @@ def test_a_worker_that_heeds_nothing_is_gone_by_the_first_grace_period(namespace
 # A sidecar that heeds nothing
 
 
-def check_deaf_sidecar(
+def check_sidecar_without_signal_handler(
     namespace: WatchedNamespace, after: float, command: list[str], change: Callable[[Json], Json] = lambda pod: pod
 ) -> None:
     bare = start_bare(namespace, change(pod_of([WORKER], command)))
@@ -187,19 +187,19 @@ def check_deaf_sidecar(
 def test_a_sidecar_that_heeds_nothing_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
     namespace: WatchedNamespace,
 ) -> None:
-    check_deaf_sidecar(namespace, 0, HEEDS_NOTHING["tail"])
+    check_sidecar_without_signal_handler(namespace, 0, WITHOUT_SIGNAL_HANDLER["tail"])
 
 
 @side_by_side
 def test_a_sidecar_that_heeds_nothing_beside_a_short_message_ends_with_the_first_grace_period(
     namespace: WatchedNamespace,
 ) -> None:
-    check_deaf_sidecar(namespace, 4, HEEDS_NOTHING["python"])
+    check_sidecar_without_signal_handler(namespace, 4, WITHOUT_SIGNAL_HANDLER["python"])
 
 
 @side_by_side
 def test_a_sidecar_that_heeds_nothing_beside_a_long_message_ends_with_it(namespace: WatchedNamespace) -> None:
-    check_deaf_sidecar(namespace, GRACE + 5, HEEDS_NOTHING["sleep"])
+    check_sidecar_without_signal_handler(namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["sleep"])
 
 
 def with_native_sidecar(pod: Json) -> Json:
@@ -216,17 +216,19 @@ def with_sidecar_that_becomes_native(pod: Json) -> Json:
 def test_a_native_sidecar_that_heeds_nothing_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
     namespace: WatchedNamespace,
 ) -> None:
-    check_deaf_sidecar(namespace, 0, HEEDS_NOTHING["python"], with_native_sidecar)
+    check_sidecar_without_signal_handler(namespace, 0, WITHOUT_SIGNAL_HANDLER["python"], with_native_sidecar)
 
 
 @side_by_side
 def test_a_native_sidecar_that_heeds_nothing_beside_a_long_message_ends_with_it(namespace: WatchedNamespace) -> None:
-    check_deaf_sidecar(namespace, GRACE + 5, HEEDS_NOTHING["tail"], with_native_sidecar)
+    check_sidecar_without_signal_handler(namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["tail"], with_native_sidecar)
 
 
 @side_by_side
 def test_a_sidecar_that_becomes_native_and_heeds_nothing_ends_with_a_long_message(namespace: WatchedNamespace) -> None:
-    check_deaf_sidecar(namespace, GRACE + 5, HEEDS_NOTHING["sleep"], with_sidecar_that_becomes_native)
+    check_sidecar_without_signal_handler(
+        namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["sleep"], with_sidecar_that_becomes_native
+    )
 
 
 # A sidecar that behaves
@@ -239,7 +241,7 @@ def check_sidecar(namespace: WatchedNamespace, pod: Json) -> WatchedPod:
     patched.end()
     assert patched.exit_code() == 0
     assert patched.exit_code("sidecar") == 0
-    assert 0 < seconds_behind(patched) < 1
+    assert 0 < seconds_after_the_worker(patched) < 1
     return patched
 
 
@@ -443,12 +445,14 @@ def test_containers_that_share_their_processes_drain(namespace: WatchedNamespace
     patched.line("begin")
     patched.end()
     assert (patched.exit_code(), patched.exit_code("sidecar")) == (0, 0)
-    assert 0 < seconds_behind(patched) < 1
+    assert 0 < seconds_after_the_worker(patched) < 1
 
 
 @side_by_side
 def test_who_heeds_nothing_among_shared_processes_is_gone_as_quickly(namespace: WatchedNamespace) -> None:
-    was, now = end_together(*start_both(namespace, pod_of(HEEDS_NOTHING["python"], shareProcessNamespace=True)))
+    was, now = end_together(
+        *start_both(namespace, pod_of(WITHOUT_SIGNAL_HANDLER["python"], shareProcessNamespace=True))
+    )
     assert now < was + SLACK
 
 

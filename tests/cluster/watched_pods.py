@@ -23,7 +23,7 @@ from tests import builders
 from tests.node.specification import Json
 
 PROGRAMS = Path(__file__).parent / "programs"
-PATIENCE = 150
+TIMEOUT_SECONDS = 150
 """Seconds that anything may take: all pods are started at once."""
 _POD = {"apiVersion": "v1", "kind": "Pod"}
 _DECODING = threading.Lock()
@@ -51,7 +51,7 @@ class WatchedPod:
     gone_at: float = 0
     followed: dict[str, threading.Thread] = field(default_factory=dict)
 
-    def until(self, what: str, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    def until(self, what: str, condition: Callable[[], bool], seconds: float = TIMEOUT_SECONDS) -> None:
         with self.namespace.changed:
             assert self.namespace.changed.wait_for(condition, seconds), f"{self.name}: not {what}: {self.describe()}"
 
@@ -169,7 +169,7 @@ class WatchedNamespace:
             return [pod for pod in pods if pod.seen.get("metadata", {}).get("labels", {}).get(label) == value]
 
         with self.changed:
-            assert self.changed.wait_for(lambda: bool(found()), PATIENCE), f"no pod with {label}={value}"
+            assert self.changed.wait_for(lambda: bool(found()), TIMEOUT_SECONDS), f"no pod with {label}={value}"
             return found()[0]
 
     def delete(self, name: str) -> None:
@@ -254,7 +254,13 @@ async def _execute(namespace: str, pod: str, container: str, argv: list[str]) ->
     client = AsyncClient()
     try:
         await client.exec(
-            pod, namespace=namespace, container=container, command=argv, stdout=True, stderr=True, timeout=PATIENCE
+            pod,
+            namespace=namespace,
+            container=container,
+            command=argv,
+            stdout=True,
+            stderr=True,
+            timeout=TIMEOUT_SECONDS,
         )
     finally:
         await client.close()

@@ -15,7 +15,7 @@ from tests.node.runtime import Container
 from tests.node.specification import Json, PodSpecification
 from tests.proof.admission import Admission
 from tests.proof.broker import Broker
-from tests.proof.cell import PATIENCE, Cell, Pod
+from tests.proof.cell import TIMEOUT_SECONDS, Cell, Pod
 from tests.proof.ledger import Ledger
 from tests.proof.workers import Worker
 
@@ -77,7 +77,7 @@ class LocalCell(Cell):
         folder = self.directory / name
         folder.mkdir()
         container = Container(folder, specification.container(command))
-        assert container.wait(PATIENCE), f"{argv} takes more than {PATIENCE:g} s"
+        assert container.wait(TIMEOUT_SECONDS), f"{argv} takes more than {TIMEOUT_SECONDS:g} s"
         assert container.exit_code == 0, f"{argv}: {container.log.read_text()}"
         container.remove()
 
