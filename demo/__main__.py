@@ -138,7 +138,7 @@ def readable(value: Any) -> Any:
     return value
 
 
-def may_isolate() -> bool:
+def can_isolate() -> bool:
     """Tell whether containers can be run here, and say why not."""
     reason = isolation_refusal()
     if reason:
@@ -148,7 +148,7 @@ def may_isolate() -> bool:
 
 def show_termination(webhook: Webhook, folder: Path) -> None:
     """Run a small worker with a sidecar, unprotected and protected, and delete the pod in mid-message."""
-    if not may_isolate():
+    if not can_isolate():
         return
     # It handles one message and exits, which no table knows of it: so the pod says so.
     annotations = {annotation_of("mode"): "loop"}
@@ -173,7 +173,7 @@ def show_symfony(webhook: Webhook, folder: Path) -> None:
     """Do the same with Symfony Messenger itself, where PHP and its packages are installed."""
     php = shutil.which("php")
     headline("Symfony Messenger itself")
-    if not may_isolate():
+    if not can_isolate():
         return
     if php is None or not all(file.exists() for file in SYMFONY_FILES):
         click.echo(f"Left out, because PHP or Symfony is missing: apt-get install {' '.join(SYMFONY_PACKAGES)}")

@@ -64,8 +64,8 @@ class Record:
         return journals.ran_in_drain(self.lines)
 
     @property
-    def in_vain(self) -> int:
-        return journals.in_vain(self.lines)
+    def ran_after_a_cut(self) -> int:
+        return journals.ran_after_a_cut(self.lines)
 
 
 class Stage:
@@ -224,18 +224,18 @@ def run(case: Case, image: Image, *, protected: bool) -> Record:
             except Refused as refused:
                 return Record(error=str(refused))
             except Exception as failure:  # a defect of the product is no defect of the harness
-                return Record(error=f"the product fails: {_told(failure)}")
-            if _same(pod, patched.pod):
+                return Record(error=f"the product fails: {_describe(failure)}")
+            if _has_unchanged_spec(pod, patched.pod):
                 return Record(untouched=True, said=patched.said)
             pod, said = patched.pod, patched.said
         return replace(_run(case, pod, image, directory, journal), said=said)
 
 
-def _told(failure: Exception) -> str:
+def _describe(failure: Exception) -> str:
     return "".join(traceback.format_exception_only(failure)).strip()
 
 
-def _same(pod: Json, patched: Json) -> bool:
+def _has_unchanged_spec(pod: Json, patched: Json) -> bool:
     """Tell whether nothing was done to a pod but to write its metadata."""
     return bool(pod["spec"] == patched["spec"])
 
@@ -256,7 +256,7 @@ def _run(case: Case, manifest: Json, image: Image, directory: Path, journal: Jou
         try:
             SCENARIOS[case.scenario](stage)
         except Exception as failure:  # the other cases go on
-            error = _told(failure)
+            error = _describe(failure)
         return _record(stage, error)
     finally:
         node.close()

@@ -62,6 +62,6 @@ def output(running: RunningPod, container: str = "main") -> str:
     return instance.log.read_text()
 
 
-def when(running: RunningPod, what: str, container: str = "main") -> float:
+def seconds_of_event(running: RunningPod, what: str, container: str = "main") -> float:
     """Return when something first happened to a container, in seconds."""
     return next(e.when for e in running.events if e.container == container and e.what.startswith(what)) / 1e9

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.node.conftest import BACK_OFF, hook, output, pod, shell, when
+from tests.node.conftest import BACK_OFF, hook, output, pod, seconds_of_event, shell
 from tests.node.kubelet import RunningPod
 from tests.node.node import Node
 from tests.protocol.pods import until
@@ -33,13 +33,17 @@ def deleted(node: Node, manifest: dict[str, object], grace: float | None = None)
 
 def test_the_stop_signal_follows_the_hook(node: Node) -> None:
     running = deleted(node, pod(shell(SERVE, lifecycle=hook("sleep 0.3"))))
-    assert when(running, "hook begins") + 0.3 <= when(running, "stop signal") < when(running, "ended")
+    assert (
+        seconds_of_event(running, "hook begins") + 0.3
+        <= seconds_of_event(running, "stop signal")
+        < seconds_of_event(running, "ended")
+    )
     assert output(running) == "TERM\n"
 
 
 def test_the_hooks_of_all_containers_run_at_once(node: Node) -> None:
     running = deleted(node, pod(*(shell(SERVE, name=name, lifecycle=hook("sleep 0.5")) for name in ("a", "b"))))
-    assert abs(when(running, "hook begins", "a") - when(running, "hook begins", "b")) < 0.4
+    assert abs(seconds_of_event(running, "hook begins", "a") - seconds_of_event(running, "hook begins", "b")) < 0.4
 
 
 def test_a_hook_that_fails_is_followed_by_the_stop_signal(node: Node) -> None:
@@ -56,23 +60,23 @@ def test_a_hook_that_cannot_be_run_is_followed_by_the_stop_signal(node: Node) ->
 
 def test_a_hook_is_waited_for_while_a_child_holds_its_output_open(node: Node) -> None:
     running = deleted(node, pod(shell(SERVE, lifecycle=hook("sleep 0.5 &"))))
-    assert when(running, "stop signal") - when(running, "hook begins") >= 0.5
+    assert seconds_of_event(running, "stop signal") - seconds_of_event(running, "hook begins") >= 0.5
 
 
 def test_a_process_that_does_not_end_is_killed_when_the_grace_period_is_over(node: Node) -> None:
     running = deleted(node, pod(shell(NEVER_ENDS), grace=1))
-    assert 2 <= when(running, "killed") - when(running, "stop signal") < 3  # 2 s at least
+    assert 2 <= seconds_of_event(running, "killed") - seconds_of_event(running, "stop signal") < 3  # 2 s at least
     assert running.state("main").exit_codes == [137]
 
 
 def test_the_time_of_the_hook_counts_as_grace_period(node: Node) -> None:
     running = deleted(node, pod(shell(NEVER_ENDS, lifecycle=hook("sleep 1")), grace=4))
-    assert 3.9 <= when(running, "killed") - when(running, "deleted", "") < 5
+    assert 3.9 <= seconds_of_event(running, "killed") - seconds_of_event(running, "deleted", "") < 5
 
 
 def test_an_eviction_may_cut_the_grace_period(node: Node) -> None:
     running = deleted(node, pod(shell(NEVER_ENDS), grace=60), grace=3)
-    assert when(running, "killed") - when(running, "deleted", "") < 4
+    assert seconds_of_event(running, "killed") - seconds_of_event(running, "deleted", "") < 4
 
 
 def test_a_container_may_have_a_stop_signal_of_its_own(node: Node) -> None:
@@ -84,7 +88,11 @@ def test_native_sidecars_end_after_the_containers_the_last_one_first(node: Node)
     sidecars = [shell(SERVE, name=name, restartPolicy="Always") for name in ("first", "second")]
     slow = shell("trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done")
     running = deleted(node, pod(slow, initContainers=sidecars))
-    assert when(running, "ended") < when(running, "ended", "second") < when(running, "ended", "first")
+    assert (
+        seconds_of_event(running, "ended")
+        < seconds_of_event(running, "ended", "second")
+        < seconds_of_event(running, "ended", "first")
+    )
 
 
 def test_a_restarted_kubelet_ends_the_pod_anew(node: Node) -> None:
@@ -145,8 +153,8 @@ def test_init_containers_run_one_after_the_other(node: Node) -> None:
     slow, fast = shell("sleep 0.3", name="slow"), shell("true", name="fast")
     running = node.run(pod(shell("true"), initContainers=[slow, fast], restartPolicy="Never"))
     until("the pod has run", lambda: running.exit_codes("main"))
-    assert when(running, "ended", "slow") <= when(running, "started", "fast")
-    assert when(running, "ended", "fast") <= when(running, "started")
+    assert seconds_of_event(running, "ended", "slow") <= seconds_of_event(running, "started", "fast")
+    assert seconds_of_event(running, "ended", "fast") <= seconds_of_event(running, "started")
 
 
 def test_a_native_sidecar_starts_in_its_place_among_the_init_containers(node: Node) -> None:
@@ -154,7 +162,7 @@ def test_a_native_sidecar_starts_in_its_place_among_the_init_containers(node: No
     sidecar = shell("touch /shared/serves; exec sleep 60", name="sidecar", restartPolicy="Always")
     after = shell("until [ -e /shared/serves ]; do sleep 0.02; done", name="after")
     running = started(node, pod(shell(SERVE), initContainers=[before, sidecar, after]))
-    assert when(running, "ended", "before") <= when(running, "started", "sidecar")
+    assert seconds_of_event(running, "ended", "before") <= seconds_of_event(running, "started", "sidecar")
     assert running.state("sidecar").running
 
 
@@ -162,7 +170,7 @@ def test_an_init_container_that_fails_is_run_again_with_back_off(node: Node) -> 
     init = shell('echo run >> /shared/runs; [ "$(wc -l < /shared/runs)" = 3 ]', name="init")
     running = started(node, pod(shell(SERVE), initContainers=[init]))
     assert running.exit_codes("init") == [1, 1, 0]
-    assert when(running, "started") - when(running, "started", "init") >= BACK_OFF
+    assert seconds_of_event(running, "started") - seconds_of_event(running, "started", "init") >= BACK_OFF
 
 
 def test_an_init_container_that_fails_is_the_end_of_a_pod_that_restarts_nothing(node: Node) -> None:
@@ -203,4 +211,4 @@ def test_a_restarted_kubelet_ends_native_sidecars_after_the_containers_too(node:
     assert running.state("sidecar").running
     running.exec("main", ["touch", "/shared/go"])
     until("the pod is gone", running.gone.is_set)
-    assert when(running, "ended") < when(running, "ended", "sidecar")
+    assert seconds_of_event(running, "ended") < seconds_of_event(running, "ended", "sidecar")

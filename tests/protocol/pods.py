@@ -71,7 +71,7 @@ def until(what: str, condition: Callable[[], _T], within: float = LONG, poll: fl
     return result
 
 
-def stays(what: str, condition: Callable[[], object], seconds: float = 0.15) -> None:
+def assert_stays(what: str, condition: Callable[[], object], seconds: float = 0.15) -> None:
     """Fail if a condition does not hold all the time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -83,7 +83,7 @@ def number(name: str) -> int:
     return signal.Signals[f"SIG{name}"].value
 
 
-def need(program: str) -> str:
+def require_program(program: str) -> str:
     """Return the path of a program; without it the test is skipped."""
     path = shutil.which(program)
     if path is None:
@@ -112,7 +112,7 @@ def signal_sets(pid: int) -> dict[str, int]:
     return {key: int(value, 16) for key, value in pairs if key.startswith("Sig") and key != "SigQ"}
 
 
-def hears(pid: int, name: str) -> bool:
+def has_handler(pid: int, name: str) -> bool:
     """Tell whether a process has a handler for a signal."""
     try:
         return bool(signal_sets(pid)["SigCgt"] >> (number(name) - 1) & 1)
@@ -171,7 +171,7 @@ def _is_ours(words: list[str]) -> bool:
     return any(word.endswith(MARKER) or len(word) > 1000 for word in words)
 
 
-def _is_on_the_way(words: list[str]) -> bool:
+def _is_helper_program(words: list[str]) -> bool:
     """Tell whether a command line is a program of the scripts, which may have the command's words among its own."""
     return os.path.basename(words[0]) in {"env", "mkfifo", "printf", "setsid", "tr"}
 
@@ -205,7 +205,7 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 self.pidfd = os.pidfd_open(self.pid)
 
-    def become(self, pid: int) -> None:
+    def switch_to(self, pid: int) -> None:
         """Stand for another process of the namespace, if it is still there."""
         with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(pid)
@@ -267,7 +267,7 @@ class Process:
     def find(self, text: str) -> int | None:
         """Return the process that has a text in its command line and is none of ours."""
         for pid, words in sorted(self.members()):
-            if any(text in word for word in words) and not _is_ours(words) and not _is_on_the_way(words):
+            if any(text in word for word in words) and not _is_ours(words) and not _is_helper_program(words):
                 return pid
         return None
 
@@ -282,7 +282,7 @@ class Process:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
-    def our_shells(self, at_least: int) -> list[int]:
+    def script_shells(self, at_least: int) -> list[int]:
         """Return the shells of ours behind the first process, as soon as there are so many."""
 
         def found() -> list[int]:
@@ -542,7 +542,7 @@ class Pod:
             container = self._spawn([*_unshare(), *PAUSE, *argv], environment, init=True, **options)
             until("a child, or the end", lambda: children(container.pid) or not container.running)
             for child in children(container.pid)[:1]:
-                container.become(child)
+                container.switch_to(child)
             return container
         return self._spawn(argv, environment, **options)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .pods import BROUGHT, Pod, Process, in_all_pods, stays
+from .pods import BROUGHT, Pod, Process, assert_stays, in_all_pods
 from .test_arguments import BY_START, Start
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
@@ -164,7 +164,7 @@ def test_the_sidecars_are_not_let_go_while_a_message_is_in_work(pod: Pod, name: 
     pod.journal.until("begin")
     pod.drain(container)
     container.signal(name)
-    stays("the sidecars wait", lambda: not pod.kill_sidecar().exists())
+    assert_stays("the sidecars wait", lambda: not pod.kill_sidecar().exists())
     pod.journal.release()
     assert container.wait() == 0
     assert pod.journal.lines == ["begin", "end"]
@@ -179,7 +179,7 @@ def test_the_sidecars_are_not_let_go_while_a_signalled_worker_is_at_its_message(
     pod.drain(container)
     container.signal("TERM")
     pod.journal.until("heard TERM")
-    stays("the sidecars wait", lambda: container.running and not pod.kill_sidecar().exists())
+    assert_stays("the sidecars wait", lambda: container.running and not pod.kill_sidecar().exists())
     pod.journal.release()
     assert container.wait() == 0
     assert pod.kill_sidecar().exists()
@@ -303,7 +303,7 @@ def test_a_sidecar_of_another_user_waits_for_the_worker(pod: Pod, start: Start, 
     pod.journal.until("begin")
     assert pod.pre_stop(container, holds=False, umask=umask).wait() == 0
     sidecar = pod.sidecar_pre_stop(prefix=NOBODY)
-    stays("the sidecar waits", lambda: sidecar.running, 1)
+    assert_stays("the sidecar waits", lambda: sidecar.running, 1)
     pod.journal.release()
     container.signal("TERM")
     container.wait()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .pods import Pod, Process, Setting, in_all_pods, need, refusal, stays, until
+from .pods import Pod, Process, Setting, assert_stays, in_all_pods, refusal, require_program, until
 
 LOOKS = "consumer.py"
 
@@ -31,7 +31,7 @@ def shell_string(pod: Pod, text: str, looks: str = LOOKS, **options: Any) -> Pro
     return pod.start_parent(["/bin/sh", "-c", text], looks=looks, **options)
 
 
-def heard(pod: Pod) -> list[str]:
+def signals_heard(pod: Pod) -> list[str]:
     return [line for line in pod.journal.lines if line.startswith(("heard", "child got"))]
 
 
@@ -42,19 +42,19 @@ def drained(pod: Pod, container: Process, within: float = 15) -> int:
 
 
 def behind_dash(worker: str) -> list[str]:
-    return [need("dash"), "-c", f"true; {worker}; exit $?"]
+    return [require_program("dash"), "-c", f"true; {worker}; exit $?"]
 
 
 def behind_bash(worker: str) -> list[str]:
-    return [need("bash"), "-c", f"true; {worker}; exit $?"]
+    return [require_program("bash"), "-c", f"true; {worker}; exit $?"]
 
 
 def behind_bash_with_an_exit_trap(worker: str) -> list[str]:
-    return [need("bash"), "-c", f"trap true EXIT; {worker}; exit $?"]
+    return [require_program("bash"), "-c", f"trap true EXIT; {worker}; exit $?"]
 
 
 def behind_busybox(worker: str) -> list[str]:
-    return [need("busybox"), "sh", "-c", f"true; {worker}; exit $?"]
+    return [require_program("busybox"), "sh", "-c", f"true; {worker}; exit $?"]
 
 
 def behind_exec(worker: str) -> list[str]:
@@ -70,11 +70,11 @@ def behind_a_subshell(worker: str) -> list[str]:
 
 
 def behind_tini(worker: str) -> list[str]:
-    return [need("tini"), "-s", "--", *shlex.split(worker)]
+    return [require_program("tini"), "-s", "--", *shlex.split(worker)]
 
 
 def behind_dumb_init(worker: str) -> list[str]:
-    return [need("dumb-init"), "--", *behind_dash(worker)]
+    return [require_program("dumb-init"), "--", *behind_dash(worker)]
 
 
 BEHIND = (
@@ -103,11 +103,11 @@ def test_the_worker_behind_a_shell_or_an_init_gets_the_signal_once_and_ends_befo
         container.signal("TERM")
         time.sleep(0.05)
     pod.journal.until("heard TERM")
-    stays("the message in work", lambda: container.running and heard(pod) == ["heard TERM"])
+    assert_stays("the message in work", lambda: container.running and signals_heard(pod) == ["heard TERM"])
     pod.journal.release()
     assert container.wait() == 7
     assert pod.journal.lines[-1] == "end"
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("name", ["INT", "QUIT", "USR1"])
@@ -117,7 +117,7 @@ def test_the_worker_gets_the_signal_that_it_wants(pod: Pod, name: str) -> None:
     container = pod.start_parent(argv, looks=LOOKS, wanted=name)
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == [f"heard {name}"]
+    assert signals_heard(pod) == [f"heard {name}"]
 
 
 @in_all_pods
@@ -128,16 +128,16 @@ def test_two_workers_get_the_signal_once_each(pod: Pod) -> None:
     pod.drain(container)
     container.signal("TERM")
     pod.journal.until("heard TERM", 2)
-    stays("the messages in work", lambda: container.running)
+    assert_stays("the messages in work", lambda: container.running)
     pod.journal.release()
     container.wait()
-    assert heard(pod) == ["heard TERM"] * 2
+    assert signals_heard(pod) == ["heard TERM"] * 2
     assert pod.journal.count("end") == 2
 
 
 @in_all_pods
 def test_what_stands_beside_the_worker_is_not_signalled_and_holds_nothing(pod: Pod) -> None:
-    beside = shlex.join([need("perl"), "-e", "$SIG{TERM} = sub { print 'signalled' }; sleep 1 while 1"])
+    beside = shlex.join([require_program("perl"), "-e", "$SIG{TERM} = sub { print 'signalled' }; sleep 1 while 1"])
     container = shell_string(pod, f"{beside} & WORKER; code=$?; wait; exit $code")
     pod.journal.until("ready")
     drained(pod, container, 8)
@@ -170,7 +170,7 @@ def test_a_shell_that_is_busy_by_itself_behind_the_worker_ends_by_itself(pod: Po
     pod.drain(container)
     container.signal("TERM")
     pod.journal.until("end")
-    stays("the shell behind the worker", lambda: container.running, 2.5)
+    assert_stays("the shell behind the worker", lambda: container.running, 2.5)
     file.touch()
     assert container.wait(15) == 5
     assert pod.journal.lines[-2:] == ["end", "behind"]
@@ -190,7 +190,7 @@ def test_a_worker_that_is_started_anew_is_not_waited_for(pod: Pod) -> None:
     container = shell_string(pod, "while true; do WORKER; done")
     pod.journal.until("ready")
     drained(pod, container, 6)
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
     assert pod.journal.count("end") == 1
 
 
@@ -200,7 +200,7 @@ def test_a_loop_of_its_own_is_ended_behind_the_run(pod: Pod, loops: str) -> None
     container = shell_string(pod, "while true; do WORKER; done", loops=loops)
     pod.journal.until("ready")
     drained(pod, container, 6)
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
     assert pod.journal.count("end") == 1
 
 
@@ -293,18 +293,18 @@ def test_a_worker_that_waits_for_the_signal_gets_it(pod: Pod, how: str) -> None:
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS)
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("title", ["[celeryd: worker@host:MainProcess]", "sidekiq 7.3 app [1 of 5 busy]"])
 @in_all_pods
 def test_a_worker_that_changes_its_title_is_known_by_it(pod: Pod, title: str) -> None:
     looks = "celery worker|=[[]celeryd: *:MainProcess]*|=sidekiq [0-9]*"
-    worker = shlex.join([need("perl"), *pod.worker("titled.pl", pod.journal.path, title)[1:]])
+    worker = shlex.join([require_program("perl"), *pod.worker("titled.pl", pod.journal.path, title)[1:]])
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=looks)
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
@@ -320,7 +320,7 @@ def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: 
     container = pod.start_parent(argv, looks=LOOKS, **launcher)
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert (heard(pod), container.stdout) == (["heard TERM"], "")
+    assert (signals_heard(pod), container.stdout) == (["heard TERM"], "")
 
 
 @in_all_pods
@@ -330,7 +330,7 @@ def test_a_launcher_that_nobody_knows_is_the_worker_where_nobody_below_it_looks_
     container = pod.start_parent([str(link), *pod.consumer(code=7)[1:]], looks=LOOKS, unknown="takes-up")
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @in_all_pods
@@ -353,7 +353,7 @@ def test_any_process_that_is_no_shell_may_be_the_worker(pod: Pod) -> None:
     container = shell_string(pod, "true; WORKER; exit $?", looks="*")
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @in_all_pods
@@ -364,7 +364,7 @@ def test_words_of_the_worker_count_where_they_follow_each_other(pod: Pod) -> Non
     )
     pod.journal.until("ready")
     drained(pod, container, 8)
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @in_all_pods
@@ -410,7 +410,7 @@ def test_a_signal_outside_a_drain_reaches_the_workers_that_heed_it(pod: Pod) -> 
     pod.journal.until("ready")
     container.signal("USR2")
     assert container.wait() == 7
-    assert heard(pod) == ["heard USR2"]
+    assert signals_heard(pod) == ["heard USR2"]
 
 
 @in_all_pods
