@@ -16,8 +16,8 @@ import pytest
 from .measurements import Measure
 from .pods import BROUGHT, Pod, Process, Setting, assert_stays, in_all_pods, now, until
 from .test_arguments import HARD, arrived
-from .test_surroundings import HARD as HARD_ENVIRONMENT
-from .test_surroundings import LIST, entries
+from .test_process_environment import HARD as HARD_ENVIRONMENT
+from .test_process_environment import LIST, entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ import pytest
 from .measurements import Measure
 from .pods import Pod, Process, Setting, assert_stays, in_all_pods, now, until
 from .test_arguments import HARD, arrived
-from .test_surroundings import HARD as HARD_ENVIRONMENT
-from .test_surroundings import LIST, entries
+from .test_process_environment import HARD as HARD_ENVIRONMENT
+from .test_process_environment import LIST, entries
 
 TERM = "15 30"
 """As the listening hook has it: the signal, and the grace period that the pod came with"""
