@@ -1,4 +1,4 @@
-"""The demo itself: what it shows, in order; it takes about half a minute and stops everything that it starts."""
+"""Runs the demo step by step; it takes about half a minute and stops everything that it starts."""
 
 from __future__ import annotations
 

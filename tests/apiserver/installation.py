@@ -1,4 +1,4 @@
-"""`deploy/` in the API server of the tests, where the webhook is called at an address, not by a Service."""
+"""Installs `deploy/` into the tests' API server, which calls the webhook by a URL instead of a Service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replicas of the webhook that keep a CA of their own in the API server, behind a balancer as a Service would be."""
+"""Replicas of the webhook that share a CA in the API server, and a load balancer in place of their Service."""
 
 from __future__ import annotations
 

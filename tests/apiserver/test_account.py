@@ -1,4 +1,4 @@
-"""The webhook's own account in a real API server: what it may write, field by field, whatever its token is used for."""
+"""The webhook's ServiceAccount in a real API server: what its token may write, field by field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The webhook behind a real API server, which is the only judge of a webhook."""
+"""The webhook behind a real API server: which pods it patches, which it refuses, and what it warns of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chart through its life, behind a real API server: no pod is refused on the way, and nothing is left."""
+"""The chart from installation to removal, behind a real API server: no pod is refused, and nothing is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`graceful-worker drains` before a real API server: pods made by hand, through their lives, and its restarts."""
+"""`graceful-worker drains` against a real API server: pods from creation to removal, and restarts of the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pods whose manifests name an image and nothing else: a real API server, real registries, the overlay's rights."""
+"""Pods that have an image and no command: a real API server, real registries, and the overlay's rights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifests as kubectl applies them, on either side in turn: what the API server would add is in them already."""
+"""Client-side and server-side apply in turn: the manifests have every field that the API server would add."""
 
 from __future__ import annotations
 

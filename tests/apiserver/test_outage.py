@@ -1,4 +1,4 @@
-"""What the API server does while no replica answers, and what the validating policy says of pods that come through."""
+"""What the API server does while no replica answers, and what the validating policy says of unprotected pods."""
 
 from __future__ import annotations
 

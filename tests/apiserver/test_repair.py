@@ -1,4 +1,4 @@
-"""`graceful-worker repair` against a real API server; the controllers, none of which are here, are played."""
+"""`graceful-worker repair` against a real API server; the controllers, which do not run here, are simulated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three replicas keep their CA in a real API server: it is rotated and healed, and no pod is created unpatched."""
+"""Three replicas keep their CA in a real API server: it is rotated and restored, and no pod is created unpatched."""
 
 from __future__ import annotations
 

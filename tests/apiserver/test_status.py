@@ -1,4 +1,4 @@
-"""`graceful-worker status` against a real API server, the judge of selectors, pages, rights and metadata-only lists."""
+"""`graceful-worker status` against a real API server: its selectors, pages, rights and metadata-only lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`graceful-worker watch` beside a real API server, by the shipped rights: a thousand pods through their lives."""
+"""`graceful-worker watch` against a real API server, with the shipped rights: a thousand pods until they are gone."""
 
 from __future__ import annotations
 

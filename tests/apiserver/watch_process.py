@@ -1,4 +1,4 @@
-"""`graceful-worker watch` as a process, with the rights that deploy/ gives it, and pods that nobody runs."""
+"""`graceful-worker watch` as a process with the rights that deploy/ gives it, and pods that no kubelet runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cell in a real cluster: a namespace with a broker, a sender, and the Deployment."""
+"""A cell of the proof in a real cluster: a namespace with a broker, a sender, and the worker's Deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole installation in a real cluster: `kubectl apply -k deploy/`, what must hold after it, and its end."""
+"""`kubectl apply -k deploy/` in a real cluster: what holds afterwards, and that its removal leaves nothing."""
 
 from __future__ import annotations
 

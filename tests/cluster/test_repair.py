@@ -1,4 +1,4 @@
-"""`graceful-worker repair` with real controllers: what it restarts comes back protected, or it stops."""
+"""`graceful-worker repair` with real controllers: restarted workloads come back protected, or it stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments in a real cluster go through what Kubernetes does to them, and lose and repeat nothing."""
+"""The proof's scenarios in a real cluster: protected Deployments lose and repeat no message."""
 
 from __future__ import annotations
 

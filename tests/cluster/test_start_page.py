@@ -1,4 +1,4 @@
-"""The page for new users, word for word: install, label, roll out without a lost message, and uninstall."""
+"""The page for new users, command by command: install, label, roll out without a lost message, uninstall."""
 
 from __future__ import annotations
 

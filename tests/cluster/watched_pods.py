@@ -1,4 +1,4 @@
-"""Pods in a real cluster that are watched from their creation to their end: states, log lines, and when they came."""
+"""Pods in a real cluster that are watched until they are gone: statuses and log lines, and when they came."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments in a real cluster, and the programs of this project that look at them from outside."""
+"""Deployments in a real cluster, and the programs of this project that observe them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Components in all combinations: in any order, none takes away what another needs, or the start says so."""
+"""Components in every combination and order: none removes what another needs, or `serve` refuses to start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Deployment: without privileges, spread, never fewer replicas than asked for, and drained before it ends."""
+"""The Deployment: unprivileged, spread over nodes, never below its replicas, and drained before it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image's recipe, read; tests/image builds it."""
+"""The Dockerfile, read as text; tests/image builds it."""
 
 from __future__ import annotations
 

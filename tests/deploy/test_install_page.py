@@ -1,4 +1,4 @@
-"""The page on the installation: its overlays, paths and examples are those that there are."""
+"""The installation page: the overlays, paths and examples that it names exist."""
 
 from __future__ import annotations
 

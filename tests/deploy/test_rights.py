@@ -1,4 +1,4 @@
-"""What the program may do in the cluster, exactly."""
+"""The RBAC rights of each program, exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases, as their files say them."""
+"""Reads the cases from their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs cases, each bare and patched under each shell, many side by side: they sleep more than they compute."""
+"""Runs cases, each bare and patched under each shell, many in parallel: they sleep more than they compute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one seam to the product: a pod in, the pod that the API server would store out."""
+"""The only call into the product: a pod in, the pod that the API server would store out."""
 
 from __future__ import annotations
 

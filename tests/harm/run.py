@@ -1,4 +1,4 @@
-"""One run of one case: a pod on the node, ended as its scenario says, and what came of it."""
+"""Runs one case: a pod on the node is ended as the scenario says, and what happened is recorded."""
 
 from __future__ import annotations
 

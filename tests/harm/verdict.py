@@ -1,4 +1,4 @@
-"""The verdict: in which columns the patched pod is worse than the bare one, or not as good as the case expects."""
+"""Compares two records: where the patched pod is worse than the bare one, or not as good as the case expects."""
 
 from __future__ import annotations
 

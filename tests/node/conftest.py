@@ -1,4 +1,4 @@
-"""A node for every test, and short ways to write pods for it."""
+"""A node for every test, and short builders of its pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a container finds when it starts, as a node would have it."""
+"""What a container's process finds when it starts."""
 
 from __future__ import annotations
 

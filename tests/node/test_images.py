@@ -1,4 +1,4 @@
-"""Images: what a container finds whose image is a root folder of its own."""
+"""What a container finds whose image is a root file system of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How containers end and start again, as a node would have it."""
+"""How containers end, and how they are restarted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmarks send, and that they notice a wrong answer."""
+"""The benchmarks send what they should, and notice a wrong answer."""
 
 from __future__ import annotations
 

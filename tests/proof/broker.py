@@ -1,4 +1,4 @@
-"""The broker: a Redis server on loopback, which can go away and come back with its data."""
+"""A Redis server on loopback, which can be stopped and comes back with its data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cell on the node of these tests: all of it runs on this machine, and everything about it is measured."""
+"""A cell on the tests' own node: everything runs on this machine, and is measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cell came to: its balance, its times, and where these break a bound."""
+"""The result of a cell: its balance, its times, and the bounds that it breaks."""
 
 from __future__ import annotations
 

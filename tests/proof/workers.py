@@ -1,4 +1,4 @@
-"""The workers of the proof: a folder each, with its code and worker.toml; and the Deployment that runs one."""
+"""Reads the proof's workers, a folder each with code and worker.toml, and makes the Deployment that runs one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules 4 and 6: the files in the volume, and what becomes of the worker when the volume is of no use."""
+"""Rules 4 and 6: the files in the volume, and what happens where the volume cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parent of a command that may heed nothing: it changes nothing, and passes a signal on only to who heeds it."""
+"""The parent of a command that may handle no signal: it forwards a signal only to a process with a handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parent that looks for the worker below a command: each one gets its signal once, and nobody else gets any."""
+"""The parent that finds the workers below a command: each of them gets its signal once, and no other process."""
 
 from __future__ import annotations
 

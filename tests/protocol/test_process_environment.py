@@ -1,4 +1,4 @@
-"""Rule 7: what the worker finds around it is what it would find with nothing of ours."""
+"""Rule 7: a wrapped worker finds the same environment, terminal and signal dispositions as an unwrapped one."""
 
 from __future__ import annotations
 

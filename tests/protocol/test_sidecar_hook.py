@@ -1,4 +1,4 @@
-"""The sidecars' preStop hook: it waits for the workers, and for nothing else."""
+"""The sidecars' preStop hook: it waits for the workers to end, and for nothing else."""
 
 from __future__ import annotations
 

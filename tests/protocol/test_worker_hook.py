@@ -1,4 +1,4 @@
-"""The worker's preStop hook: the kill file first, then the hook of before; then what the stop signal needs."""
+"""The worker's preStop hook: the kill file, then the pod's own hook, then a stop signal that is not lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkouts as they are tagged: this one's installation, with one version everywhere."""
+"""Makes checkouts as a tag has them: today's installation, with one version everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two renderings, compared object by object and field by field."""
+"""Compares two renderings, object by object and field by field."""
 
 from __future__ import annotations
 

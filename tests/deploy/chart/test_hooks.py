@@ -1,4 +1,4 @@
-"""What is made besides the release: `helm test`; tests/apiserver/test_chart.py sees it work, and the end, too."""
+"""The objects beside the release, such as the pod of `helm test`; tests/apiserver/test_chart.py runs them."""
 
 from __future__ import annotations
 

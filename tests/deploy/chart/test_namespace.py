@@ -1,4 +1,4 @@
-"""A namespace of one's choice: what stands for it changes, and nothing else."""
+"""The chart in a namespace of the user's choice: its name changes, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values: what each changes, what is refused and with which words, and what Kubernetes says of the result."""
+"""The chart's values: what each changes, which are refused with which message, and that the result is valid."""
 
 from __future__ import annotations
 
