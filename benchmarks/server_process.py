@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.environment import BENCH, BENCH_PYTHON, CLIENT_CORE, PYTHON, ROOT, SERVER_CORE, SERVERS, Certificate
 
-PATIENCE = 20.0
+TIMEOUT_SECONDS = 20.0
 _numbers = itertools.count()
 
 
@@ -111,7 +111,7 @@ class RunningServer:
 
 def connect(port: int, trust: ssl.SSLContext) -> ssl.SSLSocket:
     """Open a TLS connection."""
-    plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return trust.wrap_socket(plain, server_hostname="127.0.0.1")
@@ -156,7 +156,7 @@ def _wait_until_ready(
 ) -> None:
     path = spec.ready or spec.path
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode()
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         if process.poll() is not None or time.monotonic() > deadline:
             raise SystemExit(f"{spec.title} does not serve:\n{(folder / 'output').read_text()}")

@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def headline(text: str) -> None:
-    """Say what comes next."""
+    """Print a headline."""
     click.secho(f"\n━━ {text} ", bold=True, nl=False)
     click.secho("━" * max(100 - len(text), 3), bold=True)
 
@@ -146,22 +146,27 @@ def can_isolate() -> bool:
     return not reason
 
 
+def pod_with_sidecar(command: list[str], annotations: dict[str, str] | None = None) -> JsonObject:
+    """Return a pod of a worker and a sidecar, as somebody would write it."""
+    sidecar = [sys.executable, str(ROOT / "demo" / "sidecar.py")]
+    return {
+        "metadata": {"generateName": "demo-", "labels": {LABEL: "enabled"}, "annotations": annotations or {}},
+        "spec": {
+            "terminationGracePeriodSeconds": SHORT_GRACE,
+            "containers": [
+                {"name": "worker", "image": "demo", "command": command},
+                {"name": "sidecar", "image": "demo", "command": sidecar},
+            ],
+        },
+    }
+
+
 def show_termination(webhook: Webhook, folder: Path) -> None:
     """Run a small worker with a sidecar, unprotected and protected, and delete the pod in mid-message."""
     if not can_isolate():
         return
     # It handles one message and exits, which no table knows of it: so the pod says so.
-    annotations = {annotation_of("mode"): "loop"}
-    pod = {
-        "metadata": {"generateName": "demo-", "labels": {LABEL: "enabled"}, "annotations": annotations},
-        "spec": {
-            "terminationGracePeriodSeconds": SHORT_GRACE,
-            "containers": [
-                {"name": "worker", "image": "demo", "command": [sys.executable, str(ROOT / "demo" / "worker.py")]},
-                {"name": "sidecar", "image": "demo", "command": [sys.executable, str(ROOT / "demo" / "sidecar.py")]},
-            ],
-        },
-    }
+    pod = pod_with_sidecar([sys.executable, str(ROOT / "demo" / "worker.py")], {annotation_of("mode"): "loop"})
     headline("The unprotected pod is deleted in mid-message: its grace period is too short, and the message is lost")
     run_and_delete(pod, folder / "unprotected", seconds=0.5)
     headline("The protected pod is deleted in mid-message: it ends, the loop stops, the sidecar leaves last")
@@ -182,16 +187,7 @@ def show_symfony(webhook: Webhook, folder: Path) -> None:
     queue.mkdir()
     environment = {**os.environ, "QUEUE_DIRECTORY": str(queue)}
     subprocess.run([php, str(SYMFONY), "demo:send", "3", "3"], env=environment, check=True)
-    pod = {
-        "metadata": {"generateName": "symfony-", "labels": {LABEL: "enabled"}},
-        "spec": {
-            "terminationGracePeriodSeconds": SHORT_GRACE,
-            "containers": [
-                {"name": "worker", "image": "demo", "command": [php, str(SYMFONY), "messenger:consume", "async"]},
-                {"name": "sidecar", "image": "demo", "command": [sys.executable, str(ROOT / "demo" / "sidecar.py")]},
-            ],
-        },
-    }
+    pod = pod_with_sidecar([php, str(SYMFONY), "messenger:consume", "async"])
     patched, _ = webhook.admit(pod)
     run_and_delete(patched, folder / "symfony", seconds=4.5, environment=environment)
     waiting, cut_off = (len(list(queue.glob(f"*.{state}"))) for state in ("json", "taken"))
@@ -203,16 +199,16 @@ def run_and_delete(pod: JsonObject, volume: Path, seconds: float, environment: d
     volume.mkdir()
     begin = time.monotonic()
 
-    def say(name: str, line: str) -> None:
+    def print_line(name: str, line: str) -> None:
         click.echo(f"{time.monotonic() - begin:6.2f} s  {click.style(f'{name:8}', fg=COLOURS[name])}  {line}")
 
-    local = LocalPod(pod, volume, say, environment)
+    local = LocalPod(pod, volume, print_line, environment)
     try:
         local.start()
         time.sleep(seconds)
-        say("kubelet", "the pod is deleted")
+        print_line("kubelet", "the pod is deleted")
         local.delete()
-        say("kubelet", "the pod is gone")
+        print_line("kubelet", "the pod is gone")
     finally:
         local.kill()
 
