@@ -32,7 +32,7 @@ KILLED = 137
 WORKER = "/programs/worker"
 WELL_BEHAVED = ["python3", WORKER]
 WITHOUT_SIGNAL_HANDLER = {
-    "python": ["python3", "/programs/deaf"],
+    "python": ["python3", "/programs/no-handler"],
     "string": ["sh", "-c", "while :; do sleep 1; done"],
     "tail": ["tail", "-F", "/dev/null"],
     "sleep": ["sleep", "infinity"],
@@ -108,7 +108,7 @@ def pod_of(worker: Json | list[str], sidecar: Json | list[str] | None = None, **
 
 _ITEMS = [
     {"key": key, "path": path}
-    for key, path in (("worker", "worker"), ("worker", "celery"), ("once", "once"), ("deaf", "deaf"))
+    for key, path in (("worker", "worker"), ("worker", "celery"), ("once", "once"), ("no-handler", "no-handler"))
 ]
 
 
@@ -156,11 +156,11 @@ def seconds_after_the_worker(pod: WatchedPod) -> float:
     return pod.line("heard TERM", "sidecar").when - pod.line("end").when
 
 
-# A worker that heeds nothing
+# A worker that handles no signal
 
 
 @side_by_side
-def test_a_worker_that_heeds_nothing_is_gone_by_the_first_grace_period(namespace: WatchedNamespace) -> None:
+def test_a_worker_that_handles_no_signal_is_gone_by_the_first_grace_period(namespace: WatchedNamespace) -> None:
     pods = {name: start_both(namespace, pod_of(command)) for name, command in WITHOUT_SIGNAL_HANDLER.items()}
     seconds = end_together(*(pod for both in pods.values() for pod in both))
     for number, (name, (_, patched)) in enumerate(pods.items()):
@@ -169,7 +169,7 @@ def test_a_worker_that_heeds_nothing_is_gone_by_the_first_grace_period(namespace
         assert patched.exit_code() == KILLED, name
 
 
-# A sidecar that heeds nothing
+# A sidecar that handles no signal
 
 
 def check_sidecar_without_signal_handler(
@@ -184,21 +184,21 @@ def check_sidecar_without_signal_handler(
 
 
 @side_by_side
-def test_a_sidecar_that_heeds_nothing_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
+def test_a_sidecar_that_handles_no_signal_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
     namespace: WatchedNamespace,
 ) -> None:
     check_sidecar_without_signal_handler(namespace, 0, WITHOUT_SIGNAL_HANDLER["tail"])
 
 
 @side_by_side
-def test_a_sidecar_that_heeds_nothing_beside_a_short_message_ends_with_the_first_grace_period(
+def test_a_sidecar_that_handles_no_signal_beside_a_short_message_ends_with_the_first_grace_period(
     namespace: WatchedNamespace,
 ) -> None:
     check_sidecar_without_signal_handler(namespace, 4, WITHOUT_SIGNAL_HANDLER["python"])
 
 
 @side_by_side
-def test_a_sidecar_that_heeds_nothing_beside_a_long_message_ends_with_it(namespace: WatchedNamespace) -> None:
+def test_a_sidecar_that_handles_no_signal_beside_a_long_message_ends_with_it(namespace: WatchedNamespace) -> None:
     check_sidecar_without_signal_handler(namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["sleep"])
 
 
@@ -213,19 +213,23 @@ def with_sidecar_that_becomes_native(pod: Json) -> Json:
 
 
 @side_by_side
-def test_a_native_sidecar_that_heeds_nothing_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
+def test_a_native_sidecar_that_handles_no_signal_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
     namespace: WatchedNamespace,
 ) -> None:
     check_sidecar_without_signal_handler(namespace, 0, WITHOUT_SIGNAL_HANDLER["python"], with_native_sidecar)
 
 
 @side_by_side
-def test_a_native_sidecar_that_heeds_nothing_beside_a_long_message_ends_with_it(namespace: WatchedNamespace) -> None:
+def test_a_native_sidecar_that_handles_no_signal_beside_a_long_message_ends_with_it(
+    namespace: WatchedNamespace,
+) -> None:
     check_sidecar_without_signal_handler(namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["tail"], with_native_sidecar)
 
 
 @side_by_side
-def test_a_sidecar_that_becomes_native_and_heeds_nothing_ends_with_a_long_message(namespace: WatchedNamespace) -> None:
+def test_a_sidecar_that_becomes_native_and_handles_no_signal_ends_with_a_long_message(
+    namespace: WatchedNamespace,
+) -> None:
     check_sidecar_without_signal_handler(
         namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["sleep"], with_sidecar_that_becomes_native
     )
@@ -449,7 +453,7 @@ def test_containers_that_share_their_processes_drain(namespace: WatchedNamespace
 
 
 @side_by_side
-def test_who_heeds_nothing_among_shared_processes_is_gone_as_quickly(namespace: WatchedNamespace) -> None:
+def test_what_handles_no_signal_among_shared_processes_is_gone_as_quickly(namespace: WatchedNamespace) -> None:
     was, now = end_together(
         *start_both(namespace, pod_of(WITHOUT_SIGNAL_HANDLER["python"], shareProcessNamespace=True))
     )

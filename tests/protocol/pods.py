@@ -472,7 +472,7 @@ class Pod:
         return self.worker("message.py", self.journal.path, self.folder(), code)
 
     def consumer(self, name: str = "TERM", code: int = 0, how: str = "handler", late: float = 0) -> list[str]:
-        """Return the argv of a worker that works until a signal comes, if it heeds it."""
+        """Return the argv of a worker that works until a signal comes, if it handles it."""
         return self.worker("consumer.py", self.journal.path, how, name, code, late)
 
     # What the kubelet does to it

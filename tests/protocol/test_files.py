@@ -253,7 +253,7 @@ def test_a_parent_passes_the_signal_on_without_a_usable_volume(pod: Pod, trouble
 
 @TROUBLES
 @in_all_pods
-def test_a_parent_ends_a_deaf_command_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
+def test_a_parent_ends_a_command_without_handler_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
     container = pod.start_parent(["sleep", "600"], grace=0, prefix=trouble(pod))
     container.worker("600")
     container.signal("TERM")

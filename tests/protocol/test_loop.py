@@ -295,7 +295,7 @@ def test_a_stop_signal_in_the_first_milliseconds_is_not_lost(
         if pod.setting is Setting.INIT and not ready:
             # The kernel keeps signals without a handler from an init: the runtime's SIGKILL is what is left.
             container.remove()
-            measure("init deaf to stop signals for at least", delay / 1000, pod)
+            measure("init without signal handlers for at least", delay / 1000, pod)
         else:
             assert container.wait(5) in {0, 128 + number("TERM"), 128 + number("KILL")}, f"{delay} ms"
 

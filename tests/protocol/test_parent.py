@@ -27,12 +27,12 @@ from .pods import (
     until,
 )
 
-HEEDING = ("handler", "sigwait", "blocked")
-NOT_HEEDING = ("deaf", "ignored")
+WITH_HANDLER = ("handler", "sigwait", "blocked")
+WITHOUT_HANDLER = ("unhandled", "ignored")
 
 
 def ready(pod: Pod, name: str = "TERM", code: int = 0, how: str = "handler", **options: Any) -> Process:
-    """Start a container with a parent, and return it when its command heeds a signal, or does not."""
+    """Start a container with a parent, and return it when its command handles a signal, or does not."""
     container = pod.start_parent(pod.consumer(name, code, how), **options)
     pod.journal.until("ready")
     return container
@@ -111,13 +111,13 @@ def test_the_commands_exit_code_after_signals_is_the_containers(pod: Pod, way: C
     assert container.wait() == 7
 
 
-# Whoever heeds the signal gets it
+# What handles the signal gets it
 
 
-@pytest.mark.parametrize("how", HEEDING)
+@pytest.mark.parametrize("how", WITH_HANDLER)
 @WAYS
 @in_all_pods
-def test_a_command_that_heeds_the_signal_gets_it_once(pod: Pod, way: Callable[[Pod], None], how: str) -> None:
+def test_a_command_that_handles_the_signal_gets_it_once(pod: Pod, way: Callable[[Pod], None], how: str) -> None:
     way(pod)
     pod.journal.hold()
     container = ready(pod, code=7, how=how)
@@ -145,7 +145,7 @@ def test_a_signal_that_comes_before_the_command_is_there_reaches_it(pod: Pod, wa
         pytest.skip("it has handlers of its own from the start; no image has it as /bin/sh")
     way(pod)
     container = pod.start_parent(pod.consumer(code=7))
-    until("process 1 heeds TERM", lambda: has_handler(container.pid, "TERM"), poll=0.001)
+    until("process 1 handles TERM", lambda: has_handler(container.pid, "TERM"), poll=0.001)
     container.signal("TERM")
     assert container.wait() == 7
     assert signals_heard(pod) == ["heard TERM"]
@@ -209,7 +209,7 @@ def test_the_real_time_signal_that_ends_some_programs_is_passed_on(pod: Pod) -> 
 
 @pytest.mark.parametrize("name", ["USR1", "USR2", "TSTP", "HUP", "WINCH"])
 @in_all_pods
-def test_a_signal_outside_a_drain_reaches_a_command_that_heeds_it(pod: Pod, name: str) -> None:
+def test_a_signal_outside_a_drain_reaches_a_command_that_handles_it(pod: Pod, name: str) -> None:
     """Somebody speaks to process 1: a hook, a probe, an operator."""
     container = ready(pod, name, 7)
     container.signal(name)
@@ -228,9 +228,9 @@ def test_a_hook_that_speaks_to_process_1_reaches_the_command_in_the_drain(pod: P
 
 
 @pytest.mark.parametrize("name", ["INT", "HUP", "USR1", "TSTP"])
-@pytest.mark.parametrize("how", NOT_HEEDING)
+@pytest.mark.parametrize("how", WITHOUT_HANDLER)
 @in_all_pods
-def test_a_command_that_does_not_heed_a_signal_survives_it_as_process_1_does(pod: Pod, how: str, name: str) -> None:
+def test_a_command_that_does_not_handle_a_signal_survives_it_as_process_1_does(pod: Pod, how: str, name: str) -> None:
     pod.journal.hold()
     container = ready(pod, name, 7, how)
     container.signal(name)
@@ -243,9 +243,9 @@ def test_a_command_that_does_not_heed_a_signal_survives_it_as_process_1_does(pod
 # Whoever does not
 
 
-@pytest.mark.parametrize("how", NOT_HEEDING)
+@pytest.mark.parametrize("how", WITHOUT_HANDLER)
 @in_all_pods
-def test_a_message_that_ends_in_time_is_not_cut_though_nobody_heeds_the_signal(pod: Pod, how: str) -> None:
+def test_a_message_that_ends_in_time_is_not_cut_though_nobody_handles_the_signal(pod: Pod, how: str) -> None:
     pod.journal.hold()
     container = ready(pod, code=7, how=how, grace=30)
     pod.drain(container)
@@ -260,19 +260,19 @@ def test_a_message_that_ends_in_time_is_not_cut_though_nobody_heeds_the_signal(p
 @pytest.mark.parametrize("hooked", [True, False], ids=["hook", "no-hook"])
 @WAYS
 @in_all_pods
-def test_a_deaf_command_is_ended_at_the_old_grace_period_and_not_earlier(
+def test_a_command_without_handler_is_ended_at_the_old_grace_period_and_not_earlier(
     pod: Pod, way: Callable[[Pod], None], hooked: bool, measure: Measure
 ) -> None:
     way(pod)
     pod.journal.hold()
-    container = ready(pod, how="deaf", grace=1)
+    container = ready(pod, how="unhandled", grace=1)
     if hooked and way is not without_volume:
         pod.drain(container)
     sent = time.monotonic_ns()
     container.signal("TERM")
     assert container.wait() == 137
     seconds = (container.ended - sent) / 1e9
-    measure("old grace period of 1 s → end of a deaf command", seconds, pod)
+    measure("old grace period of 1 s → end of a command without a handler", seconds, pod)
     assert 0.8 <= seconds < 4
     assert pod.journal.lines == ["start", "ready"]
 
@@ -280,7 +280,7 @@ def test_a_deaf_command_is_ended_at_the_old_grace_period_and_not_earlier(
 @in_all_pods
 def test_the_old_grace_period_counts_from_the_hooks_stamp(pod: Pod) -> None:
     pod.journal.hold()
-    container = ready(pod, how="deaf", grace=100)
+    container = ready(pod, how="unhandled", grace=100)
     pod.kill_me().write_text(f"{now() - 990}\n")
     sent = time.monotonic_ns()
     container.signal("TERM")
@@ -289,9 +289,9 @@ def test_the_old_grace_period_counts_from_the_hooks_stamp(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_deaf_command_whose_time_is_over_when_the_hook_returns_is_ended_at_once(pod: Pod) -> None:
+def test_a_command_without_handler_whose_time_is_over_when_the_hook_returns_is_ended_at_once(pod: Pod) -> None:
     pod.journal.hold()
-    container = ready(pod, how="deaf", grace=10)
+    container = ready(pod, how="unhandled", grace=10)
     pod.kill_me().write_text(f"{now() - 200}\n")
     container.signal("TERM")
     assert container.wait(3) == 137
@@ -306,7 +306,7 @@ def test_a_handler_that_comes_after_the_old_grace_period_comes_too_late(pod: Pod
 
 
 @in_all_pods
-def test_a_command_that_heeds_the_signal_is_not_ended_at_the_old_grace_period(pod: Pod) -> None:
+def test_a_command_that_handles_the_signal_is_not_ended_at_the_old_grace_period(pod: Pod) -> None:
     pod.journal.hold()
     container = ready(pod, code=7, grace=0)
     container.signal("TERM")

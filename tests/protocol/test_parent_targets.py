@@ -275,10 +275,10 @@ def test_where_no_worker_comes_the_old_grace_period_is_the_end(pod: Pod) -> None
 
 
 @in_all_pods
-def test_a_worker_that_heeds_nothing_is_ended_at_the_old_grace_period(pod: Pod) -> None:
+def test_a_worker_that_handles_no_signal_is_ended_at_the_old_grace_period(pod: Pod) -> None:
     pod.journal.hold()
-    deaf = shlex.join(pod.consumer(how="deaf"))
-    container = pod.start_parent(["/bin/sh", "-c", f"{deaf}; exit $?"], looks=LOOKS, grace=1)
+    worker = shlex.join(pod.consumer(how="unhandled"))
+    container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS, grace=1)
     pod.journal.until("ready")
     begin = time.monotonic()
     assert drained(pod, container) == 137
@@ -404,7 +404,7 @@ def test_a_worker_that_ends_by_itself_ends_the_container(pod: Pod, text: str) ->
 
 
 @in_all_pods
-def test_a_signal_outside_a_drain_reaches_the_workers_that_heed_it(pod: Pod) -> None:
+def test_a_signal_outside_a_drain_reaches_the_workers_that_handle_it(pod: Pod) -> None:
     worker = shlex.join(pod.consumer("USR2", 7))
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS)
     pod.journal.until("ready")

@@ -177,12 +177,12 @@ def test_the_hook_of_one_worker_leaves_the_others_alone(pod: Pod) -> None:
 
 @pytest.mark.parametrize("how", ["handler", "sigwait", "blocked"])
 @in_all_pods
-def test_a_hook_returns_at_once_where_process_1_heeds_the_signal(pod: Pod, how: str, measure: Measure) -> None:
+def test_a_hook_returns_at_once_where_process_1_handles_the_signal(pod: Pod, how: str, measure: Measure) -> None:
     container = alone(pod, how=how)
     pod.journal.until("ready")
     hook = pod.pre_stop(container, action=f"listen {TERM}")
     assert hook.wait(4) == 0
-    measure(f"preStop hook that finds a worker that heeds the signal: {how}", hook.seconds, pod)
+    measure(f"preStop hook that finds a worker that handles the signal: {how}", hook.seconds, pod)
     container.signal("TERM")
     assert container.wait() == 0
 
@@ -202,7 +202,7 @@ def test_a_hook_waits_for_a_handler_that_comes_later(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_hook_gives_up_on_who_heeds_other_signals_only(pod: Pod) -> None:
+def test_a_hook_gives_up_on_what_handles_other_signals_only(pod: Pod) -> None:
     container = alone(pod, "USR1")
     pod.journal.until("ready")
     hook = pod.pre_stop(container, action=f"listen {TERM}")
@@ -244,7 +244,7 @@ def test_a_hook_sends_the_signal_once_and_stays_until_the_container_ends(pod: Po
 
 
 @in_all_pods
-def test_a_hook_sends_the_signal_when_a_late_worker_heeds_it(pod: Pod) -> None:
+def test_a_hook_sends_the_signal_when_a_late_worker_handles_it(pod: Pod) -> None:
     container = alone(pod, "QUIT", 7, late=1)
     pod.journal.until("start")
     hook = pod.pre_stop(container, ["echo", "chained"], action="send 3 0")

@@ -1,10 +1,10 @@
 """Works until a signal comes: `consumer.py JOURNAL HOW SIGNAL CODE LATE`.
 
-HOW it heeds SIGNAL, LATE seconds after its start: with a `handler`, by `sigwait`, by looking now and then whether one
-that is `blocked` has come; with a handler, beside one for TERM that `breaks` the message off; or not at all: it is
-`deaf`, or SIGNAL is `ignored`. The message at hand takes as long as JOURNAL.hold is there; after it, and a signal that
-is heeded, it ends with CODE. With a `handler` it has a child, in its process group, that handles every signal. Both
-tell of the signals that they get.
+HOW it handles SIGNAL, from LATE seconds after its start: with a `handler`; by `sigwait`; by polling for one that is
+`blocked`; with a handler, and one for TERM that `breaks` the message off; or not at all: SIGNAL is `unhandled` or
+`ignored`. The message in progress lasts as long as JOURNAL.hold exists. After it, and a signal that was handled, the
+worker exits with CODE. With a `handler` it has a child, in its process group, that handles every signal. Both write
+down the signals that they get.
 """
 
 import os
