@@ -18,7 +18,7 @@ SHELLS = ("dash", "bash", "busybox")
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
 LIBRARY = HERE / "library"
-_SUFFIXED = ("consumer", "deaf", "launcher")
+_SUFFIXED = ("consumer", "no-handler", "launcher")
 """Programs of the cases that there are by a name with .py, too."""
 _MOUNTED = ("/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/sbin", "/usr/share", "/etc")
 _OTHER_SHELLS = {"dash": (), "bash": ("dash",), "busybox": ("dash", "bash")}
