@@ -20,7 +20,7 @@ NEW_GRACE = 14
 """Seconds to which the product is asked to raise it, in place of the usual 3600."""
 RELEASE = 1.0
 """Seconds after the deletion at which the message in hand ends, if the worker has heard of its end by then."""
-PATIENCE = 2.5
+RELEASE_DEADLINE = 2.5
 """Seconds after the deletion at which it ends all the same: a busy machine may need so long to run a hook."""
 LABEL = "graceful-worker"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.harm import journal as journals
-from tests.harm.case import LABEL, PATIENCE, Case
+from tests.harm.case import LABEL, RELEASE_DEADLINE, Case
 from tests.harm.images import with_stop_signal
 from tests.harm.journal import Journal, Start
 from tests.harm.patching import Refused, patch
@@ -105,9 +105,9 @@ class Stage:
         self._in_hand = journals.cut(self.journal.lines)
         self.pod.delete()
 
-    def until_heard(self, seconds: float, patience: float = PATIENCE) -> None:
+    def until_heard(self, seconds: float, deadline: float = RELEASE_DEADLINE) -> None:
         """Wait some seconds from the deletion, and longer while not all workers with a message have heard a signal."""
-        while (passed := self.since_deletion()) < patience or passed < seconds:
+        while (passed := self.since_deletion()) < deadline or passed < seconds:
             if self.pod.gone.wait(POLL) or (passed >= seconds and self._have_heard()):
                 return
 
