@@ -12,41 +12,43 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.breakdown import break_down
 from benchmarks.burst import measure_bursts
 from benchmarks.comparison import compare
-from benchmarks.drive import driver, write_bodies
-from benchmarks.effort import FULL, QUICK
+from benchmarks.cpu_breakdown import measure_cpu_breakdown
+from benchmarks.environment import BENCH, CLIENT_CORE, make_certificate
+from benchmarks.garbage_collection import measure_garbage_collection
 from benchmarks.instructions import measure_instructions
+from benchmarks.load_generator import load_generator, write_bodies
 from benchmarks.machine import machine, versions
-from benchmarks.pauses import measure_pauses
-from benchmarks.places import BENCH, CLIENT_CORE, make_certificate
-from benchmarks.servers import contenders, given
+from benchmarks.pod_size import measure_pod_sizes
+from benchmarks.sample_sizes import FULL, QUICK
+from benchmarks.server_process import installed_specs, spec_from_command_line
 from benchmarks.soak import soak
 from benchmarks.startup import measure_startup
-from benchmarks.weight import measure_weight
 from benchmarks.wrapper import measure_wrapper
 
 
 def main() -> None:
     """Run what is asked for; results of parts that are not run now stay in the file."""
     arguments = _arguments()
-    driver()
+    load_generator()
     os.sched_setaffinity(0, {CLIENT_CORE})
-    shutil.rmtree(BENCH / "rooms", ignore_errors=True)
+    shutil.rmtree(BENCH / "running", ignore_errors=True)
     certificate = make_certificate()
     write_bodies()
-    effort = QUICK if arguments.quick else FULL
-    who = contenders() + [given(name, port, shlex.split(command)) for name, port, command in arguments.webhook]
+    sample_sizes = QUICK if arguments.quick else FULL
+    specs = installed_specs() + [
+        spec_from_command_line(name, port, shlex.split(command)) for name, port, command in arguments.webhook
+    ]
     parts: dict[str, Callable[[], Any]] = {
-        "comparison": lambda: compare(certificate, effort, who),
-        "breakdown": lambda: break_down(certificate, effort),
-        "startup": lambda: measure_startup(certificate, effort),
-        "pauses": lambda: measure_pauses(certificate, effort),
-        "burst": lambda: measure_bursts(certificate, effort),
-        "weight": lambda: measure_weight(certificate, effort),
-        "soak": lambda: soak(certificate, effort),
-        "wrapper": lambda: measure_wrapper(effort),
+        "comparison": lambda: compare(certificate, sample_sizes, specs),
+        "breakdown": lambda: measure_cpu_breakdown(certificate, sample_sizes),
+        "startup": lambda: measure_startup(certificate, sample_sizes),
+        "pauses": lambda: measure_garbage_collection(certificate, sample_sizes),
+        "burst": lambda: measure_bursts(certificate, sample_sizes),
+        "weight": lambda: measure_pod_sizes(certificate, sample_sizes),
+        "soak": lambda: soak(certificate, sample_sizes),
+        "wrapper": lambda: measure_wrapper(sample_sizes),
         "instructions": measure_instructions,
     }
     file: Path = arguments.results
@@ -57,7 +59,7 @@ def main() -> None:
             print(f"{time.monotonic() - begin:5.0f} s  {name} ...", flush=True)
             results[name] = measure()
     results["machine"] = machine()
-    results["versions"] = {one.name: versions(one) for one in who}
+    results["versions"] = {spec.name: versions(spec) for spec in specs}
     results["quick"] = arguments.quick
     results["seconds"] = time.monotonic() - begin
     file.parent.mkdir(parents=True, exist_ok=True)

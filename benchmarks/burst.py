@@ -8,27 +8,27 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.effort import Effort
-from benchmarks.exchange import request, response_of
-from benchmarks.places import Certificate
+from benchmarks.environment import Certificate
+from benchmarks.http_client import admission_response, encode_request
 from benchmarks.reviews import encoded, reviews
-from benchmarks.servers import Running, contender, running
+from benchmarks.sample_sizes import SampleSizes
+from benchmarks.server_process import RunningServer, read_spec, running
 
 CONNECTIONS = 500
 
 
-def measure_bursts(certificate: Certificate, effort: Effort) -> list[dict[str, Any]]:
+def measure_bursts(certificate: Certificate, sample_sizes: SampleSizes) -> list[dict[str, Any]]:
     """Return, of each burst, how many were answered, and when.
 
     The client shares no core with the server, but its own handshakes are in these times.
     """
-    with running(contender("graceful_worker"), certificate) as server:
-        return [uvloop.run(_burst(server)) for _ in range(effort.bursts)]
+    with running(read_spec("graceful_worker"), certificate) as server:
+        return [uvloop.run(_burst(server)) for _ in range(sample_sizes.bursts)]
 
 
-async def _burst(server: Running) -> dict[str, Any]:
+async def _burst(server: RunningServer) -> dict[str, Any]:
     samples = reviews()
-    messages = [(review["request"]["uid"], request(encoded(review))) for review in samples]
+    messages = [(review["request"]["uid"], encode_request(encoded(review))) for review in samples]
     begin = time.monotonic()
     outcomes = await asyncio.gather(
         *(_one(server, *messages[number % len(messages)]) for number in range(CONNECTIONS)), return_exceptions=True
@@ -40,7 +40,7 @@ async def _burst(server: Running) -> dict[str, Any]:
     return {"answered": len(times), "failures": failures, "median": times[len(times) // 2], "last": times[-1]}
 
 
-async def _one(server: Running, uid: str, data: bytes) -> float:
+async def _one(server: RunningServer, uid: str, data: bytes) -> float:
     """Send one review over a connection of its own; return when its answer was there."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", server.port, ssl=server.trust, server_hostname="127.0.0.1", ssl_handshake_timeout=60
@@ -49,7 +49,7 @@ async def _one(server: Running, uid: str, data: bytes) -> float:
         writer.write(data)
         head = await reader.readuntil(b"\r\n\r\n")
         (length,) = (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        response = response_of(await reader.readexactly(length))
+        response = admission_response(await reader.readexactly(length))
         answered = time.monotonic()
         if response["uid"] != uid or "patch" not in response:
             raise ValueError("another answer")

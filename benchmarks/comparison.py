@@ -1,4 +1,4 @@
-"""Compares the servers: each is verified and driven in turn, so that a slow minute of the machine hits all of them."""
+"""Compare the servers: each is verified and measured in turn, so that a slow minute of the machine hits them all."""
 
 from __future__ import annotations
 
@@ -6,34 +6,40 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.drive import drive, driver
-from benchmarks.effort import Effort
-from benchmarks.places import Certificate
+from benchmarks.environment import Certificate
+from benchmarks.load_generator import generate_load, load_generator
 from benchmarks.reviews import ALIKE, RELEASE, UNLIKE, reviews
-from benchmarks.servers import Contender, running
+from benchmarks.sample_sizes import SampleSizes
+from benchmarks.server_process import ServerSpec, running
 from benchmarks.verification import verify
 
 CONNECTIONS = (8, 1, 32)
 
 
-def compare(certificate: Certificate, effort: Effort, who: list[Contender]) -> dict[str, Any]:
+def compare(certificate: Certificate, sample_sizes: SampleSizes, specs: list[ServerSpec]) -> dict[str, Any]:
     """Return every run of every round."""
-    turns = [(number, one) for number in range(effort.rounds) for one in who]
+    turns = [(number, spec) for number in range(sample_sizes.rounds) for spec in specs]
     return {
-        "contenders": [{key: getattr(one, key) for key in ("name", "title", "what", "role")} for one in who],
-        "runs": [run for number, one in turns for run in _turn(certificate, effort, one, number)],
+        "contenders": [{key: getattr(spec, key) for key in ("name", "title", "what", "role")} for spec in specs],
+        "runs": [run for number, spec in turns for run in _turn(certificate, sample_sizes, spec, number)],
     }
 
 
-def _turn(certificate: Certificate, effort: Effort, who: Contender, number: int) -> Iterator[dict[str, Any]]:
+def _turn(
+    certificate: Certificate, sample_sizes: SampleSizes, spec: ServerSpec, number: int
+) -> Iterator[dict[str, Any]]:
     samples = reviews()
-    with running(who, certificate) as server:
+    with running(spec, certificate) as server:
         tls = verify(server, samples)
-        about = {"contender": who.name, "round": number, "start": server.start_seconds, "tls": tls}
-        drive(server, CONNECTIONS[0], 1)  # the caches fill
-        # The others in contenders/ remember nothing of a pod, so likeness makes no difference to them.
-        kinds = (ALIKE, RELEASE, UNLIKE) if driver() == "wrk" and (who.role == "ours" or who.is_given) else (ALIKE,)
+        about = {"contender": spec.name, "round": number, "start": server.start_seconds, "tls": tls}
+        generate_load(server, CONNECTIONS[0], 1)  # the caches fill
+        # The others in servers/ remember nothing of a pod, so likeness makes no difference to them.
+        kinds = (
+            (ALIKE, RELEASE, UNLIKE)
+            if load_generator() == "wrk" and (spec.role == "ours" or spec.is_from_command_line)
+            else (ALIKE,)
+        )
         for likeness in kinds:
             for connections in CONNECTIONS:
-                measured = asdict(drive(server, connections, effort.seconds, likeness))
+                measured = asdict(generate_load(server, connections, sample_sizes.seconds, likeness))
                 yield about | {"verified": len(samples), "likeness": likeness} | measured

@@ -23,7 +23,7 @@ import httpx
 import jsonpatch
 from ruamel.yaml import YAML
 
-from benchmarks.places import ROOT
+from benchmarks.environment import ROOT
 from benchmarks.processes import usage
 from benchmarks.tables import number, table
 from tests.apiserver.control_plane import ControlPlane, control_plane
@@ -276,7 +276,7 @@ FLEETS = ["messages", "patches/s", "cores", "events, MB/s", "database between co
 def main() -> None:
     """Measure and print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
-    with tempfile.TemporaryDirectory() as room, control_plane(Path(room)) as plane:
+    with tempfile.TemporaryDirectory() as folder, control_plane(Path(folder)) as plane:
         meter = Meter.of_children()
         plane.create_namespace(NAMESPACE, {})
         costs = {example: cost(plane, meter, example, count) for example in EXAMPLES}

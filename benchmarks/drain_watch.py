@@ -137,10 +137,10 @@ def _head(more: str) -> bytes:
 class Process:
     """A running watch."""
 
-    def __init__(self, server: int, room: Path) -> None:
+    def __init__(self, server: int, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
-        kubeconfig = room / "kubeconfig"
+        kubeconfig = folder / "kubeconfig"
         content = {
             "current-context": "a",
             "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
@@ -151,7 +151,7 @@ class Process:
         kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **content}))
         command = [sys.executable, "-m", "webhook", "watch", "--host", "127.0.0.1", "--port", str(self.port)]
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-        with (room / "log").open("wb") as log:
+        with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         self.pid = self._process.pid
 
@@ -189,8 +189,8 @@ class Process:
 @contextmanager
 def _running() -> Iterator[tuple[ApiServer, Process]]:
     server = ApiServer()
-    with tempfile.TemporaryDirectory() as room:
-        process = Process(server.port, Path(room))
+    with tempfile.TemporaryDirectory() as folder:
+        process = Process(server.port, Path(folder))
         try:
             yield server, process
         finally:

@@ -20,7 +20,7 @@ from itertools import accumulate
 from random import Random
 from statistics import NormalDist, fmean
 
-from benchmarks.places import ROOT
+from benchmarks.environment import ROOT
 from benchmarks.tables import table
 
 WORKERS, VICTIMS = 20, 10
@@ -42,26 +42,26 @@ class Messages:
     draw: Callable[[Random], float]
 
 
-def around(name: str, mean: float) -> Messages:
+def uniform(name: str, mean: float) -> Messages:
     """Return messages that take half as long to half as long again."""
     return Messages(name, mean, 1.5 * mean, lambda chance: mean * (0.5 + chance.random()))
 
 
 def heavy_tail(median: float, tail: float, longest: float) -> Messages:
     """Return messages whose logarithms are normally distributed, cut off at the longest."""
-    whole, cut = median * math.exp(tail**2 / 2), math.log(longest / median) / tail
+    uncut_mean, cut = median * math.exp(tail**2 / 2), math.log(longest / median) / tail
     below = NormalDist().cdf
-    mean = whole * below(cut - tail) + longest * (1 - below(cut))
+    mean = uncut_mean * below(cut - tail) + longest * (1 - below(cut))
     return Messages(
         "heavy tail", mean, longest, lambda chance: min(chance.lognormvariate(math.log(median), tail), longest)
     )
 
 
 MESSAGES = (
-    around("1 s", 1),
-    around("10 s", 10),
-    around("60 s", 60),
-    around("10 min", 600),
+    uniform("1 s", 1),
+    uniform("10 s", 10),
+    uniform("60 s", 60),
+    uniform("10 min", 600),
     heavy_tail(median=2, tail=2.15, longest=GRACE_SECONDS),
 )
 """Of the last, half take less than 2 s, one in a hundred more than five minutes, none longer than the grace period."""
@@ -208,7 +208,7 @@ def queue_outcomes(
     return outcomes
 
 
-def brief(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Write seconds, no more exactly than the model is."""
     return f"{seconds:.1f}" if 0 < seconds < 10 else f"{seconds:.0f}"
 
@@ -216,7 +216,7 @@ def brief(seconds: float) -> str:
 def cells(outcomes: dict[str, list[Outcome]]) -> Iterator[str]:
     """Write, for each kind of knowledge, the victims in mid-message and when the last was gone."""
     for some in outcomes.values():
-        yield f"{100 * fmean(o.busy for o in some):.0f} % · {brief(fmean(o.last for o in some))} s"
+        yield f"{100 * fmean(o.busy for o in some):.0f} % · {format_seconds(fmean(o.last for o in some))} s"
 
 
 def steady_row(messages: Messages, utilisation: float) -> list[str]:
@@ -237,7 +237,7 @@ def sooner_row(messages: Messages, *, in_work: bool) -> list[str]:
     row = [messages.name, f"{VICTIMS} are in work" if in_work else "the queue is empty"]
     for delay, knowledge in ((slow, BLIND), (slow, FRESH), (between, BLIND), (quick, BLIND)):
         some = queue_outcomes(messages, delay, in_work=in_work)[knowledge.name]
-        row.append(brief(VICTIMS * delay + fmean(outcome.held for outcome in some)))
+        row.append(format_seconds(VICTIMS * delay + fmean(outcome.held for outcome in some)))
     return row
 
 
@@ -247,7 +247,7 @@ def saved_row(messages: Messages) -> list[str]:
     for utilisation in UTILISATIONS:
         outcomes = steady_outcomes(messages, utilisation)
         blind, fresh = (fmean(o.held for o in outcomes[k.name]) for k in (BLIND, FRESH))
-        row.append(f"{brief(blind)} → {brief(fresh)}")
+        row.append(f"{format_seconds(blind)} → {format_seconds(fresh)}")
     return row
 
 
@@ -270,7 +270,7 @@ def tables() -> dict[str, str]:
     }
 
 
-def filled(text: str, made: dict[str, str]) -> str:
+def with_tables(text: str, made: dict[str, str]) -> str:
     """Put the tables between their markers in the document."""
     for name, lines in made.items():
         head, begin, rest = text.partition(f"<!-- begin: {name} -->\n")
@@ -287,7 +287,7 @@ def main() -> None:
     if "--write" not in sys.argv[1:]:
         print("\n\n".join(made.values()))
         return
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), made), encoding="utf-8")
+    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":

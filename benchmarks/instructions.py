@@ -15,7 +15,7 @@ import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.places import ROOT
+from benchmarks.environment import ROOT
 
 LIMITS = Path(__file__).with_name("instructions.toml")
 COUNT = 64

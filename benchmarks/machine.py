@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drive import driver
-from benchmarks.places import BENCH_PYTHON, CLIENT_CORE, PYTHON, ROOT, SERVER_CORE
-from benchmarks.servers import Contender
+from benchmarks.environment import BENCH_PYTHON, CLIENT_CORE, PYTHON, ROOT, SERVER_CORE
+from benchmarks.load_generator import load_generator
+from benchmarks.server_process import ServerSpec
 from webhook import __version__
 
 _LIST = "import importlib.metadata as m, sys; print(*(f'{name} {m.version(name)}' for name in sys.argv[1:]), sep=', ')"
@@ -30,7 +30,7 @@ def machine() -> dict[str, Any]:
         "system": f"{_system()}, Linux {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "openssl": ssl.OPENSSL_VERSION,
-        "driver": _driver_version(),
+        "driver": _load_generator_version(),
         "commit": commit(),
     }
 
@@ -42,19 +42,21 @@ def commit() -> str:
     return number + ("+" if changed else "")
 
 
-def versions(who: Contender) -> str:
-    """Return the versions of what a contender consists of."""
-    said = [f"graceful-worker {__version__}"] if who.role == "ours" else []
-    if who.versions:
-        python = (PYTHON if who.role == "ours" else BENCH_PYTHON) / "python"
-        said.append(_output(str(python), "-c", _LIST, *who.versions))
-    if who.version:
-        said.append(_output(*(word.format(needs=who.program) for word in who.version)).removeprefix("nginx version: "))
+def versions(spec: ServerSpec) -> str:
+    """Return the versions of what a server consists of."""
+    said = [f"graceful-worker {__version__}"] if spec.role == "ours" else []
+    if spec.versions:
+        python = (PYTHON if spec.role == "ours" else BENCH_PYTHON) / "python"
+        said.append(_output(str(python), "-c", _LIST, *spec.versions))
+    if spec.version:
+        said.append(
+            _output(*(word.format(needs=spec.program) for word in spec.version)).removeprefix("nginx version: ")
+        )
     return ", ".join(said)
 
 
-def _driver_version() -> str:
-    text = _output(driver(), "--version")
+def _load_generator_version() -> str:
+    text = _output(load_generator(), "--version")
     return " ".join(text.split()[:2])
 
 

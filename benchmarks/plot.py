@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from benchmarks.reviews import ALIKE
 from benchmarks.tables import number
 
-ELSEWHERE = Path(__file__).with_name("elsewhere.toml")
+ELSEWHERE = Path(__file__).with_name("external_results.toml")
 COLOURS = {"ours": "#2e8b57", "peer": "#4c72b0", "elsewhere": "#b3c3e0", "floor": "#b8bec6"}
 GOAL = "#d62728"
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}

@@ -24,7 +24,7 @@ from webhook.core.injection import inject
 from webhook.core.policy import Policy, ShellSource
 
 NAMESPACE = "graceful-worker-pod-start"
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 VARIANTS = {
     "its own shell": ({}, ShellSource.INIT_CONTAINER),
     **{source.value: ({"graceful-worker/shell": "injected"}, source) for source in ShellSource},
@@ -49,7 +49,7 @@ def seconds_to_start(client: Client, pod: Any) -> float:
     name = pod["metadata"]["name"]
     begun = time.time()
     client.create(cast("Pod", from_dict(pod)), namespace=NAMESPACE)
-    while time.time() < begun + PATIENCE:
+    while time.time() < begun + TIMEOUT_SECONDS:
         status = client.get(Pod, name, namespace=NAMESPACE).status
         if status and status.phase == "Running":
             lines = list(client.log(name, namespace=NAMESPACE, container="worker"))

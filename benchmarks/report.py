@@ -8,8 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from benchmarks.breakdown import BEFORE
-from benchmarks.figures import BARE, OURS, TUTORIAL, Goal, Results, goals, middle, runs
+from benchmarks.cpu_breakdown import BASELINE
+from benchmarks.goals import BARE, OURS, TUTORIAL, Goal, Results, goals, middle, runs
 from benchmarks.reviews import ALIKE, RELEASE, UNLIKE
 from benchmarks.tables import number, table
 
@@ -78,7 +78,7 @@ def write(results: Results, picture: str) -> str:
         *_of_weight(results),
         *_of_the_rest(results),
         "## What was tried",
-        (HERE / "tried.md").read_text(encoding="utf-8").strip(),
+        (HERE / "experiments.md").read_text(encoding="utf-8").strip(),
         "## Machine and versions",
         _machine(results),
         "## Run it again",
@@ -101,7 +101,7 @@ def _of_comparison(results: Results, picture: str) -> list[str]:
         seconds=number(middle(every, "seconds")),
         driver=results["machine"]["driver"],
     )
-    elsewhere = tomllib.loads((HERE / "elsewhere.toml").read_text(encoding="utf-8"))["webhook"]
+    elsewhere = tomllib.loads((HERE / "external_results.toml").read_text(encoding="utf-8"))["webhook"]
     return [
         introduction,
         f"![Requests per second of each server]({picture})",
@@ -155,7 +155,7 @@ def _likeness(results: Results) -> str:
     for who in results["comparison"]["contenders"]:
         for likeness, said in _SAID_OF_LIKENESS.items():
             mine = [runs(results, who["name"], connections, likeness) for connections in CONNECTIONS]
-            # What nothing is remembered for was driven with pods of one kind alone.
+            # What nothing is remembered for was measured with pods of one kind alone.
             if all(mine) and runs(results, who["name"], CONNECTIONS[0], UNLIKE):
                 speeds = [number(middle(one, "per_second")) for one in mine]
                 rows.append(
@@ -189,7 +189,7 @@ def _of_breakdown(results: Results) -> list[str]:
     after = results.get("breakdown")
     if not after:
         return []
-    before = json.loads(BEFORE.read_text(encoding="utf-8"))
+    before = json.loads(BASELINE.read_text(encoding="utf-8"))
     rows = [
         [stage, number(before["stages"].get(stage, 0)), number(after["stages"].get(stage, 0))]
         for stage in dict.fromkeys([*before["stages"], *after["stages"]])

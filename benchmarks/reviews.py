@@ -1,4 +1,4 @@
-"""Makes the AdmissionReviews that are sent: 64 different ones, the same in every run, and ones of any weight."""
+"""Makes the AdmissionReviews that are sent: 64 different ones, the same in every run, and ones of any size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 TEMPLATE = Path(__file__).with_name("review.json")
 COUNT = 64
-"""Different reviews, as if from so many templates; drive.lua makes each request of them unlike all others."""
+"""Different reviews, as if from so many templates; load_generator.lua makes each request of them unlike all others."""
 ALIKE = "alike"
 """Each pod is like one of these, as in a rollout."""
 RELEASE = "release"
@@ -44,12 +44,12 @@ def encoded(review: Review) -> bytes:
     return json.dumps(review, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
-def unlike(body: bytes, number: int) -> bytes:
+def with_own_template(body: bytes, number: int) -> bytes:
     """Return a review as if of another template, for each number: nothing that was remembered is of use."""
     return _OF_TEMPLATE.sub(b"\\g<1>%06x" % number, body)
 
 
-def heavy(containers: int, size: int = 0) -> Review:
+def review_of_size(containers: int, size: int = 0) -> Review:
     """Return a review of a pod with this many containers, filled up to this many bytes with environment variables."""
     review: Review = copy.deepcopy(json.loads(TEMPLATE.read_text(encoding="utf-8")))
     spec = review["request"]["object"]["spec"]

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.drive import drive, driver
-from benchmarks.effort import Effort
-from benchmarks.places import Certificate
+from benchmarks.environment import Certificate
+from benchmarks.load_generator import generate_load, load_generator
 from benchmarks.processes import resident_mib
 from benchmarks.reviews import ALIKE, UNLIKE
-from benchmarks.servers import contender, running
+from benchmarks.sample_sizes import SampleSizes
+from benchmarks.server_process import read_spec, running
 
 SLICE = 10
 """Seconds at most; there are three at least: what both kinds of pods take at first does not count."""
 
 
-def soak(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+def soak(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Send requests until there are enough of them, or the time is over; the result says how many there were."""
-    with running(contender("graceful_worker"), certificate) as server:
+    with running(read_spec("graceful_worker"), certificate) as server:
         series = [(0, resident_mib(server.pid))]
         seconds, failures = 0.0, 0
-        while series[-1][0] < effort.soak_requests and seconds < effort.soak_seconds:
+        while series[-1][0] < sample_sizes.soak_requests and seconds < sample_sizes.soak_seconds:
             # In every other slice, no pod is like an earlier one: what is remembered must stay bounded, too.
-            likeness = UNLIKE if len(series) % 2 == 0 and driver() == "wrk" else ALIKE
-            measured = drive(server, 8, min(SLICE, effort.soak_seconds / 3), likeness)
+            likeness = UNLIKE if len(series) % 2 == 0 and load_generator() == "wrk" else ALIKE
+            measured = generate_load(server, 8, min(SLICE, sample_sizes.soak_seconds / 3), likeness)
             seconds += measured.seconds
             failures += measured.failures
             series.append((series[-1][0] + measured.requests, measured.resident))

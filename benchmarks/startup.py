@@ -7,19 +7,19 @@ import subprocess
 from collections import Counter
 from typing import Any
 
-from benchmarks.effort import Effort
-from benchmarks.places import PYTHON, ROOT, SERVER_CORE, Certificate
-from benchmarks.servers import contender, running
+from benchmarks.environment import PYTHON, ROOT, SERVER_CORE, Certificate
+from benchmarks.sample_sizes import SampleSizes
+from benchmarks.server_process import read_spec, running
 
 IMPORTED = "import webhook.cli.serve, webhook.server.serving"
 _LINE = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s*([\w.]+)$", re.MULTILINE)
 
 
-def measure_startup(certificate: Certificate, effort: Effort) -> dict[str, Any]:
+def measure_startup(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
     """Return the seconds of some starts, and the milliseconds of each imported package."""
     seconds = []
-    for _ in range(effort.starts):
-        with running(contender("graceful_worker"), certificate) as server:
+    for _ in range(sample_sizes.starts):
+        with running(read_spec("graceful_worker"), certificate) as server:
             seconds.append(server.start_seconds)
     return {"seconds": seconds, "imports": _imports()}
 

@@ -10,39 +10,39 @@ from typing import Any
 
 import jsonpatch
 
-from benchmarks.exchange import exchange, request, response_of
+from benchmarks.http_client import admission_response, encode_request, send
 from benchmarks.reviews import Review, encoded
-from benchmarks.servers import Running
+from benchmarks.server_process import RunningServer
 
 LEAST_GRACE = 1800
 """Seconds: what the reviews' annotation asks for, and less than what a server takes that does not read it."""
 
 
-class Wrong(Exception):
+class WrongAnswer(Exception):
     """An answer is not what it must be."""
 
 
-def verify(server: Running, reviews: list[Review]) -> str:
+def verify(server: RunningServer, reviews: list[Review]) -> str:
     """Verify the answer to each of the reviews; return the version of TLS.
 
     Raises:
-        Wrong: one of them is wrong.
+        WrongAnswer: one of them is wrong.
 
     """
     with server.connect() as connection:
         for review in reviews:
-            response = response_of(exchange(connection, request(encoded(review), server.contender.path)))
-            check(server.contender.answer, review, response)
-            if server.contender.role == "ours":
+            response = admission_response(send(connection, encode_request(encoded(review), server.spec.path)))
+            check(server.spec.answer, review, response)
+            if server.spec.role == "ours":
                 _check_again(connection, review, response)
         return connection.version() or ""
 
 
 def check(answer: str, review: Review, response: dict[str, Any]) -> None:
-    """Verify one answer, as far as it is to be right (`Contender.answer`).
+    """Verify one answer, as far as it is to be right (`ServerSpec.answer`).
 
     Raises:
-        Wrong: it is not.
+        WrongAnswer: it is not.
 
     """
     _expect(response["allowed"] is True, "the pod is not allowed")
@@ -63,14 +63,14 @@ def patched(review: Review, response: dict[str, Any]) -> dict[str, Any]:
     """Return the pod of a review as the patch makes it.
 
     Raises:
-        Wrong: the patch does not apply.
+        WrongAnswer: the patch does not apply.
 
     """
     operations = json.loads(base64.b64decode(response.get("patch", "W10="), validate=True))
     try:
         pod: dict[str, Any] = jsonpatch.apply_patch(review["request"]["object"], operations)
     except jsonpatch.JsonPatchException as error:
-        raise Wrong(f"the patch does not apply: {type(error).__name__}") from None
+        raise WrongAnswer(f"the patch does not apply: {type(error).__name__}") from None
     return pod
 
 
@@ -101,10 +101,10 @@ def _check_again(connection: ssl.SSLSocket, review: Review, response: dict[str, 
     """Ours leaves alone what it has protected."""
     again = copy.deepcopy(review)
     again["request"]["object"] = patched(review, response)
-    second = response_of(exchange(connection, request(encoded(again))))
+    second = admission_response(send(connection, encode_request(encoded(again))))
     _expect(second["allowed"] and "patch" not in second, "the patched pod is patched again")
 
 
 def _expect(condition: bool, otherwise: str) -> None:
     if not condition:
-        raise Wrong(otherwise)
+        raise WrongAnswer(otherwise)

@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.effort import Effort
-from benchmarks.places import BENCH, SERVER_CORE
+from benchmarks.environment import BENCH, SERVER_CORE
 from benchmarks.processes import usage
+from benchmarks.sample_sizes import SampleSizes
 from webhook.core.scripts import LOOP, parent
 from webhook.core.wrapper import MARKER
 
@@ -27,13 +27,13 @@ SCRIPTS = {"loop": (LOOP, "0"), "parent": (parent(finds_worker=False), "30;;;;0;
 BARE = 'while [ ! -e "$0" ]; do "$@" || exit; done'
 
 
-def measure_wrapper(effort: Effort) -> dict[str, Any]:
+def measure_wrapper(sample_sizes: SampleSizes) -> dict[str, Any]:
     """Run both loops in turn, in every shell that is installed; then watch the wrapper wait for a long message."""
     shells = {}
     for shell in filter(shutil.which, SHELLS):
         command = [shell, "sh", "-c"] if shell == "busybox" else [shell, "-c"]
         bare, wrapped = [], []
-        for _ in range(effort.wrapper_rounds):
+        for _ in range(sample_sizes.wrapper_rounds):
             bare.append(_milliseconds_per_message([*command, BARE, "{folder}/kill_me"]))
             wrapped.append(_milliseconds_per_message([*command, *_ours("loop", "{folder}")]))
         shells[shell] = {"bare": median(bare), "wrapped": median(wrapped)}

@@ -1,1 +1,1 @@
-"""`make demo`: a pod is sent through the real webhook, and a patched pod through a termination in mid-message."""
+"""`make demo`: a pod is sent through the real webhook, and the patched pod is terminated in mid-message."""

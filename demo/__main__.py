@@ -1,4 +1,4 @@
-"""The demo itself: what it shows, in order; it takes about half a minute and stops everything that it starts."""
+"""Runs the demo step by step; it takes about half a minute and stops everything that it starts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def headline(text: str) -> None:
-    """Say what comes next."""
+    """Print a headline."""
     click.secho(f"\n━━ {text} ", bold=True, nl=False)
     click.secho("━" * max(100 - len(text), 3), bold=True)
 
@@ -140,7 +140,7 @@ def readable(value: Any) -> Any:
     return value
 
 
-def may_isolate() -> bool:
+def can_isolate() -> bool:
     """Tell whether containers can be run here, and say why not."""
     reason = isolation_refusal()
     if reason:
@@ -148,22 +148,27 @@ def may_isolate() -> bool:
     return not reason
 
 
-def show_termination(webhook: Webhook, folder: Path) -> None:
-    """Run a small worker with a sidecar, unprotected and protected, and delete the pod in mid-message."""
-    if not may_isolate():
-        return
-    # It handles one message and exits, which no table knows of it: so the pod says so.
-    annotations = {annotation_of("mode"): "loop"}
-    pod = {
-        "metadata": {"generateName": "demo-", "labels": {LABEL: "enabled"}, "annotations": annotations},
+def pod_with_sidecar(command: list[str], annotations: dict[str, str] | None = None) -> JsonObject:
+    """Return a pod of a worker and a sidecar, as somebody would write it."""
+    sidecar = [sys.executable, str(ROOT / "demo" / "sidecar.py")]
+    return {
+        "metadata": {"generateName": "demo-", "labels": {LABEL: "enabled"}, "annotations": annotations or {}},
         "spec": {
             "terminationGracePeriodSeconds": SHORT_GRACE,
             "containers": [
-                {"name": "worker", "image": "demo", "command": [sys.executable, str(ROOT / "demo" / "worker.py")]},
-                {"name": "sidecar", "image": "demo", "command": [sys.executable, str(ROOT / "demo" / "sidecar.py")]},
+                {"name": "worker", "image": "demo", "command": command},
+                {"name": "sidecar", "image": "demo", "command": sidecar},
             ],
         },
     }
+
+
+def show_termination(webhook: Webhook, folder: Path) -> None:
+    """Run a small worker with a sidecar, unprotected and protected, and delete the pod in mid-message."""
+    if not can_isolate():
+        return
+    # It handles one message and exits, which no table knows of it: so the pod says so.
+    pod = pod_with_sidecar([sys.executable, str(ROOT / "demo" / "worker.py")], {annotation_of("mode"): "loop"})
     headline("The unprotected pod is deleted in mid-message: its grace period is too short, and the message is lost")
     run_and_delete(pod, folder / "unprotected", seconds=0.5)
     headline("The protected pod is deleted in mid-message: it ends, the loop stops, the sidecar leaves last")
@@ -175,7 +180,7 @@ def show_symfony(webhook: Webhook, folder: Path) -> None:
     """Do the same with Symfony Messenger itself, where PHP and its packages are installed."""
     php = shutil.which("php")
     headline("Symfony Messenger itself")
-    if not may_isolate():
+    if not can_isolate():
         return
     if php is None or not all(file.exists() for file in SYMFONY_FILES):
         click.echo(f"Left out, because PHP or Symfony is missing: apt-get install {' '.join(SYMFONY_PACKAGES)}")
@@ -184,16 +189,7 @@ def show_symfony(webhook: Webhook, folder: Path) -> None:
     queue.mkdir()
     environment = {**os.environ, "QUEUE_DIRECTORY": str(queue)}
     subprocess.run([php, str(SYMFONY), "demo:send", "3", "3"], env=environment, check=True)
-    pod = {
-        "metadata": {"generateName": "symfony-", "labels": {LABEL: "enabled"}},
-        "spec": {
-            "terminationGracePeriodSeconds": SHORT_GRACE,
-            "containers": [
-                {"name": "worker", "image": "demo", "command": [php, str(SYMFONY), "messenger:consume", "async"]},
-                {"name": "sidecar", "image": "demo", "command": [sys.executable, str(ROOT / "demo" / "sidecar.py")]},
-            ],
-        },
-    }
+    pod = pod_with_sidecar([php, str(SYMFONY), "messenger:consume", "async"])
     patched, _ = webhook.admit(pod)
     run_and_delete(patched, folder / "symfony", seconds=4.5, environment=environment)
     waiting, cut_off = (len(list(queue.glob(f"*.{state}"))) for state in ("json", "taken"))
@@ -205,16 +201,16 @@ def run_and_delete(pod: JsonObject, volume: Path, seconds: float, environment: d
     volume.mkdir()
     begin = time.monotonic()
 
-    def say(name: str, line: str) -> None:
+    def print_line(name: str, line: str) -> None:
         click.echo(f"{time.monotonic() - begin:6.2f} s  {click.style(f'{name:8}', fg=COLOURS[name])}  {line}")
 
-    local = LocalPod(pod, volume, say, environment)
+    local = LocalPod(pod, volume, print_line, environment)
     try:
         local.start()
         time.sleep(seconds)
-        say("kubelet", "the pod is deleted")
+        print_line("kubelet", "the pod is deleted")
         local.delete()
-        say("kubelet", "the pod is gone")
+        print_line("kubelet", "the pod is gone")
     finally:
         local.kill()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from webhook.core.pod import JsonObject
 from webhook.core.wrapper import MOUNT_PATH
 
-Say = Callable[[str, str], None]
+PrintLine = Callable[[str, str], None]
 """Takes a container's name and a line."""
 
 
@@ -36,12 +36,14 @@ def isolation_refusal() -> str:
 
 
 class LocalPod:
-    """Runs the containers of a pod; what they print is said line by line."""
+    """Runs the containers of a pod; their output is passed on line by line."""
 
-    def __init__(self, pod: JsonObject, volume: Path, say: Say, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, pod: JsonObject, volume: Path, print_line: PrintLine, environment: dict[str, str] | None = None
+    ) -> None:
         self._spec = pod["spec"]
         self._volume = volume
-        self._say = say
+        self._print_line = print_line
         self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._readers: dict[str, threading.Thread] = {}
@@ -61,7 +63,7 @@ class LocalPod:
                 start_new_session=True,
             )
             self._processes[container["name"]] = process
-            reader = threading.Thread(target=self._repeat, args=(container["name"], process), daemon=True)
+            reader = threading.Thread(target=self._print_output, args=(container["name"], process), daemon=True)
             reader.start()
             self._readers[container["name"]] = reader
 
@@ -84,7 +86,7 @@ class LocalPod:
 
     def _end(self, container: JsonObject, deadline: float) -> None:
         process = self._processes[container["name"]]
-        first = _first_of(process)
+        first = _first_process(process)
         hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command")
         if hook:
             enter = [*_ENTER, f"--target={first}", *self._mounted(hook)]
@@ -98,7 +100,7 @@ class LocalPod:
         self._readers[container["name"]].join()
         late = time.monotonic() >= deadline
         how = "killed, as its grace period is over" if late else f"ended with exit code {code}"
-        self._say(container["name"], f"container {how}")
+        self._print_line(container["name"], f"container {how}")
 
     def _mounted(self, argv: list[str]) -> list[str]:
         return [
@@ -106,14 +108,14 @@ class LocalPod:
             for argument in argv
         ]
 
-    def _repeat(self, name: str, process: subprocess.Popen[str]) -> None:
+    def _print_output(self, name: str, process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
             # What unshare says of a child that was killed.
             if not line.startswith("unshare:"):
-                self._say(name, line.rstrip())
+                self._print_line(name, line.rstrip())
 
 
-def _first_of(unshare: subprocess.Popen[str]) -> int:
+def _first_process(unshare: subprocess.Popen[str]) -> int:
     """Return process 1 of a container, as this machine numbers it; 0 where it has ended."""
     children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
     found = children.read_text().split() if children.exists() else []

@@ -5,13 +5,13 @@ import sys
 from types import FrameType
 
 
-def leave(number: int, frame: FrameType | None) -> None:
+def stop(number: int, frame: FrameType | None) -> None:
     """Say goodbye."""
     print("sidecar leaves", flush=True)
     sys.exit(0)
 
 
-signal.signal(signal.SIGTERM, leave)
+signal.signal(signal.SIGTERM, stop)
 print("sidecar serves", flush=True)
 while True:
     signal.pause()

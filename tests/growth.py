@@ -1,4 +1,4 @@
-"""How the processor time of work grows with its input: a ratio, as seconds hang on the machine and its other users."""
+"""Measures how processor time grows with the size of the input: a ratio, because seconds depend on the machine."""
 
 from __future__ import annotations
 

@@ -19,6 +19,10 @@ import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests import builders
+from tests.builders import Json, Labels
+from webhook.core.annotations import INJECTED_LABEL
+
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin"))
 BINARIES = [ASSETS / "etcd", ASSETS / "kube-apiserver"]
 TOKEN = "a-token-of-this-test"
@@ -53,27 +57,33 @@ class ControlPlane:
     restart: Callable[[float], None]
     """Kills the API server, waits for some seconds, and starts it again at the same address; etcd stays."""
 
-    def create_namespace(self, name: str, labels: dict[str, str]) -> None:
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-        self.client.post("/api/v1/namespaces", json=body).raise_for_status()
+    def create_namespace(self, name: str, labels: Labels | None = None) -> None:
+        self.client.post("/api/v1/namespaces", json=builders.namespace(name, labels)).raise_for_status()
 
-    def create_pod(self, namespace: str, pod: dict[str, object], *, dry_run: bool = False) -> httpx.Response:
+    def create_pod(self, namespace: str, pod: Json, *, dry_run: bool = False) -> httpx.Response:
         parameters = {"dryRun": "All"} if dry_run else {}
         return self.client.post(f"/api/v1/namespaces/{namespace}/pods", json=pod, params=parameters)
 
+    def try_pod(self, namespace: str, pod: Json) -> tuple[str, bool]:
+        """Create a pod without storing it; return what went wrong, and whether it is protected."""
+        answer = self.create_pod(namespace, pod, dry_run=True)
+        if not answer.is_success:
+            return answer.text, False
+        return "", answer.json()["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true"
+
 
 @contextmanager
-def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[ControlPlane]:
+def control_plane(directory: Path, services: str = "10.0.0.0/24") -> Iterator[ControlPlane]:
     """Run etcd and an API server that lets the holder of one token do everything; Services are given a range."""
     client_port, peer_port, port = free_ports(3)
     key = rsa.generate_private_key(65537, 2048)
-    (room / "accounts.key").write_bytes(
+    (directory / "accounts.key").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    (room / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
-    etcd = [
+    (directory / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
+    etcd: list[str | Path] = [
         BINARIES[0],
-        f"--data-dir={room / 'etcd'}",
+        f"--data-dir={directory / 'etcd'}",
         f"--listen-client-urls=http://127.0.0.1:{client_port}",
         f"--advertise-client-urls=http://127.0.0.1:{client_port}",
         f"--listen-peer-urls=http://127.0.0.1:{peer_port}",
@@ -81,19 +91,19 @@ def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[Control
         f"--initial-cluster=default=http://127.0.0.1:{peer_port}",
         "--unsafe-no-fsync=true",
     ]
-    api_server = [
+    api_server: list[str | Path] = [
         BINARIES[1],
         f"--etcd-servers=http://127.0.0.1:{client_port}",
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
         "--endpoint-reconciler-type=none",
         f"--secure-port={port}",
-        f"--cert-dir={room / 'pki'}",
-        f"--token-auth-file={room / 'tokens.csv'}",
+        f"--cert-dir={directory / 'pki'}",
+        f"--token-auth-file={directory / 'tokens.csv'}",
         "--authorization-mode=RBAC",
         "--service-account-issuer=https://kubernetes.default.svc",
-        f"--service-account-key-file={room / 'accounts.key'}",
-        f"--service-account-signing-key-file={room / 'accounts.key'}",
+        f"--service-account-key-file={directory / 'accounts.key'}",
+        f"--service-account-signing-key-file={directory / 'accounts.key'}",
         f"--service-cluster-ip-range={services}",
         "--allow-privileged=true",
         # No controller manager makes default service accounts here.
@@ -102,7 +112,7 @@ def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[Control
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(command: list[str | Path]) -> None:
-        with (room / f"{Path(command[0]).name}.log").open("ab") as log:
+        with (directory / f"{Path(command[0]).name}.log").open("ab") as log:
             processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
     def restart(away: float) -> None:
@@ -111,25 +121,25 @@ def control_plane(room: Path, services: str = "10.0.0.0/24") -> Iterator[Control
         ended.wait(30)
         time.sleep(away)
         start(api_server)
-        _client(room, port, processes[1]).close()
+        _client(directory, port, processes[1]).close()
 
     try:
         start(etcd)
         start(api_server)
-        with closing(_client(room, port, processes[1])) as client:
-            yield ControlPlane(client, room / "pki" / "apiserver.crt", restart)
+        with closing(_client(directory, port, processes[1])) as client:
+            yield ControlPlane(client, directory / "pki" / "apiserver.crt", restart)
     finally:
         for process in reversed(processes):
             process.terminate()
             process.wait(30)
 
 
-def _client(room: Path, port: int, api_server: subprocess.Popen[bytes]) -> httpx.Client:
+def _client(directory: Path, port: int, api_server: subprocess.Popen[bytes]) -> httpx.Client:
     """Wait until the API server is ready; it signs its own certificate when it starts."""
     deadline = time.monotonic() + START_SECONDS
-    certificate = room / "pki" / "apiserver.crt"
+    certificate = directory / "pki" / "apiserver.crt"
     while time.monotonic() < deadline and api_server.poll() is None:
-        if certificate.exists() and (room / "pki" / "apiserver.key").exists():
+        if certificate.exists() and (directory / "pki" / "apiserver.key").exists():
             client = httpx.Client(
                 base_url=f"https://127.0.0.1:{port}",
                 verify=ssl.create_default_context(cafile=str(certificate)),
@@ -144,4 +154,6 @@ def _client(room: Path, port: int, api_server: subprocess.Popen[bytes]) -> httpx
                 pass
             client.close()
         time.sleep(0.2)
-    raise AssertionError("the API server did not become ready:\n" + (room / "kube-apiserver.log").read_text()[-3000:])
+    raise AssertionError(
+        "the API server did not become ready:\n" + (directory / "kube-apiserver.log").read_text()[-3000:]
+    )

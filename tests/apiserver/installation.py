@@ -1,4 +1,4 @@
-"""`deploy/` in the API server of the tests, where the webhook is called at an address, not by a Service."""
+"""Installs `deploy/` into the tests' API server, which calls the webhook by a URL instead of a Service."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def service_account_token(plane: ControlPlane, account: str = SERVICE_ACCOUNT, n
     return str(plane.client.post(url, json=body).raise_for_status().json()["status"]["token"])
 
 
-def apply(plane: ControlPlane, room: Path, folder: str = ".", *options: str) -> None:
+def apply(plane: ControlPlane, directory: Path, folder: str = ".", *options: str) -> None:
     """Apply deploy/ or an overlay of it, as the user does."""
-    environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, room / "admin.kubeconfig"))}
+    environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, directory / "admin.kubeconfig"))}
     command = [_kubectl() or "kubectl", "apply", *options, "-k", str(DEPLOY / folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Replicas of the webhook that keep a CA of their own in the API server, behind a balancer as a Service would be."""
+"""Replicas of the webhook that share a CA in the API server, and a load balancer in place of their Service."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.apiserver.installation import NAMESPACE, service_account_token, write
 
 LEAF_SECONDS = 6
 PROPAGATION_SECONDS = 1
-LOOK_SECONDS = 0.1
-FAILED_LOOKS = 2
+PROBE_PERIOD = 0.1
+FAILURE_THRESHOLD = 2
 """After how many of them a replica gets no connections any more, as in deploy/base."""
 
 
@@ -34,11 +34,11 @@ class Replica:
     port: int
     process: subprocess.Popen[bytes]
     log: Path
-    failed_looks: int = FAILED_LOOKS
+    failed_probes: int = FAILURE_THRESHOLD
 
     @property
     def ready(self) -> bool:
-        return self.failed_looks < FAILED_LOOKS
+        return self.failed_probes < FAILURE_THRESHOLD
 
     def look(self) -> None:
         """See whether it is ready, as the kubelet does: without verifying its certificate."""
@@ -47,14 +47,14 @@ class Replica:
             well = answer.status_code == 200
         except httpx.HTTPError:
             well = False
-        self.failed_looks = 0 if well else self.failed_looks + 1
+        self.failed_probes = 0 if well else self.failed_probes + 1
 
 
 @dataclass
 class Replicas:
     """Several replicas, and the address at which a ready one of them answers."""
 
-    room: Path
+    directory: Path
     kubeconfig: Path
     namespace: str = NAMESPACE
     drain: int = 1
@@ -69,7 +69,7 @@ class Replicas:
     def start(self) -> Replica:
         """Start one more replica; it is used as soon as it is ready."""
         port = free_ports(1)[0]
-        log = self.room / f"replica-{port}.log"
+        log = self.directory / f"replica-{port}.log"
         command = [sys.executable, "-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--namespace", self.namespace, "--extra-host", "127.0.0.1", "--log-level", "info"]
         command += ["--drain", str(self.drain)]
@@ -110,7 +110,7 @@ class Replicas:
 
     def watch(self) -> None:
         """Look after who is ready, until the end."""
-        while not self._over.wait(LOOK_SECONDS):
+        while not self._over.wait(PROBE_PERIOD):
             for replica in list(self.running):
                 replica.look()
 
@@ -152,11 +152,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextmanager
 def replicas(
-    plane: ControlPlane, room: Path, count: int, namespace: str = NAMESPACE, **settings: Any
+    plane: ControlPlane, directory: Path, count: int, namespace: str = NAMESPACE, **settings: Any
 ) -> Iterator[Replicas]:
     """Run replicas, with the rights that deploy/ gives them, and their Service."""
     token = service_account_token(plane, namespace=namespace)
-    group = Replicas(room, write_kubeconfig(plane, room / "replica.kubeconfig", token), namespace, **settings)
+    group = Replicas(directory, write_kubeconfig(plane, directory / "replica.kubeconfig", token), namespace, **settings)
     threads = [threading.Thread(target=target) for target in (group.watch, group.balance)]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""The webhook's own account in a real API server: what it may write, field by field, whatever its token is used for."""
+"""The webhook's ServiceAccount in a real API server: what its token may write, field by field."""
 
 from __future__ import annotations
 
@@ -175,9 +175,9 @@ every_own_change = pytest.mark.parametrize("change", OWN_CHANGES.values(), ids=O
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    room = tmp_path_factory.mktemp("account")
-    with control_plane(room) as plane:
-        apply(plane, room)
+    directory = tmp_path_factory.mktemp("account")
+    with control_plane(directory) as plane:
+        apply(plane, directory)
         yield plane
 
 

@@ -1,4 +1,4 @@
-"""The webhook behind a real API server, which is the only judge of a webhook."""
+"""The webhook behind a real API server: which pods it patches, which it refuses, and what it warns of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from certs.throwaway import LOCAL_HOSTS, issue
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import CONFIGURATIONS, apply, call_at, configuration, kubectl_missing
+from tests.builders import Json, container, pod
 from tests.golden.cases import Case, all_cases
 from webhook.core.annotations import (
     INJECTED_LABEL,
@@ -38,25 +38,24 @@ APPENDED_NAMESPACE = "appended"
 RESTRICTED_NAMESPACE = "restricted"
 SIDECARS, SHELL = (f"{PREFIX}{name}" for name in ("sidecars", "shell"))
 OTHER_CONFIGURATION = "zz-appends-a-container"
-Pod = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    room = tmp_path_factory.mktemp("cluster")
-    issue(LOCAL_HOSTS).write(room / "certs")
-    certificate, key = str(room / "certs" / "tls.crt"), str(room / "certs" / "tls.key")
+    directory = tmp_path_factory.mktemp("cluster")
+    issue(LOCAL_HOSTS).write(directory / "certs")
+    certificate, key = str(directory / "certs" / "tls.crt"), str(directory / "certs" / "tls.key")
     port, other_port = free_ports(2)
     ours = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0"]
     other = [str(Path(__file__).with_name("appending_webhook.py")), str(other_port), certificate, key]
-    with control_plane(room) as plane, (room / "webhooks.log").open("wb") as log:
+    with control_plane(directory) as plane, (directory / "webhooks.log").open("wb") as log:
         processes = [
             subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
             for command in ([*ours, "--tls-cert", certificate, "--tls-key", key], other)
         ]
         try:
-            bundle = base64.b64encode((room / "certs" / "ca.crt").read_bytes()).decode()
-            apply(plane, room)
+            bundle = base64.b64encode((directory / "certs" / "ca.crt").read_bytes()).decode()
+            apply(plane, directory)
             call_at(plane, f"https://127.0.0.1:{port}/mutate", bundle)
             _append_later(plane, f"https://127.0.0.1:{other_port}/", bundle)
             _wait_until_called(plane)
@@ -88,7 +87,7 @@ def _wait_until_called(plane: ControlPlane) -> None:
     """A configuration takes effect within a second or so."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        responses = [plane.create_pod(name, worker(), dry_run=True) for name in ("workers", APPENDED_NAMESPACE)]
+        responses = [plane.create_pod(name, pod(), dry_run=True) for name in ("workers", APPENDED_NAMESPACE)]
         if all(response.is_success for response in responses):
             ours, both = map(stored, responses)
             if is_injected(ours) and is_injected(both) and len(both["spec"]["containers"]) > 1:
@@ -97,23 +96,14 @@ def _wait_until_called(plane: ControlPlane) -> None:
     raise AssertionError([response.text for response in responses])
 
 
-def worker(labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None) -> Pod:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "worker-", "labels": labels or {}, "annotations": annotations or {}},
-        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}]},
-    }
-
-
-def stored(response: httpx.Response) -> Pod:
+def stored(response: httpx.Response) -> Json:
     assert response.is_success, response.text
-    pod: Pod = response.json()
-    return pod
+    found: Json = response.json()
+    return found
 
 
-def is_injected(pod: Pod) -> bool:
-    return pod["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true"
+def is_injected(pod: Json) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true")
 
 
 @pytest.mark.parametrize(
@@ -130,16 +120,16 @@ def is_injected(pod: Pod) -> bool:
 def test_a_pod_is_injected_by_its_own_label_or_its_namespaces(
     cluster: ControlPlane, namespace: str, labels: dict[str, str], injected: bool, dry_run: bool
 ) -> None:
-    assert is_injected(stored(cluster.create_pod(namespace, worker(labels), dry_run=dry_run))) is injected
+    assert is_injected(stored(cluster.create_pod(namespace, pod(labels=labels), dry_run=dry_run))) is injected
 
 
 def test_what_a_dry_run_shows_is_what_would_be_stored(cluster: ControlPlane) -> None:
-    shown = stored(cluster.create_pod("workers", worker(), dry_run=True))["spec"]
-    assert shown == stored(cluster.create_pod("workers", worker()))["spec"]
+    shown = stored(cluster.create_pod("workers", pod(), dry_run=True))["spec"]
+    assert shown == stored(cluster.create_pod("workers", pod()))["spec"]
 
 
 def test_a_refusal_arrives_as_an_error_that_says_what_to_write(cluster: ControlPlane) -> None:
-    response = cluster.create_pod("workers", worker(annotations={"graceful-worker/grace-period": "one hour"}))
+    response = cluster.create_pod("workers", pod(annotations={"graceful-worker/grace-period": "one hour"}))
     assert response.status_code == 422
     message = response.json()["message"]
     for part in ("graceful-worker/grace-period", '"one hour"', "1h30m"):
@@ -147,24 +137,22 @@ def test_a_refusal_arrives_as_an_error_that_says_what_to_write(cluster: ControlP
 
 
 def test_warnings_arrive(cluster: ControlPlane) -> None:
-    pod = worker()
-    pod["spec"]["containers"][0]["command"] = ["sh", "-c", "php bin/console messenger:consume async"]
-    response = cluster.create_pod("workers", pod)
+    worker = container(command=["sh", "-c", "php bin/console messenger:consume async"])
+    response = cluster.create_pod("workers", pod("", worker))
     assert "loop-impossible: worker: " in response.headers["warning"]
 
 
 def test_a_container_that_another_webhook_adds_later_gets_what_it_lacks(cluster: ControlPlane) -> None:
-    pod = stored(cluster.create_pod(APPENDED_NAMESPACE, worker()))
-    late = next(container for container in pod["spec"]["containers"] if container["name"] == "late")
+    spec = stored(cluster.create_pod(APPENDED_NAMESPACE, pod()))["spec"]
+    late = next(each for each in spec["containers"] if each["name"] == "late")
     assert VOLUME in [mount["name"] for mount in late["volumeMounts"]]
     assert late["lifecycle"]["preStop"]["exec"]["command"][3:] == ["graceful-worker", "", "/graceful-worker/worker"]
 
 
 def test_sidecars_become_native_ones_that_of_another_webhook_too(cluster: ControlPlane) -> None:
-    pod = worker(annotations={SIDECARS: "native"})
-    pod["spec"]["containers"].insert(0, {"name": "nginx", "image": "nginx:1", "command": ["nginx"]})
-    spec = stored(cluster.create_pod(APPENDED_NAMESPACE, pod))["spec"]
-    assert [container["name"] for container in spec["containers"]] == ["worker"]
+    native = pod("", container("nginx", ["nginx"], image="nginx:1"), container(), annotations={SIDECARS: "native"})
+    spec = stored(cluster.create_pod(APPENDED_NAMESPACE, native))["spec"]
+    assert [each["name"] for each in spec["containers"]] == ["worker"]
     assert [(c["name"], c["restartPolicy"]) for c in spec["initContainers"]] == [
         ("nginx", "Always"),
         ("late", "Always"),
@@ -173,21 +161,20 @@ def test_sidecars_become_native_ones_that_of_another_webhook_too(cluster: Contro
 
 @pytest.mark.parametrize("user", [None, 1000])
 def test_a_brought_shell_is_admitted_where_pod_security_is_restricted(cluster: ControlPlane, user: int | None) -> None:
-    pod = worker(annotations={SHELL: INJECTED_SHELL})
-    pod["spec"]["securityContext"] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    if user:
-        pod["spec"]["securityContext"]["runAsUser"] = user
-    pod["spec"]["containers"][0]["securityContext"] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
+    context = {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **({"runAsUser": user} if user else {}),
     }
-    spec = stored(cluster.create_pod(RESTRICTED_NAMESPACE, pod))["spec"]
-    assert [container["name"] for container in spec["initContainers"]] == ["graceful-worker-shell"]
+    worker = container(securityContext={"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}})
+    restricted = pod("", worker, annotations={SHELL: INJECTED_SHELL}, securityContext=context)
+    spec = stored(cluster.create_pod(RESTRICTED_NAMESPACE, restricted))["spec"]
+    assert [each["name"] for each in spec["initContainers"]] == ["graceful-worker-shell"]
 
 
 @pytest.mark.parametrize("case", [case for case in all_cases() if case.expected_pod is not None], ids=str)
 def test_the_api_server_accepts_the_golden_pod_as_it_was_and_as_it_becomes(cluster: ControlPlane, case: Case) -> None:
-    def named(pod: Pod, label: str) -> Pod:
+    def named(pod: Json, label: str) -> Json:
         metadata = {**(pod.get("metadata") or {}), "generateName": "golden-"}
         metadata["labels"] = {**(metadata.get("labels") or {}), LABEL: label}
         return {**pod, "apiVersion": "v1", "kind": "Pod", "metadata": metadata}

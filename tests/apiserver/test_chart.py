@@ -1,4 +1,4 @@
-"""The chart through its life, behind a real API server: no pod is refused on the way, and nothing is left."""
+"""The chart from installation to removal, behind a real API server: no pod is refused, and nothing is left."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
-from tests.apiserver.installation import apply, kubectl, kubectl_missing, service_account_token, write_kubeconfig
-from tests.apiserver.release import (
+from tests.apiserver.helm_release import (
     DRAIN,
     NAME,
     NAMESPACE,
     SERVICES,
     WORKERS,
     Release,
-    Stream,
     Tool,
-    chart_before,
-    create,
-    ended_with_the_deployment,
+    ending_with_the_deployment,
+    labelled_pods,
     objects,
+    previous_chart,
     release,
     service_missing,
-    until,
+    try_labelled_pod,
 )
+from tests.apiserver.installation import apply, kubectl, kubectl_missing, service_account_token, write_kubeconfig
 from tests.apiserver.replicas import Replicas, replicas
 from tests.deploy.chart.rendered import IN_CLUSTER, helm_missing, helm_program
 from tests.deploy.chart.templates import CHART
 from tests.deploy.rendered import UNPACKED, faults
 from tests.golden.schemas import OLDEST, RELEASES
+from tests.waiting import wait_until
 from webhook.server.options import Cluster
 
 pytestmark = [
@@ -73,15 +73,15 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with control_plane(tmp_path_factory.mktemp("chart"), SERVICES) as plane:
         plane.create_namespace(WORKERS, {})
         # It comes when the API server is ready already.
-        until(lambda: "services default/kubernetes" in objects(plane))
+        wait_until(lambda: "services default/kubernetes" in objects(plane))
         yield plane
 
 
-def serving(one: Release, room: Path) -> Iterator[Replicas]:
+def serving_replicas(one: Release, directory: Path) -> Iterator[Replicas]:
     """Run two replicas where the release's Service is, until they protect pods."""
-    with replicas(one.plane, room, 2, one.namespace, drain=DRAIN, host=one.service_address(), port=443) as group:
+    with replicas(one.plane, directory, 2, one.namespace, drain=DRAIN, host=one.service_address(), port=443) as group:
         group.wait_until_ready(2)
-        until(lambda: create(one.plane) == ("", True))
+        wait_until(lambda: try_labelled_pod(one.plane) == ("", True))
         yield group
 
 
@@ -92,23 +92,23 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
     before = objects(plane)
     with release(plane, tool(name), tmp_path) as one:
         one.install(*VALUES)
-        for group in serving(one, tmp_path):
+        for group in serving_replicas(one, tmp_path):
             clients = one.clients()
             assert all(client["caBundle"] for client in clients)
-            with Stream(plane) as stream:
+            with labelled_pods(plane) as stream:
                 one.upgrade(*VALUES, "--set", "replicas=3,podAnnotations.changed=yes")
                 assert one.clients() == clients
-                roll(group)
+                replace_a_replica(group)
                 one.upgrade(*VALUES, "--set", "failurePolicy=Ignore")
                 one.helm("rollback", "1")
                 assert one.clients() == clients
                 deployment = one.deployment()
                 assert deployment is not None
                 assert deployment["spec"]["replicas"] == 2
-                assert (stream.refused, stream.bare) == ([], 0)
+                assert (stream.refused, stream.unprotected) == ([], 0)
                 one.upgrade(*WITHOUT_DENIAL)
                 time.sleep(2)  # as README.md says
-                with ended_with_the_deployment(one, group):
+                with ending_with_the_deployment(one, group):
                     one.helm("uninstall")
                     assert objects(plane) - before == set()
                     for replica in group.running:
@@ -116,11 +116,11 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
                 time.sleep(1)
             assert stream.refused == []
             assert stream.protected > 0
-            assert stream.bare > 0
+            assert stream.unprotected > 0
     assert objects(plane) == before
 
 
-def roll(group: Replicas) -> None:
+def replace_a_replica(group: Replicas) -> None:
     """Exchange a replica, as a rolling update does."""
     group.start()
     group.wait_until_ready(3)
@@ -131,21 +131,21 @@ def roll(group: Replicas) -> None:
 def test_an_upgrade_from_the_chart_before_and_back_keeps_the_bundle_and_refuses_no_pod(
     plane: ControlPlane, tmp_path: Path, name: str
 ) -> None:
-    chart = chart_before(tmp_path)
+    chart = previous_chart(tmp_path)
     if chart is None:
         pytest.skip("the history holds no other version of the chart; a shallow clone has none")
     with release(plane, tool(name), tmp_path) as one:
         one.install(chart=chart)
-        for _ in serving(one, tmp_path):
+        for _ in serving_replicas(one, tmp_path):
             clients = one.clients()
-            with Stream(plane) as stream:
+            with labelled_pods(plane) as stream:
                 one.upgrade()
                 assert one.clients() == clients
                 one.helm("rollback", "1")
                 assert one.clients() == clients
                 one.upgrade()
             assert one.clients() == clients
-            assert (stream.refused, stream.bare) == ([], 0)
+            assert (stream.refused, stream.unprotected) == ([], 0)
             assert stream.protected > 0
 
 
@@ -156,12 +156,12 @@ def test_an_installation_by_kustomize_is_taken_over_without_a_refused_pod(
     before = objects(plane)
     apply(plane, tmp_path)
     with release(plane, tool(name), tmp_path, namespace=NAME) as one:
-        for _ in serving(one, tmp_path):
+        for _ in serving_replicas(one, tmp_path):
             clients = one.clients()
-            with Stream(plane) as stream:
+            with labelled_pods(plane) as stream:
                 one.install(*one.tool.takes_over)
                 assert one.clients() == clients
-            assert (stream.refused, stream.bare) == ([], 0)
+            assert (stream.refused, stream.unprotected) == ([], 0)
             assert stream.protected > 0
     assert objects(plane) == before
 
@@ -188,7 +188,7 @@ def define_cert_managers_kinds(plane: ControlPlane) -> None:
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         plane.client.post(path, json=body).raise_for_status()
     paths = [f"/apis/cert-manager.io/v1/{plural}" for plural in ("certificates", "issuers")]
-    until(lambda: all(plane.client.get(path).is_success for path in paths))
+    wait_until(lambda: all(plane.client.get(path).is_success for path in paths))
 
 
 def test_the_hooks_of_the_end_are_valid_and_take_cert_managers_secrets_away(
@@ -218,32 +218,36 @@ def certificates(one: Release) -> list[dict[str, Any]]:
 def test_a_release_of_helm_3_goes_on_with_helm_4(plane: ControlPlane, tmp_path: Path) -> None:
     with release(plane, tool("helm-3"), tmp_path) as one:
         one.install()
-        for _ in serving(one, tmp_path):
+        for _ in serving_replicas(one, tmp_path):
             clients = one.clients()
             newer = Release(plane, tool("helm-4"), one.kubeconfig)
-            with Stream(plane) as stream:
+            with labelled_pods(plane) as stream:
                 newer.upgrade("--set", "replicas=3")
                 newer.upgrade("--server-side=true", "--force-conflicts", "--set", "replicas=4")
             assert newer.clients() == clients
-            assert (stream.refused, stream.bare) == ([], 0)
+            assert (stream.refused, stream.unprotected) == ([], 0)
 
 
-def dry_run(one: Release, room: Path) -> subprocess.CompletedProcess[str]:
+def dry_run(one: Release, directory: Path) -> subprocess.CompletedProcess[str]:
     """Run what the pod of `helm test` runs, with the rights of its account."""
-    room.mkdir()
-    rendered = room / "test.yaml"
+    directory.mkdir()
+    rendered = directory / "test.yaml"
     command = [one.tool.program, "template", NAME, str(CHART), "--namespace", one.namespace, *IN_CLUSTER]
     command += ["--show-only", "templates/tests/dry-run.yaml"]
     rendered.write_text(subprocess.run(command, text=True, capture_output=True, check=True).stdout)
-    kubeconfig = write_kubeconfig(one.plane, room / "admin.kubeconfig")
+    kubeconfig = write_kubeconfig(one.plane, directory / "admin.kubeconfig")
     # No kubelet runs the pod here.
     kubectl(kubeconfig, "apply", "-f", str(rendered), "--selector", "app.kubernetes.io/name=graceful-worker")
     try:
         token = service_account_token(one.plane, f"{NAME}-test", one.namespace)
-        (room / "token").write_text(f"{token}\n")
-        shutil.copy(one.plane.ca, room / "ca.crt")
+        (directory / "token").write_text(f"{token}\n")
+        shutil.copy(one.plane.ca, directory / "ca.crt")
         url = one.plane.client.base_url
-        where = {"KUBERNETES_SERVICE_HOST": url.host, "KUBERNETES_SERVICE_PORT": str(url.port), "ACCOUNT": str(room)}
+        where = {
+            "KUBERNETES_SERVICE_HOST": url.host,
+            "KUBERNETES_SERVICE_PORT": str(url.port),
+            "ACCOUNT": str(directory),
+        }
         script = [sys.executable, "-c", (CHART / "files" / "dry_run.py").read_text(), "default"]
         return subprocess.run(script, env={**os.environ, **where}, text=True, capture_output=True, check=False)
     finally:
@@ -258,7 +262,7 @@ def test_helm_test_finds_a_webhook_that_works_one_that_is_down_and_one_that_is_n
         down = dry_run(one, tmp_path / "down")
         assert (down.returncode, down.stdout) == (1, "")
         assert down.stderr.startswith("the API server refuses the pod: Internal error occurred: failed calling webhook")
-        for _ in serving(one, tmp_path):
+        for _ in serving_replicas(one, tmp_path):
             works = dry_run(one, tmp_path / "works")
             assert (works.returncode, works.stderr) == (0, "")
             assert works.stdout.startswith("The pod would be protected. graceful-worker/status: {")

@@ -1,4 +1,4 @@
-"""`graceful-worker drains` before a real API server: pods made by hand, through their lives, and its restarts."""
+"""`graceful-worker drains` against a real API server: pods from creation to removal, and restarts of the server."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.apiserver.control_plane import TOKEN, ControlPlane, control_plane, missing
-from tests.apiserver.installation import write_kubeconfig
-from tests.apiserver.test_status import account
+from tests.apiserver.installation import account, write_kubeconfig
+from tests.builders import deployment
 from tests.drains import pods as stored
 from tests.drains.process import DrainsProcess
 from webhook.cli.drains import PERMISSIONS, ROLLOUT_PERMISSIONS
@@ -26,7 +26,7 @@ pytestmark = [
 
 MERGE = {"Content-Type": "application/merge-patch+json"}
 KILLED, ERROR = 137, 1
-LIVES = {
+LIVES: dict[str, tuple[int, dict[str, Any], int]] = {
     "finished": (150, {"exitCode": 0}, 42),
     "killed": (20, {"exitCode": KILLED}, 60),
     "failed": (15, {"exitCode": ERROR}, 9),
@@ -90,9 +90,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(plane)
 
 
-def process(cluster: Cluster, room: Path, *arguments: str, token: str = TOKEN) -> DrainsProcess:
-    write_kubeconfig(cluster.plane, room / "kubeconfig", token)
-    return DrainsProcess(room, "", *arguments)
+def process(cluster: Cluster, directory: Path, *arguments: str, token: str = TOKEN) -> DrainsProcess:
+    write_kubeconfig(cluster.plane, directory / "kubeconfig", token)
+    return DrainsProcess(directory, "", *arguments)
 
 
 def test_two_hundred_pods_are_followed_through_their_lives(cluster: Cluster, tmp_path: Path) -> None:
@@ -148,11 +148,7 @@ def test_a_watch_survives_a_restart_and_tells_what_it_could_not_see(cluster: Clu
 
 def test_a_wait_for_a_rollout_ends_when_its_drains_have(cluster: Cluster, tmp_path: Path) -> None:
     deployments = "/apis/apps/v1/namespaces/shop/deployments"
-    labels = {"app": "emails"}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "worker", "image": "shop:2"}]}}
-    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
-    body = {"metadata": {"name": "emails"}, "spec": spec}
-    cluster.plane.client.post(deployments, json=body).raise_for_status()
+    cluster.plane.client.post(deployments, json=deployment("emails", replicas=1)).raise_for_status()
     cluster.create("old-a", "old-b")
     cluster.create("new", revision="2")
     token = account(cluster.plane, "wait", (*PERMISSIONS, ROLLOUT_PERMISSIONS[0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import apply, call_at, kubectl_missing
+from tests.builders import Json, eviction, pod
+from tests.waiting import wait_until
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 
 pytestmark = [
@@ -25,15 +27,14 @@ OWN_GRACE = 3600
 POLICIES = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
 FAILED_OPEN = "apiserver_admission_webhook_fail_open_count"
 NUMBERS = count()
-Object = dict[str, Any]
 every_time = pytest.mark.parametrize("seconds", [0, 1, 600, 7200])
 
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """The overlay is installed, no replica runs, and the policy is in force."""
-    room = tmp_path_factory.mktemp("evictions")
-    with control_plane(room) as plane:
+    directory = tmp_path_factory.mktemp("evictions")
+    with control_plane(directory) as plane:
         if plane.client.get(POLICIES).status_code == 404:
             pytest.skip("this API server has no MutatingAdmissionPolicy in v1: it is older than 1.36")
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
@@ -41,17 +42,11 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         system = {"metadata": {"labels": {LABEL: LABEL_ENABLED}}}
         merge = {"Content-Type": "application/merge-patch+json"}
         plane.client.patch("/api/v1/namespaces/kube-system", json=system, headers=merge).raise_for_status()
-        apply(plane, room, "overlays/eviction-policy")
+        apply(plane, directory, "overlays/eviction-policy")
         call_at(plane, f"https://127.0.0.1:{free_ports(1)[0]}/mutate")
-        until(lambda: evicted(plane, "workers", {"gracePeriodSeconds": 600})["deletionGracePeriodSeconds"] == OWN_GRACE)
+        cut = {"gracePeriodSeconds": 600}
+        wait_until(lambda: evicted(plane, "workers", cut)["deletionGracePeriodSeconds"] == OWN_GRACE)
         yield plane
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def create(plane: ControlPlane, namespace: str) -> str:
@@ -60,34 +55,26 @@ def create(plane: ControlPlane, namespace: str) -> str:
     It is opted out: no webhook is asked for it, and the policy looks at no label of a pod.
     """
     name = f"worker-{next(NUMBERS)}"
-    pod: Object = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {LABEL: LABEL_DISABLED}},
-        "spec": {
-            "nodeName": "a-node",
-            "terminationGracePeriodSeconds": OWN_GRACE,
-            "containers": [{"name": "worker", "image": "shop:1"}],
-        },
-    }
-    plane.create_pod(namespace, pod).raise_for_status()
+    opted_out = {LABEL: LABEL_DISABLED}
+    made = pod(name, labels=opted_out, nodeName="a-node", terminationGracePeriodSeconds=OWN_GRACE)
+    plane.create_pod(namespace, made).raise_for_status()
     return name
 
 
-def evict(plane: ControlPlane, namespace: str, name: str, body: Object) -> httpx.Response:
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
-    return plane.client.post(f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", json={**eviction, **body})
+def evict(plane: ControlPlane, namespace: str, name: str, body: Json) -> httpx.Response:
+    url = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+    return plane.client.post(url, json={**eviction(name, namespace), **body})
 
 
-def evicted(plane: ControlPlane, namespace: str, options: Object | None = None, **body: Any) -> Object:
+def evicted(plane: ControlPlane, namespace: str, options: Json | None = None, **body: Any) -> Json:
     """Evict a pod; return its metadata after that, empty where it is gone."""
     name = create(plane, namespace)
     if options is not None:
         body["deleteOptions"] = options
     answer = evict(plane, namespace, name, body)
     assert answer.is_success, answer.text
-    pod = plane.client.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
-    return dict(pod.json()["metadata"]) if pod.is_success else {}
+    answer = plane.client.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+    return dict(answer.json()["metadata"]) if answer.is_success else {}
 
 
 def failed_open(plane: ControlPlane) -> float:
@@ -119,7 +106,7 @@ def test_in_all_other_namespaces_a_pod_is_given_what_is_asked_for(
 @pytest.mark.parametrize("namespace", ["workers", "plain"])
 @pytest.mark.parametrize("options", [None, {}, {"gracePeriodSeconds": None}])
 def test_an_eviction_that_asks_for_no_time_is_as_ever(
-    plane: ControlPlane, namespace: str, options: Object | None
+    plane: ControlPlane, namespace: str, options: Json | None
 ) -> None:
     assert evicted(plane, namespace, options)["deletionGracePeriodSeconds"] == OWN_GRACE
 
@@ -136,8 +123,8 @@ def test_a_precondition_still_holds(plane: ControlPlane) -> None:
     options = {"gracePeriodSeconds": 0, "preconditions": {"uid": "another"}}
     name = create(plane, "workers")
     assert evict(plane, "workers", name, {"deleteOptions": options}).status_code == 409
-    pod = plane.client.get(f"/api/v1/namespaces/workers/pods/{name}").raise_for_status().json()
-    assert "deletionTimestamp" not in pod["metadata"]
+    kept = plane.client.get(f"/api/v1/namespaces/workers/pods/{name}").raise_for_status().json()
+    assert "deletionTimestamp" not in kept["metadata"]
 
 
 def test_a_deletion_is_no_eviction(plane: ControlPlane) -> None:
@@ -149,7 +136,7 @@ def test_a_deletion_is_no_eviction(plane: ControlPlane) -> None:
 
 
 def test_no_webhook_is_called_where_the_policy_has_decided(plane: ControlPlane) -> None:
-    until(lambda: bool(evicted(plane, "plain", {"gracePeriodSeconds": 600})) and failed_open(plane) > 0)
+    wait_until(lambda: bool(evicted(plane, "plain", {"gracePeriodSeconds": 600})) and failed_open(plane) > 0)
     before = failed_open(plane)
     evicted(plane, "workers", {"gracePeriodSeconds": 600})
     assert failed_open(plane) == before

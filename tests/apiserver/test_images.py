@@ -1,4 +1,4 @@
-"""Pods whose manifests name an image and nothing else: a real API server, real registries, the overlay's rights."""
+"""Pods that have an image and no command: a real API server, real registries, and the overlay's rights."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from tests.apiserver.installation import (
     service_account_token,
     write_kubeconfig,
 )
+from tests.builders import Json, admission_review, container, pod
 from tests.images.docker_registry import PASSWORD, USER, docker_registry
 from tests.images.docker_registry import missing_program as registry_missing
 from tests.images.oci_images import build_image
@@ -45,11 +46,10 @@ PROCESS = {"Entrypoint": ["docker-entrypoint"], "Cmd": ["celery", "-A", "shop", 
 FRAMEWORK = "celery"
 SECRET = "pull"
 ACCOUNT = "worker"
-Pod = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class World:
+class Cluster:
     """The API server, and the names of an image that everybody may pull, and of one that is private."""
 
     plane: ControlPlane
@@ -59,37 +59,37 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    room = tmp_path_factory.mktemp("images")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("images")
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(room / "registry-ca.crt")
-    folders = [room / name for name in ("open", "closed")]
+    authority.cert_pem.write_to_path(directory / "registry-ca.crt")
+    folders = [directory / name for name in ("open", "closed")]
     for folder in folders:
         folder.mkdir()
     with ExitStack() as stack:
         open_registry = stack.enter_context(docker_registry(folders[0]))
         closed_registry = stack.enter_context(docker_registry(folders[1], authority))
-        plane = stack.enter_context(control_plane(room))
-        apply(plane, room, "overlays/pull-secrets")
-        kubeconfig = write_kubeconfig(plane, room / "webhook.kubeconfig", service_account_token(plane))
+        plane = stack.enter_context(control_plane(directory))
+        apply(plane, directory, "overlays/pull-secrets")
+        kubeconfig = write_kubeconfig(plane, directory / "webhook.kubeconfig", service_account_token(plane))
         options = [
             *("--registry-plain-http", open_registry.host, "--registry-local", open_registry.host),
-            *("--registry-local", closed_registry.host, "--registry-ca", str(room / "registry-ca.crt")),
+            *("--registry-local", closed_registry.host, "--registry-ca", str(directory / "registry-ca.crt")),
             "--pull-secrets",
         ]
-        stack.callback(_end, _serve(plane, room, kubeconfig, options))
+        stack.callback(_end, _serve(plane, directory, kubeconfig, options))
         built = build_image(PROCESS)
-        images = [registry.push("team/shop", built, "1") for registry in (open_registry, closed_registry)]
+        images = (open_registry.push("team/shop", built, "1"), closed_registry.push("team/shop", built, "1"))
         _make_namespaces(plane, closed_registry.host)
-        yield World(plane, *images, f"{open_registry.host}/team/none:1")
+        yield Cluster(plane, *images, f"{open_registry.host}/team/none:1")
 
 
-def _serve(plane: ControlPlane, room: Path, kubeconfig: Path, options: list[str]) -> subprocess.Popen[bytes]:
+def _serve(plane: ControlPlane, directory: Path, kubeconfig: Path, options: list[str]) -> subprocess.Popen[bytes]:
     (port,) = free_ports(1)
     own_ca = ["--namespace", NAMESPACE, "--extra-host", "127.0.0.1"]
     command = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0", *own_ca, *options]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-    with (room / "webhook.log").open("wb") as log:
+    with (directory / "webhook.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=environment)
     call_at(plane, f"https://127.0.0.1:{port}/mutate")
     return process
@@ -112,24 +112,20 @@ def _make_namespaces(plane: ControlPlane, closed_host: str) -> None:
     account = {"kind": "ServiceAccount", "metadata": {"name": ACCOUNT}, "imagePullSecrets": [{"name": SECRET}]}
     _create(plane, "with-account", "serviceaccounts", account)
     deadline = time.monotonic() + 30
-    while not plane.create_pod("without", pod("worker", command=["celery", "worker"]), dry_run=True).is_success:
+    while not plane.create_pod("without", pod(labels={LABEL: LABEL_ENABLED}), dry_run=True).is_success:
         assert time.monotonic() < deadline, "the webhook is not called"
         time.sleep(0.2)
 
 
-def _create(plane: ControlPlane, namespace: str, resource: str, manifest: Pod) -> None:
+def _create(plane: ControlPlane, namespace: str, resource: str, manifest: Json) -> None:
     body = {"apiVersion": "v1", **manifest}
     plane.client.post(f"/api/v1/namespaces/{namespace}/{resource}", json=body).raise_for_status()
 
 
-def pod(image: str, *, labelled: bool = True, command: list[str] | None = None, **spec: Any) -> Pod:
-    container = {"name": "worker", "image": image, **({"command": command} if command else {})}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "worker-", "labels": {LABEL: LABEL_ENABLED} if labelled else {}},
-        "spec": {"containers": [container], **spec},
-    }
+def pod_of(image: str, *, labelled: bool = True, **spec: Any) -> Json:
+    """Return a pod whose manifest names an image and no command."""
+    labels = {LABEL: LABEL_ENABLED} if labelled else {}
+    return pod("", container(command=[], image=image), labels=labels, **spec)
 
 
 def recognised(response: httpx.Response) -> str:
@@ -141,36 +137,34 @@ def recognised(response: httpx.Response) -> str:
     return framework
 
 
-def test_a_pod_with_only_an_image_is_protected(world: World) -> None:
-    assert recognised(world.plane.create_pod("without", pod(world.open_image))) == FRAMEWORK
+def test_a_pod_with_only_an_image_is_protected(cluster: Cluster) -> None:
+    assert recognised(cluster.plane.create_pod("without", pod_of(cluster.open_image))) == FRAMEWORK
 
 
-def test_a_private_image_is_read_with_the_pods_own_secret(world: World) -> None:
-    made = pod(world.private_image, imagePullSecrets=[{"name": SECRET}])
-    assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
+def test_a_private_image_is_read_with_the_pods_own_secret(cluster: Cluster) -> None:
+    made = pod_of(cluster.private_image, imagePullSecrets=[{"name": SECRET}])
+    assert recognised(cluster.plane.create_pod("with-secret", made)) == FRAMEWORK
 
 
-def test_a_private_image_is_read_with_the_secret_of_the_service_account(world: World) -> None:
-    made = pod(world.private_image, serviceAccountName=ACCOUNT)
-    assert recognised(world.plane.create_pod("with-account", made)) == FRAMEWORK
+def test_a_private_image_is_read_with_the_secret_of_the_service_account(cluster: Cluster) -> None:
+    made = pod_of(cluster.private_image, serviceAccountName=ACCOUNT)
+    assert recognised(cluster.plane.create_pod("with-account", made)) == FRAMEWORK
 
 
-def test_what_one_namespace_may_read_is_not_told_to_another(world: World) -> None:
-    made = pod(world.private_image, imagePullSecrets=[{"name": SECRET}])
-    assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
-    response = world.plane.create_pod("without", made)
+def test_what_one_namespace_may_read_is_not_told_to_another(cluster: Cluster) -> None:
+    made = pod_of(cluster.private_image, imagePullSecrets=[{"name": SECRET}])
+    assert recognised(cluster.plane.create_pod("with-secret", made)) == FRAMEWORK
+    response = cluster.plane.create_pod("without", made)
     assert recognised(response) == ""
     assert FRAMEWORK not in response.text
 
 
-def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(world: World) -> None:
+def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(cluster: Cluster) -> None:
     """A neighbour on the network names another namespace, and the Secret there."""
-    made = pod(world.private_image, imagePullSecrets=[{"name": SECRET}])
-    assert recognised(world.plane.create_pod("with-secret", made)) == FRAMEWORK
-    request = {"uid": "1", "kind": {"kind": "Pod", "version": "v1"}, "operation": "CREATE"}
-    request |= {"namespace": "with-secret", "object": made}
-    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-    live = configuration(world.plane)["webhooks"][0]["clientConfig"]["url"]
+    made = pod_of(cluster.private_image, imagePullSecrets=[{"name": SECRET}])
+    assert recognised(cluster.plane.create_pod("with-secret", made)) == FRAMEWORK
+    review = admission_review(made, namespace="with-secret")
+    live = configuration(cluster.plane)["webhooks"][0]["clientConfig"]["url"]
     known = urlsplit(live).path
     for path, is_told in (("/mutate", False), ("/", False), (f"/mutate/{64 * 'a'}", False), (known, True)):
         response = httpx.post(urljoin(live, path), json=review, verify=False).raise_for_status().json()["response"]
@@ -180,5 +174,5 @@ def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(world: Worl
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_a_pod_whose_image_is_not_there_is_protected_as_an_unknown_one(world: World, labelled: bool) -> None:
-    assert recognised(world.plane.create_pod("without", pod(world.missing_image, labelled=labelled))) == ""
+def test_a_pod_whose_image_is_not_there_is_protected_as_an_unknown_one(cluster: Cluster, labelled: bool) -> None:
+    assert recognised(cluster.plane.create_pod("without", pod_of(cluster.missing_image, labelled=labelled))) == ""

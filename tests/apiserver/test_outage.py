@@ -1,17 +1,19 @@
-"""What the API server does while no replica answers, and what the validating policy says of pods that come through."""
+"""What the API server does while no replica answers, and what the validating policy says of unprotected pods."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import CONFIGURATION, apply, call_at, kubectl_missing
+from tests.builders import pod
+from tests.waiting import wait_until
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.select.pods import CRITICAL_CLASSES
 
@@ -25,49 +27,39 @@ UNPROTECTED = "but not protected"
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("outage")
 
 
 @pytest.fixture(scope="module")
-def plane(room: Path) -> Iterator[ControlPlane]:
-    with control_plane(room) as plane:
+def plane(directory: Path) -> Iterator[ControlPlane]:
+    with control_plane(directory) as plane:
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
         plane.create_namespace("plain", {})
         yield plane
 
 
-def create(plane: ControlPlane, namespace: str, label: str = "", **spec: object) -> httpx.Response:
-    pod: dict[str, object] = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "worker-", "labels": {LABEL: label} if label else {}},
-        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}], **spec},
-    }
-    return plane.create_pod(namespace, pod, dry_run=True)
+def create(plane: ControlPlane, namespace: str, label: str = "", **spec: Any) -> httpx.Response:
+    labels = {LABEL: label} if label else {}
+    return plane.create_pod(namespace, pod(labels=labels, **spec), dry_run=True)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def install(plane: ControlPlane, room: Path, folder: str) -> None:
+def install(plane: ControlPlane, directory: Path, folder: str) -> None:
     """Install anew: what another test made of the configuration cannot be applied over."""
     plane.client.delete(CONFIGURATION)
-    apply(plane, room, folder)
+    apply(plane, directory, folder)
 
 
-def install_without_replicas(plane: ControlPlane, room: Path, folder: str) -> None:
-    install(plane, room, folder)
+def install_without_replicas(plane: ControlPlane, directory: Path, folder: str) -> None:
+    install(plane, directory, folder)
     call_at(plane, f"https://127.0.0.1:{free_ports(1)[0]}/mutate")
 
 
-def test_by_default_a_labelled_pod_is_refused_and_the_error_names_the_webhook(plane: ControlPlane, room: Path) -> None:
-    install_without_replicas(plane, room, ".")
-    until(lambda: not create(plane, "workers").is_success)
+def test_by_default_a_labelled_pod_is_refused_and_the_error_names_the_webhook(
+    plane: ControlPlane, directory: Path
+) -> None:
+    install_without_replicas(plane, directory, ".")
+    wait_until(lambda: not create(plane, "workers").is_success)
     for namespace, label, entry in (("workers", "", "namespace.label"), ("plain", LABEL_ENABLED, "pod.label")):
         answer = create(plane, namespace, label)
         assert answer.status_code == 500
@@ -77,9 +69,11 @@ def test_by_default_a_labelled_pod_is_refused_and_the_error_names_the_webhook(pl
 @pytest.mark.parametrize(
     ("namespace", "label"), [("plain", ""), ("workers", LABEL_DISABLED), ("kube-system", LABEL_ENABLED)]
 )
-def test_by_default_all_other_pods_are_created(plane: ControlPlane, room: Path, namespace: str, label: str) -> None:
-    install_without_replicas(plane, room, ".")
-    until(lambda: not create(plane, "workers").is_success)
+def test_by_default_all_other_pods_are_created(
+    plane: ControlPlane, directory: Path, namespace: str, label: str
+) -> None:
+    install_without_replicas(plane, directory, ".")
+    wait_until(lambda: not create(plane, "workers").is_success)
     assert create(plane, namespace, label).is_success
 
 
@@ -87,63 +81,61 @@ def test_by_default_all_other_pods_are_created(plane: ControlPlane, room: Path, 
 @pytest.mark.parametrize("priority_class", sorted(CRITICAL_CLASSES))
 @pytest.mark.parametrize("namespace", ["workers", "plain"])
 def test_by_default_what_a_cluster_cannot_do_without_is_created_however_it_is_labelled(
-    plane: ControlPlane, room: Path, namespace: str, priority_class: str, label: str
+    plane: ControlPlane, directory: Path, namespace: str, priority_class: str, label: str
 ) -> None:
     """A network plugin's pods, for example, without which no replica could start."""
-    install_without_replicas(plane, room, ".")
-    until(lambda: not create(plane, "workers").is_success)
+    install_without_replicas(plane, directory, ".")
+    wait_until(lambda: not create(plane, "workers").is_success)
     answer = create(plane, namespace, label, priorityClassName=priority_class, hostNetwork=True)
     assert answer.is_success, answer.text
 
 
-def test_its_own_replicas_can_always_be_created(plane: ControlPlane, room: Path) -> None:
-    install_without_replicas(plane, room, ".")
-    until(lambda: not create(plane, "workers").is_success)
+def test_its_own_replicas_can_always_be_created(plane: ControlPlane, directory: Path) -> None:
+    install_without_replicas(plane, directory, ".")
+    wait_until(lambda: not create(plane, "workers").is_success)
     path = "/apis/apps/v1/namespaces/graceful-worker/deployments/graceful-worker"
     template = plane.client.get(path).raise_for_status().json()["spec"]["template"]
-    metadata = {**template["metadata"], "generateName": "replica-"}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-    answer = plane.create_pod("graceful-worker", pod, dry_run=True)
+    replica = pod(metadata=template["metadata"], **template["spec"])
+    answer = plane.create_pod("graceful-worker", replica, dry_run=True)
     assert answer.is_success, answer.text
 
 
-def test_with_fail_open_a_labelled_pod_is_created_as_it_is(plane: ControlPlane, room: Path) -> None:
-    install_without_replicas(plane, room, "overlays/fail-open")
-    until(lambda: create(plane, "workers").is_success)
+def test_with_fail_open_a_labelled_pod_is_created_as_it_is(plane: ControlPlane, directory: Path) -> None:
+    install_without_replicas(plane, directory, "overlays/fail-open")
+    wait_until(lambda: create(plane, "workers").is_success)
     assert INJECTED_LABEL not in create(plane, "plain", LABEL_ENABLED).json()["metadata"]["labels"]
 
 
 @pytest.mark.parametrize(("overlay", "status"), [("validating-policy", 201), ("validating-policy-deny", 422)])
 def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
-    plane: ControlPlane, room: Path, overlay: str, status: int
+    plane: ControlPlane, directory: Path, overlay: str, status: int
 ) -> None:
-    install(plane, room, f"overlays/{overlay}")
+    install(plane, directory, f"overlays/{overlay}")
     plane.client.delete(CONFIGURATION).raise_for_status()
 
-    def told() -> str:
+    def warning_and_answer() -> str:
         answer = create(plane, "plain", LABEL_ENABLED)
-        return answer.headers.get("warning", "") + answer.text
+        return str(answer.headers.get("warning", "")) + answer.text
 
-    until(lambda: UNPROTECTED in told() and create(plane, "plain", LABEL_ENABLED).status_code == status)
+    wait_until(
+        lambda: UNPROTECTED in warning_and_answer() and create(plane, "plain", LABEL_ENABLED).status_code == status
+    )
 
 
 @pytest.mark.parametrize(
-    "pod",
+    "fields",
     [
-        {"metadata": {"annotations": {"graceful-worker/status": json.dumps({})}}},
-        {"spec": {"os": {"name": "windows"}}},
-        {"spec": {"priorityClassName": "system-node-critical"}},
+        {"annotations": {"graceful-worker/status": json.dumps({})}},
+        {"os": {"name": "windows"}},
+        {"priorityClassName": "system-node-critical"},
     ],
     ids=["protected", "windows", "critical"],
 )
 def test_the_policy_has_nothing_against_a_pod_that_is_protected_or_never_touched(
-    plane: ControlPlane, room: Path, pod: dict[str, dict[str, object]]
+    plane: ControlPlane, directory: Path, fields: dict[str, Any]
 ) -> None:
-    install(plane, room, "overlays/validating-policy-deny")
+    install(plane, directory, "overlays/validating-policy-deny")
     plane.client.delete(CONFIGURATION).raise_for_status()
-    until(lambda: UNPROTECTED in create(plane, "plain", LABEL_ENABLED).text)
-    metadata = {"generateName": "worker-", "labels": {LABEL: LABEL_ENABLED}, **pod.get("metadata", {})}
-    spec = {"containers": [{"name": "worker", "image": "shop:1"}], **pod.get("spec", {})}
-    kind: dict[str, object] = {"apiVersion": "v1", "kind": "Pod"}
-    answer = plane.create_pod("plain", {**kind, "metadata": metadata, "spec": spec}, dry_run=True)
+    wait_until(lambda: UNPROTECTED in create(plane, "plain", LABEL_ENABLED).text)
+    answer = plane.create_pod("plain", pod(labels={LABEL: LABEL_ENABLED}, **fields), dry_run=True)
     assert answer.is_success, answer.text

@@ -1,4 +1,4 @@
-"""`graceful-worker repair` against a real API server; the controllers, none of which are here, are played."""
+"""`graceful-worker repair` against a real API server; the controllers, which do not run here, are simulated."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jsonpatch
 import pytest
@@ -31,6 +29,8 @@ from tests.apiserver.installation import (
     make_ready,
     write_kubeconfig,
 )
+from tests.builders import Json, owner_reference, pod, workload
+from tests.waiting import wait_until
 from webhook import __version__
 from webhook.core.annotations import LABEL, LABEL_ENABLED, STATUS_ANNOTATION
 from webhook.core.injection import inject
@@ -46,23 +46,16 @@ pytestmark = [
 OLDER = "0.0.9"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 RESOURCES = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
-PATIENCE = 60
-Json = dict[str, Any]
+TIMEOUT_SECONDS = 60
 
 
-def template(app: str) -> Json:
-    containers = [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}]
-    return {"metadata": {"labels": {"app": app}}, "spec": {"containers": containers}}
-
-
-def pod(kind: str, app: str, number: int, how: str, revision: int) -> Json:
+def pod_of(kind: str, app: str, number: int, how: str, revision: int) -> Json:
     """Make a pod as the owner's controller does: `bare`, `protected` or `older`."""
-    owner = {"apiVersion": "apps/v1", "kind": kind, "name": app, "uid": "0-1", "controller": True}
-    raw = template(app)
-    raw["metadata"] |= {"name": f"{app}-{revision}-{number}", "ownerReferences": [owner]}
+    owner, labels = owner_reference(kind, app), {"app": app}
     if kind == "Deployment":
-        owner |= {"kind": "ReplicaSet", "name": f"{app}-h{revision}"}
-        raw["metadata"]["labels"]["pod-template-hash"] = f"h{revision}"
+        owner = owner_reference("ReplicaSet", f"{app}-h{revision}")
+        labels["pod-template-hash"] = f"h{revision}"
+    raw = pod(f"{app}-{revision}-{number}", labels=labels, metadata={"ownerReferences": [owner]})
     if how == "bare":
         return raw
     patched: Json = jsonpatch.apply_patch(raw, inject(raw, Policy()).patch)
@@ -84,12 +77,11 @@ class Shop:
     _played: set[str] = field(default_factory=set)
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def own(self, kind: str, app: str, *how: str) -> None:
+    def create_owner(self, kind: str, app: str, *how: str) -> None:
         """Create an owner, with these pods."""
-        selector = {"selector": {"matchLabels": {"app": app}}, "template": template(app)}
-        spec = selector if kind == "DaemonSet" else {**selector, "replicas": len(how)}
+        spec: Json = {} if kind == "DaemonSet" else {"replicas": len(how)}
         spec |= {"serviceName": app} if kind == "StatefulSet" else {}
-        self.plane.client.post(self._url(kind), json={"metadata": {"name": app}, "spec": spec}).raise_for_status()
+        self.plane.client.post(self._url(kind), json=workload(kind, app, **spec)).raise_for_status()
         self._kinds[app] = kind
         self._replace(app, list(how), 0)
 
@@ -109,7 +101,9 @@ class Shop:
         pods = f"/api/v1/namespaces/{self.namespace}/pods"
         old = self.plane.client.get(pods, params={"labelSelector": f"app={app}"}).raise_for_status().json()["items"]
         for number, each in enumerate(how):
-            self.plane.create_pod(self.namespace, pod(self._kinds[app], app, number, each, revision)).raise_for_status()
+            self.plane.create_pod(
+                self.namespace, pod_of(self._kinds[app], app, number, each, revision)
+            ).raise_for_status()
         for each in old:
             url = f"{pods}/{each['metadata']['name']}?gracePeriodSeconds=0"
             self.plane.client.delete(url).raise_for_status()
@@ -145,9 +139,9 @@ class Shop:
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """An installation that looks well, and is never called: nobody answers for it here."""
-    room = tmp_path_factory.mktemp("repair")
-    with control_plane(room) as plane:
-        apply(plane, room)
+    directory = tmp_path_factory.mktemp("repair")
+    with control_plane(directory) as plane:
+        apply(plane, directory)
         make_ready(plane)
         never = [{"name": "never", "expression": "false"}]
         patch = [
@@ -169,36 +163,29 @@ def shop(plane: ControlPlane, namespace: str) -> Shop:
     """Create a labelled namespace with three owners: two with unprotected pods, and one with older injections."""
     plane.create_namespace(namespace, {LABEL: LABEL_ENABLED})
     made = Shop(plane, namespace)
-    made.own("Deployment", "emails", "older", "protected")
-    made.own("StatefulSet", "mailer", "bare", "bare")
-    made.own("Deployment", "orders", "bare", "protected")
+    made.create_owner("Deployment", "emails", "older", "protected")
+    made.create_owner("StatefulSet", "mailer", "bare", "bare")
+    made.create_owner("Deployment", "orders", "bare", "protected")
     return made
 
 
-def start(plane: ControlPlane, room: Path, *arguments: str, token: str = "") -> subprocess.Popen[str]:
-    file = room / "repair.kubeconfig"
+def start(plane: ControlPlane, directory: Path, *arguments: str, token: str = "") -> subprocess.Popen[str]:
+    file = directory / "repair.kubeconfig"
     write_kubeconfig(plane, file, token) if token else write_kubeconfig(plane, file)
     command = [sys.executable, "-u", "-m", "webhook", "repair", "--every", "1s", *arguments]
     environment = {**os.environ, "KUBECONFIG": str(file)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(plane: ControlPlane, room: Path, *arguments: str, token: str = "") -> tuple[int, str]:
-    process = start(plane, room, *arguments, token=token)
-    output, errors = process.communicate(timeout=PATIENCE * 2)
+def run(plane: ControlPlane, directory: Path, *arguments: str, token: str = "") -> tuple[int, str]:
+    process = start(plane, directory, *arguments, token=token)
+    output, errors = process.communicate(timeout=TIMEOUT_SECONDS * 2)
     return process.returncode, output + errors
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_dry_run_lists_the_owners_in_their_order_and_changes_nothing(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "dry")
-    made.own("DaemonSet", "agent", "protected")
+    made.create_owner("DaemonSet", "agent", "protected")
     before = [made.owner(app) for app in ("emails", "mailer", "orders")]
     code, output = run(plane, tmp_path, "-n", "dry", "-o", "json")
     said = json.loads(output)
@@ -214,7 +201,7 @@ def test_a_dry_run_lists_the_owners_in_their_order_and_changes_nothing(plane: Co
 
 def test_owners_are_restarted_until_all_pods_are_protected(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "good")
-    made.own("DaemonSet", "agent", "bare")
+    made.create_owner("DaemonSet", "agent", "bare")
     made.comes_back = dict.fromkeys(("agent", "emails", "mailer", "orders"), "protected")
     token = account(plane, "repairer", (*PERMISSIONS, *REPAIR_PERMISSIONS, *RESTART_PERMISSIONS))
     with made.controlled():
@@ -259,10 +246,10 @@ def test_ctrl_c_ends_it_behind_the_present_rollout(plane: ControlPlane, tmp_path
     made = shop(plane, "once")
     with made.controlled():
         process = start(plane, tmp_path, "-n", "once", "--yes")
-        until(lambda: made.is_restarted("orders"))
+        wait_until(lambda: made.is_restarted("orders"))
         process.send_signal(signal.SIGINT)
         made.comes_back = dict.fromkeys(("emails", "mailer", "orders"), "protected")
-        output, errors = process.communicate(timeout=PATIENCE)
+        output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 1, errors
     assert "ok       Deployment orders in once" in output
     assert "1 of 3 owners repaired." in output
@@ -272,13 +259,13 @@ def test_ctrl_c_ends_it_behind_the_present_rollout(plane: ControlPlane, tmp_path
 def test_a_second_ctrl_c_does_not_wait(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "twice")
     process = start(plane, tmp_path, "-n", "twice", "--yes")
-    until(lambda: made.is_restarted("orders"))
+    wait_until(lambda: made.is_restarted("orders"))
     process.send_signal(signal.SIGINT)
     assert process.stdout
     said = iter(process.stdout.readline, "")
     assert any("Press Ctrl-C again" in line for line in said)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=PATIENCE)
+    output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 1, errors
     assert errors == ""
     assert "STOP     Deployment orders in twice: its restart is in progress; the result was not awaited." in output

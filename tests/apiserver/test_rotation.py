@@ -1,14 +1,14 @@
-"""Three replicas keep their CA in a real API server: it is rotated and healed, and no pod is created unpatched."""
+"""Three replicas keep their CA in a real API server: it is rotated and restored, and no pod is created unpatched."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,7 +27,10 @@ from tests.apiserver.installation import (
     kubectl_missing,
 )
 from tests.apiserver.replicas import LEAF_SECONDS, PROPAGATION_SECONDS, Replicas, replicas
-from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
+from tests.builders import pod
+from tests.pod_stream import PodStream
+from tests.waiting import wait_until
+from webhook.core.annotations import LABEL, LABEL_ENABLED
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -77,82 +80,46 @@ class Cluster:
         patch = [{"op": "replace", "path": f"/webhooks/{position}/clientConfig/url", "value": url}]
         self.plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
 
-    def ask_for_rotation(self, value: str) -> None:
+    def rotate(self, value: str) -> None:
+        """Ask for another CA by a new value of the annotation, and wait for it."""
+        before = self.current_ca()
         body = json.dumps({"metadata": {"annotations": {"graceful-worker/rotate": value}}})
         url = f"{SECRET_PATH}/graceful-worker-ca"
         self.plane.client.patch(url, content=body, headers=MERGE).raise_for_status()
+        wait_until(lambda: self.current_ca() != before)
 
     def forget_previous_cas(self) -> None:
         patch = json.dumps([{"op": "remove", "path": "/data/previous.crt"}])
         url = f"{SECRET_PATH}/graceful-worker-ca"
         self.plane.client.patch(url, content=patch, headers=JSON_PATCH).raise_for_status()
 
-    def create(self) -> str:
-        """Create a pod without storing it; say what went wrong, empty where nothing did."""
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"generateName": "worker-"},
-            "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}]},
-        }
-        answer = self.plane.create_pod("workers", pod, dry_run=True)
-        if not answer.is_success:
-            return answer.text
-        return "" if answer.json()["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true" else "not patched"
+    def protects(self) -> bool:
+        """Tell whether a pod that is created without being stored would be protected."""
+        return self.plane.try_pod("workers", pod()) == ("", True)
 
-
-@dataclass
-class Stream:
-    """Pods that are created all the time."""
-
-    cluster: Cluster
-    created: int = 0
-    failures: list[str] = field(default_factory=list)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Stream:
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        return self
-
-    def _run(self) -> None:
-        while not self._over.wait(0.02):
-            failure = self.cluster.create()
-            self.created += 1
-            self.failures += [failure] if failure else []
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def assert_unbroken(self) -> None:
-        """Check that no creation failed; if one did, tell of it what only the replicas know."""
-        group = self.cluster.replicas
-        logs = "\n".join(replica.log.read_text()[-3000:] for replica in group.running)
-        assert self.failures == [], f"{group.turned_away} connections found no replica ready; the logs end:\n{logs}"
-        assert self.created > 0
-
-
-def until(condition: Any, seconds: float = 30) -> float:
-    """Wait until something is true; return how long it took, in seconds."""
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < seconds
-        time.sleep(0.05)
-    return time.monotonic() - begin
+    @contextmanager
+    def every_pod_is_protected(self) -> Iterator[None]:
+        """Create pods all the time; if one fails, tell of it what only the replicas know."""
+        with PodStream(lambda: self.plane.try_pod("workers", pod()), pause=0.02) as stream:
+            yield
+        logs = "\n".join(replica.log.read_text()[-3000:] for replica in self.replicas.running)
+        stream.assert_unbroken(
+            f"{stream.refused}; {stream.unprotected} were not patched; {self.replicas.turned_away} connections found "
+            f"no replica ready; the logs end:\n{logs}"
+        )
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    room = tmp_path_factory.mktemp("rotation")
-    with control_plane(room) as plane:
-        apply(plane, room)
+    directory = tmp_path_factory.mktemp("rotation")
+    with control_plane(directory) as plane:
+        apply(plane, directory)
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
-        with replicas(plane, room, 3) as group:
+        with replicas(plane, directory, 3) as group:
             call_at(plane, f"https://127.0.0.1:{group.port}/mutate")
             group.wait_until_ready(3)
             cluster = Cluster(plane, group)
-            until(lambda: not cluster.create())
+            wait_until(cluster.protects)
             yield cluster
 
 
@@ -174,10 +141,9 @@ def test_every_entry_calls_the_path_that_goes_with_the_ca(cluster: Cluster) -> N
 @pytest.mark.parametrize("position", [OF_LABELLED_PODS, OF_EVICTIONS])
 def test_a_path_that_somebody_resets_is_healed_and_pods_are_patched_meanwhile(cluster: Cluster, position: int) -> None:
     before = cluster.paths()
-    with Stream(cluster) as stream:
+    with cluster.every_pod_is_protected():
         cluster.set_url(f"https://127.0.0.1:{cluster.replicas.port}/mutate", position)
-        assert until(lambda: cluster.paths() == before) < 5
-    stream.assert_unbroken()
+        assert wait_until(lambda: cluster.paths() == before) < 5
 
 
 @pytest.mark.parametrize("position", [OF_NAMESPACES, OF_EVICTIONS])
@@ -187,48 +153,40 @@ def test_a_bundle_that_somebody_empties_or_alters_is_healed_within_seconds(
 ) -> None:
     before, healings = set(cluster.bundles()), cluster.replicas.count(HEALINGS)
     cluster.set_bundle(bundle, position)
-    assert until(lambda: set(cluster.bundles()) == before) < 5
-    until(lambda: cluster.replicas.count(HEALINGS) == healings + 1)
-    until(lambda: not cluster.create())
+    assert wait_until(lambda: set(cluster.bundles()) == before) < 5
+    wait_until(lambda: cluster.replicas.count(HEALINGS) == healings + 1)
+    wait_until(cluster.protects)
 
 
 def test_a_deleted_secret_is_made_again_with_the_same_ca(cluster: Cluster) -> None:
     before = cluster.current_ca()
-    with Stream(cluster) as stream:
+    with cluster.every_pod_is_protected():
         cluster.plane.client.delete(f"{SECRET_PATH}/graceful-worker-ca").raise_for_status()
-        until(lambda: cluster.plane.client.get(f"{SECRET_PATH}/graceful-worker-ca").is_success)
+        wait_until(lambda: cluster.plane.client.get(f"{SECRET_PATH}/graceful-worker-ca").is_success)
         time.sleep(2)
     assert cluster.current_ca() == before
-    stream.assert_unbroken()
 
 
 def test_rotations_fail_no_creation(cluster: Cluster) -> None:
-    with Stream(cluster) as stream:
+    with cluster.every_pod_is_protected():
         for number in range(ROTATIONS):
-            before = cluster.current_ca()
-            cluster.ask_for_rotation(str(number))
-            until(lambda before=before: cluster.current_ca() != before, 60)
-    stream.assert_unbroken()
+            cluster.rotate(str(number))
 
 
 def test_an_old_ca_that_is_taken_out_of_the_secret_is_trusted_no_more(cluster: Cluster) -> None:
-    with Stream(cluster) as stream:
-        before = cluster.current_ca()
-        cluster.ask_for_rotation("its key was seen by somebody")
-        until(lambda: cluster.current_ca() != before, 60)
+    with cluster.every_pod_is_protected():
+        cluster.rotate("its key was seen by somebody")
         time.sleep(3 * PROPAGATION_SECONDS)
         cluster.forget_previous_cas()
         only = cluster.secret()["data"]["tls.crt"]
-        until(lambda: set(cluster.bundles()) == {only}, LEAF_SECONDS / 2)
+        wait_until(lambda: set(cluster.bundles()) == {only}, LEAF_SECONDS / 2)
         time.sleep(1)
     assert set(cluster.bundles()) == {only}
-    stream.assert_unbroken()
 
 
 def test_a_rolling_restart_of_the_replicas_fails_no_creation(cluster: Cluster) -> None:
-    with Stream(cluster) as stream:
+    with cluster.every_pod_is_protected():
         for replica in list(cluster.replicas.running):
             cluster.replicas.start()
             cluster.replicas.wait_until_ready(4)
             cluster.replicas.stop(replica)
-    stream.assert_unbroken()

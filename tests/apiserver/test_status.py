@@ -1,4 +1,4 @@
-"""`graceful-worker status` against a real API server, the judge of selectors, pages, rights and metadata-only lists."""
+"""`graceful-worker status` against a real API server: its selectors, pages, rights and metadata-only lists."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
 from tests.apiserver.installation import account, apply, kubectl_missing, make_ready, write_kubeconfig
+from tests.builders import container, deployment, pod, pod_template
 from webhook.core.annotations import LABEL, LABEL_ENABLED
 from webhook.core.injection import inject
 from webhook.core.policy import Policy
@@ -28,29 +29,19 @@ pytestmark = [
 
 PROTECTED = ("emails-0", "emails-1", "emails-2")
 SPOT = "spot-a"
+AUTOSCALER = ["./cluster-autoscaler", "--max-graceful-termination-sec=1200"]
 LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/v1/nodes", {"metadata": {"name": SPOT, "labels": {"cloud.google.com/gke-spot": "true"}}}),
     ("/api/v1/nodes", {"metadata": {"name": "other"}}),
     (
         "/apis/apps/v1/namespaces/kube-system/deployments",
-        {
-            "metadata": {"name": "cluster-autoscaler", "labels": {"app": "cluster-autoscaler"}},
-            "spec": {
-                "selector": {"matchLabels": {"app": "cluster-autoscaler"}},
-                "template": {
-                    "metadata": {"labels": {"app": "cluster-autoscaler"}},
-                    "spec": {
-                        "containers": [
-                            {
-                                "name": "cluster-autoscaler",
-                                "image": "cluster-autoscaler:1",
-                                "command": ["./cluster-autoscaler", "--max-graceful-termination-sec=1200"],
-                            }
-                        ]
-                    },
-                },
-            },
-        },
+        deployment(
+            "cluster-autoscaler",
+            pod_template(
+                container("cluster-autoscaler", AUTOSCALER, image="cluster-autoscaler:1"),
+                labels={"app": "cluster-autoscaler"},
+            ),
+        ),
     ),
     (
         "/api/v1/namespaces/kube-system/configmaps",
@@ -63,36 +54,28 @@ LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
 """What limits drains. Karpenter is not installed: the API server does not know its kinds."""
 
 
-def pod(name: str, **labels: str) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "labels": labels},
-        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}]},
-    }
-
-
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Pods are created first: nobody answers for the Service here, so later no labelled one could be."""
-    room = tmp_path_factory.mktemp("status")
-    with control_plane(room) as plane:
+    directory = tmp_path_factory.mktemp("status")
+    with control_plane(directory) as plane:
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
         plane.create_namespace("shop", {})
         for url, raw in LIMITING:
             plane.client.post(url, json=raw).raise_for_status()
         for name in PROTECTED:
-            raw = pod(name)
-            raw["spec"]["nodeName"] = SPOT
+            raw = pod(name, nodeName=SPOT)
             plane.create_pod("workers", jsonpatch.apply_patch(raw, inject(raw, Policy()).patch)).raise_for_status()
         plane.create_pod("workers", pod("late")).raise_for_status()
-        plane.create_pod("workers", pod("aside", **{LABEL: "disabled"})).raise_for_status()
-        plane.create_pod("shop", pod("labelled", **{LABEL: LABEL_ENABLED})).raise_for_status()
-        plane.create_pod("shop", pod("typo", **{LABEL: "yes"})).raise_for_status()
+        plane.create_pod("workers", pod("aside", labels={LABEL: "disabled"})).raise_for_status()
+        plane.create_pod("shop", pod("labelled", labels={LABEL: LABEL_ENABLED})).raise_for_status()
+        plane.create_pod("shop", pod("typo", labels={LABEL: "yes"})).raise_for_status()
         plane.create_pod("shop", pod("other")).raise_for_status()
         yield plane
 
 
-def status(plane: ControlPlane, room: Path, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
-    file = room / "status.kubeconfig"
+def status(plane: ControlPlane, directory: Path, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
+    file = directory / "status.kubeconfig"
     write_kubeconfig(plane, file, token) if token else write_kubeconfig(plane, file)
     environment = {**os.environ, "KUBECONFIG": str(file)}
     command = [sys.executable, "-m", "webhook", "status", *arguments]
@@ -135,18 +118,18 @@ def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path)
     assert "worker=signal" in well.stdout
 
 
-def _in_pages(plane: ControlPlane, room: Path) -> None:
+def _in_pages(plane: ControlPlane, directory: Path) -> None:
     """Ask for one object at a time."""
     code = "from webhook.inspection import api; api.PAGE = 1; from webhook.cli.commands import main; main()"
-    environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, room / "pages.kubeconfig"))}
+    environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, directory / "pages.kubeconfig"))}
     command = [sys.executable, "-c", code, "status", "--pods"]
     paged = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert paged.stdout == status(plane, room, "--pods").stdout
+    assert paged.stdout == status(plane, directory, "--pods").stdout
 
 
-def _drains(plane: ControlPlane, room: Path) -> None:
+def _drains(plane: ControlPlane, directory: Path) -> None:
     """Look at what limits drains, and at kubelets, none of which are here."""
-    said = json.loads(status(plane, room, "--kubelets", "-o", "json").stdout)
+    said = json.loads(status(plane, directory, "--kubelets", "-o", "json").stdout)
     limits = {
         each["values"]["limit"]: each["values"]
         for each in said["findings"]
@@ -162,33 +145,35 @@ def _drains(plane: ControlPlane, room: Path) -> None:
     assert [each["values"] for each in said["findings"] if each["code"] == "kubelet-silent"] == [{"node": SPOT}]
 
 
-def _by_rights(plane: ControlPlane, room: Path) -> None:
-    everything = status(plane, room, "--pods").stdout
-    enough = status(plane, room, "--pods", token=account(plane, "enough", (*PERMISSIONS, *DRAIN_LIMIT_PERMISSIONS)))
+def _by_rights(plane: ControlPlane, directory: Path) -> None:
+    everything = status(plane, directory, "--pods").stdout
+    enough = status(
+        plane, directory, "--pods", token=account(plane, "enough", (*PERMISSIONS, *DRAIN_LIMIT_PERMISSIONS))
+    )
     assert enough.stdout == everything
     proxy = status(
         plane,
-        room,
+        directory,
         "--kubelets",
         token=account(plane, "proxy", (*PERMISSIONS, *DRAIN_LIMIT_PERMISSIONS, *KUBELET_PERMISSIONS)),
     )
     assert f"The kubelet of node {SPOT} does not respond." in proxy.stdout
 
-    without_limits = status(plane, room, token=account(plane, "without-limits", PERMISSIONS))
-    assert without_limits.returncode == status(plane, room).returncode
+    without_limits = status(plane, directory, token=account(plane, "without-limits", PERMISSIONS))
+    assert without_limits.returncode == status(plane, directory).returncode
     (unknown,) = (line for line in without_limits.stdout.splitlines() if "Other limits are unknown" in line)
     assert "list nodes;" in unknown
     assert "list nodepools.karpenter.sh" in unknown
 
-    none = status(plane, room, token=account(plane, "none", ()))
+    none = status(plane, directory, token=account(plane, "none", ()))
     assert none.returncode == 2
     assert none.stdout.count("Unknown: permission missing: ") == len(PERMISSIONS)
 
     pods = tuple(right for right in PERMISSIONS if "pods" not in right)
-    some = status(plane, room, token=account(plane, "some", pods))
+    some = status(plane, directory, token=account(plane, "some", pods))
     assert some.returncode == 2
     assert "permission missing: list pods in all namespaces" in some.stdout
 
-    unknown = status(plane, room, token="nobody-has-this")
-    assert unknown.returncode == 2
-    assert "rejects the credentials" in unknown.stderr
+    rejected = status(plane, directory, token="nobody-has-this")
+    assert rejected.returncode == 2
+    assert "rejects the credentials" in rejected.stderr

@@ -1,4 +1,4 @@
-"""`graceful-worker watch` beside a real API server, by the shipped rights: a thousand pods through their lives."""
+"""`graceful-worker watch` against a real API server, with the shipped rights: a thousand pods until they are gone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
 from tests.apiserver.installation import kubectl, kubectl_missing, write_kubeconfig
-from tests.apiserver.watch_process import GRACE, SHOP, Pods, Watching, at_once, install, watching
+from tests.apiserver.watch_process import GRACE, SHOP, Pods, WatchProcess, in_parallel, install, running_watch
+from tests.builders import deployment, workload
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -22,7 +23,7 @@ pytestmark = [
 MANY = 1000
 BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/graceful-worker-watch"
 EVENTS = f"/api/v1/namespaces/{SHOP}/events"
-KILLED = {"seconds": GRACE, "code": 137, "reason": "Error"}
+KILLED: dict[str, Any] = {"seconds": GRACE, "code": 137, "reason": "Error"}
 ENDS: tuple[dict[str, Any], ...] = (
     KILLED,
     {"seconds": 600, "code": 137, "reason": "Error"},
@@ -33,14 +34,14 @@ ENDS: tuple[dict[str, Any], ...] = (
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("watch")
 
 
 @pytest.fixture(scope="module")
-def plane(room: Path) -> Iterator[ControlPlane]:
-    with control_plane(room) as plane:
-        install(plane, room)
+def plane(directory: Path) -> Iterator[ControlPlane]:
+    with control_plane(directory) as plane:
+        install(plane, directory)
         yield plane
 
 
@@ -50,8 +51,8 @@ def pods(plane: ControlPlane) -> Pods:
 
 
 @pytest.fixture
-def watch(plane: ControlPlane, room: Path) -> Iterator[Watching]:
-    with watching(plane, room) as found:
+def watch(plane: ControlPlane, directory: Path) -> Iterator[WatchProcess]:
+    with running_watch(plane, directory) as found:
         yield found
 
 
@@ -60,16 +61,16 @@ def events(plane: ControlPlane, owner: str) -> list[dict[str, Any]]:
     return [each for each in items if each["involvedObject"]["name"] == owner]
 
 
-def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
     def end_of(number: int) -> dict[str, Any]:
         index = number // 10
         return ENDS[index] if number % 10 == 0 and index < len(ENDS) else {"seconds": 40}
 
-    at_once(lambda number: pods.create(f"pod-{number}", f"owner-{number // 10}"), MANY)
+    in_parallel(lambda number: pods.create(f"pod-{number}", f"owner-{number // 10}"), MANY)
     watch.until(lambda: watch.total("graceful_worker_watch_pods") == MANY)
-    at_once(lambda number: pods.delete(f"pod-{number}", 600 if end_of(number)["seconds"] == 600 else GRACE), MANY)
+    in_parallel(lambda number: pods.delete(f"pod-{number}", 600 if end_of(number)["seconds"] == 600 else GRACE), MANY)
     watch.until(lambda: watch.total("graceful_worker_drains_running") == MANY)
-    at_once(lambda number: pods.end(f"pod-{number}", **end_of(number)), MANY)
+    in_parallel(lambda number: pods.end(f"pod-{number}", **end_of(number)), MANY)
     watch.until(lambda: sum(watch.outcomes().values()) == MANY)
     assert watch.outcomes() == {"killed": 1, "cut": 1, "oom": 1, "failed": 1, "finished": MANY - 4}
     assert watch.total("graceful_worker_drains_running") == 0
@@ -81,13 +82,12 @@ def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods:
 
 
 def test_events_are_shown_where_the_documentation_says(
-    plane: ControlPlane, pods: Pods, watch: Watching, room: Path
+    plane: ControlPlane, pods: Pods, watch: WatchProcess, directory: Path
 ) -> None:
-    selector = {"selector": {"matchLabels": {"app": "a"}}}
-    template = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "worker", "image": "shop:1"}]}}
+    shown = (deployment("shown-deployment"), workload("StatefulSet", "shown-statefulset", serviceName="a"))
     owners = {}
-    for kind, more in (("deployment", {}), ("statefulset", {"serviceName": "a"})):
-        body = {"metadata": {"name": f"shown-{kind}"}, "spec": {**selector, "template": template, **more}}
+    for body in shown:
+        kind = body["kind"].lower()
         url = f"/apis/apps/v1/namespaces/{SHOP}/{kind}s"
         owners[kind] = plane.client.post(url, json=body).raise_for_status().json()
     pods.create("of-deployment", "shown-deployment")
@@ -96,7 +96,7 @@ def test_events_are_shown_where_the_documentation_says(
         pods.delete(name)
         pods.end(name, **KILLED)
     watch.until(lambda: watch.total("graceful_worker_watch_events_total", result="written") == 2)
-    admin = write_kubeconfig(plane, room / "admin.kubeconfig")
+    admin = write_kubeconfig(plane, directory / "admin.kubeconfig")
     for kind in owners:
         assert "WorkerKilled" in kubectl(admin, "-n", SHOP, "events", "--for", f"{kind}/shown-{kind}")
     assert "WorkerKilled" in kubectl(admin, "-n", SHOP, "describe", "statefulset", "shown-statefulset")
@@ -106,7 +106,7 @@ def test_events_are_shown_where_the_documentation_says(
     assert "deployment/shown-deployment" in by_source
 
 
-def test_a_pod_that_came_through_unprotected_is_told(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+def test_a_pod_that_came_through_unprotected_is_told(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
     pods.create("bare", "forgotten", protected=False)
     watch.until(lambda: watch.total("graceful_worker_unprotected_pods_total") == 1)
     watch.until(lambda: bool(events(plane, "forgotten")))
@@ -116,7 +116,7 @@ def test_a_pod_that_came_through_unprotected_is_told(plane: ControlPlane, pods: 
     pods.remove("bare")
 
 
-def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
     pods.create("before")
     pods.delete("before")
     watch.until(lambda: watch.total("graceful_worker_drains_running") == 1)
@@ -133,7 +133,9 @@ def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods
     assert watch.get("/healthz") == 200
 
 
-def test_what_it_did_not_see_to_its_end_is_not_called_killed(plane: ControlPlane, pods: Pods, watch: Watching) -> None:
+def test_what_it_did_not_see_to_its_end_is_not_called_killed(
+    plane: ControlPlane, pods: Pods, watch: WatchProcess
+) -> None:
     """An API server that was restarted does not know what was before, so the watch has to list all pods anew."""
     pods.create("missed")
     pods.delete("missed")
@@ -149,21 +151,21 @@ def test_what_it_did_not_see_to_its_end_is_not_called_killed(plane: ControlPlane
     assert watch.total("graceful_worker_watch_events_total", result="written") == 0
 
 
-def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods, room: Path) -> None:
+def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods, directory: Path) -> None:
     binding = plane.client.get(BINDING).raise_for_status().json()
     plane.client.delete(BINDING).raise_for_status()
     del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
-    restored = []
+    restored: list[bool] = []
 
     def restore() -> bool:
         """Give the right back when the log has named it."""
-        log = (room / "watch.log").read_text() if (room / "watch.log").exists() else ""
+        log = (directory / "watch.log").read_text() if (directory / "watch.log").exists() else ""
         if "permission missing to list and watch pods in all namespaces" in log and not restored:
             plane.client.post(BINDING.rpartition("/")[0], json=binding).raise_for_status()
             restored.append(True)
         return bool(restored)
 
-    with watching(plane, room, meanwhile=restore) as watch:
+    with running_watch(plane, directory, meanwhile=restore) as watch:
         assert restored
         assert watch.get("/healthz") == 200
         pods.create("at-last")
@@ -171,8 +173,8 @@ def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods
         pods.remove("at-last")
 
 
-def test_it_may_do_nothing_else(plane: ControlPlane, room: Path) -> None:
-    admin = write_kubeconfig(plane, room / "admin.kubeconfig")
+def test_it_may_do_nothing_else(plane: ControlPlane, directory: Path) -> None:
+    admin = write_kubeconfig(plane, directory / "admin.kubeconfig")
     account = "--as=system:serviceaccount:graceful-worker:graceful-worker-watch"
     rights = kubectl(admin, "auth", "can-i", "--list", account, "--no-headers")
     own = [line for line in rights.splitlines() if line.startswith(("pods", "events"))]

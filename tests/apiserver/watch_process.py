@@ -1,4 +1,4 @@
-"""`graceful-worker watch` as a process, with the rights that deploy/ gives it, and pods that nobody runs."""
+"""`graceful-worker watch` as a process with the rights that deploy/ gives it, and pods that no kubelet runs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import jsonpatch
 
 from tests.apiserver.control_plane import ControlPlane, free_ports
 from tests.apiserver.installation import CONFIGURATION, NAMESPACE, apply, service_account_token, write_kubeconfig
+from tests.builders import Json, owner_reference, pod
 from webhook.core.injection import inject
 from webhook.core.policy import Policy
 
@@ -27,17 +27,16 @@ ACCOUNT = "graceful-worker-watch"
 SHOP = "shop"
 PODS = f"/api/v1/namespaces/{SHOP}/pods"
 GRACE = 3600
-PATIENCE = 120
+TIMEOUT_SECONDS = 120
 MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
-Json = dict[str, Any]
 
 
-class Watching:
+class WatchProcess:
     """A running watch."""
 
-    def __init__(self, kubeconfig: Path, room: Path) -> None:
+    def __init__(self, kubeconfig: Path, directory: Path) -> None:
         (self.port,) = free_ports(1)
-        self.log = room / "watch.log"
+        self.log = directory / "watch.log"
         command = ["-m", "webhook", "watch", "--host", "127.0.0.1", "--port", str(self.port), "--namespace", NAMESPACE]
         with self.log.open("wb") as log:
             environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
@@ -68,7 +67,7 @@ class Watching:
         return found
 
     def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
             assert self.process.poll() is None, self.log.read_text()[-3000:]
             assert time.monotonic() < deadline, self.log.read_text()[-3000:]
@@ -81,11 +80,13 @@ class Watching:
 
 
 @contextmanager
-def watching(plane: ControlPlane, room: Path, meanwhile: Callable[[], bool] = lambda: True) -> Iterator[Watching]:
+def running_watch(
+    plane: ControlPlane, directory: Path, meanwhile: Callable[[], bool] = lambda: True
+) -> Iterator[WatchProcess]:
     """Run a watch, and wait until it has listed the pods; something may have to be done for that meanwhile."""
-    (room / "watch.log").unlink(missing_ok=True)
-    kubeconfig = write_kubeconfig(plane, room / "watch.kubeconfig", service_account_token(plane, ACCOUNT))
-    watch = Watching(kubeconfig, room)
+    (directory / "watch.log").unlink(missing_ok=True)
+    kubeconfig = write_kubeconfig(plane, directory / "watch.kubeconfig", service_account_token(plane, ACCOUNT))
+    watch = WatchProcess(kubeconfig, directory)
     try:
         watch.until(lambda: meanwhile() and watch.get("/readyz") == 200)
         yield watch
@@ -95,9 +96,9 @@ def watching(plane: ControlPlane, room: Path, meanwhile: Callable[[], bool] = la
         watch.process.wait()
 
 
-def install(plane: ControlPlane, room: Path) -> None:
+def install(plane: ControlPlane, directory: Path) -> None:
     """Install the watch; the webhook itself is not here, so pods are not sent to it."""
-    apply(plane, room, "overlays/drain-watch")
+    apply(plane, directory, "overlays/drain-watch")
     plane.client.delete(CONFIGURATION).raise_for_status()
     plane.create_namespace(SHOP, {})
 
@@ -107,29 +108,23 @@ class Pods:
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
-        raw = {
-            "metadata": {"name": "worker", "labels": {"graceful-worker": "enabled"}},
-            "spec": {
-                "nodeName": "nowhere",
-                "containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "-A", "shop", "worker"]}],
-            },
-        }
+        raw = pod("worker", labels={"graceful-worker": "enabled"}, nodeName="nowhere")
         self._bare = raw
         self._protected = jsonpatch.apply_patch(raw, inject(raw, Policy(GRACE)).patch)
 
     def create(self, name: str, owner: str = "emails", uid: str = "1", *, protected: bool = True) -> None:
-        self._post(name, {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{owner}-1", "uid": uid}, protected)
+        self._post(name, owner_reference("ReplicaSet", f"{owner}-1", uid), protected)
 
     def create_owned(self, name: str, owner: Json) -> None:
         """Create one that an object of the API server owns itself."""
-        reference = {key: owner[key] for key in ("apiVersion", "kind")}
-        self._post(name, {**reference, "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}, True)
+        metadata = owner["metadata"]
+        self._post(name, owner_reference(owner["kind"], metadata["name"], metadata["uid"], owner["apiVersion"]), True)
 
     def _post(self, name: str, owner: Json, protected: bool) -> None:
-        pod = json.loads(json.dumps(self._protected if protected else self._bare))
-        labels = {**pod["metadata"]["labels"], "pod-template-hash": "1"}
-        pod["metadata"] |= {"name": name, "labels": labels, "ownerReferences": [{**owner, "controller": True}]}
-        self._plane.create_pod(SHOP, pod).raise_for_status()
+        raw = json.loads(json.dumps(self._protected if protected else self._bare))
+        labels = {**raw["metadata"]["labels"], "pod-template-hash": "1"}
+        raw["metadata"] |= {"name": name, "labels": labels, "ownerReferences": [owner]}
+        self._plane.create_pod(SHOP, raw).raise_for_status()
 
     def delete(self, name: str, period: int = GRACE) -> None:
         """Delete one: it stays as its node is none, until somebody removes it."""
@@ -155,6 +150,6 @@ class Pods:
         self._plane.client.request("DELETE", f"{PODS}/{name}", json=options).raise_for_status()
 
 
-def at_once(act: Callable[[int], None], count: int) -> None:
+def in_parallel(act: Callable[[int], None], count: int) -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(act, range(count)))

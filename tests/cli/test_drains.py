@@ -44,10 +44,10 @@ def address(api: ApiServer) -> Iterator[str]:
         yield address
 
 
-def ended(room: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
-    with DrainsProcess(room, address, *arguments) as process:
-        assert process.end() == code, process.errors
-        return process
+def ended(directory: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
+    with DrainsProcess(directory, address, *arguments) as running:
+        assert running.end() == code, running.errors
+        return running
 
 
 def test_the_table_has_the_time_left_by_the_api_servers_clock(tmp_path: Path, api: ApiServer, address: str) -> None:

@@ -66,10 +66,10 @@ def watch() -> Iterator[Served]:
     served.close()
 
 
-def ended(room: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
-    with DrainsProcess(room, address, "--history", *arguments) as process:
-        assert process.end() == code, process.errors
-        return process
+def ended(directory: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
+    with DrainsProcess(directory, address, "--history", *arguments) as running:
+        assert running.end() == code, running.errors
+        return running
 
 
 def test_the_watch_is_found_in_the_cluster_and_asked_through_its_pod(

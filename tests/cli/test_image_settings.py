@@ -1,4 +1,4 @@
-"""The options about images: what cannot be used is said before anything is done."""
+"""The options about images: a value that cannot be used is reported before anything is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cell in a real cluster: a namespace with a broker, a sender, and the Deployment."""
+"""A cell of the proof in a real cluster: a namespace with a broker, a sender, and the worker's Deployment."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Node
 from lightkube.resources.core_v1 import Pod as PodResource
 
+from tests import builders
 from tests.node.specification import Json
 from tests.proof import cell
 from tests.proof.ledger import Ledger
 from tests.proof.workers import SHARED, Worker
 
 LEDGER_FOLDER = "/var/lib/graceful-worker-e2e"
-LOOK_SECONDS = 0.2
+POLL_PERIOD = 0.2
 """How often the API server is asked at most."""
 # The broker is started again when the file `away` is gone; its data stay in its container.
 _BROKER = """
@@ -150,21 +151,15 @@ class ClusterCell(cell.Cell):
         """Return a pod beside the Deployment's that the webhook leaves alone."""
         spec = self.template["spec"]
         mounts = container.get("volumeMounts") or [{"name": "ledger", "mountPath": "/ledger"}]
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": name,
-                "namespace": self.namespace,
-                "labels": {**labels, "graceful-worker": "disabled"},
-            },
-            "spec": {
-                "nodeSelector": spec["nodeSelector"],
-                "terminationGracePeriodSeconds": 0,
-                "volumes": spec["volumes"],
-                "containers": [{**container, "volumeMounts": mounts}],
-            },
-        }
+        return builders.pod(
+            name,
+            {**container, "volumeMounts": mounts},
+            labels={**labels, "graceful-worker": "disabled"},
+            metadata={"namespace": self.namespace},
+            nodeSelector=spec["nodeSelector"],
+            terminationGracePeriodSeconds=0,
+            volumes=spec["volumes"],
+        )
 
     def _create(self, manifest: Json) -> None:
         self._client.create(from_dict(manifest))
@@ -188,7 +183,7 @@ class ClusterCell(cell.Cell):
 
     def look(self) -> None:
         """Ask the API server for the pods, unless that has just been done."""
-        if time.monotonic() - self._looked < LOOK_SECONDS:
+        if time.monotonic() - self._looked < POLL_PERIOD:
             return
         pods = self._client.list(PodResource, namespace=self.namespace, labels={"app": "worker"})
         found = sorted((pod.to_dict() for pod in pods), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
@@ -217,8 +212,8 @@ class ClusterCell(cell.Cell):
 
     def create(self) -> cell.Pod:
         name = f"worker-bare-{next(self._bare)}"
-        metadata = {**self.template["metadata"], "name": name, "namespace": self.namespace}
-        self._create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": self.template["spec"]})
+        metadata = {**self.template["metadata"], "namespace": self.namespace}
+        self._create(builders.pod(name, metadata=metadata, **self.template["spec"]))
         self._looked = 0
         self.look()
         return self._pods[name]
@@ -244,7 +239,7 @@ class ClusterCell(cell.Cell):
     def _read_ledger(self) -> str:
         """Return the ledger's text, unless it has just been read."""
         when, text = self._read
-        if time.monotonic() - when > LOOK_SECONDS:
+        if time.monotonic() - when > POLL_PERIOD:
             text = self._exec("broker", ["/bin/sh", "-c", "cat /ledger/ledger 2>/dev/null || true"])
             self._read = (time.monotonic(), text)
         return text
@@ -301,7 +296,13 @@ async def _executed(pod: str, argv: list[str], namespace: str, container: str) -
     client = AsyncClient()
     try:
         answer = await client.exec(
-            pod, namespace=namespace, container=container, command=argv, stdout=True, stderr=True, timeout=cell.PATIENCE
+            pod,
+            namespace=namespace,
+            container=container,
+            command=argv,
+            stdout=True,
+            stderr=True,
+            timeout=cell.TIMEOUT_SECONDS,
         )
     finally:
         await client.close()

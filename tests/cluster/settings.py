@@ -1,4 +1,4 @@
-"""What the environment says of the cluster: see the package's description."""
+"""Reads the settings of these tests from environment variables: see the package's description."""
 
 from __future__ import annotations
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.settings import read_install_refusal
-from tests.cluster.test_install import UNPROTECTED, WORKERS, Stream, bundles, create, kubectl, until
+from tests.cluster.test_install import UNPROTECTED, WORKERS, bundles, create, kubectl
 from tests.deploy.chart.rendered import helm_missing, helm_program
+from tests.pod_stream import PodStream
+from tests.waiting import wait_until
 from webhook.core.annotations import LABEL, LABEL_ENABLED
 
 REFUSAL = read_install_refusal() or helm_missing()
@@ -77,7 +78,7 @@ def installation() -> Iterator[None]:
 
 
 def test_a_labelled_pod_is_protected_after_the_three_commands() -> None:
-    until(lambda: create() == ("", True))
+    wait_until(lambda: create() == ("", True))
 
 
 def test_helm_test_passes_and_leaves_nothing() -> None:
@@ -94,50 +95,30 @@ def test_its_pods_start_and_its_test_passes_in_a_restricted_namespace() -> None:
 
 def test_an_upgrade_with_a_rollout_and_a_rollback_refuse_no_pod_and_keep_the_bundle() -> None:
     before = bundles()
-    with Stream() as stream:
+    with PodStream(create, clients=2) as stream:
         helm("upgrade", RELEASE, str(CHART), "--set", "podAnnotations.upgraded=yes,drainWatch.enabled=true")
         rolled_out()
         helm("rollback", RELEASE, "1")
         rolled_out()
-        until(lambda: len(replicas()) == 2, 90)
-    assert stream.failures == []
-    assert stream.created > 0
+        wait_until(lambda: len(replicas()) == 2, 90)
+    stream.assert_unbroken()
     assert bundles() == before
 
 
 def test_its_end_refuses_no_pod_and_leaves_nothing() -> None:
     """With the policy that refuses what nothing protected, which is turned off first, as the README says."""
     helm("upgrade", RELEASE, str(CHART), "--set", "validatingPolicy.enabled=true,validatingPolicy.deny=true")
-    until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
+    wait_until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
     helm("upgrade", RELEASE, str(CHART), "--reuse-values", "--set", "validatingPolicy.deny=false")
     time.sleep(2)
-    troubles = all_the_time(lambda: create({LABEL: LABEL_ENABLED})[0], lambda: helm("uninstall", RELEASE))
-    assert troubles
+    with PodStream(lambda: create({LABEL: LABEL_ENABLED}), clients=2) as stream:
+        helm("uninstall", RELEASE)
+    messages = stream.refused + stream.warnings
+    assert messages or stream.protected or stream.unprotected
     # The policy still warns, until it is gone as well.
-    assert {trouble for trouble in troubles if trouble and not trouble.startswith("Warning: ")} == set()
-    until(lambda: UNPROTECTED not in create({LABEL: LABEL_ENABLED})[0], 10)
-    until(lambda: left() == [], 90)
-
-
-def all_the_time(ask: Callable[[], str], do: Callable[[], object]) -> list[str]:
-    """Ask again and again while something is done; return the answers."""
-    answers: list[str] = []
-    over = threading.Event()
-
-    def asking() -> None:
-        while not over.is_set():
-            answers.append(ask())
-
-    threads = [threading.Thread(target=asking) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        do()
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    return answers
+    assert [message for message in messages if not message.startswith("Warning: ")] == []
+    wait_until(lambda: UNPROTECTED not in create({LABEL: LABEL_ENABLED})[0], 10)
+    wait_until(lambda: left() == [], 90)
 
 
 def left() -> list[str]:

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from lightkube import Client
 
-from tests.apiserver.watch_process import Watching
+from tests.apiserver.watch_process import WatchProcess
 from tests.cluster.settings import read_harm_refusal, read_kubelet
 from tests.cluster.test_harm import RAISED, WORKER
 from tests.cluster.test_scenarios import NAME, configured
-from tests.cluster.watching import Place, WatchedPod, a_place
-from tests.cluster.workloads import Workload, drains, kubectl, objects, watching
+from tests.cluster.watched_pods import WatchedNamespace, WatchedPod, watched_namespace
+from tests.cluster.workloads import Workload, drains, kubectl, objects, running_watch
 from tests.deploy.test_drain_watch import rules
 from tests.drains.process import DrainsProcess
 from tests.proof.matrix import running_webhook
@@ -53,21 +53,21 @@ LATE = 5.0
 class Scene:
     """A namespace whose pods are sent to the webhook, and a watch that follows their drains."""
 
-    place: Place
-    watch: Watching
-    room: Path
+    namespace: WatchedNamespace
+    watch: WatchProcess
+    directory: Path
 
     def workload(self, name: str, worker: list[str] | dict[str, object], **annotations: str) -> Workload:
-        return Workload(self.place, name, worker, **annotations)
+        return Workload(self.namespace, name, worker, **annotations)
 
     def drains(self, name: str, *arguments: str, size: tuple[int, int] | None = None) -> DrainsProcess:
-        return drains(self.room / name, "-n", self.place.namespace, *arguments, size=size)
+        return drains(self.directory / name, "-n", self.namespace.name, *arguments, size=size)
 
     def waiting(self, *targets: str) -> DrainsProcess:
         """Wait for the drains of some pods or owners."""
         return self.drains(targets[0].replace("/", "-"), "--wait", *targets)
 
-    def until_told(self, workload: Workload) -> dict[str, float]:
+    def until_counted(self, workload: Workload) -> dict[str, float]:
         """Wait until the watch has counted an end, and return how the drains of a workload have ended."""
         self.watch.until(lambda: bool(workload.outcomes(self.watch)))
         return workload.outcomes(self.watch)
@@ -75,15 +75,15 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    room = tmp_path_factory.mktemp("drains")
+    directory = tmp_path_factory.mktemp("drains")
     chosen = {NAME: f"{time.time_ns():x}"}
     with ExitStack() as stack:
         client = Client()
         stack.callback(client.close)
         webhook = stack.enter_context(running_webhook(os.environ["KUBECONFIG"]))
         stack.enter_context(configured(client, webhook.url, webhook.ca.read_bytes(), chosen))
-        place = stack.enter_context(a_place(chosen))
-        yield Scene(place, stack.enter_context(watching(room)), room)
+        namespace = stack.enter_context(watched_namespace(chosen))
+        yield Scene(namespace, stack.enter_context(running_watch(directory)), directory)
 
 
 # Two rollouts at once: one is clean, the other is not
@@ -109,22 +109,24 @@ def rollouts(scene: Scene) -> Iterator[Rollouts]:
     with ExitStack() as stack:
         server = None
         if not missing():
-            server = stack.enter_context(prometheus(scene.room, scene.watch.port, checked(rules(), scene.room)))
+            server = stack.enter_context(
+                prometheus(scene.directory, scene.watch.port, checked(rules(), scene.directory))
+            )
         clean = scene.workload("clean", [WORKER, f"after={MESSAGE}"])
         killed = scene.workload("killed", NEVER_ENDS, grace_period=str(SHORT))
         old = {each.name: each.first_pod() for each in (clean, killed)}
         clean.restart()
         killed.restart()
         waits = {name: stack.enter_context(scene.waiting(f"deployment/{name}")) for name in old}
-        left = seen_left(scene, set(old))
+        left = shown_time_left(scene, set(old))
         codes = {name: wait.end() for name, wait in waits.items()}
         lines = {name: wait.lines for name, wait in waits.items()}
-        scene.until_told(killed)
-        scene.until_told(clean)
+        scene.until_counted(killed)
+        scene.until_counted(clean)
         yield Rollouts(scene, clean, killed, old, left, codes, lines, server)
 
 
-def seen_left(scene: Scene, owners: set[str]) -> dict[str, tuple[float, float]]:
+def shown_time_left(scene: Scene, owners: set[str]) -> dict[str, tuple[float, float]]:
     """Look until drains of all owners are shown; return the time left of each, shown and by this machine's clock."""
     found: dict[str, tuple[float, float]] = {}
     deadline = time.monotonic() + 60
@@ -151,7 +153,7 @@ def test_a_rollout_whose_worker_finishes_ends_the_wait_well(rollouts: Rollouts) 
 def test_a_rollout_whose_worker_is_killed_ends_the_wait_badly(rollouts: Rollouts) -> None:
     lines = rollouts.lines["killed"]
     assert rollouts.codes["killed"] == 1, lines
-    namespace, pod = rollouts.scene.place.namespace, rollouts.old["killed"].name
+    namespace, pod = rollouts.scene.namespace.name, rollouts.old["killed"].name
     assert lines[-2:] == [
         "1 drain ended: 1 killed.",
         f"killed: {namespace}/{pod}. The worker was killed at the end of its grace period.",
@@ -185,7 +187,7 @@ def test_the_one_that_was_killed_has_one_event_and_the_other_none(rollouts: Roll
 def test_messages_were_killed_is_an_alert_of_the_one_and_not_of_the_other(rollouts: Rollouts) -> None:
     server = rollouts.server
     assert server
-    namespace = rollouts.scene.place.namespace
+    namespace = rollouts.scene.namespace.name
     server.until(f'graceful_worker_drains_total{{namespace="{namespace}", owner="clean", outcome="finished"}} == 1')
     (alert,) = server.until(
         f'ALERTS{{alertname="GracefulWorkerMessagesKilled", namespace="{namespace}", owner="killed"}}'
@@ -222,8 +224,8 @@ def check_cut(scene: Scene, workload: Workload, pod: WatchedPod, wait: DrainsPro
     """A worker was killed before the time that it asks for was over; return what the Event says."""
     with wait:
         assert wait.end() == 1
-    assert wait.lines[-1].startswith(f"cut: {scene.place.namespace}/{pod.name}.")
-    assert scene.until_told(workload) == {"cut": 1}
+    assert wait.lines[-1].startswith(f"cut: {scene.namespace.name}/{pod.name}.")
+    assert scene.until_counted(workload) == {"cut": 1}
     scene.watch.until(lambda: bool(workload.events()))
     (event,) = workload.events()
     assert event["reason"] == "WorkerCut"
@@ -255,7 +257,7 @@ def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> N
     pods = {workload.name: workload.first_pod() for workload in (finished, killed)}
     with scene.drains("twice", "--wait", *(f"pod/{pod.name}" for pod in pods.values())) as wait:
         names = [pod.name for pod in pods.values()]
-        delete = ["-n", scene.place.namespace, "delete", "pod", "--wait=false", *names]
+        delete = ["-n", scene.namespace.name, "delete", "pod", "--wait=false", *names]
         kubectl(*delete)
         wait.until(*(f"{name} drains" for name in names))
         # The kubelet has to have begun.
@@ -263,17 +265,17 @@ def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> N
         kubectl(*delete, f"--grace-period={CUT}")
         assert wait.end() == 1
     assert "2 drains ended: 1 finished, 1 killed." in wait.lines
-    assert scene.until_told(finished) == {"finished": 1}
-    assert scene.until_told(killed) == {"killed": 1}
+    assert scene.until_counted(finished) == {"finished": 1}
+    assert scene.until_counted(killed) == {"killed": 1}
     scene.watch.until(lambda: bool(killed.events()))
     (event,) = killed.events()
     assert f"was killed {SHORT} s after the deletion, at the end of the grace period" in event["message"]
 
 
 def evict(pod: WatchedPod, seconds: int) -> None:
-    metadata = {"name": pod.name, "namespace": pod.place.namespace}
+    metadata = {"name": pod.name, "namespace": pod.namespace.name}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
-    path = f"/api/v1/namespaces/{pod.place.namespace}/pods/{pod.name}/eviction"
+    path = f"/api/v1/namespaces/{pod.namespace.name}/pods/{pod.name}/eviction"
     body = {**eviction, "deleteOptions": {"gracePeriodSeconds": seconds}}
     kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
@@ -298,7 +300,7 @@ def test_a_node_that_is_drained_with_less_time_is_waited_for_where_evictions_are
     finally:
         kubectl("uncordon", node)
     assert wait.lines[-1] == "1 drain ended: 1 finished."
-    assert scene.until_told(workload) == {"finished": 1}
+    assert scene.until_counted(workload) == {"finished": 1}
     assert workload.outcomes(scene.watch, cause="eviction") == {"finished": 1}
 
 
@@ -324,7 +326,7 @@ def test_a_worker_that_takes_too_much_memory_in_its_drain_is_told_so(
         workload.restart()
         seen.until(pod.name, "oom after")
         assert seen.interrupt() == 0
-    assert scene.until_told(workload) == {"oom": 1}
+    assert scene.until_counted(workload) == {"oom": 1}
     scene.watch.until(lambda: bool(workload.events()))
     (event,) = workload.events()
     assert event["reason"] == "WorkerOutOfMemory"
@@ -353,8 +355,8 @@ def test_a_pod_that_is_removed_by_force_from_a_lost_node_is_not_called_killed(sc
             wait.until(f"{pod.name} drains")
             workload.kubectl("delete", "pod", pod.name, "--force", "--grace-period=0")
             assert wait.end() == 2
-        assert wait.lines[-1].startswith(f"unseen: {scene.place.namespace}/{pod.name}.")
-        assert scene.until_told(workload) == {"unseen": 1}
+        assert wait.lines[-1].startswith(f"unseen: {scene.namespace.name}/{pod.name}.")
+        assert scene.until_counted(workload) == {"unseen": 1}
 
 
 @needs_kubelet
@@ -373,7 +375,7 @@ def test_the_pods_of_a_node_that_was_removed_are_not_called_killed(scene: Scene)
             kubectl("delete", "node", name)
             try:
                 # Pods whose node is gone are removed after 40 s and more.
-                assert scene.until_told(workload).keys() == {"unseen"}
+                assert scene.until_counted(workload).keys() == {"unseen"}
                 assert wait.end() == 2
                 scene.watch.until(lambda: workload.outcomes(scene.watch, cause="node-gone").keys() == {"unseen"})
             finally:

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from certs.throwaway import LOCAL_HOSTS, issue
 from tests.cluster.settings import read_harm_refusal
 from tests.cluster.test_harm import WORKER, pod_of, start_bare, start_patched
-from tests.cluster.watching import Place, WatchedPod, a_place
+from tests.cluster.watched_pods import WatchedNamespace, WatchedPod, watched_namespace
 
 REFUSAL = read_harm_refusal()
 pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.timeout(400)]
@@ -37,7 +37,7 @@ IN_MID_MESSAGE = [WORKER, f"after={MESSAGE}"]
 class Guard:
     """A webhook on this machine, which the API server asks about the evictions of one namespace."""
 
-    place: Place
+    namespace: WatchedNamespace
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -62,22 +62,27 @@ def configuration(namespace: str, url: str, bundle: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
-    room = tmp_path_factory.mktemp("guard")
-    issue(LOCAL_HOSTS).write(room)
+    directory = tmp_path_factory.mktemp("guard")
+    issue(LOCAL_HOSTS).write(directory)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "webhook", "serve", "--host=127.0.0.1", f"--port={port}", "--no-registry"]
-    command += [f"--tls-cert={room / 'tls.crt'}", f"--tls-key={room / 'tls.key'}", "--eviction-guard", "--drain=0"]
-    bundle = base64.b64encode((room / "ca.crt").read_bytes()).decode()
-    with a_place() as place, (room / "log").open("wb") as log:
+    command += [
+        f"--tls-cert={directory / 'tls.crt'}",
+        f"--tls-key={directory / 'tls.key'}",
+        "--eviction-guard",
+        "--drain=0",
+    ]
+    bundle = base64.b64encode((directory / "ca.crt").read_bytes()).decode()
+    with watched_namespace() as namespace, (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ)
         try:
-            manifest = configuration(place.namespace, f"https://127.0.0.1:{port}/mutate", bundle)
+            manifest = configuration(namespace.name, f"https://127.0.0.1:{port}/mutate", bundle)
             done = kubectl("create", "-f", "-", stdin=json.dumps(manifest))
             assert done.returncode == 0, done.stderr
             # API servers learn of a configuration a moment later.
             time.sleep(5)
-            yield Guard(place, process, room / "log")
+            yield Guard(namespace, process, directory / "log")
         finally:
             kubectl("delete", "mutatingwebhookconfiguration", CONFIGURATION)
             process.terminate()
@@ -87,9 +92,9 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
 def evict(pod: WatchedPod, seconds: int | None) -> str:
     """Evict a pod as drainers do, and return what the API server warns of."""
     options = {} if seconds is None else {"deleteOptions": {"gracePeriodSeconds": seconds}}
-    metadata = {"name": pod.name, "namespace": pod.place.namespace}
+    metadata = {"name": pod.name, "namespace": pod.namespace.name}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, **options}
-    path = f"/api/v1/namespaces/{pod.place.namespace}/pods/{pod.name}/eviction"
+    path = f"/api/v1/namespaces/{pod.namespace.name}/pods/{pod.name}/eviction"
     pod.deleted_at = time.monotonic()
     done = kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
     assert done.returncode == 0, done.stderr
@@ -100,7 +105,7 @@ def evict(pod: WatchedPod, seconds: int | None) -> str:
 def test_a_worker_in_mid_message_finishes_it_however_little_time_its_eviction_asks_for(
     guard: Guard, seconds: int | None
 ) -> None:
-    pod = start_patched(guard.place, pod_of(IN_MID_MESSAGE))
+    pod = start_patched(guard.namespace, pod_of(IN_MID_MESSAGE))
     pod.line("begin")
     warnings = evict(pod, seconds)
     assert ("kubectl delete pod" in warnings) is (seconds is not None)
@@ -110,7 +115,7 @@ def test_a_worker_in_mid_message_finishes_it_however_little_time_its_eviction_as
 
 
 def test_the_eviction_of_a_pod_that_nobody_protects_is_carried_out_as_it_is(guard: Guard) -> None:
-    pod = start_bare(guard.place, pod_of(IN_MID_MESSAGE))
+    pod = start_bare(guard.namespace, pod_of(IN_MID_MESSAGE))
     pod.line("begin")
     assert evict(pod, 1) == ""
     assert pod.until_gone() < MESSAGE
@@ -120,7 +125,7 @@ def test_the_eviction_of_a_pod_that_nobody_protects_is_carried_out_as_it_is(guar
 def test_a_pod_that_lets_evictions_cut_its_time_is_cut(guard: Guard) -> None:
     manifest = pod_of(IN_MID_MESSAGE)
     manifest["metadata"]["annotations"]["graceful-worker/evict"] = "as-asked"
-    pod = start_patched(guard.place, manifest)
+    pod = start_patched(guard.namespace, manifest)
     pod.line("begin")
     assert evict(pod, 1) == ""
     assert pod.until_gone() < MESSAGE
@@ -129,7 +134,7 @@ def test_a_pod_that_lets_evictions_cut_its_time_is_cut(guard: Guard) -> None:
 
 def test_a_guard_that_is_gone_keeps_no_pod_from_being_evicted(guard: Guard) -> None:
     """The last one here."""
-    pod = start_patched(guard.place, pod_of(IN_MID_MESSAGE))
+    pod = start_patched(guard.namespace, pod_of(IN_MID_MESSAGE))
     pod.line("begin")
     guard.process.terminate()
     guard.process.wait(30)

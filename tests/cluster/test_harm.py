@@ -13,9 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
+from tests.builders import pod_template
 from tests.cluster.settings import read_harm_images, read_harm_refusal
-from tests.cluster.watching import Place, WatchedPod, a_place
-from tests.harm.product import patch
+from tests.cluster.watched_pods import WatchedNamespace, WatchedPod, watched_namespace
+from tests.harm.patching import patch
 from tests.node.specification import Json
 
 REFUSAL = read_harm_refusal()
@@ -30,8 +31,8 @@ SLACK = 5.0
 KILLED = 137
 WORKER = "/programs/worker"
 WELL_BEHAVED = ["python3", WORKER]
-HEEDS_NOTHING = {
-    "python": ["python3", "/programs/deaf"],
+WITHOUT_SIGNAL_HANDLER = {
+    "python": ["python3", "/programs/no-handler"],
     "string": ["sh", "-c", "while :; do sleep 1; done"],
     "tail": ["tail", "-F", "/dev/null"],
     "sleep": ["sleep", "infinity"],
@@ -43,10 +44,10 @@ HEEDS_NOTHING = {
 class Running:
     """The tests that were asked for, each in a thread of its own."""
 
-    def __init__(self, place: Place, names: list[str]) -> None:
-        self.place = place
+    def __init__(self, namespace: WatchedNamespace, names: list[str]) -> None:
+        self.namespace = namespace
         self._pool = ThreadPoolExecutor(len(names))
-        self._futures = {name: self._pool.submit(CHECKS[name], place) for name in names}
+        self._futures = {name: self._pool.submit(CHECKS[name], namespace) for name in names}
 
     def result_of(self, name: str) -> Future[None]:
         return self._futures[name]
@@ -59,7 +60,7 @@ class Running:
         self._pool.shutdown()
 
 
-Check = Callable[[Place], None]
+Check = Callable[[WatchedNamespace], None]
 CHECKS: dict[str, Check] = {}
 
 
@@ -77,8 +78,8 @@ def side_by_side(check: Check) -> Callable[[Running], None]:
 @pytest.fixture(scope="module")
 def running(request: pytest.FixtureRequest) -> Iterator[Running]:
     names = [item.name for item in request.session.items if item.name in CHECKS and not list(item.iter_markers("skip"))]
-    with a_place() as place:
-        running = Running(place, names)
+    with watched_namespace() as namespace:
+        running = Running(namespace, names)
         try:
             yield running
         finally:
@@ -91,27 +92,23 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
 def pod_of(worker: Json | list[str], sidecar: Json | list[str] | None = None, **spec: object) -> Json:
     """Return a pod that is labelled; a list stands for a container with that command."""
     containers = [_container("worker", worker), *([_container("sidecar", sidecar)] if sidecar else [])]
-    return {
-        "metadata": {
-            "labels": {"graceful-worker": "enabled"},
-            "annotations": {"graceful-worker/grace-period": str(RAISED), "graceful-worker/containers": "worker"},
-        },
-        "spec": {
-            "terminationGracePeriodSeconds": GRACE,
-            "automountServiceAccountToken": False,
-            "containers": containers,
-            "volumes": [
-                {"name": "programs", "configMap": {"name": "programs", "defaultMode": 0o755, "items": _ITEMS}},
-                {"name": "state", "emptyDir": {}},
-            ],
-            **spec,
-        },
+    programs = {"name": "programs", "configMap": {"name": "programs", "defaultMode": 0o755, "items": _ITEMS}}
+    defaults = {
+        "terminationGracePeriodSeconds": GRACE,
+        "automountServiceAccountToken": False,
+        "volumes": [programs, {"name": "state", "emptyDir": {}}],
     }
+    return pod_template(
+        *containers,
+        labels={"graceful-worker": "enabled"},
+        annotations={"graceful-worker/grace-period": str(RAISED), "graceful-worker/containers": "worker"},
+        **{**defaults, **spec},
+    )
 
 
 _ITEMS = [
     {"key": key, "path": path}
-    for key, path in (("worker", "worker"), ("worker", "celery"), ("once", "once"), ("deaf", "deaf"))
+    for key, path in (("worker", "worker"), ("worker", "celery"), ("once", "once"), ("no-handler", "no-handler"))
 ]
 
 
@@ -127,20 +124,20 @@ def annotated(pod: Json, **annotations: str) -> Json:
     return pod
 
 
-def start_patched(place: Place, pod: Json) -> WatchedPod:
+def start_patched(namespace: WatchedNamespace, pod: Json) -> WatchedPod:
     patched = patch(pod).pod
     assert patched["spec"]["terminationGracePeriodSeconds"] == RAISED
-    return place.create(patched, "patched")
+    return namespace.create(patched, "patched")
 
 
-def start_bare(place: Place, pod: Json) -> WatchedPod:
+def start_bare(namespace: WatchedNamespace, pod: Json) -> WatchedPod:
     bare = copy.deepcopy(pod)
     bare["metadata"] = {"labels": {"graceful-worker": "disabled"}}
-    return place.create(bare, "bare")
+    return namespace.create(bare, "bare")
 
 
-def start_both(place: Place, pod: Json) -> tuple[WatchedPod, WatchedPod]:
-    return start_bare(place, pod), start_patched(place, pod)
+def start_both(namespace: WatchedNamespace, pod: Json) -> tuple[WatchedPod, WatchedPod]:
+    return start_bare(namespace, pod), start_patched(namespace, pod)
 
 
 def end_together(*pods: WatchedPod) -> list[float]:
@@ -154,17 +151,17 @@ def end_together(*pods: WatchedPod) -> list[float]:
     return [pod.until_gone() for pod in pods]
 
 
-def seconds_behind(pod: WatchedPod) -> float:
+def seconds_after_the_worker(pod: WatchedPod) -> float:
     """Return the seconds from the last word of the worker to the stop signal of the sidecar."""
     return pod.line("heard TERM", "sidecar").when - pod.line("end").when
 
 
-# A worker that heeds nothing
+# A worker that handles no signal
 
 
 @side_by_side
-def test_a_worker_that_heeds_nothing_is_gone_by_the_first_grace_period(place: Place) -> None:
-    pods = {name: start_both(place, pod_of(command)) for name, command in HEEDS_NOTHING.items()}
+def test_a_worker_that_handles_no_signal_is_gone_by_the_first_grace_period(namespace: WatchedNamespace) -> None:
+    pods = {name: start_both(namespace, pod_of(command)) for name, command in WITHOUT_SIGNAL_HANDLER.items()}
     seconds = end_together(*(pod for both in pods.values() for pod in both))
     for number, (name, (_, patched)) in enumerate(pods.items()):
         was, now = seconds[2 * number : 2 * number + 2]
@@ -172,14 +169,14 @@ def test_a_worker_that_heeds_nothing_is_gone_by_the_first_grace_period(place: Pl
         assert patched.exit_code() == KILLED, name
 
 
-# A sidecar that heeds nothing
+# A sidecar that handles no signal
 
 
-def check_deaf_sidecar(
-    place: Place, after: float, command: list[str], change: Callable[[Json], Json] = lambda pod: pod
+def check_sidecar_without_signal_handler(
+    namespace: WatchedNamespace, after: float, command: list[str], change: Callable[[Json], Json] = lambda pod: pod
 ) -> None:
-    bare = start_bare(place, change(pod_of([WORKER], command)))
-    patched = start_patched(place, change(pod_of([WORKER, f"after={after}"], command)))
+    bare = start_bare(namespace, change(pod_of([WORKER], command)))
+    patched = start_patched(namespace, change(pod_of([WORKER, f"after={after}"], command)))
     was, now = end_together(bare, patched)
     assert patched.exit_code() == 0
     assert patched.count("end") == 1
@@ -187,20 +184,22 @@ def check_deaf_sidecar(
 
 
 @side_by_side
-def test_a_sidecar_that_heeds_nothing_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
-    place: Place,
+def test_a_sidecar_that_handles_no_signal_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
+    namespace: WatchedNamespace,
 ) -> None:
-    check_deaf_sidecar(place, 0, HEEDS_NOTHING["tail"])
+    check_sidecar_without_signal_handler(namespace, 0, WITHOUT_SIGNAL_HANDLER["tail"])
 
 
 @side_by_side
-def test_a_sidecar_that_heeds_nothing_beside_a_short_message_ends_with_the_first_grace_period(place: Place) -> None:
-    check_deaf_sidecar(place, 4, HEEDS_NOTHING["python"])
+def test_a_sidecar_that_handles_no_signal_beside_a_short_message_ends_with_the_first_grace_period(
+    namespace: WatchedNamespace,
+) -> None:
+    check_sidecar_without_signal_handler(namespace, 4, WITHOUT_SIGNAL_HANDLER["python"])
 
 
 @side_by_side
-def test_a_sidecar_that_heeds_nothing_beside_a_long_message_ends_with_it(place: Place) -> None:
-    check_deaf_sidecar(place, GRACE + 5, HEEDS_NOTHING["sleep"])
+def test_a_sidecar_that_handles_no_signal_beside_a_long_message_ends_with_it(namespace: WatchedNamespace) -> None:
+    check_sidecar_without_signal_handler(namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["sleep"])
 
 
 def with_native_sidecar(pod: Json) -> Json:
@@ -214,61 +213,67 @@ def with_sidecar_that_becomes_native(pod: Json) -> Json:
 
 
 @side_by_side
-def test_a_native_sidecar_that_heeds_nothing_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
-    place: Place,
+def test_a_native_sidecar_that_handles_no_signal_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
+    namespace: WatchedNamespace,
 ) -> None:
-    check_deaf_sidecar(place, 0, HEEDS_NOTHING["python"], with_native_sidecar)
+    check_sidecar_without_signal_handler(namespace, 0, WITHOUT_SIGNAL_HANDLER["python"], with_native_sidecar)
 
 
 @side_by_side
-def test_a_native_sidecar_that_heeds_nothing_beside_a_long_message_ends_with_it(place: Place) -> None:
-    check_deaf_sidecar(place, GRACE + 5, HEEDS_NOTHING["tail"], with_native_sidecar)
+def test_a_native_sidecar_that_handles_no_signal_beside_a_long_message_ends_with_it(
+    namespace: WatchedNamespace,
+) -> None:
+    check_sidecar_without_signal_handler(namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["tail"], with_native_sidecar)
 
 
 @side_by_side
-def test_a_sidecar_that_becomes_native_and_heeds_nothing_ends_with_a_long_message(place: Place) -> None:
-    check_deaf_sidecar(place, GRACE + 5, HEEDS_NOTHING["sleep"], with_sidecar_that_becomes_native)
+def test_a_sidecar_that_becomes_native_and_handles_no_signal_ends_with_a_long_message(
+    namespace: WatchedNamespace,
+) -> None:
+    check_sidecar_without_signal_handler(
+        namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["sleep"], with_sidecar_that_becomes_native
+    )
 
 
 # A sidecar that behaves
 
 
-def check_sidecar(place: Place, pod: Json) -> WatchedPod:
-    patched = start_patched(place, pod)
+def check_sidecar(namespace: WatchedNamespace, pod: Json) -> WatchedPod:
+    patched = start_patched(namespace, pod)
     patched.line("begin", "sidecar")
     patched.line("begin")
     patched.end()
     assert patched.exit_code() == 0
     assert patched.exit_code("sidecar") == 0
-    assert 0 < seconds_behind(patched) < 1
+    assert 0 < seconds_after_the_worker(patched) < 1
     return patched
 
 
 @side_by_side
-def test_a_sidecar_leaves_within_a_second_behind_the_worker(place: Place) -> None:
-    check_sidecar(place, pod_of([WORKER, f"after={GRACE + 2}"], WELL_BEHAVED))
+def test_a_sidecar_leaves_within_a_second_behind_the_worker(namespace: WatchedNamespace) -> None:
+    check_sidecar(namespace, pod_of([WORKER, f"after={GRACE + 2}"], WELL_BEHAVED))
 
 
 @side_by_side
-def test_a_sidecar_leaves_within_a_second_behind_a_worker_below_a_parent(place: Place) -> None:
-    check_sidecar(place, pod_of(["python3", WORKER, f"after={GRACE + 2}"], [WORKER]))
+def test_a_sidecar_leaves_within_a_second_behind_a_worker_below_a_parent(namespace: WatchedNamespace) -> None:
+    check_sidecar(namespace, pod_of(["python3", WORKER, f"after={GRACE + 2}"], [WORKER]))
 
 
 @side_by_side
-def test_a_sidecar_of_another_user_on_a_read_only_root_leaves_within_a_second(place: Place) -> None:
+def test_a_sidecar_of_another_user_on_a_read_only_root_leaves_within_a_second(namespace: WatchedNamespace) -> None:
     def of_user(user: int, command: list[str]) -> Json:
         context = {"runAsUser": user, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
         return {"command": command, "securityContext": context}
 
-    check_sidecar(place, pod_of(of_user(1000, [WORKER, "after=3"]), of_user(2000, WELL_BEHAVED)))
-    check_sidecar(place, pod_of(of_user(1000, ["python3", WORKER, "after=3"]), of_user(2000, [WORKER])))
+    check_sidecar(namespace, pod_of(of_user(1000, [WORKER, "after=3"]), of_user(2000, WELL_BEHAVED)))
+    check_sidecar(namespace, pod_of(of_user(1000, ["python3", WORKER, "after=3"]), of_user(2000, [WORKER])))
 
 
 @side_by_side
-def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_ran_out_of_memory(place: Place) -> None:
+def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_ran_out_of_memory(namespace: WatchedNamespace) -> None:
     limits = {"limits": {"memory": "100Mi"}}
     pod = pod_of({"command": ["/programs/celery", "worker", "after=memory"], "resources": limits}, WELL_BEHAVED)
-    patched = start_patched(place, pod)
+    patched = start_patched(namespace, pod)
     patched.line("begin", "sidecar")
     patched.line("begin")
     patched.end()
@@ -279,8 +284,8 @@ def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_ran_out_of_memory
 
 
 @side_by_side
-def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_was_killed(place: Place) -> None:
-    patched = start_patched(place, pod_of(["python3", WORKER, "after=50"], WELL_BEHAVED))
+def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_was_killed(namespace: WatchedNamespace) -> None:
+    patched = start_patched(namespace, pod_of(["python3", WORKER, "after=50"], WELL_BEHAVED))
     patched.line("begin", "sidecar")
     worker = patched.line("begin").text.removeprefix("begin ")
     patched.delete()
@@ -296,17 +301,17 @@ def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_was_killed(place:
 WORK_AND_ACK = ["sh", "-c", "/programs/once 8; echo ack"]
 
 
-def start_job(place: Place, name: str, command: list[str]) -> WatchedPod:
+def start_job(namespace: WatchedNamespace, name: str, command: list[str]) -> WatchedPod:
     template = patch(pod_of(command, restartPolicy="Never")).pod
     template["metadata"]["labels"]["test"] = name
     spec = {"backoffLimit": 0, "template": template}
-    place.create_other({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
-    return place.await_pod("test", name)
+    namespace.create_other({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
+    return namespace.await_pod("test", name)
 
 
 @side_by_side
-def test_a_job_of_work_and_ack_that_is_deleted_in_mid_work_does_both(place: Place) -> None:
-    job = start_job(place, "work-and-ack", WORK_AND_ACK)
+def test_a_job_of_work_and_ack_that_is_deleted_in_mid_work_does_both(namespace: WatchedNamespace) -> None:
+    job = start_job(namespace, "work-and-ack", WORK_AND_ACK)
     job.line("begin")
     job.end()
     assert job.texts() == ["begin", "end", "ack"]
@@ -315,22 +320,24 @@ def test_a_job_of_work_and_ack_that_is_deleted_in_mid_work_does_both(place: Plac
 
 
 @side_by_side
-def test_a_job_that_is_deleted_before_its_work_began_succeeds_only_if_the_work_is_done(place: Place) -> None:
+def test_a_job_that_is_deleted_before_its_work_began_succeeds_only_if_the_work_is_done(
+    namespace: WatchedNamespace,
+) -> None:
     commands = (
         ["sh", "-c", "sleep 3; /programs/once 1 && echo ack"],
         ["python3", "/programs/once", "1"],
         ["/programs/celery", "worker", "late=3"],
     )
     for number, command in enumerate(commands):
-        job = start_job(place, f"young-{number}", command)
+        job = start_job(namespace, f"young-{number}", command)
         job.until_started()
         job.end()
         assert job.exit_code() != 0 or "end" in job.texts(), command
 
 
 @side_by_side
-def test_a_job_that_is_deleted_before_it_ran_does_not_succeed(place: Place) -> None:
-    job = start_job(place, "never-ran", WORK_AND_ACK)
+def test_a_job_that_is_deleted_before_it_ran_does_not_succeed(namespace: WatchedNamespace) -> None:
+    job = start_job(namespace, "never-ran", WORK_AND_ACK)
     job.end()
     assert "ack" in job.texts() or job.seen["status"]["phase"] != "Succeeded"
 
@@ -347,8 +354,8 @@ def until_restarted(pod: WatchedPod, container: str) -> float:
     return pod.line("begin", container).when - hung
 
 
-def check_restart(place: Place, command: list[str]) -> None:
-    bare, patched = start_both(place, pod_of({"command": [*command, *HANGING, "after=7"], "livenessProbe": PROBE}))
+def check_restart(namespace: WatchedNamespace, command: list[str]) -> None:
+    bare, patched = start_both(namespace, pod_of({"command": [*command, *HANGING, "after=7"], "livenessProbe": PROBE}))
     assert until_restarted(patched, "worker") < until_restarted(bare, "worker") + SLACK
     assert patched.restarts("worker") == 1
     patched.end()
@@ -357,19 +364,23 @@ def check_restart(place: Place, command: list[str]) -> None:
 
 
 @side_by_side
-def test_a_worker_that_hangs_is_restarted_as_quickly_and_drains_well_later(place: Place) -> None:
-    check_restart(place, [WORKER])
+def test_a_worker_that_hangs_is_restarted_as_quickly_and_drains_well_later(namespace: WatchedNamespace) -> None:
+    check_restart(namespace, [WORKER])
 
 
 @side_by_side
-def test_a_worker_that_hangs_below_a_parent_is_restarted_as_quickly_and_drains_well_later(place: Place) -> None:
-    check_restart(place, ["python3", WORKER])
+def test_a_worker_that_hangs_below_a_parent_is_restarted_as_quickly_and_drains_well_later(
+    namespace: WatchedNamespace,
+) -> None:
+    check_restart(namespace, ["python3", WORKER])
 
 
 @side_by_side
-def test_a_sidecar_that_hangs_is_restarted_as_quickly_and_outlives_the_worker_later(place: Place) -> None:
+def test_a_sidecar_that_hangs_is_restarted_as_quickly_and_outlives_the_worker_later(
+    namespace: WatchedNamespace,
+) -> None:
     sidecar = {"command": [*WELL_BEHAVED, *HANGING], "livenessProbe": PROBE}
-    bare, patched = start_both(place, pod_of([WORKER, "after=7"], sidecar))
+    bare, patched = start_both(namespace, pod_of([WORKER, "after=7"], sidecar))
     assert until_restarted(patched, "sidecar") < until_restarted(bare, "sidecar") + SLACK
     patched.end()
     assert (patched.exit_code(), patched.exit_code("sidecar")) == (0, 0)
@@ -380,9 +391,9 @@ def test_a_sidecar_that_hangs_is_restarted_as_quickly_and_outlives_the_worker_la
 
 
 @side_by_side
-def test_a_worker_whose_handler_is_installed_late_drains_all_the_same(place: Place) -> None:
+def test_a_worker_whose_handler_is_installed_late_drains_all_the_same(namespace: WatchedNamespace) -> None:
     for command in ([WORKER], ["python3", WORKER]):
-        patched = start_patched(place, pod_of([*command, "late=4", f"after={GRACE}"]))
+        patched = start_patched(namespace, pod_of([*command, "late=4", f"after={GRACE}"]))
         patched.line("environment")
         patched.end()
         assert patched.texts()[-2:] == ["heard TERM", "end"]
@@ -390,9 +401,9 @@ def test_a_worker_whose_handler_is_installed_late_drains_all_the_same(place: Pla
 
 
 @side_by_side
-def test_a_worker_that_waits_by_sigwait_drains(place: Place) -> None:
+def test_a_worker_that_waits_by_sigwait_drains(namespace: WatchedNamespace) -> None:
     for command in ([WORKER], ["python3", WORKER]):
-        patched = start_patched(place, pod_of([*command, "waits=sigwait", f"after={GRACE + 2}"]))
+        patched = start_patched(namespace, pod_of([*command, "waits=sigwait", f"after={GRACE + 2}"]))
         patched.line("begin")
         patched.end()
         assert patched.texts()[-2:] == ["heard TERM", "end"]
@@ -400,10 +411,10 @@ def test_a_worker_that_waits_by_sigwait_drains(place: Place) -> None:
 
 
 @side_by_side
-def test_a_worker_that_ends_by_an_interrupt_hears_nothing_else(place: Place) -> None:
+def test_a_worker_that_ends_by_an_interrupt_hears_nothing_else(namespace: WatchedNamespace) -> None:
     for command in ([WORKER], ["python3", WORKER]):
         pod = pod_of([*command, "signal=INT", "waits=interrupt", f"after={GRACE + 2}"])
-        patched = start_patched(place, annotated(pod, stop_signal="INT"))
+        patched = start_patched(namespace, annotated(pod, stop_signal="INT"))
         patched.line("begin")
         patched.end()
         assert patched.texts()[-2:] == ["heard INT", "end"]
@@ -415,16 +426,16 @@ def test_a_worker_that_ends_by_an_interrupt_hears_nothing_else(place: Place) -> 
 
 
 @side_by_side
-def test_environment_names_that_a_shell_would_drop_reach_the_worker(place: Place) -> None:
+def test_environment_names_that_a_shell_would_drop_reach_the_worker(namespace: WatchedNamespace) -> None:
     values = {"spring.rabbitmq.host": "rabbit", "with-dash": "1"}
-    place.create_other({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "names"}, "data": values})
+    namespace.create_other({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "names"}, "data": values})
     ways: Json = {"env": [{"name": "app.queue", "value": "mail"}], "envFrom": [{"configMapRef": {"name": "names"}}]}
     told = "environment app.queue spring.rabbitmq.host with-dash"
     for command in ([WORKER], ["python3", WORKER]):
-        patched = start_patched(place, pod_of({"command": command, **ways}))
+        patched = start_patched(namespace, pod_of({"command": command, **ways}))
         assert patched.line("environment").text == told
         patched.end()
-    looped = start_patched(place, annotated(pod_of({"command": [WORKER], **ways}), mode="loop"))
+    looped = start_patched(namespace, annotated(pod_of({"command": [WORKER], **ways}), mode="loop"))
     assert looped.line("environment").text == told
 
 
@@ -432,23 +443,25 @@ def test_environment_names_that_a_shell_would_drop_reach_the_worker(place: Place
 
 
 @side_by_side
-def test_containers_that_share_their_processes_drain(place: Place) -> None:
-    patched = start_patched(place, pod_of([WORKER, f"after={GRACE + 2}"], WELL_BEHAVED, shareProcessNamespace=True))
+def test_containers_that_share_their_processes_drain(namespace: WatchedNamespace) -> None:
+    patched = start_patched(namespace, pod_of([WORKER, f"after={GRACE + 2}"], WELL_BEHAVED, shareProcessNamespace=True))
     patched.line("begin", "sidecar")
     patched.line("begin")
     patched.end()
     assert (patched.exit_code(), patched.exit_code("sidecar")) == (0, 0)
-    assert 0 < seconds_behind(patched) < 1
+    assert 0 < seconds_after_the_worker(patched) < 1
 
 
 @side_by_side
-def test_who_heeds_nothing_among_shared_processes_is_gone_as_quickly(place: Place) -> None:
-    was, now = end_together(*start_both(place, pod_of(HEEDS_NOTHING["python"], shareProcessNamespace=True)))
+def test_what_handles_no_signal_among_shared_processes_is_gone_as_quickly(namespace: WatchedNamespace) -> None:
+    was, now = end_together(
+        *start_both(namespace, pod_of(WITHOUT_SIGNAL_HANDLER["python"], shareProcessNamespace=True))
+    )
     assert now < was + SLACK
 
 
 @side_by_side
-def test_a_restricted_pod_drains(place: Place) -> None:
+def test_a_restricted_pod_drains(namespace: WatchedNamespace) -> None:
     context = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -457,7 +470,7 @@ def test_a_restricted_pod_drains(place: Place) -> None:
     }
     worker = {"command": ["python3", WORKER, "after=7"], "securityContext": context}
     sidecar = {"command": WELL_BEHAVED, "securityContext": context}
-    check_sidecar(place, pod_of(worker, sidecar, securityContext={"runAsUser": 1000, "runAsNonRoot": True}))
+    check_sidecar(namespace, pod_of(worker, sidecar, securityContext={"runAsUser": 1000, "runAsNonRoot": True}))
 
 
 _TRAPPING = 'trap "echo heard TERM; sleep 7; echo end; exit 0" TERM; echo begin; while :; do sleep 0.2; done'
@@ -465,9 +478,9 @@ _TRAPPING = 'trap "echo heard TERM; sleep 7; echo end; exit 0" TERM; echo begin;
 
 @needs_busybox
 @side_by_side
-def test_a_pod_of_busybox_drains(place: Place) -> None:
+def test_a_pod_of_busybox_drains(namespace: WatchedNamespace) -> None:
     worker = {"image": BUSYBOX, "command": ["sh", "-c", _TRAPPING]}
-    patched = start_patched(place, pod_of(worker, {"image": BUSYBOX, "command": ["tail", "-F", "/dev/null"]}))
+    patched = start_patched(namespace, pod_of(worker, {"image": BUSYBOX, "command": ["tail", "-F", "/dev/null"]}))
     patched.line("begin")
     assert patched.end() < 7 + GRACE + SLACK
     assert patched.texts() == ["begin", "heard TERM", "end"]
@@ -478,9 +491,9 @@ def test_a_pod_of_busybox_drains(place: Place) -> None:
 
 
 @side_by_side
-def test_a_loop_ends_behind_its_message_and_the_sidecar_behind_that(place: Place) -> None:
+def test_a_loop_ends_behind_its_message_and_the_sidecar_behind_that(namespace: WatchedNamespace) -> None:
     pod = annotated(pod_of(["/programs/once", str(GRACE + 2)], WELL_BEHAVED), mode="loop")
-    patched = start_patched(place, pod)
+    patched = start_patched(namespace, pod)
     patched.line("begin", "sidecar")
     patched.line("begin", number=2)
     patched.end()
@@ -495,9 +508,9 @@ def test_a_loop_ends_behind_its_message_and_the_sidecar_behind_that(place: Place
 
 
 @side_by_side
-def test_a_known_worker_behind_a_shell_drains(place: Place) -> None:
+def test_a_known_worker_behind_a_shell_drains(namespace: WatchedNamespace) -> None:
     command = ["sh", "-c", "/programs/celery -A shop worker after=7; echo behind"]
-    patched = start_patched(place, pod_of(command, WELL_BEHAVED))
+    patched = start_patched(namespace, pod_of(command, WELL_BEHAVED))
     patched.line("begin", "sidecar")
     patched.line("begin")
     patched.end()
@@ -512,5 +525,5 @@ def test_a_known_worker_behind_a_shell_drains(place: Place) -> None:
 def test_no_hook_fails_unless_its_container_ends_first(running: Running) -> None:
     """A hook that stays, so that the kubelet sends nothing, ends with its container; so does that of a short Job."""
     running.await_all()
-    commands = [" ".join(pod.command()) for pod in running.place.pods_with_event("FailedPreStopHook")]
+    commands = [" ".join(pod.command()) for pod in running.namespace.pods_with_event("FailedPreStopHook")]
     assert [command for command in commands if "signal=INT" not in command and "/programs/once" not in command] == []

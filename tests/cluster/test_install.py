@@ -1,20 +1,21 @@
-"""The whole installation in a real cluster: `kubectl apply -k deploy/`, what must hold after it, and its end."""
+"""`kubectl apply -k deploy/` in a real cluster: what holds afterwards, and that its removal leaves nothing."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from tests.builders import namespace, pod
 from tests.cluster.settings import read_install_refusal
+from tests.pod_stream import PodStream
+from tests.waiting import wait_until
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
 
 REFUSAL = read_install_refusal()
@@ -40,52 +41,13 @@ def rolled_out() -> None:
 
 def create(labels: dict[str, str] | None = None) -> tuple[str, bool]:
     """Create a pod without storing it; return what went wrong or was warned of, and whether it is protected."""
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "worker-", "namespace": WORKERS, "labels": labels or {}},
-        "spec": {"containers": [{"name": "worker", "image": "shop:1", "command": ["celery", "worker"]}]},
-    }
+    manifest = json.dumps(pod(labels=labels, metadata={"namespace": WORKERS}))
     command = ["kubectl", "create", "--dry-run=server", "-o", "json", "-f", "-"]
-    done = subprocess.run(command, input=json.dumps(pod), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=manifest, capture_output=True, text=True, check=False)
     if done.returncode:
         return done.stderr, False
     stored: dict[str, Any] = json.loads(done.stdout)
     return done.stderr, stored["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true"
-
-
-@dataclass
-class Stream:
-    """Pods that are created all the time."""
-
-    created: int = 0
-    failures: list[str] = field(default_factory=list)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Stream:
-        self._threads = [threading.Thread(target=self._run) for _ in range(2)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            trouble, protected = create()
-            self.created += 1
-            if not protected:
-                self.failures.append(trouble or "not patched")
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def bundles() -> list[str]:
@@ -102,12 +64,7 @@ def installation() -> Iterator[None]:
     kubectl("apply", "-k", str(DEPLOY))
     try:
         rolled_out()
-        namespace = {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {"name": WORKERS, "labels": {LABEL: LABEL_ENABLED}},
-        }
-        kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
+        kubectl("apply", "-f", "-", stdin=json.dumps(namespace(WORKERS, {LABEL: LABEL_ENABLED})))
         yield
     finally:
         kubectl("delete", "namespace", WORKERS, "--ignore-not-found", "--wait=false")
@@ -136,27 +93,25 @@ def test_a_bundle_that_is_emptied_is_healed() -> None:
     before = bundles()
     patch = '[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]'
     kubectl("patch", "mutatingwebhookconfiguration", "graceful-worker", "--type=json", "-p", patch)
-    until(lambda: bundles() == before, 10)
+    wait_until(lambda: bundles() == before, 10)
 
 
 def test_a_rotation_that_is_asked_for_fails_no_creation() -> None:
     before = bundles()
-    with Stream() as stream:
+    with PodStream(create, clients=2) as stream:
         annotation = f"graceful-worker/rotate={time.time_ns()}"
         kubectl("-n", NAMESPACE, "annotate", "secret", "graceful-worker-ca", "--overwrite", annotation)
-        until(lambda: bundles() != before)
+        wait_until(lambda: bundles() != before)
         time.sleep(15)
-    assert stream.failures == []
-    assert stream.created > 0
+    stream.assert_unbroken()
 
 
 def test_a_rolling_update_of_the_webhook_fails_no_creation() -> None:
-    with Stream() as stream:
+    with PodStream(create, clients=2) as stream:
         kubectl("-n", NAMESPACE, "rollout", "restart", "deployment", "graceful-worker")
         rolled_out()
-        until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == 2, 90)
-    assert stream.failures == []
-    assert stream.created > 0
+        wait_until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == 2, 90)
+    stream.assert_unbroken()
 
 
 def test_while_it_is_down_labelled_pods_are_refused_and_others_are_created() -> None:
@@ -165,46 +120,34 @@ def test_while_it_is_down_labelled_pods_are_refused_and_others_are_created() -> 
     assert "failed calling webhook" in trouble
     assert create({LABEL: "disabled"}) == ("", False)
     scale(2)
-    until(lambda: create() == ("", True))
+    wait_until(lambda: create() == ("", True))
 
 
 def test_while_it_is_down_under_fail_open_pods_are_created_unprotected() -> None:
     kubectl("apply", "-k", str(DEPLOY / "overlays" / "fail-open"))
     scale(0)
-    until(lambda: create() == ("", False), 10)
+    wait_until(lambda: create() == ("", False), 10)
     kubectl("apply", "-k", str(DEPLOY))
     scale(2)
-    until(lambda: create() == ("", True))
+    wait_until(lambda: create() == ("", True))
 
 
 def test_the_policy_refuses_a_labelled_pod_that_came_through_unprotected() -> None:
     kubectl("apply", "-k", str(DEPLOY / "overlays" / "validating-policy-deny"))
     try:
-        until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
+        wait_until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
         kubectl("delete", "mutatingwebhookconfiguration", "graceful-worker")
-        until(lambda: UNPROTECTED in create({LABEL: LABEL_ENABLED})[0], 30)
+        wait_until(lambda: UNPROTECTED in create({LABEL: LABEL_ENABLED})[0], 30)
     finally:
         kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "graceful-worker")
     kubectl("apply", "-k", str(DEPLOY))
-    until(lambda: create() == ("", True))
+    wait_until(lambda: create() == ("", True))
 
 
 def test_its_end_leaves_nothing_behind_and_no_pod_is_refused_on_the_way() -> None:
-    troubles: list[str] = []
-    over = threading.Event()
-
-    def create_all_the_time() -> None:
-        while not over.is_set():
-            troubles.append(create()[0])
-
-    thread = threading.Thread(target=create_all_the_time)
-    thread.start()
-    try:
+    with PodStream(create) as stream:
         kubectl("delete", "-k", str(DEPLOY))
-    finally:
-        over.set()
-        thread.join()
-    assert {trouble for trouble in troubles if trouble} == set()
+    assert (stream.refused, stream.warnings) == ([], [])
     kinds = "mutatingwebhookconfigurations,clusterroles,clusterrolebindings,namespaces"
     kinds += ",validatingadmissionpolicies,validatingadmissionpolicybindings"
     left = kubectl("get", kinds, "-o", "name").split()
@@ -213,6 +156,6 @@ def test_its_end_leaves_nothing_behind_and_no_pod_is_refused_on_the_way() -> Non
 
 def scale(replicas: int) -> None:
     kubectl("-n", NAMESPACE, "scale", "deployment", "graceful-worker", f"--replicas={replicas}")
-    until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == replicas, 90)
+    wait_until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == replicas, 90)
     if replicas:
         rolled_out()

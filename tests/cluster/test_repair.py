@@ -1,4 +1,4 @@
-"""`graceful-worker repair` with real controllers: what it restarts comes back protected, or it stops."""
+"""`graceful-worker repair` with real controllers: restarted workloads come back protected, or it stops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from demo.client import Webhook
 from tests.cluster.settings import read_harm_refusal, read_settings
 from tests.cluster.test_harm import WORKER
 from tests.cluster.test_scenarios import NAME, configured
-from tests.cluster.watching import Place, a_place
+from tests.cluster.watched_pods import WatchedNamespace, watched_namespace
 from tests.cluster.workloads import Workload, kubectl, objects, repair
 from tests.node.specification import Json
 from tests.proof.matrix import running_webhook
@@ -38,12 +38,12 @@ class Site:
 
     webhook: Webhook
     client: Client
-    place: Place
+    namespace: WatchedNamespace
     labels: dict[str, str]
 
     def bare(self, name: str) -> Workload:
         """Make a labelled worker while the webhook's configuration is absent."""
-        workload = Workload(self.place, name, WELL_BEHAVED)
+        workload = Workload(self.namespace, name, WELL_BEHAVED)
         workload.first_pod()
         assert version_of(workload) == ""
         return workload
@@ -57,21 +57,21 @@ class Site:
         return workload
 
     def protected(self, name: str) -> Workload:
-        workload = Workload(self.place, name, WELL_BEHAVED)
+        workload = Workload(self.namespace, name, WELL_BEHAVED)
         workload.first_pod()
         assert version_of(workload) == __version__
         return workload
 
     def repair(self, *arguments: str) -> tuple[int, str]:
-        return repair("-n", self.place.namespace, "--configuration", NAME, "--every", "1s", *arguments)
+        return repair("-n", self.namespace.name, "--configuration", NAME, "--every", "1s", *arguments)
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
     labels = {NAME: f"{time.time_ns():x}"}
     client = Client()
-    with running_webhook(os.environ["KUBECONFIG"]) as webhook, a_place(labels) as place:
-        yield Site(webhook, client, place, labels)
+    with running_webhook(os.environ["KUBECONFIG"]) as webhook, watched_namespace(labels) as namespace:
+        yield Site(webhook, client, namespace, labels)
     client.close()
 
 
@@ -89,7 +89,7 @@ def uids(*workloads: Workload) -> list[str]:
 
 
 def restarted_at(workload: Workload) -> str:
-    deployment: Json = objects("-n", workload.place.namespace, "deployment", workload.name)
+    deployment: Json = objects("-n", workload.namespace.name, "deployment", workload.name)
     annotations = deployment["spec"]["template"]["metadata"]["annotations"]
     return str(annotations.get("kubectl.kubernetes.io/restartedAt", ""))
 
@@ -133,6 +133,6 @@ def test_the_first_pod_that_comes_back_bare_ends_it(site: Site) -> None:
         time.sleep(3)
         code, output = site.repair("--yes")
     assert code == 1
-    assert f"STOP     Deployment first in {site.place.namespace}" in output
+    assert f"STOP     Deployment first in {site.namespace.name}" in output
     assert " is unprotected: " in output
     assert (bool(restarted_at(first)), bool(restarted_at(second))) == (True, False)

@@ -1,4 +1,4 @@
-"""Deployments in a real cluster go through what Kubernetes does to them, and lose and repeat nothing."""
+"""The proof's scenarios in a real cluster: protected Deployments lose and repeat no message."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from lightkube.resources.admissionregistration_v1 import MutatingWebhookConfigur
 from lightkube.resources.core_v1 import Namespace
 from ruamel.yaml import YAML
 
+from tests.builders import pod
 from tests.cluster.cell import ClusterCell
 from tests.cluster.settings import read_settings
 from tests.proof.ledger import balance
@@ -73,11 +74,9 @@ def configured(client: Client, url: str, ca: bytes, labels: dict[str, str]) -> I
 
 def wait_until_called(client: Client, namespace: str) -> None:
     """A configuration takes effect within a second or so."""
-    metadata = {"name": "probe", "namespace": namespace, "labels": {"graceful-worker": "enabled"}}
-    spec = {"containers": [{"name": "worker", "image": "none", "command": ["celery", "worker"]}]}
-    pod = from_dict({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    probe = from_dict(pod("probe", labels={"graceful-worker": "enabled"}, metadata={"namespace": namespace}))
     for _ in range(100):
-        seen = client.create(pod, dry_run=True)
+        seen = client.create(probe, dry_run=True)
         if "graceful-worker/status" in (seen.metadata.annotations or {}):  # type: ignore[union-attr]
             return
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The page for new users, word for word: install, label, roll out without a lost message, and uninstall."""
+"""The page for new users, command by command: install, label, roll out without a lost message, uninstall."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.tim
 
 START = ROOT / "docs" / "start" / "kind.md"
 UNINSTALL = ROOT / "docs" / "uninstall.md"
-WAYS = ("## With Helm", "## With kustomize")
+INSTALLATIONS = ("## With Helm", "## With kustomize")
 
 
 def run(line: str) -> str:
@@ -27,8 +27,8 @@ def run(line: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> Iterator[str]:
+@pytest.fixture(params=INSTALLATIONS)
+def installation(request: pytest.FixtureRequest) -> Iterator[str]:
     """One way of installation; what it has left is removed afterwards."""
     yield request.param
     run("kubectl delete -f examples/quick-start.yaml --ignore-not-found --wait=false")
@@ -38,8 +38,8 @@ def way(request: pytest.FixtureRequest) -> Iterator[str]:
     run("kubectl delete namespace graceful-worker --ignore-not-found")
 
 
-def test_a_rollout_loses_no_message_and_one_without_protection_loses_them(way: str) -> None:
-    *before, wait = lines_below(START, way)
+def test_a_rollout_loses_no_message_and_one_without_protection_loses_them(installation: str) -> None:
+    *before, wait = lines_below(START, installation)
     for line in before:
         run(line)
     assert run(wait).splitlines()[-1] == block_below(START, "## What you see", "text").strip()

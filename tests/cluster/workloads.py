@@ -1,4 +1,4 @@
-"""Deployments in a real cluster, and the programs of this project that look at them from outside."""
+"""Deployments in a real cluster, and the programs of this project that observe them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.apiserver.watch_process import Watching
+from tests.apiserver.watch_process import WatchProcess
+from tests.builders import deployment
 from tests.cluster.test_harm import annotated, pod_of
-from tests.cluster.watching import Place, WatchedPod
+from tests.cluster.watched_pods import WatchedNamespace, WatchedPod
 from tests.drains.process import DrainsProcess
 from tests.node.specification import Json
 
@@ -34,50 +35,49 @@ def objects(*arguments: str) -> Any:
 class Workload:
     """A Deployment of one worker."""
 
-    def __init__(self, place: Place, name: str, worker: Json | list[str], **annotations: str) -> None:
-        self.place = place
+    def __init__(self, namespace: WatchedNamespace, name: str, worker: Json | list[str], **annotations: str) -> None:
+        self.namespace = namespace
         self.name = name
         template = annotated(pod_of(worker), **annotations)
         template["metadata"]["labels"]["app"] = name
-        spec = {"selector": {"matchLabels": {"app": name}}, "template": template}
-        place.create_other({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+        namespace.create_other(deployment(name, template))
 
     def first_pod(self) -> WatchedPod:
         """Wait until the first pod's worker is in mid-message, and return that pod."""
-        pod = self.place.await_pod("app", self.name)
+        pod = self.namespace.await_pod("app", self.name)
         pod.line("begin")
         return pod
 
     def kubectl(self, *arguments: str) -> str:
-        return kubectl("-n", self.place.namespace, *arguments)
+        return kubectl("-n", self.namespace.name, *arguments)
 
     def restart(self) -> None:
         self.kubectl("rollout", "restart", f"deployment/{self.name}")
 
     def pods(self) -> list[Json]:
         """Return the pods that are not being deleted."""
-        found = objects("-n", self.place.namespace, "pods", "-l", f"app={self.name}")["items"]
+        found = objects("-n", self.namespace.name, "pods", "-l", f"app={self.name}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def events(self) -> list[Json]:
         """Return what the watch has said of it."""
         fields = f"involvedObject.kind=Deployment,involvedObject.name={self.name},source={SOURCE}"
-        found: list[Json] = objects("-n", self.place.namespace, "events", "--field-selector", fields)["items"]
+        found: list[Json] = objects("-n", self.namespace.name, "events", "--field-selector", fields)["items"]
         return found
 
-    def outcomes(self, watch: Watching, **also: str) -> dict[str, float]:
+    def outcomes(self, watch: WatchProcess, **also: str) -> dict[str, float]:
         """Return how the watch counts the ends of its drains."""
         names = ("finished", "signalled", "failed", "killed", "cut", "oom", "unseen")
-        labels = {"namespace": self.place.namespace, "owner": self.name, **also}
+        labels = {"namespace": self.namespace.name, "owner": self.name, **also}
         counts = {name: watch.total("graceful_worker_drains_total", **labels, outcome=name) for name in names}
         return {name: count for name, count in counts.items() if count}
 
 
-def drains(room: Path, *arguments: str, size: tuple[int, int] | None = None) -> DrainsProcess:
+def drains(directory: Path, *arguments: str, size: tuple[int, int] | None = None) -> DrainsProcess:
     """Run `graceful-worker drains` beside the cluster; with a size, on a terminal."""
-    room.mkdir(exist_ok=True)
-    (room / "kubeconfig").write_text(Path(os.environ["KUBECONFIG"]).read_text())
-    return DrainsProcess(room, "", *arguments, size=size)
+    directory.mkdir(exist_ok=True)
+    (directory / "kubeconfig").write_text(Path(os.environ["KUBECONFIG"]).read_text())
+    return DrainsProcess(directory, "", *arguments, size=size)
 
 
 def repair(*arguments: str) -> tuple[int, str]:
@@ -88,9 +88,9 @@ def repair(*arguments: str) -> tuple[int, str]:
 
 
 @contextmanager
-def watching(room: Path) -> Iterator[Watching]:
+def running_watch(directory: Path) -> Iterator[WatchProcess]:
     """Run `graceful-worker watch`, from when it has listed the pods to its end."""
-    watch = Watching(Path(os.environ["KUBECONFIG"]), room)
+    watch = WatchProcess(Path(os.environ["KUBECONFIG"]), directory)
     try:
         watch.until(lambda: watch.get("/readyz") == 200)
         yield watch

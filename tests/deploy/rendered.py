@@ -65,19 +65,19 @@ def render(folder: Path) -> list[Manifest]:
     return deepcopy(_rendered(folder))
 
 
-def combined(components: Sequence[str], room: Path) -> list[Manifest]:
+def combined(components: Sequence[str], directory: Path) -> list[Manifest]:
     """Render the base with components, in their order."""
 
     def relative(folder: Path) -> str:
-        return os.path.relpath(folder, room)
+        return os.path.relpath(folder, directory)
 
     kustomization = {
         "resources": [relative(DEPLOY / "base")],
         "components": [relative(DEPLOY / "components" / name) for name in components],
     }
     # JSON is YAML.
-    (room / "kustomization.yaml").write_text(json.dumps(kustomization))
-    return _rendered.__wrapped__(room)
+    (directory / "kustomization.yaml").write_text(json.dumps(kustomization))
+    return _rendered.__wrapped__(directory)
 
 
 @cache
@@ -104,19 +104,19 @@ def installed(installation: str) -> list[Manifest]:
     return render(INSTALLATIONS[installation])
 
 
-def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
+def select_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
     return [manifest for manifest in manifests if manifest["kind"] == kind]
 
 
 def entries(manifests: list[Manifest], resource: str) -> list[Manifest]:
     """Return the entries of the webhook's configuration that are about a resource, in their order."""
-    configuration = only(manifests, "MutatingWebhookConfiguration")
+    configuration = select_one(manifests, "MutatingWebhookConfiguration")
     return [entry for entry in configuration["webhooks"] if entry["rules"][0]["resources"] == [resource]]
 
 
-def only(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
+def select_one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
     """Return the one of a kind and a name; without a name, the webhook's, or the only one that there is."""
-    found = of_kind(manifests, kind)
+    found = select_kind(manifests, kind)
     if name or len(found) > 1:
         found = [each for each in found if each["metadata"]["name"] == (name or NAME)]
     (manifest,) = found

@@ -5,15 +5,15 @@ https://cert-manager.io/docs/reference/api-docs/
 
 from __future__ import annotations
 
-from tests.deploy.rendered import NAME, Manifest, installed, of_kind, only
+from tests.deploy.rendered import NAME, Manifest, installed, select_kind, select_one
 
 
 def certificates() -> dict[str, Manifest]:
-    return {c["metadata"]["name"]: c["spec"] for c in of_kind(installed("cert-manager"), "Certificate")}
+    return {c["metadata"]["name"]: c["spec"] for c in select_kind(installed("cert-manager"), "Certificate")}
 
 
 def test_the_bundle_is_that_of_the_servers_certificate() -> None:
-    annotations = only(installed("cert-manager"), "MutatingWebhookConfiguration")["metadata"]["annotations"]
+    annotations = select_one(installed("cert-manager"), "MutatingWebhookConfiguration")["metadata"]["annotations"]
     namespace, _, name = annotations["cert-manager.io/inject-ca-from"].partition("/")
     assert namespace == NAME
     assert certificates()[name]["dnsNames"] == [f"{NAME}.{NAME}.svc"]
@@ -21,7 +21,7 @@ def test_the_bundle_is_that_of_the_servers_certificate() -> None:
 
 def test_the_certificate_is_signed_by_a_ca_that_keeps_its_key() -> None:
     manifests = installed("cert-manager")
-    issuers = {issuer["metadata"]["name"]: issuer["spec"] for issuer in of_kind(manifests, "Issuer")}
+    issuers = {issuer["metadata"]["name"]: issuer["spec"] for issuer in select_kind(manifests, "Issuer")}
     specs = certificates()
     server = specs.pop(NAME)
     (authority,) = specs.values()
@@ -41,7 +41,7 @@ def test_the_fields_are_those_that_the_kinds_have() -> None:
 
 
 def test_the_replicas_serve_the_certificate_from_the_mounted_secret() -> None:
-    pod = only(installed("cert-manager"), "Deployment")["spec"]["template"]["spec"]
+    pod = select_one(installed("cert-manager"), "Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     (mount,) = container["volumeMounts"]
     (volume,) = pod["volumes"]
@@ -55,7 +55,7 @@ def test_the_replicas_serve_the_certificate_from_the_mounted_secret() -> None:
 
 def test_cert_manager_never_waits_for_the_webhook_that_starts_with_its_certificate() -> None:
     """Where its namespace is labelled, or a pod of it."""
-    for entry in only(installed("cert-manager"), "MutatingWebhookConfiguration")["webhooks"]:
+    for entry in select_one(installed("cert-manager"), "MutatingWebhookConfiguration")["webhooks"]:
         (outside,) = (
             each
             for each in entry["namespaceSelector"]["matchExpressions"]

@@ -1,4 +1,4 @@
-"""Components in all combinations: in any order, none takes away what another needs, or the start says so."""
+"""Components in every combination and order: none removes what another needs, or `serve` refuses to start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from certs.throwaway import issue
-from tests.deploy.rendered import COMPONENTS, NAME, WATCH, Manifest, combined, entries, faults, of_kind, only
+from tests.deploy.rendered import COMPONENTS, NAME, WATCH, Manifest, combined, entries, faults, select_kind, select_one
 from tests.deploy.test_rights import AUTHORITY, DRAINS, EVICTIONS, PULL_SECRETS, Right, rights
 from tests.golden.schemas import RELEASES
 from webhook.cli.commands import main
@@ -38,7 +38,7 @@ def needs_token(components: Collection[str]) -> bool:
     return "cert-manager" not in components or "pull-secrets" in components
 
 
-def asks_registries(components: Collection[str]) -> bool:
+def queries_registries(components: Collection[str]) -> bool:
     """Tell whether it is looked up what images run: not where no caller can prove to be the API server."""
     return not {"no-registry", "cert-manager"} & set(components)
 
@@ -57,7 +57,7 @@ def expected_rights(components: Collection[str]) -> set[Right]:
 
 
 def template(manifests: list[Manifest]) -> Manifest:
-    spec: Manifest = only(manifests, "Deployment")["spec"]["template"]["spec"]
+    spec: Manifest = select_one(manifests, "Deployment")["spec"]["template"]["spec"]
     return spec
 
 
@@ -66,14 +66,14 @@ def has_token(manifests: list[Manifest]) -> bool:
 
     https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting
     """
-    of_the_account = only(manifests, "ServiceAccount")["automountServiceAccountToken"]
+    of_the_account = select_one(manifests, "ServiceAccount")["automountServiceAccountToken"]
     return bool(template(manifests).get("automountServiceAccountToken", of_the_account))
 
 
 def open_ports(manifests: list[Manifest]) -> set[int]:
     """All policies of a pod are added up."""
-    labels = only(manifests, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
-    policies = [policy["spec"] for policy in of_kind(manifests, "NetworkPolicy")]
+    labels = select_one(manifests, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
+    policies = [policy["spec"] for policy in select_kind(manifests, "NetworkPolicy")]
     specs = [spec for spec in policies if spec["podSelector"]["matchLabels"].items() <= labels]
     assert any("Egress" in spec["policyTypes"] for spec in specs)
     return {port["port"] for spec in specs for rule in spec.get("egress", ()) for port in rule["ports"]}
@@ -99,15 +99,15 @@ def test_a_combination_is_valid_and_has_what_it_needs_and_no_more(components: tu
     assert faults(manifests, RELEASES[-1]) == {}
     assert has_token(manifests) is needs_token(components)
     reached = (API_SERVER if needs_token(components) else set()) | (
-        REGISTRIES if asks_registries(components) else set()
+        REGISTRIES if queries_registries(components) else set()
     )
     assert open_ports(manifests) == reached | DNS
     assert rights(manifests) == expected_rights(components)
     assert rights(manifests, WATCH) == (DRAINS if "drain-watch" in components else set())
     assert bool(entries(manifests, "pods/eviction")) is guards_evictions(components)
     # Nothing is bound that is not there, and nothing is there that is not bound.
-    bindings = of_kind(manifests, "RoleBinding") + of_kind(manifests, "ClusterRoleBinding")
-    roles = of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
+    bindings = select_kind(manifests, "RoleBinding") + select_kind(manifests, "ClusterRoleBinding")
+    roles = select_kind(manifests, "Role") + select_kind(manifests, "ClusterRole")
     assert sorted((b["roleRef"]["kind"], b["roleRef"]["name"]) for b in bindings) == sorted(
         (role["kind"], role["metadata"]["name"]) for role in roles
     )
@@ -123,21 +123,21 @@ def test_the_order_of_all_components_does_not_matter(tmp_path: Path) -> None:
 
 
 def start(
-    components: tuple[str, ...], room: Path, monkeypatch: pytest.MonkeyPatch, *, token: bool
+    components: tuple[str, ...], directory: Path, monkeypatch: pytest.MonkeyPatch, *, token: bool
 ) -> tuple[Result, list[ServerOptions]]:
     """Start the program as it is rendered, up to the point where it would serve; a kubeconfig stands for the token.
 
     With what it would serve, if it would.
     """
-    issue(["localhost"]).write(room)
-    kubeconfig = room / "kubeconfig"
+    issue(["localhost"]).write(directory)
+    kubeconfig = directory / "kubeconfig"
     kubeconfig.write_text(
         """{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],
         clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}], users: [{name: a, user: {token: a}}]}"""
     )
-    variables = environment(combined(components, room))
-    variables |= {name: str(room / Path(value).name) for name, value in variables.items() if "_TLS_" in name}
-    access = {"KUBECONFIG": str(kubeconfig if token else room / "none")}
+    variables = environment(combined(components, directory))
+    variables |= {name: str(directory / Path(value).name) for name, value in variables.items() if "_TLS_" in name}
+    access = {"KUBECONFIG": str(kubeconfig if token else directory / "none")}
     served: list[ServerOptions] = []
     monkeypatch.setattr(serving, "serve", lambda _, options: served.append(options))
     return CliRunner().invoke(main, ["serve"], env={**variables, **access}), served
@@ -148,7 +148,7 @@ def test_a_combination_starts_or_says_in_a_sentence_what_does_not_go_together(
     components: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result, served = start(components, tmp_path, monkeypatch, token=True)
-    if "pull-secrets" not in components or asks_registries(components):
+    if "pull-secrets" not in components or queries_registries(components):
         assert result.exit_code == 0, result.output
         (options,) = served
         assert (options.guard_off_because == "") is guards_evictions(components)

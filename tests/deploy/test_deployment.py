@@ -1,11 +1,11 @@
-"""The Deployment: without privileges, spread, never fewer replicas than asked for, and drained before it ends."""
+"""The Deployment: unprivileged, spread over nodes, never below its replicas, and drained before it ends."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import Any
 
-from tests.deploy.rendered import NAME, WATCH, Manifest, every_installation, installed, of_kind, only
+from tests.deploy.rendered import NAME, WATCH, Manifest, every_installation, installed, select_kind, select_one
 from webhook.cli.serve import serve_command
 from webhook.cli.settings import ENVIRONMENT_PREFIX
 from webhook.server.options import ServerOptions
@@ -14,7 +14,7 @@ DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Server
 
 
 def deployment(installation: str = "default") -> Manifest:
-    spec: Manifest = only(installed(installation), "Deployment")["spec"]
+    spec: Manifest = select_one(installed(installation), "Deployment")["spec"]
     return spec
 
 
@@ -79,13 +79,13 @@ def test_the_root_file_system_is_read_only(installation: str) -> None:
 def test_what_selects_the_pods_matches_their_labels(installation: str) -> None:
     manifests = installed(installation)
     labels = deployment(installation)["template"]["metadata"]["labels"]
-    budget = only(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
+    budget = select_one(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
     policies = [
         policy["spec"]["podSelector"]["matchLabels"]
-        for policy in of_kind(manifests, "NetworkPolicy")
+        for policy in select_kind(manifests, "NetworkPolicy")
         if policy["metadata"]["name"] != WATCH
     ]
-    service = only(manifests, "Service")["spec"]["selector"]
+    service = select_one(manifests, "Service")["spec"]["selector"]
     spread = [
         constraint["labelSelector"]["matchLabels"] for constraint in pod(installation)["topologySpreadConstraints"]
     ]
@@ -97,7 +97,7 @@ def test_what_selects_the_pods_matches_their_labels(installation: str) -> None:
 
 @every_installation
 def test_the_replicas_are_two_or_more_and_one_of_them_is_always_left(installation: str) -> None:
-    budget = only(installed(installation), "PodDisruptionBudget")["spec"]
+    budget = select_one(installed(installation), "PodDisruptionBudget")["spec"]
     assert deployment(installation)["replicas"] >= 2
     assert budget["maxUnavailable"] == 1
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
@@ -138,7 +138,7 @@ def test_every_variable_is_a_setting_of_the_program(installation: str) -> None:
 
 @every_installation
 def test_the_kubelet_sets_no_variables_of_the_service_over_the_settings(installation: str) -> None:
-    service = only(installed(installation), "Service")["metadata"]["name"].upper().replace("-", "_")
+    service = select_one(installed(installation), "Service")["metadata"]["name"].upper().replace("-", "_")
     assert f"{service}_PORT" in {parameter.envvar for parameter in serve_command.params}
     assert pod(installation)["enableServiceLinks"] is False
 
@@ -148,8 +148,8 @@ def test_the_probes_ask_the_port_that_is_served(installation: str) -> None:
     webhook = container(installation)
     (port,) = webhook["ports"]
     assert port["containerPort"] == 8443
-    assert only(installed(installation), "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
-    (ingress,) = only(installed(installation), "NetworkPolicy", NAME)["spec"]["ingress"]
+    assert select_one(installed(installation), "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
+    (ingress,) = select_one(installed(installation), "NetworkPolicy", NAME)["spec"]["ingress"]
     assert ingress == {"ports": [{"protocol": "TCP", "port": port["containerPort"]}]}
     for probe, path in (("livenessProbe", "/healthz"), ("startupProbe", "/healthz"), ("readinessProbe", "/readyz")):
         request = webhook[probe]["httpGet"]
@@ -192,7 +192,7 @@ def test_memory_is_limited_and_cpu_is_not() -> None:
 
 @every_installation
 def test_the_priority_class_is_covered_by_a_quota_for_clusters_that_ask_for_one(installation: str) -> None:
-    quota = only(installed(installation), "ResourceQuota")["spec"]
+    quota = select_one(installed(installation), "ResourceQuota")["spec"]
     (expression,) = quota["scopeSelector"]["matchExpressions"]
     assert expression["scopeName"] == "PriorityClass"
     assert expression["values"] == [pod(installation)["priorityClassName"]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.rendered import NAME, ROOT, WATCH, Manifest, installed, of_kind, only
+from tests.deploy.rendered import NAME, ROOT, WATCH, Manifest, installed, select_kind, select_one
 from tests.deploy.test_deployment import violations
 from tests.deploy.test_monitoring import SEVERITIES, own_metrics
 from tests.drains.pods import pod
@@ -38,7 +38,7 @@ LABEL_VALUES = {
 
 
 def deployment() -> Manifest:
-    return only(installed("drain-watch"), "Deployment", WATCH)
+    return select_one(installed("drain-watch"), "Deployment", WATCH)
 
 
 def template() -> Manifest:
@@ -52,12 +52,12 @@ def container() -> Manifest:
 
 
 def rules() -> list[dict[str, Any]]:
-    groups = only(installed("drain-watch-monitoring"), "PrometheusRule", f"{NAME}-drains")["spec"]["groups"]
+    groups = select_one(installed("drain-watch-monitoring"), "PrometheusRule", f"{NAME}-drains")["spec"]["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
 def dashboard() -> dict[str, Any]:
-    (text,) = only(installed("drain-watch-monitoring"), "ConfigMap", f"{NAME}-drains-dashboard")["data"].values()
+    (text,) = select_one(installed("drain-watch-monitoring"), "ConfigMap", f"{NAME}-drains-dashboard")["data"].values()
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 
@@ -102,17 +102,17 @@ def test_nothing_of_the_webhook_selects_its_pods() -> None:
     manifests = installed("drain-watch")
     labels = template()["metadata"]["labels"].items()
     of_the_webhook = [
-        only(manifests, "Service")["spec"]["selector"],
-        only(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
-        only(manifests, "Deployment", NAME)["spec"]["selector"]["matchLabels"],
+        select_one(manifests, "Service")["spec"]["selector"],
+        select_one(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        select_one(manifests, "Deployment", NAME)["spec"]["selector"]["matchLabels"],
         *(
             p["spec"]["podSelector"]["matchLabels"]
-            for p in of_kind(manifests, "NetworkPolicy")
+            for p in select_kind(manifests, "NetworkPolicy")
             if p["metadata"]["name"] != WATCH
         ),
     ]
     assert [selector for selector in of_the_webhook if selector.items() <= labels] == []
-    own = only(manifests, "NetworkPolicy", WATCH)["spec"]
+    own = select_one(manifests, "NetworkPolicy", WATCH)["spec"]
     assert own["podSelector"] == deployment()["spec"]["selector"]
     assert own["podSelector"]["matchLabels"].items() <= labels
 
@@ -122,11 +122,11 @@ def test_the_port_is_served_probed_scraped_and_open() -> None:
     (port,) = container()["ports"]
     defaults = {parameter.name: parameter.default for parameter in watch_command.params}
     assert port["containerPort"] == defaults["port"]
-    (ingress,) = only(manifests, "NetworkPolicy", WATCH)["spec"]["ingress"]
+    (ingress,) = select_one(manifests, "NetworkPolicy", WATCH)["spec"]["ingress"]
     assert ingress == {"ports": [{"protocol": "TCP", "port": port["containerPort"]}]}
     for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
         assert container()[probe]["httpGet"] == {"path": path, "port": port["name"]}
-    monitor = only(manifests, "PodMonitor")["spec"]
+    monitor = select_one(manifests, "PodMonitor")["spec"]
     (endpoint,) = monitor["podMetricsEndpoints"]
     assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
     assert monitor["selector"]["matchLabels"].items() <= template()["metadata"]["labels"].items()
@@ -134,7 +134,7 @@ def test_the_port_is_served_probed_scraped_and_open() -> None:
 
 def test_the_label_namespace_stays_that_of_the_drained_pods() -> None:
     """Prometheus would put that of the scraped pod in its place."""
-    (endpoint,) = only(installed("drain-watch-monitoring"), "PodMonitor")["spec"]["podMetricsEndpoints"]
+    (endpoint,) = select_one(installed("drain-watch-monitoring"), "PodMonitor")["spec"]["podMetricsEndpoints"]
     assert endpoint["honorLabels"] is True
 
 
@@ -146,23 +146,23 @@ def test_every_variable_is_a_setting_and_the_kubelet_sets_none() -> None:
 
 
 def test_a_token_is_mounted_only_where_it_is_asked_for() -> None:
-    assert only(installed("drain-watch"), "ServiceAccount", WATCH)["automountServiceAccountToken"] is False
+    assert select_one(installed("drain-watch"), "ServiceAccount", WATCH)["automountServiceAccountToken"] is False
     assert template()["spec"]["automountServiceAccountToken"] is True
 
 
 def test_the_help_names_the_rights_that_it_has() -> None:
-    rules = only(installed("drain-watch"), "ClusterRole", WATCH)["rules"]
+    rules = select_one(installed("drain-watch"), "ClusterRole", WATCH)["rules"]
     said = {f"{' and '.join(rule['verbs'])} {rule['resources'][0]}" for rule in rules}
     assert said == set(PERMISSIONS)
 
 
 def test_no_mesh_takes_it_in() -> None:
-    labels = only(installed("drain-watch"), "Deployment", NAME)["spec"]["template"]["metadata"]["labels"]
+    labels = select_one(installed("drain-watch"), "Deployment", NAME)["spec"]["template"]["metadata"]["labels"]
     assert {**template()["metadata"]["labels"], "app.kubernetes.io/name": NAME} == labels
 
 
 def test_the_image_is_that_of_the_webhook() -> None:
-    (webhook,) = only(installed("drain-watch"), "Deployment", NAME)["spec"]["template"]["spec"]["containers"]
+    (webhook,) = select_one(installed("drain-watch"), "Deployment", NAME)["spec"]["template"]["spec"]["containers"]
     assert container()["image"] == webhook["image"]
 
 
@@ -202,7 +202,7 @@ def test_all_alerts_are_named_here() -> None:
 
 
 def test_the_dashboard_is_found_by_grafanas_sidecar_and_its_panels_do_not_overlap() -> None:
-    metadata = only(installed("drain-watch-monitoring"), "ConfigMap", f"{NAME}-drains-dashboard")["metadata"]
+    metadata = select_one(installed("drain-watch-monitoring"), "ConfigMap", f"{NAME}-drains-dashboard")["metadata"]
     assert metadata["labels"]["grafana_dashboard"] == "1"
     places = [panel["gridPos"] for panel in dashboard()["panels"]]
     cells = [(p["x"] + x, p["y"] + y) for p in places for x in range(p["w"]) for y in range(p["h"])]
@@ -224,7 +224,7 @@ def test_a_bar_is_at_least_as_wide_as_the_time_that_it_counts() -> None:
 
 
 def test_both_dashboards_have_an_identity_of_their_own() -> None:
-    maps = of_kind(installed("drain-watch-monitoring"), "ConfigMap")
+    maps = select_kind(installed("drain-watch-monitoring"), "ConfigMap")
     parsed = [json.loads(text) for each in maps for text in each["data"].values()]
     assert len({each["uid"] for each in parsed}) == len({each["title"] for each in parsed}) == 2
 

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.rendered import NAME, Manifest, combined, entries, every_installation, installed, of_kind, only
+from tests.deploy.rendered import (
+    NAME,
+    Manifest,
+    combined,
+    entries,
+    every_installation,
+    installed,
+    select_kind,
+    select_one,
+)
 from tests.deploy.test_selectors import LABELS, labelled, matches
 
 UNGUARDED = {"cert-manager", "no-eviction-guard"}
@@ -29,7 +38,7 @@ def test_evictions_are_sent_by_one_entry_or_by_none_where_the_guard_is_off(insta
 def test_pods_are_sent_whether_evictions_are_or_not(installation: str) -> None:
     manifests = installed(installation)
     both = [*entries(manifests, "pods"), *entries(manifests, "pods/eviction")]
-    assert both == only(manifests, "MutatingWebhookConfiguration")["webhooks"]
+    assert both == select_one(manifests, "MutatingWebhookConfiguration")["webhooks"]
     assert entries(manifests, "pods")
 
 
@@ -79,20 +88,20 @@ def test_no_label_is_asked_for_as_an_eviction_has_none_of_its_pods() -> None:
 
 @every_installation
 def test_the_program_is_told_when_it_is_to_let_evictions_be(installation: str) -> None:
-    (container,) = only(installed(installation), "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = select_one(installed(installation), "Deployment")["spec"]["template"]["spec"]["containers"]
     told = [variable["value"] for variable in container["env"] if variable["name"] == SETTING]
     assert told == (["false"] if installation == "no-eviction-guard" else [])
 
 
 def policy(manifests: list[Manifest]) -> Manifest:
-    spec: Manifest = only(manifests, "MutatingAdmissionPolicy")["spec"]
+    spec: Manifest = select_one(manifests, "MutatingAdmissionPolicy")["spec"]
     return spec
 
 
 def test_the_policy_is_bound_everywhere() -> None:
     manifests = installed("eviction-policy")
-    name = only(manifests, "MutatingAdmissionPolicy")["metadata"]["name"]
-    assert only(manifests, "MutatingAdmissionPolicyBinding")["spec"] == {"policyName": name}
+    name = select_one(manifests, "MutatingAdmissionPolicy")["metadata"]["name"]
+    assert select_one(manifests, "MutatingAdmissionPolicyBinding")["spec"] == {"policyName": name}
 
 
 @every_namespace
@@ -128,5 +137,5 @@ def test_the_policy_takes_one_field_away_once() -> None:
 @pytest.mark.parametrize("other", sorted(UNGUARDED))
 def test_the_policy_stands_where_the_guard_is_off(other: str, tmp_path: Path) -> None:
     manifests = combined(["eviction-policy", other], tmp_path)
-    assert of_kind(manifests, "MutatingAdmissionPolicyBinding")
+    assert select_kind(manifests, "MutatingAdmissionPolicyBinding")
     assert entries(manifests, "pods/eviction") == []

@@ -1,4 +1,4 @@
-"""The image's recipe, read; tests/image builds it."""
+"""The Dockerfile, read as text; tests/image builds it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.metadata import requires
 
 from packaging.requirements import Requirement
 
-from tests.deploy.rendered import ROOT, installed, only
+from tests.deploy.rendered import ROOT, installed, select_one
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 BUILD_BACKEND = "hatchling"
@@ -80,7 +80,7 @@ def test_all_that_is_copied_exists_and_is_not_ignored() -> None:
 
 def test_the_user_is_a_number_so_that_the_kubelet_can_tell_that_it_is_not_root() -> None:
     """https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#implicit-group-memberships-defined-in-etc-group-for-containers"""
-    context = only(installed("default"), "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    context = select_one(installed("default"), "Deployment")["spec"]["template"]["spec"]["securityContext"]
     assert context["runAsNonRoot"] is True
     (user,) = arguments("USER")
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
@@ -89,7 +89,7 @@ def test_the_user_is_a_number_so_that_the_kubelet_can_tell_that_it_is_not_root()
 def test_the_program_is_the_first_process_and_gets_the_signals() -> None:
     (entrypoint,), (command,) = arguments("ENTRYPOINT"), arguments("CMD")
     assert json.loads(entrypoint) == ["/venv/bin/graceful-worker"]
-    (container,) = only(installed("default"), "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = select_one(installed("default"), "Deployment")["spec"]["template"]["spec"]["containers"]
     assert json.loads(command) == container["args"]
     assert "command" not in container
 

@@ -1,4 +1,4 @@
-"""The page on the installation: its overlays, paths and examples are those that there are."""
+"""The installation page: the overlays, paths and examples that it names exist."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.deploy.rendered import (
     NAME,
     OVERLAYS,
     ROOT,
-    of_kind,
-    only,
     render,
+    select_kind,
+    select_one,
 )
 
 TEXT = (ROOT / "docs" / "install.md").read_text()
@@ -62,9 +62,9 @@ def test_the_example_of_a_kustomization_renders_and_does_what_it_says(tmp_path: 
         "MutatingWebhookConfiguration",
         "Namespace",
     ]
-    entries = only(manifests, "MutatingWebhookConfiguration")["webhooks"]
+    entries = select_one(manifests, "MutatingWebhookConfiguration")["webhooks"]
     assert {entry["failurePolicy"] for entry in entries} == {"Ignore"}
-    (container,) = only(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = select_one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"REGISTRY/{NAME}:0.1.0"
     assert {"name": "GRACEFUL_WORKER_GRACE_PERIOD", "value": "1h30m"} in container["env"]
-    assert of_kind(manifests, "ServiceMonitor")
+    assert select_kind(manifests, "ServiceMonitor")

@@ -1,4 +1,4 @@
-"""The licences that are put into the image, for every way in which packages state theirs."""
+"""The licences that are copied into the image, for every way in which packages state theirs."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from tests.deploy.rendered import (
     every_installation_and_release,
     faults,
     installed,
-    of_kind,
-    only,
+    select_kind,
+    select_one,
 )
 
 POLICY_OVERLAYS = ("validating-policy", "validating-policy-deny")
@@ -81,7 +81,7 @@ def test_every_installation_is_sorted_alike(installation: str) -> None:
 
 @every_installation
 def test_the_namespace_is_restricted_and_not_one_of_workers(installation: str) -> None:
-    labels = only(installed(installation), "Namespace")["metadata"]["labels"]
+    labels = select_one(installed(installation), "Namespace")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert NAME not in labels
 
@@ -89,12 +89,12 @@ def test_the_namespace_is_restricted_and_not_one_of_workers(installation: str) -
 @every_installation
 def test_the_configuration_is_shipped_without_bundle_and_path_and_asks_the_service(installation: str) -> None:
     manifests = installed(installation)
-    service = only(manifests, "Service")
+    service = select_one(manifests, "Service")
     expected = {"name": service["metadata"]["name"], "namespace": NAME, "port": 443}
     if installation == "cert-manager":
         expected["path"] = OPEN_PATH
     assert service["spec"]["ports"][0]["port"] == expected["port"]
-    for entry in only(manifests, "MutatingWebhookConfiguration")["webhooks"]:
+    for entry in select_one(manifests, "MutatingWebhookConfiguration")["webhooks"]:
         assert entry["clientConfig"] == {"service": expected}
 
 
@@ -104,7 +104,7 @@ def test_the_name_of_an_entry_is_one_that_the_api_server_takes(installation: str
 
     https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
     """
-    names = [entry["name"] for entry in only(installed(installation), "MutatingWebhookConfiguration")["webhooks"]]
+    names = [entry["name"] for entry in select_one(installed(installation), "MutatingWebhookConfiguration")["webhooks"]]
     assert len(set(names)) == len(names)
     for name in names:
         assert re.fullmatch(r"[a-z0-9-]+([.][a-z0-9-]+){2,}", name)
@@ -112,13 +112,13 @@ def test_the_name_of_an_entry_is_one_that_the_api_server_takes(installation: str
 
 @every_installation
 def test_the_image_is_named_without_a_registry(installation: str) -> None:
-    (container,) = only(installed(installation), "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = select_one(installed(installation), "Deployment")["spec"]["template"]["spec"]["containers"]
     assert re.fullmatch(rf"{NAME}:\d+\.\d+\.\d+", container["image"])
 
 
 def test_no_secret_is_shipped() -> None:
     for installation in INSTALLATIONS:
-        assert of_kind(installed(installation), "Secret") == []
+        assert select_kind(installed(installation), "Secret") == []
 
 
 def test_each_component_has_an_overlay_of_its_name() -> None:
@@ -143,7 +143,7 @@ def test_an_overlay_adds_and_changes_nothing(overlay: str) -> None:
 
 def test_high_availability_is_three_replicas_on_three_nodes_and_nothing_else() -> None:
     default, changed = installed("default"), installed("high-availability")
-    spec = only(default, "Deployment")["spec"]
+    spec = select_one(default, "Deployment")["spec"]
     spec["replicas"] = 3
     (by_node,) = (
         constraint
@@ -159,6 +159,6 @@ def test_high_availability_is_three_replicas_on_three_nodes_and_nothing_else() -
 )
 def test_the_policy_warns_or_refuses(overlay: str, actions: list[str]) -> None:
     manifests = installed(overlay)
-    binding = only(manifests, "ValidatingAdmissionPolicyBinding", NAME)["spec"]
-    assert binding["policyName"] == only(manifests, "ValidatingAdmissionPolicy", NAME)["metadata"]["name"]
+    binding = select_one(manifests, "ValidatingAdmissionPolicyBinding", NAME)["spec"]
+    assert binding["policyName"] == select_one(manifests, "ValidatingAdmissionPolicy", NAME)["metadata"]["name"]
     assert binding["validationActions"] == actions

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from certs.events import Events
-from tests.deploy.rendered import entries, installed, only
+from tests.deploy.rendered import entries, installed, select_one
 from webhook.core.reasons import Kind, Reason
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.metrics import Metrics
@@ -48,12 +48,12 @@ SEVERITIES = {"critical", "warning"}
 
 
 def rules() -> list[dict[str, Any]]:
-    groups = only(installed("monitoring"), "PrometheusRule")["spec"]["groups"]
+    groups = select_one(installed("monitoring"), "PrometheusRule")["spec"]["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
 def dashboard() -> dict[str, Any]:
-    (text,) = only(installed("monitoring"), "ConfigMap")["data"].values()
+    (text,) = select_one(installed("monitoring"), "ConfigMap")["data"].values()
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 
@@ -158,7 +158,7 @@ def test_an_alert_has_a_severity_and_says_what_happened_and_what_to_do() -> None
 
 def test_the_service_monitor_scrapes_the_port_of_the_service() -> None:
     manifests = installed("monitoring")
-    monitor, service = only(manifests, "ServiceMonitor")["spec"], only(manifests, "Service")
+    monitor, service = select_one(manifests, "ServiceMonitor")["spec"], select_one(manifests, "Service")
     (endpoint,) = monitor["endpoints"]
     (port,) = service["spec"]["ports"]
     assert set(monitor) == {"selector", "endpoints"}
@@ -167,7 +167,7 @@ def test_the_service_monitor_scrapes_the_port_of_the_service() -> None:
 
 
 def test_the_dashboard_is_found_by_grafanas_sidecar_under_a_fixed_name() -> None:
-    metadata = only(installed("monitoring"), "ConfigMap")["metadata"]
+    metadata = select_one(installed("monitoring"), "ConfigMap")["metadata"]
     assert metadata["name"] == "graceful-worker-dashboard"
     assert metadata["labels"]["grafana_dashboard"] == "1"
 

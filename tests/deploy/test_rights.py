@@ -1,10 +1,10 @@
-"""What the program may do in the cluster, exactly."""
+"""The RBAC rights of each program, exactly."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.deploy.rendered import NAME, WATCH, Manifest, entries, every_installation, installed, of_kind, only
+from tests.deploy.rendered import NAME, WATCH, Manifest, entries, every_installation, installed, select_kind, select_one
 
 SECRET = "graceful-worker-ca"
 Right = tuple[str, str, str, str]
@@ -41,10 +41,10 @@ WATCHING = ("drain-watch", "drain-watch-monitoring")
 
 def bound(manifests: list[Manifest], account: str) -> list[Manifest]:
     """Return the roles that are bound to an account."""
-    bindings = of_kind(manifests, "RoleBinding") + of_kind(manifests, "ClusterRoleBinding")
+    bindings = select_kind(manifests, "RoleBinding") + select_kind(manifests, "ClusterRoleBinding")
     subject = {"kind": "ServiceAccount", "name": account, "namespace": NAME}
     names = [(b["roleRef"]["kind"], b["roleRef"]["name"]) for b in bindings if subject in b["subjects"]]
-    roles = of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
+    roles = select_kind(manifests, "Role") + select_kind(manifests, "ClusterRole")
     return [role for role in roles if (role["kind"], role["metadata"]["name"]) in names]
 
 
@@ -76,23 +76,23 @@ def test_pods_may_be_looked_at_where_evictions_are_sent_and_nowhere_else(install
 @every_installation
 def test_each_role_is_bound_to_the_service_account_of_one_deployment_alone(installation: str) -> None:
     manifests = installed(installation)
-    accounts = {account["metadata"]["name"] for account in of_kind(manifests, "ServiceAccount")}
-    pods = [deployment["spec"]["template"]["spec"] for deployment in of_kind(manifests, "Deployment")]
+    accounts = {account["metadata"]["name"] for account in select_kind(manifests, "ServiceAccount")}
+    pods = [deployment["spec"]["template"]["spec"] for deployment in select_kind(manifests, "Deployment")]
     assert {pod["serviceAccountName"] for pod in pods} == accounts
     assert len(pods) == len(accounts)
-    bindings = of_kind(manifests, "RoleBinding") + of_kind(manifests, "ClusterRoleBinding")
+    bindings = select_kind(manifests, "RoleBinding") + select_kind(manifests, "ClusterRoleBinding")
     for binding in bindings:
         (subject,) = binding["subjects"]
         assert subject == {"kind": "ServiceAccount", "name": subject["name"], "namespace": NAME}
         assert subject["name"] in accounts
-    roles = of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
+    roles = select_kind(manifests, "Role") + select_kind(manifests, "ClusterRole")
     assert {(b["roleRef"]["kind"], b["roleRef"]["name"]) for b in bindings} == {
         (role["kind"], role["metadata"]["name"]) for role in roles
     }
 
 
 def test_the_configuration_that_may_be_patched_is_the_shipped_one() -> None:
-    assert only(installed("default"), "MutatingWebhookConfiguration")["metadata"]["name"] == NAME
+    assert select_one(installed("default"), "MutatingWebhookConfiguration")["metadata"]["name"] == NAME
 
 
 @every_installation
@@ -100,20 +100,20 @@ def test_the_configuration_that_may_be_patched_is_the_shipped_one() -> None:
 def test_a_policy_holds_that_account_to_its_own_and_fails_closed(installation: str, policy: str) -> None:
     """What it lets through is seen in a real API server: tests/apiserver/test_account.py."""
     manifests = installed(installation)
-    account = only(manifests, "ServiceAccount")["metadata"]
-    spec = only(manifests, "ValidatingAdmissionPolicy", policy)["spec"]
+    account = select_one(manifests, "ServiceAccount")["metadata"]
+    spec = select_one(manifests, "ValidatingAdmissionPolicy", policy)["spec"]
     (condition,) = spec["matchConditions"]
     username = f"system:serviceaccount:{account['namespace']}:{account['name']}"
     assert condition["expression"] == f"request.userInfo.username == '{username}'"
     assert spec["failurePolicy"] == "Fail"
     constraints = spec["matchConstraints"]
     assert constraints["namespaceSelector"] == constraints["objectSelector"] == {}
-    binding = only(manifests, "ValidatingAdmissionPolicyBinding", policy)["spec"]
+    binding = select_one(manifests, "ValidatingAdmissionPolicyBinding", policy)["spec"]
     assert binding == {"policyName": policy, "validationActions": ["Deny"]}
 
 
 def test_the_policies_are_about_all_that_the_account_may_write() -> None:
-    policies = [policy["spec"] for policy in of_kind(installed("default"), "ValidatingAdmissionPolicy")]
+    policies = [policy["spec"] for policy in select_kind(installed("default"), "ValidatingAdmissionPolicy")]
     rules = [rule for policy in policies for rule in policy["matchConstraints"]["resourceRules"]]
     held = {
         f"{resource}.{group}".rstrip(".")
@@ -126,5 +126,5 @@ def test_the_policies_are_about_all_that_the_account_may_write() -> None:
 
 def test_a_token_is_mounted_only_where_it_is_asked_for() -> None:
     manifests = installed("default")
-    assert only(manifests, "ServiceAccount")["automountServiceAccountToken"] is False
-    assert only(manifests, "Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+    assert select_one(manifests, "ServiceAccount")["automountServiceAccountToken"] is False
+    assert select_one(manifests, "Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"] is True

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.rendered import NAME, Manifest, entries, every_installation, installed, of_kind, only
+from tests.deploy.rendered import NAME, Manifest, entries, every_installation, installed, select_kind, select_one
 from webhook.core.annotations import LABEL
 from webhook.core.select.pods import CRITICAL_CLASSES
 
@@ -37,7 +37,7 @@ def labelled(value: str | None) -> dict[str, str]:
 
 
 def configuration(installation: str = "default") -> Manifest:
-    return only(installed(installation), "MutatingWebhookConfiguration")
+    return select_one(installed(installation), "MutatingWebhookConfiguration")
 
 
 def is_selected(selectors: dict[str, Any], namespace: str, namespace_label: str | None, pod_label: str | None) -> bool:
@@ -70,13 +70,15 @@ def test_a_pod_is_sent_once_if_its_namespace_or_itself_is_labelled_and_it_is_not
 def test_the_validating_policy_looks_at_the_labelled_pods_that_are_sent_to_the_webhook(
     installation: str, namespace: str, namespace_label: str | None, pod_label: str | None
 ) -> None:
-    constraints = only(installed(installation), "ValidatingAdmissionPolicy", NAME)["spec"]["matchConstraints"]
+    constraints = select_one(installed(installation), "ValidatingAdmissionPolicy", NAME)["spec"]["matchConstraints"]
     looked_at = is_selected(constraints, namespace, namespace_label, pod_label)
     assert looked_at is (namespace == "shop" and pod_label == "enabled")
 
 
 def test_the_validating_policy_looks_at_the_same_requests_as_the_webhook() -> None:
-    constraints = only(installed("validating-policy"), "ValidatingAdmissionPolicy", NAME)["spec"]["matchConstraints"]
+    constraints = select_one(installed("validating-policy"), "ValidatingAdmissionPolicy", NAME)["spec"][
+        "matchConstraints"
+    ]
     assert [constraints["resourceRules"]] * 2 == [entry["rules"] for entry in entries(installed("default"), "pods")]
 
 
@@ -85,13 +87,13 @@ def test_pods_on_which_the_webhook_depends_are_not_sent_as_the_core_would_not_to
     """Evaluated in a real API server by tests/apiserver/test_outage.py."""
     manifests = installed(installation)
     policies = [
-        policy for policy in of_kind(manifests, "ValidatingAdmissionPolicy") if policy["metadata"]["name"] == NAME
+        policy for policy in select_kind(manifests, "ValidatingAdmissionPolicy") if policy["metadata"]["name"] == NAME
     ]
     for each in [*entries(manifests, "pods"), *(policy["spec"] for policy in policies)]:
         condition = each["matchConditions"][-1]
         assert condition["name"] == "is-not-system-critical"
         assert set(re.findall(r"'([^']+)'", condition["expression"])) == CRITICAL_CLASSES
-    assert only(manifests, "Deployment")["spec"]["template"]["spec"]["priorityClassName"] in CRITICAL_CLASSES
+    assert select_one(manifests, "Deployment")["spec"]["template"]["spec"]["priorityClassName"] in CRITICAL_CLASSES
 
 
 @every_installation

@@ -51,7 +51,7 @@ def command_line(*arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
 
 
-def annotations() -> str:
+def annotation_table() -> str:
     rows = (f"| `{annotation.key}` | {annotation.accepts} | {annotation.meaning} |" for annotation in ANNOTATIONS)
     return "\n".join(["| annotation | accepts | meaning |", "|---|---|---|", *rows])
 
@@ -172,7 +172,7 @@ def before() -> str:
 def after() -> str:
     text = command_line("inject", "-f", str(EXAMPLE))
     for name, script in SCRIPTS.items():
-        text = re.sub(_literal_block(script), lambda _, name=name: f"<{name}>\n", text)
+        text = re.sub(_literal_block(script), f"<{name}>\n", text)
     return f"```yaml\n{_template(text)}```"
 
 
@@ -210,33 +210,30 @@ def proof_in_numbers() -> str:
     )
 
 
-PARTS: dict[str, Callable[..., str]] = {
-    part.__name__: part
-    for part in (
-        annotations,
-        framework_titles,
-        frameworks,
-        explain,
-        manifest,
-        status,
-        status_of_drains,
-        repair,
-        drains,
-        drains_wait,
-        history,
-        drain_limits,
-        proof_in_numbers,
-        proof,
-        before,
-        after,
-        chart.chart_values,
-        chart.chart_overlays,
-        reasons,
-        webhook_metrics,
-        watch_metrics,
-        commands,
-    )
-}
+_FUNCTIONS: tuple[Callable[..., str], ...] = (
+    framework_titles,
+    frameworks,
+    explain,
+    manifest,
+    status,
+    status_of_drains,
+    repair,
+    drains,
+    drains_wait,
+    history,
+    drain_limits,
+    proof_in_numbers,
+    proof,
+    before,
+    after,
+    chart.chart_values,
+    chart.chart_overlays,
+    reasons,
+    webhook_metrics,
+    watch_metrics,
+    commands,
+)
+PARTS = {"annotations": annotation_table, **{function.__name__: function for function in _FUNCTIONS}}
 
 
 def generated(text: str) -> str:

@@ -65,7 +65,7 @@ def commands() -> str:
 
 def _help(command: click.Command, name: str, level: int, parent: click.Context | None = None) -> Iterator[str]:
     word = name.rpartition(" ")[2]
-    options = command.context_settings | {"terminal_width": 100}
+    options = {**command.context_settings, "terminal_width": 100}
     context = click.Context(command, info_name=word, parent=parent, **options)
     yield from ("#" * level + f" {name}", "", "```text", command.get_help(context), "```", "")
     if isinstance(command, click.Group):

@@ -1,4 +1,4 @@
-"""Cases, as their files say them."""
+"""Reads the cases from their files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tests.builders import owner_reference, pod
 from tests.harm.images import SHELLS, runs_a_shell
 from tests.node.specification import Json
 
@@ -19,7 +20,7 @@ NEW_GRACE = 14
 """Seconds to which the product is asked to raise it, in place of the usual 3600."""
 RELEASE = 1.0
 """Seconds after the deletion at which the message in hand ends, if the worker has heard of its end by then."""
-PATIENCE = 2.5
+RELEASE_DEADLINE = 2.5
 """Seconds after the deletion at which it ends all the same: a busy machine may need so long to run a hook."""
 LABEL = "graceful-worker"
 
@@ -53,7 +54,7 @@ class Case:
     `annotations` are those of the product, without its prefix. `stop_signal` is the image's. `ready` are the lines of
     the journal for which the deletion waits, and `settle` the seconds after these; `release` is the time after the
     deletion when the messages in hand end, `quick` the number of messages before the one that is in hand. `proc` says
-    what /proc lacks: see less_proc.py. `needs` are programs without which the case is skipped. `unfit` says why a
+    what /proc lacks: see restricted_proc.py. `needs` are programs without which the case is skipped. `unfit` says why a
     column is not compared, by its name.
     """
 
@@ -95,16 +96,14 @@ class Case:
             "volumes": [{"name": "journal", "hostPath": {"path": str(journal)}}, *self.pod.get("volumes", ())],
         }
         annotations = {"grace-period": str(NEW_GRACE), **self.annotations}
-        owner = (
-            {"apiVersion": "batch/v1", "kind": "Job"} if self.job else {"apiVersion": "apps/v1", "kind": "ReplicaSet"}
+        kind, api_version = ("Job", "batch/v1") if self.job else ("ReplicaSet", "apps/v1")
+        return pod(
+            "worker",
+            labels={LABEL: "enabled"},
+            annotations={f"{LABEL}/{name}": value for name, value in annotations.items()},
+            metadata={"ownerReferences": [owner_reference(kind, "worker", api_version=api_version)]},
+            **spec,
         )
-        metadata = {
-            "name": "worker",
-            "labels": {LABEL: "enabled"},
-            "annotations": {f"{LABEL}/{name}": value for name, value in annotations.items()},
-            "ownerReferences": [{**owner, "name": "worker", "uid": "1", "controller": True}],
-        }
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def _words(data: Any) -> Iterator[str]:

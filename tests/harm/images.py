@@ -18,7 +18,7 @@ SHELLS = ("dash", "bash", "busybox")
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
 LIBRARY = HERE / "library"
-_SUFFIXED = ("consumer", "deaf", "launcher")
+_SUFFIXED = ("consumer", "no-handler", "launcher")
 """Programs of the cases that there are by a name with .py, too."""
 _MOUNTED = ("/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/sbin", "/usr/share", "/etc")
 _OTHER_SHELLS = {"dash": (), "bash": ("dash",), "busybox": ("dash", "bash")}
@@ -34,18 +34,18 @@ def refusal() -> str:
     return f"{missing[0]} is not installed" if missing else busybox_refusal()
 
 
-def make_images(room: Path) -> dict[str, Image]:
+def make_images(directory: Path) -> dict[str, Image]:
     """Make an image for each shell, in a folder that every user may enter."""
-    hosts = room / "hosts"
+    hosts = directory / "hosts"
     hosts.write_text("127.0.0.1 localhost worker\n")
-    programs = shutil.copytree(PROGRAMS, room / "programs", symlinks=True)
+    programs = shutil.copytree(PROGRAMS, directory / "programs", symlinks=True)
     for name in _SUFFIXED:
         (programs / f"{name}.py").symlink_to(name)
-    return {shell: _make_image(room / shell, shell, hosts, programs) for shell in SHELLS}
+    return {shell: _make_image(directory / shell, shell, hosts, programs) for shell in SHELLS}
 
 
-def _make_image(room: Path, shell: str, hosts: Path, programs: Path) -> Image:
-    root = room / "root"
+def _make_image(directory: Path, shell: str, hosts: Path, programs: Path) -> Image:
+    root = directory / "root"
     root.mkdir(parents=True)
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / name).symlink_to(f"usr/{name}")
@@ -53,7 +53,7 @@ def _make_image(room: Path, shell: str, hosts: Path, programs: Path) -> Image:
     for name in ("tmp", "run"):
         (root / name).mkdir()
         (root / name).chmod(0o1777)
-    mounts = [Mount(_programs(room / "bin", shell), "/usr/bin", read_only=True)]
+    mounts = [Mount(_programs(directory / "bin", shell), "/usr/bin", read_only=True)]
     mounts += [Mount(Path(folder), folder, read_only=True) for folder in _MOUNTED if Path(folder).is_dir()]
     mounts += [
         Mount(hosts, "/etc/hosts", read_only=True),

@@ -112,7 +112,7 @@ def ran_in_drain(lines: Sequence[str]) -> list[str]:
     return sorted(line for line in after_deletion(lines) if line.startswith("ran "))
 
 
-def in_vain(lines: Sequence[str]) -> int:
+def ran_after_a_cut(lines: Sequence[str]) -> int:
     """Count what ran after a message that had been cut, as if it had been handled."""
     left = _open(lines)
     first = next((i for i, line in enumerate(lines) if line.startswith("begin ") and left[line[6:]]), len(lines))

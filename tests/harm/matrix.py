@@ -1,4 +1,4 @@
-"""Runs cases, each bare and patched under each shell, many side by side: they sleep more than they compute."""
+"""Runs cases, each bare and patched under each shell, many in parallel: they sleep more than they compute."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def run_all(
 ) -> dict[Key, Result]:
     """Run cases; those that come out worse once more, when the machine is quiet: a second is long on a busy one."""
     with _heard_signals(), tempfile.TemporaryDirectory(prefix="harm-images-") as name:
-        room = Path(name)
-        room.chmod(0o755)
-        made = images.make_images(room)
+        directory = Path(name)
+        directory.chmod(0o755)
+        made = images.make_images(directory)
         wanted = [(case, [s for s in case.shells if s in shells]) for case in cases if not missing(case)]
         results = _pass(wanted, made, at_once, show)
         worse = [(r.case, [r.shell]) for r in results.values() if r.worse]

@@ -1,4 +1,4 @@
-"""The table of docs/proof.md: each case with both columns, the worst of the shells."""
+"""Writes the table of docs/proof.md: each case with both columns, the worst of the shells."""
 
 from __future__ import annotations
 

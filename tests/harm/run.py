@@ -1,4 +1,4 @@
-"""One run of one case: a pod on the node, ended as its scenario says, and what came of it."""
+"""Runs one case: a pod on the node is ended as the scenario says, and what happened is recorded."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.harm import journal as journals
-from tests.harm.case import LABEL, PATIENCE, Case
+from tests.harm.case import LABEL, RELEASE_DEADLINE, Case
 from tests.harm.images import with_stop_signal
 from tests.harm.journal import Journal, Start
-from tests.harm.less_proc import less_proc
-from tests.harm.product import Refused, patch
+from tests.harm.patching import Refused, patch
+from tests.harm.restricted_proc import restricted_proc
 from tests.node.images import busybox_image
 from tests.node.kubelet import RunningPod
 from tests.node.node import Node
 from tests.node.runtime import Image
 from tests.node.specification import Json, is_native_sidecar
-from tests.node.waiting import wait_until
+from tests.waiting import wait_until
 
 LONG = 45.0
 """Seconds that no step takes."""
@@ -64,8 +64,8 @@ class Record:
         return journals.ran_in_drain(self.lines)
 
     @property
-    def in_vain(self) -> int:
-        return journals.in_vain(self.lines)
+    def ran_after_a_cut(self) -> int:
+        return journals.ran_after_a_cut(self.lines)
 
 
 class Stage:
@@ -87,7 +87,7 @@ class Stage:
             TimeoutError: it did not come.
 
         """
-        wait_until(what, condition, seconds, POLL)
+        wait_until(condition, seconds, what, POLL)
 
     def until_ready(self, times: int = 1) -> None:
         """Wait until the worker is where the case wants it to be when the pod is deleted."""
@@ -105,9 +105,9 @@ class Stage:
         self._in_hand = journals.cut(self.journal.lines)
         self.pod.delete()
 
-    def until_heard(self, seconds: float, patience: float = PATIENCE) -> None:
+    def until_heard(self, seconds: float, deadline: float = RELEASE_DEADLINE) -> None:
         """Wait some seconds from the deletion, and longer while not all workers with a message have heard a signal."""
-        while (passed := self.since_deletion()) < patience or passed < seconds:
+        while (passed := self.since_deletion()) < deadline or passed < seconds:
             if self.pod.gone.wait(POLL) or (passed >= seconds and self._have_heard()):
                 return
 
@@ -214,39 +214,39 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
 def run(case: Case, image: Image, *, protected: bool) -> Record:
     """Run a case once; what goes wrong in the run becomes part of the record."""
     with tempfile.TemporaryDirectory(prefix="harm-", ignore_cleanup_errors=True) as name:
-        room = Path(name)
-        room.chmod(0o755)  # every user of the containers must be able to enter
-        journal = Journal(room / "journal", case.quick)
-        pod, said = case.manifest(room / "journal"), tuple[str, ...]()
+        directory = Path(name)
+        directory.chmod(0o755)  # every user of the containers must be able to enter
+        journal = Journal(directory / "journal", case.quick)
+        pod, said = case.manifest(directory / "journal"), tuple[str, ...]()
         if protected:
             try:
                 patched = patch(pod, case.stop_signal)
             except Refused as refused:
                 return Record(error=str(refused))
             except Exception as failure:  # a defect of the product is no defect of the harness
-                return Record(error=f"the product fails: {_told(failure)}")
-            if _same(pod, patched.pod):
+                return Record(error=f"the product fails: {_describe(failure)}")
+            if _has_unchanged_spec(pod, patched.pod):
                 return Record(untouched=True, said=patched.said)
             pod, said = patched.pod, patched.said
-        return replace(_run(case, pod, image, room, journal), said=said)
+        return replace(_run(case, pod, image, directory, journal), said=said)
 
 
-def _told(failure: Exception) -> str:
+def _describe(failure: Exception) -> str:
     return "".join(traceback.format_exception_only(failure)).strip()
 
 
-def _same(pod: Json, patched: Json) -> bool:
+def _has_unchanged_spec(pod: Json, patched: Json) -> bool:
     """Tell whether nothing was done to a pod but to write its metadata."""
     return bool(pod["spec"] == patched["spec"])
 
 
-def _run(case: Case, manifest: Json, image: Image, room: Path, journal: Journal) -> Record:
+def _run(case: Case, manifest: Json, image: Image, directory: Path, journal: Journal) -> Record:
     if case.proc:
-        image = less_proc(image, case.proc, room)
-    node = Node(room / "node", image, back_off=BACK_OFF)
+        image = restricted_proc(image, case.proc, directory)
+    node = Node(directory / "node", image, back_off=BACK_OFF)
     if case.stop_signal:
         node.images["worker"] = with_stop_signal(image, case.stop_signal)
-    _add_brought_shell(node, manifest, room)
+    _add_brought_shell(node, manifest, directory)
     if case.scenario == young.__name__:
         journal.delete()  # whatever begins, begins in the drain: which comes first is a matter of chance
     try:
@@ -256,20 +256,20 @@ def _run(case: Case, manifest: Json, image: Image, room: Path, journal: Journal)
         try:
             SCENARIOS[case.scenario](stage)
         except Exception as failure:  # the other cases go on
-            error = _told(failure)
+            error = _describe(failure)
         return _record(stage, error)
     finally:
         node.close()
 
 
-def _add_brought_shell(node: Node, manifest: Json, room: Path) -> None:
+def _add_brought_shell(node: Node, manifest: Json, directory: Path) -> None:
     """Let the node know the images that the product has added to the pod: static busyboxes."""
     names = [
         container["image"] for container in manifest["spec"].get("initContainers", ()) if LABEL in container["name"]
     ]
     names += [volume["image"]["reference"] for volume in manifest["spec"]["volumes"] if "image" in volume]
     for number, name in enumerate(names):
-        node.images[name] = busybox_image(room / f"image-{number}", BROUGHT)
+        node.images[name] = busybox_image(directory / f"image-{number}", BROUGHT)
 
 
 def _record(stage: Stage, error: str) -> Record:

@@ -1,4 +1,4 @@
-"""The verdict: what counts as worse, shown with records that no pod has left."""
+"""What counts as worse, shown with invented records."""
 
 from __future__ import annotations
 

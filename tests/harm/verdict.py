@@ -1,4 +1,4 @@
-"""The verdict: in which columns the patched pod is worse than the bare one, or not as good as the case expects."""
+"""Compares two records: where the patched pod is worse than the bare one, or not as good as the case expects."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _as_good(patched: Record, code: list[int], was: list[int]) -> bool:
 
 
 def _after(case: Case, bare: Record, patched: Record) -> Iterator[str]:
-    if patched.in_vain > bare.in_vain:
+    if patched.ran_after_a_cut > bare.ran_after_a_cut:
         yield f"after a message that was cut there ran {patched.ran}, bare {bare.ran}"
     missing = [line for line in bare.ran if line not in patched.ran]
     if missing:

@@ -15,12 +15,12 @@ import pytest
 class Buildah:
     """A store of images and containers."""
 
-    room: Path
+    directory: Path
 
     def command(self, name: str, *arguments: str) -> list[str]:
         """Return one of its commands, with no namespaces of the kernel where it would use some."""
         isolated = ["--isolation", "chroot"] if name in {"run", "build", "from"} else []
-        store = ["--root", f"{self.room}/store", "--runroot", f"{self.room}/run", "--storage-driver", "vfs"]
+        store = ["--root", f"{self.directory}/store", "--runroot", f"{self.directory}/run", "--storage-driver", "vfs"]
         return ["buildah", *store, name, *isolated, *arguments]
 
     def run(self, name: str, *arguments: str, cwd: Path | None = None) -> str:
@@ -30,7 +30,7 @@ class Buildah:
         return result.stdout.strip()
 
 
-def buildah(room: Path) -> Buildah:
+def buildah(directory: Path) -> Buildah:
     """Return a store in a folder, or skip the test."""
     if shutil.which("buildah") is None:
         pytest.skip("no buildah (Debian: apt-get install buildah)")
@@ -38,4 +38,4 @@ def buildah(room: Path) -> Buildah:
         pytest.skip("buildah needs root to mount what it builds")
     if shutil.which("dpkg") is None:
         pytest.skip("the base image is made of Debian's packages, and this is no Debian")
-    return Buildah(room)
+    return Buildah(directory)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.rendered import ROOT
-from tests.image.base import make_base
+from tests.image.base_image import make_base
 from tests.image.buildah import Buildah, buildah
 from webhook import __version__
 
@@ -69,7 +69,7 @@ def test_it_serves_over_tls_as_a_user_without_rights(shipped: Shipped) -> None:
     with subprocess.Popen(command) as server:
         try:
             trust = ssl.create_default_context(cafile=shipped.root / "tmp/certs/ca.crt")
-            assert ask(f"https://127.0.0.1:{port}/healthz", trust) == 200
+            assert get_status(f"https://127.0.0.1:{port}/healthz", trust) == 200
         finally:
             server.terminate()
 
@@ -77,7 +77,7 @@ def test_it_serves_over_tls_as_a_user_without_rights(shipped: Shipped) -> None:
 PROGRAM = ["/venv/bin/graceful-worker"]
 
 
-def ask(url: str, trust: ssl.SSLContext, seconds: float = 60) -> int:
+def get_status(url: str, trust: ssl.SSLContext, seconds: float = 60) -> int:
     """Return the status of an answer, as soon as somebody answers."""
     end = time.monotonic() + seconds
     while True:

@@ -1,4 +1,4 @@
-"""A node for every test, and short ways to write pods for it."""
+"""A node for every test, and short builders of its pods."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Shell = Callable[..., Json]
 
 
 @pytest.fixture
-def room() -> Iterator[Path]:
+def directory() -> Iterator[Path]:
     """Return a folder that every user may enter."""
     with tempfile.TemporaryDirectory(prefix="node-") as name:
         Path(name).chmod(0o755)
@@ -29,10 +29,10 @@ def room() -> Iterator[Path]:
 
 
 @pytest.fixture
-def node(room: Path) -> Iterator[Node]:
+def node(directory: Path) -> Iterator[Node]:
     if refusal():
         pytest.skip(refusal())
-    node = Node(room / "pods", IMAGE, {"REDIS_SERVICE_HOST": "10.0.0.1"}, BACK_OFF)
+    node = Node(directory / "pods", IMAGE, {"REDIS_SERVICE_HOST": "10.0.0.1"}, BACK_OFF)
     yield node
     node.close()
 
@@ -62,6 +62,6 @@ def output(running: RunningPod, container: str = "main") -> str:
     return instance.log.read_text()
 
 
-def when(running: RunningPod, what: str, container: str = "main") -> float:
+def seconds_of_event(running: RunningPod, what: str, container: str = "main") -> float:
     """Return when something first happened to a container, in seconds."""
     return next(e.when for e in running.events if e.container == container and e.what.startswith(what)) / 1e9

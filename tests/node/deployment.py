@@ -70,8 +70,8 @@ class Deployment:
     def _reconcile(self) -> None:
         surge, unavailable = math.ceil(self._replicas / 4), self._replicas // 4
         old, new = self._of(old_revision=True), self._of(old_revision=False)
-        room = self._replicas + (surge if old else 0) - len(old) - len(new)
-        for _ in range(min(room, self._replicas - len(new))):
+        directory = self._replicas + (surge if old else 0) - len(old) - len(new)
+        for _ in range(min(directory, self._replicas - len(new))):
             self.create()
         spare = len(self._ready(old)) + len(self._ready(new)) - (self._replicas - unavailable)
         for pod in old[: max(0, spare)]:

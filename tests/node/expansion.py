@@ -1,4 +1,4 @@
-"""What the kubelet does to a command before it reaches the runtime."""
+"""Expands a container's command as the kubelet does before it calls the runtime."""
 
 from __future__ import annotations
 

@@ -42,10 +42,10 @@ def compiler_refusal() -> str:
     """Say why no static program can be compiled on this machine; empty where one can."""
     if shutil.which("cc") is None:
         return "cc is not installed"
-    with tempfile.TemporaryDirectory(prefix="static-") as room:
-        source = Path(room, "nothing.c")
+    with tempfile.TemporaryDirectory(prefix="static-") as directory:
+        source = Path(directory, "nothing.c")
         source.write_text("int main(void) { return 0; }\n")
-        tried = _compile(source, Path(room, "nothing"))
+        tried = _compile(source, Path(directory, "nothing"))
     return f"cc -static: {tried.stderr.strip().splitlines()[-1]}" if tried.returncode else ""
 
 

@@ -61,14 +61,14 @@ class ContainerState:
 class RunningPod:
     """A pod on the node, from its start until it is gone."""
 
-    def __init__(self, specification: PodSpecification, room: Path, back_off: float) -> None:
+    def __init__(self, specification: PodSpecification, directory: Path, back_off: float) -> None:
         self.name = specification.name
         self.pod = specification.pod
         self.events: list[Event] = []
         self.hooks_fail = False
         """Whether the runtime fails to run hooks: the kubelet reports FailedPreStopHook and goes on."""
         self._specification = specification
-        self._room = room
+        self._directory = directory
         self._back_off = back_off
         self._states = {spec["name"]: ContainerState(spec) for spec in specification.spec["containers"]}
         init = {spec["name"]: ContainerState(spec) for spec in specification.spec.get("initContainers") or ()}
@@ -168,7 +168,7 @@ class RunningPod:
             thread.join(30)
         for instance in instances:
             instance.remove()
-        shutil.rmtree(self._room, ignore_errors=True)
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     # Start
 
@@ -194,10 +194,10 @@ class RunningPod:
 
     def _start_pause(self) -> Container:
         """Start the process that a shared PID namespace begins with; it reaps what others leave behind."""
-        room = self._room / "pause"
-        room.mkdir()
+        directory = self._directory / "pause"
+        directory.mkdir()
         reap = "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"
-        return Container(room, ContainerSpec(["/bin/sh", "-c", reap], {"PATH": "/usr/bin:/bin"}, ()))
+        return Container(directory, ContainerSpec(["/bin/sh", "-c", reap], {"PATH": "/usr/bin:/bin"}, ()))
 
     def _run_to_success(self, state: ContainerState) -> bool:
         """Run an init container until it succeeds, or once where the pod is never to restart a container.
@@ -246,11 +246,11 @@ class RunningPod:
         with self._lock:
             if self.terminating.is_set():
                 return None
-            room = self._room / f"{state.name}-{state.restarts}"
-            room.mkdir()
+            directory = self._directory / f"{state.name}-{state.restarts}"
+            directory.mkdir()
             spec = self._specification.container(state.spec, self._pid_namespace)
             try:
-                state.instance = Container(room, spec)
+                state.instance = Container(directory, spec)
             except NotStarted as reason:
                 self._note(state.name, f"not started: {reason}")
                 raise

@@ -39,22 +39,22 @@ class Node:
     """Runs pods, and ends all of them when it is closed."""
 
     def __init__(
-        self, room: Path, image: Image, services: Mapping[str, str] | None = None, back_off: float = BACK_OFF
+        self, directory: Path, image: Image, services: Mapping[str, str] | None = None, back_off: float = BACK_OFF
     ) -> None:
         self.pods: list[RunningPod] = []
         self.images: dict[str, Image] = {}
         """Those that it knows by name; every other container has the one image that the node was made with."""
-        self._room = room
+        self._directory = directory
         self._image = image
         self._services = services or {}
         self._back_off = back_off
 
     def run(self, pod: Json) -> RunningPod:
         """Start a pod."""
-        room = self._room / pod["metadata"]["name"]
-        room.mkdir(parents=True)
-        specification = PodSpecification(pod, self._image, self._services, room / "volumes", self.images)
-        running = RunningPod(specification, room, self._back_off)
+        directory = self._directory / pod["metadata"]["name"]
+        directory.mkdir(parents=True)
+        specification = PodSpecification(pod, self._image, self._services, directory / "volumes", self.images)
+        running = RunningPod(specification, directory, self._back_off)
         self.pods.append(running)
         sidecars = filter(is_native_sidecar, pod["spec"].get("initContainers") or ())
         for spec in (*pod["spec"]["containers"], *sidecars):

@@ -99,21 +99,21 @@ def _crun() -> tuple[str, ...]:
 class Container:
     """A running container: its first process, seen from the node."""
 
-    def __init__(self, room: Path, spec: ContainerSpec) -> None:
-        """Start a container whose files are in `room`.
+    def __init__(self, directory: Path, spec: ContainerSpec) -> None:
+        """Start a container whose files are in `directory`.
 
         Raises:
             NotStarted: the runtime says no.
 
         """
-        self._room = room
+        self._directory = directory
         self._spec = spec
-        self._id = f"{room.parent.name}-{room.name}-{os.getpid()}-{time.monotonic_ns()}"
+        self._id = f"{directory.parent.name}-{directory.name}-{os.getpid()}-{time.monotonic_ns()}"
         self._cgroup = f"graceful-worker/{self._id}"
-        _write_bundle(room, spec, self._cgroup)
-        self.log = room / "log"
-        pid_file = room / "pid"
-        command = [*_crun(), "run", "--bundle", str(room), "--pid-file", str(pid_file), self._id]
+        _write_bundle(directory, spec, self._cgroup)
+        self.log = directory / "log"
+        pid_file = directory / "pid"
+        command = [*_crun(), "run", "--bundle", str(directory), "--pid-file", str(pid_file), self._id]
         with self.log.open("wb") as log:
             self._crun_run = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -182,7 +182,7 @@ class Container:
         """
         read, write = os.pipe()
         name = f"exec-{time.monotonic_ns()}"
-        process_file, pid_file = self._room / f"{name}.json", self._room / f"{name}.pid"
+        process_file, pid_file = self._directory / f"{name}.json", self._directory / f"{name}.pid"
         process_file.write_text(json.dumps({**_process(self._spec), "args": list(argv)}))
         command = [*_crun(), "exec", "--process", str(process_file), "--pid-file", str(pid_file), self._id]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write, stderr=write)
@@ -226,9 +226,9 @@ def _cgroup_mount() -> Path:
     return beside if beside.is_dir() else alone
 
 
-def _write_bundle(room: Path, spec: ContainerSpec, cgroup: str) -> None:
+def _write_bundle(directory: Path, spec: ContainerSpec, cgroup: str) -> None:
     """Write config.json and the root file system: https://github.com/opencontainers/runtime-spec/blob/main/config.md."""
-    root = room / "rootfs"
+    root = directory / "rootfs"
     if spec.root:
         # Its own copy: what one container writes, no other one sees.
         shutil.copytree(spec.root, root, symlinks=True)
@@ -249,7 +249,7 @@ def _write_bundle(room: Path, spec: ContainerSpec, cgroup: str) -> None:
             ],
         },
     }
-    (room / "config.json").write_text(json.dumps(config))
+    (directory / "config.json").write_text(json.dumps(config))
 
 
 def _make_root(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the kubelet asks the runtime for, worked out from a pod's specification."""
+"""Works out from a pod's spec what the kubelet asks the container runtime for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a container finds when it starts, as a node would have it."""
+"""What a container's process finds when it starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ran(node: Node, manifest: dict[str, object], container: str = "main") -> str
     return output(running, container)
 
 
-def once(script: str, **fields: Any) -> dict[str, object]:
+def pod_that_runs_once(script: str, **fields: Any) -> dict[str, object]:
     return pod(shell(script, **fields), restartPolicy="Never")
 
 
@@ -24,16 +24,17 @@ def test_variables_are_expanded_in_command_and_args_and_two_dollars_are_one(node
     env = [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2 $(REDIS_SERVICE_HOST)"}]
     script = 'echo "$(A) $$B $$0 $$1 $$2"'
     assert (
-        ran(node, once(script, args=["zero", "$(B)", "$(NONE)"], env=env)) == "1 12 10.0.0.1 zero 12 10.0.0.1 $(NONE)\n"
+        ran(node, pod_that_runs_once(script, args=["zero", "$(B)", "$(NONE)"], env=env))
+        == "1 12 10.0.0.1 zero 12 10.0.0.1 $(NONE)\n"
     )
 
 
 def test_the_host_name_is_the_pods_name(node: Node) -> None:
-    assert ran(node, once("echo $HOSTNAME; uname -n")) == "pod-1\npod-1\n"
+    assert ran(node, pod_that_runs_once("echo $HOSTNAME; uname -n")) == "pod-1\npod-1\n"
 
 
 def test_the_first_process_is_an_init_in_a_namespace_of_its_own(node: Node) -> None:
-    assert ran(node, once("echo $$$$")) == "1\n"
+    assert ran(node, pod_that_runs_once("echo $$$$")) == "1\n"
 
 
 def test_containers_see_each_others_processes_where_the_pod_shares_them(node: Node) -> None:
@@ -44,7 +45,10 @@ def test_containers_see_each_others_processes_where_the_pod_shares_them(node: No
 
 def test_user_group_and_working_directory_are_as_asked_for(node: Node) -> None:
     context = {"runAsUser": 1000, "runAsGroup": 2000}
-    assert ran(node, once("id -u; id -g; pwd", securityContext=context, workingDir="/usr")) == "1000\n2000\n/usr\n"
+    assert (
+        ran(node, pod_that_runs_once("id -u; id -g; pwd", securityContext=context, workingDir="/usr"))
+        == "1000\n2000\n/usr\n"
+    )
 
 
 def test_what_is_executed_in_a_container_has_its_user(node: Node) -> None:
@@ -55,7 +59,10 @@ def test_what_is_executed_in_a_container_has_its_user(node: Node) -> None:
 
 def test_a_read_only_root_cannot_be_written_to_but_a_volume_can(node: Node) -> None:
     script = "touch /tmp/x 2>/dev/null || echo read-only; touch /shared/x && echo written"
-    assert ran(node, once(script, securityContext={"readOnlyRootFilesystem": True})) == "read-only\nwritten\n"
+    assert (
+        ran(node, pod_that_runs_once(script, securityContext={"readOnlyRootFilesystem": True}))
+        == "read-only\nwritten\n"
+    )
 
 
 def test_every_user_can_write_to_the_shared_volume(node: Node) -> None:

@@ -1,4 +1,4 @@
-"""Images: what a container finds whose image is a root folder of its own."""
+"""What a container finds whose image is a root file system of its own."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ needs_compiler = pytest.mark.skipif(bool(compiler_refusal()), reason=compiler_re
 
 
 @pytest.fixture
-def static(node: Node, room: Path) -> Node:
+def static(node: Node, directory: Path) -> Node:
     """A node that knows an image with a single static program."""
-    node.images["static"] = static_image(room / "static", LOOK, "/look")
+    node.images["static"] = static_image(directory / "static", LOOK, "/look")
     return node
 
 
 @pytest.fixture
-def busybox(node: Node, room: Path) -> Node:
+def busybox(node: Node, directory: Path) -> Node:
     """A node that knows an image with a static busybox."""
-    node.images["busybox"] = busybox_image(room / "busybox", ("sh", "ls", "touch"))
+    node.images["busybox"] = busybox_image(directory / "busybox", ("sh", "ls", "touch"))
     return node
 
 
-def look(*places: str, **fields: Any) -> Json:
+def listing_container(*places: str, **fields: Any) -> Json:
     """Return a container that prints those of some places that are there."""
     return {**shell("", **fields), "image": "static", "command": ["/look"], "args": list(places)}
 
 
-def printed(node: Node, *containers: Json) -> str:
+def output_of(node: Node, *containers: Json) -> str:
     """Run a pod to its end, and return what its last container has printed."""
     running = node.run(pod(*containers, restartPolicy="Never"))
     last = containers[-1]["name"]
@@ -49,24 +49,24 @@ def printed(node: Node, *containers: Json) -> str:
 
 @needs_compiler
 def test_a_static_image_holds_nothing_but_its_program_and_what_the_runtime_and_the_pod_bring(static: Node) -> None:
-    assert printed(static, look(*PLACES)).split() == ["/look", "/proc/self", "/dev/null", "/shared"]
+    assert output_of(static, listing_container(*PLACES)).split() == ["/look", "/proc/self", "/dev/null", "/shared"]
 
 
 @needs_compiler
 def test_a_static_image_may_be_read_only_and_have_a_user_without_rights(static: Node) -> None:
     context = {"runAsUser": 1000, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
-    assert printed(static, look("/shared", securityContext=context)) == "/shared\n"
+    assert output_of(static, listing_container("/shared", securityContext=context)) == "/shared\n"
 
 
 @needs_compiler
 def test_a_container_of_another_image_has_the_programs_of_this_machine(static: Node) -> None:
     unknown = shell("[ -d /usr/bin ] && echo here", name="other", image="docker.io/library/other")
-    assert printed(static, look("/look"), unknown) == "here\n"
+    assert output_of(static, listing_container("/look"), unknown) == "here\n"
 
 
 @needs_busybox
 def test_a_static_busybox_is_all_that_its_image_needs(busybox: Node) -> None:
-    assert printed(busybox, shell("ls /bin", image="busybox")).split() == ["busybox", "ls", "sh", "touch"]
+    assert output_of(busybox, shell("ls /bin", image="busybox")).split() == ["busybox", "ls", "sh", "touch"]
 
 
 @needs_busybox

@@ -33,15 +33,15 @@ class Installed:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    room = tmp_path_factory.mktemp("package")
+    directory = tmp_path_factory.mktemp("package")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--directory", str(room)],
+        [sys.executable, "-m", "hatchling", "build", "--directory", str(directory)],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
-    (wheel,), (sdist,) = room.glob("*.whl"), room.glob("*.tar.gz")
-    environment = room / "environment"
+    (wheel,), (sdist,) = directory.glob("*.whl"), directory.glob("*.tar.gz")
+    environment = directory / "environment"
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
     (site_packages,) = environment.glob("lib/python3*/site-packages")
     # The dependencies are those of the tests. Their folder is searched for modules, not for .pth files: one of these
@@ -58,5 +58,5 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
         "--ignore-installed",
     ]
     subprocess.run([*pip, str(wheel)], check=True)
-    (room / "home").mkdir()
-    return Installed(wheel, sdist, environment / "bin", room / "home")
+    (directory / "home").mkdir()
+    return Installed(wheel, sdist, environment / "bin", directory / "home")

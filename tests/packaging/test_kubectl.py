@@ -13,7 +13,7 @@ MANIFEST = str(ROOT / "tests/cli/manifests/several.yaml")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _there() -> None:
+def _require_kubectl() -> None:
     if shutil.which("kubectl") is None:
         pytest.skip(f"kubectl is not in PATH, but {kubectl()}")
 

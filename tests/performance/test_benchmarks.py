@@ -1,4 +1,4 @@
-"""What the benchmarks send, and that they notice a wrong answer."""
+"""The benchmarks send what they should, and notice a wrong answer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import jsonpatch
 import pytest
 
 from benchmarks import verification
-from benchmarks.contenders.protection import protect
 from benchmarks.core_path import core
-from benchmarks.figures import goals
-from benchmarks.reviews import COMMANDS, Review, encoded, heavy, reviews, unlike
+from benchmarks.goals import goals
+from benchmarks.reviews import COMMANDS, Review, encoded, review_of_size, reviews, with_own_template
+from benchmarks.servers.protection import protect
 from benchmarks.tables import number
 
 
@@ -39,13 +39,13 @@ def test_the_reviews_differ_and_are_the_same_in_every_run() -> None:
 
 @pytest.mark.parametrize(("containers", "size"), [(1, 10_000), (3, 100_000), (50, 1_500_000)])
 def test_a_review_has_the_weight_that_was_asked_for(containers: int, size: int) -> None:
-    review = heavy(containers, size)
+    review = review_of_size(containers, size)
     assert len(review["request"]["object"]["spec"]["containers"]) == containers
     assert size <= len(encoded(review)) < size + 200
 
 
 def test_unlike_reviews_differ_in_what_is_decided_on_alone(review: Review) -> None:
-    first, second = (unlike(encoded(review), number) for number in (1, 2))
+    first, second = (with_own_template(encoded(review), number) for number in (1, 2))
     assert first != second
     assert len(first) == len(second) == len(encoded(review))
     one, other = (json.loads(body)["request"]["object"] for body in (first, second))
@@ -68,7 +68,7 @@ def test_our_answer_to_each_command_is_right(number: int) -> None:
 
 @pytest.mark.parametrize("change", [{"uid": "another"}, {"allowed": False}, {"patch": "W10="}])
 def test_a_wrong_answer_is_noticed(review: Review, answer: dict[str, Any], change: dict[str, Any]) -> None:
-    with pytest.raises(verification.Wrong):
+    with pytest.raises(verification.WrongAnswer):
         verification.check("protects", review, answer | change)
 
 
@@ -76,7 +76,7 @@ def test_a_patch_that_loses_something_is_noticed(review: Review, answer: dict[st
     operations = json.loads(base64.b64decode(answer["patch"]))
     operations.append({"op": "remove", "path": "/spec/containers/1/env"})
     patch = base64.b64encode(json.dumps(operations).encode()).decode()
-    with pytest.raises(verification.Wrong):
+    with pytest.raises(verification.WrongAnswer):
         verification.check("protects", review, answer | {"patch": patch})
 
 

@@ -21,7 +21,6 @@ from benchmarks.idle_first import (
     Knowledge,
     Messages,
     Worker,
-    around,
     queue_outcomes,
     queue_row,
     saved_row,
@@ -30,6 +29,7 @@ from benchmarks.idle_first import (
     steady,
     steady_outcomes,
     steady_row,
+    uniform,
     victims,
 )
 
@@ -53,7 +53,7 @@ def test_current_costs_never_take_a_busy_worker_while_an_idle_one_stays(busy: in
 
 @pytest.mark.parametrize("utilisation", UTILISATIONS)
 def test_in_the_model_too(utilisation: float, chance: Random) -> None:
-    workers = steady(around("10 s", 10), utilisation, 4000, chance)
+    workers = steady(uniform("10 s", 10), utilisation, 4000, chance)
     for moment in range(400, 4000, 20):
         busy = sum(worker.left(moment) > 0 for worker in workers)
         outcome = scale_down(workers, moment, CURRENT, chance)
@@ -69,26 +69,26 @@ def test_messages_are_as_long_as_is_said(messages: Messages, chance: Random) -> 
 
 @pytest.mark.parametrize("utilisation", UTILISATIONS)
 def test_without_knowledge_as_many_victims_are_busy_as_workers(utilisation: float) -> None:
-    outcomes = steady_outcomes(around("60 s", 60), utilisation, 500)
+    outcomes = steady_outcomes(uniform("60 s", 60), utilisation, 500)
     assert fmean(outcome.busy for outcome in outcomes[BLIND.name]) == pytest.approx(utilisation, abs=0.05)
 
 
 def test_what_a_victim_has_left_is_half_a_message_and_more_where_lengths_differ() -> None:
     """By renewal theory E(X²) / 2 E(X): 32.5 s where messages take 30 to 90 s."""
-    outcomes = steady_outcomes(around("60 s", 60), 0.6, 1000)[BLIND.name]
+    outcomes = steady_outcomes(uniform("60 s", 60), 0.6, 1000)[BLIND.name]
     left = sum(outcome.held for outcome in outcomes) / sum(outcome.busy * VICTIMS for outcome in outcomes)
     assert left == pytest.approx(32.5, rel=0.05)
 
 
 def test_what_was_known_a_message_ago_is_of_no_use() -> None:
-    outcomes = steady_outcomes(around("1 s", 1), 0.6, 1000)
+    outcomes = steady_outcomes(uniform("1 s", 1), 0.6, 1000)
     blind, fresh, old = (fmean(o.busy for o in outcomes[name]) for name in (BLIND.name, FRESH.name, "every 60 s"))
     assert fresh < blind - 0.1
     assert old == pytest.approx(blind, abs=0.05)
 
 
 def test_long_after_the_last_message_nobody_is_busy() -> None:
-    for outcomes in queue_outcomes(around("60 s", 60), DELAYS[-1], in_work=False, count=50).values():
+    for outcomes in queue_outcomes(uniform("60 s", 60), DELAYS[-1], in_work=False, count=50).values():
         assert all(outcome.busy == outcome.last == outcome.held == 0 for outcome in outcomes)
 
 

@@ -1,3 +1,5 @@
+"""A review costs no more instructions than the limit that was set."""
+
 from __future__ import annotations
 
 import pytest

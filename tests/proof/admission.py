@@ -1,4 +1,4 @@
-"""What stands between the cells and the webhook: the API server's part in admitting pods and evictions."""
+"""The API server's part in admission: sends pods and evictions to the webhook, and applies its patches."""
 
 from __future__ import annotations
 

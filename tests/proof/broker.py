@@ -1,4 +1,4 @@
-"""The broker: a Redis server on loopback, which can go away and come back with its data."""
+"""A Redis server on loopback, which can be stopped and comes back with its data."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def refusal() -> str:
 class Broker:
     """A Redis server that writes every change to its file before it answers, so that a kill loses nothing."""
 
-    def __init__(self, room: Path) -> None:
-        room.mkdir()
-        self._room = room
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self._directory = directory
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = int(free.getsockname()[1])
         self.start()
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        settings = {"port": self.port, "bind": "127.0.0.1", "dir": self._room, "appendonly": "yes", "save": ""}
+        settings = {"port": self.port, "bind": "127.0.0.1", "dir": self._directory, "appendonly": "yes", "save": ""}
         command = ["redis-server", *(word for name, value in settings.items() for word in (f"--{name}", str(value)))]
-        with (self._room / "log").open("ab") as log:
+        with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("redis-server did not start:\n" + (self._room / "log").read_text()[-2000:])
+                raise RuntimeError("redis-server did not start:\n" + (self._directory / "log").read_text()[-2000:])
             time.sleep(0.01)
 
     def _answers(self) -> bool:

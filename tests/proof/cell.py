@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tests.node.specification import Json
-from tests.node.waiting import wait_until
 from tests.proof.ledger import Ledger
 from tests.proof.workers import Worker
+from tests.waiting import wait_until
 
-PATIENCE = 90.0
+TIMEOUT_SECONDS = 90.0
 """Seconds that no step takes."""
 SETTLED = 0.7
 """Seconds without another start after which the workers are taken to have their hands full."""
@@ -117,16 +117,16 @@ class Cell(ABC):
 
     # Waiting
 
-    def until(self, what: str, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    def until(self, what: str, condition: Callable[[], object], seconds: float = TIMEOUT_SECONDS) -> None:
         """Wait for something.
 
         Raises:
             TimeoutError: it did not come.
 
         """
-        wait_until(what, condition, seconds)
+        wait_until(condition, seconds, what, poll=0.01)
 
-    def until_hands_are_full(self) -> None:
+    def until_all_workers_are_busy(self) -> None:
         """Wait until jobs have started and no further one does."""
         self.until("a job starts", lambda: self.ledger.count("start"))
         count, since = self.ledger.count("start"), time.monotonic()

@@ -15,7 +15,7 @@ from demo.client import Webhook
 from tests.node import runtime
 from tests.proof import broker
 from tests.proof.admission import Admission, pods_api
-from tests.proof.local import LocalCell
+from tests.proof.local_cell import LocalCell
 from tests.proof.results import Result, result_of
 from tests.proof.scenarios import scenario
 from tests.proof.workers import load_worker
@@ -42,12 +42,12 @@ def refusal() -> str:
 def running_webhook(kubeconfig: str) -> Iterator[Webhook]:
     """Run the webhook as it is shipped, with a certificate of its own; a file says whom it asks for pods."""
     with tempfile.TemporaryDirectory(prefix="proof-webhook-") as name:
-        room = Path(name)
-        issue(LOCAL_HOSTS).write(room / "certs")
-        servers = Servers(room, room / "certs", {"KUBECONFIG": kubeconfig})
+        directory = Path(name)
+        issue(LOCAL_HOSTS).write(directory / "certs")
+        servers = Servers(directory, directory / "certs", {"KUBECONFIG": kubeconfig})
         try:
             server = servers.start(drain_seconds=0, eviction_guard=True)
-            yield Webhook(f"https://127.0.0.1:{server.port}", room / "certs" / "ca.crt")
+            yield Webhook(f"https://127.0.0.1:{server.port}", directory / "certs" / "ca.crt")
         finally:
             servers.stop()
 

@@ -1,4 +1,4 @@
-"""What a cell came to: its balance, its times, and where these break a bound."""
+"""The result of a cell: its balance, its times, and the bounds that it breaks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tests.node.kubelet import Event, RunningPod
 from tests.proof.cell import LONG
 from tests.proof.ledger import Balance, Line, balance
-from tests.proof.local import LocalCell
+from tests.proof.local_cell import LocalCell
 from tests.proof.scenarios import Scenario
 
 LOOP_BOUND = 0.1

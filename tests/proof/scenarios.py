@@ -50,7 +50,7 @@ def rollout(cell: Cell) -> None:
     """Rollout of a Deployment of 8 pods."""
     cell.start(replicas=8)
     cell.send(2 * 8 * cell.worker.slots, LONG)
-    cell.until_hands_are_full()
+    cell.until_all_workers_are_busy()
     cell.roll_out()
     cell.until_all_are_done()
 
@@ -59,7 +59,7 @@ def scale_down(cell: Cell) -> None:
     """Scale-down from 4 pods to 1."""
     cell.start(replicas=4)
     cell.send(2 * 4 * cell.worker.slots, LONG)
-    cell.until_hands_are_full()
+    cell.until_all_workers_are_busy()
     cell.scale(1)
     cell.until_all_are_done()
 
@@ -121,7 +121,7 @@ def _fail_liveness(cell: Cell, container: str, seconds: float) -> None:
     cell.container(container)["livenessProbe"]["periodSeconds"] = 1
     cell.start()
     cell.send(cell.worker.slots, seconds)
-    cell.until_hands_are_full()
+    cell.until_all_workers_are_busy()
     cell.hang(container)
     cell.until(f"the {container} is restarted", lambda: cell.pod.restarts(container))
     cell.send(cell.worker.slots, 0.5)
@@ -236,7 +236,7 @@ def restricted(cell: Cell) -> None:
 def _delete_in_mid_message(cell: Cell, grace: float | None = None) -> None:
     """Fill the hands of the first pod, let as many messages wait, and delete it."""
     cell.send(2 * cell.worker.slots, LONG)
-    cell.until_hands_are_full()
+    cell.until_all_workers_are_busy()
     cell.delete(cell.pod, grace)
 
 

@@ -21,10 +21,10 @@ def versions(workers: Sequence[Worker]) -> list[str]:
 
 def _framework(worker: Worker) -> str:
     """Ask a framework for its version, in its own image."""
-    with tempfile.TemporaryDirectory(prefix="version-") as room:
-        image = worker.named_images(Path(room, "images")).get(WORKER_IMAGE, worker.image)
+    with tempfile.TemporaryDirectory(prefix="version-") as directory:
+        image = worker.named_images(Path(directory, "images")).get(WORKER_IMAGE, worker.image)
         environment = {**image.environment, **worker.environment}
-        folder = Path(room, "container")
+        folder = Path(directory, "container")
         folder.mkdir()
         spec = ContainerSpec(worker.version, environment, image.mounts, image.working_directory, root=image.root)
         container = Container(folder, spec)

@@ -1,4 +1,4 @@
-"""The workers of the proof: a folder each, with its code and worker.toml; and the Deployment that runs one."""
+"""Reads the proof's workers, a folder each with code and worker.toml, and makes the Deployment that runs one."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class Worker:
         environment = {"PATH": path, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
         return Image(tuple(mounts), environment, "/app")
 
-    def named_images(self, room: Path) -> dict[str, Image]:
+    def named_images(self, directory: Path) -> dict[str, Image]:
         """Make the images, in a folder, that hold no more than what they are for; by their names."""
         if not self.source:
             return {}
         return {
-            WORKER_IMAGE: static_image(room / "worker", self.folder / self.source, self.command[0]),
-            DEFAULT_SHELL_IMAGE: busybox_image(room / "shell", SHELL_PROGRAMS),
+            WORKER_IMAGE: static_image(directory / "worker", self.folder / self.source, self.command[0]),
+            DEFAULT_SHELL_IMAGE: busybox_image(directory / "shell", SHELL_PROGRAMS),
         }
 
     def runs(self, scenario: str, *, protected: bool) -> bool:

@@ -99,9 +99,9 @@ def pods(links: Path) -> Iterator[list[Pod]]:
 def make_pod(shell: str, setting: Setting, links: Path) -> Pod:
     path = find_shell(shell, links)
     assert path
-    room = Path(tempfile.mkdtemp(prefix="pod-"))
-    room.chmod(0o755)
-    return Pod(shell, path, setting, room)
+    directory = Path(tempfile.mkdtemp(prefix="pod-"))
+    directory.chmod(0o755)
+    return Pod(shell, path, setting, directory)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def until(what: str, condition: Callable[[], _T], within: float = LONG, poll: fl
     return result
 
 
-def stays(what: str, condition: Callable[[], object], seconds: float = 0.15) -> None:
+def assert_stays(what: str, condition: Callable[[], object], seconds: float = 0.15) -> None:
     """Fail if a condition does not hold all the time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -83,7 +83,7 @@ def number(name: str) -> int:
     return signal.Signals[f"SIG{name}"].value
 
 
-def need(program: str) -> str:
+def require_program(program: str) -> str:
     """Return the path of a program; without it the test is skipped."""
     path = shutil.which(program)
     if path is None:
@@ -112,7 +112,7 @@ def signal_sets(pid: int) -> dict[str, int]:
     return {key: int(value, 16) for key, value in pairs if key.startswith("Sig") and key != "SigQ"}
 
 
-def hears(pid: int, name: str) -> bool:
+def has_handler(pid: int, name: str) -> bool:
     """Tell whether a process has a handler for a signal."""
     try:
         return bool(signal_sets(pid)["SigCgt"] >> (number(name) - 1) & 1)
@@ -171,7 +171,7 @@ def _is_ours(words: list[str]) -> bool:
     return any(word.endswith(MARKER) or len(word) > 1000 for word in words)
 
 
-def _is_on_the_way(words: list[str]) -> bool:
+def _is_helper_program(words: list[str]) -> bool:
     """Tell whether a command line is a program of the scripts, which may have the command's words among its own."""
     return os.path.basename(words[0]) in {"env", "mkfifo", "printf", "setsid", "tr"}
 
@@ -205,7 +205,7 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 self.pidfd = os.pidfd_open(self.pid)
 
-    def become(self, pid: int) -> None:
+    def switch_to(self, pid: int) -> None:
         """Stand for another process of the namespace, if it is still there."""
         with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(pid)
@@ -267,7 +267,7 @@ class Process:
     def find(self, text: str) -> int | None:
         """Return the process that has a text in its command line and is none of ours."""
         for pid, words in sorted(self.members()):
-            if any(text in word for word in words) and not _is_ours(words) and not _is_on_the_way(words):
+            if any(text in word for word in words) and not _is_ours(words) and not _is_helper_program(words):
                 return pid
         return None
 
@@ -282,7 +282,7 @@ class Process:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
-    def our_shells(self, at_least: int) -> list[int]:
+    def script_shells(self, at_least: int) -> list[int]:
         """Return the shells of ours behind the first process, as soon as there are so many."""
 
         def found() -> list[int]:
@@ -372,7 +372,7 @@ class Pod:
     name: str
     shell: str
     setting: Setting
-    room: Path
+    directory: Path
     processes: list[Process] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     shares: bool = False
@@ -381,13 +381,13 @@ class Pod:
     """What stands before a command of the pod, so that it does not find some programs."""
 
     def __post_init__(self) -> None:
-        self.volume = self.room / "volume"
+        self.volume = self.directory / "volume"
         self.volume.mkdir()
         self.volume.chmod(0o777)
-        self.programs = self.room / "programs"
+        self.programs = self.directory / "programs"
         self.programs.mkdir()
         self.environment = {"PATH": f"{self.programs}:{PATH}", "HOME": "/"}
-        self.journal = Journal(self.room / "journal")
+        self.journal = Journal(self.directory / "journal")
         self.tools = self.programs
         self.binary = self.shell
         if self.name == BROUGHT:
@@ -419,7 +419,7 @@ class Pod:
 
     def message_file(self, worker: str = "worker") -> Path:
         """Return where a container's termination message goes: what it holds is of the container started last."""
-        return self.room / f"termination-log-{worker}"
+        return self.directory / f"termination-log-{worker}"
 
     def program(self, name: str, text: str) -> Path:
         """Put a program where PATH finds it first."""
@@ -472,7 +472,7 @@ class Pod:
         return self.worker("message.py", self.journal.path, self.folder(), code)
 
     def consumer(self, name: str = "TERM", code: int = 0, how: str = "handler", late: float = 0) -> list[str]:
-        """Return the argv of a worker that works until a signal comes, if it heeds it."""
+        """Return the argv of a worker that works until a signal comes, if it handles it."""
         return self.worker("consumer.py", self.journal.path, how, name, code, late)
 
     # What the kubelet does to it
@@ -542,7 +542,7 @@ class Pod:
             container = self._spawn([*_unshare(), *PAUSE, *argv], environment, init=True, **options)
             until("a child, or the end", lambda: children(container.pid) or not container.running)
             for child in children(container.pid)[:1]:
-                container.become(child)
+                container.switch_to(child)
             return container
         return self._spawn(argv, environment, **options)
 
@@ -592,7 +592,7 @@ class Pod:
     def _spawn(
         self, argv: Sequence[str], environment: Mapping[str, str] | None = None, *, init: bool = False, **options: Any
     ) -> Process:
-        output, errors = (self.room / f"{stream}-{len(self.processes)}" for stream in ("stdout", "stderr"))
+        output, errors = (self.directory / f"{stream}-{len(self.processes)}" for stream in ("stdout", "stderr"))
         started = time.monotonic_ns()
         with output.open("wb") as stdout, errors.open("wb") as stderr:
             streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr}
@@ -608,7 +608,7 @@ class Pod:
     def remove(self) -> None:
         for process in reversed(self.processes):
             process.remove()
-        shutil.rmtree(self.room, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def _init_of(unshare: subprocess.Popen[bytes]) -> int:

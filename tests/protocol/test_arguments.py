@@ -81,7 +81,7 @@ def arrived(file: Path) -> list[str]:
 def arguments_of(pod: Pod, start: Start, words: Sequence[str]) -> list[str]:
     if pod.name == "yash":  # drops what the locale cannot read
         pod.environment["LC_ALL"] = "C.UTF-8"
-    file = pod.room / "arguments"
+    file = pod.directory / "arguments"
     container = start(pod, pod.worker("arguments.py", file, *words))
     assert container.wait() == 3, container.stderr
     return arrived(file)

@@ -1,4 +1,4 @@
-"""Rules 4 and 6: the files in the volume, and what becomes of the worker when the volume is of no use."""
+"""Rules 4 and 6: the files in the volume, and what happens where the volume cannot be used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .pods import BROUGHT, Pod, Process, in_all_pods, stays
+from .pods import BROUGHT, Pod, Process, assert_stays, in_all_pods
 from .test_arguments import BY_START, Start
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
@@ -164,7 +164,7 @@ def test_the_sidecars_are_not_let_go_while_a_message_is_in_work(pod: Pod, name: 
     pod.journal.until("begin")
     pod.drain(container)
     container.signal(name)
-    stays("the sidecars wait", lambda: not pod.kill_sidecar().exists())
+    assert_stays("the sidecars wait", lambda: not pod.kill_sidecar().exists())
     pod.journal.release()
     assert container.wait() == 0
     assert pod.journal.lines == ["begin", "end"]
@@ -179,7 +179,7 @@ def test_the_sidecars_are_not_let_go_while_a_signalled_worker_is_at_its_message(
     pod.drain(container)
     container.signal("TERM")
     pod.journal.until("heard TERM")
-    stays("the sidecars wait", lambda: container.running and not pod.kill_sidecar().exists())
+    assert_stays("the sidecars wait", lambda: container.running and not pod.kill_sidecar().exists())
     pod.journal.release()
     assert container.wait() == 0
     assert pod.kill_sidecar().exists()
@@ -253,7 +253,7 @@ def test_a_parent_passes_the_signal_on_without_a_usable_volume(pod: Pod, trouble
 
 @TROUBLES
 @in_all_pods
-def test_a_parent_ends_a_deaf_command_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
+def test_a_parent_ends_a_command_without_handler_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
     container = pod.start_parent(["sleep", "600"], grace=0, prefix=trouble(pod))
     container.worker("600")
     container.signal("TERM")
@@ -303,7 +303,7 @@ def test_a_sidecar_of_another_user_waits_for_the_worker(pod: Pod, start: Start, 
     pod.journal.until("begin")
     assert pod.pre_stop(container, holds=False, umask=umask).wait() == 0
     sidecar = pod.sidecar_pre_stop(prefix=NOBODY)
-    stays("the sidecar waits", lambda: sidecar.running, 1)
+    assert_stays("the sidecar waits", lambda: sidecar.running, 1)
     pod.journal.release()
     container.signal("TERM")
     container.wait()

@@ -21,17 +21,17 @@ from .pods import (
     Pod,
     Process,
     Setting,
+    assert_stays,
     first_end,
-    hears,
+    has_handler,
     in_all_pods,
-    need,
     number,
-    stays,
+    require_program,
     until,
 )
 
 
-def begun(pod: Pod, delay: int = 0) -> Process:
+def loop_in_message(pod: Pod, delay: int = 0) -> Process:
     """Start a loop, and return it when its first run is at a message, which takes until the journal releases it."""
     pod.journal.hold()
     container = pod.start_loop(pod.message(), delay)
@@ -60,7 +60,7 @@ def test_one_run_is_at_work_at_a_time(pod: Pod) -> None:
 
 @in_all_pods
 def test_no_run_starts_once_the_kill_file_exists(pod: Pod) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     pod.kill_me().touch()
     pod.journal.release()
     assert container.wait() == 0
@@ -69,17 +69,17 @@ def test_no_run_starts_once_the_kill_file_exists(pod: Pod) -> None:
 
 @in_all_pods
 def test_the_run_in_progress_goes_on_when_the_kill_file_appears(pod: Pod) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     pod.kill_me().touch()
-    stays("a run at work", lambda: container.running and pod.journal.lines == ["begin"])
+    assert_stays("a run at work", lambda: container.running and pod.journal.lines == ["begin"])
 
 
 @pytest.mark.parametrize("name", STOP_SIGNALS)
 @in_all_pods
 def test_a_stop_signal_without_a_hook_ends_the_loop_after_the_run(pod: Pod, name: str) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     container.signal(name)
-    stays("a run at work", lambda: container.running)
+    assert_stays("a run at work", lambda: container.running)
     pod.journal.release()
     assert container.wait() == 0
     assert pod.journal.count("begin") == pod.journal.count("end") == 1
@@ -88,7 +88,7 @@ def test_a_stop_signal_without_a_hook_ends_the_loop_after_the_run(pod: Pod, name
 @pytest.mark.parametrize("name", STOP_SIGNALS)
 @in_all_pods
 def test_the_run_in_progress_is_not_signalled_by_two_stop_signals(pod: Pod, name: str) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     for _ in range(2):
         container.signal(name)
         time.sleep(0.05)
@@ -99,7 +99,7 @@ def test_the_run_in_progress_is_not_signalled_by_two_stop_signals(pod: Pod, name
 
 @in_all_pods
 def test_the_run_in_progress_is_not_signalled_by_hook_and_stop_signal(pod: Pod) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     pod.drain(container)
     container.signal("TERM")
     time.sleep(0.05)
@@ -131,7 +131,7 @@ def test_a_program_that_cannot_be_executed_ends_the_container_with_126(pod: Pod)
 
 @in_all_pods
 def test_a_killed_run_ends_the_container_with_137(pod: Pod) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     os.kill(container.child(), number("KILL"))
     assert container.wait() == 137
 
@@ -149,8 +149,8 @@ def test_a_run_that_fails_during_the_drain_ends_the_container_with_its_exit_code
 
 @in_all_pods
 def test_a_successful_run_is_followed_at_once_by_the_next_one(pod: Pod, measure: Measure) -> None:
-    container = pod.start_loop(["/bin/sh", "-c", f"sleep 0.12; echo >>{pod.room}/ticks"])
-    ticks = pod.room / "ticks"
+    container = pod.start_loop(["/bin/sh", "-c", f"sleep 0.12; echo >>{pod.directory}/ticks"])
+    ticks = pod.directory / "ticks"
     until("a run", lambda: ticks.exists() and ticks.stat().st_size >= 1)
     before, start = ticks.stat().st_size, time.monotonic()
     until("five more runs", lambda: ticks.stat().st_size >= before + 5)
@@ -163,7 +163,7 @@ def test_a_successful_run_is_followed_at_once_by_the_next_one(pod: Pod, measure:
 
 @in_all_pods
 def test_runs_that_end_at_once_are_slowed_down(pod: Pod, measure: Measure) -> None:
-    ticks = pod.room / "ticks"
+    ticks = pod.directory / "ticks"
     container = pod.start_loop(["/bin/sh", "-c", f"echo >>{ticks}"])
     until("ten runs", lambda: ticks.exists() and ticks.stat().st_size >= 10)
     time.sleep(0.5)
@@ -185,7 +185,7 @@ def test_runs_that_end_at_once_are_slowed_down(pod: Pod, measure: Measure) -> No
 @in_all_pods
 def test_runs_that_do_not_end_at_once_end_the_slowness(pod: Pod) -> None:
     """Ten runs that find nothing to do, then one that works, then ten that are as quick as before."""
-    runs = pod.room / "runs"
+    runs = pod.directory / "runs"
     note = f"read -r now rest </proc/uptime; echo $now >>{runs}"
     script = f"{note}; [ $(wc -l <{runs}) -ne 12 ] || sleep 0.2; [ $(wc -l <{runs}) -lt 20 ] || exit 3"
     container = pod.start_loop(["/bin/sh", "-c", script])
@@ -252,7 +252,7 @@ def test_the_kill_file_alone_ends_the_delay_within_a_second(pod: Pod, measure: M
 
 @pytest.mark.parametrize("delay", [0, 600])
 def test_the_container_ends_within_100_ms_of_its_last_run(pod: Pod, delay: int, measure: Measure) -> None:
-    container = begun(pod, delay)
+    container = loop_in_message(pod, delay)
     run = os.pidfd_open(container.child())
     pod.drain(container)
     container.signal("TERM")
@@ -268,7 +268,7 @@ def test_the_container_ends_within_100_ms_of_its_last_run(pod: Pod, delay: int, 
 DELAYS = (0, 1.5, 4, 10, 25)
 
 
-def sleep_exactly(since: int, milliseconds: float) -> None:
+def busy_wait(since: int, milliseconds: float) -> None:
     while time.monotonic_ns() < since + milliseconds * 1e6:
         pass
 
@@ -277,7 +277,7 @@ def has_handlers(pod: Pod, container: Process, worker: str) -> bool:
     """Tell whether the script's handlers are in place, so that the kernel lets an init have the stop signals."""
     if pod.name == "mksh":  # catches them from its start, but as an init survives them; the FIFO is made behind ours
         return pod.alive(worker).exists()
-    return all(hears(container.pid, name) for name in STOP_SIGNALS)
+    return all(has_handler(container.pid, name) for name in STOP_SIGNALS)
 
 
 @pytest.mark.parametrize("start", [Pod.start_loop, Pod.start_parent], ids=["loop", "parent"])
@@ -289,13 +289,13 @@ def test_a_stop_signal_in_the_first_milliseconds_is_not_lost(
     for delay in DELAYS:
         worker = f"worker-{delay}"
         container = start(pod, argv, name=worker, **options)
-        sleep_exactly(time.monotonic_ns(), delay)
+        busy_wait(time.monotonic_ns(), delay)
         ready = has_handlers(pod, container, worker)
         container.signal("TERM")
         if pod.setting is Setting.INIT and not ready:
             # The kernel keeps signals without a handler from an init: the runtime's SIGKILL is what is left.
             container.remove()
-            measure("init deaf to stop signals for at least", delay / 1000, pod)
+            measure("init without signal handlers for at least", delay / 1000, pod)
         else:
             assert container.wait(5) in {0, 128 + number("TERM"), 128 + number("KILL")}, f"{delay} ms"
 
@@ -304,7 +304,7 @@ def test_a_stop_signal_in_the_first_milliseconds_is_not_lost(
 def test_the_hook_and_a_stop_signal_20_ms_later_always_end_the_loop(pod: Pod) -> None:
     for delay in DELAYS[::2]:
         container = pod.start_loop(["sleep", "0.01"])
-        sleep_exactly(time.monotonic_ns(), delay)
+        busy_wait(time.monotonic_ns(), delay)
         pod.drain(container)
         time.sleep(0.02)
         container.signal("TERM")
@@ -327,7 +327,7 @@ def test_stop_signals_are_heard_as_soon_as_the_shell_has_read_the_script(pod: Po
 @in_all_pods
 def test_a_stop_signal_before_the_worker_has_started_means_that_it_never_starts(pod: Pod) -> None:
     pod.skip_where_applets_come_first()
-    here, go = pod.room / "here", pod.room / "go"
+    here, go = pod.directory / "here", pod.directory / "go"
     wait = f"touch {here}; until [ -e {go} ]; do sleep 0.01; done"
     pod.tool("mkdir", f'#!/bin/sh\n{wait}\nexec {shutil.which("mkdir")} "$@"\n')
     container = pod.start_loop(pod.message())
@@ -341,11 +341,11 @@ def test_a_stop_signal_before_the_worker_has_started_means_that_it_never_starts(
 @in_all_pods
 def test_a_pkill_of_the_workers_command_line_ends_the_run_and_not_the_loop_at_once(pod: Pod) -> None:
     """As hooks of users do it: our own command line has the worker's in it."""
-    container = begun(pod)
+    container = loop_in_message(pod)
     shell = f"pkill -f {pod.journal.path}"
-    assert pod.exec(container, [need("pkill"), *shell.split()[1:]]).wait() == 0
+    assert pod.exec(container, [require_program("pkill"), *shell.split()[1:]]).wait() == 0
     pod.journal.until("signal TERM")
-    stays("a run at work", lambda: container.running)
+    assert_stays("a run at work", lambda: container.running)
     pod.journal.release()
     assert container.wait() == 0
     assert pod.journal.lines == ["begin", "signal TERM", "end"]
@@ -357,7 +357,7 @@ def test_the_loop_drains_in_an_image_without(pod: Pod, missing: str) -> None:
     if (pod.name, missing) == ("bash", "env"):
         pytest.skip("its command -v finds what cannot be executed, as which these tests hide a program")
     pod.lack(missing)
-    container = begun(pod)
+    container = loop_in_message(pod)
     pod.drain(container)
     pod.journal.release()
     assert container.wait() == 0
@@ -368,7 +368,7 @@ def test_the_loop_drains_in_an_image_without(pod: Pod, missing: str) -> None:
 @in_all_pods
 def test_the_loop_drains_where_path_has_no_bin(pod: Pod) -> None:
     pod.environment["PATH"] = str(pod.programs)
-    container = begun(pod)
+    container = loop_in_message(pod)
     pod.drain(container)
     pod.journal.release()
     assert container.wait() == 0
@@ -391,7 +391,7 @@ NOT_BEFORE_TEN_MILLISECONDS = ["/bin/sh", "-c", "sleep 0.02"]
 
 
 @dataclass(frozen=True)
-class Told:
+class DrainMessage:
     """What a termination message says, in seconds."""
 
     drain: int
@@ -400,25 +400,25 @@ class Told:
     longest: int
 
 
-def told(pod: Pod, worker: str = "worker") -> Told:
+def read_drain_message(pod: Pod, worker: str = "worker") -> DrainMessage:
     """Read the line that a loop has left."""
     said = pod.message_file(worker).read_text()
     pattern = r"graceful-worker: loop drained in (up to )?(\d+) s; runs: (\d+), longest: (\d+) s\n"
     found = re.fullmatch(pattern, said)
     assert found, said
-    return Told(int(found[2]), bool(found[1]), int(found[3]), int(found[4]))
+    return DrainMessage(int(found[2]), bool(found[1]), int(found[3]), int(found[4]))
 
 
 def first_run_of(pod: Pod, seconds: float) -> list[str]:
     """Return a worker whose first run takes its time; the later ones take little."""
-    once = pod.room / "once"
+    once = pod.directory / "once"
     script = f"if [ -e {once} ]; then sleep 0.02; else >{once}; sleep {seconds}; fi; echo '0 end' >>{pod.journal.path}"
     return ["/bin/sh", "-c", script]
 
 
 @in_all_pods
 def test_a_drained_loop_says_how_long_its_drain_took(pod: Pod) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     time.sleep(1)
     drained = time.monotonic()
     pod.drain(container)
@@ -426,7 +426,7 @@ def test_a_drained_loop_says_how_long_its_drain_took(pod: Pod) -> None:
     time.sleep(1.2)
     pod.journal.release()
     assert container.wait() == 0
-    message = told(pod)
+    message = read_drain_message(pod)
     # The hook writes down the tenth of a second that has begun, and says is what is rounded up.
     assert 1.2 <= message.drain <= math.ceil(container.ended / 1e9 - drained + 0.2)
     assert not message.is_bound
@@ -436,7 +436,7 @@ def test_a_drained_loop_says_how_long_its_drain_took(pod: Pod) -> None:
 @in_all_pods
 def test_a_drain_whose_begin_nobody_wrote_down_is_counted_from_its_last_run(pod: Pod) -> None:
     """A shell hears of a signal behind the run in the foreground; a kill file of somebody else says no time."""
-    ways: dict[str, Callable[[Process], None]] = {
+    ways: dict[str, Callable[[Process], object]] = {
         "signal": lambda container: container.signal("TERM"),
         "file": lambda _: pod.kill_me("file").touch(),
         "words": lambda _: pod.kill_me("words").write_text("08 a[$(>/injected)]"),
@@ -446,7 +446,7 @@ def test_a_drain_whose_begin_nobody_wrote_down_is_counted_from_its_last_run(pod:
         container.worker("1.1")
         drain(container)
         assert container.wait() == 0
-        message = told(pod, name)
+        message = read_drain_message(pod, name)
         assert (message.is_bound, message.runs) == (True, 1)
         assert 1.1 <= message.drain <= math.ceil(container.seconds)
 
@@ -459,7 +459,7 @@ def test_a_drain_that_begins_between_two_runs_is_not_counted_from_the_last_one(p
     drained = time.monotonic()
     pod.drain(container)
     assert container.wait() == 0
-    message = told(pod)
+    message = read_drain_message(pod)
     assert not message.is_bound
     assert message.drain <= math.ceil(container.ended / 1e9 - drained + 0.2)
     assert message.longest >= 2
@@ -471,7 +471,7 @@ def test_a_drained_loop_says_how_many_runs_it_had_and_how_long_the_longest_took(
     pod.journal.until("end", 4)
     container.signal("TERM")
     assert container.wait() == 0
-    message = told(pod)
+    message = read_drain_message(pod)
     assert message.runs == pod.journal.count("end")
     assert 2 <= message.longest <= math.ceil(container.seconds)
 
@@ -484,8 +484,8 @@ def test_a_container_that_is_restarted_counts_anew(pod: Pod) -> None:
         pod.journal.until("end", before + 1)
         pod.drain(container)
         assert container.wait() == 0
-        assert told(pod).runs == pod.journal.count("end") - before
-    assert told(pod).longest == 1
+        assert read_drain_message(pod).runs == pod.journal.count("end") - before
+    assert read_drain_message(pod).longest == 1
 
 
 @in_all_pods
@@ -518,7 +518,7 @@ def test_a_run_that_fails_during_the_drain_leaves_its_log_to_speak(pod: Pod) -> 
 @in_all_pods
 def test_a_loop_that_has_had_no_run_leaves_no_message(pod: Pod) -> None:
     pod.skip_where_applets_come_first()
-    here, go = pod.room / "here", pod.room / "go"
+    here, go = pod.directory / "here", pod.directory / "go"
     wait = f"touch {here}; until [ -e {go} ]; do sleep 0.01; done"
     pod.tool("mkdir", f'#!/bin/sh\n{wait}\nexec {shutil.which("mkdir")} "$@"\n')
     container = pod.start_loop(["sleep", "1"])
@@ -542,16 +542,16 @@ def test_a_message_that_cannot_be_written_changes_nothing(pod: Pod, file: str) -
 
 @in_all_pods
 def test_no_message_is_written_to_a_file_that_is_not_there(pod: Pod) -> None:
-    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, message_file=pod.room / "missing")
+    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, message_file=pod.directory / "missing")
     time.sleep(0.1)
     pod.drain(container)
     assert container.wait() == 0
-    assert not (pod.room / "missing").exists()
+    assert not (pod.directory / "missing").exists()
 
 
 @in_all_pods
 def test_the_message_reaches_a_file_of_any_name(pod: Pod) -> None:
-    file = pod.room / ' it\'s $(HOME) "$$" `x`\\n;*\n.'
+    file = pod.directory / ' it\'s $(HOME) "$$" `x`\\n;*\n.'
     file.touch(0o666)
     container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, 1, message_file=file)
     time.sleep(0.3)
@@ -565,7 +565,7 @@ def test_the_message_reaches_a_file_of_any_name(pod: Pod) -> None:
 def test_a_run_takes_one_process(pod: Pod) -> None:
     if pod.setting is not Setting.INIT:
         pytest.skip("processes have numbers of their own in a PID namespace alone")
-    numbers = pod.room / "numbers"
+    numbers = pod.directory / "numbers"
     container = pod.start_loop(["/bin/sh", "-c", f"echo $$$$ >>{numbers}"])
     until("eight runs", lambda: numbers.exists() and numbers.read_text().count("\n") >= 8)
     container.signal("TERM")

@@ -1,4 +1,4 @@
-"""The parent of a command that may heed nothing: it changes nothing, and passes a signal on only to who heeds it."""
+"""The parent of a command that may handle no signal: it forwards a signal only to a process with a handler."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -15,29 +16,29 @@ from .pods import (
     Pod,
     Process,
     Setting,
+    assert_stays,
     first_end,
-    hears,
+    has_handler,
     in_all_pods,
-    need,
     now,
     number,
+    require_program,
     signal_sets,
-    stays,
     until,
 )
 
-HEEDING = ("handler", "sigwait", "blocked")
-NOT_HEEDING = ("deaf", "ignored")
+WITH_HANDLER = ("handler", "sigwait", "blocked")
+WITHOUT_HANDLER = ("unhandled", "ignored")
 
 
-def ready(pod: Pod, name: str = "TERM", code: int = 0, how: str = "handler", **options: object) -> Process:
-    """Start a container with a parent, and return it when its command heeds a signal, or does not."""
+def ready(pod: Pod, name: str = "TERM", code: int = 0, how: str = "handler", **options: Any) -> Process:
+    """Start a container with a parent, and return it when its command handles a signal, or does not."""
     container = pod.start_parent(pod.consumer(name, code, how), **options)
     pod.journal.until("ready")
     return container
 
 
-def heard(pod: Pod) -> list[str]:
+def signals_heard(pod: Pod) -> list[str]:
     return [line for line in pod.journal.lines if line.startswith(("heard", "child got"))]
 
 
@@ -55,13 +56,13 @@ def without_volume(pod: Pod) -> None:
     pod.volume.touch()
 
 
-def as_usual(pod: Pod) -> None:
+def unchanged(pod: Pod) -> None:
     pass
 
 
 OF_THE_C_LIBRARY = 0b11 << 31
 """Two signals that glibc keeps for itself; its posix_spawn, by which make starts its commands, leaves them ignored."""
-WAYS = pytest.mark.parametrize("way", [as_usual, without_mkfifo, without_volume], ids=lambda way: way.__name__)
+WAYS = pytest.mark.parametrize("way", [unchanged, without_mkfifo, without_volume], ids=lambda way: way.__name__)
 
 
 @WAYS
@@ -110,29 +111,29 @@ def test_the_commands_exit_code_after_signals_is_the_containers(pod: Pod, way: C
     assert container.wait() == 7
 
 
-# Whoever heeds the signal gets it
+# What handles the signal gets it
 
 
-@pytest.mark.parametrize("how", HEEDING)
+@pytest.mark.parametrize("how", WITH_HANDLER)
 @WAYS
 @in_all_pods
-def test_a_command_that_heeds_the_signal_gets_it_once(pod: Pod, way: Callable[[Pod], None], how: str) -> None:
+def test_a_command_that_handles_the_signal_gets_it_once(pod: Pod, way: Callable[[Pod], None], how: str) -> None:
     way(pod)
     pod.journal.hold()
     container = ready(pod, code=7, how=how)
     container.signal("TERM")
     pod.journal.until("heard TERM")
-    stays("the message in work", lambda: container.running)
+    assert_stays("the message in work", lambda: container.running)
     pod.journal.release()
     assert container.wait() == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @in_all_pods
 def test_the_kill_file_alone_does_not_end_the_command(pod: Pod) -> None:
     container = ready(pod)
     pod.drain(container)
-    stays("the command at work", lambda: container.running and not heard(pod))
+    assert_stays("the command at work", lambda: container.running and not signals_heard(pod))
     container.signal("TERM")
     assert container.wait() == 0
 
@@ -144,10 +145,10 @@ def test_a_signal_that_comes_before_the_command_is_there_reaches_it(pod: Pod, wa
         pytest.skip("it has handlers of its own from the start; no image has it as /bin/sh")
     way(pod)
     container = pod.start_parent(pod.consumer(code=7))
-    until("process 1 heeds TERM", lambda: hears(container.pid, "TERM"), poll=0.001)
+    until("process 1 handles TERM", lambda: has_handler(container.pid, "TERM"), poll=0.001)
     container.signal("TERM")
     assert container.wait() == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("late", [0, 0.7])
@@ -158,7 +159,7 @@ def test_a_handler_that_comes_later_gets_the_signal(pod: Pod, late: float) -> No
     pod.drain(container)
     container.signal("TERM")
     assert container.wait() == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("name", ["INT", "QUIT", "HUP", "USR1", "USR2", "TERM"])
@@ -168,7 +169,7 @@ def test_the_stop_signal_becomes_the_one_that_the_worker_wants(pod: Pod, name: s
     pod.drain(container)
     container.signal("TERM")
     assert container.wait() == 0
-    assert heard(pod) == [f"heard {name}"]
+    assert signals_heard(pod) == [f"heard {name}"]
 
 
 @in_all_pods
@@ -180,7 +181,7 @@ def test_a_second_stop_signal_is_not_passed_on_to_a_worker_that_wants_another(po
     container.signal("TERM")
     pod.journal.until("heard INT")
     container.signal("TERM")
-    stays("the message in work", lambda: container.running and heard(pod) == ["heard INT"], 0.5)
+    assert_stays("the message in work", lambda: container.running and signals_heard(pod) == ["heard INT"], 0.5)
     pod.journal.release()
     assert container.wait() == 0
 
@@ -192,12 +193,12 @@ def test_another_stop_signal_of_the_image_is_passed_on_as_it_is(pod: Pod, name: 
     pod.drain(container)
     container.signal(name)
     assert container.wait() == 0
-    assert heard(pod) == [f"heard {name}"]
+    assert signals_heard(pod) == [f"heard {name}"]
 
 
 @in_all_pods
 def test_the_real_time_signal_that_ends_some_programs_is_passed_on(pod: Pod) -> None:
-    here = pod.room / "ready"
+    here = pod.directory / "ready"
     listen = f"signal.signal(37, lambda *_: sys.exit(7)); open({str(here)!r}, 'w'); signal.pause()"
     container = pod.start_parent([*PYTHON, "-c", f"import signal, sys; {listen}"])
     until("the handler", here.exists)
@@ -208,12 +209,12 @@ def test_the_real_time_signal_that_ends_some_programs_is_passed_on(pod: Pod) -> 
 
 @pytest.mark.parametrize("name", ["USR1", "USR2", "TSTP", "HUP", "WINCH"])
 @in_all_pods
-def test_a_signal_outside_a_drain_reaches_a_command_that_heeds_it(pod: Pod, name: str) -> None:
+def test_a_signal_outside_a_drain_reaches_a_command_that_handles_it(pod: Pod, name: str) -> None:
     """Somebody speaks to process 1: a hook, a probe, an operator."""
     container = ready(pod, name, 7)
     container.signal(name)
     assert container.wait() == 7
-    assert heard(pod) == [f"heard {name}"]
+    assert signals_heard(pod) == [f"heard {name}"]
 
 
 @pytest.mark.parametrize("name", ["USR2", "TSTP"])
@@ -223,28 +224,28 @@ def test_a_hook_that_speaks_to_process_1_reaches_the_command_in_the_drain(pod: P
     pod.drain(container)
     container.signal(name)
     assert container.wait() == 7
-    assert heard(pod) == [f"heard {name}"]
+    assert signals_heard(pod) == [f"heard {name}"]
 
 
 @pytest.mark.parametrize("name", ["INT", "HUP", "USR1", "TSTP"])
-@pytest.mark.parametrize("how", NOT_HEEDING)
+@pytest.mark.parametrize("how", WITHOUT_HANDLER)
 @in_all_pods
-def test_a_command_that_does_not_heed_a_signal_survives_it_as_process_1_does(pod: Pod, how: str, name: str) -> None:
+def test_a_command_that_does_not_handle_a_signal_survives_it_as_process_1_does(pod: Pod, how: str, name: str) -> None:
     pod.journal.hold()
     container = ready(pod, name, 7, how)
     container.signal(name)
-    stays("the command at work", lambda: container.running, 0.1)
+    assert_stays("the command at work", lambda: container.running, 0.1)
     pod.journal.release()
     assert container.wait() == 7
-    assert heard(pod) == []
+    assert signals_heard(pod) == []
 
 
 # Whoever does not
 
 
-@pytest.mark.parametrize("how", NOT_HEEDING)
+@pytest.mark.parametrize("how", WITHOUT_HANDLER)
 @in_all_pods
-def test_a_message_that_ends_in_time_is_not_cut_though_nobody_heeds_the_signal(pod: Pod, how: str) -> None:
+def test_a_message_that_ends_in_time_is_not_cut_though_nobody_handles_the_signal(pod: Pod, how: str) -> None:
     pod.journal.hold()
     container = ready(pod, code=7, how=how, grace=30)
     pod.drain(container)
@@ -259,19 +260,19 @@ def test_a_message_that_ends_in_time_is_not_cut_though_nobody_heeds_the_signal(p
 @pytest.mark.parametrize("hooked", [True, False], ids=["hook", "no-hook"])
 @WAYS
 @in_all_pods
-def test_a_deaf_command_is_ended_at_the_old_grace_period_and_not_earlier(
+def test_a_command_without_handler_is_ended_at_the_old_grace_period_and_not_earlier(
     pod: Pod, way: Callable[[Pod], None], hooked: bool, measure: Measure
 ) -> None:
     way(pod)
     pod.journal.hold()
-    container = ready(pod, how="deaf", grace=1)
+    container = ready(pod, how="unhandled", grace=1)
     if hooked and way is not without_volume:
         pod.drain(container)
     sent = time.monotonic_ns()
     container.signal("TERM")
     assert container.wait() == 137
     seconds = (container.ended - sent) / 1e9
-    measure("old grace period of 1 s → end of a deaf command", seconds, pod)
+    measure("old grace period of 1 s → end of a command without a handler", seconds, pod)
     assert 0.8 <= seconds < 4
     assert pod.journal.lines == ["start", "ready"]
 
@@ -279,7 +280,7 @@ def test_a_deaf_command_is_ended_at_the_old_grace_period_and_not_earlier(
 @in_all_pods
 def test_the_old_grace_period_counts_from_the_hooks_stamp(pod: Pod) -> None:
     pod.journal.hold()
-    container = ready(pod, how="deaf", grace=100)
+    container = ready(pod, how="unhandled", grace=100)
     pod.kill_me().write_text(f"{now() - 990}\n")
     sent = time.monotonic_ns()
     container.signal("TERM")
@@ -288,9 +289,9 @@ def test_the_old_grace_period_counts_from_the_hooks_stamp(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_deaf_command_whose_time_is_over_when_the_hook_returns_is_ended_at_once(pod: Pod) -> None:
+def test_a_command_without_handler_whose_time_is_over_when_the_hook_returns_is_ended_at_once(pod: Pod) -> None:
     pod.journal.hold()
-    container = ready(pod, how="deaf", grace=10)
+    container = ready(pod, how="unhandled", grace=10)
     pod.kill_me().write_text(f"{now() - 200}\n")
     container.signal("TERM")
     assert container.wait(3) == 137
@@ -305,12 +306,12 @@ def test_a_handler_that_comes_after_the_old_grace_period_comes_too_late(pod: Pod
 
 
 @in_all_pods
-def test_a_command_that_heeds_the_signal_is_not_ended_at_the_old_grace_period(pod: Pod) -> None:
+def test_a_command_that_handles_the_signal_is_not_ended_at_the_old_grace_period(pod: Pod) -> None:
     pod.journal.hold()
     container = ready(pod, code=7, grace=0)
     container.signal("TERM")
     pod.journal.until("heard TERM")
-    stays("the message in work", lambda: container.running, 0.5)
+    assert_stays("the message in work", lambda: container.running, 0.5)
     pod.journal.release()
     assert container.wait() == 7
 
@@ -324,12 +325,12 @@ def test_a_pkill_of_the_commands_words_ends_the_command_and_not_the_parent(pod: 
         pytest.skip("it waits in a further process, without handlers; no image has it as /bin/sh")
     pod.journal.hold()
     container = ready(pod, code=7)
-    assert pod.exec(container, [need("pkill"), "-f", str(pod.journal.path)]).wait() == 0
+    assert pod.exec(container, [require_program("pkill"), "-f", str(pod.journal.path)]).wait() == 0
     pod.journal.until("heard TERM")
-    stays("the message in work", lambda: container.running)
+    assert_stays("the message in work", lambda: container.running)
     pod.journal.release()
     assert container.wait() == 7
-    assert heard(pod).count("heard TERM") <= 2
+    assert signals_heard(pod).count("heard TERM") <= 2
 
 
 @in_all_pods
@@ -340,7 +341,7 @@ def test_the_container_ends_whichever_of_its_processes_is_killed(pod: Pod) -> No
         pod.journal.path.unlink(missing_ok=True)
         pod.journal.hold()
         container = ready(pod)
-        os.kill(container.our_shells(shells)[victim], signal.SIGKILL)
+        os.kill(container.script_shells(shells)[victim], signal.SIGKILL)
         assert container.wait() == 137
         assert pod.kill_sidecar().exists()
         container.remove()
@@ -350,11 +351,11 @@ def test_the_container_ends_whichever_of_its_processes_is_killed(pod: Pod) -> No
 def test_the_parent_uses_no_processor_while_its_command_works(pod: Pod) -> None:
     container = pod.start_parent(["sleep", "600"])
     container.worker("600")
-    until("the start is over", lambda: used_within(container, 0.3) == 0, poll=0)
-    assert used_within(container, 1) < 0.05
+    until("the start is over", lambda: processor_seconds_used(container, 0.3) == 0, poll=0)
+    assert processor_seconds_used(container, 1) < 0.05
 
 
-def used_within(container: Process, seconds: float) -> float:
+def processor_seconds_used(container: Process, seconds: float) -> float:
     before = container.processor_seconds()
     time.sleep(seconds)
     return container.processor_seconds() - before

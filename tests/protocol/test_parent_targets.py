@@ -1,14 +1,15 @@
-"""The parent that looks for the worker below a command: each one gets its signal once, and nobody else gets any."""
+"""The parent that finds the workers below a command: each of them gets its signal once, and no other process."""
 
 from __future__ import annotations
 
 import shlex
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from .pods import Pod, Process, Setting, in_all_pods, need, refusal, stays, until
+from .pods import Pod, Process, Setting, assert_stays, in_all_pods, refusal, require_program, until
 
 LOOKS = "consumer.py"
 
@@ -24,13 +25,13 @@ def pods(pods: list[Pod]) -> list[Pod]:
     return pods
 
 
-def shell_string(pod: Pod, text: str, looks: str = LOOKS, **options: object) -> Process:
+def shell_string(pod: Pod, text: str, looks: str = LOOKS, **options: Any) -> Process:
     """Start a container with a shell string; in it, WORKER is a worker, and NOTE writes a line into the journal."""
     text = text.replace("WORKER", shlex.join(pod.consumer(code=7))).replace("NOTE", f"echo >>{pod.journal.path} 0")
     return pod.start_parent(["/bin/sh", "-c", text], looks=looks, **options)
 
 
-def heard(pod: Pod) -> list[str]:
+def signals_heard(pod: Pod) -> list[str]:
     return [line for line in pod.journal.lines if line.startswith(("heard", "child got"))]
 
 
@@ -41,19 +42,19 @@ def drained(pod: Pod, container: Process, within: float = 15) -> int:
 
 
 def behind_dash(worker: str) -> list[str]:
-    return [need("dash"), "-c", f"true; {worker}; exit $?"]
+    return [require_program("dash"), "-c", f"true; {worker}; exit $?"]
 
 
 def behind_bash(worker: str) -> list[str]:
-    return [need("bash"), "-c", f"true; {worker}; exit $?"]
+    return [require_program("bash"), "-c", f"true; {worker}; exit $?"]
 
 
 def behind_bash_with_an_exit_trap(worker: str) -> list[str]:
-    return [need("bash"), "-c", f"trap true EXIT; {worker}; exit $?"]
+    return [require_program("bash"), "-c", f"trap true EXIT; {worker}; exit $?"]
 
 
 def behind_busybox(worker: str) -> list[str]:
-    return [need("busybox"), "sh", "-c", f"true; {worker}; exit $?"]
+    return [require_program("busybox"), "sh", "-c", f"true; {worker}; exit $?"]
 
 
 def behind_exec(worker: str) -> list[str]:
@@ -69,11 +70,11 @@ def behind_a_subshell(worker: str) -> list[str]:
 
 
 def behind_tini(worker: str) -> list[str]:
-    return [need("tini"), "-s", "--", *shlex.split(worker)]
+    return [require_program("tini"), "-s", "--", *shlex.split(worker)]
 
 
 def behind_dumb_init(worker: str) -> list[str]:
-    return [need("dumb-init"), "--", *behind_dash(worker)]
+    return [require_program("dumb-init"), "--", *behind_dash(worker)]
 
 
 BEHIND = (
@@ -102,11 +103,11 @@ def test_the_worker_behind_a_shell_or_an_init_gets_the_signal_once_and_ends_befo
         container.signal("TERM")
         time.sleep(0.05)
     pod.journal.until("heard TERM")
-    stays("the message in work", lambda: container.running and heard(pod) == ["heard TERM"])
+    assert_stays("the message in work", lambda: container.running and signals_heard(pod) == ["heard TERM"])
     pod.journal.release()
     assert container.wait() == 7
     assert pod.journal.lines[-1] == "end"
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("name", ["INT", "QUIT", "USR1"])
@@ -116,7 +117,7 @@ def test_the_worker_gets_the_signal_that_it_wants(pod: Pod, name: str) -> None:
     container = pod.start_parent(argv, looks=LOOKS, wanted=name)
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == [f"heard {name}"]
+    assert signals_heard(pod) == [f"heard {name}"]
 
 
 @in_all_pods
@@ -127,16 +128,16 @@ def test_two_workers_get_the_signal_once_each(pod: Pod) -> None:
     pod.drain(container)
     container.signal("TERM")
     pod.journal.until("heard TERM", 2)
-    stays("the messages in work", lambda: container.running)
+    assert_stays("the messages in work", lambda: container.running)
     pod.journal.release()
     container.wait()
-    assert heard(pod) == ["heard TERM"] * 2
+    assert signals_heard(pod) == ["heard TERM"] * 2
     assert pod.journal.count("end") == 2
 
 
 @in_all_pods
 def test_what_stands_beside_the_worker_is_not_signalled_and_holds_nothing(pod: Pod) -> None:
-    beside = shlex.join([need("perl"), "-e", "$SIG{TERM} = sub { print 'signalled' }; sleep 1 while 1"])
+    beside = shlex.join([require_program("perl"), "-e", "$SIG{TERM} = sub { print 'signalled' }; sleep 1 while 1"])
     container = shell_string(pod, f"{beside} & WORKER; code=$?; wait; exit $code")
     pod.journal.until("ready")
     drained(pod, container, 8)
@@ -163,13 +164,13 @@ def test_what_stands_behind_the_worker_runs_to_its_end(pod: Pod) -> None:
 @in_all_pods
 def test_a_shell_that_is_busy_by_itself_behind_the_worker_ends_by_itself(pod: Pod) -> None:
     """Nothing runs beside it, so it ends soon, however slow the machine is."""
-    file = pod.room / "go-on"
+    file = pod.directory / "go-on"
     container = shell_string(pod, f"WORKER; until [ -e {file} ]; do :; done; NOTE behind; exit 5")
     pod.journal.until("ready")
     pod.drain(container)
     container.signal("TERM")
     pod.journal.until("end")
-    stays("the shell behind the worker", lambda: container.running, 2.5)
+    assert_stays("the shell behind the worker", lambda: container.running, 2.5)
     file.touch()
     assert container.wait(15) == 5
     assert pod.journal.lines[-2:] == ["end", "behind"]
@@ -189,7 +190,7 @@ def test_a_worker_that_is_started_anew_is_not_waited_for(pod: Pod) -> None:
     container = shell_string(pod, "while true; do WORKER; done")
     pod.journal.until("ready")
     drained(pod, container, 6)
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
     assert pod.journal.count("end") == 1
 
 
@@ -199,7 +200,7 @@ def test_a_loop_of_its_own_is_ended_behind_the_run(pod: Pod, loops: str) -> None
     container = shell_string(pod, "while true; do WORKER; done", loops=loops)
     pod.journal.until("ready")
     drained(pod, container, 6)
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
     assert pod.journal.count("end") == 1
 
 
@@ -223,7 +224,7 @@ def test_an_endless_loop_between_two_runs_is_ended_at_once(pod: Pod) -> None:
 @pytest.mark.parametrize("behind", ["", "; sleep 1.5"], ids=["at-once", "asleep-behind-the-run"])
 @in_all_pods
 def test_what_stands_behind_a_loop_runs_when_the_loop_ends_by_itself(pod: Pod, behind: str) -> None:
-    stop = pod.room / "stop"
+    stop = pod.directory / "stop"
     container = shell_string(
         pod, f"until [ -e {stop} ]; do WORKER{behind}; done; sleep 0.3; NOTE behind; exit 5", loops="loops"
     )
@@ -235,7 +236,7 @@ def test_what_stands_behind_a_loop_runs_when_the_loop_ends_by_itself(pod: Pod, b
 
 @in_all_pods
 def test_a_loop_that_is_asleep_and_ends_by_itself_is_waited_for(pod: Pod) -> None:
-    stop = pod.room / "stop"
+    stop = pod.directory / "stop"
     text = f"until [ -e {stop} ]; do NOTE asleep; sleep 2; [ -e {stop} ] || WORKER; done; NOTE behind; exit 5"
     container = shell_string(pod, text, loops="loops")
     pod.journal.until("asleep")
@@ -274,10 +275,10 @@ def test_where_no_worker_comes_the_old_grace_period_is_the_end(pod: Pod) -> None
 
 
 @in_all_pods
-def test_a_worker_that_heeds_nothing_is_ended_at_the_old_grace_period(pod: Pod) -> None:
+def test_a_worker_that_handles_no_signal_is_ended_at_the_old_grace_period(pod: Pod) -> None:
     pod.journal.hold()
-    deaf = shlex.join(pod.consumer(how="deaf"))
-    container = pod.start_parent(["/bin/sh", "-c", f"{deaf}; exit $?"], looks=LOOKS, grace=1)
+    worker = shlex.join(pod.consumer(how="unhandled"))
+    container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS, grace=1)
     pod.journal.until("ready")
     begin = time.monotonic()
     assert drained(pod, container) == 137
@@ -292,44 +293,44 @@ def test_a_worker_that_waits_for_the_signal_gets_it(pod: Pod, how: str) -> None:
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS)
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("title", ["[celeryd: worker@host:MainProcess]", "sidekiq 7.3 app [1 of 5 busy]"])
 @in_all_pods
 def test_a_worker_that_changes_its_title_is_known_by_it(pod: Pod, title: str) -> None:
     looks = "celery worker|=[[]celeryd: *:MainProcess]*|=sidekiq [0-9]*"
-    worker = shlex.join([need("perl"), *pod.worker("titled.pl", pod.journal.path, title)[1:]])
+    worker = shlex.join([require_program("perl"), *pod.worker("titled.pl", pod.journal.path, title)[1:]])
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=looks)
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 @in_all_pods
 def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: Pod, known: bool) -> None:
     told = "import os, signal, subprocess, sys; signal.signal(15, lambda *_: os.write(1, b'told'))"
-    launch = pod.room / "launch.py"
+    launch = pod.directory / "launch.py"
     launch.write_text(f"{told}\nsys.exit(subprocess.call(sys.argv[1:]))\n")
-    link = pod.room / "launch"
+    link = pod.directory / "launch"
     link.symlink_to(pod.consumer()[0])
     argv = [str(link), "-I", "-S", str(launch), *pod.consumer(code=7)]
-    launcher = {"launchers" if known else "unknown": "other|launch"}
+    launcher: dict[str, Any] = {"launchers" if known else "unknown": "other|launch"}
     container = pod.start_parent(argv, looks=LOOKS, **launcher)
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert (heard(pod), container.stdout) == (["heard TERM"], "")
+    assert (signals_heard(pod), container.stdout) == (["heard TERM"], "")
 
 
 @in_all_pods
 def test_a_launcher_that_nobody_knows_is_the_worker_where_nobody_below_it_looks_so(pod: Pod) -> None:
-    link = pod.room / "takes-up"
+    link = pod.directory / "takes-up"
     link.symlink_to(pod.consumer()[0])
     container = pod.start_parent([str(link), *pod.consumer(code=7)[1:]], looks=LOOKS, unknown="takes-up")
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @in_all_pods
@@ -352,7 +353,7 @@ def test_any_process_that_is_no_shell_may_be_the_worker(pod: Pod) -> None:
     container = shell_string(pod, "true; WORKER; exit $?", looks="*")
     pod.journal.until("ready")
     assert drained(pod, container) == 7
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @in_all_pods
@@ -363,7 +364,7 @@ def test_words_of_the_worker_count_where_they_follow_each_other(pod: Pod) -> Non
     )
     pod.journal.until("ready")
     drained(pod, container, 8)
-    assert heard(pod) == ["heard TERM"]
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @in_all_pods
@@ -403,13 +404,13 @@ def test_a_worker_that_ends_by_itself_ends_the_container(pod: Pod, text: str) ->
 
 
 @in_all_pods
-def test_a_signal_outside_a_drain_reaches_the_workers_that_heed_it(pod: Pod) -> None:
+def test_a_signal_outside_a_drain_reaches_the_workers_that_handle_it(pod: Pod) -> None:
     worker = shlex.join(pod.consumer("USR2", 7))
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS)
     pod.journal.until("ready")
     container.signal("USR2")
     assert container.wait() == 7
-    assert heard(pod) == ["heard USR2"]
+    assert signals_heard(pod) == ["heard USR2"]
 
 
 @in_all_pods

@@ -1,4 +1,4 @@
-"""The scripts as texts; `make lint` gives them to shellcheck."""
+"""The scripts' text; `make lint` gives them to shellcheck."""
 
 from __future__ import annotations
 

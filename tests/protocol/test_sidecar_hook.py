@@ -1,4 +1,4 @@
-"""The sidecars' preStop hook: it waits for the workers, and for nothing else."""
+"""The sidecars' preStop hook: it waits for the workers to end, and for nothing else."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .measurements import Measure
-from .pods import BROUGHT, Pod, Process, Setting, in_all_pods, now, stays, until
+from .pods import BROUGHT, Pod, Process, Setting, assert_stays, in_all_pods, now, until
 from .test_arguments import HARD, arrived
-from .test_surroundings import HARD as HARD_ENVIRONMENT
-from .test_surroundings import LIST, entries
+from .test_process_environment import HARD as HARD_ENVIRONMENT
+from .test_process_environment import LIST, entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def let_go(*files: Path) -> None:
+def touch_all(*files: Path) -> None:
     for file in files:
         file.parent.mkdir(exist_ok=True)
         file.touch()
 
 
 @contextmanager
-def held(pod: Pod, name: str, drains: bool = True) -> Iterator[None]:
+def simulated_worker(pod: Pod, name: str, drains: bool = True) -> Iterator[None]:
     """Be a worker in name only: its files, and its FIFO as long as this lasts."""
     pod.folder(name).mkdir(exist_ok=True)
     if not pod.alive(name).exists():
@@ -69,7 +69,7 @@ def parent(pod: Pod) -> Process:
     return container
 
 
-def untouched(pod: Pod) -> Process:
+def bare_worker(pod: Pod) -> Process:
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
     container = pod.start_bare(pod.consumer())
@@ -90,7 +90,7 @@ def untouched_and_sent(pod: Pod) -> Process:
 
 
 WORKERS = pytest.mark.parametrize(
-    "draining", [loop, parent, untouched, untouched_and_sent], ids=lambda way: way.__name__
+    "draining", [loop, parent, bare_worker, untouched_and_sent], ids=lambda way: way.__name__
 )
 Draining = Callable[[Pod], Process]
 
@@ -103,7 +103,7 @@ def test_a_sidecar_waits_for_a_draining_worker_and_not_a_second_longer(
     pod.journal.hold()
     container = draining(pod)
     sidecar = pod.sidecar_pre_stop()
-    stays("the sidecar waits", lambda: sidecar.running, 0.5)
+    assert_stays("the sidecar waits", lambda: sidecar.running, 0.5)
     pod.journal.release()
     assert container.wait() == 0
     assert sidecar.wait() == 0
@@ -122,7 +122,7 @@ def test_a_sidecar_is_let_go_within_a_second_of_a_worker_that_was_killed(
     pod.journal.hold()
     container = draining(pod)
     sidecar = pod.sidecar_pre_stop()
-    stays("the sidecar waits", lambda: sidecar.running, 0.5)
+    assert_stays("the sidecar waits", lambda: sidecar.running, 0.5)
     container.signal("KILL")
     container.wait()
     assert sidecar.wait() == 0
@@ -134,7 +134,7 @@ def test_a_sidecar_is_let_go_within_a_second_of_a_worker_that_was_killed(
 @in_all_pods
 def test_a_sidecar_is_let_go_at_once_when_all_workers_have_ended(pod: Pod, measure: Measure) -> None:
     workers = ("one", "two")
-    let_go(*map(pod.kill_sidecar, workers))
+    touch_all(*map(pod.kill_sidecar, workers))
     sidecar = pod.sidecar_pre_stop(workers=workers)
     assert sidecar.wait() == 0
     measure("sidecar's preStop hook when all workers have ended", sidecar.seconds, pod)
@@ -143,30 +143,30 @@ def test_a_sidecar_is_let_go_at_once_when_all_workers_have_ended(pod: Pod, measu
 
 @in_all_pods
 def test_a_sidecar_waits_longer_than_its_patience_for_a_worker_that_drains_a_little_later(pod: Pod) -> None:
-    with held(pod, "worker", drains=False):
+    with simulated_worker(pod, "worker", drains=False):
         sidecar = pod.sidecar_pre_stop()
         time.sleep(0.7)
         pod.kill_me().write_text(f"{now()}\n")
-        stays("the sidecar waits", lambda: sidecar.running, 4.5)
+        assert_stays("the sidecar waits", lambda: sidecar.running, 4.5)
     assert sidecar.wait(3) == 0
 
 
 @in_all_pods
 def test_a_sidecar_waits_for_every_worker_however_they_end(pod: Pod) -> None:
-    with held(pod, "first"):
-        with held(pod, "second"):
+    with simulated_worker(pod, "first"):
+        with simulated_worker(pod, "second"):
             sidecar = pod.sidecar_pre_stop(workers=("first", "second"))
-            stays("the sidecar waits", lambda: sidecar.running, 0.4)
-        stays("the sidecar waits", lambda: sidecar.running, 0.4)
-        let_go(pod.kill_sidecar("second"))
-        stays("the sidecar waits", lambda: sidecar.running, 0.4)
+            assert_stays("the sidecar waits", lambda: sidecar.running, 0.4)
+        assert_stays("the sidecar waits", lambda: sidecar.running, 0.4)
+        touch_all(pod.kill_sidecar("second"))
+        assert_stays("the sidecar waits", lambda: sidecar.running, 0.4)
     assert sidecar.wait(3) == 0
 
 
 @in_all_pods
 def test_a_sidecar_is_let_go_within_five_seconds_where_no_worker_drains(pod: Pod, measure: Measure) -> None:
     """Its own liveness probe has failed: the workers work on."""
-    with held(pod, "worker", drains=False):
+    with simulated_worker(pod, "worker", drains=False):
         sidecar = pod.sidecar_pre_stop()
         assert sidecar.wait(9) == 0
     measure("sidecar's preStop hook when no worker drains", sidecar.seconds, pod)
@@ -176,7 +176,7 @@ def test_a_sidecar_is_let_go_within_five_seconds_where_no_worker_drains(pod: Pod
 @in_all_pods
 def test_neither_a_kill_file_of_a_restart_before_nor_a_worker_that_never_started_holds_a_sidecar(pod: Pod) -> None:
     """Nothing of ours runs in the worker, which has been restarted: nobody holds its FIFO."""
-    with held(pod, "worker"):
+    with simulated_worker(pod, "worker"):
         pod.kill_me().write_text(f"{now() - 6000}\n")
     sidecar = pod.sidecar_pre_stop(workers=("worker", "never-started"))
     assert sidecar.wait(9) == 0
@@ -186,12 +186,12 @@ def test_neither_a_kill_file_of_a_restart_before_nor_a_worker_that_never_started
 @in_all_pods
 def test_a_kill_file_of_a_liveness_restart_before_lets_no_sidecar_go_early(pod: Pod) -> None:
     """The pod ends now: the worker's hook is about to write the time of this drain, and to hold the FIFO."""
-    with held(pod, "worker"):
+    with simulated_worker(pod, "worker"):
         pod.kill_me().write_text(f"{now() - 50}\n")
     sidecar = pod.sidecar_pre_stop()
     time.sleep(0.5)
-    with held(pod, "worker"):
-        stays("the sidecar waits", lambda: sidecar.running, 1)
+    with simulated_worker(pod, "worker"):
+        assert_stays("the sidecar waits", lambda: sidecar.running, 1)
     assert sidecar.wait(3) == 0
 
 
@@ -210,8 +210,8 @@ def test_a_heartbeat_holds_a_sidecar_where_there_is_no_fifo(pod: Pod) -> None:
     sidecar = pod.sidecar_pre_stop()
     for beat in range(3):
         pod.heartbeat().write_text(f"{beat % 2}\n")
-        stays("the sidecar waits", lambda: sidecar.running, 0.5)
-    let_go(pod.kill_sidecar())
+        assert_stays("the sidecar waits", lambda: sidecar.running, 0.5)
+    touch_all(pod.kill_sidecar())
     assert sidecar.wait(3) == 0
 
 
@@ -230,7 +230,7 @@ def test_a_silence_lets_a_sidecar_go_where_there_is_no_fifo(pod: Pod) -> None:
 
 @in_all_pods
 def test_the_hook_tells_what_stands_before_the_sidecar_of_the_deletion(pod: Pod) -> None:
-    let_go(pod.kill_sidecar())
+    touch_all(pod.kill_sidecar())
     before = now()
     assert pod.sidecar_pre_stop(own="sidecar").wait() == 0
     assert before <= int(pod.kill_me("sidecar").read_text()) <= now()
@@ -240,10 +240,10 @@ def test_the_hook_tells_what_stands_before_the_sidecar_of_the_deletion(pod: Pod)
 
 @in_all_pods
 def test_the_chained_hook_runs_after_the_workers_end(pod: Pod) -> None:
-    done = pod.room / "done"
-    with held(pod, "worker"):
+    done = pod.directory / "done"
+    with simulated_worker(pod, "worker"):
         sidecar = pod.sidecar_pre_stop(["touch", str(done)])
-        stays("the chained hook waits", lambda: sidecar.running and not done.exists(), 0.4)
+        assert_stays("the chained hook waits", lambda: sidecar.running and not done.exists(), 0.4)
     assert sidecar.wait(3) == 0
     assert done.exists()
 
@@ -252,9 +252,9 @@ def test_the_chained_hook_runs_after_the_workers_end(pod: Pod) -> None:
 def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
     if pod.name == "yash":  # drops what the locale cannot read
         pod.environment["LC_ALL"] = "C.UTF-8"
-    let_go(pod.kill_sidecar())
+    touch_all(pod.kill_sidecar())
     words = [*HARD, "$$", "$(PATH)"]
-    file = pod.room / "arguments"
+    file = pod.directory / "arguments"
     assert pod.sidecar_pre_stop(pod.worker("arguments.py", file, *words)).wait() == 3
     assert arrived(file) == words
 
@@ -264,9 +264,9 @@ def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: 
     pod.environment |= HARD_ENVIRONMENT
     if pod.name == "yash":
         pod.environment["LC_ALL"] = "C.UTF-8"
-    with held(pod, "worker"):
+    with simulated_worker(pod, "worker"):
         bare, chained = pod.start_bare(LIST), pod.sidecar_pre_stop(LIST)
-        stays("the chained hook waits", lambda: chained.running, 0.4)
+        assert_stays("the chained hook waits", lambda: chained.running, 0.4)
     assert bare.wait() == chained.wait() == 1
     assert entries(chained.stdout) == entries(bare.stdout)
 
@@ -274,17 +274,17 @@ def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: 
 @pytest.mark.parametrize("code", [0, 7])
 @in_all_pods
 def test_the_chained_hooks_exit_code_is_the_hooks(pod: Pod, code: int) -> None:
-    let_go(pod.kill_sidecar())
+    touch_all(pod.kill_sidecar())
     assert pod.sidecar_pre_stop(["/bin/sh", "-c", f"exit {code}"]).wait() == code
 
 
 @in_all_pods
 def test_a_chained_hook_that_never_ends_has_the_old_grace_period_from_the_workers_end(pod: Pod) -> None:
-    text = f"touch {pod.room}/begun; while true; do sleep 600; done"
-    with held(pod, "worker"):
+    text = f"touch {pod.directory}/begun; while true; do sleep 600; done"
+    with simulated_worker(pod, "worker"):
         hook = pod.sidecar_pre_stop(["/bin/sh", "-c", text], grace=2, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        stays("the sidecar waits", lambda: hook.running, 3)
-    until("it begins", (pod.room / "begun").exists)
+        assert_stays("the sidecar waits", lambda: hook.running, 3)
+    until("it begins", (pod.directory / "begun").exists)
     begin = time.monotonic()
     # Who reads the hook's output is not held by what it has started.
     assert hook.read_to_end(10) == (b"", b"")
@@ -294,7 +294,7 @@ def test_a_chained_hook_that_never_ends_has_the_old_grace_period_from_the_worker
 
 @in_all_pods
 def test_nothing_of_ours_outlives_the_chained_hook_for_long(pod: Pod) -> None:
-    let_go(pod.kill_sidecar())
+    touch_all(pod.kill_sidecar())
     hook = pod.sidecar_pre_stop(["true"], grace=60)
     assert hook.wait() == 0
     until("the watch over it ends", lambda: not members(hook.pid))
@@ -302,20 +302,20 @@ def test_nothing_of_ours_outlives_the_chained_hook_for_long(pod: Pod) -> None:
 
 @in_all_pods
 def test_the_hook_is_silent_and_leaves_no_pipe_open(pod: Pod) -> None:
-    with held(pod, "worker"):
+    with simulated_worker(pod, "worker"):
         hook = pod.sidecar_pre_stop(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        stays("the sidecar waits", lambda: hook.running)
+        assert_stays("the sidecar waits", lambda: hook.running)
     assert hook.read_to_end(5) == (b"", b"")
 
 
 @in_all_pods
 def test_a_signal_does_not_end_the_wait(pod: Pod) -> None:
     """As a `pkill -f` of the hook of before sends it: our own command line has its words in it."""
-    with held(pod, "worker"):
+    with simulated_worker(pod, "worker"):
         sidecar = pod.sidecar_pre_stop()
-        stays("the sidecar waits", lambda: sidecar.running, 0.4)
+        assert_stays("the sidecar waits", lambda: sidecar.running, 0.4)
         sidecar.signal("TERM")
-        stays("the sidecar waits", lambda: sidecar.running, 0.4)
+        assert_stays("the sidecar waits", lambda: sidecar.running, 0.4)
     assert sidecar.wait(3) == 0
 
 
@@ -324,8 +324,8 @@ def test_the_hook_works_where_sleep_knows_whole_seconds_only(pod: Pod) -> None:
     pod.sleep_whole_seconds_only()
     sidecar = pod.sidecar_pre_stop()
     time.sleep(0.3)
-    with held(pod, "worker"):
+    with simulated_worker(pod, "worker"):
         until("the FIFO is read", lambda: sidecar.running)
-        stays("the sidecar waits", lambda: sidecar.running, 1.5)
+        assert_stays("the sidecar waits", lambda: sidecar.running, 1.5)
     assert sidecar.wait(3) == 0
     assert sidecar.stderr == ""

@@ -1,4 +1,4 @@
-"""The worker's preStop hook: the kill file first, then the hook of before; then what the stop signal needs."""
+"""The worker's preStop hook: the kill file, then the pod's own hook, then a stop signal that is not lost."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .measurements import Measure
-from .pods import Pod, Process, Setting, in_all_pods, now, stays, until
+from .pods import Pod, Process, Setting, assert_stays, in_all_pods, now, until
 from .test_arguments import HARD, arrived
-from .test_surroundings import HARD as HARD_ENVIRONMENT
-from .test_surroundings import LIST, entries
+from .test_process_environment import HARD as HARD_ENVIRONMENT
+from .test_process_environment import LIST, entries
 
 TERM = "15 30"
 """As the listening hook has it: the signal, and the grace period that the pod came with"""
 
 
-def begun(pod: Pod) -> Process:
+def loop_in_message(pod: Pod) -> Process:
     """Start a loop whose run is at a message, until the journal releases it."""
     pod.journal.hold()
     container = pod.start_loop(pod.message())
@@ -28,7 +29,7 @@ def begun(pod: Pod) -> Process:
     return container
 
 
-def alone(pod: Pod, *arguments: object, **options: object) -> Process:
+def alone(pod: Pod, *arguments: Any, **options: Any) -> Process:
     """Start a container with nothing of ours before its command, which is process 1."""
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
@@ -40,7 +41,7 @@ def alone(pod: Pod, *arguments: object, **options: object) -> Process:
 
 @in_all_pods
 def test_the_hook_ends_the_loop_after_the_run(pod: Pod) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     assert pod.pre_stop(container, holds=False).wait() == 0
     pod.journal.release()
     assert container.wait() == 0
@@ -50,20 +51,20 @@ def test_the_hook_ends_the_loop_after_the_run(pod: Pod) -> None:
 @in_all_pods
 def test_the_kill_file_has_the_time_of_the_hook(pod: Pod) -> None:
     before = now()
-    assert pod.pre_stop(begun(pod)).wait() == 0
+    assert pod.pre_stop(loop_in_message(pod)).wait() == 0
     assert before <= int(pod.kill_me().read_text()) <= now()
 
 
 @in_all_pods
 def test_the_kill_file_is_there_before_the_chained_hook_starts(pod: Pod) -> None:
-    assert pod.pre_stop(begun(pod), ["test", "-s", str(pod.kill_me())]).wait() == 0
+    assert pod.pre_stop(loop_in_message(pod), ["test", "-s", str(pod.kill_me())]).wait() == 0
 
 
 @pytest.mark.parametrize("holds", [False, True])
 @pytest.mark.parametrize("code", [0, 7])
 @in_all_pods
 def test_the_chained_hooks_exit_code_and_output_are_the_hooks(pod: Pod, code: int, holds: bool) -> None:
-    hook = pod.pre_stop(begun(pod), ["/bin/sh", "-c", f"echo out; echo err >&2; exit {code}"], holds=holds)
+    hook = pod.pre_stop(loop_in_message(pod), ["/bin/sh", "-c", f"echo out; echo err >&2; exit {code}"], holds=holds)
     assert hook.wait() == code
     assert (hook.stdout, hook.stderr) == ("out\n", "err\n")
 
@@ -73,7 +74,7 @@ def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: 
     pod.environment |= HARD_ENVIRONMENT
     if pod.name == "yash":  # drops what the locale cannot read
         pod.environment["LC_ALL"] = "C.UTF-8"
-    container = begun(pod)
+    container = loop_in_message(pod)
     bare, chained = pod.exec(container, LIST), pod.pre_stop(container, LIST)
     assert bare.wait() == chained.wait() == 1
     assert entries(chained.stdout) == entries(bare.stdout)
@@ -84,15 +85,15 @@ def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
     if pod.name == "yash":
         pod.environment["LC_ALL"] = "C.UTF-8"
     words = [*HARD, "$$", "$(PATH)"]
-    file = pod.room / "arguments"
-    assert pod.pre_stop(begun(pod), pod.worker("arguments.py", file, *words)).wait() == 3
+    file = pod.directory / "arguments"
+    assert pod.pre_stop(loop_in_message(pod), pod.worker("arguments.py", file, *words)).wait() == 3
     assert arrived(file) == words
 
 
 @in_all_pods
 def test_the_chained_hook_has_no_further_file_open_and_the_usual_signals(pod: Pod) -> None:
     argv = ["/bin/sh", "-c", "/bin/ls /proc/self/fd; exec /bin/grep '^Sig[^Q]' /proc/self/status"]
-    container = begun(pod)
+    container = loop_in_message(pod)
     bare, chained = pod.exec(container, argv), pod.pre_stop(container, argv)
     assert bare.wait() == chained.wait() == 0
     assert chained.stdout == bare.stdout
@@ -101,7 +102,7 @@ def test_the_chained_hook_has_no_further_file_open_and_the_usual_signals(pod: Po
 @pytest.mark.parametrize("chained", [("/bin/sh", "-c", "exit 1"), ("/no/such/program",), ("/",)])
 @in_all_pods
 def test_a_failing_chained_hook_leaves_the_kill_file(pod: Pod, chained: tuple[str, ...]) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     assert pod.pre_stop(container, chained).wait() != 0
     pod.journal.release()
     assert container.wait() == 0
@@ -110,7 +111,7 @@ def test_a_failing_chained_hook_leaves_the_kill_file(pod: Pod, chained: tuple[st
 
 @in_all_pods
 def test_the_loop_ends_while_a_chained_hook_takes_ten_minutes(pod: Pod) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     hook = pod.pre_stop(container, ["sleep", "600"])
     until("the kill file", pod.kill_me().exists)
     assert hook.running
@@ -122,7 +123,7 @@ def test_the_loop_ends_while_a_chained_hook_takes_ten_minutes(pod: Pod) -> None:
 @pytest.mark.parametrize("holds", [False, True])
 @in_all_pods
 def test_the_hook_returns_at_once_and_leaves_no_pipe_open(pod: Pod, holds: bool, measure: Measure) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     start = time.monotonic()
     hook = pod.pre_stop(container, holds=holds, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     output = hook.read_to_end(5)
@@ -134,7 +135,7 @@ def test_the_hook_returns_at_once_and_leaves_no_pipe_open(pod: Pod, holds: bool,
 
 @in_all_pods
 def test_the_hook_that_runs_twice_is_no_worse_than_once(pod: Pod) -> None:
-    container = begun(pod)
+    container = loop_in_message(pod)
     for _ in range(2):
         assert pod.pre_stop(container).wait() == 0
     pod.journal.release()
@@ -168,7 +169,7 @@ def test_the_hook_of_one_worker_leaves_the_others_alone(pod: Pod) -> None:
     time.sleep(0.1)
     pod.drain(first, "first")
     assert first.wait() == 0
-    stays("the other one at work", lambda: second.running and not pod.kill_me("second").exists())
+    assert_stays("the other one at work", lambda: second.running and not pod.kill_me("second").exists())
 
 
 # Listening: the stop signal must not be lost on a worker that is still starting
@@ -176,12 +177,12 @@ def test_the_hook_of_one_worker_leaves_the_others_alone(pod: Pod) -> None:
 
 @pytest.mark.parametrize("how", ["handler", "sigwait", "blocked"])
 @in_all_pods
-def test_a_hook_returns_at_once_where_process_1_heeds_the_signal(pod: Pod, how: str, measure: Measure) -> None:
+def test_a_hook_returns_at_once_where_process_1_handles_the_signal(pod: Pod, how: str, measure: Measure) -> None:
     container = alone(pod, how=how)
     pod.journal.until("ready")
     hook = pod.pre_stop(container, action=f"listen {TERM}")
     assert hook.wait(4) == 0
-    measure(f"preStop hook that finds a worker that heeds the signal: {how}", hook.seconds, pod)
+    measure(f"preStop hook that finds a worker that handles the signal: {how}", hook.seconds, pod)
     container.signal("TERM")
     assert container.wait() == 0
 
@@ -201,7 +202,7 @@ def test_a_hook_waits_for_a_handler_that_comes_later(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_hook_gives_up_on_who_heeds_other_signals_only(pod: Pod) -> None:
+def test_a_hook_gives_up_on_what_handles_other_signals_only(pod: Pod) -> None:
     container = alone(pod, "USR1")
     pod.journal.until("ready")
     hook = pod.pre_stop(container, action=f"listen {TERM}")
@@ -235,7 +236,7 @@ def test_a_hook_sends_the_signal_once_and_stays_until_the_container_ends(pod: Po
     pod.journal.until("ready")
     hook = pod.pre_stop(container, action="send 2 0")
     pod.journal.until("heard INT")
-    stays("the hook is there", lambda: hook.running, 0.5)
+    assert_stays("the hook is there", lambda: hook.running, 0.5)
     pod.journal.release()
     assert container.wait() == 7
     hook.wait(3)
@@ -243,7 +244,7 @@ def test_a_hook_sends_the_signal_once_and_stays_until_the_container_ends(pod: Po
 
 
 @in_all_pods
-def test_a_hook_sends_the_signal_when_a_late_worker_heeds_it(pod: Pod) -> None:
+def test_a_hook_sends_the_signal_when_a_late_worker_handles_it(pod: Pod) -> None:
     container = alone(pod, "QUIT", 7, late=1)
     pod.journal.until("start")
     hook = pod.pre_stop(container, ["echo", "chained"], action="send 3 0")
@@ -286,7 +287,7 @@ def test_a_hook_that_stays_sends_nothing_and_goes_with_the_container(pod: Pod) -
     pod.journal.until("ready")
     hook = pod.pre_stop(container, ["echo", "chained"], action="stay")
     until("the chained hook", lambda: hook.stdout == "chained\n")
-    stays("all there", lambda: hook.running and container.running, 0.5)
+    assert_stays("all there", lambda: hook.running and container.running, 0.5)
     container.signal("TERM")
     assert container.wait() == 7
     hook.wait(3)
@@ -296,7 +297,7 @@ def test_a_hook_that_stays_sends_nothing_and_goes_with_the_container(pod: Pod) -
 # Holding
 
 
-def is_held(pod: Pod) -> bool:
+def is_waiting(pod: Pod) -> bool:
     """Tell whether somebody holds the FIFO for writing."""
     try:
         os.close(os.open(pod.alive(), os.O_WRONLY | os.O_NONBLOCK))
@@ -312,18 +313,18 @@ def test_the_fifo_is_held_to_the_end_of_the_container(pod: Pod, action: str) -> 
     container = alone(pod, code=7)
     pod.journal.until("ready")
     pod.pre_stop(container, action=action)
-    until("the FIFO is held", lambda: pod.kill_me().exists() and is_held(pod))
+    until("the FIFO is held", lambda: pod.kill_me().exists() and is_waiting(pod))
     time.sleep(0.5)
     container.signal("TERM")
-    stays("the FIFO is held", lambda: is_held(pod), 0.3)
+    assert_stays("the FIFO is held", lambda: is_waiting(pod), 0.3)
     pod.journal.release()
     assert container.wait() == 7
-    until("the FIFO is free", lambda: not is_held(pod), within=3)
+    until("the FIFO is free", lambda: not is_waiting(pod), within=3)
 
 
 @in_all_pods
 def test_nothing_is_left_to_process_1_without_sidecars(pod: Pod) -> None:
-    hook = pod.pre_stop(begun(pod), holds=False)
+    hook = pod.pre_stop(loop_in_message(pod), holds=False)
     assert hook.wait() == 0
     assert list(hook.members()) == []
 
@@ -337,7 +338,7 @@ def test_who_holds_the_fifo_does_not_hold_a_process_1_that_waits_for_all_its_chi
     pod.journal.until("ready")
     assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
     time.sleep(0.3)
-    assert is_held(pod)
+    assert is_waiting(pod)
     container.signal("TERM")
     assert container.wait(6) == 0
     assert pod.journal.lines == ["ready", "heard TERM", "end"]
@@ -352,7 +353,7 @@ def test_the_fifo_is_held_to_the_end_of_a_process_1_that_computes_behind_its_las
     assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
     container.signal("TERM")
     pod.journal.until("heard TERM")
-    stays("the FIFO is held", lambda: is_held(pod), 0.8)
+    assert_stays("the FIFO is held", lambda: is_waiting(pod), 0.8)
     assert container.wait(6) == 0
 
 
@@ -368,7 +369,7 @@ def test_who_holds_the_fifo_leaves_a_process_1_that_looks_for_children_when_the_
     assert pod.pre_stop(container, action="listen 15 6").wait() == 0
     container.signal("TERM")
     pod.journal.until("heard TERM")
-    stays("the FIFO is held", lambda: is_held(pod), 1)
+    assert_stays("the FIFO is held", lambda: is_waiting(pod), 1)
     assert container.wait() == 0
 
 
@@ -381,9 +382,9 @@ def test_a_heart_beats_in_an_image_without_mkfifo(pod: Pod) -> None:
     # Only then is mkfifo away.
     until("process 1 is the worker", lambda: Path(f"/proc/{container.pid}/comm").read_text() == "sleep\n")
     assert pod.pre_stop(container).wait() == 0
-    until("a heartbeat", functools.partial(_beat, pod))
-    assert _beat(pod) in {"0", "1"}
+    until("a heartbeat", functools.partial(_heartbeat, pod))
+    assert _heartbeat(pod) in {"0", "1"}
 
 
-def _beat(pod: Pod) -> str:
+def _heartbeat(pod: Pod) -> str:
     return pod.heartbeat().read_text().strip() if pod.heartbeat().exists() else ""

@@ -1,1 +1,1 @@
-"""What a release publishes, made and looked at here; only the publishing is left to the workflow."""
+"""Everything that a release publishes, built and checked here; only the publishing is left to the workflow."""

@@ -1,4 +1,4 @@
-"""Checkouts as they are tagged: this one's installation, with one version everywhere."""
+"""Makes checkouts as a tag has them: today's installation, with one version everywhere."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ CHANGELOG = f"""# Changelog
 """
 
 
-def checkout(room: Path, chart: Path = SMALL_CHART) -> Path:
+def checkout(directory: Path, chart: Path = SMALL_CHART) -> Path:
     """Make one that can be released."""
     for part in ("base", "components", "overlays"):
-        shutil.copytree(ROOT / "deploy" / part, room / "deploy" / part)
-    shutil.copy(ROOT / "deploy/kustomization.yaml", room / "deploy")
-    for file in (room / "deploy").rglob("*.yaml"):
+        shutil.copytree(ROOT / "deploy" / part, directory / "deploy" / part)
+    shutil.copy(ROOT / "deploy/kustomization.yaml", directory / "deploy")
+    for file in (directory / "deploy").rglob("*.yaml"):
         file.write_text(file.read_text().replace(f"graceful-worker:{__version__}", f"graceful-worker:{VERSION}"))
-    shutil.copytree(chart, room / CHART)
-    (room / CHART / "Chart.yaml").write_text((chart / "Chart.yaml").read_text().replace(__version__, VERSION))
-    (room / "webhook").mkdir()
-    (room / "webhook/__init__.py").write_text(f'__version__ = "{VERSION}"\n')
-    (room / "CHANGELOG.md").write_text(CHANGELOG)
-    return room
+    shutil.copytree(chart, directory / CHART)
+    (directory / CHART / "Chart.yaml").write_text((chart / "Chart.yaml").read_text().replace(__version__, VERSION))
+    (directory / "webhook").mkdir()
+    (directory / "webhook/__init__.py").write_text(f'__version__ = "{VERSION}"\n')
+    (directory / "CHANGELOG.md").write_text(CHANGELOG)
+    return directory
 
 
 def edit(file: Path, old: str, new: str) -> None:

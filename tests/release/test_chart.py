@@ -23,7 +23,7 @@ def packaged(root: Path, output: Path) -> Path:
 
 def images(chart: Path, *options: str) -> set[str]:
     """Return what the containers of a rendered chart run."""
-    command = [helm(), "template", "graceful-worker", chart, "--namespace", "graceful-worker", *options]
+    command = [helm(), "template", "graceful-worker", str(chart), "--namespace", "graceful-worker", *options]
     result = subprocess.run(command, text=True, capture_output=True, check=True)
     return set(re.findall(r"^ *(?:- )?image: *\"?([^\"\s]+)\"?$", result.stdout, re.MULTILINE))
 

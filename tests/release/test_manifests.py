@@ -19,10 +19,10 @@ ARCHIVE = f"graceful-worker-{VERSION}-kustomize.tar.gz"
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kubectl()
-    room = tmp_path_factory.mktemp("release")
-    result = release(checkout(room / "checkout"), "manifests", TAG, *NAMED, "--output", str(room / "dist"))
+    directory = tmp_path_factory.mktemp("release")
+    result = release(checkout(directory / "checkout"), "manifests", TAG, *NAMED, "--output", str(directory / "dist"))
     assert result.exit_code == 0, result.stderr
-    return room / "dist"
+    return directory / "dist"
 
 
 @pytest.fixture(scope="module")

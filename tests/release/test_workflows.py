@@ -1,4 +1,4 @@
-"""The workflows as they are written: what they run is named by its commit, and each job may do only what it needs."""
+"""The workflows: every action is pinned to a commit, and each job has only the permissions that it needs."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.rendered import installed, only
+from tests.deploy.rendered import installed, select_one
 
 from .process import Server, Servers
 from .samples import Review, fresh, large, read_review, uid_of
@@ -97,7 +97,7 @@ def summary(times: list[float]) -> str:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the size of a process is read from /proc")
 def test_an_idle_server_takes_less_than_its_pod_asks_for(servers: Servers, measure: Measure) -> None:
     """Otherwise it is evicted first where a node runs out of memory."""
-    (container,) = only(installed("default"), "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = select_one(installed("default"), "Deployment")["spec"]["template"]["spec"]["containers"]
     asked = int(container["resources"]["requests"]["memory"].removesuffix("Mi")) * 1024
     resident = servers.start().resident_kib
     measure(f"idle: {resident} KiB of {asked}")

@@ -1,4 +1,4 @@
-"""Two renderings, compared object by object and field by field."""
+"""Compares two renderings, object by object and field by field."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[Difference]:
             yield from differences(one.get(field, ABSENT), other.get(field, ABSENT), f"{where}.{field}")
     elif isinstance(one, list) and isinstance(other, list):
         for number in range(max(len(one), len(other))):
-            pair = (each[number] if number < len(each) else ABSENT for each in (one, other))
-            yield from differences(*pair, f"{where}[{number}]")
+            before, after = (each[number] if number < len(each) else ABSENT for each in (one, other))
+            yield from differences(before, after, f"{where}[{number}]")
     elif unfolded(one) != unfolded(other):
         yield where, one, other
 

@@ -1,11 +1,11 @@
-"""What is made besides the release: `helm test`; tests/apiserver/test_chart.py sees it work, and the end, too."""
+"""The objects beside the release, such as the pod of `helm test`; tests/apiserver/test_chart.py runs them."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.deploy.chart.rendered import HERE, IN_CLUSTER, refusal, render
-from tests.deploy.rendered import NAME, Manifest, faults, of_kind, only
+from tests.deploy.rendered import NAME, Manifest, faults, select_kind, select_one
 from tests.deploy.test_deployment import violations
 from tests.golden.schemas import OLDEST, RELEASES
 
@@ -42,19 +42,19 @@ def test_what_helm_test_makes_is_valid_and_deletes_itself(release: str) -> None:
 
 def test_nothing_of_the_installation_selects_the_pod_of_the_test() -> None:
     manifests = render(options=IN_CLUSTER)
-    labels = only(manifests, "Pod")["metadata"]["labels"].items()
-    selectors = [only(manifests, "Service")["spec"]["selector"]]
-    selectors += [policy["spec"]["podSelector"]["matchLabels"] for policy in of_kind(manifests, "NetworkPolicy")]
-    selectors += [budget["spec"]["selector"]["matchLabels"] for budget in of_kind(manifests, "PodDisruptionBudget")]
+    labels = select_one(manifests, "Pod")["metadata"]["labels"].items()
+    selectors = [select_one(manifests, "Service")["spec"]["selector"]]
+    selectors += [policy["spec"]["podSelector"]["matchLabels"] for policy in select_kind(manifests, "NetworkPolicy")]
+    selectors += [budget["spec"]["selector"]["matchLabels"] for budget in select_kind(manifests, "PodDisruptionBudget")]
     assert len(selectors) == 5
     assert [selector for selector in selectors if selector.items() <= labels] == []
 
 
 def test_the_pod_of_the_test_keeps_to_the_restricted_standard_and_is_in_no_mesh() -> None:
     manifests = render(options=IN_CLUSTER)
-    pod = only(manifests, "Pod")
+    pod = select_one(manifests, "Pod")
     assert violations(pod["spec"]) == []
-    template = only(manifests, "Deployment")["spec"]["template"]
+    template = select_one(manifests, "Deployment")["spec"]["template"]
     (webhook,), (container,) = template["spec"]["containers"], pod["spec"]["containers"]
     assert container["image"] == webhook["image"]
     mesh = {name: value for name, value in template["metadata"]["labels"].items() if "app.kubernetes.io" not in name}
@@ -64,11 +64,11 @@ def test_the_pod_of_the_test_keeps_to_the_restricted_standard_and_is_in_no_mesh(
 
 def test_the_test_may_create_pods_in_its_namespace_and_nothing_else() -> None:
     manifests = render(options=[*IN_CLUSTER, "--set", "test.namespace=sandbox"])
-    role, binding = only(manifests, "Role", TEST), only(manifests, "RoleBinding", TEST)
+    role, binding = select_one(manifests, "Role", TEST), select_one(manifests, "RoleBinding", TEST)
     assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]
     assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "sandbox"
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": TEST, "namespace": NAME}]
-    assert only(manifests, "Pod")["spec"]["containers"][0]["args"][-1] == "sandbox"
+    assert select_one(manifests, "Pod")["spec"]["containers"][0]["args"][-1] == "sandbox"
 
 
 def test_a_test_in_the_webhooks_own_namespace_is_refused_in_a_cluster() -> None:

@@ -1,4 +1,4 @@
-"""A namespace of one's choice: what stands for it changes, and nothing else."""
+"""The chart in a namespace of the user's choice: its name changes, and nothing else."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ def test_every_place_has_the_other_namespace(variant: str) -> None:
     """Names are the same in every namespace, so whatever looks like the first one in these places was forgotten."""
     default, elsewhere = rendered(variant, NAME), rendered(variant, ELSEWHERE)
     changed = {where for where, _, _ in differences(default, elsewhere)}
-    places = [where for where in leaves(default) if any(re.search(f"{place}$", where) for place in PLACES[:3])]
+    places = [where for where in leaf_paths(default) if any(re.search(f"{place}$", where) for place in PLACES[:3])]
     assert places
     assert [where for where in places if where not in changed] == []
 
 
-def leaves(value: object, where: str = "") -> list[str]:
+def leaf_paths(value: object, where: str = "") -> list[str]:
     if isinstance(value, dict):
-        return [path for field, each in value.items() for path in leaves(each, f"{where}.{field}")]
+        return [path for field, each in value.items() for path in leaf_paths(each, f"{where}.{field}")]
     if isinstance(value, list):
-        return [path for number, each in enumerate(value) for path in leaves(each, f"{where}[{number}]")]
+        return [path for number, each in enumerate(value) for path in leaf_paths(each, f"{where}[{number}]")]
     return [where]
 
 

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from tests.deploy.chart.comparison import by_name, differences
 from tests.deploy.chart.rendered import HERE, refusal, render
-from tests.deploy.rendered import COMPONENTS, INSTALLATIONS, NAME, Manifest, combined, installed, only
-from tests.deploy.test_combinations import CONCERNED_SUBSETS, OTHERS, asks_registries
+from tests.deploy.rendered import COMPONENTS, INSTALLATIONS, NAME, Manifest, combined, installed, select_one
+from tests.deploy.test_combinations import CONCERNED_SUBSETS, OTHERS, queries_registries
 from webhook import __version__
 
 HELMS_LABELS = {
@@ -68,7 +68,7 @@ def test_an_overlay_is_some_values_of_the_chart(installation: str) -> None:
 
 def contradiction(components: tuple[str, ...]) -> str:
     """Say which value the chart refuses in a combination, as the program does; empty where it takes all."""
-    if "pull-secrets" in components and not asks_registries(components):
+    if "pull-secrets" in components and not queries_registries(components):
         return "pullSecrets.enabled: true"
     return ""
 
@@ -86,7 +86,7 @@ def test_a_combination_of_components_is_these_values_together_or_refused(
 
 def test_the_notes_name_the_labels_that_the_namespace_has_in_kustomize() -> None:
     notes = (HERE.parent.parent.parent / "deploy/helm/graceful-worker/templates/NOTES.txt").read_text()
-    labels = only(installed("default"), "Namespace")["metadata"]["labels"]
+    labels = select_one(installed("default"), "Namespace")["metadata"]["labels"]
     wanted = {f"{name}={value}" for name, value in labels.items() if name.startswith("pod-security.kubernetes.io/")}
     assert {word for word in notes.split() if word.startswith("pod-security.kubernetes.io/")} == wanted
     assert labels.keys() == {"app.kubernetes.io/name", *(label.partition("=")[0] for label in wanted)}

@@ -1,4 +1,4 @@
-"""The templates are written from the manifests of kustomize, and a rule that no longer fits says so."""
+"""The templates are generated from the manifests of kustomize, and a rule that matches nothing fails."""
 
 from __future__ import annotations
 

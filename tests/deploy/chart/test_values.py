@@ -1,4 +1,4 @@
-"""Values: what each changes, what is refused and with which words, and what Kubernetes says of the result."""
+"""The chart's values: what each changes, which are refused with which message, and that the result is valid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from tests.deploy.chart.comparison import ABSENT, by_name, differences
 from tests.deploy.chart.rendered import HERE, helm, refusal, render
 from tests.deploy.chart.templates import CHART
-from tests.deploy.rendered import faults, of_kind
+from tests.deploy.rendered import faults, select_kind
 from tests.deploy.test_deployment import violations
 from tests.golden.schemas import OLDEST, RELEASES
 from webhook import __version__
@@ -83,7 +83,7 @@ def test_wrong_values_are_refused_by_name_and_those_that_do_not_go_together_with
 def set_by_the_chart() -> set[tuple[str, str]]:
     """Return what the pods have already of what the values may add, by value and name."""
     specs = [
-        each["spec"]["template"] for each in of_kind(render(HERE / "components" / "drain-watch.yaml"), "Deployment")
+        each["spec"]["template"] for each in select_kind(render(HERE / "components" / "drain-watch.yaml"), "Deployment")
     ]
     return {
         (value, name)
@@ -152,7 +152,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_setting_of_the_program_is_one_that_the_program_has() -> None:
     names = SCHEMA["definitions"]["variable"]["properties"]["name"]["then"]["enum"]
-    assert names == sorted(parameter.envvar for parameter in serve_command.params if parameter.envvar)
+    assert names == sorted(str(parameter.envvar) for parameter in serve_command.params if parameter.envvar)
 
 
 def test_the_chart_is_of_the_programs_version_and_asks_for_the_oldest_kubernetes_that_is_supported() -> None:

@@ -1,4 +1,4 @@
-"""What the workers of the cases have in common: a journal, messages that the test ends, and a look at themselves."""
+"""What the cases' workers share: a journal, messages that the test ends, and a record of their start."""
 
 import ctypes
 import os

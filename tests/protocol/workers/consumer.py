@@ -1,41 +1,47 @@
 """Works until a signal comes: `consumer.py JOURNAL HOW SIGNAL CODE LATE`.
 
-HOW it heeds SIGNAL, LATE seconds after its start: with a `handler`, by `sigwait`, by looking now and then whether one
-that is `blocked` has come; with a handler, beside one for TERM that `breaks` the message off; or not at all: it is
-`deaf`, or SIGNAL is `ignored`. The message at hand takes as long as JOURNAL.hold is there; after it, and a signal that
-is heeded, it ends with CODE. With a `handler` it has a child, in its process group, that handles every signal. Both
-tell of the signals that they get.
+HOW it handles SIGNAL, from LATE seconds after its start: with a `handler`; by `sigwait`; by polling for one that is
+`blocked`; with a handler, and one for TERM that `breaks` the message off; or not at all: SIGNAL is `unhandled` or
+`ignored`. The message in progress lasts as long as JOURNAL.hold exists. After it, and a signal that was handled, the
+worker exits with CODE. With a `handler` it has a child, in its process group, that handles every signal. Both write
+down the signals that they get.
 """
 
 import os
 import signal
 import sys
 import time
+from types import FrameType
 
 journal, how, name, code, late = sys.argv[1:]
 number = signal.Signals[f"SIG{name}"]
 parent = os.getpid()
-heard = []
+heard: list[int] = []
 child = 0
 
 
-def write(what):
+def write(what: str) -> None:
     line = f"{time.monotonic_ns()} {what}\n".encode()
     file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(file, line)
     os.close(file)
 
 
-def hear(got, _frame=None):
+def hear(got: int, _frame: FrameType | None = None) -> None:
     write(f"heard {signal.Signals(got).name[3:]}")
     heard.append(got)
 
 
-def tell(got, _frame):
+def tell(got: int, _frame: FrameType | None) -> None:
     write(f"child got {signal.Signals(got).name[3:]}")
 
 
-def work():
+def break_off(_number: int, _frame: FrameType | None) -> None:
+    write("heard TERM")
+    os._exit(1)
+
+
+def work() -> None:
     while os.path.exists(f"{journal}.hold"):
         time.sleep(0.005)
 
@@ -53,7 +59,7 @@ if how == "handler":
     signal.signal(number, hear)
 elif how == "breaks":
     signal.signal(number, hear)
-    signal.signal(signal.SIGTERM, lambda *_: (write("heard TERM"), os._exit(1)))
+    signal.signal(signal.SIGTERM, break_off)
 elif how in ("sigwait", "blocked"):
     signal.pthread_sigmask(signal.SIG_BLOCK, [number])
 elif how == "ignored":

@@ -7,19 +7,20 @@ import os
 import signal
 import sys
 import time
+from types import FrameType
 
 journal, seconds = sys.argv[1], float(sys.argv[2])
 child = 0
 
 
-def write(what):
+def write(what: str) -> None:
     line = f"{time.monotonic_ns()} {what}\n".encode()
     file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(file, line)
     os.close(file)
 
 
-def stop(_number, _frame):
+def stop(_number: int, _frame: FrameType | None) -> None:
     write("heard" if child else "dropped")
     if not child:
         os._exit(0)

@@ -7,18 +7,19 @@ import os
 import signal
 import sys
 import time
+from types import FrameType
 
 journal, folder, code = sys.argv[1:]
 
 
-def write(what):
+def write(what: str) -> None:
     line = f"{time.monotonic_ns()} {what}\n".encode()
     file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(file, line)
     os.close(file)
 
 
-def tell(number, _frame):
+def tell(number: int, _frame: FrameType | None) -> None:
     write(f"signal {signal.Signals(number).name[3:]}")
 
 

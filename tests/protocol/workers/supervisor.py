@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import time
+from types import FrameType
 
 journal, count, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 
 
-def write(what):
+def write(what: str) -> None:
     with open(journal, "a", encoding="ascii") as file:
         file.write(f"{time.monotonic_ns()} {what}\n")
 
@@ -25,7 +26,7 @@ for _ in range(count):
     children.append(child)
 
 
-def stop(_number, _frame):
+def stop(_number: int, _frame: FrameType | None) -> None:
     write("heard TERM")
     for child in children:
         os.kill(child, signal.SIGKILL)

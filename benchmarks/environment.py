@@ -1,0 +1,50 @@
+"""What all parts of a run share: the paths, the certificate, and the two cores."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from certs.throwaway import LOCAL_HOSTS, issue
+
+ROOT = Path(__file__).parent.parent
+SERVERS = Path(__file__).with_name("servers")
+BENCH = ROOT / ".local" / "bench"
+PYTHON = Path(sys.executable).parent
+"""The programs of the environment that this one runs in: the product's."""
+BENCH_PYTHON = BENCH / "venv" / "bin"
+"""Those of the others' environment."""
+
+_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, CLIENT_CORE = _CORES[0], _CORES[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The files of a certificate for this machine."""
+
+    folder: Path
+
+    @property
+    def ca(self) -> Path:
+        """What a client has to trust."""
+        return self.folder / "ca.crt"
+
+    @property
+    def chain(self) -> Path:
+        """What the server shows."""
+        return self.folder / "tls.crt"
+
+    @property
+    def key(self) -> Path:
+        """Its key."""
+        return self.folder / "tls.key"
+
+
+def make_certificate() -> Certificate:
+    """Issue a certificate that is valid for a week; all servers of a run have the same."""
+    folder = BENCH / "certificate"
+    issue(LOCAL_HOSTS).write(folder)
+    return Certificate(folder)

@@ -1,0 +1,50 @@
+"""A minimal HTTP/1.1 client: writes a review as a request, sends it, reads the answer."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from typing import Any
+
+
+class RequestFailed(Exception):
+    """A request was not answered with status 200; the message has what came instead."""
+
+
+def encode_request(body: bytes, path: str = "/mutate") -> bytes:
+    """Write a whole request, with the headers that the API server's client sends."""
+    head = (
+        f"POST {path}?timeout=5s HTTP/1.1\r\nhost: graceful-worker.graceful-worker.svc:443\r\n"
+        f"user-agent: kube-apiserver-admission\r\ncontent-length: {len(body)}\r\naccept: application/json, */*\r\n"
+        "content-type: application/json\r\naccept-encoding: gzip\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def send(connection: ssl.SSLSocket, data: bytes) -> bytes:
+    """Send a request and return the body of its answer.
+
+    Raises:
+        RequestFailed: The answer's status is not 200, or there is no answer.
+
+    """
+    connection.sendall(data)
+    received = bytearray()
+    while (end := received.find(b"\r\n\r\n")) < 0:
+        chunk = connection.recv(65536)
+        if not chunk:
+            raise RequestFailed(f"the connection ended after {bytes(received)!r}")
+        received += chunk
+    head = received[:end].decode("latin-1").lower().split("\r\n")
+    if head[0].split()[1] != "200":
+        raise RequestFailed(head[0])
+    (length,) = (int(line.split(":")[1]) for line in head if line.startswith("content-length:"))
+    while len(received) < end + 4 + length:
+        received += connection.recv(65536)
+    return bytes(received[end + 4 :])
+
+
+def admission_response(body: bytes) -> dict[str, Any]:
+    """Return the response in an AdmissionReview."""
+    response: dict[str, Any] = json.loads(body)["response"]
+    return response

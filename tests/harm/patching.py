@@ -1,0 +1,53 @@
+"""The only call into the product: a pod in, the pod that the API server would store out."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import jsonpatch
+
+from tests.node.specification import Json
+
+
+class Refused(Exception):
+    """The product refuses the pod; the message is its own."""
+
+
+@dataclass(frozen=True)
+class Patched:
+    """A pod as the product leaves it, and what it says of it."""
+
+    pod: Json
+    said: tuple[str, ...]
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""msgspec breaks down where two threads convert to a type for the first time."""
+
+
+def patch(pod: Json, stop_signal: str = "") -> Patched:
+    """Let the product patch a pod; `stop_signal` is what it learns of the worker's image.
+
+    The product is imported here, so that the cases can be read and the bare pods run without it.
+
+    Raises:
+        Refused: it refuses the pod.
+
+    """
+    from webhook.core.images import Image
+    from webhook.core.injection import inject
+    from webhook.core.policy import Policy
+
+    images: Any = {"worker": Image(stop_signal=stop_signal)} if stop_signal else {}
+    with _ONE_AT_A_TIME:
+        injection = inject(copy.deepcopy(pod), Policy(), images)
+    if injection.refusal:
+        raise Refused(injection.refusal)
+    findings = (injection.decision.verdict, *injection.decision.findings)
+    # As the API server gets it.
+    patched: Json = jsonpatch.apply_patch(pod, json.loads(json.dumps(injection.patch)))
+    return Patched(patched, tuple(f"{finding} [{finding.reason.value}]" for finding in findings))
