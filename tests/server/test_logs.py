@@ -26,9 +26,9 @@ from webhook.core.reasons import Kind, Reason
 from webhook.server.log_output import LOG_OUTPUT, MOST_BYTES, LogOutput
 from webhook.server.logs import LONGEST_VALUE, configure_logs
 from webhook.server.metrics import Metrics
-from webhook.server.record import Record
 from webhook.server.review import read_review as read_request
 from webhook.server.review import review as decide_on
+from webhook.server.telemetry import Telemetry
 
 from .process import Server, Servers, free_port, serve_command, wait_for
 from .samples import Review, fresh, read_review, uid_of, with_pod
@@ -253,16 +253,16 @@ def test_what_libraries_have_to_say_is_one_line_of_json_too(name: str, capfd: py
 def test_a_log_that_nobody_takes_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch, messenger: Review) -> None:
     configure_logs("info")
     metrics = Metrics(Events())
-    record = Record(metrics)
+    telemetry = Telemetry(metrics)
     request = read_request(json.dumps(messenger).encode())
 
     async def review() -> None:
-        record.add(request, decide_on(request, Policy()), 0.001)
+        telemetry.record_review(request, decide_on(request, Policy()), 0.001)
 
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         asyncio.run(review())
-        record.complete()
+        telemetry.flush()
         assert LOG_OUTPUT.drain(10)
         with suppress(OSError):
             full.close()

@@ -22,7 +22,7 @@ from webhook.server.load_shedding import LoadShedding
 from webhook.server.metrics import CONTENT_TYPE, Metrics
 from webhook.server.mutation import Mutation
 from webhook.server.options import Limits
-from webhook.server.record import Record
+from webhook.server.telemetry import Telemetry
 
 
 @dataclass(slots=True)
@@ -36,10 +36,10 @@ class Readiness:
 class Webhook(FastAPI):
     """The application; review requests bypass FastAPI's layers."""
 
-    def __init__(self, mutation: Mutation, record: Record) -> None:
+    def __init__(self, mutation: Mutation, telemetry: Telemetry) -> None:
         super().__init__(title="graceful-worker", openapi_url=None, redirect_slashes=False)
         self._mutation = mutation
-        self.record = record
+        self.telemetry = telemetry
         self.router.routes.extend(Route(path, mutation, methods=["POST"]) for path in OPEN_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,8 +67,8 @@ def create_application(
     """
     certificates = events or Events()
     metrics = Metrics(certificates, shedding)
-    record = Record(metrics)
-    application = Webhook(Mutation(policy, limits or Limits(), record, images, callers, clock, guard), record)
+    telemetry = Telemetry(metrics)
+    application = Webhook(Mutation(policy, limits or Limits(), telemetry, images, callers, clock, guard), telemetry)
     ready = readiness or Readiness()
 
     @application.get("/healthz")
@@ -89,7 +89,7 @@ def create_application(
 
     @application.get("/metrics")
     async def expose_metrics() -> Response:
-        record.complete()
+        telemetry.flush()
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
     @application.exception_handler(HTTPException)

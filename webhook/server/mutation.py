@@ -21,8 +21,8 @@ from webhook.server.errors import JSON, error_response
 from webhook.server.eviction_guard import EvictionGuard
 from webhook.server.logs import LOGGER
 from webhook.server.options import Limits
-from webhook.server.record import Record
 from webhook.server.review import EvictionRequest, Verdict
+from webhook.server.telemetry import Telemetry
 from webhook.server.verdicts import Verdicts
 
 WHOLE_ANSWER = "graceful_worker.whole_answer"
@@ -58,7 +58,7 @@ class Mutation:
         self,
         policy: Policy,
         limits: Limits,
-        record: Record,
+        telemetry: Telemetry,
         images: ImageSources | None = None,
         callers: Callers | None = None,
         clock: Callable[[], float] = perf_counter,
@@ -71,7 +71,7 @@ class Mutation:
         self._images_for_anybody = images and images.for_anybody()
         self._callers = callers or Callers()
         self._limits = limits
-        self._record = record
+        self._telemetry = telemetry
         self._clock = clock
         self._log = logging.getLogger(LOGGER)
 
@@ -91,7 +91,7 @@ class Mutation:
                 until = begun + seconds_to_answer(scope["query_string"])
                 verdict = await self._with_images(images, request, verdict, until)
             content = admission.answer(request, verdict)
-            self._record.add(request, verdict, self._clock() - started)
+            self._telemetry.record_review(request, verdict, self._clock() - started)
         except Rejected as rejected:
             await self._reject(rejected, started)(scope, receive, send)
             return
@@ -113,7 +113,7 @@ class Mutation:
         by_api_server = self._callers.is_api_server(scope)
         seconds = max(until - self._clock(), 0.0)
         decision = await self._guard.decide(request, seconds, by_api_server=by_api_server)
-        self._record.evict(request, decision.verdict)
+        self._telemetry.record_eviction(request, decision.verdict)
         return admission.review_eviction(request, decision)
 
     async def _with_images(
@@ -135,7 +135,7 @@ class Mutation:
 
     def _reject(self, rejected: Rejected, started: float) -> Response:
         reason = rejected.reason
-        self._record.reject(reason, self._clock() - started)
+        self._telemetry.record_rejection(reason, self._clock() - started)
         headers = {"connection": "close"} if reason in _UNREAD else {}
         message = f"{reason.sentence} {rejected.detail}".rstrip()
         return error_response(_ERRORS[reason], reason.value, message, headers)

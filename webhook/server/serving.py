@@ -164,7 +164,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     try:
         await DrainingServer(config, readiness, options.drain_seconds).serve()
     finally:
-        application.record.complete()
+        application.telemetry.flush()
         care.cancel()
         with suppress(asyncio.CancelledError):
             await care
