@@ -17,13 +17,13 @@ from webhook.images.sources import ImageSources
 from webhook.server import review as admission
 from webhook.server.callers import Callers
 from webhook.server.deadline import seconds_to_answer
+from webhook.server.decision_cache import DecisionCache
 from webhook.server.errors import JSON, error_response
 from webhook.server.eviction_guard import EvictionGuard
 from webhook.server.logs import LOGGER
 from webhook.server.options import Limits
 from webhook.server.review import EvictionRequest, Verdict
 from webhook.server.telemetry import Telemetry
-from webhook.server.verdicts import Verdicts
 
 WHOLE_ANSWER = "graceful_worker.whole_answer"
 """The server extension that sends a response in one call."""
@@ -66,7 +66,7 @@ class Mutation:
     ) -> None:
         self._policy = policy
         self._guard = guard or EvictionGuard(None)
-        self._verdicts = Verdicts(policy)
+        self._decisions = DecisionCache(policy)
         self._images = images
         self._images_for_anybody = images and images.for_anybody()
         self._callers = callers or Callers()
@@ -85,7 +85,7 @@ class Mutation:
             if isinstance(request, EvictionRequest):
                 verdict = await self._on_eviction(request, scope, begun + seconds_to_answer(scope["query_string"]))
             else:
-                verdict = self._verdicts.on(request)
+                verdict = self._decisions.decide(request)
             if verdict.ask:
                 images = self._images if self._callers.is_api_server(scope) else self._images_for_anybody
                 until = begun + seconds_to_answer(scope["query_string"])
