@@ -15,6 +15,7 @@ from certs.repetition import told
 from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
 from webhook.core.pod import JsonObject, Malformed
 from webhook.core.reasons import Finding, Reason
+from webhook.server.errors import PodNotFound, PodUnreadable
 from webhook.server.logs import LOGGER
 from webhook.server.options import EVICTION_LIMIT
 from webhook.server.review import EvictionRequest
@@ -23,22 +24,14 @@ QUIET_SECONDS = 60.0
 """Minimum seconds between log lines about unreadable pods: a drain evicts hundreds of pods, repeatedly."""
 
 
-class PodUnseen(Exception):
-    """A pod cannot be read; the message says why."""
-
-
-class PodGone(Exception):
-    """The pod no longer exists: another client was faster, which is fine."""
-
-
 class Pods(Protocol):
     """Returns pods of the cluster, and their nodes."""
 
     async def get(self, namespace: str, name: str) -> JsonObject:
-        """Return a pod, or raise PodUnseen or PodGone."""
+        """Return a pod, or raise PodUnreadable or PodNotFound."""
 
     async def node(self, name: str) -> JsonObject | None:
-        """Return a node, or None if it does not exist, or raise PodUnseen."""
+        """Return a node, or None if it does not exist, or raise PodUnreadable."""
 
     async def aclose(self) -> None:
         """Cancel pending requests."""
@@ -71,12 +64,12 @@ class EvictionGuard:
         try:
             async with asyncio.timeout(seconds):
                 return await self._look(self._pods, request, request.object)
-        except PodGone:
+        except PodNotFound:
             return _as_asked(Reason.EVICTION_GONE)
         except TimeoutError:
-            return self._unseen("the API server did not respond in time")
-        except (PodUnseen, Malformed) as error:
-            return self._unseen(str(error))
+            return self._unreadable("the API server did not respond in time")
+        except (PodUnreadable, Malformed) as error:
+            return self._unreadable(str(error))
 
     async def _look(self, pods: Pods, request: EvictionRequest, eviction: Eviction) -> EvictionDecision:
         pod = read_evicted_pod(await pods.get(request.namespace, request.name))
@@ -86,7 +79,7 @@ class EvictionGuard:
             return _as_asked(Reason.EVICTION_OF_LOST_NODE)
         return decision
 
-    def _unseen(self, why: str) -> EvictionDecision:
+    def _unreadable(self, why: str) -> EvictionDecision:
         now = self._clock()
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET_SECONDS

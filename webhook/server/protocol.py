@@ -13,11 +13,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from webhook.core.reasons import Reason
 from webhook.server.application import Readiness
 from webhook.server.callers import CLIENT
-from webhook.server.errors import JSON, error_content
+from webhook.server.errors import JSON, error_body
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.memory import Leftovers
-from webhook.server.mutation import GIVEN_UP, WHOLE_ANSWER
 from webhook.server.options import ServerOptions
+from webhook.server.review_handler import ABORT_REASON, SEND_RESPONSE
 
 HEAD_BYTES = 64 * 1024
 """Maximum size of the headers of a request, in bytes: an API server sends well under 1 KiB."""
@@ -163,7 +163,7 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError(TOO_LARGE)
         self._arrived = 0
         super().on_headers_complete()
-        self._extensions = {WHOLE_ANSWER: partial(_answer, self.cycle), CLIENT: self._client}
+        self._extensions = {SEND_RESPONSE: partial(_answer, self.cycle), CLIENT: self._client}
         self.scope["extensions"] = self._extensions
         if self.readiness.draining:
             self.close_when_answered()
@@ -178,7 +178,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer data that is not HTTP, with JSON like all errors."""
-        self._send_error(HTTPStatus.BAD_REQUEST, error_content("http", msg))
+        self._send_error(HTTPStatus.BAD_REQUEST, error_body("http", msg))
 
     def close_when_answered(self) -> None:
         """Make the response to the current request, if any, the last one."""
@@ -232,8 +232,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.cycle.response_complete:
             self.transport.close()
             return
-        self._send_error(status, error_content(reason.value, reason.sentence), headers)
-        self._extensions[GIVEN_UP] = reason
+        self._send_error(status, error_body(reason.value, reason.sentence), headers)
+        self._extensions[ABORT_REASON] = reason
         self.cycle.disconnected = True
         self.cycle.message_event.set()
 

@@ -14,16 +14,13 @@ from webhook.core.images import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
 from webhook.core.pod import NOTHING, JsonObject, Pod, drop_unread
 from webhook.core.reasons import Finding, Kind, Reason
+from webhook.server.errors import InvalidReview
 from webhook.server.patch_encoding import encode_patch
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
 REFUSAL_CODE = 422
 """The pod is readable, but its settings are invalid; the API server forwards this code and the message."""
-
-
-class InvalidReview(ValueError):
-    """The body is not a valid AdmissionReview; the message says why."""
 
 
 class GroupKind(msgspec.Struct):
@@ -236,7 +233,7 @@ def _verdict(injection: Injection, warnings: Sequence[str] = ()) -> Verdict:
 _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSION.encode(), KIND.encode())
 
 
-def answer(request: Request, verdict: Verdict) -> bytes:
+def encode_response(request: Request, verdict: Verdict) -> bytes:
     """Return the AdmissionReview with a verdict, for the API server."""
     return b"".join((_BEFORE_UID, msgspec.json.encode(request.uid), verdict.after_uid))
 
