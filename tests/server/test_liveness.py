@@ -15,8 +15,7 @@ from certs.events import Events
 from certs.files import FileCertificate, read_leaf
 from certs.serving import ServedCertificate
 from certs.throwaway import issue
-from webhook.server.addresses import bind
-from webhook.server.listening import Listener
+from webhook.server.listener import Listener, bind
 
 from .process import Server, Servers
 

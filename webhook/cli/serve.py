@@ -16,7 +16,7 @@ from webhook.cli.image_settings import image_settings
 from webhook.cli.settings import Duration, policy_settings, setting
 from webhook.core.decision import Policy
 from webhook.images.sources import ImageSettings
-from webhook.server.addresses import ANY_ADDRESS
+from webhook.server.listener import ANY_ADDRESS
 from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, ServerOptions
 
 

@@ -65,12 +65,12 @@ class LimitedProtocol(HttpToolsProtocol):
     _arrived = 0
     """Bytes of the headers, or since the last part of a body."""
 
-    def accepted(self, handshake: asyncio.Task[None]) -> None:
+    def handshake_started(self, handshake: asyncio.Task[None]) -> None:
         """Count as an open connection."""
         self._handshake = handshake
         self.shedding.opened(self)
 
-    def failed(self) -> None:
+    def handshake_failed(self) -> None:
         """Stop counting: the client does not speak TLS."""
         self.shedding.closed(self)
 

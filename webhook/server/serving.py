@@ -17,13 +17,12 @@ import uvloop
 
 from certs.events import Events
 from webhook.core.decision import Policy
-from webhook.server.addresses import bind
 from webhook.server.application import Readiness, create_application
 from webhook.server.callers import Anybody, Callers
 from webhook.server.certificates import CertificateSource, look_after, make_certificate
 from webhook.server.eviction_guard import make_guard
 from webhook.server.images import make_sources
-from webhook.server.listening import Listener
+from webhook.server.listener import Listener, bind
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.log_output import LOG_OUTPUT
 from webhook.server.logs import configure_logs
