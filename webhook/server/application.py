@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.images.sources import ImageSources
-from webhook.server.callers import OPEN_PATHS, Callers, is_review_path
+from webhook.server.authentication import OPEN_PATHS, Authenticator, is_review_path
 from webhook.server.errors import JSON, error_response
 from webhook.server.eviction_guard import EvictionGuard
 from webhook.server.load_shedding import LoadShedding
@@ -57,19 +57,19 @@ def create_application(
     clock: Callable[[], float] = perf_counter,
     events: Events | None = None,
     images: ImageSources | None = None,
-    callers: Callers | None = None,
+    authenticator: Authenticator | None = None,
     shedding: LoadShedding | None = None,
     guard: EvictionGuard | None = None,
 ) -> Webhook:
     """Build the application; `clock` returns seconds, `events` are those of the certificates.
 
-    Without `callers`, no caller counts as the API server.
+    Without `authenticator`, no caller counts as the API server.
     """
     certificates = events or Events()
     metrics = Metrics(certificates, shedding)
     telemetry = Telemetry(metrics)
     application = Webhook(
-        ReviewHandler(policy, limits or Limits(), telemetry, images, callers, clock, guard), telemetry
+        ReviewHandler(policy, limits or Limits(), telemetry, images, authenticator, clock, guard), telemetry
     )
     ready = readiness or Readiness()
 

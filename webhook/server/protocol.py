@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from webhook.core.reasons import Reason
 from webhook.server.application import Readiness
-from webhook.server.callers import CLIENT
+from webhook.server.authentication import CLIENT_CERTIFICATE
 from webhook.server.errors import JSON, error_body
 from webhook.server.load_shedding import LoadShedding
 from webhook.server.memory import Leftovers
@@ -163,7 +163,7 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError(TOO_LARGE)
         self._arrived = 0
         super().on_headers_complete()
-        self._extensions = {SEND_RESPONSE: partial(_answer, self.cycle), CLIENT: self._client}
+        self._extensions = {SEND_RESPONSE: partial(_answer, self.cycle), CLIENT_CERTIFICATE: self._client}
         self.scope["extensions"] = self._extensions
         if self.readiness.draining:
             self.close_when_answered()

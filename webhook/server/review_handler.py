@@ -15,7 +15,7 @@ from webhook.core.decision import Policy
 from webhook.core.images import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.sources import ImageSources
-from webhook.server.callers import Callers
+from webhook.server.authentication import Authenticator
 from webhook.server.decision_cache import DecisionCache
 from webhook.server.errors import JSON, InvalidReview, RequestRejected, error_response
 from webhook.server.eviction_guard import EvictionGuard
@@ -67,7 +67,7 @@ class ReviewHandler:
         limits: Limits,
         telemetry: Telemetry,
         images: ImageSources | None = None,
-        callers: Callers | None = None,
+        authenticator: Authenticator | None = None,
         clock: Callable[[], float] = perf_counter,
         guard: EvictionGuard | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class ReviewHandler:
         self._decisions = DecisionCache(policy)
         self._images = images
         self._public_images = images and images.for_anybody()
-        self._callers = callers or Callers()
+        self._authenticator = authenticator or Authenticator()
         self._limits = limits
         self._telemetry = telemetry
         self._clock = clock
@@ -114,7 +114,7 @@ class ReviewHandler:
             verdict = self._decisions.decide(request)
             if not verdict.ask:
                 return verdict
-        by_api_server = self._callers.is_api_server(scope)
+        by_api_server = self._authenticator.is_api_server(scope)
         deadline = received + seconds_to_respond(scope["query_string"])
         if isinstance(request, EvictionRequest):
             decision = await self._guard.decide(request, self._until(deadline), by_api_server=by_api_server)

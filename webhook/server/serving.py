@@ -18,7 +18,7 @@ import uvloop
 from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.server.application import Readiness, create_application
-from webhook.server.callers import Anybody, Callers
+from webhook.server.authentication import Authenticator, TrustAnyClient
 from webhook.server.certificates import CertificateSource, look_after, make_certificate
 from webhook.server.eviction_guard import make_guard
 from webhook.server.images import make_sources
@@ -113,12 +113,12 @@ def serve(policy: Policy, options: ServerOptions) -> None:
         LOG_OUTPUT.drain(LAST_WORDS_SECONDS)
 
 
-def _callers(tls: Files | Cluster, source: CertificateSource) -> Callers:
+def _authenticator(tls: Files | Cluster, source: CertificateSource) -> Authenticator:
     if isinstance(tls, Cluster):
-        return Callers(lambda: source.paths)
+        return Authenticator(lambda: source.paths)
     if tls.client_ca:
-        return Callers(names=frozenset(tls.client_names))
-    return Anybody()
+        return Authenticator(names=frozenset(tls.client_names))
+    return TrustAnyClient()
 
 
 async def _serve(policy: Policy, options: ServerOptions) -> None:
@@ -134,7 +134,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         readiness,
         events=events,
         images=images,
-        callers=_callers(options.tls, source),
+        authenticator=_authenticator(options.tls, source),
         shedding=shedding,
         guard=guard,
     )
