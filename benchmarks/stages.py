@@ -22,7 +22,7 @@ from webhook.core.decision import Policy, decide
 from webhook.core.patch.emit import emit
 from webhook.core.pod import Pod
 from webhook.server.application import create_application
-from webhook.server.logs import configure_logs
+from webhook.server.json_log import configure_logs
 from webhook.server.review import encode_response, read_review, review
 
 POLICY = Policy()

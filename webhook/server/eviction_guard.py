@@ -16,7 +16,7 @@ from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, i
 from webhook.core.pod import JsonObject, Malformed
 from webhook.core.reasons import Finding, Reason
 from webhook.server.errors import PodNotFound, PodUnreadable
-from webhook.server.logs import LOGGER
+from webhook.server.json_log import LOGGER
 from webhook.server.options import EVICTION_LIMIT
 from webhook.server.review import EvictionRequest
 

@@ -19,7 +19,7 @@ from webhook.server.authentication import Authenticator
 from webhook.server.decision_cache import DecisionCache
 from webhook.server.errors import JSON, InvalidReview, RequestRejected, error_response
 from webhook.server.eviction_guard import EvictionGuard
-from webhook.server.logs import LOGGER
+from webhook.server.json_log import LOGGER
 from webhook.server.options import Limits
 from webhook.server.review import (
     EvictionRequest,

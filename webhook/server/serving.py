@@ -22,10 +22,9 @@ from webhook.server.authentication import Authenticator, TrustAnyClient
 from webhook.server.certificates import CertificateSource, look_after, make_certificate
 from webhook.server.eviction_guard import make_guard
 from webhook.server.images import make_sources
+from webhook.server.json_log import LOG_WRITER, configure_logs
 from webhook.server.listener import Listener, bind
 from webhook.server.load_shedding import LoadShedding
-from webhook.server.log_output import LOG_OUTPUT
-from webhook.server.logs import configure_logs
 from webhook.server.memory import keep_buffers_apart
 from webhook.server.options import Cluster, Files, ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
@@ -110,7 +109,7 @@ def serve(policy: Policy, options: ServerOptions) -> None:
         with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
             runner.run(_serve(policy, options))
     finally:
-        LOG_OUTPUT.drain(LAST_WORDS_SECONDS)
+        LOG_WRITER.drain(LAST_WORDS_SECONDS)
 
 
 def _authenticator(tls: Files | Cluster, source: CertificateSource) -> Authenticator:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from webhook.core.reasons import Finding, Reason
-from webhook.server.log_output import LOG_OUTPUT
-from webhook.server.logs import FIELDS, LOGGER, clip, timestamp
+from webhook.server.json_log import FIELDS, LOG_WRITER, LOGGER, timestamp, truncate
 from webhook.server.metrics import Metrics
 from webhook.server.review import EvictionRequest, Request, Verdict
 
@@ -66,9 +65,9 @@ class Telemetry:
         by = user_kind(request.user.username)
         self._metrics.observe_eviction(finding.reason, by=by, dry_run=request.dry_run)
         fields = {
-            "namespace": clip(request.namespace),
-            "pod": clip(request.name),
-            "by": clip(request.user.username),
+            "namespace": truncate(request.namespace),
+            "pod": truncate(request.name),
+            "by": truncate(request.user.username),
             "reason": finding.reason.value,
             "detail": finding.detail,
             "dryRun": request.dry_run,
@@ -90,7 +89,7 @@ class Telemetry:
                 verdict.reason, outcome=verdict.outcome, dry_run=review.dry_run, seconds=review.seconds
             )
         if pending and self._log.isEnabledFor(logging.INFO):
-            LOG_OUTPUT.write(b"".join(map(_encode_line, pending)))
+            LOG_WRITER.write(b"".join(map(_encode_line, pending)))
 
 
 def user_kind(user: str) -> str:
@@ -126,9 +125,9 @@ def _encode_line(review: ReviewRecord) -> bytes:
         timestamp(review.at),
         "info",
         "review",
-        clip(review.uid),
-        clip(review.namespace),
-        clip(review.pod_name),
+        truncate(review.uid),
+        truncate(review.namespace),
+        truncate(review.pod_name),
         review.verdict.outcome.value,
         review.verdict.reason.value,
         review.dry_run,

@@ -14,7 +14,7 @@ from webhook.drains.following import Change, Gone, Listed
 from webhook.drains.kept_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.tracker import Begun, Ended, Tracker
-from webhook.server.logs import FIELDS, LOGGER
+from webhook.server.json_log import FIELDS, LOGGER
 from webhook.watch.advice import notice_of_end, notice_of_unprotected
 from webhook.watch.notices import Notices
 from webhook.watch.statistics import DrainStatistics

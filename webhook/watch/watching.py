@@ -20,8 +20,7 @@ from webhook import __version__
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
 from webhook.drains.following import Change, Contact, follow
 from webhook.drains.tracker import Tracker
-from webhook.server.log_output import LOG_OUTPUT
-from webhook.server.logs import LOGGER, configure_logs
+from webhook.server.json_log import LOG_WRITER, LOGGER, configure_logs
 from webhook.server.memory import keep_buffers_apart
 from webhook.watch.events import EventWriter
 from webhook.watch.http import Answer, HttpServer, Routes, status_answer
@@ -112,7 +111,7 @@ def watch(client: AsyncClient, options: WatchOptions) -> None:
         with suppress(asyncio.CancelledError):
             asyncio.run(_run(client, state, server, options.namespace))
     finally:
-        LOG_OUTPUT.drain(LAST_WORDS_SECONDS)
+        LOG_WRITER.drain(LAST_WORDS_SECONDS)
 
 
 async def _run(client: AsyncClient, state: Watch, server: HttpServer, namespace: str) -> None:
