@@ -151,7 +151,7 @@ def test_a_combination_starts_or_says_in_a_sentence_what_does_not_go_together(
     if "pull-secrets" not in components or asks_registries(components):
         assert result.exit_code == 0, result.output
         (options,) = served
-        assert (options.guard_off_because == "") is guards_evictions(components)
+        assert (options.guard_off_reason == "") is guards_evictions(components)
         return
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1

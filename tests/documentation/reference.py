@@ -13,7 +13,7 @@ from certs.events import Events
 from webhook.cli.commands import main
 from webhook.core.reasons import Kind, Reason
 from webhook.drains.tracker import Tracker
-from webhook.server.load_shedding import LoadShedding
+from webhook.server.load_shedding import LoadShedder
 from webhook.server.metrics import CertificateCollector, EvictionCollector, LoadCollector, ReviewCollector
 from webhook.watch.metrics import DrainCollector, WatchCollector
 from webhook.watch.notices import Notices
@@ -31,7 +31,7 @@ def reasons(kind: str) -> str:
 
 def webhook_metrics() -> str:
     """Return the metrics of `graceful-worker serve`."""
-    shedding = LoadShedding(1, 1)
+    shedding = LoadShedder(1, 1)
     return _metrics(ReviewCollector(), EvictionCollector(), CertificateCollector(Events()), LoadCollector(shedding))
 
 

@@ -131,7 +131,7 @@ def serve_command(
         log_level=log_level,
         images=images,
         eviction_limit=eviction_limit,
-        guard_off_because=_guard_off_because(tls, is_wanted=eviction_guard),
+        guard_off_reason=_guard_off_reason(tls, is_wanted=eviction_guard),
     )
     try:
         serve(policy, options)
@@ -172,7 +172,7 @@ def _images_for(tls: Files | Cluster, images: ImageSettings) -> ImageSettings:
     return images if _is_given("registry") else replace(images, lookup=None)
 
 
-def _guard_off_because(tls: Files | Cluster, *, is_wanted: bool) -> str:
+def _guard_off_reason(tls: Files | Cluster, *, is_wanted: bool) -> str:
     """Return why evictions are not guarded: as asked, or because any client could ask about any pod; else empty."""
     if not is_wanted:
         return "--no-eviction-guard"

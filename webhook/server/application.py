@@ -18,7 +18,7 @@ from webhook.images.sources import ImageSources
 from webhook.server.authentication import OPEN_PATHS, Authenticator, is_review_path
 from webhook.server.errors import JSON, error_response
 from webhook.server.eviction_guard import EvictionGuard
-from webhook.server.load_shedding import LoadShedding
+from webhook.server.load_shedding import LoadShedder
 from webhook.server.metrics import CONTENT_TYPE, Metrics
 from webhook.server.options import Limits
 from webhook.server.review_handler import ReviewHandler
@@ -58,7 +58,7 @@ def create_application(
     events: Events | None = None,
     images: ImageSources | None = None,
     authenticator: Authenticator | None = None,
-    shedding: LoadShedding | None = None,
+    shedder: LoadShedder | None = None,
     guard: EvictionGuard | None = None,
 ) -> Webhook:
     """Build the application; `clock` returns seconds, `events` are those of the certificates.
@@ -66,7 +66,7 @@ def create_application(
     Without `authenticator`, no caller counts as the API server.
     """
     certificates = events or Events()
-    metrics = Metrics(certificates, shedding)
+    metrics = Metrics(certificates, shedder)
     telemetry = Telemetry(metrics)
     application = Webhook(
         ReviewHandler(policy, limits or Limits(), telemetry, images, authenticator, clock, guard), telemetry

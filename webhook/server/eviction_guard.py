@@ -17,7 +17,7 @@ from webhook.core.pod import JsonObject, Malformed
 from webhook.core.reasons import Finding, Reason
 from webhook.server.errors import PodNotFound, PodUnreadable
 from webhook.server.json_log import LOGGER
-from webhook.server.options import EVICTION_LIMIT
+from webhook.server.options import MAX_EVICTION_SECONDS
 from webhook.server.review import EvictionRequest
 
 QUIET_SECONDS = 60.0
@@ -43,7 +43,7 @@ class EvictionGuard:
     def __init__(
         self,
         pods: Pods | None = None,
-        limit: int = EVICTION_LIMIT,
+        limit: int = MAX_EVICTION_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the source of pods (None turns the guard off), and the longest grace period to keep, in seconds."""
@@ -96,11 +96,11 @@ def _as_asked(reason: Reason, detail: str = "") -> EvictionDecision:
     return EvictionDecision(Finding(reason, detail=detail))
 
 
-def make_guard(off_because: str, limit: int) -> EvictionGuard:
+def make_guard(off_reason: str, limit: int) -> EvictionGuard:
     """Return the guard; it is off if there is a reason, or no cluster. This is logged once."""
     log = logging.getLogger(LOGGER)
-    if off_because:
-        log.info("the eviction guard is off: %s", off_because)
+    if off_reason:
+        log.info("the eviction guard is off: %s", off_reason)
         return EvictionGuard()
     # A server without a cluster does not need the client, which takes memory.
     from webhook.server.pods import connect_pods  # noqa: PLC0415

@@ -22,7 +22,7 @@ from prometheus_client.utils import floatToGoString
 from certs.events import Events
 from webhook import __version__
 from webhook.core.reasons import Kind, Reason
-from webhook.server.load_shedding import LoadShedding
+from webhook.server.load_shedding import LoadShedder
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -65,12 +65,12 @@ class CertificateCollector(Collector):
 class LoadCollector(Collector):
     """Exposes the load, and what was dropped."""
 
-    def __init__(self, shedding: LoadShedding) -> None:
-        self._shedding = shedding
+    def __init__(self, shedder: LoadShedder) -> None:
+        self._shedder = shedder
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
-        load = self._shedding
+        load = self._shedder
         yield GaugeMetricFamily("graceful_worker_connections", "Open connections.", value=len(load))
         yield GaugeMetricFamily(
             "graceful_worker_held_bytes", "Bytes of pending requests and unsent responses.", load.held_bytes
@@ -152,11 +152,11 @@ class EvictionCollector(Collector):
 class Metrics:
     """The metrics of one server; no label has values from requests, so the number of series is bounded."""
 
-    def __init__(self, events: Events, shedding: LoadShedding | None = None) -> None:
+    def __init__(self, events: Events, shedder: LoadShedder | None = None) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(CertificateCollector(events))
-        if shedding is not None:
-            self._registry.register(LoadCollector(shedding))
+        if shedder is not None:
+            self._registry.register(LoadCollector(shedder))
         self._reviews = ReviewCollector()
         self._registry.register(self._reviews)
         self._evictions = EvictionCollector()

@@ -14,8 +14,8 @@ from webhook.core.reasons import Reason
 from webhook.server.application import Readiness
 from webhook.server.authentication import CLIENT_CERTIFICATE
 from webhook.server.errors import JSON, error_body
-from webhook.server.load_shedding import LoadShedding
-from webhook.server.memory import Leftovers
+from webhook.server.load_shedding import LoadShedder
+from webhook.server.memory import ClosedConnections
 from webhook.server.options import ServerOptions
 from webhook.server.review_handler import ABORT_REASON, SEND_RESPONSE
 
@@ -49,8 +49,8 @@ class LimitedProtocol(HttpToolsProtocol):
     head_seconds: float
     body_seconds: float
     readiness: Readiness
-    shedding: LoadShedding
-    leftovers: Leftovers
+    shedder: LoadShedder
+    closed_connections: ClosedConnections
     _extensions: dict[str, Any]
     """The state of the latest request."""
     _handshake: asyncio.Task[None] | None = None
@@ -68,11 +68,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def handshake_started(self, handshake: asyncio.Task[None]) -> None:
         """Count as an open connection."""
         self._handshake = handshake
-        self.shedding.opened(self)
+        self.shedder.opened(self)
 
     def handshake_failed(self) -> None:
         """Stop counting: the client does not speak TLS."""
-        self.shedding.closed(self)
+        self.shedder.closed(self)
 
     @property
     def is_busy(self) -> bool:
@@ -102,7 +102,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _hold(self) -> None:
         unsent = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
-        self.shedding.hold(self, self._held + unsent)
+        self.shedder.hold(self, self._held + unsent)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request as long as for later ones.
@@ -124,8 +124,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
-        self.shedding.closed(self)
-        self.leftovers.add()
+        self.shedder.closed(self)
+        self.closed_connections.add()
 
     def data_received(self, data: bytes) -> None:
         """Parse received data, and set the timeout for the rest."""
@@ -218,7 +218,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Release the body of an answered request."""
         self._held = sum(len(cycle.body) for cycle, _ in self.pipeline)
-        self.shedding.proved(self)
+        self.shedder.response_sent(self)
         self._hold()
         super().on_response_complete()
 
@@ -268,12 +268,12 @@ async def _answer(cycle: RequestResponseCycle, content: bytes) -> None:
     cycle.on_response()
 
 
-def protocol_class(options: ServerOptions, state: Readiness, load: LoadShedding) -> type[LimitedProtocol]:
+def protocol_class(options: ServerOptions, state: Readiness, load: LoadShedder) -> type[LimitedProtocol]:
     """Return the protocol with these settings: uvicorn creates each connection's object itself."""
 
     class Protocol(LimitedProtocol):
-        shedding = load
-        leftovers = Leftovers()
+        shedder = load
+        closed_connections = ClosedConnections()
         head_seconds = options.head_seconds
         body_seconds = options.limits.body_seconds
         readiness = state

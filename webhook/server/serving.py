@@ -24,8 +24,8 @@ from webhook.server.eviction_guard import make_guard
 from webhook.server.images import make_sources
 from webhook.server.json_log import LOG_WRITER, configure_logs
 from webhook.server.listener import Listener, bind
-from webhook.server.load_shedding import LoadShedding
-from webhook.server.memory import keep_buffers_apart
+from webhook.server.load_shedding import LoadShedder
+from webhook.server.memory import allocate_buffers_separately
 from webhook.server.options import Cluster, Files, ServerOptions
 from webhook.server.protocol import LimitedProtocol, protocol_class
 
@@ -104,7 +104,7 @@ def serve(policy: Policy, options: ServerOptions) -> None:
 
     """
     configure_logs(options.log_level)
-    keep_buffers_apart()
+    allocate_buffers_separately()
     try:
         with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
             runner.run(_serve(policy, options))
@@ -124,9 +124,9 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     events = Events()
     served, source = await make_certificate(options.tls, events)
     readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
-    shedding = LoadShedding(options.limits.connections, options.limits.held_bytes)
+    shedder = LoadShedder(options.limits.connections, options.limits.held_bytes)
     images = make_sources(options.images)
-    guard = make_guard(options.guard_off_because, options.eviction_limit)
+    guard = make_guard(options.guard_off_reason, options.eviction_limit)
     application = create_application(
         policy,
         options.limits,
@@ -134,7 +134,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         events=events,
         images=images,
         authenticator=_authenticator(options.tls, source),
-        shedding=shedding,
+        shedder=shedder,
         guard=guard,
     )
     config = uvicorn.Config(
@@ -142,7 +142,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         host=options.host,
         port=options.port,
         ssl_context_factory=lambda *_: served.context,
-        http=protocol_class(options, readiness, shedding),
+        http=protocol_class(options, readiness, shedder),
         ws="none",
         lifespan="off",
         log_config=None,

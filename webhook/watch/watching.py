@@ -21,7 +21,7 @@ from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
 from webhook.drains.following import Change, Contact, follow
 from webhook.drains.tracker import Tracker
 from webhook.server.json_log import LOG_WRITER, LOGGER, configure_logs
-from webhook.server.memory import keep_buffers_apart
+from webhook.server.memory import allocate_buffers_separately
 from webhook.watch.events import EventWriter
 from webhook.watch.http import Answer, HttpServer, Routes, status_answer
 from webhook.watch.metrics import DrainCollector, Metrics, WatchCollector
@@ -102,7 +102,7 @@ def watch(client: AsyncClient, options: WatchOptions) -> None:
     """
     log = configure_logs(options.log_level)
     # So that pages of pods, of several MiB each, leave no memory behind.
-    keep_buffers_apart()
+    allocate_buffers_separately()
     state = Watch()
     server = HttpServer(state.routes())
     server.listen(options.host, options.port)
