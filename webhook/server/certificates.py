@@ -60,7 +60,7 @@ async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -
     return Controller(cluster.Cluster(connected, names), served, hosts, events, tls.terms)
 
 
-async def look_after(source: CertificateSource, events: Events) -> None:
+async def supervise(source: CertificateSource, events: Events) -> None:
     """Manage the certificate until cancelled; if that ends early, let liveness fail."""
     try:
         await source.run()

@@ -11,7 +11,7 @@ class Connection(Protocol):
     """A connection, from the moment it is accepted."""
 
     @property
-    def is_busy(self) -> bool:
+    def is_processing(self) -> bool:
         """Whether a complete request awaits its response, which takes only moments and depends on no client."""
 
     def shed(self) -> None:
@@ -31,7 +31,7 @@ class LoadShedder:
         self._max_bytes = max_bytes
         self._new: dict[Connection, None] = {}
         self._served: dict[Connection, None] = {}
-        self._held: dict[Connection, int] = {}
+        self._held_bytes: dict[Connection, int] = {}
         self.held_bytes = 0
         """Bytes of pending requests and of unsent responses."""
         self.dropped = 0
@@ -62,23 +62,23 @@ class LoadShedder:
         """Forget a connection."""
         self._new.pop(connection, None)
         self._served.pop(connection, None)
-        self.held_bytes -= self._held.pop(connection, 0)
+        self.held_bytes -= self._held_bytes.pop(connection, 0)
 
     def hold(self, connection: Connection, size: int) -> None:
         """Update the bytes held for a connection; if there are too many, drop another connection, or this one."""
         if connection not in self._served and connection not in self._new:
             return
-        self.held_bytes += size - self._held.get(connection, 0)
+        self.held_bytes += size - self._held_bytes.get(connection, 0)
         if not size:
-            self._held.pop(connection, None)
+            self._held_bytes.pop(connection, None)
             return
-        self._held[connection] = size
-        while self.held_bytes > self._max_bytes and self._drop_first(self._held):
+        self._held_bytes[connection] = size
+        while self.held_bytes > self._max_bytes and self._drop_first(self._held_bytes):
             continue
 
     def _drop_first(self, connections: Iterable[Connection]) -> bool:
         for connection in connections:
-            if not connection.is_busy:
+            if not connection.is_processing:
                 self._drop(connection)
                 return True
         return False

@@ -19,7 +19,7 @@ from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.server.application import Readiness, create_application
 from webhook.server.authentication import Authenticator, TrustAnyClient
-from webhook.server.certificates import CertificateSource, look_after, make_certificate
+from webhook.server.certificates import CertificateSource, make_certificate, supervise
 from webhook.server.eviction_guard import make_guard
 from webhook.server.images import make_sources
 from webhook.server.json_log import LOG_WRITER, configure_logs
@@ -27,13 +27,13 @@ from webhook.server.listener import Listener, bind
 from webhook.server.load_shedding import LoadShedder
 from webhook.server.memory import allocate_buffers_separately
 from webhook.server.options import Cluster, Files, ServerOptions
-from webhook.server.protocol import LimitedProtocol, protocol_class
+from webhook.server.protocol import HttpProtocol, make_protocol_class
 
-LAST_WORDS_SECONDS = 2.0
+LOG_FLUSH_SECONDS = 2.0
 """How long the process waits for a reader of its log before it exits."""
 
 
-class ImpatientLoop(uvloop.Loop):
+class TlsTimeoutLoop(uvloop.Loop):
     """An event loop whose server drops clients that stall during TLS handshake or shutdown.
 
     The defaults are 60 s and 30 s; the latter lets an unresponsive client delay the exit. Also, uvloop's own server
@@ -84,16 +84,16 @@ class DrainingServer(uvicorn.Server):
         if self._readiness.draining:
             if self._deadline is None:
                 self._deadline = now + self._drain_seconds
-                self._close_what_is_in_flight()
+                self._disable_keep_alive()
             if now >= self._deadline:
                 self.should_exit = True
         return await super().on_tick(counter)
 
-    def _close_what_is_in_flight(self) -> None:
+    def _disable_keep_alive(self) -> None:
         """Also close connections after responses to requests received before the drain."""
         for connection in self.server_state.connections:
-            if isinstance(connection, LimitedProtocol):
-                connection.close_when_answered()
+            if isinstance(connection, HttpProtocol):
+                connection.disable_keep_alive()
 
 
 def serve(policy: Policy, options: ServerOptions) -> None:
@@ -106,10 +106,10 @@ def serve(policy: Policy, options: ServerOptions) -> None:
     configure_logs(options.log_level)
     allocate_buffers_separately()
     try:
-        with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
+        with asyncio.Runner(loop_factory=partial(TlsTimeoutLoop, options.head_seconds)) as runner:
             runner.run(_serve(policy, options))
     finally:
-        LOG_WRITER.drain(LAST_WORDS_SECONDS)
+        LOG_WRITER.drain(LOG_FLUSH_SECONDS)
 
 
 def _authenticator(tls: Files | Cluster, source: CertificateSource) -> Authenticator:
@@ -142,7 +142,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         host=options.host,
         port=options.port,
         ssl_context_factory=lambda *_: served.context,
-        http=protocol_class(options, readiness, shedder),
+        http=make_protocol_class(options, readiness, shedder),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -158,7 +158,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     # by several ms.
     gc.collect()
     gc.freeze()
-    care = asyncio.create_task(look_after(source, events))
+    care = asyncio.create_task(supervise(source, events))
     try:
         await DrainingServer(config, readiness, options.drain_seconds).serve()
     finally:
