@@ -26,7 +26,7 @@ def is_review_path(path: str) -> bool:
 
 
 class Authenticator:
-    """Authenticates the API server by a path that only readers of the configuration know, or by a client certificate."""
+    """Authenticates the API server by a path that only readers of the configuration know, or a client certificate."""
 
     def __init__(self, paths: Callable[[], frozenset[str]] = frozenset, names: frozenset[str] = frozenset()) -> None:
         """Take the currently valid paths, and the common names of API servers; without names, any is accepted."""

@@ -102,6 +102,7 @@ class Listener:
             raise
 
     async def _handshake(self, protocol: asyncio.BaseProtocol, connection: socket.socket) -> None:
+        # uvloop: cancelling this closes no socket, and a failed handshake never calls `connection_made`.
         try:
             await self._loop.connect_accepted_socket(
                 lambda: protocol,

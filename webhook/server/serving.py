@@ -54,6 +54,7 @@ class TlsTimeoutLoop(uvloop.Loop):
         backlog: int,
     ) -> asyncio.AbstractServer:
         """Create the server for uvicorn."""
+        # uvicorn: passes exactly these arguments, and uses `sockets`, `close` and `wait_closed` of the result.
         listener = Listener(bind(host, port, backlog), protocol_factory, ssl, self._seconds)
         return cast(asyncio.AbstractServer, listener)
 
@@ -72,6 +73,7 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Start the drain; a second signal, or a keyboard interrupt, ends it."""
+        # uvicorn: is called for SIGINT and SIGTERM. Its own one would raise the signal again at the end.
         if self.should_exit:
             self.force_exit = True
         elif sig == signal.SIGINT or self._readiness.draining:
@@ -80,6 +82,7 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether the drain is over."""
+        # uvicorn: is called every 0.1 s; the server stops once this returns True, which `should_exit` causes.
         now = asyncio.get_running_loop().time()
         if self._readiness.draining:
             if self._deadline is None:
@@ -91,6 +94,7 @@ class DrainingServer(uvicorn.Server):
 
     def _disable_keep_alive(self) -> None:
         """Also close connections after responses to requests received before the drain."""
+        # uvicorn: the protocols of the open connections.
         for connection in self.server_state.connections:
             if isinstance(connection, HttpProtocol):
                 connection.disable_keep_alive()
