@@ -19,7 +19,7 @@ from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConfigError
 
-from certs.repetition import Trouble
+from certs.errors import ExpectedError
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -34,7 +34,7 @@ MOST_ERROR_BYTES = 64 * 1024
 JSON = "application/json"
 
 
-class NoAnswer(Trouble):
+class NoAnswer(ExpectedError):
     """The API server cannot be reached, or its response is not valid."""
 
 
@@ -42,11 +42,11 @@ class TooLarge(NoAnswer):
     """The response exceeds the limit."""
 
 
-class NoCluster(Trouble):
+class NoCluster(ExpectedError):
     """No API server is configured."""
 
 
-class Refused(Trouble):
+class Refused(ExpectedError):
     """The API server refuses, with an HTTP status, a message that contains no keys, and the time."""
 
     def __init__(self, status: int, words: str, date: datetime.datetime | None) -> None:
@@ -193,7 +193,7 @@ def _read(body: bytes) -> JsonObject:
         raise NoAnswer("the API server's response is not a JSON object") from None
 
 
-async def refusal(response: Response) -> Trouble:
+async def refusal(response: Response) -> ExpectedError:
     """Return the API server's error; a proxy, or an API server that is starting or stopping, returns something else."""
     try:
         status = msgspec.json.decode(await body(response, MOST_ERROR_BYTES), type=_Status)

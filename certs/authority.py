@@ -14,13 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.repetition import Trouble
+from certs.errors import Unusable
 
 COMMON_NAME = "graceful-worker CA"
-
-
-class Unusable(Trouble, ValueError):
-    """A certificate, a key, or the pair cannot be used; the message says how to fix it."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import msgspec
 from cryptography import x509
 
 from certs.api_server import ApiServer, JsonObject, NoAnswer, Refused
-from certs.authority import Unusable, write_bundle
+from certs.authority import write_bundle
 from certs.capability import path_in, with_path
+from certs.errors import Conflict, Unusable
 from certs.rotation import Vault
 from certs.secret import ROTATE_ANNOTATION, TYPE, from_data, to_data, trusted_in
 
@@ -26,10 +27,6 @@ CONFLICT = 409
 NOT_FOUND = 404
 UNPROCESSABLE = 422
 """The status of a JSON Patch whose `test` operation failed."""
-
-
-class Changed(Exception):
-    """Another client has changed the object since it was read: read it again."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +165,7 @@ class Cluster:
         """Write the CAs to the Secret if it still has the version that was read; return its new version.
 
         Raises:
-            Changed: it has another version by now.
+            Conflict: it has another version by now.
             Refused, NoAnswer: the API server cannot be reached, or denies access.
 
         """
@@ -191,7 +188,7 @@ class Cluster:
         Nothing else is changed, so other appliers see no drift.
 
         Raises:
-            Changed: it has another version by now.
+            Conflict: it has another version by now.
             Refused, NoAnswer: the API server cannot be reached, or denies access.
 
         """
@@ -259,4 +256,4 @@ def _bundle(text: str) -> frozenset[x509.Certificate]:
 
 
 def _changed(refused: Refused, *statuses: int) -> Exception:
-    return Changed() if refused.status in statuses else refused
+    return Conflict() if refused.status in statuses else refused

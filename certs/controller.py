@@ -13,9 +13,10 @@ from functools import partial
 
 from cryptography import x509
 
-from certs.cluster import Changed, Cluster, Reading
+from certs.cluster import Cluster, Reading
+from certs.errors import Conflict
 from certs.events import Events, wall_clock
-from certs.repetition import LOGGER, Trouble, repeat
+from certs.retry import LOGGER, retry_forever
 from certs.rotation import BEGIN, Publish, Sight, Sign, Step, Vault, Wait, Write, is_served_well, next_step, remembered
 from certs.serving import ServedCertificate
 from certs.terms import Terms
@@ -84,9 +85,9 @@ class Controller:
         cluster = self._cluster
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(repeat(self._look_and_step, FAILURE, self._events))
+                group.create_task(retry_forever(self._look_and_step, FAILURE, self._events))
                 for watch in (cluster.watch_secret, cluster.watch_configuration):
-                    group.create_task(repeat(partial(_watch, watch), "changes are noticed late", self._events))
+                    group.create_task(retry_forever(partial(_watch, watch), "changes are noticed late", self._events))
         finally:
             await cluster.aclose()
 
@@ -94,10 +95,10 @@ class Controller:
         try:
             step = await self.step()
             self._conflicts = 0
-        except Changed:
+        except Conflict:
             self._conflicts += 1
             if self._conflicts % MOST_CONFLICTS == 0:
-                raise Trouble("another client keeps changing the Secret or the configuration") from None
+                raise Conflict("another client keeps changing the Secret or the configuration") from None
             step = None
         if isinstance(step, Wait):
             # Not wait_for: before Python 3.12, it may lose a cancellation when the event is set at the same time.
@@ -110,8 +111,8 @@ class Controller:
         """Observe, and take one step.
 
         Raises:
-            Changed: another client was faster.
-            Trouble: the API server cannot be reached, or denies access.
+            Conflict: another client was faster.
+            ExpectedError: the API server cannot be reached, or denies access.
 
         """
         self._cluster.changed.clear()

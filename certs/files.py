@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from certs.authority import Leaf, Unusable
+from certs.authority import Leaf
+from certs.errors import Unusable
 from certs.events import Events, wall_clock
-from certs.repetition import LOGGER, repeat
+from certs.retry import LOGGER, retry_forever
 from certs.serving import ServedCertificate
 
 LOOK_SECONDS = 5.0
@@ -79,7 +80,7 @@ class FileCertificate:
 
     async def run(self) -> None:
         """Watch the files until cancelled."""
-        await repeat(self._look_later, "still serving the old certificate", self._events)
+        await retry_forever(self._look_later, "still serving the old certificate", self._events)
 
     async def _look_later(self) -> None:
         await asyncio.sleep(LOOK_SECONDS)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from certs.authority import Authority, Unusable, read_bundle, write_bundle
+from certs.authority import Authority, read_bundle, write_bundle
+from certs.errors import Unusable
 from certs.rotation import BEGIN, Vault
 from certs.verification import refusal
 

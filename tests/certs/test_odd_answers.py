@@ -12,7 +12,7 @@ import tracemalloc
 
 import pytest
 
-from certs import api_server, repetition
+from certs import api_server, errors, retry
 from certs.authority import Authority
 from certs.events import Events, wall_clock
 from certs.rotation import BEGIN, Vault
@@ -230,9 +230,9 @@ def test_an_answer_that_trickles_is_given_up(
 def test_what_goes_wrong_is_told_without_words_that_nobody_has_foreseen() -> None:
     with pytest.raises(LookupError) as caught:
         raise LookupError(WORDS)
-    assert repetition.told(caught.value).startswith("LookupError at test_odd_answers.py:")
-    assert WORDS not in repetition.told(caught.value)
-    assert len(repetition.told(repetition.Trouble("x" * 10_000))) < 400
+    assert errors.describe_error(caught.value).startswith("LookupError at test_odd_answers.py:")
+    assert WORDS not in errors.describe_error(caught.value)
+    assert len(errors.describe_error(errors.ExpectedError("x" * 10_000))) < 400
 
 
 @pytest.mark.parametrize("error", [ValueError(), RecursionError(), MemoryError(), asyncio.CancelledError()])
@@ -248,7 +248,7 @@ def test_what_is_repeated_outlives_every_error_but_its_own_end(error: BaseExcept
 
     async def play() -> None:
         events = Events()
-        task = asyncio.create_task(repetition.repeat(act, "trouble", events))
+        task = asyncio.create_task(retry.retry_forever(act, "trouble", events))
         async with asyncio.timeout(10):
             while count < 5:
                 await asyncio.sleep(0.01)

@@ -6,7 +6,8 @@ import datetime
 
 import pytest
 
-from certs.authority import Authority, Unusable
+from certs.authority import Authority
+from certs.errors import Unusable
 from certs.rotation import BEGIN, Vault
 from certs.secret import from_data, to_data
 from certs.throwaway import issue

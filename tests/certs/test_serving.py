@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from certs.authority import Authority, Leaf, Unusable
+from certs.authority import Authority, Leaf
+from certs.errors import Unusable
 from certs.events import Events
 from certs.files import FileCertificate, read_leaf
 from certs.rotation import BEGIN

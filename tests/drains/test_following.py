@@ -127,7 +127,7 @@ async def told_of(server: ApiServer, contact: Contact) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((following, "FIRST_PAUSE"), (following, "LONGEST_PAUSE"), (following, "BREATH")):
+    for module, name in ((following, "INITIAL_BACKOFF"), (following, "MAX_BACKOFF"), (following, "BREATH")):
         monkeypatch.setattr(module, name, 0.001)
     monkeypatch.setattr(pod_stream, "MOST_LINE_BYTES", 4000)
     monkeypatch.setattr(pod_stream, "MOST_PAGE_BYTES", 20_000)

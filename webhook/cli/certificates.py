@@ -57,7 +57,8 @@ def show_command(file: Path) -> None:
 @click.option("--host", required=True, help="Host name that the API server connects to: SERVICE.NAMESPACE.svc")
 def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
     """Check whether the API server would accept a certificate; if not, exit with code 1."""
-    from certs.authority import Unusable, read_bundle  # noqa: PLC0415
+    from certs.authority import read_bundle  # noqa: PLC0415
+    from certs.errors import Unusable  # noqa: PLC0415
     from certs.events import wall_clock  # noqa: PLC0415
     from certs.files import read_leaf  # noqa: PLC0415
     from certs.serving import ServedCertificate  # noqa: PLC0415

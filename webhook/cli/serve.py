@@ -113,7 +113,7 @@ def serve_command(
     With --tls-cert and --tls-key, the certificate comes from these files and is reloaded when they change. Without
     them, the webhook manages its own CA in the cluster.
     """
-    from certs.authority import Unusable  # noqa: PLC0415 - only serving needs these, and they take half a second
+    from certs.errors import Unusable  # noqa: PLC0415 - only serving needs these, and they take half a second
     from webhook.server.serving import serve  # noqa: PLC0415
 
     tls = _tls(tls_cert, tls_key, **cluster)

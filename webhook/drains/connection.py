@@ -9,7 +9,7 @@ from http import HTTPStatus
 import msgspec
 
 from certs.api_server import Refused
-from certs.repetition import Trouble
+from certs.errors import ExpectedError
 from webhook.drains.following import Contact, explained
 from webhook.drains.pod_stream import BEGIN_SECONDS, SILENT_SECONDS
 from webhook.inspection.connection import CannotAsk
@@ -45,7 +45,7 @@ class SessionContact(Contact):
         super().heard()
         self._has_heard, self._refusals, self._reason = True, 0, ""
 
-    def failed(self, trouble: Trouble, where: str) -> None:
+    def failed(self, trouble: ExpectedError, where: str) -> None:
         """Count a failure.
 
         Raises:

@@ -15,7 +15,8 @@ import msgspec
 from httpx2 import AsyncClient
 
 from certs.api_server import Refused
-from certs.repetition import FIRST_PAUSE, LOGGER, LONGEST_PAUSE, Trouble, told
+from certs.errors import ExpectedError, describe_error
+from certs.retry import INITIAL_BACKOFF, LOGGER, MAX_BACKOFF
 from webhook.core.pod import JsonObject
 from webhook.drains.pod_stream import Expired, Kind, PodStream
 
@@ -68,7 +69,7 @@ class Contact:
         """Note a response of the API server."""
         self._heard = self._clock()
 
-    def failed(self, trouble: Trouble, where: str) -> None:
+    def failed(self, trouble: ExpectedError, where: str) -> None:
         """Count a failure, and log how to fix it."""
         self.failures += 1
         if isinstance(trouble, Refused):
@@ -84,15 +85,15 @@ class Backoff:
     """The pause after a failure: it doubles each time, with jitter."""
 
     def __init__(self) -> None:
-        self._pause = FIRST_PAUSE
+        self._pause = INITIAL_BACKOFF
 
     def reset(self) -> None:
         """Return to the shortest pause."""
-        self._pause = FIRST_PAUSE
+        self._pause = INITIAL_BACKOFF
 
     def next(self) -> float:
         """Return the next pause, in seconds."""
-        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        pause, self._pause = self._pause, min(2 * self._pause, MAX_BACKOFF)
         return pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
 
 
@@ -132,7 +133,7 @@ async def follow(
         except Expired:
             version = ""
             pause = backoff.next()
-        except Trouble as trouble:
+        except ExpectedError as trouble:
             contact.failed(trouble, where)
             pause = backoff.next()
         else:
@@ -154,12 +155,12 @@ async def _list(stream: PodStream) -> tuple[list[JsonObject], str]:
     return pods, version
 
 
-def explained(trouble: Trouble, where: str) -> str:
+def explained(trouble: ExpectedError, where: str) -> str:
     """Describe an error, with the missing permission if that is the cause."""
     if not isinstance(trouble, Refused):
-        return told(trouble)
+        return describe_error(trouble)
     if trouble.status == HTTPStatus.FORBIDDEN:
-        return f"permission missing to list and watch pods {where}: {told(trouble)}"
+        return f"permission missing to list and watch pods {where}: {describe_error(trouble)}"
     if trouble.status == HTTPStatus.UNAUTHORIZED:
-        return f"the API server rejects the credentials, which are missing, wrong or expired: {told(trouble)}"
-    return told(trouble)
+        return f"the API server rejects the credentials, which are missing, wrong or expired: {describe_error(trouble)}"
+    return describe_error(trouble)

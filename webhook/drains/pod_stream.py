@@ -12,7 +12,7 @@ import msgspec
 from httpx2 import AsyncClient, HTTPError, Response, Timeout
 
 from certs.api_server import ERRORS, JSON, UNREADABLE, NoAnswer, Refused, TooLarge, body, refusal, unreachable
-from certs.repetition import Trouble
+from certs.errors import ExpectedError
 from webhook.core.pod import JsonObject
 from webhook.drains.kept_fields import read_pod
 
@@ -32,7 +32,7 @@ dead."""
 _HEADERS = {"Accept": JSON, "Accept-Encoding": "identity"}
 
 
-class Expired(Trouble):
+class Expired(ExpectedError):
     """The API server no longer knows that version: all pods have to be listed again."""
 
 
@@ -227,10 +227,10 @@ def _readable(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
             continue
 
 
-async def _said_no(response: Response) -> Trouble:
+async def _said_no(response: Response) -> ExpectedError:
     return _trouble(await refusal(response))
 
 
-def _trouble(trouble: Trouble) -> Trouble:
+def _trouble(trouble: ExpectedError) -> ExpectedError:
     is_expired = isinstance(trouble, Refused) and trouble.status == HTTPStatus.GONE
     return Expired(str(trouble)) if is_expired else trouble

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from certs.authority import Leaf, Unusable
+from certs.authority import Leaf
+from certs.errors import Unusable, describe_error
 from certs.events import Events
 from certs.files import FileCertificate, read_clients, read_leaf
-from certs.repetition import LOGGER, told
+from certs.retry import LOGGER
 from certs.serving import ServedCertificate
 from certs.throwaway import issue
 from webhook.server.options import Cluster, Files
@@ -65,7 +66,7 @@ async def supervise(source: CertificateSource, events: Events) -> None:
     try:
         await source.run()
     except Exception as error:
-        logging.getLogger(LOGGER).critical("certificate management has stopped: %s", told(error))
+        logging.getLogger(LOGGER).critical("certificate management has stopped: %s", describe_error(error))
     else:
         logging.getLogger(LOGGER).critical("certificate management has stopped")
     finally:

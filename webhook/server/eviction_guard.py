@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from certs.repetition import told
+from certs.errors import describe_error
 from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
 from webhook.core.pod import JsonObject, Malformed
 from webhook.core.reasons import Finding, Reason
@@ -108,5 +108,7 @@ def make_guard(off_reason: str, limit: int) -> EvictionGuard:
     try:
         return EvictionGuard(connect_pods(), limit)
     except Exception as error:  # a kubeconfig may contain anything
-        log.warning("the eviction guard is off because there is no cluster to read pods from: %s", told(error))
+        log.warning(
+            "the eviction guard is off because there is no cluster to read pods from: %s", describe_error(error)
+        )
         return EvictionGuard()

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from certs.api_server import ApiServer, NoAnswer, Refused
-from certs.repetition import LOGGER, Trouble, told
+from certs.errors import ExpectedError, describe_error
+from certs.retry import LOGGER
 from webhook.core.pod import JsonObject
 from webhook.drains.following import REPEATED_SECONDS, Backoff
 from webhook.watch.notices import Gathered, Notices
@@ -115,17 +116,17 @@ class EventWriter:
         namespace = event["metadata"]["namespace"]
         await self._api_server.ask("POST", f"api/v1/namespaces/{namespace}/events", "Event", event)
 
-    def _say(self, trouble: Trouble) -> None:
-        words = f"cannot write an Event: {told(trouble)}"
+    def _say(self, trouble: ExpectedError) -> None:
+        words = f"cannot write an Event: {describe_error(trouble)}"
         if isinstance(trouble, Refused) and trouble.status == HTTPStatus.FORBIDDEN:
-            words = f"an Event was rejected; permission needed: create events: {told(trouble)}"
+            words = f"an Event was rejected; permission needed: create events: {describe_error(trouble)}"
         before, at = self._said
         if words != before or self._clock() >= at + REPEATED_SECONDS:
             self._said = words, self._clock()
             logging.getLogger(LOGGER).error("%s", words)
 
 
-def _may_do_later(trouble: Trouble) -> bool:
+def _may_do_later(trouble: ExpectedError) -> bool:
     if isinstance(trouble, Refused):
         return trouble.status in _AGAIN or trouble.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return True

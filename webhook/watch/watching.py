@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from certs.api_server import ApiServer
 from certs.events import wall_clock
-from certs.repetition import repeat
+from certs.retry import retry_forever
 from webhook import __version__
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
 from webhook.drains.following import Change, Contact, follow
@@ -137,7 +137,7 @@ async def _run(client: AsyncClient, state: Watch, server: HttpServer, namespace:
     try:
         async with asyncio.TaskGroup() as group:
             for what, act in acts.items():
-                group.create_task(repeat(act, what, failures))
+                group.create_task(retry_forever(act, what, failures))
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
