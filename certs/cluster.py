@@ -14,8 +14,8 @@ import msgspec
 from cryptography import x509
 
 from certs.api_server import ApiServer, JsonObject, NoAnswer, Refused
-from certs.authority import write_bundle
 from certs.capability import path_in, with_path
+from certs.certificate import write_bundle
 from certs.errors import Conflict, Unusable
 from certs.rotation import Vault
 from certs.secret import ROTATE_ANNOTATION, TYPE, from_data, to_data, trusted_in

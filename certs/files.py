@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from certs.authority import Leaf
+from certs.certificate import Leaf
 from certs.errors import Unusable
 from certs.events import Events, wall_clock
 from certs.retry import LOGGER, retry_forever

@@ -45,10 +45,10 @@ from dataclasses import dataclass, replace
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from certs.authority import COMMON_NAME, Authority, Leaf
+from certs.authority import COMMON_NAME, Authority
 from certs.capability import capability_path
+from certs.certificate import Leaf, rejection_reason
 from certs.terms import Terms
-from certs.verification import refusal
 
 BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 """The start of validity of our certificates, before any clock's time."""
@@ -193,7 +193,7 @@ def is_served_well(
     leaf: Leaf | None, bundles: Sequence[frozenset[x509.Certificate]], host: str, now: datetime.datetime
 ) -> bool:
     """Tell whether the API server accepts the certificate: every live bundle verifies it."""
-    return leaf is not None and bool(bundles) and not any(refusal(leaf, tuple(b), host, now) for b in bundles)
+    return leaf is not None and bool(bundles) and not any(rejection_reason(leaf, tuple(b), host, now) for b in bundles)
 
 
 def _found(sight: Sight, terms: Terms) -> Write:
@@ -232,7 +232,7 @@ def _signed(sight: Sight, vault: Vault, terms: Terms) -> Step | None:
     if vault.current is None or not vault.current.begins <= sight.now < vault.current.ends:
         return None
     sign = Sign(vault.current, min(sight.now + terms.leaf_validity, vault.current.ends))
-    if sight.leaf and not refusal(sight.leaf, [vault.current.parsed], sight.host, sight.now):
+    if sight.leaf and not rejection_reason(sight.leaf, [vault.current.parsed], sight.host, sight.now):
         is_due = sight.leaf.ends - sight.now < terms.leaf_validity / 2
         if not is_due or sign.end <= sight.leaf.ends:
             return None

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from certs.authority import Authority, read_bundle, write_bundle
+from certs.authority import Authority
+from certs.certificate import read_bundle, rejection_reason, write_bundle
 from certs.errors import Unusable
 from certs.rotation import BEGIN, Vault
-from certs.verification import refusal
 
 TYPE = "kubernetes.io/tls"
 """tls.crt and tls.key contain the signing CA, where people and tools expect it; this type requires both keys."""
@@ -65,7 +65,7 @@ def _refused(authority: Authority) -> str:
     """Return why clients would reject certificates of a CA during its validity, for example because of its curve."""
     try:
         leaf = authority.issue([_TRIAL], BEGIN, authority.ends)
-        return refusal(leaf, [authority.parsed], _TRIAL, authority.ends - datetime.timedelta(seconds=1))
+        return rejection_reason(leaf, [authority.parsed], _TRIAL, authority.ends - datetime.timedelta(seconds=1))
     except (ValueError, UnsupportedAlgorithm) as error:
         return str(error)
 

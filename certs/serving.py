@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cryptography import x509
 
-from certs.authority import Leaf, write_bundle
+from certs.certificate import Leaf, write_bundle
 from certs.errors import Unusable
 
 _NO_CHECK_TIME = 0x200000

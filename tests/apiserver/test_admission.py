@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from certs.throwaway import LOCAL_HOSTS, issue
+from certs.authority import LOCAL_HOSTS, issue_certificate
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import CONFIGURATIONS, apply, call_at, configuration, kubectl_missing
 from tests.golden.cases import Case, all_cases
@@ -44,7 +44,7 @@ Pod = dict[str, Any]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     room = tmp_path_factory.mktemp("cluster")
-    issue(LOCAL_HOSTS).write(room / "certs")
+    issue_certificate(LOCAL_HOSTS).write(room / "certs")
     certificate, key = str(room / "certs" / "tls.crt"), str(room / "certs" / "tls.key")
     port, other_port = free_ports(2)
     ours = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0"]

@@ -9,13 +9,13 @@ import httpx2
 import pytest
 
 from certs.api_server import ApiServer
-from certs.authority import Leaf
+from certs.authority import issue_certificate
+from certs.certificate import Leaf
 from certs.cluster import Cluster, Names
 from certs.controller import Controller
 from certs.events import Events
 from certs.serving import ServedCertificate
 from certs.terms import Terms
-from certs.throwaway import issue
 from tests.certs.odd_api_server import OddApiServer
 
 HOST = "graceful-worker.graceful-worker.svc"
@@ -27,7 +27,7 @@ class Scene:
     def __init__(self) -> None:
         self.server = OddApiServer()
         self.events = Events()
-        placeholder = issue(["localhost"])
+        placeholder = issue_certificate(["localhost"])
         self.served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
         self.controller: Controller
 

@@ -8,7 +8,7 @@ import datetime
 
 import pytest
 
-from certs.authority import read_bundle
+from certs.certificate import read_bundle
 from certs.events import wall_clock
 from certs.rotation import BEGIN
 from certs.secret import ROTATE_ANNOTATION

@@ -6,11 +6,10 @@ import datetime
 
 import pytest
 
-from certs.authority import Authority
+from certs.authority import Authority, issue_certificate
 from certs.errors import Unusable
 from certs.rotation import BEGIN, Vault
 from certs.secret import from_data, to_data
-from certs.throwaway import issue
 
 LATER = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
 FIRST, SECOND, THIRD = (Authority.create(BEGIN, LATER) for _ in range(3))
@@ -44,7 +43,7 @@ def test_that_the_previous_cas_were_removed_by_hand_can_be_told_from_there_being
         {"tls.crt": FIRST.certificate},
         {"tls.crt": FIRST.certificate, "tls.key": SECOND.key},
         {"tls.crt": b"nonsense", "tls.key": b"nonsense"},
-        {"tls.crt": issue(["localhost"]).certificate, "tls.key": issue(["localhost"]).key},
+        {"tls.crt": issue_certificate(["localhost"]).certificate, "tls.key": issue_certificate(["localhost"]).key},
         {**to_data(Vault(FIRST)), "next.crt": SECOND.certificate},
     ],
 )

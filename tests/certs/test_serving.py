@@ -13,13 +13,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from certs.authority import Authority, Leaf
+from certs.authority import Authority, issue_certificate
+from certs.certificate import Leaf
 from certs.errors import Unusable
 from certs.events import Events
 from certs.files import FileCertificate, read_leaf
 from certs.rotation import BEGIN
 from certs.serving import ServedCertificate
-from certs.throwaway import issue
 
 LATER = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
 HOST = "webhook.shop.svc"
@@ -151,14 +151,14 @@ def test_a_certificate_that_the_bundle_verifies_is_served() -> None:
 
 
 def from_files(folder: Path) -> tuple[FileCertificate, ServedCertificate, Events]:
-    issue([HOST]).write(folder)
+    issue_certificate([HOST]).write(folder)
     served, events = ServedCertificate(read_leaf(folder / "tls.crt", folder / "tls.key")), Events()
     return FileCertificate(served, folder / "tls.crt", folder / "tls.key", events), served, events
 
 
 def test_files_that_change_are_served(tmp_path: Path) -> None:
     source, served, events = from_files(tmp_path)
-    pair = issue([HOST])
+    pair = issue_certificate([HOST])
     pair.write(tmp_path)
     source.look()
     assert served.leaf.certificate == pair.certificate

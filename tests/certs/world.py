@@ -9,10 +9,10 @@ from functools import cache, lru_cache
 
 from cryptography import x509
 
-from certs.authority import Authority, Leaf
+from certs.authority import Authority
+from certs.certificate import Leaf, rejection_reason
 from certs.rotation import BEGIN, Publish, Sight, Sign, Vault, Wait, Write, is_served_well, next_step, remembered
 from certs.terms import Terms
-from certs.verification import refusal
 
 HOST = "graceful-worker.graceful-worker.svc"
 TERMS = Terms(datetime.timedelta(days=90), datetime.timedelta(hours=24), 5.0)
@@ -219,7 +219,7 @@ class World:
 @lru_cache(maxsize=10_000)
 def is_of(leaf: Leaf, bundle: Bundle) -> bool:
     """Tell whether a leaf that has not expired is verified by a bundle."""
-    return not refusal(leaf, tuple(bundle), HOST, leaf.ends - datetime.timedelta(seconds=1))
+    return not rejection_reason(leaf, tuple(bundle), HOST, leaf.ends - datetime.timedelta(seconds=1))
 
 
 FOREIGN = Authority.create(BEGIN, START + datetime.timedelta(days=9000), "somebody else's CA")

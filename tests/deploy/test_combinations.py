@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from certs.throwaway import issue
+from certs.authority import issue_certificate
 from tests.deploy.rendered import COMPONENTS, NAME, WATCH, Manifest, combined, entries, faults, of_kind, only
 from tests.deploy.test_rights import AUTHORITY, DRAINS, EVICTIONS, PULL_SECRETS, Right, rights
 from tests.golden.schemas import RELEASES
@@ -129,7 +129,7 @@ def start(
 
     With what it would serve, if it would.
     """
-    issue(["localhost"]).write(room)
+    issue_certificate(["localhost"]).write(room)
     kubeconfig = room / "kubeconfig"
     kubeconfig.write_text(
         """{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],

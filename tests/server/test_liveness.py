@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from certs import files
+from certs.authority import issue_certificate
 from certs.events import Events
 from certs.files import FileCertificate, read_leaf
 from certs.serving import ServedCertificate
-from certs.throwaway import issue
 from webhook.server.listener import Listener, bind
 
 from .process import Server, Servers
@@ -47,7 +47,7 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "LOOK_SECONDS", 0.01)
-    issue(["localhost"]).write(tmp_path)
+    issue_certificate(["localhost"]).write(tmp_path)
     crt, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     served = ServedCertificate(read_leaf(crt, key))
     events = Events()
@@ -63,7 +63,7 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
             return memfd_create(name)
 
         monkeypatch.setattr(os, "memfd_create", create)
-        issue(["localhost"]).write(tmp_path)
+        issue_certificate(["localhost"]).write(tmp_path)
         async with asyncio.timeout(30):
             while served.leaf != read_leaf(crt, key):
                 await asyncio.sleep(0.01)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from certs.authority import Leaf
+from certs.authority import issue_certificate
+from certs.certificate import Leaf
 from certs.errors import Unusable, describe_error
 from certs.events import Events
 from certs.files import FileCertificate, read_clients, read_leaf
 from certs.retry import LOGGER
 from certs.serving import ServedCertificate
-from certs.throwaway import issue
 from webhook.server.options import Cluster, Files
 
 
@@ -41,7 +41,7 @@ async def make_certificate(tls: Files | Cluster, events: Events) -> tuple[Served
         served = ServedCertificate(read_leaf(tls.certificate, tls.key), read_clients(tls.client_ca))
         return served, FileCertificate(served, tls.certificate, tls.key, events, clients=tls.client_ca)
     # Until the first certificate is signed, use one that no client trusts: probes work, calls of the API server fail.
-    placeholder = issue(["localhost"])
+    placeholder = issue_certificate(["localhost"])
     served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
     return served, await _in_cluster(tls, served, events)
 
