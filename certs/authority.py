@@ -19,6 +19,8 @@ from certs.certificate import Leaf
 from certs.errors import Unusable
 
 COMMON_NAME = "graceful-worker CA"
+NOT_BEFORE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+"""The start of validity of certificates in the cluster, before any clock's time."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 CLOCK_SKEW = datetime.timedelta(minutes=5)
 """Allows for clients whose clock is slightly slow."""

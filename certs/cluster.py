@@ -14,11 +14,10 @@ import msgspec
 from cryptography import x509
 
 from certs.api_server import ApiServer, JsonObject, NoAnswer, Refused
+from certs.ca_secret import ROTATE_ANNOTATION, TYPE, CaSecret, read_data, trusted_in, write_data
 from certs.capability import path_in, with_path
 from certs.certificate import write_bundle
 from certs.errors import Conflict, Unusable
-from certs.rotation import Vault
-from certs.secret import ROTATE_ANNOTATION, TYPE, from_data, to_data, trusted_in
 
 FIELD_MANAGER = "graceful-worker"
 JSON_PATCH = "application/json-patch+json"
@@ -72,7 +71,7 @@ class Reading:
     """The state of the cluster; versions are the API server's resource versions."""
 
     live: Live
-    vault: Vault | None
+    vault: CaSecret | None
     requested: str
     secret: JsonObject | None
     secret_version: str = ""
@@ -144,7 +143,7 @@ class Cluster:
         requested = (secret.metadata.annotations or {}).get(ROTATE_ANNOTATION, "")
         secret_version = secret.metadata.resource_version
         try:
-            vault = from_data(_decoded(secret.data or {}))
+            vault = read_data(_decoded(secret.data or {}))
         except Unusable as unusable:
             return Reading(live, None, "", answer.object, secret_version, str(unusable))
         return Reading(live, vault, requested, answer.object, secret_version)
@@ -161,7 +160,7 @@ class Cluster:
         bundles = [_bundle(client.ca_bundle or "") for client in clients]
         return Live(answer.date, bundles, list(map(_target, clients)), configuration.metadata.resource_version)
 
-    async def write(self, vault: Vault, reading: Reading) -> str:
+    async def write(self, vault: CaSecret, reading: Reading) -> str:
         """Write the CAs to the Secret if it still has the version that was read; return its new version.
 
         Raises:
@@ -169,7 +168,7 @@ class Cluster:
             Refused, NoAnswer: the API server cannot be reached, or denies access.
 
         """
-        data = {key: base64.b64encode(value).decode() for key, value in to_data(vault).items()}
+        data = {key: base64.b64encode(value).decode() for key, value in write_data(vault).items()}
         try:
             if reading.secret is None:
                 metadata = {"name": self._names.secret, "namespace": self._names.namespace}

@@ -13,11 +13,13 @@ from functools import partial
 
 from cryptography import x509
 
+from certs.authority import NOT_BEFORE
+from certs.ca_secret import CaSecret
 from certs.cluster import Cluster, Reading
 from certs.errors import Conflict
 from certs.events import Events, wall_clock
 from certs.retry import LOGGER, retry_forever
-from certs.rotation import BEGIN, Publish, Sight, Sign, Step, Vault, Wait, Write, is_served_well, next_step, remembered
+from certs.rotation import Publish, Sight, Sign, Step, Wait, Write, is_served_well, next_step, remembered
 from certs.serving import ServedCertificate
 from certs.terms import Terms
 
@@ -56,7 +58,7 @@ class Controller:
         self._clock = clock
         self._log = logging.getLogger(LOGGER)
         self._signed = False
-        self._known: Vault | None = None
+        self._known: CaSecret | None = None
         self._secret_seen = Unchanged()
         self._bundles_seen = Unchanged()
         self._wrote = ""
@@ -193,7 +195,7 @@ class Controller:
         self._published = step.certificates
 
     def _sign(self, step: Sign, sight: Sight) -> None:
-        leaf = step.authority.issue(self._hosts, BEGIN, step.end)
+        leaf = step.authority.issue(self._hosts, NOT_BEFORE, step.end)
         self._served.exchange(leaf, tuple(sight.bundles[0]), self._hosts[0])
         self._signed = True
         self._events.leaf_ends = leaf.ends

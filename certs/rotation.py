@@ -1,6 +1,6 @@
 """The rotation of the CA as a state machine: what one replica does next, given what it sees. No I/O, no clock.
 
-Every replica runs it; there is no leader. Replicas share the Secret (`Vault`) and the bundles of the live
+Every replica runs it; there is no leader. Replicas share the Secret (`CaSecret`) and the bundles of the live
 configuration, and change each only in the version that they have read. In the vault, a CA passes through these states:
 
     next      belongs in the bundles; does not sign yet
@@ -45,51 +45,16 @@ from dataclasses import dataclass, replace
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from certs.authority import COMMON_NAME, Authority
-from certs.capability import capability_path
+from certs.authority import COMMON_NAME, NOT_BEFORE, Authority
+from certs.ca_secret import CaSecret
 from certs.certificate import Leaf, rejection_reason
 from certs.terms import Terms
 
-BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-"""The start of validity of our certificates, before any clock's time."""
 MOST_PREVIOUS = 5
 """Maximum number of previous CAs in the bundles; more frequent rotations have to wait."""
 SHORTEST_WAIT = 1.0
 LONGEST_WAIT = 60.0
 """Seconds until a replica observes again without a reported change, in case the watch missed one."""
-
-
-@dataclass(frozen=True)
-class Vault:
-    """The content of the Secret; `current` is None until the first CA has been published."""
-
-    current: Authority | None = None
-    next: Authority | None = None
-    previous: tuple[x509.Certificate, ...] = ()
-    rotated: str = ""
-    """The last completed rotation request."""
-    dropped: tuple[x509.Certificate, ...] = ()
-    forgets: bool = False
-    """Whether someone has removed the previous CAs manually: replicas always write an empty list."""
-
-    @property
-    def trusted(self) -> frozenset[x509.Certificate]:
-        """The CAs that belong in every bundle."""
-        return frozenset([*(authority.parsed for authority in self._signers), *self.previous])
-
-    @property
-    def path(self) -> str:
-        """The path for every entry: that of `next`, so that API servers know it before it becomes `current`."""
-        return capability_path(self._signers[-1])
-
-    @property
-    def paths(self) -> frozenset[str]:
-        """The paths that authenticate the API server."""
-        return frozenset(map(capability_path, self._signers))
-
-    @property
-    def _signers(self) -> list[Authority]:
-        return [authority for authority in (self.current, self.next) if authority]
 
 
 @dataclass(frozen=True)
@@ -102,11 +67,11 @@ class Sight:
     """The replica's own time at that moment."""
     bundles: Sequence[frozenset[x509.Certificate]]
     """The live bundle of every entry; none if the configuration is not installed."""
-    vault: Vault | None
+    vault: CaSecret | None
     """None if the Secret is absent, empty or unusable."""
     requested: str
     """The rotation request in the Secret; empty if there is none."""
-    known: Vault | None
+    known: CaSecret | None
     """The content of the Secret that this replica observed before."""
     unchanged: float
     """Seconds since this replica observed a different version of the Secret."""
@@ -126,7 +91,7 @@ class Sight:
 class Write:
     """Write to the Secret, in the version that was read."""
 
-    vault: Vault
+    vault: CaSecret
     why: str
     drops: bool = False
     """Whether the writer may remove the dropped CAs from the bundles while the Secret stays in this version."""
@@ -165,7 +130,7 @@ def next_step(sight: Sight, terms: Terms) -> Step:
     vault = sight.vault
     if vault is None:
         return _found(sight, terms)
-    if vault.forgets:
+    if vault.lacks_previous:
         return _forget(sight, vault)
     strays = tuple(_strays(sight, vault))
     if strays:
@@ -184,9 +149,9 @@ def next_step(sight: Sight, terms: Terms) -> Step:
     return Wait(min(step.seconds, _until_due(sight, terms))) if isinstance(step, Wait) else step
 
 
-def remembered(known: Vault | None, vault: Vault | None) -> Vault | None:
+def remembered(known: CaSecret | None, vault: CaSecret | None) -> CaSecret | None:
     """Return what a replica remembers: after a manual removal, the content before it."""
-    return known if vault is None or (vault.forgets and known is not None) else vault
+    return known if vault is None or (vault.lacks_previous and known is not None) else vault
 
 
 def is_served_well(
@@ -200,26 +165,26 @@ def _found(sight: Sight, terms: Terms) -> Write:
     """Fill an empty Secret with its previous content, or with a new CA in addition to the trusted ones."""
     if sight.known is not None:
         return Write(sight.known, "the Secret was lost")
-    return Write(Vault(next=_create(sight, terms), previous=tuple(_all(sight.bundles))), "there was no CA")
+    return Write(CaSecret(next=_create(sight, terms), previous=tuple(_all(sight.bundles))), "there was no CA")
 
 
-def _forget(sight: Sight, vault: Vault) -> Write:
+def _forget(sight: Sight, vault: CaSecret) -> Write:
     """Drop manually removed CAs if nothing else has changed: a restored Secret may lack them, too."""
     known = sight.known
     by_hand = known is not None and (known.current, known.next) == (vault.current, vault.next)
     forgotten = frozenset((*known.previous, *known.dropped) if known and by_hand else ()) - vault.trusted
     others = tuple(c for c in _strays(sight, replace(vault, dropped=())) if c not in forgotten)
     why = "the previous CAs were removed manually" if forgotten else "the Secret did not list the previous CAs"
-    written = replace(vault, previous=(*vault.previous, *others), dropped=tuple(forgotten), forgets=False)
+    written = replace(vault, previous=(*vault.previous, *others), dropped=tuple(forgotten), lacks_previous=False)
     return Write(written, why, drops=bool(forgotten))
 
 
-def _left(sight: Sight, vault: Vault) -> frozenset[x509.Certificate]:
+def _left(sight: Sight, vault: CaSecret) -> frozenset[x509.Certificate]:
     """Find dropped CAs that are still live."""
     return frozenset(vault.dropped) & _all(sight.bundles) - vault.trusted
 
 
-def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
+def _strays(sight: Sight, vault: CaSecret) -> Iterator[x509.Certificate]:
     """Find our CAs that are live but not in the Secret."""
     for certificate in _all(sight.bundles) - vault.trusted - frozenset(vault.dropped):
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -227,7 +192,7 @@ def _strays(sight: Sight, vault: Vault) -> Iterator[x509.Certificate]:
             yield certificate
 
 
-def _signed(sight: Sight, vault: Vault, terms: Terms) -> Step | None:
+def _signed(sight: Sight, vault: CaSecret, terms: Terms) -> Step | None:
     """Decide whether to sign a certificate; at this point, all bundles contain all CAs of the Secret."""
     if vault.current is None or not vault.current.begins <= sight.now < vault.current.ends:
         return None
@@ -247,7 +212,7 @@ def _until_due(sight: Sight, terms: Terms) -> float:
     return max((sight.leaf.ends - sight.now - terms.leaf_validity / 2).total_seconds(), SHORTEST_WAIT)
 
 
-def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
+def _advance(sight: Sight, vault: CaSecret, terms: Terms) -> Step:
     """Advance the rotation one step, when it is time."""
     current = vault.current
     if vault.next is not None:
@@ -266,7 +231,7 @@ def _advance(sight: Sight, vault: Vault, terms: Terms) -> Step:
     return Write(dropped, "no certificate of the previous CA is left", drops=True)
 
 
-def _promote(sight: Sight, vault: Vault, following: Authority, terms: Terms) -> Step:
+def _promote(sight: Sight, vault: CaSecret, following: Authority, terms: Terms) -> Step:
     if not _is_fit(following, sight.now, terms):
         if not _may_make(sight, vault.current, terms):
             return Wait(LONGEST_WAIT)
@@ -286,7 +251,7 @@ def _all(bundles: Iterable[frozenset[x509.Certificate]]) -> frozenset[x509.Certi
 
 
 def _create(sight: Sight, terms: Terms) -> Authority:
-    return Authority.create(BEGIN, sight.now + terms.ca_validity)
+    return Authority.create(NOT_BEFORE, sight.now + terms.ca_validity)
 
 
 def _may_make(sight: Sight, current: Authority | None, terms: Terms) -> bool:

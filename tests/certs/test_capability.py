@@ -6,9 +6,9 @@ import datetime
 
 import pytest
 
-from certs.authority import Authority
+from certs.authority import NOT_BEFORE, Authority
+from certs.ca_secret import CaSecret
 from certs.capability import capability_path, is_capability_path, path_in, with_path
-from certs.rotation import BEGIN, Vault
 
 END = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 PATH = f"/mutate/{64 * 'a'}"
@@ -16,7 +16,7 @@ PATH = f"/mutate/{64 * 'a'}"
 
 @pytest.fixture
 def authorities() -> list[Authority]:
-    return [Authority.create(BEGIN, END) for _ in range(2)]
+    return [Authority.create(NOT_BEFORE, END) for _ in range(2)]
 
 
 def test_every_replica_finds_the_same_path_and_every_ca_has_its_own(authorities: list[Authority]) -> None:
@@ -28,11 +28,11 @@ def test_every_replica_finds_the_same_path_and_every_ca_has_its_own(authorities:
 
 def test_a_path_is_known_before_the_ca_signs_and_as_long_as_it_does(authorities: list[Authority]) -> None:
     current, following = authorities
-    assert Vault(current).path == capability_path(current)
-    rotating = Vault(current, following)
+    assert CaSecret(current).path == capability_path(current)
+    rotating = CaSecret(current, following)
     assert rotating.path == capability_path(following)
     assert rotating.paths == {capability_path(current), capability_path(following)}
-    assert Vault(following).paths == {rotating.path}
+    assert CaSecret(following).paths == {rotating.path}
 
 
 @pytest.mark.parametrize("path", ["/mutate", "/mutate/", PATH + "x", PATH[:-1], f"{PATH}/", "/", "", f"/x{PATH}"])

@@ -8,10 +8,10 @@ import datetime
 
 import pytest
 
+from certs.authority import NOT_BEFORE
+from certs.ca_secret import ROTATE_ANNOTATION
 from certs.certificate import read_bundle
 from certs.events import wall_clock
-from certs.rotation import BEGIN
-from certs.secret import ROTATE_ANNOTATION
 from certs.terms import Terms
 from tests.certs.scene import Scene
 
@@ -65,7 +65,7 @@ def test_without_any_ca_one_is_made_by_the_api_servers_clock(scene: Scene, years
     now = wall_clock() + years * YEAR
     assert abs(ca.not_valid_after_utc - now - Terms().ca_validity) < HOUR
     assert abs(scene.served.leaf.ends - now - Terms().leaf_validity) < HOUR
-    assert ca.not_valid_before_utc == BEGIN
+    assert ca.not_valid_before_utc == NOT_BEFORE
 
 
 @pytest.mark.parametrize("line", [b"", b"Date: yesterday\r\n", b"Date: Thu, 99 Nov 2026 00:00:00 GMT\r\n"])

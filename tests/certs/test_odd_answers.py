@@ -13,10 +13,9 @@ import tracemalloc
 import pytest
 
 from certs import api_server, errors, retry
-from certs.authority import Authority
+from certs.authority import NOT_BEFORE, Authority
+from certs.ca_secret import CaSecret, write_data
 from certs.events import Events, wall_clock
-from certs.rotation import BEGIN, Vault
-from certs.secret import to_data
 from tests.certs.odd_api_server import QUESTIONS, Answer, encoded, endless, raw, whole
 from tests.certs.scene import Scene
 
@@ -112,8 +111,8 @@ def on_an_odd_curve(pem: bytes) -> bytes:
 
 
 def data_of_an_odd_ca(kind: str) -> dict[str, str]:
-    good = Authority.create(BEGIN, wall_clock() + 100 * DAY)
-    data = to_data(Vault(good))
+    good = Authority.create(NOT_BEFORE, wall_clock() + 100 * DAY)
+    data = write_data(CaSecret(good))
     match kind:
         case "curve of the CA":
             data |= {"tls.crt": on_an_odd_curve(good.certificate), "tls.key": on_an_odd_curve(good.key)}
@@ -122,13 +121,13 @@ def data_of_an_odd_ca(kind: str) -> dict[str, str]:
         case "curve of the next CA":
             data |= {"next.crt": on_an_odd_curve(good.certificate), "next.key": on_an_odd_curve(good.key)}
         case "curve of a previous CA":
-            other = Authority.create(BEGIN, wall_clock() + 100 * DAY)
+            other = Authority.create(NOT_BEFORE, wall_clock() + 100 * DAY)
             data |= {"previous.crt": on_an_odd_curve(other.certificate)}
         case "no PEM":
             data |= {"tls.crt": b"\xff\x00", "tls.key": b"\x00"}
         case "ended before all of ours began":
-            old = Authority.create(BEGIN - 900 * DAY, BEGIN - 500 * DAY)
-            data = to_data(Vault(old))
+            old = Authority.create(NOT_BEFORE - 900 * DAY, NOT_BEFORE - 500 * DAY)
+            data = write_data(CaSecret(old))
     texts = encoded(data)
     return {"tls.crt": "%%%", "tls.key": "Ä"} if kind == "no base64" else texts
 
@@ -171,7 +170,7 @@ def test_an_odd_secret_is_made_anew(scene: Scene, kind: str, moment: str, caplog
 @pytest.mark.parametrize("bundle", ["%%%", "Ä", encoded({"": b"nonsense"})[""], "odd curve"])
 def test_an_odd_bundle_is_put_right(scene: Scene, bundle: str) -> None:
     if bundle == "odd curve":
-        other = Authority.create(BEGIN, wall_clock() + 100 * DAY, "somebody else's CA")
+        other = Authority.create(NOT_BEFORE, wall_clock() + 100 * DAY, "somebody else's CA")
         bundle = encoded({"": on_an_odd_curve(other.certificate)})[""]
 
     async def act() -> None:

@@ -13,12 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from certs.authority import Authority, issue_certificate
+from certs.authority import NOT_BEFORE, Authority, issue_certificate
 from certs.certificate import Leaf
 from certs.errors import Unusable
 from certs.events import Events
 from certs.files import FileCertificate, read_leaf
-from certs.rotation import BEGIN
 from certs.serving import ServedCertificate
 
 LATER = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
@@ -27,18 +26,18 @@ Scene = Callable[[int], Awaitable[None]]
 
 
 def authority() -> Authority:
-    return Authority.create(BEGIN, LATER)
+    return Authority.create(NOT_BEFORE, LATER)
 
 
 def leaf(of: Authority | None = None) -> Leaf:
-    return (of or authority()).issue([HOST], BEGIN, LATER)
+    return (of or authority()).issue([HOST], NOT_BEFORE, LATER)
 
 
 def rsa_leaf() -> Leaf:
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([])
     certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, BEGIN, LATER).sign(key, hashes.SHA256())
+        x509.CertificateBuilder(name, name, key.public_key(), 1, NOT_BEFORE, LATER).sign(key, hashes.SHA256())
     ).public_bytes(serialization.Encoding.PEM)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return Leaf(certificate, pem)

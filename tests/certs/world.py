@@ -9,9 +9,10 @@ from functools import cache, lru_cache
 
 from cryptography import x509
 
-from certs.authority import Authority
+from certs.authority import NOT_BEFORE, Authority
+from certs.ca_secret import CaSecret
 from certs.certificate import Leaf, rejection_reason
-from certs.rotation import BEGIN, Publish, Sight, Sign, Vault, Wait, Write, is_served_well, next_step, remembered
+from certs.rotation import Publish, Sight, Sign, Wait, Write, is_served_well, next_step, remembered
 from certs.terms import Terms
 
 HOST = "graceful-worker.graceful-worker.svc"
@@ -27,7 +28,7 @@ Bundle = frozenset[x509.Certificate]
 class Replica:
     """A replica: what it remembers, and how far it is with its look at the cluster."""
 
-    known: Vault | None = None
+    known: CaSecret | None = None
     seen: int | None = None
     since: float = 0.0
     seen_bundles: tuple[Bundle, ...] | None = None
@@ -46,7 +47,7 @@ class Replica:
 class World:
     """The Secret, the configuration, the time, and three replicas."""
 
-    vault: Vault | None = None
+    vault: CaSecret | None = None
     secret_version: int = 0
     requested: str = ""
     bundles: tuple[Bundle, ...] = (frozenset(),) * ENTRIES
@@ -57,7 +58,7 @@ class World:
     """Until when which bundles were live."""
     disturbed: bool = False
     """Whether somebody else has put the bundles wrong; then it is not the replicas' fault that leaves fail."""
-    backups: list[Vault | None] = field(default_factory=list)
+    backups: list[CaSecret | None] = field(default_factory=list)
 
     @property
     def now(self) -> datetime.datetime:
@@ -114,14 +115,14 @@ class World:
                 self.past = [] if self.disturbed else self.past
                 self.disturbed = False
         elif isinstance(step, Sign):
-            replica.leaf = step.authority.issue([HOST], BEGIN, step.end)
+            replica.leaf = step.authority.issue([HOST], NOT_BEFORE, step.end)
         else:
             assert isinstance(step, Wait)
             assert step.seconds > 0
 
-    def _store(self, vault: Vault | None) -> None:
+    def _store(self, vault: CaSecret | None) -> None:
         # The replicas answer at once to a vault from which something was removed by hand: nobody has a backup of that.
-        if self.vault is None or not self.vault.forgets:
+        if self.vault is None or not self.vault.lacks_previous:
             self.backups.append(self.vault)
         self.vault, self.secret_version = vault, self.secret_version + 1
 
@@ -156,14 +157,14 @@ class World:
             return
         current = frozenset([vault.current.parsed])
         if all(replica.leaf is None or is_of(replica.leaf, current) for replica in self.replicas):
-            self._store(replace(vault, previous=(), forgets=True))
+            self._store(replace(vault, previous=(), lacks_previous=True))
 
     def plant(self, place: str, begin: int, end: int) -> None:
         """Put a CA into the Secret that somebody has made whose clock was wrong: valid from and until so many days."""
         days = datetime.timedelta(days=1)
-        planted = Authority.create(max(self.now + begin * days, BEGIN), self.now + max(end, begin + 1) * days)
+        planted = Authority.create(max(self.now + begin * days, NOT_BEFORE), self.now + max(end, begin + 1) * days)
         if self.vault is None or place == "alone":
-            self._store(Vault(planted))
+            self._store(CaSecret(planted))
         elif self.vault.next is None:
             self._store(replace(self.vault, next=planted))
 
@@ -222,7 +223,7 @@ def is_of(leaf: Leaf, bundle: Bundle) -> bool:
     return not rejection_reason(leaf, tuple(bundle), HOST, leaf.ends - datetime.timedelta(seconds=1))
 
 
-FOREIGN = Authority.create(BEGIN, START + datetime.timedelta(days=9000), "somebody else's CA")
+FOREIGN = Authority.create(NOT_BEFORE, START + datetime.timedelta(days=9000), "somebody else's CA")
 
 
 def settled() -> World:

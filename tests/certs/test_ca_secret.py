@@ -6,33 +6,32 @@ import datetime
 
 import pytest
 
-from certs.authority import Authority, issue_certificate
+from certs.authority import NOT_BEFORE, Authority, issue_certificate
+from certs.ca_secret import CaSecret, read_data, write_data
 from certs.errors import Unusable
-from certs.rotation import BEGIN, Vault
-from certs.secret import from_data, to_data
 
 LATER = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
-FIRST, SECOND, THIRD = (Authority.create(BEGIN, LATER) for _ in range(3))
+FIRST, SECOND, THIRD = (Authority.create(NOT_BEFORE, LATER) for _ in range(3))
 
 
 @pytest.mark.parametrize(
     "vault",
     [
-        Vault(current=FIRST),
-        Vault(next=FIRST),
-        Vault(FIRST, SECOND, (THIRD.parsed,), "by hand"),
-        Vault(FIRST, None, (SECOND.parsed, THIRD.parsed)),
-        Vault(FIRST, dropped=(SECOND.parsed,)),
+        CaSecret(current=FIRST),
+        CaSecret(next=FIRST),
+        CaSecret(FIRST, SECOND, (THIRD.parsed,), "by hand"),
+        CaSecret(FIRST, None, (SECOND.parsed, THIRD.parsed)),
+        CaSecret(FIRST, dropped=(SECOND.parsed,)),
     ],
 )
-def test_what_is_written_can_be_read(vault: Vault) -> None:
-    assert from_data(to_data(vault)) == vault
+def test_what_is_written_can_be_read(vault: CaSecret) -> None:
+    assert read_data(write_data(vault)) == vault
 
 
 def test_that_the_previous_cas_were_removed_by_hand_can_be_told_from_there_being_none() -> None:
-    data = to_data(Vault(FIRST))
+    data = write_data(CaSecret(FIRST))
     del data["previous.crt"]
-    assert from_data(data) == Vault(FIRST, forgets=True)
+    assert read_data(data) == CaSecret(FIRST, lacks_previous=True)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +43,9 @@ def test_that_the_previous_cas_were_removed_by_hand_can_be_told_from_there_being
         {"tls.crt": FIRST.certificate, "tls.key": SECOND.key},
         {"tls.crt": b"nonsense", "tls.key": b"nonsense"},
         {"tls.crt": issue_certificate(["localhost"]).certificate, "tls.key": issue_certificate(["localhost"]).key},
-        {**to_data(Vault(FIRST)), "next.crt": SECOND.certificate},
+        {**write_data(CaSecret(FIRST)), "next.crt": SECOND.certificate},
     ],
 )
 def test_what_cannot_be_used_is_refused(data: dict[str, bytes]) -> None:
     with pytest.raises(Unusable):
-        from_data(data)
+        read_data(data)

@@ -1,17 +1,18 @@
-"""The Secret that stores the CAs: conversion from and to its data."""
+"""The content of the Secret that stores the CAs: conversion from and to its data."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from certs.authority import Authority
+from certs.authority import NOT_BEFORE, Authority
+from certs.capability import capability_path
 from certs.certificate import read_bundle, rejection_reason, write_bundle
 from certs.errors import Unusable
-from certs.rotation import BEGIN, Vault
 
 TYPE = "kubernetes.io/tls"
 """tls.crt and tls.key contain the signing CA, where people and tools expect it; this type requires both keys."""
@@ -21,7 +22,40 @@ ROTATE_ANNOTATION = "graceful-worker/rotate"
 """Annotation on the Secret: a new value requests a rotation."""
 
 
-def to_data(vault: Vault) -> dict[str, bytes]:
+@dataclass(frozen=True)
+class CaSecret:
+    """The content of the Secret; `current` is None until the first CA has been published."""
+
+    current: Authority | None = None
+    next: Authority | None = None
+    previous: tuple[x509.Certificate, ...] = ()
+    rotated: str = ""
+    """The last completed rotation request."""
+    dropped: tuple[x509.Certificate, ...] = ()
+    lacks_previous: bool = False
+    """Whether someone has removed the previous CAs manually: replicas always write an empty list."""
+
+    @property
+    def trusted(self) -> frozenset[x509.Certificate]:
+        """The CAs that belong in every bundle."""
+        return frozenset([*(authority.parsed for authority in self._signers), *self.previous])
+
+    @property
+    def path(self) -> str:
+        """The path for every entry: that of `next`, so that API servers know it before it becomes `current`."""
+        return capability_path(self._signers[-1])
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The paths that authenticate the API server."""
+        return frozenset(map(capability_path, self._signers))
+
+    @property
+    def _signers(self) -> list[Authority]:
+        return [authority for authority in (self.current, self.next) if authority]
+
+
+def write_data(vault: CaSecret) -> dict[str, bytes]:
     """Return the data of the Secret."""
     data = {
         "tls.crt": vault.current.certificate if vault.current else b"",
@@ -35,7 +69,7 @@ def to_data(vault: Vault) -> dict[str, bytes]:
     return data
 
 
-def from_data(data: Mapping[str, bytes]) -> Vault:
+def read_data(data: Mapping[str, bytes]) -> CaSecret:
     """Read the data of the Secret.
 
     Raises:
@@ -47,7 +81,7 @@ def from_data(data: Mapping[str, bytes]) -> Vault:
         raise Unusable("the Secret contains no CA")
     previous, dropped = (tuple(read_bundle(data.get(key, b""))) for key in (PREVIOUS, "dropped.crt"))
     rotated = data.get("rotated", b"").decode(errors="replace")
-    return Vault(current, following, previous, rotated, dropped, forgets=PREVIOUS not in data)
+    return CaSecret(current, following, previous, rotated, dropped, lacks_previous=PREVIOUS not in data)
 
 
 def _authority(data: Mapping[str, bytes], name: str) -> Authority | None:
@@ -64,7 +98,7 @@ def _authority(data: Mapping[str, bytes], name: str) -> Authority | None:
 def _refused(authority: Authority) -> str:
     """Return why clients would reject certificates of a CA during its validity, for example because of its curve."""
     try:
-        leaf = authority.issue([_TRIAL], BEGIN, authority.ends)
+        leaf = authority.issue([_TRIAL], NOT_BEFORE, authority.ends)
         return rejection_reason(leaf, [authority.parsed], _TRIAL, authority.ends - datetime.timedelta(seconds=1))
     except (ValueError, UnsupportedAlgorithm) as error:
         return str(error)
