@@ -55,17 +55,17 @@ class CaSecret:
         return [authority for authority in (self.current, self.next) if authority]
 
 
-def write_data(vault: CaSecret) -> dict[str, bytes]:
+def write_data(ca_secret: CaSecret) -> dict[str, bytes]:
     """Return the data of the Secret."""
     data = {
-        "tls.crt": vault.current.certificate if vault.current else b"",
-        "tls.key": vault.current.key if vault.current else b"",
-        PREVIOUS: write_bundle(vault.previous),
-        "dropped.crt": write_bundle(vault.dropped),
-        "rotated": vault.rotated.encode(),
+        "tls.crt": ca_secret.current.certificate if ca_secret.current else b"",
+        "tls.key": ca_secret.current.key if ca_secret.current else b"",
+        PREVIOUS: write_bundle(ca_secret.previous),
+        "dropped.crt": write_bundle(ca_secret.dropped),
+        "rotated": ca_secret.rotated.encode(),
     }
-    if vault.next:
-        data |= {"next.crt": vault.next.certificate, "next.key": vault.next.key}
+    if ca_secret.next:
+        data |= {"next.crt": ca_secret.next.certificate, "next.key": ca_secret.next.key}
     return data
 
 

@@ -71,7 +71,7 @@ class Reading:
     """The state of the cluster; versions are the API server's resource versions."""
 
     live: Live
-    vault: CaSecret | None
+    ca_secret: CaSecret | None
     requested: str
     secret: JsonObject | None
     secret_version: str = ""
@@ -143,10 +143,10 @@ class Cluster:
         requested = (secret.metadata.annotations or {}).get(ROTATE_ANNOTATION, "")
         secret_version = secret.metadata.resource_version
         try:
-            vault = read_data(_decoded(secret.data or {}))
+            ca_secret = read_data(_decoded(secret.data or {}))
         except Unusable as unusable:
             return Reading(live, None, "", answer.object, secret_version, str(unusable))
-        return Reading(live, vault, requested, answer.object, secret_version)
+        return Reading(live, ca_secret, requested, answer.object, secret_version)
 
     async def _read_configuration(self) -> Live:
         try:
@@ -160,7 +160,7 @@ class Cluster:
         bundles = [_bundle(client.ca_bundle or "") for client in clients]
         return Live(answer.date, bundles, list(map(_target, clients)), configuration.metadata.resource_version)
 
-    async def write(self, vault: CaSecret, reading: Reading) -> str:
+    async def write(self, ca_secret: CaSecret, reading: Reading) -> str:
         """Write the CAs to the Secret if it still has the version that was read; return its new version.
 
         Raises:
@@ -168,7 +168,7 @@ class Cluster:
             Refused, NoAnswer: the API server cannot be reached, or denies access.
 
         """
-        data = {key: base64.b64encode(value).decode() for key, value in write_data(vault).items()}
+        data = {key: base64.b64encode(value).decode() for key, value in write_data(ca_secret).items()}
         try:
             if reading.secret is None:
                 metadata = {"name": self._names.secret, "namespace": self._names.namespace}

@@ -13,6 +13,6 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A controller and its API server; failures wait for a moment only."""
     monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.01)
     monkeypatch.setattr(retry, "MAX_BACKOFF", 0.05)
-    monkeypatch.setattr(controller, "BREATH", 0.005)
-    monkeypatch.setattr(controller, "WATCH_BREATH", 0.01)
+    monkeypatch.setattr(controller, "MIN_INTERVAL", 0.005)
+    monkeypatch.setattr(controller, "WATCH_INTERVAL", 0.01)
     return Scene()

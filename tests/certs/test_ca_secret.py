@@ -15,7 +15,7 @@ FIRST, SECOND, THIRD = (Authority.create(NOT_BEFORE, LATER) for _ in range(3))
 
 
 @pytest.mark.parametrize(
-    "vault",
+    "ca_secret",
     [
         CaSecret(current=FIRST),
         CaSecret(next=FIRST),
@@ -24,8 +24,8 @@ FIRST, SECOND, THIRD = (Authority.create(NOT_BEFORE, LATER) for _ in range(3))
         CaSecret(FIRST, dropped=(SECOND.parsed,)),
     ],
 )
-def test_what_is_written_can_be_read(vault: CaSecret) -> None:
-    assert read_data(write_data(vault)) == vault
+def test_what_is_written_can_be_read(ca_secret: CaSecret) -> None:
+    assert read_data(write_data(ca_secret)) == ca_secret
 
 
 def test_that_the_previous_cas_were_removed_by_hand_can_be_told_from_there_being_none() -> None:

@@ -12,7 +12,7 @@ from cryptography import x509
 from certs.authority import NOT_BEFORE, Authority
 from certs.ca_secret import CaSecret
 from certs.certificate import Leaf, rejection_reason
-from certs.rotation import Publish, Sight, Sign, Wait, Write, is_served_well, next_step, remembered
+from certs.rotation import Observation, Publish, Sign, Wait, Write, is_accepted, last_known, next_step
 from certs.terms import Terms
 
 HOST = "graceful-worker.graceful-worker.svc"
@@ -33,13 +33,13 @@ class Replica:
     since: float = 0.0
     seen_bundles: tuple[Bundle, ...] | None = None
     since_bundles: float = 0.0
-    wrote: int | None = None
+    dropped_by_us: int | None = None
     leaf: Leaf | None = None
     offset: datetime.timedelta = datetime.timedelta()
     began: float = 0.0
     bundles: tuple[Bundle, ...] | None = None
     configuration_version: int = 0
-    sight: Sight | None = None
+    observation: Observation | None = None
     secret_version: int = 0
 
 
@@ -47,7 +47,7 @@ class Replica:
 class World:
     """The Secret, the configuration, the time, and three replicas."""
 
-    vault: CaSecret | None = None
+    ca_secret: CaSecret | None = None
     secret_version: int = 0
     requested: str = ""
     bundles: tuple[Bundle, ...] = (frozenset(),) * ENTRIES
@@ -71,14 +71,14 @@ class World:
         if replica.bundles is None:
             replica.began = self.seconds
             replica.bundles, replica.configuration_version = self.bundles, self.configuration_version
-        elif replica.sight is None:
-            self._read_vault(replica)
+        elif replica.observation is None:
+            self._read_secret(replica)
         else:
-            sight, replica.sight, replica.bundles = replica.sight, None, None
-            self._take_step(replica, sight)
+            observation, replica.observation, replica.bundles = replica.observation, None, None
+            self._take_step(replica, observation)
             self.check()
 
-    def _read_vault(self, replica: Replica) -> None:
+    def _read_secret(self, replica: Replica) -> None:
         assert replica.bundles is not None
         replica.secret_version = self.secret_version
         if self.secret_version != replica.seen:
@@ -86,27 +86,27 @@ class World:
         if replica.bundles != replica.seen_bundles:
             replica.seen_bundles, replica.since_bundles = replica.bundles, self.seconds
         began = START + datetime.timedelta(seconds=replica.began)
-        replica.sight = Sight(
+        replica.observation = Observation(
             now=began,
             own=began + replica.offset,
             bundles=replica.bundles,
-            vault=self.vault,
+            ca_secret=self.ca_secret,
             requested=self.requested,
             known=replica.known,
             unchanged=replica.began - replica.since,
             published=replica.began - replica.since_bundles,
-            wrote=replica.wrote == self.secret_version,
+            dropped_by_us=replica.dropped_by_us == self.secret_version,
             leaf=replica.leaf,
             host=HOST,
         )
-        replica.known = remembered(replica.known, self.vault)
+        replica.known = last_known(replica.known, self.ca_secret)
 
-    def _take_step(self, replica: Replica, sight: Sight) -> None:
-        step = next_step(sight, TERMS)
+    def _take_step(self, replica: Replica, observation: Observation) -> None:
+        step = next_step(observation, TERMS)
         if isinstance(step, Write):
             if self.secret_version == replica.secret_version:
-                self._store(step.vault)
-                replica.wrote = self.secret_version if step.drops else None
+                self._store(step.ca_secret)
+                replica.dropped_by_us = self.secret_version if step.drops else None
         elif isinstance(step, Publish):
             is_late = step.removes and self.seconds - replica.began > TERMS.removal
             if self.configuration_version == replica.configuration_version and not is_late:
@@ -120,11 +120,11 @@ class World:
             assert isinstance(step, Wait)
             assert step.seconds > 0
 
-    def _store(self, vault: CaSecret | None) -> None:
-        # The replicas answer at once to a vault from which something was removed by hand: nobody has a backup of that.
-        if self.vault is None or not self.vault.lacks_previous:
-            self.backups.append(self.vault)
-        self.vault, self.secret_version = vault, self.secret_version + 1
+    def _store(self, ca_secret: CaSecret | None) -> None:
+        # The replicas answer at once to a Secret without its previous CAs: nobody has a backup of that.
+        if self.ca_secret is None or not self.ca_secret.lacks_previous:
+            self.backups.append(self.ca_secret)
+        self.ca_secret, self.secret_version = ca_secret, self.secret_version + 1
 
     def _set_bundles(self, bundles: tuple[Bundle, ...]) -> None:
         self.past.append((self.seconds, self.bundles))
@@ -152,21 +152,21 @@ class World:
 
     def forget_previous(self) -> None:
         """Remove the previous CAs by hand (docs/certificates.md): all replicas serve a leaf of the current one."""
-        vault = self.vault
-        if vault is None or vault.current is None or vault.next is not None:
+        ca_secret = self.ca_secret
+        if ca_secret is None or ca_secret.current is None or ca_secret.next is not None:
             return
-        current = frozenset([vault.current.parsed])
+        current = frozenset([ca_secret.current.parsed])
         if all(replica.leaf is None or is_of(replica.leaf, current) for replica in self.replicas):
-            self._store(replace(vault, previous=(), lacks_previous=True))
+            self._store(replace(ca_secret, previous=(), lacks_previous=True))
 
     def plant(self, place: str, begin: int, end: int) -> None:
         """Put a CA into the Secret that somebody has made whose clock was wrong: valid from and until so many days."""
         days = datetime.timedelta(days=1)
         planted = Authority.create(max(self.now + begin * days, NOT_BEFORE), self.now + max(end, begin + 1) * days)
-        if self.vault is None or place == "alone":
+        if self.ca_secret is None or place == "alone":
             self._store(CaSecret(planted))
-        elif self.vault.next is None:
-            self._store(replace(self.vault, next=planted))
+        elif self.ca_secret.next is None:
+            self._store(replace(self.ca_secret, next=planted))
 
     def spoil_bundle(self, foreign: bool) -> None:
         spoilt = frozenset([FOREIGN.parsed]) if foreign else frozenset[x509.Certificate]()
@@ -210,11 +210,11 @@ class World:
 
     def is_settled(self, index: int) -> bool:
         replica = self.replicas[index]
-        vault = self.vault
-        if vault is None or vault.current is None or vault.next is not None:
+        ca_secret = self.ca_secret
+        if ca_secret is None or ca_secret.current is None or ca_secret.next is not None:
             return False
-        is_long = vault.current.ends > self.now + TERMS.ca_validity + TERMS.skew
-        return not is_long and is_served_well(replica.leaf, self.bundles, HOST, self.now)
+        is_long = ca_secret.current.ends > self.now + TERMS.ca_validity + TERMS.skew
+        return not is_long and is_accepted(replica.leaf, self.bundles, HOST, self.now)
 
 
 @lru_cache(maxsize=10_000)

@@ -48,10 +48,10 @@ async def make_certificate(tls: Files | Cluster, events: Events) -> tuple[Served
 
 async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -> CertificateSource:
     from certs import api_server, cluster  # noqa: PLC0415 - files need no client for the cluster
-    from certs.controller import Controller, hosts_of  # noqa: PLC0415
+    from certs.controller import Controller, service_hosts  # noqa: PLC0415
 
     names = cluster.Names(tls.namespace, tls.secret, tls.configuration)
-    hosts = (*hosts_of(tls.service, tls.namespace, tls.domain), *tls.extra_hosts)
+    hosts = (*service_hosts(tls.service, tls.namespace, tls.domain), *tls.extra_hosts)
     try:
         connected = api_server.connect()
     except api_server.NoCluster as error:
