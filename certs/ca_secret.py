@@ -10,9 +10,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from certs.authority import NOT_BEFORE, Authority
-from certs.capability import capability_path
 from certs.certificate import read_bundle, rejection_reason, write_bundle
 from certs.errors import Unusable
+from certs.review_path import secret_path
 
 TYPE = "kubernetes.io/tls"
 """tls.crt and tls.key contain the signing CA, where people and tools expect it; this type requires both keys."""
@@ -43,12 +43,12 @@ class CaSecret:
     @property
     def path(self) -> str:
         """The path for every entry: that of `next`, so that API servers know it before it becomes `current`."""
-        return capability_path(self._signers[-1])
+        return secret_path(self._signers[-1])
 
     @property
     def paths(self) -> frozenset[str]:
         """The paths that authenticate the API server."""
-        return frozenset(map(capability_path, self._signers))
+        return frozenset(map(secret_path, self._signers))
 
     @property
     def _signers(self) -> list[Authority]:

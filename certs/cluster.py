@@ -15,9 +15,9 @@ from cryptography import x509
 
 from certs.api_server import ApiServer, JsonObject, NoAnswer, Refused
 from certs.ca_secret import ROTATE_ANNOTATION, TYPE, CaSecret, read_data, trusted_in, write_data
-from certs.capability import path_in, with_path
 from certs.certificate import write_bundle
 from certs.errors import Conflict, Unusable
+from certs.review_path import find_review_path, replace_review_path
 
 FIELD_MANAGER = "graceful-worker"
 JSON_PATCH = "application/json-patch+json"
@@ -51,7 +51,7 @@ class Target:
         if self.path is None:
             return []
         if self.url:
-            return [{"op": "add", "path": f"{where}/url", "value": with_path(self.url, path)}]
+            return [{"op": "add", "path": f"{where}/url", "value": replace_review_path(self.url, path)}]
         return [{"op": "add", "path": f"{where}/service/path", "value": path}]
 
 
@@ -228,7 +228,7 @@ class Cluster:
 
 def _target(client: _ClientConfig) -> Target:
     if client.url:
-        return Target(path_in(client.url), client.url)
+        return Target(find_review_path(client.url), client.url)
     return Target((client.service.path or "/") if client.service else None)
 
 

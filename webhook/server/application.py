@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from certs.events import Events
 from webhook.core.decision import Policy
 from webhook.images.sources import ImageSources
-from webhook.server.authentication import OPEN_PATHS, Authenticator, is_review_path
+from webhook.server.authentication import PUBLIC_PATHS, Authenticator, is_review_path
 from webhook.server.errors import JSON, error_response
 from webhook.server.eviction_guard import EvictionGuard
 from webhook.server.load_shedding import LoadShedder
@@ -40,7 +40,7 @@ class Webhook(FastAPI):
         super().__init__(title="graceful-worker", openapi_url=None, redirect_slashes=False)
         self._reviews = reviews
         self.telemetry = telemetry
-        self.router.routes.extend(Route(path, reviews, methods=["POST"]) for path in OPEN_PATHS)
+        self.router.routes.extend(Route(path, reviews, methods=["POST"]) for path in PUBLIC_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request; FastAPI's layers take 26 µs, a quarter of the time of a review without them."""

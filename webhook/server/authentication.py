@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from certs.capability import OPEN_PATH, is_capability_path
+from certs.review_path import PUBLIC_PATH, is_secret_path
 
-OPEN_PATHS = frozenset({OPEN_PATH, "/"})
+PUBLIC_PATHS = frozenset({PUBLIC_PATH, "/"})
 """Public paths. The second one is the API server's default if a configuration sets none."""
 CLIENT_CERTIFICATE = "graceful_worker.client"
 """The server extension that holds the client certificate, in the format of `ssl.SSLSocket.getpeercert`."""
@@ -22,7 +22,7 @@ def is_review_path(path: str) -> bool:
 
     After a rotation, an API server briefly uses the old path, and pods must not be refused meanwhile.
     """
-    return path in OPEN_PATHS or is_capability_path(path)
+    return path in PUBLIC_PATHS or is_secret_path(path)
 
 
 class Authenticator:
