@@ -20,8 +20,8 @@ from certs.errors import Conflict
 from certs.events import Events, wall_clock
 from certs.retry import LOGGER, retry_forever
 from certs.rotation import Observation, Publish, Sign, Step, Wait, Write, is_accepted, last_known, next_step
+from certs.rotation_settings import RotationSettings
 from certs.serving import ServedCertificate
-from certs.terms import Terms
 
 MIN_INTERVAL = 0.05
 """Seconds between two observations, so that a conflict with another client over a bundle does not use a whole core."""
@@ -47,14 +47,14 @@ class Controller:
         served: ServedCertificate,
         hosts: Sequence[str],
         events: Events,
-        terms: Terms | None = None,
+        settings: RotationSettings | None = None,
         clock: Callable[[], datetime.datetime] = wall_clock,
     ) -> None:
         self._cluster = cluster
         self._served = served
         self._hosts = hosts
         self._events = events
-        self._terms = terms or Terms()
+        self._settings = settings or RotationSettings()
         self._clock = clock
         self._log = logging.getLogger(LOGGER)
         self._has_signed = False
@@ -121,7 +121,7 @@ class Controller:
         own_time, started = self._clock(), time.monotonic()
         reading = await self._cluster.read()
         observation = self._observe(own_time, started, reading)
-        step = next_step(observation, self._terms)
+        step = next_step(observation, self._settings)
         if isinstance(step, Write):
             await self._write(step, reading)
         elif isinstance(step, Publish):
@@ -160,7 +160,7 @@ class Controller:
     def _compare_clocks(self, own: datetime.datetime, date: datetime.datetime | None) -> None:
         skew = own - date if date else None
         self._events.clock_skew = skew.total_seconds() if skew is not None else None
-        is_skewed = skew is not None and abs(skew) > self._terms.skew
+        is_skewed = skew is not None and abs(skew) > self._settings.skew
         if is_skewed and not self._is_skewed:
             message = (
                 "the local clock and the API server's differ by %.0f s: using the API server's, and creating no CA"
@@ -180,7 +180,7 @@ class Controller:
     async def _publish(self, step: Publish, started: float, reading: Reading) -> None:
         if step.removes:
             with suppress(TimeoutError):
-                async with asyncio.timeout(started + self._terms.removal - time.monotonic()):
+                async with asyncio.timeout(started + self._settings.removal - time.monotonic()):
                     await self._cluster.publish(step.certificates, step.path, reading)
                     self._log.info("every caBundle now contains only the current CAs")
             return

@@ -48,7 +48,7 @@ from cryptography.x509.oid import NameOID
 from certs.authority import COMMON_NAME, NOT_BEFORE, Authority
 from certs.ca_secret import CaSecret
 from certs.certificate import Leaf, rejection_reason
-from certs.terms import Terms
+from certs.rotation_settings import RotationSettings
 
 MAX_PREVIOUS = 5
 """Maximum number of previous CAs in the bundles; more frequent rotations have to wait."""
@@ -104,7 +104,7 @@ class Publish:
     certificates: frozenset[x509.Certificate]
     path: str
     removes: bool = False
-    """Whether this removes a dropped CA: it must happen within `Terms.removal` of the observation, or not at all."""
+    """Whether this removes a dropped CA: only within `RotationSettings.removal` of the observation, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ class Wait:
 Step = Write | Publish | Sign | Wait
 
 
-def next_step(observation: Observation, terms: Terms) -> Step:
+def next_step(observation: Observation, settings: RotationSettings) -> Step:
     """Decide what to do next."""
     ca_secret = observation.ca_secret
     if ca_secret is None:
-        return _initialize(observation, terms)
+        return _initialize(observation, settings)
     if ca_secret.lacks_previous:
         return _drop_removed(observation, ca_secret)
     unlisted = tuple(_unlisted_cas(observation, ca_secret))
@@ -139,7 +139,7 @@ def next_step(observation: Observation, terms: Terms) -> Step:
             "a caBundle contains a CA of ours that the Secret had lost",
         )
     left = _dropped_but_live(observation, ca_secret)
-    may_remove = observation.dropped_by_us or observation.unchanged >= terms.retirement
+    may_remove = observation.dropped_by_us or observation.unchanged >= settings.retirement
     wanted = ca_secret.trusted if may_remove else ca_secret.trusted | left
     if any(bundle != wanted for bundle in observation.bundles) or any(
         path not in (None, ca_secret.path) for path in observation.paths
@@ -147,8 +147,8 @@ def next_step(observation: Observation, terms: Terms) -> Step:
         return Publish(wanted, ca_secret.path, removes=may_remove and bool(left))
     if not observation.bundles:
         return Wait(MAX_WAIT)
-    step = _renew_leaf(observation, ca_secret, terms) or _advance(observation, ca_secret, terms)
-    return Wait(min(step.seconds, _seconds_until_renewal(observation, terms))) if isinstance(step, Wait) else step
+    step = _renew_leaf(observation, ca_secret, settings) or _advance(observation, ca_secret, settings)
+    return Wait(min(step.seconds, _seconds_until_renewal(observation, settings))) if isinstance(step, Wait) else step
 
 
 def last_known(known: CaSecret | None, ca_secret: CaSecret | None) -> CaSecret | None:
@@ -163,12 +163,12 @@ def is_accepted(
     return leaf is not None and bool(bundles) and not any(rejection_reason(leaf, tuple(b), host, now) for b in bundles)
 
 
-def _initialize(observation: Observation, terms: Terms) -> Write:
+def _initialize(observation: Observation, settings: RotationSettings) -> Write:
     """Fill an empty Secret with its previous content, or with a new CA in addition to the trusted ones."""
     if observation.known is not None:
         return Write(observation.known, "the Secret was lost")
     return Write(
-        CaSecret(next=_create_ca(observation, terms), previous=tuple(_union(observation.bundles))), "there was no CA"
+        CaSecret(next=_create_ca(observation, settings), previous=tuple(_union(observation.bundles))), "there was no CA"
     )
 
 
@@ -196,59 +196,59 @@ def _unlisted_cas(observation: Observation, ca_secret: CaSecret) -> Iterator[x50
             yield certificate
 
 
-def _renew_leaf(observation: Observation, ca_secret: CaSecret, terms: Terms) -> Step | None:
+def _renew_leaf(observation: Observation, ca_secret: CaSecret, settings: RotationSettings) -> Step | None:
     """Decide whether to sign a certificate; at this point, all bundles contain all CAs of the Secret."""
     if ca_secret.current is None or not ca_secret.current.begins <= observation.now < ca_secret.current.ends:
         return None
-    sign = Sign(ca_secret.current, min(observation.now + terms.leaf_validity, ca_secret.current.ends))
+    sign = Sign(ca_secret.current, min(observation.now + settings.leaf_validity, ca_secret.current.ends))
     if observation.leaf and not rejection_reason(
         observation.leaf, [ca_secret.current.parsed], observation.host, observation.now
     ):
-        is_due = observation.leaf.ends - observation.now < terms.leaf_validity / 2
+        is_due = observation.leaf.ends - observation.now < settings.leaf_validity / 2
         if not is_due or sign.end <= observation.leaf.ends:
             return None
-    missing = terms.propagation - min(observation.unchanged, observation.published)
+    missing = settings.propagation - min(observation.unchanged, observation.published)
     return sign if missing <= 0 else Wait(missing)
 
 
-def _seconds_until_renewal(observation: Observation, terms: Terms) -> float:
+def _seconds_until_renewal(observation: Observation, settings: RotationSettings) -> float:
     """Return the seconds until the certificate must be renewed; if its CA limits it, check often."""
     if observation.leaf is None:
         return MAX_WAIT
-    return max((observation.leaf.ends - observation.now - terms.leaf_validity / 2).total_seconds(), MIN_WAIT)
+    return max((observation.leaf.ends - observation.now - settings.leaf_validity / 2).total_seconds(), MIN_WAIT)
 
 
-def _advance(observation: Observation, ca_secret: CaSecret, terms: Terms) -> Step:
+def _advance(observation: Observation, ca_secret: CaSecret, settings: RotationSettings) -> Step:
     """Advance the rotation one step, when it is time."""
     current = ca_secret.current
     if ca_secret.next is not None:
-        return _promote(observation, ca_secret, ca_secret.next, terms)
+        return _promote(observation, ca_secret, ca_secret.next, settings)
     asked_for = observation.requested not in ("", ca_secret.rotated)
-    why = "a rotation was requested" if asked_for else _renewal_reason(current, observation.now, terms)
+    why = "a rotation was requested" if asked_for else _renewal_reason(current, observation.now, settings)
     has_room = len(ca_secret.previous) + len(_dropped_but_live(observation, ca_secret)) < MAX_PREVIOUS
-    must_rotate = current is None or not _is_valid(current, observation.now, terms)
-    if why and (has_room or must_rotate) and _may_create_ca(observation, current, terms):
-        return Write(replace(ca_secret, next=_create_ca(observation, terms), rotated=observation.requested), why)
+    must_rotate = current is None or not _is_valid(current, observation.now, settings)
+    if why and (has_room or must_rotate) and _may_create_ca(observation, current, settings):
+        return Write(replace(ca_secret, next=_create_ca(observation, settings), rotated=observation.requested), why)
     if not ca_secret.previous:
         return Wait(MAX_WAIT)
-    if observation.unchanged < terms.retirement:
-        return Wait(min(terms.retirement - observation.unchanged, MAX_WAIT))
+    if observation.unchanged < settings.retirement:
+        return Wait(min(settings.retirement - observation.unchanged, MAX_WAIT))
     dropped = replace(ca_secret, previous=(), dropped=ca_secret.previous)
     return Write(dropped, "no certificate of the previous CA is left", drops=True)
 
 
-def _promote(observation: Observation, ca_secret: CaSecret, following: Authority, terms: Terms) -> Step:
-    if not _is_valid(following, observation.now, terms):
-        if not _may_create_ca(observation, ca_secret.current, terms):
+def _promote(observation: Observation, ca_secret: CaSecret, following: Authority, settings: RotationSettings) -> Step:
+    if not _is_valid(following, observation.now, settings):
+        if not _may_create_ca(observation, ca_secret.current, settings):
             return Wait(MAX_WAIT)
         # It may have been current, and have signed certificates, before an older Secret was restored.
         previous = (*ca_secret.previous, following.parsed)
         return Write(
-            replace(ca_secret, next=_create_ca(observation, terms), previous=previous),
+            replace(ca_secret, next=_create_ca(observation, settings), previous=previous),
             "the next CA was created by a wrong clock",
         )
-    if observation.published < terms.propagation:
-        return Wait(terms.propagation - observation.published)
+    if observation.published < settings.propagation:
+        return Wait(settings.propagation - observation.published)
     retired = (*((ca_secret.current.parsed,) if ca_secret.current else ()), *ca_secret.previous)
     return Write(replace(ca_secret, current=following, next=None, previous=retired), "the next CA is in every bundle")
 
@@ -257,25 +257,25 @@ def _union(bundles: Iterable[frozenset[x509.Certificate]]) -> frozenset[x509.Cer
     return frozenset().union(*bundles)
 
 
-def _create_ca(observation: Observation, terms: Terms) -> Authority:
-    return Authority.create(NOT_BEFORE, observation.now + terms.ca_validity)
+def _create_ca(observation: Observation, settings: RotationSettings) -> Authority:
+    return Authority.create(NOT_BEFORE, observation.now + settings.ca_validity)
 
 
-def _may_create_ca(observation: Observation, current: Authority | None, terms: Terms) -> bool:
+def _may_create_ca(observation: Observation, current: Authority | None, settings: RotationSettings) -> bool:
     """Tell whether this replica may create a CA: its clock must be right, or nothing can be lost."""
     is_over = current is None or current.ends <= min(observation.now, observation.own)
-    return is_over or abs(observation.own - observation.now) <= terms.skew
+    return is_over or abs(observation.own - observation.now) <= settings.skew
 
 
-def _is_valid(authority: Authority, now: datetime.datetime, terms: Terms) -> bool:
+def _is_valid(authority: Authority, now: datetime.datetime, settings: RotationSettings) -> bool:
     """Tell whether a CA is valid now, and not for longer than one created now."""
-    return authority.begins <= now < authority.ends <= now + terms.ca_validity + terms.skew
+    return authority.begins <= now < authority.ends <= now + settings.ca_validity + settings.skew
 
 
-def _renewal_reason(authority: Authority | None, now: datetime.datetime, terms: Terms) -> str:
+def _renewal_reason(authority: Authority | None, now: datetime.datetime, settings: RotationSettings) -> str:
     """Return why a CA needs a successor; empty if it does not."""
     if authority is None:
         return "there was no CA"
-    if authority.ends - now < terms.ca_validity / 3:
+    if authority.ends - now < settings.ca_validity / 3:
         return "the CA is due for renewal"
-    return "" if _is_valid(authority, now, terms) else "the CA was created by a wrong clock"
+    return "" if _is_valid(authority, now, settings) else "the CA was created by a wrong clock"

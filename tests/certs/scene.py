@@ -14,8 +14,8 @@ from certs.certificate import Leaf
 from certs.cluster import Cluster, Names
 from certs.controller import Controller
 from certs.events import Events
+from certs.rotation_settings import RotationSettings
 from certs.serving import ServedCertificate
-from certs.terms import Terms
 from tests.certs.odd_api_server import OddApiServer
 
 HOST = "graceful-worker.graceful-worker.svc"
@@ -39,8 +39,8 @@ class Scene:
         async with self.server.running():
             client = httpx2.AsyncClient(base_url=self.server.base_url)
             cluster = Cluster(ApiServer(client), Names("graceful-worker", "graceful-worker-ca", "graceful-worker"))
-            terms = Terms(propagation=0.05)
-            self.controller = Controller(cluster, self.served, [HOST], self.events, terms)
+            settings = RotationSettings(propagation=0.05)
+            self.controller = Controller(cluster, self.served, [HOST], self.events, settings)
             care = asyncio.create_task(self.controller.run())
             try:
                 await act()

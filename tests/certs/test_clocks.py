@@ -12,7 +12,7 @@ from certs.authority import NOT_BEFORE
 from certs.ca_secret import ROTATE_ANNOTATION
 from certs.certificate import read_bundle
 from certs.events import wall_clock
-from certs.terms import Terms
+from certs.rotation_settings import RotationSettings
 from tests.certs.scene import Scene
 
 HOUR, YEAR = datetime.timedelta(hours=1), datetime.timedelta(days=365)
@@ -63,8 +63,8 @@ def test_without_any_ca_one_is_made_by_the_api_servers_clock(scene: Scene, years
     scene.play(act)
     (ca,) = read_bundle(base64.b64decode(current_ca(scene)))
     now = wall_clock() + years * YEAR
-    assert abs(ca.not_valid_after_utc - now - Terms().ca_validity) < HOUR
-    assert abs(scene.served.leaf.ends - now - Terms().leaf_validity) < HOUR
+    assert abs(ca.not_valid_after_utc - now - RotationSettings().ca_validity) < HOUR
+    assert abs(scene.served.leaf.ends - now - RotationSettings().leaf_validity) < HOUR
     assert ca.not_valid_before_utc == NOT_BEFORE
 
 

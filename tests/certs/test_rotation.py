@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from certs.rotation import MAX_PREVIOUS
-from tests.certs.world import START, TERMS, World, settled
+from tests.certs.world import SETTINGS, START, World, settled
 
 REPLICAS = st.integers(0, 2)
 WORK = st.tuples(st.just("act"), REPLICAS)
@@ -54,12 +54,12 @@ def test_a_ca_is_replaced_in_the_last_third_of_its_life_and_dropped_in_the_end()
     assert world.ca_secret is not None
     before = world.ca_secret.current
     while world.ca_secret.current == before:
-        assert world.now - START < TERMS.ca_validity
+        assert world.now - START < SETTINGS.ca_validity
         world.advance(3600.0)
         for index in range(3):
             for _ in range(9):
                 world.act(index)
-    assert world.now - START > TERMS.ca_validity * 0.6
+    assert world.now - START > SETTINGS.ca_validity * 0.6
     world.settle()
     assert world.ca_secret.previous == ()
 
@@ -133,7 +133,7 @@ def test_a_replica_whose_clock_is_wrong_makes_no_ca_and_another_one_does() -> No
     assert world.ca_secret.current is not None
     assert before is not None
     assert before.current != world.ca_secret.current
-    assert world.ca_secret.current.ends <= world.now + TERMS.ca_validity
+    assert world.ca_secret.current.ends <= world.now + SETTINGS.ca_validity
 
 
 @pytest.mark.parametrize("days", [3650, -400])
@@ -154,7 +154,7 @@ def test_a_replica_whose_clock_is_wrong_signs_by_the_api_servers(days: int) -> N
         world.work(10)
         leaf = world.replicas[0].leaf
         assert leaf is not None
-        assert world.now < leaf.ends <= world.now + TERMS.leaf_validity
+        assert world.now < leaf.ends <= world.now + SETTINGS.leaf_validity
 
 
 @pytest.mark.parametrize("place", ["next", "alone"])

@@ -13,11 +13,11 @@ from certs.authority import NOT_BEFORE, Authority
 from certs.ca_secret import CaSecret
 from certs.certificate import Leaf, rejection_reason
 from certs.rotation import Observation, Publish, Sign, Wait, Write, is_accepted, last_known, next_step
-from certs.terms import Terms
+from certs.rotation_settings import RotationSettings
 
 HOST = "graceful-worker.graceful-worker.svc"
-TERMS = Terms(datetime.timedelta(days=90), datetime.timedelta(hours=24), 5.0)
-LAG = TERMS.propagation / 2
+SETTINGS = RotationSettings(datetime.timedelta(days=90), datetime.timedelta(hours=24), 5.0)
+LAG = SETTINGS.propagation / 2
 """Seconds by which an API server may be behind with what it knows of the configuration."""
 ENTRIES = 2
 START = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
@@ -102,13 +102,13 @@ class World:
         replica.known = last_known(replica.known, self.ca_secret)
 
     def _take_step(self, replica: Replica, observation: Observation) -> None:
-        step = next_step(observation, TERMS)
+        step = next_step(observation, SETTINGS)
         if isinstance(step, Write):
             if self.secret_version == replica.secret_version:
                 self._store(step.ca_secret)
                 replica.dropped_by_us = self.secret_version if step.drops else None
         elif isinstance(step, Publish):
-            is_late = step.removes and self.seconds - replica.began > TERMS.removal
+            is_late = step.removes and self.seconds - replica.began > SETTINGS.removal
             if self.configuration_version == replica.configuration_version and not is_late:
                 self._set_bundles((step.certificates,) * ENTRIES)
                 # What somebody else has put there, API servers may still have: not the replicas' fault either.
@@ -201,7 +201,17 @@ class World:
         """Let everybody work undisturbed until nothing is left to be done."""
         for replica in self.replicas:
             replica.offset = datetime.timedelta()
-        for pause in (0.0, 1.0, TERMS.propagation, 60.0, 3600.0, TERMS.retirement, 1.0, TERMS.propagation, 3600.0):
+        for pause in (
+            0.0,
+            1.0,
+            SETTINGS.propagation,
+            60.0,
+            3600.0,
+            SETTINGS.retirement,
+            1.0,
+            SETTINGS.propagation,
+            3600.0,
+        ):
             for _ in range(4):
                 self.seconds += pause / 4
                 for index in range(len(self.replicas)):
@@ -213,7 +223,7 @@ class World:
         ca_secret = self.ca_secret
         if ca_secret is None or ca_secret.current is None or ca_secret.next is not None:
             return False
-        is_long = ca_secret.current.ends > self.now + TERMS.ca_validity + TERMS.skew
+        is_long = ca_secret.current.ends > self.now + SETTINGS.ca_validity + SETTINGS.skew
         return not is_long and is_accepted(replica.leaf, self.bundles, HOST, self.now)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from certs.terms import Terms
+from certs.rotation_settings import RotationSettings
 from webhook.cli.failure import fail
 from webhook.cli.image_settings import image_settings
 from webhook.cli.settings import Duration, policy_settings, setting
@@ -204,7 +204,7 @@ def _tls(
         fail("--tls-cert and --tls-key need each other: set both, or neither to use a CA in the cluster")
     if not namespace:
         fail("set --tls-cert and --tls-key, or --namespace to use a CA in the cluster")
-    terms = Terms(
+    settings = RotationSettings(
         datetime.timedelta(days=ca_days), datetime.timedelta(seconds=certificate_validity), float(propagation)
     )
-    return Cluster(namespace, service, ca_secret, configuration, cluster_domain, extra_hosts, terms)
+    return Cluster(namespace, service, ca_secret, configuration, cluster_domain, extra_hosts, settings)

@@ -58,7 +58,7 @@ async def _in_cluster(tls: Cluster, served: ServedCertificate, events: Events) -
         raise Unusable(
             f"the CA is stored in a cluster, but {error}; run in a pod, set KUBECONFIG, or set --tls-cert and --tls-key"
         ) from None
-    return Controller(cluster.Cluster(connected, names), served, hosts, events, tls.terms)
+    return Controller(cluster.Cluster(connected, names), served, hosts, events, tls.settings)
 
 
 async def supervise(source: CertificateSource, events: Events) -> None:

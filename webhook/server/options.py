@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from certs.terms import Terms
+from certs.rotation_settings import RotationSettings
 from webhook.images.sources import ImageSettings
 
 DRAIN_SECONDS = 5.0
@@ -52,7 +52,7 @@ class Cluster:
     configuration: str = "graceful-worker"
     domain: str = "cluster.local"
     extra_hosts: tuple[str, ...] = ()
-    terms: Terms = field(default_factory=Terms)
+    settings: RotationSettings = field(default_factory=RotationSettings)
 
 
 @dataclass(frozen=True, slots=True)
