@@ -15,9 +15,10 @@ from cryptography import x509
 
 from certs.authority import NOT_BEFORE
 from certs.ca_secret import CaSecret
+from certs.clock import wall_clock
 from certs.cluster import Cluster, Reading
 from certs.errors import Conflict
-from certs.events import Events, wall_clock
+from certs.metrics import CertificateMetrics
 from certs.retry import LOGGER, retry_forever
 from certs.rotation import Observation, Publish, Sign, Step, Wait, Write, is_accepted, last_known, next_step
 from certs.rotation_settings import RotationSettings
@@ -46,14 +47,14 @@ class Controller:
         cluster: Cluster,
         served: ServedCertificate,
         hosts: Sequence[str],
-        events: Events,
+        metrics: CertificateMetrics,
         settings: RotationSettings | None = None,
         clock: Callable[[], datetime.datetime] = wall_clock,
     ) -> None:
         self._cluster = cluster
         self._served = served
         self._hosts = hosts
-        self._events = events
+        self._metrics = metrics
         self._settings = settings or RotationSettings()
         self._clock = clock
         self._log = logging.getLogger(LOGGER)
@@ -87,9 +88,9 @@ class Controller:
         cluster = self._cluster
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(retry_forever(self._reconcile_and_wait, FAILURE, self._events))
+                group.create_task(retry_forever(self._reconcile_and_wait, FAILURE, self._metrics))
                 for watch in (cluster.watch_secret, cluster.watch_configuration):
-                    group.create_task(retry_forever(partial(_watch, watch), "changes are noticed late", self._events))
+                    group.create_task(retry_forever(partial(_watch, watch), "changes are noticed late", self._metrics))
         finally:
             await cluster.aclose()
 
@@ -154,18 +155,18 @@ class Controller:
             self._log.error("recreating the Secret of the CA: %s", reading.trouble)
         self._last_known = last_known(self._last_known, ca_secret)
         if ca_secret is not None:
-            self._events.ca_ends = ca_secret.current.ends if ca_secret.current else None
+            self._metrics.ca_expiry = ca_secret.current.ends if ca_secret.current else None
         return observation
 
     def _compare_clocks(self, own: datetime.datetime, date: datetime.datetime | None) -> None:
         skew = own - date if date else None
-        self._events.clock_skew = skew.total_seconds() if skew is not None else None
+        self._metrics.clock_skew = skew.total_seconds() if skew is not None else None
         is_skewed = skew is not None and abs(skew) > self._settings.skew
         if is_skewed and not self._is_skewed:
             message = (
                 "the local clock and the API server's differ by %.0f s: using the API server's, and creating no CA"
             )
-            self._log.warning(message, self._events.clock_skew)
+            self._log.warning(message, self._metrics.clock_skew)
         elif self._is_skewed and not is_skewed:
             self._log.info("the local clock and the API server's agree again")
         self._is_skewed = is_skewed
@@ -175,7 +176,7 @@ class Controller:
         self._dropped_version = version if step.drops else ""
         self._log.info("the CA Secret has changed: %s", step.why)
         promoted = step.ca_secret.current != (reading.ca_secret and reading.ca_secret.current)
-        self._events.rotations += bool(promoted and reading.ca_secret and reading.ca_secret.current)
+        self._metrics.rotations += bool(promoted and reading.ca_secret and reading.ca_secret.current)
 
     async def _publish(self, step: Publish, started: float, reading: Reading) -> None:
         if step.removes:
@@ -190,7 +191,7 @@ class Controller:
     def _report_published(self, step: Publish) -> None:
         if step.certificates == self._published:
             # They were present before, so another client has removed them.
-            self._events.healings += 1
+            self._metrics.healings += 1
             self._log.warning("restored caBundle and path, which another client had changed")
         else:
             self._log.info("every webhook entry now has the current CAs and path")
@@ -200,7 +201,7 @@ class Controller:
         leaf = step.authority.issue(self._hosts, NOT_BEFORE, step.end)
         self._served.exchange(leaf, tuple(observation.bundles[0]), self._hosts[0])
         self._has_signed = True
-        self._events.leaf_ends = leaf.ends
+        self._metrics.leaf_expiry = leaf.ends
         self._log.info("serving a new certificate, valid until %s", leaf.ends.isoformat())
 
 

@@ -13,7 +13,7 @@ from certs.authority import issue_certificate
 from certs.certificate import Leaf
 from certs.cluster import Cluster, Names
 from certs.controller import Controller
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from certs.rotation_settings import RotationSettings
 from certs.serving import ServedCertificate
 from tests.certs.odd_api_server import OddApiServer
@@ -26,7 +26,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.server = OddApiServer()
-        self.events = Events()
+        self.metrics = CertificateMetrics()
         placeholder = issue_certificate(["localhost"])
         self.served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
         self.controller: Controller
@@ -40,7 +40,7 @@ class Scene:
             client = httpx2.AsyncClient(base_url=self.server.base_url)
             cluster = Cluster(ApiServer(client), Names("graceful-worker", "graceful-worker-ca", "graceful-worker"))
             settings = RotationSettings(propagation=0.05)
-            self.controller = Controller(cluster, self.served, [HOST], self.events, settings)
+            self.controller = Controller(cluster, self.served, [HOST], self.metrics, settings)
             care = asyncio.create_task(self.controller.run())
             try:
                 await act()

@@ -11,7 +11,7 @@ import pytest
 from certs.authority import NOT_BEFORE
 from certs.ca_secret import ROTATE_ANNOTATION
 from certs.certificate import read_bundle
-from certs.events import wall_clock
+from certs.clock import wall_clock
 from certs.rotation_settings import RotationSettings
 from tests.certs.scene import Scene
 
@@ -36,10 +36,10 @@ def test_a_rotation_waits_until_the_clocks_agree(scene: Scene, hours: int, caplo
     async def act() -> None:
         await scene.all_is_well()
         before = current_ca(scene)
-        assert abs(scene.events.clock_skew or 99) < 30
+        assert abs(scene.metrics.clock_skew or 99) < 30
         scene.server.offset = hours * HOUR
         ask_for_rotation(scene)
-        await scene.until(lambda: abs(scene.events.clock_skew or 0) > 3000)
+        await scene.until(lambda: abs(scene.metrics.clock_skew or 0) > 3000)
         await asyncio.sleep(0.5)
         assert current_ca(scene) == before
         assert scene.controller.is_ready
@@ -79,4 +79,4 @@ def test_an_api_server_that_does_not_say_the_time_is_no_hindrance(scene: Scene, 
         await scene.until(lambda: current_ca(scene) != before)
 
     scene.play(act)
-    assert scene.events.clock_skew is None
+    assert scene.metrics.clock_skew is None

@@ -15,7 +15,8 @@ import pytest
 from certs import api_server, errors, retry
 from certs.authority import NOT_BEFORE, Authority
 from certs.ca_secret import CaSecret, write_data
-from certs.events import Events, wall_clock
+from certs.clock import wall_clock
+from certs.metrics import CertificateMetrics
 from tests.certs.odd_api_server import QUESTIONS, Answer, encoded, endless, raw, whole
 from tests.certs.scene import Scene
 
@@ -76,7 +77,7 @@ def test_an_odd_answer_to_any_question_ends_nothing(scene: Scene, odd: str, capl
 
     scene.play(act)
     # To a watch, and to a change, an answer may be odd without anybody taking notice.
-    assert scene.events.failures >= 4
+    assert scene.metrics.failures >= 4
     assert WORDS not in caplog.text
     assert scene.server.secret is not None
     assert scene.server.secret["data"]["tls.key"] not in caplog.text
@@ -87,7 +88,7 @@ def test_an_odd_answer_to_any_question_ends_nothing(scene: Scene, odd: str, capl
 def test_a_certificate_that_is_accepted_stays_so_while_answers_are_odd(scene: Scene) -> None:
     async def act() -> None:
         await scene.all_is_well()
-        failures = scene.events.failures
+        failures = scene.metrics.failures
         for odd in ODD.values():
             scene.server.odd["read secret"].append(odd)
         scene.server.store(scene.server.secret)
@@ -95,7 +96,7 @@ def test_a_certificate_that_is_accepted_stays_so_while_answers_are_odd(scene: Sc
             assert scene.controller.is_ready
             await asyncio.sleep(0.01)
         await scene.all_is_well()
-        await scene.until(lambda: scene.events.failures >= failures + len(ODD))
+        await scene.until(lambda: scene.metrics.failures >= failures + len(ODD))
 
     scene.play(act)
 
@@ -221,7 +222,7 @@ def test_an_answer_that_trickles_is_given_up(
 
     async def act() -> None:
         await scene.all_is_well()
-        await scene.until(lambda: scene.events.failures > 0)
+        await scene.until(lambda: scene.metrics.failures > 0)
 
     scene.play(act)
 
@@ -246,12 +247,12 @@ def test_what_is_repeated_outlives_every_error_but_its_own_end(error: BaseExcept
         await asyncio.sleep(60)
 
     async def play() -> None:
-        events = Events()
-        task = asyncio.create_task(retry.retry_forever(act, "trouble", events))
+        metrics = CertificateMetrics()
+        task = asyncio.create_task(retry.retry_forever(act, "trouble", metrics))
         async with asyncio.timeout(10):
             while count < 5:
                 await asyncio.sleep(0.01)
-        assert events.failures == 4
+        assert metrics.failures == 4
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -267,4 +268,4 @@ def test_somebody_who_is_always_faster_is_a_failure(scene: Scene) -> None:
         await scene.all_is_well()
 
     scene.play(act)
-    assert scene.events.failures >= 2
+    assert scene.metrics.failures >= 2

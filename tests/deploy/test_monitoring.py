@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from tests.deploy.rendered import entries, installed, only
 from webhook.core.reasons import Kind, Reason
 from webhook.server.load_shedding import LoadShedder
@@ -65,7 +65,7 @@ def expressions() -> Iterator[str]:
 
 def own_metrics() -> set[str]:
     """Return the names of all series that the program has; one without a value yet has a line that says its type."""
-    metrics = Metrics(Events(), LoadShedder(1, 1))
+    metrics = Metrics(CertificateMetrics(), LoadShedder(1, 1))
     metrics.observe(Reason.INJECTED, outcome=Kind.PROTECTED, dry_run=False, seconds=0.001)
     names = re.findall(r"^(?:# TYPE )?(graceful_worker_\w+)", metrics.exposition().decode(), re.MULTILINE)
     return set(names)

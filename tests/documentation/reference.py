@@ -9,7 +9,7 @@ import click
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from webhook.cli.commands import main
 from webhook.core.reasons import Kind, Reason
 from webhook.drains.tracker import Tracker
@@ -32,7 +32,9 @@ def reasons(kind: str) -> str:
 def webhook_metrics() -> str:
     """Return the metrics of `graceful-worker serve`."""
     shedding = LoadShedder(1, 1)
-    return _metrics(ReviewCollector(), EvictionCollector(), CertificateCollector(Events()), LoadCollector(shedding))
+    return _metrics(
+        ReviewCollector(), EvictionCollector(), CertificateCollector(CertificateMetrics()), LoadCollector(shedding)
+    )
 
 
 def watch_metrics() -> str:

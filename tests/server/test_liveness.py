@@ -12,8 +12,8 @@ import pytest
 
 from certs import files
 from certs.authority import issue_certificate
-from certs.events import Events
 from certs.files import FileCertificate, read_leaf
+from certs.metrics import CertificateMetrics
 from certs.serving import ServedCertificate
 from webhook.server.listener import Listener, bind
 
@@ -50,10 +50,10 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
     issue_certificate(["localhost"]).write(tmp_path)
     crt, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     served = ServedCertificate(read_leaf(crt, key))
-    events = Events()
+    metrics = CertificateMetrics()
 
     async def act() -> None:
-        care = asyncio.create_task(FileCertificate(served, crt, key, events).run())
+        care = asyncio.create_task(FileCertificate(served, crt, key, metrics).run())
         memfd_create, failing = os.memfd_create, [True, True]
 
         def create(name: str) -> int:
@@ -73,7 +73,7 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
             await care
 
     asyncio.run(act())
-    assert events.failures >= 2
+    assert metrics.failures >= 2
 
 
 class Silent(asyncio.Protocol):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from webhook.core.decision import Policy
 from webhook.core.reasons import Kind, Reason
 from webhook.server.json_log import LOG_WRITER, MAX_QUEUED_BYTES, MAX_VALUE_LENGTH, LogWriter, configure_logs
@@ -251,7 +251,7 @@ def test_what_libraries_have_to_say_is_one_line_of_json_too(name: str, capfd: py
 
 def test_a_log_that_nobody_takes_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch, messenger: Review) -> None:
     configure_logs("info")
-    metrics = Metrics(Events())
+    metrics = Metrics(CertificateMetrics())
     telemetry = Telemetry(metrics)
     request = read_request(json.dumps(messenger).encode())
 

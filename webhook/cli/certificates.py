@@ -58,8 +58,8 @@ def show_command(file: Path) -> None:
 def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
     """Check whether the API server would accept a certificate; if not, exit with code 1."""
     from certs.certificate import read_bundle, rejection_reason  # noqa: PLC0415
+    from certs.clock import wall_clock  # noqa: PLC0415
     from certs.errors import Unusable  # noqa: PLC0415
-    from certs.events import wall_clock  # noqa: PLC0415
     from certs.files import read_leaf  # noqa: PLC0415
     from certs.serving import ServedCertificate  # noqa: PLC0415
 

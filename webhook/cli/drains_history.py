@@ -8,7 +8,7 @@ import click
 import msgspec
 from httpx2 import AsyncClient
 
-from certs.events import wall_clock
+from certs.clock import wall_clock
 from webhook.drains.selection import Target
 from webhook.history.asking import Unknown, ask_address, ask_cluster, ask_through_api_server
 from webhook.history.evidence import History

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from webhook.core.decision import Policy
 from webhook.images.sources import ImageSources
 from webhook.server.authentication import PUBLIC_PATHS, Authenticator, is_review_path
@@ -55,17 +55,17 @@ def create_application(
     limits: Limits | None = None,
     readiness: Readiness | None = None,
     clock: Callable[[], float] = perf_counter,
-    events: Events | None = None,
+    certificate_metrics: CertificateMetrics | None = None,
     images: ImageSources | None = None,
     authenticator: Authenticator | None = None,
     shedder: LoadShedder | None = None,
     guard: EvictionGuard | None = None,
 ) -> Webhook:
-    """Build the application; `clock` returns seconds, `events` are those of the certificates.
+    """Build the application; `clock` returns seconds, `certificate_metrics` says how the certificates are.
 
     Without `authenticator`, no caller counts as the API server.
     """
-    certificates = events or Events()
+    certificates = certificate_metrics or CertificateMetrics()
     metrics = Metrics(certificates, shedder)
     telemetry = Telemetry(metrics)
     application = Webhook(
@@ -75,7 +75,7 @@ def create_application(
 
     @application.get("/healthz")
     async def healthz() -> Response:
-        if not certificates.is_cared_for:
+        if not certificates.is_managed:
             # The certificate would eventually expire; restarting the container is better.
             body = b'{"status":"certificate management has stopped"}'
             return Response(body, HTTPStatus.SERVICE_UNAVAILABLE, media_type=JSON)

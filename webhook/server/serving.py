@@ -15,7 +15,7 @@ from typing import cast
 import uvicorn
 import uvloop
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from webhook.core.decision import Policy
 from webhook.server.application import Readiness, create_application
 from webhook.server.authentication import Authenticator, TrustAnyClient
@@ -125,8 +125,8 @@ def _authenticator(tls: Files | Cluster, source: CertificateSource) -> Authentic
 
 
 async def _serve(policy: Policy, options: ServerOptions) -> None:
-    events = Events()
-    served, source = await make_certificate(options.tls, events)
+    certificate_metrics = CertificateMetrics()
+    served, source = await make_certificate(options.tls, certificate_metrics)
     readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
     shedder = LoadShedder(options.limits.connections, options.limits.held_bytes)
     images = make_sources(options.images)
@@ -135,7 +135,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         policy,
         options.limits,
         readiness,
-        events=events,
+        certificate_metrics=certificate_metrics,
         images=images,
         authenticator=_authenticator(options.tls, source),
         shedder=shedder,
@@ -162,7 +162,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     # by several ms.
     gc.collect()
     gc.freeze()
-    care = asyncio.create_task(supervise(source, events))
+    care = asyncio.create_task(supervise(source, certificate_metrics))
     try:
         await DrainingServer(config, readiness, options.drain_seconds).serve()
     finally:

@@ -14,7 +14,7 @@ from httpx2 import AsyncClient
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from certs.api_server import ApiServer
-from certs.events import wall_clock
+from certs.clock import wall_clock
 from certs.retry import retry_forever
 from webhook import __version__
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
