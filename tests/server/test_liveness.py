@@ -79,10 +79,10 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
 class Silent(asyncio.Protocol):
     """A protocol that is told of connections."""
 
-    def accepted(self, handshake: asyncio.Task[None]) -> None:
+    def handshake_started(self, handshake: asyncio.Task[None]) -> None:
         pass
 
-    def failed(self) -> None:
+    def handshake_failed(self) -> None:
         pass
 
 
