@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from benchmarks.reviews import encoded, reviews
 from webhook.core.policy import Policy
-from webhook.server.review import answer, read_review, review
+from webhook.server.review import encode_response, read_review, review
 
 POLICY = Policy()
 
@@ -20,7 +20,7 @@ POLICY = Policy()
 def core(body: bytes) -> bytes:
     """Answer one review."""
     request = read_review(body)
-    return answer(request, review(request, POLICY))
+    return encode_response(request, review(request, POLICY))
 
 
 def yardstick(body: bytes) -> object:

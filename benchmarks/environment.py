@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from certs.throwaway import LOCAL_HOSTS, issue
+from certs.authority import LOCAL_HOSTS, issue_certificate
 
 ROOT = Path(__file__).parent.parent
 SERVERS = Path(__file__).with_name("servers")
@@ -46,5 +46,5 @@ class Certificate:
 def make_certificate() -> Certificate:
     """Issue a certificate that is valid for a week; all servers of a run have the same."""
     folder = BENCH / "certificate"
-    issue(LOCAL_HOSTS).write(folder)
+    issue_certificate(LOCAL_HOSTS).write(folder)
     return Certificate(folder)

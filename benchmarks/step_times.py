@@ -23,8 +23,8 @@ from webhook.core.patch.emit import emit
 from webhook.core.pod import Pod
 from webhook.core.policy import Policy
 from webhook.server.application import create_application
-from webhook.server.logs import configure_logs
-from webhook.server.review import answer, read_review, review
+from webhook.server.json_log import configure_logs
+from webhook.server.review import encode_response, read_review, review
 
 POLICY = Policy()
 SCOPE = {
@@ -63,7 +63,7 @@ def core_step_times(bodies: list[bytes], repeats: int) -> dict[str, float]:
     decided = microseconds(lambda pod: decide(pod, POLICY), [pods] * repeats)
     emitted = microseconds(lambda pair: emit(*pair), [plans] * repeats)
     reviewed = microseconds(lambda request: review(request, POLICY), [requests] * repeats)
-    answered = microseconds(lambda pair: answer(*pair), [verdicts] * repeats)
+    answered = microseconds(lambda pair: encode_response(*pair), [verdicts] * repeats)
     # What a review does beside deciding and emitting is writing it down.
     return {"parse": parse, "decide": decided, "emit": emitted, "encode": reviewed - decided - emitted + answered}
 
@@ -108,7 +108,7 @@ def tls_microseconds(bodies: list[bytes], repeats: int) -> float:
         except ssl.SSLWantReadError:
             continue
     requests = [encode_request(body) for body in bodies]
-    answers = [answer(read, review(read, POLICY)) for read in map(read_review, bodies)]
+    answers = [encode_response(read, review(read, POLICY)) for read in map(read_review, bodies)]
     passes = []
     for _ in range(repeats):
         for data in requests:

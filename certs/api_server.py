@@ -21,7 +21,7 @@ from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConfigError
 
-from certs.repetition import Trouble
+from certs.errors import ExpectedError
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -29,7 +29,7 @@ MAX_ERROR_BYTES = 64 * 1024
 JSON = "application/json"
 
 
-class ApiServerUnavailable(Trouble):
+class ApiServerUnavailable(ExpectedError):
     """The API server cannot be reached, or its response is not valid."""
 
 
@@ -37,11 +37,11 @@ class ResponseTooLarge(ApiServerUnavailable):
     """The response exceeds the limit."""
 
 
-class NoClusterConfigured(Trouble):
+class NoClusterConfigured(ExpectedError):
     """No API server is configured."""
 
 
-class StatusError(Trouble):
+class StatusError(ExpectedError):
     """The API server refuses, with an HTTP status, a message that contains no keys, and the time."""
 
     def __init__(self, status: int, words: str, date: datetime.datetime | None) -> None:
@@ -241,7 +241,7 @@ def _decode(content: bytes) -> JsonObject:
         raise ApiServerUnavailable("the API server's response is not a JSON object") from None
 
 
-async def status_error(response: Response) -> Trouble:
+async def status_error(response: Response) -> ExpectedError:
     """Return the API server's error; a proxy, or an API server that is starting or stopping, returns something else."""
     try:
         status = msgspec.json.decode(await read_body(response, MAX_ERROR_BYTES), type=_Status)

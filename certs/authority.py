@@ -1,12 +1,13 @@
-"""Certificate authorities and the server certificates that they sign."""
+"""Certificate authorities and the server certificates that they sign, also short-lived ones for local use and tests."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,31 +15,34 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.repetition import Trouble
+from certs.certificate import Leaf
+from certs.errors import Unusable
 
 COMMON_NAME = "graceful-worker CA"
+NOT_BEFORE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+"""The start of validity of certificates in the cluster, before any clock's time."""
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+CLOCK_SKEW = datetime.timedelta(minutes=5)
+"""Allows for clients whose clock is slightly slow."""
 
 
-class Unusable(Trouble, ValueError):
-    """A certificate, a key, or the pair cannot be used; the message says how to fix it."""
+@dataclass(frozen=True, slots=True)
+class IssuedCertificate:
+    """A certificate, its key, and the CA to trust (PEM)."""
 
-
-@dataclass(frozen=True)
-class Leaf:
-    """A server's certificate and its key (PEM)."""
-
+    ca: bytes
     certificate: bytes
     key: bytes
 
-    @cached_property
-    def parsed(self) -> x509.Certificate:
-        """The certificate, or the first one in a chain."""
-        return x509.load_pem_x509_certificates(self.certificate)[0]
-
-    @property
-    def ends(self) -> datetime.datetime:
-        """When the certificate expires."""
-        return self.parsed.not_valid_after_utc
+    def write(self, folder: Path) -> None:
+        """Write ca.crt, tls.crt and tls.key; only the owner can read the key."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "ca.crt").write_bytes(self.ca)
+        (folder / "tls.crt").write_bytes(self.certificate)
+        key = folder / "tls.key"
+        key.unlink(missing_ok=True)
+        key.touch(mode=0o600)
+        key.write_bytes(self.key)
 
 
 @dataclass(frozen=True)
@@ -128,27 +132,22 @@ class Authority:
         return key
 
 
-def read_bundle(pem: bytes) -> list[x509.Certificate]:
-    """Read the certificates in a bundle; an unreadable bundle has none, and invalid certificates are skipped."""
-    try:
-        return [certificate for certificate in x509.load_pem_x509_certificates(pem) if _is_readable(certificate)]
-    except ValueError:
-        return []
+def issue_certificate(
+    hosts: Sequence[str], *, now: datetime.datetime | None = None, validity: datetime.timedelta | None = None
+) -> IssuedCertificate:
+    """Issue a certificate for DNS names and IP addresses; the CA's key is discarded.
 
+    Valid for a week unless `validity` is given.
 
-def write_bundle(certificates: Iterable[x509.Certificate]) -> bytes:
-    """Write certificates as PEM, without duplicates."""
-    return b"".join(dict.fromkeys(c.public_bytes(serialization.Encoding.PEM) for c in certificates))
+    Raises:
+        ValueError: there is no host, or one is neither a DNS name nor an IP address.
 
-
-def _is_readable(certificate: x509.Certificate) -> bool:
-    """Tell whether all needed fields can be read: some are parsed only on access."""
-    try:
-        list(certificate.subject)
-        certificate.not_valid_after_utc  # noqa: B018 - parses it
-    except ValueError:
-        return False
-    return True
+    """
+    begin = (now or datetime.datetime.now(datetime.UTC)) - CLOCK_SKEW
+    end = begin + CLOCK_SKEW + (validity or datetime.timedelta(days=7))
+    authority = Authority.create(begin, end, "graceful-worker throw-away CA")
+    leaf = authority.issue(hosts, begin, end)
+    return IssuedCertificate(authority.certificate, leaf.certificate, leaf.key)
 
 
 def _builder(

@@ -14,10 +14,10 @@ import msgspec
 from cryptography import x509
 
 from certs.api_server import ApiServer, ApiServerUnavailable, JsonObject, StatusError
-from certs.authority import Unusable, write_bundle
-from certs.capability import path_in, with_path
-from certs.rotation import Vault
-from certs.secret import ROTATE_ANNOTATION, TYPE, from_data, to_data, trusted_in
+from certs.ca_secret import ROTATE_ANNOTATION, TYPE, CaSecret, read_data, trusted_in, write_data
+from certs.certificate import write_bundle
+from certs.errors import Conflict, Unusable
+from certs.review_path import find_review_path, replace_review_path
 
 FIELD_MANAGER = "graceful-worker"
 JSON_PATCH = "application/json-patch+json"
@@ -26,10 +26,6 @@ CONFLICT = 409
 NOT_FOUND = 404
 UNPROCESSABLE = 422
 """The status of a JSON Patch whose `test` operation failed."""
-
-
-class Changed(Exception):
-    """Another client has changed the object since it was read: read it again."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class Target:
         if self.path is None:
             return []
         if self.url:
-            return [{"op": "add", "path": f"{where}/url", "value": with_path(self.url, path)}]
+            return [{"op": "add", "path": f"{where}/url", "value": replace_review_path(self.url, path)}]
         return [{"op": "add", "path": f"{where}/service/path", "value": path}]
 
 
@@ -75,7 +71,7 @@ class Reading:
     """The state of the cluster; versions are the API server's resource versions."""
 
     live: Live
-    vault: Vault | None
+    ca_secret: CaSecret | None
     requested: str
     secret: JsonObject | None
     secret_version: str = ""
@@ -147,10 +143,10 @@ class Cluster:
         requested = (secret.metadata.annotations or {}).get(ROTATE_ANNOTATION, "")
         secret_version = secret.metadata.resource_version
         try:
-            vault = from_data(_decoded(secret.data or {}))
+            ca_secret = read_data(_decoded(secret.data or {}))
         except Unusable as unusable:
             return Reading(live, None, "", answer.object, secret_version, str(unusable))
-        return Reading(live, vault, requested, answer.object, secret_version)
+        return Reading(live, ca_secret, requested, answer.object, secret_version)
 
     async def _read_configuration(self) -> Live:
         try:
@@ -164,15 +160,15 @@ class Cluster:
         bundles = [_bundle(client.ca_bundle or "") for client in clients]
         return Live(answer.date, bundles, list(map(_target, clients)), configuration.metadata.resource_version)
 
-    async def write(self, vault: Vault, reading: Reading) -> str:
+    async def write(self, ca_secret: CaSecret, reading: Reading) -> str:
         """Write the CAs to the Secret if it still has the version that was read; return its new version.
 
         Raises:
-            Changed: it has another version by now.
+            Conflict: it has another version by now.
             StatusError, ApiServerUnavailable: the API server cannot be reached, or denies access.
 
         """
-        data = {key: base64.b64encode(value).decode() for key, value in to_data(vault).items()}
+        data = {key: base64.b64encode(value).decode() for key, value in write_data(ca_secret).items()}
         try:
             if reading.secret is None:
                 metadata = {"name": self._names.secret, "namespace": self._names.namespace}
@@ -191,7 +187,7 @@ class Cluster:
         Nothing else is changed, so other appliers see no drift.
 
         Raises:
-            Changed: it has another version by now.
+            Conflict: it has another version by now.
             StatusError, ApiServerUnavailable: the API server cannot be reached, or denies access.
 
         """
@@ -232,7 +228,7 @@ class Cluster:
 
 def _target(client: _ClientConfig) -> Target:
     if client.url:
-        return Target(path_in(client.url), client.url)
+        return Target(find_review_path(client.url), client.url)
     return Target((client.service.path or "/") if client.service else None)
 
 
@@ -259,4 +255,4 @@ def _bundle(text: str) -> frozenset[x509.Certificate]:
 
 
 def _changed(refused: StatusError, *statuses: int) -> Exception:
-    return Changed() if refused.status in statuses else refused
+    return Conflict() if refused.status in statuses else refused

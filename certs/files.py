@@ -8,9 +8,11 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from certs.authority import Leaf, Unusable
-from certs.events import Events, wall_clock
-from certs.repetition import LOGGER, repeat
+from certs.certificate import Leaf
+from certs.clock import wall_clock
+from certs.errors import Unusable
+from certs.metrics import CertificateMetrics
+from certs.retry import LOGGER, retry_forever
 from certs.serving import ServedCertificate
 
 LOOK_SECONDS = 5.0
@@ -53,7 +55,7 @@ class FileCertificate:
         served: ServedCertificate,
         certificate: Path,
         key: Path,
-        events: Events,
+        metrics: CertificateMetrics,
         clock: Callable[[], datetime.datetime] = wall_clock,
         *,
         clients: Path | None = None,
@@ -62,10 +64,10 @@ class FileCertificate:
         self._certificate = certificate
         self._key = key
         self._clients = clients
-        self._events = events
+        self._metrics = metrics
         self._clock = clock
         self._refused: tuple[Leaf, bytes] | None = None
-        events.leaf_ends = served.leaf.ends
+        metrics.leaf_expiry = served.leaf.ends
 
     @property
     def is_ready(self) -> bool:
@@ -79,7 +81,7 @@ class FileCertificate:
 
     async def run(self) -> None:
         """Watch the files until cancelled."""
-        await repeat(self._look_later, "still serving the old certificate", self._events)
+        await retry_forever(self._look_later, "still serving the old certificate", self._metrics)
 
     async def _look_later(self) -> None:
         await asyncio.sleep(LOOK_SECONDS)
@@ -94,9 +96,9 @@ class FileCertificate:
                 return
             self._served.exchange(leaf, clients=clients)
         except Unusable as unusable:
-            self._events.failures += 1
+            self._metrics.failures += 1
             self._refused = found
             logging.getLogger(LOGGER).error("still serving the old certificate: %s", unusable)
             return
-        self._events.leaf_ends = leaf.ends
+        self._metrics.leaf_expiry = leaf.ends
         logging.getLogger(LOGGER).info("serving a new certificate, valid until %s", leaf.ends.isoformat())

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from cryptography import x509
 
-from certs.authority import Leaf, Unusable, write_bundle
+from certs.certificate import Leaf, write_bundle
+from certs.errors import Unusable
 
 _NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME: OpenSSL uses the local clock, which may be wrong.

@@ -19,7 +19,7 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
-from certs.throwaway import LOCAL_HOSTS, issue
+from certs.authority import LOCAL_HOSTS, issue_certificate
 from demo.client import Webhook, pod_of
 from demo.local_pod import LocalPod, isolation_refusal
 from webhook.cli.explanation import explain
@@ -76,7 +76,7 @@ def running_webhook(folder: Path) -> Iterator[Webhook]:
     """Run the webhook as it is shipped, with a certificate of its own, on a port that is free."""
     headline("The webhook starts: HTTPS on loopback, with a throw-away CA and certificate")
     pair = folder / "certs"
-    issue(LOCAL_HOSTS).write(pair)
+    issue_certificate(LOCAL_HOSTS).write(pair)
     log = (folder / "webhook.log").open("w+")
     command = [sys.executable, "-m", "webhook", "serve", "--host", "127.0.0.1", "--port", "0", "--drain", "0"]
     command += ["--tls-cert", str(pair / "tls.crt"), "--tls-key", str(pair / "tls.key")]

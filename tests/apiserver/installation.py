@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from certs.throwaway import issue
+from certs.authority import issue_certificate
 from tests.apiserver.control_plane import ASSETS, TOKEN, ControlPlane
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -89,7 +89,7 @@ def configuration(plane: ControlPlane) -> dict[str, Any]:
 def make_ready(plane: ControlPlane) -> None:
     """Do what controllers, the kubelet and the webhook do, none of which are here."""
     bundle = base64.b64encode(
-        issue(["graceful-worker.graceful-worker.svc"], validity=datetime.timedelta(days=365)).ca
+        issue_certificate(["graceful-worker.graceful-worker.svc"], validity=datetime.timedelta(days=365)).ca
     ).decode()
     patch = [
         {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle}

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from certs.throwaway import LOCAL_HOSTS, issue
+from certs.authority import LOCAL_HOSTS, issue_certificate
 from tests.apiserver.control_plane import ControlPlane, control_plane, free_ports, missing
 from tests.apiserver.installation import CONFIGURATIONS, apply, call_at, configuration, kubectl_missing
 from tests.builders import Json, container, pod
@@ -43,7 +43,7 @@ OTHER_CONFIGURATION = "zz-appends-a-container"
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     directory = tmp_path_factory.mktemp("cluster")
-    issue(LOCAL_HOSTS).write(directory / "certs")
+    issue_certificate(LOCAL_HOSTS).write(directory / "certs")
     certificate, key = str(directory / "certs" / "tls.crt"), str(directory / "certs" / "tls.key")
     port, other_port = free_ports(2)
     ours = ["-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port), "--drain", "0"]

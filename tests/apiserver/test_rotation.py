@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from certs.authority import Authority
-from certs.capability import capability_path
+from certs.review_path import secret_path
 from tests.apiserver.control_plane import ControlPlane, control_plane, missing
 from tests.apiserver.installation import (
     CONFIGURATION,
@@ -135,7 +135,7 @@ def test_a_first_installation_is_no_healing(cluster: Cluster) -> None:
 def test_every_entry_calls_the_path_that_goes_with_the_ca(cluster: Cluster) -> None:
     data = cluster.secret()["data"]
     authority = Authority(base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"]))
-    assert set(cluster.paths()) == {capability_path(authority)}
+    assert set(cluster.paths()) == {secret_path(authority)}
 
 
 @pytest.mark.parametrize("position", [OF_LABELLED_PODS, OF_EVICTIONS])

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from certs import controller, repetition
+from certs import controller, retry
 from tests.certs.scene import Scene
 
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A controller and its API server; failures wait for a moment only."""
-    monkeypatch.setattr(repetition, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(repetition, "LONGEST_PAUSE", 0.05)
-    monkeypatch.setattr(controller, "BREATH", 0.005)
-    monkeypatch.setattr(controller, "WATCH_BREATH", 0.01)
+    monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.01)
+    monkeypatch.setattr(retry, "MAX_BACKOFF", 0.05)
+    monkeypatch.setattr(controller, "MIN_INTERVAL", 0.005)
+    monkeypatch.setattr(controller, "WATCH_INTERVAL", 0.01)
     return Scene()

@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonpatch
 
-from certs.events import wall_clock
+from certs.clock import wall_clock
 
 Object = dict[str, Any]
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]

@@ -9,13 +9,13 @@ import httpx2
 import pytest
 
 from certs.api_server import ApiServer, Limits
-from certs.authority import Leaf
+from certs.authority import issue_certificate
+from certs.certificate import Leaf
 from certs.cluster import Cluster, Names
 from certs.controller import Controller
-from certs.events import Events
+from certs.metrics import CertificateMetrics
+from certs.rotation_settings import RotationSettings
 from certs.serving import ServedCertificate
-from certs.terms import Terms
-from certs.throwaway import issue
 from tests.certs.odd_api_server import OddApiServer
 
 HOST = "graceful-worker.graceful-worker.svc"
@@ -26,9 +26,9 @@ class Scene:
 
     def __init__(self) -> None:
         self.server = OddApiServer()
-        self.events = Events()
+        self.metrics = CertificateMetrics()
         self.limits = Limits()
-        placeholder = issue(["localhost"])
+        placeholder = issue_certificate(["localhost"])
         self.served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
         self.controller: Controller
 
@@ -39,11 +39,10 @@ class Scene:
     async def _play(self, act: Callable[[], Awaitable[None]]) -> None:
         async with self.server.running():
             client = httpx2.AsyncClient(base_url=self.server.base_url)
-            cluster = Cluster(
-                ApiServer(client, self.limits), Names("graceful-worker", "graceful-worker-ca", "graceful-worker")
-            )
-            terms = Terms(propagation=0.05)
-            self.controller = Controller(cluster, self.served, [HOST], self.events, terms)
+            names = Names("graceful-worker", "graceful-worker-ca", "graceful-worker")
+            cluster = Cluster(ApiServer(client, self.limits), names)
+            settings = RotationSettings(propagation=0.05)
+            self.controller = Controller(cluster, self.served, [HOST], self.metrics, settings)
             care = asyncio.create_task(self.controller.run())
             try:
                 await act()

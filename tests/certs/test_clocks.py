@@ -8,11 +8,11 @@ import datetime
 
 import pytest
 
-from certs.authority import read_bundle
-from certs.events import wall_clock
-from certs.rotation import BEGIN
-from certs.secret import ROTATE_ANNOTATION
-from certs.terms import Terms
+from certs.authority import NOT_BEFORE
+from certs.ca_secret import ROTATE_ANNOTATION
+from certs.certificate import read_bundle
+from certs.clock import wall_clock
+from certs.rotation_settings import RotationSettings
 from tests.certs.scene import Scene
 
 HOUR, YEAR = datetime.timedelta(hours=1), datetime.timedelta(days=365)
@@ -36,10 +36,10 @@ def test_a_rotation_waits_until_the_clocks_agree(scene: Scene, hours: int, caplo
     async def act() -> None:
         await scene.all_is_well()
         before = current_ca(scene)
-        assert abs(scene.events.clock_skew or 99) < 30
+        assert abs(scene.metrics.clock_skew or 99) < 30
         scene.server.offset = hours * HOUR
         ask_for_rotation(scene)
-        await scene.until(lambda: abs(scene.events.clock_skew or 0) > 3000)
+        await scene.until(lambda: abs(scene.metrics.clock_skew or 0) > 3000)
         await asyncio.sleep(0.5)
         assert current_ca(scene) == before
         assert scene.controller.is_ready
@@ -63,9 +63,9 @@ def test_without_any_ca_one_is_made_by_the_api_servers_clock(scene: Scene, years
     scene.play(act)
     (ca,) = read_bundle(base64.b64decode(current_ca(scene)))
     now = wall_clock() + years * YEAR
-    assert abs(ca.not_valid_after_utc - now - Terms().ca_validity) < HOUR
-    assert abs(scene.served.leaf.ends - now - Terms().leaf_validity) < HOUR
-    assert ca.not_valid_before_utc == BEGIN
+    assert abs(ca.not_valid_after_utc - now - RotationSettings().ca_validity) < HOUR
+    assert abs(scene.served.leaf.ends - now - RotationSettings().leaf_validity) < HOUR
+    assert ca.not_valid_before_utc == NOT_BEFORE
 
 
 @pytest.mark.parametrize("line", [b"", b"Date: yesterday\r\n", b"Date: Thu, 99 Nov 2026 00:00:00 GMT\r\n"])
@@ -79,4 +79,4 @@ def test_an_api_server_that_does_not_say_the_time_is_no_hindrance(scene: Scene, 
         await scene.until(lambda: current_ca(scene) != before)
 
     scene.play(act)
-    assert scene.events.clock_skew is None
+    assert scene.metrics.clock_skew is None

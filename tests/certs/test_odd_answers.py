@@ -12,12 +12,12 @@ import tracemalloc
 
 import pytest
 
-from certs import repetition
+from certs import errors, retry
 from certs.api_server import Limits
-from certs.authority import Authority
-from certs.events import Events, wall_clock
-from certs.rotation import BEGIN, Vault
-from certs.secret import to_data
+from certs.authority import NOT_BEFORE, Authority
+from certs.ca_secret import CaSecret, write_data
+from certs.clock import wall_clock
+from certs.metrics import CertificateMetrics
 from tests.certs.odd_api_server import QUESTIONS, Answer, encoded, endless, raw, whole
 from tests.certs.scene import Scene
 
@@ -78,7 +78,7 @@ def test_an_odd_answer_to_any_question_ends_nothing(scene: Scene, odd: str, capl
 
     scene.play(act)
     # To a watch, and to a change, an answer may be odd without anybody taking notice.
-    assert scene.events.failures >= 4
+    assert scene.metrics.failures >= 4
     assert WORDS not in caplog.text
     assert scene.server.secret is not None
     assert scene.server.secret["data"]["tls.key"] not in caplog.text
@@ -89,7 +89,7 @@ def test_an_odd_answer_to_any_question_ends_nothing(scene: Scene, odd: str, capl
 def test_a_certificate_that_is_accepted_stays_so_while_answers_are_odd(scene: Scene) -> None:
     async def act() -> None:
         await scene.all_is_well()
-        failures = scene.events.failures
+        failures = scene.metrics.failures
         for odd in ODD.values():
             scene.server.odd["read secret"].append(odd)
         scene.server.store(scene.server.secret)
@@ -97,7 +97,7 @@ def test_a_certificate_that_is_accepted_stays_so_while_answers_are_odd(scene: Sc
             assert scene.controller.is_ready
             await asyncio.sleep(0.01)
         await scene.all_is_well()
-        await scene.until(lambda: scene.events.failures >= failures + len(ODD))
+        await scene.until(lambda: scene.metrics.failures >= failures + len(ODD))
 
     scene.play(act)
 
@@ -113,8 +113,8 @@ def on_an_odd_curve(pem: bytes) -> bytes:
 
 
 def data_of_an_odd_ca(kind: str) -> dict[str, str]:
-    good = Authority.create(BEGIN, wall_clock() + 100 * DAY)
-    data = to_data(Vault(good))
+    good = Authority.create(NOT_BEFORE, wall_clock() + 100 * DAY)
+    data = write_data(CaSecret(good))
     match kind:
         case "curve of the CA":
             data |= {"tls.crt": on_an_odd_curve(good.certificate), "tls.key": on_an_odd_curve(good.key)}
@@ -123,13 +123,13 @@ def data_of_an_odd_ca(kind: str) -> dict[str, str]:
         case "curve of the next CA":
             data |= {"next.crt": on_an_odd_curve(good.certificate), "next.key": on_an_odd_curve(good.key)}
         case "curve of a previous CA":
-            other = Authority.create(BEGIN, wall_clock() + 100 * DAY)
+            other = Authority.create(NOT_BEFORE, wall_clock() + 100 * DAY)
             data |= {"previous.crt": on_an_odd_curve(other.certificate)}
         case "no PEM":
             data |= {"tls.crt": b"\xff\x00", "tls.key": b"\x00"}
         case "ended before all of ours began":
-            old = Authority.create(BEGIN - 900 * DAY, BEGIN - 500 * DAY)
-            data = to_data(Vault(old))
+            old = Authority.create(NOT_BEFORE - 900 * DAY, NOT_BEFORE - 500 * DAY)
+            data = write_data(CaSecret(old))
     texts = encoded(data)
     return {"tls.crt": "%%%", "tls.key": "Ä"} if kind == "no base64" else texts
 
@@ -172,7 +172,7 @@ def test_an_odd_secret_is_made_anew(scene: Scene, kind: str, moment: str, caplog
 @pytest.mark.parametrize("bundle", ["%%%", "Ä", encoded({"": b"nonsense"})[""], "odd curve"])
 def test_an_odd_bundle_is_put_right(scene: Scene, bundle: str) -> None:
     if bundle == "odd curve":
-        other = Authority.create(BEGIN, wall_clock() + 100 * DAY, "somebody else's CA")
+        other = Authority.create(NOT_BEFORE, wall_clock() + 100 * DAY, "somebody else's CA")
         bundle = encoded({"": on_an_odd_curve(other.certificate)})[""]
 
     async def act() -> None:
@@ -220,7 +220,7 @@ def test_an_answer_that_trickles_is_given_up(scene: Scene, question: str, answer
 
     async def act() -> None:
         await scene.all_is_well()
-        await scene.until(lambda: scene.events.failures > 0)
+        await scene.until(lambda: scene.metrics.failures > 0)
 
     scene.play(act)
 
@@ -228,9 +228,9 @@ def test_an_answer_that_trickles_is_given_up(scene: Scene, question: str, answer
 def test_what_goes_wrong_is_told_without_words_that_nobody_has_foreseen() -> None:
     with pytest.raises(LookupError) as caught:
         raise LookupError(WORDS)
-    assert repetition.told(caught.value).startswith("LookupError at test_odd_answers.py:")
-    assert WORDS not in repetition.told(caught.value)
-    assert len(repetition.told(repetition.Trouble("x" * 10_000))) < 400
+    assert errors.describe_error(caught.value).startswith("LookupError at test_odd_answers.py:")
+    assert WORDS not in errors.describe_error(caught.value)
+    assert len(errors.describe_error(errors.ExpectedError("x" * 10_000))) < 400
 
 
 @pytest.mark.parametrize("error", [ValueError(), RecursionError(), MemoryError(), asyncio.CancelledError()])
@@ -245,12 +245,12 @@ def test_what_is_repeated_outlives_every_error_but_its_own_end(error: BaseExcept
         await asyncio.sleep(60)
 
     async def play() -> None:
-        events = Events()
-        task = asyncio.create_task(repetition.repeat(act, "trouble", events))
+        metrics = CertificateMetrics()
+        task = asyncio.create_task(retry.retry_forever(act, "trouble", metrics))
         async with asyncio.timeout(10):
             while count < 5:
                 await asyncio.sleep(0.01)
-        assert events.failures == 4
+        assert metrics.failures == 4
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -266,4 +266,4 @@ def test_somebody_who_is_always_faster_is_a_failure(scene: Scene) -> None:
         await scene.all_is_well()
 
     scene.play(act)
-    assert scene.events.failures >= 2
+    assert scene.metrics.failures >= 2

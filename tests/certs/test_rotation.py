@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from certs.rotation import MOST_PREVIOUS
-from tests.certs.world import START, TERMS, World, settled
+from certs.rotation import MAX_PREVIOUS
+from tests.certs.world import SETTINGS, START, World, settled
 
 REPLICAS = st.integers(0, 2)
 WORK = st.tuples(st.just("act"), REPLICAS)
@@ -43,25 +43,25 @@ def test_no_served_leaf_ever_fails_and_all_ends_well(history: list[tuple[Any, ..
 
 def test_an_empty_cluster_comes_to_one_ca_that_all_replicas_share() -> None:
     world = settled()
-    assert world.vault is not None
-    assert world.vault.current is not None
-    assert world.bundles == (frozenset([world.vault.current.parsed]),) * 2
+    assert world.ca_secret is not None
+    assert world.ca_secret.current is not None
+    assert world.bundles == (frozenset([world.ca_secret.current.parsed]),) * 2
     assert all(replica.leaf for replica in world.replicas)
 
 
 def test_a_ca_is_replaced_in_the_last_third_of_its_life_and_dropped_in_the_end() -> None:
     world = settled()
-    assert world.vault is not None
-    before = world.vault.current
-    while world.vault.current == before:
-        assert world.now - START < TERMS.ca_validity
+    assert world.ca_secret is not None
+    before = world.ca_secret.current
+    while world.ca_secret.current == before:
+        assert world.now - START < SETTINGS.ca_validity
         world.advance(3600.0)
         for index in range(3):
             for _ in range(9):
                 world.act(index)
-    assert world.now - START > TERMS.ca_validity * 0.6
+    assert world.now - START > SETTINGS.ca_validity * 0.6
     world.settle()
-    assert world.vault.previous == ()
+    assert world.ca_secret.previous == ()
 
 
 @pytest.mark.parametrize("asked", [1, 5])
@@ -70,10 +70,10 @@ def test_a_rotation_that_is_asked_for_is_carried_out_once(asked: int) -> None:
     for _ in range(asked):
         world.ask_for_rotation()
     world.settle()
-    assert world.vault is not None
-    after = world.vault.current
+    assert world.ca_secret is not None
+    after = world.ca_secret.current
     world.settle()
-    assert world.vault.current == after
+    assert world.ca_secret.current == after
 
 
 def test_bundles_do_not_grow_without_end_however_many_rotations_are_asked_for() -> None:
@@ -83,7 +83,7 @@ def test_bundles_do_not_grow_without_end_however_many_rotations_are_asked_for() 
         world.ask_for_rotation()
         world.work(12)
         largest = max(largest, len(world.bundles[0]))
-    assert largest == MOST_PREVIOUS + 1
+    assert largest == MAX_PREVIOUS + 1
 
 
 def test_a_cluster_that_was_off_for_years_recovers() -> None:
@@ -97,7 +97,7 @@ def test_a_cluster_that_was_off_for_years_recovers() -> None:
 
 def test_a_secret_restored_from_before_a_rotation_leaves_no_gap() -> None:
     world = settled()
-    before = world.vault
+    before = world.ca_secret
     world.ask_for_rotation()
     world.settle()
     world.restore_secret(world.backups.index(before))
@@ -112,9 +112,9 @@ def test_previous_cas_that_are_removed_by_hand_are_trusted_no_more() -> None:
     assert len(world.bundles[0]) == 2
     world.forget_previous()
     world.work(2)
-    assert world.vault is not None
-    assert world.bundles == (world.vault.trusted,) * 2
-    assert len(world.vault.trusted) == 1
+    assert world.ca_secret is not None
+    assert world.bundles == (world.ca_secret.trusted,) * 2
+    assert len(world.ca_secret.trusted) == 1
 
 
 def test_a_replica_whose_clock_is_wrong_makes_no_ca_and_another_one_does() -> None:
@@ -122,18 +122,18 @@ def test_a_replica_whose_clock_is_wrong_makes_no_ca_and_another_one_does() -> No
     world.ask_for_rotation()
     world.jump(0, 3650)
     world.jump(1, -400)
-    before = world.vault
+    before = world.ca_secret
     for _ in range(60):
         world.advance(1.0)
         world.act(0)
         world.act(1)
-    assert world.vault == before
+    assert world.ca_secret == before
     world.work(20)
-    assert world.vault is not None
-    assert world.vault.current is not None
+    assert world.ca_secret is not None
+    assert world.ca_secret.current is not None
     assert before is not None
-    assert before.current != world.vault.current
-    assert world.vault.current.ends <= world.now + TERMS.ca_validity
+    assert before.current != world.ca_secret.current
+    assert world.ca_secret.current.ends <= world.now + SETTINGS.ca_validity
 
 
 @pytest.mark.parametrize("days", [3650, -400])
@@ -154,7 +154,7 @@ def test_a_replica_whose_clock_is_wrong_signs_by_the_api_servers(days: int) -> N
         world.work(10)
         leaf = world.replicas[0].leaf
         assert leaf is not None
-        assert world.now < leaf.ends <= world.now + TERMS.leaf_validity
+        assert world.now < leaf.ends <= world.now + SETTINGS.leaf_validity
 
 
 @pytest.mark.parametrize("place", ["next", "alone"])
@@ -168,7 +168,7 @@ def test_a_ca_that_was_made_by_a_wrong_clock_is_replaced_without_a_gap(place: st
 
 def test_a_secret_that_was_lost_is_written_again_as_it_was() -> None:
     world = settled()
-    before = world.vault
+    before = world.ca_secret
     world.delete_secret()
     world.settle()
-    assert world.vault == before
+    assert world.ca_secret == before

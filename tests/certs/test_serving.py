@@ -13,12 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from certs.authority import Authority, Leaf, Unusable
-from certs.events import Events
+from certs.authority import NOT_BEFORE, Authority, issue_certificate
+from certs.certificate import Leaf
+from certs.errors import Unusable
 from certs.files import FileCertificate, read_leaf
-from certs.rotation import BEGIN
+from certs.metrics import CertificateMetrics
 from certs.serving import ServedCertificate
-from certs.throwaway import issue
 
 LATER = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
 HOST = "webhook.shop.svc"
@@ -26,18 +26,18 @@ Scene = Callable[[int], Awaitable[None]]
 
 
 def authority() -> Authority:
-    return Authority.create(BEGIN, LATER)
+    return Authority.create(NOT_BEFORE, LATER)
 
 
 def leaf(of: Authority | None = None) -> Leaf:
-    return (of or authority()).issue([HOST], BEGIN, LATER)
+    return (of or authority()).issue([HOST], NOT_BEFORE, LATER)
 
 
 def rsa_leaf() -> Leaf:
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([])
     certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, BEGIN, LATER).sign(key, hashes.SHA256())
+        x509.CertificateBuilder(name, name, key.public_key(), 1, NOT_BEFORE, LATER).sign(key, hashes.SHA256())
     ).public_bytes(serialization.Encoding.PEM)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return Leaf(certificate, pem)
@@ -149,34 +149,34 @@ def test_a_certificate_that_the_bundle_verifies_is_served() -> None:
     assert served.leaf == fresh
 
 
-def from_files(folder: Path) -> tuple[FileCertificate, ServedCertificate, Events]:
-    issue([HOST]).write(folder)
-    served, events = ServedCertificate(read_leaf(folder / "tls.crt", folder / "tls.key")), Events()
-    return FileCertificate(served, folder / "tls.crt", folder / "tls.key", events), served, events
+def from_files(folder: Path) -> tuple[FileCertificate, ServedCertificate, CertificateMetrics]:
+    issue_certificate([HOST]).write(folder)
+    served, metrics = ServedCertificate(read_leaf(folder / "tls.crt", folder / "tls.key")), CertificateMetrics()
+    return FileCertificate(served, folder / "tls.crt", folder / "tls.key", metrics), served, metrics
 
 
 def test_files_that_change_are_served(tmp_path: Path) -> None:
-    source, served, events = from_files(tmp_path)
-    pair = issue([HOST])
+    source, served, metrics = from_files(tmp_path)
+    pair = issue_certificate([HOST])
     pair.write(tmp_path)
     source.look()
     assert served.leaf.certificate == pair.certificate
-    assert events.leaf_ends == served.leaf.ends
+    assert metrics.leaf_expiry == served.leaf.ends
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", leaf().certificate])
 def test_files_that_do_not_fit_together_are_refused_once_and_the_old_pair_is_served(
     tmp_path: Path, content: bytes
 ) -> None:
-    source, served, events = from_files(tmp_path)
+    source, served, metrics = from_files(tmp_path)
     before = served.leaf
     (tmp_path / "tls.crt").write_bytes(content)
     source.look()
     assert served.leaf == before
-    assert events.failures == 1
+    assert metrics.failures == 1
 
 
 def test_an_expired_certificate_is_not_ready(tmp_path: Path) -> None:
-    _, served, events = from_files(tmp_path)
-    at_the_end = FileCertificate(served, tmp_path / "tls.crt", tmp_path / "tls.key", events, lambda: served.leaf.ends)
+    _, served, metrics = from_files(tmp_path)
+    at_the_end = FileCertificate(served, tmp_path / "tls.crt", tmp_path / "tls.key", metrics, lambda: served.leaf.ends)
     assert not at_the_end.is_ready

@@ -9,14 +9,15 @@ from functools import cache, lru_cache
 
 from cryptography import x509
 
-from certs.authority import Authority, Leaf
-from certs.rotation import BEGIN, Publish, Sight, Sign, Vault, Wait, Write, is_served_well, next_step, remembered
-from certs.terms import Terms
-from certs.verification import refusal
+from certs.authority import NOT_BEFORE, Authority
+from certs.ca_secret import CaSecret
+from certs.certificate import Leaf, rejection_reason
+from certs.rotation import Observation, Publish, Sign, Wait, Write, is_accepted, last_known, next_step
+from certs.rotation_settings import RotationSettings
 
 HOST = "graceful-worker.graceful-worker.svc"
-TERMS = Terms(datetime.timedelta(days=90), datetime.timedelta(hours=24), 5.0)
-LAG = TERMS.propagation / 2
+SETTINGS = RotationSettings(datetime.timedelta(days=90), datetime.timedelta(hours=24), 5.0)
+LAG = SETTINGS.propagation / 2
 """Seconds by which an API server may be behind with what it knows of the configuration."""
 ENTRIES = 2
 START = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
@@ -27,18 +28,18 @@ Bundle = frozenset[x509.Certificate]
 class Replica:
     """A replica: what it remembers, and how far it is with its look at the cluster."""
 
-    known: Vault | None = None
+    known: CaSecret | None = None
     seen: int | None = None
     since: float = 0.0
     seen_bundles: tuple[Bundle, ...] | None = None
     since_bundles: float = 0.0
-    wrote: int | None = None
+    dropped_by_us: int | None = None
     leaf: Leaf | None = None
     offset: datetime.timedelta = datetime.timedelta()
     began: float = 0.0
     bundles: tuple[Bundle, ...] | None = None
     configuration_version: int = 0
-    sight: Sight | None = None
+    observation: Observation | None = None
     secret_version: int = 0
 
 
@@ -46,7 +47,7 @@ class Replica:
 class World:
     """The Secret, the configuration, the time, and three replicas."""
 
-    vault: Vault | None = None
+    ca_secret: CaSecret | None = None
     secret_version: int = 0
     requested: str = ""
     bundles: tuple[Bundle, ...] = (frozenset(),) * ENTRIES
@@ -57,7 +58,7 @@ class World:
     """Until when which bundles were live."""
     disturbed: bool = False
     """Whether somebody else has put the bundles wrong; then it is not the replicas' fault that leaves fail."""
-    backups: list[Vault | None] = field(default_factory=list)
+    backups: list[CaSecret | None] = field(default_factory=list)
 
     @property
     def now(self) -> datetime.datetime:
@@ -70,14 +71,14 @@ class World:
         if replica.bundles is None:
             replica.began = self.seconds
             replica.bundles, replica.configuration_version = self.bundles, self.configuration_version
-        elif replica.sight is None:
-            self._read_vault(replica)
+        elif replica.observation is None:
+            self._read_secret(replica)
         else:
-            sight, replica.sight, replica.bundles = replica.sight, None, None
-            self._take_step(replica, sight)
+            observation, replica.observation, replica.bundles = replica.observation, None, None
+            self._take_step(replica, observation)
             self.check()
 
-    def _read_vault(self, replica: Replica) -> None:
+    def _read_secret(self, replica: Replica) -> None:
         assert replica.bundles is not None
         replica.secret_version = self.secret_version
         if self.secret_version != replica.seen:
@@ -85,45 +86,45 @@ class World:
         if replica.bundles != replica.seen_bundles:
             replica.seen_bundles, replica.since_bundles = replica.bundles, self.seconds
         began = START + datetime.timedelta(seconds=replica.began)
-        replica.sight = Sight(
+        replica.observation = Observation(
             now=began,
             own=began + replica.offset,
             bundles=replica.bundles,
-            vault=self.vault,
+            ca_secret=self.ca_secret,
             requested=self.requested,
             known=replica.known,
             unchanged=replica.began - replica.since,
             published=replica.began - replica.since_bundles,
-            wrote=replica.wrote == self.secret_version,
+            dropped_by_us=replica.dropped_by_us == self.secret_version,
             leaf=replica.leaf,
             host=HOST,
         )
-        replica.known = remembered(replica.known, self.vault)
+        replica.known = last_known(replica.known, self.ca_secret)
 
-    def _take_step(self, replica: Replica, sight: Sight) -> None:
-        step = next_step(sight, TERMS)
+    def _take_step(self, replica: Replica, observation: Observation) -> None:
+        step = next_step(observation, SETTINGS)
         if isinstance(step, Write):
             if self.secret_version == replica.secret_version:
-                self._store(step.vault)
-                replica.wrote = self.secret_version if step.drops else None
+                self._store(step.ca_secret)
+                replica.dropped_by_us = self.secret_version if step.drops else None
         elif isinstance(step, Publish):
-            is_late = step.removes and self.seconds - replica.began > TERMS.removal
+            is_late = step.removes and self.seconds - replica.began > SETTINGS.removal
             if self.configuration_version == replica.configuration_version and not is_late:
                 self._set_bundles((step.certificates,) * ENTRIES)
                 # What somebody else has put there, API servers may still have: not the replicas' fault either.
                 self.past = [] if self.disturbed else self.past
                 self.disturbed = False
         elif isinstance(step, Sign):
-            replica.leaf = step.authority.issue([HOST], BEGIN, step.end)
+            replica.leaf = step.authority.issue([HOST], NOT_BEFORE, step.end)
         else:
             assert isinstance(step, Wait)
             assert step.seconds > 0
 
-    def _store(self, vault: Vault | None) -> None:
-        # The replicas answer at once to a vault from which something was removed by hand: nobody has a backup of that.
-        if self.vault is None or not self.vault.forgets:
-            self.backups.append(self.vault)
-        self.vault, self.secret_version = vault, self.secret_version + 1
+    def _store(self, ca_secret: CaSecret | None) -> None:
+        # The replicas answer at once to a Secret without its previous CAs: nobody has a backup of that.
+        if self.ca_secret is None or not self.ca_secret.lacks_previous:
+            self.backups.append(self.ca_secret)
+        self.ca_secret, self.secret_version = ca_secret, self.secret_version + 1
 
     def _set_bundles(self, bundles: tuple[Bundle, ...]) -> None:
         self.past.append((self.seconds, self.bundles))
@@ -151,21 +152,21 @@ class World:
 
     def forget_previous(self) -> None:
         """Remove the previous CAs by hand (docs/certificates.md): all replicas serve a leaf of the current one."""
-        vault = self.vault
-        if vault is None or vault.current is None or vault.next is not None:
+        ca_secret = self.ca_secret
+        if ca_secret is None or ca_secret.current is None or ca_secret.next is not None:
             return
-        current = frozenset([vault.current.parsed])
+        current = frozenset([ca_secret.current.parsed])
         if all(replica.leaf is None or is_of(replica.leaf, current) for replica in self.replicas):
-            self._store(replace(vault, previous=(), forgets=True))
+            self._store(replace(ca_secret, previous=(), lacks_previous=True))
 
     def plant(self, place: str, begin: int, end: int) -> None:
         """Put a CA into the Secret that somebody has made whose clock was wrong: valid from and until so many days."""
         days = datetime.timedelta(days=1)
-        planted = Authority.create(max(self.now + begin * days, BEGIN), self.now + max(end, begin + 1) * days)
-        if self.vault is None or place == "alone":
-            self._store(Vault(planted))
-        elif self.vault.next is None:
-            self._store(replace(self.vault, next=planted))
+        planted = Authority.create(max(self.now + begin * days, NOT_BEFORE), self.now + max(end, begin + 1) * days)
+        if self.ca_secret is None or place == "alone":
+            self._store(CaSecret(planted))
+        elif self.ca_secret.next is None:
+            self._store(replace(self.ca_secret, next=planted))
 
     def spoil_bundle(self, foreign: bool) -> None:
         spoilt = frozenset([FOREIGN.parsed]) if foreign else frozenset[x509.Certificate]()
@@ -200,7 +201,17 @@ class World:
         """Let everybody work undisturbed until nothing is left to be done."""
         for replica in self.replicas:
             replica.offset = datetime.timedelta()
-        for pause in (0.0, 1.0, TERMS.propagation, 60.0, 3600.0, TERMS.retirement, 1.0, TERMS.propagation, 3600.0):
+        for pause in (
+            0.0,
+            1.0,
+            SETTINGS.propagation,
+            60.0,
+            3600.0,
+            SETTINGS.retirement,
+            1.0,
+            SETTINGS.propagation,
+            3600.0,
+        ):
             for _ in range(4):
                 self.seconds += pause / 4
                 for index in range(len(self.replicas)):
@@ -209,20 +220,20 @@ class World:
 
     def is_settled(self, index: int) -> bool:
         replica = self.replicas[index]
-        vault = self.vault
-        if vault is None or vault.current is None or vault.next is not None:
+        ca_secret = self.ca_secret
+        if ca_secret is None or ca_secret.current is None or ca_secret.next is not None:
             return False
-        is_long = vault.current.ends > self.now + TERMS.ca_validity + TERMS.skew
-        return not is_long and is_served_well(replica.leaf, self.bundles, HOST, self.now)
+        is_long = ca_secret.current.ends > self.now + SETTINGS.ca_validity + SETTINGS.skew
+        return not is_long and is_accepted(replica.leaf, self.bundles, HOST, self.now)
 
 
 @lru_cache(maxsize=10_000)
 def is_of(leaf: Leaf, bundle: Bundle) -> bool:
     """Tell whether a leaf that has not expired is verified by a bundle."""
-    return not refusal(leaf, tuple(bundle), HOST, leaf.ends - datetime.timedelta(seconds=1))
+    return not rejection_reason(leaf, tuple(bundle), HOST, leaf.ends - datetime.timedelta(seconds=1))
 
 
-FOREIGN = Authority.create(BEGIN, START + datetime.timedelta(days=9000), "somebody else's CA")
+FOREIGN = Authority.create(NOT_BEFORE, START + datetime.timedelta(days=9000), "somebody else's CA")
 
 
 def settled() -> World:

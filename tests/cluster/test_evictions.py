@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from certs.throwaway import LOCAL_HOSTS, issue
+from certs.authority import LOCAL_HOSTS, issue_certificate
 from tests.cluster.settings import read_harm_refusal
 from tests.cluster.test_harm import WORKER, pod_of, start_bare, start_patched
 from tests.cluster.watched_pods import WatchedNamespace, WatchedPod, watched_namespace
@@ -63,7 +63,7 @@ def configuration(namespace: str, url: str, bundle: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
     directory = tmp_path_factory.mktemp("guard")
-    issue(LOCAL_HOSTS).write(directory)
+    issue_certificate(LOCAL_HOSTS).write(directory)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "webhook", "serve", "--host=127.0.0.1", f"--port={port}", "--no-registry"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from certs.throwaway import issue
+from certs.authority import issue_certificate
 from tests.deploy.rendered import COMPONENTS, NAME, WATCH, Manifest, combined, entries, faults, select_kind, select_one
 from tests.deploy.test_rights import AUTHORITY, DRAINS, EVICTIONS, PULL_SECRETS, Right, rights
 from tests.golden.schemas import RELEASES
@@ -129,7 +129,7 @@ def start(
 
     With what it would serve, if it would.
     """
-    issue(["localhost"]).write(directory)
+    issue_certificate(["localhost"]).write(directory)
     kubeconfig = directory / "kubeconfig"
     kubeconfig.write_text(
         """{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],
@@ -151,7 +151,7 @@ def test_a_combination_starts_or_says_in_a_sentence_what_does_not_go_together(
     if "pull-secrets" not in components or queries_registries(components):
         assert result.exit_code == 0, result.output
         (options,) = served
-        assert (options.guard_off_because == "") is guards_evictions(components)
+        assert (options.guard_off_reason == "") is guards_evictions(components)
         return
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1

@@ -7,7 +7,7 @@ import re
 import pytest
 from ruamel.yaml import YAML
 
-from certs.capability import OPEN_PATH
+from certs.review_path import PUBLIC_PATH
 from tests.deploy.rendered import (
     COMPONENTS,
     DEPLOY,
@@ -92,7 +92,7 @@ def test_the_configuration_is_shipped_without_bundle_and_path_and_asks_the_servi
     service = select_one(manifests, "Service")
     expected = {"name": service["metadata"]["name"], "namespace": NAME, "port": 443}
     if installation == "cert-manager":
-        expected["path"] = OPEN_PATH
+        expected["path"] = PUBLIC_PATH
     assert service["spec"]["ports"][0]["port"] == expected["port"]
     for entry in select_one(manifests, "MutatingWebhookConfiguration")["webhooks"]:
         assert entry["clientConfig"] == {"service": expected}

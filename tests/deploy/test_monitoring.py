@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from tests.deploy.rendered import entries, installed, select_one
 from webhook.core.reasons import Kind, Reason
-from webhook.server.load_shedding import LoadShedding
+from webhook.server.load_shedding import LoadShedder
 from webhook.server.metrics import Metrics
 
 CERTIFICATE_METRICS = {
@@ -65,7 +65,7 @@ def expressions() -> Iterator[str]:
 
 def own_metrics() -> set[str]:
     """Return the names of all series that the program has; one without a value yet has a line that says its type."""
-    metrics = Metrics(Events(), LoadShedding(1, 1))
+    metrics = Metrics(CertificateMetrics(), LoadShedder(1, 1))
     metrics.observe(Reason.INJECTED, outcome=Kind.PROTECTED, dry_run=False, seconds=0.001)
     names = re.findall(r"^(?:# TYPE )?(graceful_worker_\w+)", metrics.exposition().decode(), re.MULTILINE)
     return set(names)

@@ -9,11 +9,11 @@ import click
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from webhook.cli.commands import main
 from webhook.core.reasons import Kind, Reason
 from webhook.drains.tracker import Tracker
-from webhook.server.load_shedding import LoadShedding
+from webhook.server.load_shedding import LoadShedder
 from webhook.server.metrics import CertificateCollector, EvictionCollector, LoadCollector, ReviewCollector
 from webhook.watch.event_aggregator import EventAggregator
 from webhook.watch.metrics import DrainCollector, WatchCollector
@@ -31,8 +31,10 @@ def reasons(kind: str) -> str:
 
 def webhook_metrics() -> str:
     """Return the metrics of `graceful-worker serve`."""
-    shedding = LoadShedding(1, 1)
-    return _metrics(ReviewCollector(), EvictionCollector(), CertificateCollector(Events()), LoadCollector(shedding))
+    shedding = LoadShedder(1, 1)
+    return _metrics(
+        ReviewCollector(), EvictionCollector(), CertificateCollector(CertificateMetrics()), LoadCollector(shedding)
+    )
 
 
 def watch_metrics() -> str:

@@ -128,7 +128,7 @@ async def changes_from(server: ApiServer, health: WatchHealth) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((reflector, "FIRST_PAUSE"), (reflector, "LONGEST_PAUSE"), (reflector, "MIN_WATCH_INTERVAL")):
+    for module, name in ((reflector, "INITIAL_BACKOFF"), (reflector, "MAX_BACKOFF"), (reflector, "MIN_WATCH_INTERVAL")):
         monkeypatch.setattr(module, name, 0.001)
     monkeypatch.setattr(list_watch, "MAX_LINE_BYTES", 4000)
     monkeypatch.setattr(list_watch, "MAX_PAGE_BYTES", 20_000)

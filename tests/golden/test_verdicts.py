@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from webhook.core.policy import Policy
+from webhook.server.decision_cache import MAX_ENTRIES, MAX_ENTRY_BYTES, DecisionCache
 from webhook.server.review import Request, read_review, review
-from webhook.server.verdicts import LARGEST, MOST, Verdicts
 
 from .cases import Case, all_cases
 
 CASES = [case for case in all_cases() if isinstance(case.pod, dict)]
-KNOWING_ALL = Verdicts(Policy())
+KNOWING_ALL = DecisionCache(Policy())
 """One for all cases, so that a pod which is taken for another one gets a wrong verdict here."""
 
 
@@ -45,15 +45,15 @@ def twin(pod: Any, number: int) -> Any:
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("time", ["first", "second"])
 def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(case: Case, time: str) -> None:
-    assert KNOWING_ALL.on(request_of(case.pod)) == review(request_of(case.pod), Policy())
+    assert KNOWING_ALL.decide(request_of(case.pod)) == review(request_of(case.pod), Policy())
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.expected_pod is not None], ids=str)
 def test_a_twin_of_a_pod_gets_the_verdict_that_it_would_get_by_itself(case: Case) -> None:
-    verdicts = Verdicts(Policy())
-    verdicts.on(request_of(twin(case.pod, 1)))
+    verdicts = DecisionCache(Policy())
+    verdicts.decide(request_of(twin(case.pod, 1)))
     other = twin(case.pod, 2)
-    assert verdicts.on(request_of(other)) == review(request_of(other), Policy())
+    assert verdicts.decide(request_of(other)) == review(request_of(other), Policy())
 
 
 def next_release(pod: Any) -> Any:
@@ -70,7 +70,7 @@ def next_release(pod: Any) -> Any:
 @pytest.mark.parametrize("case", [case for case in CASES if case.expected_pod is not None], ids=str)
 def test_the_next_release_of_a_pod_gets_the_verdict_that_it_would_get_by_itself(case: Case) -> None:
     released = next_release(case.pod)
-    assert KNOWING_ALL.on(request_of(released)) == review(request_of(released), Policy())
+    assert KNOWING_ALL.decide(request_of(released)) == review(request_of(released), Policy())
 
 
 def a_release(tag: str, checksum: str, **annotations: str) -> Request:
@@ -81,8 +81,8 @@ def a_release(tag: str, checksum: str, **annotations: str) -> Request:
 
 
 def test_releases_that_differ_in_nothing_that_decides_have_one_verdict() -> None:
-    verdicts = Verdicts(Policy())
-    assert verdicts.on(a_release("1.0", "aa")) is verdicts.on(a_release("1.1", "bb"))
+    verdicts = DecisionCache(Policy())
+    assert verdicts.decide(a_release("1.0", "aa")) is verdicts.decide(a_release("1.1", "bb"))
 
 
 @pytest.mark.parametrize(
@@ -90,44 +90,44 @@ def test_releases_that_differ_in_nothing_that_decides_have_one_verdict() -> None
 )
 def test_what_decides_in_a_release_tells_it_from_the_one_before(other: Request) -> None:
     """The image says that it has no shell; the annotations leave less room, or none."""
-    verdicts = Verdicts(Policy())
-    first = verdicts.on(a_release("1.0", "aa"))
-    assert verdicts.on(other) is not first
-    assert verdicts.on(other) == review(other, Policy())
+    verdicts = DecisionCache(Policy())
+    first = verdicts.decide(a_release("1.0", "aa"))
+    assert verdicts.decide(other) is not first
+    assert verdicts.decide(other) == review(other, Policy())
 
 
 def test_a_pod_that_is_not_created_is_not_taken_for_one_that_is() -> None:
-    verdicts = Verdicts(Policy())
+    verdicts = DecisionCache(Policy())
     pod = {"spec": {"containers": [{"name": "worker", "command": ["celery", "worker"]}]}}
-    verdicts.on(request_of(pod))
-    assert verdicts.on(request_of(pod, "UPDATE")) == review(request_of(pod, "UPDATE"), Policy())
+    verdicts.decide(request_of(pod))
+    assert verdicts.decide(request_of(pod, "UPDATE")) == review(request_of(pod, "UPDATE"), Policy())
 
 
 def test_what_is_remembered_is_bounded_in_number() -> None:
-    verdicts = Verdicts(Policy())
-    for number in range(MOST + 10):
-        verdicts.on(
+    verdicts = DecisionCache(Policy())
+    for number in range(MAX_ENTRIES + 10):
+        verdicts.decide(
             request_of({"spec": {"containers": [{"name": f"worker-{number}", "command": ["celery", "worker"]}]}})
         )
-    assert len(verdicts) == MOST
+    assert len(verdicts) == MAX_ENTRIES
 
 
 def test_a_large_pod_is_not_remembered() -> None:
-    verdicts = Verdicts(Policy())
-    pod = {"spec": {"containers": [{"name": "worker", "command": ["celery", "worker", "x" * LARGEST]}]}}
+    verdicts = DecisionCache(Policy())
+    pod = {"spec": {"containers": [{"name": "worker", "command": ["celery", "worker", "x" * MAX_ENTRY_BYTES]}]}}
     for _ in range(2):
-        assert verdicts.on(request_of(pod)) == review(request_of(pod), Policy())
+        assert verdicts.decide(request_of(pod)) == review(request_of(pod), Policy())
     assert len(verdicts) == 0
 
 
 def test_a_pod_that_is_asked_for_again_and_again_stays_remembered() -> None:
-    verdicts = Verdicts(Policy())
+    verdicts = DecisionCache(Policy())
     often = {"spec": {"containers": [{"name": "often", "command": ["celery", "worker"]}]}}
-    first = verdicts.on(request_of(often))
-    for number in range(2 * MOST):
+    first = verdicts.decide(request_of(often))
+    for number in range(2 * MAX_ENTRIES):
         container = {"name": f"worker-{number}", "command": ["celery", "worker"]}
-        verdicts.on(request_of({"spec": {"containers": [container]}}))
-        assert verdicts.on(request_of(often)) is first
+        verdicts.decide(request_of({"spec": {"containers": [container]}}))
+        assert verdicts.decide(request_of(often)) is first
 
 
 def with_variable(name: str, value: str) -> Request:
@@ -137,14 +137,14 @@ def with_variable(name: str, value: str) -> Request:
 
 def test_a_variable_that_nobody_reads_is_not_kept_with_the_verdict() -> None:
     """Its value may be a secret; and pods that differ in it alone are alike."""
-    verdicts = Verdicts(Policy())
-    first = verdicts.on(with_variable("DATABASE_URL", "one"))
-    assert verdicts.on(with_variable("DATABASE_URL", "another")) is first
+    verdicts = DecisionCache(Policy())
+    first = verdicts.decide(with_variable("DATABASE_URL", "one"))
+    assert verdicts.decide(with_variable("DATABASE_URL", "another")) is first
 
 
 def test_a_variable_that_decides_tells_pods_apart() -> None:
-    verdicts = Verdicts(Policy())
-    verdicts.on(with_variable("DATABASE_URL", "SIGQUIT"))
-    other = verdicts.on(with_variable("REMAP_SIGTERM", "SIGQUIT"))
+    verdicts = DecisionCache(Policy())
+    verdicts.decide(with_variable("DATABASE_URL", "SIGQUIT"))
+    other = verdicts.decide(with_variable("REMAP_SIGTERM", "SIGQUIT"))
     assert other == review(with_variable("REMAP_SIGTERM", "SIGQUIT"), Policy())
     assert other != review(with_variable("DATABASE_URL", "SIGQUIT"), Policy())

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from certs.throwaway import LOCAL_HOSTS, issue
+from certs.authority import LOCAL_HOSTS, issue_certificate
 from demo.client import Webhook
 from tests.node import runtime
 from tests.proof import broker
@@ -43,7 +43,7 @@ def running_webhook(kubeconfig: str) -> Iterator[Webhook]:
     """Run the webhook as it is shipped, with a certificate of its own; a file says whom it asks for pods."""
     with tempfile.TemporaryDirectory(prefix="proof-webhook-") as name:
         directory = Path(name)
-        issue(LOCAL_HOSTS).write(directory / "certs")
+        issue_certificate(LOCAL_HOSTS).write(directory / "certs")
         servers = Servers(directory, directory / "certs", {"KUBECONFIG": kubeconfig})
         try:
             server = servers.start(drain_seconds=0, eviction_guard=True)

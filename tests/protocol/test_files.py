@@ -17,7 +17,7 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-n
 as_root = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root has other users' ids")
 
 WayOut = Callable[[Pod], Process]
-Trouble = Callable[[Pod], Sequence[str]]
+ExpectedError = Callable[[Pod], Sequence[str]]
 
 
 def leave_stale_files(pod: Pod) -> list[Path]:
@@ -220,7 +220,7 @@ def writing(pod: Pod) -> list[str]:
 
 @TROUBLES
 @in_all_pods
-def test_the_worker_works_and_ends_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
+def test_the_worker_works_and_ends_without_a_usable_volume(pod: Pod, trouble: ExpectedError) -> None:
     container = pod.start_loop(writing(pod), prefix=trouble(pod))
     pod.journal.until("begin", 3)
     container.signal("TERM")
@@ -229,7 +229,7 @@ def test_the_worker_works_and_ends_without_a_usable_volume(pod: Pod, trouble: Tr
 
 @TROUBLES
 @in_all_pods
-def test_a_volume_that_is_of_no_use_is_told_on_stderr(pod: Pod, trouble: Trouble) -> None:
+def test_a_volume_that_is_of_no_use_is_told_on_stderr(pod: Pod, trouble: ExpectedError) -> None:
     container = pod.start_loop(writing(pod), prefix=trouble(pod))
     pod.journal.until("begin")
     assert f"graceful-worker: cannot write to {pod.folder()}" in container.stderr
@@ -239,7 +239,7 @@ def test_a_volume_that_is_of_no_use_is_told_on_stderr(pod: Pod, trouble: Trouble
 
 @TROUBLES
 @in_all_pods
-def test_a_parent_passes_the_signal_on_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
+def test_a_parent_passes_the_signal_on_without_a_usable_volume(pod: Pod, trouble: ExpectedError) -> None:
     if pod.name == "mksh":
         pytest.skip("without mkfifo its wait gives 1 now and then; no image has it as /bin/sh")
     pod.journal.path.touch()
@@ -253,7 +253,7 @@ def test_a_parent_passes_the_signal_on_without_a_usable_volume(pod: Pod, trouble
 
 @TROUBLES
 @in_all_pods
-def test_a_parent_ends_a_command_without_handler_without_a_usable_volume(pod: Pod, trouble: Trouble) -> None:
+def test_a_parent_ends_a_command_without_handler_without_a_usable_volume(pod: Pod, trouble: ExpectedError) -> None:
     container = pod.start_parent(["sleep", "600"], grace=0, prefix=trouble(pod))
     container.worker("600")
     container.signal("TERM")
@@ -263,7 +263,7 @@ def test_a_parent_ends_a_command_without_handler_without_a_usable_volume(pod: Po
 @BY_START
 @TROUBLES
 @in_all_pods
-def test_a_failing_run_is_seen_without_a_usable_volume(pod: Pod, start: Start, trouble: Trouble) -> None:
+def test_a_failing_run_is_seen_without_a_usable_volume(pod: Pod, start: Start, trouble: ExpectedError) -> None:
     assert start(pod, ["/bin/sh", "-c", "exit 4"], prefix=trouble(pod)).wait() == 4
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.throwaway import LOCAL_HOSTS, issue
+from certs.authority import LOCAL_HOSTS, issue_certificate
 
 from .process import Server, Servers
 from .samples import Review, read_review
@@ -19,7 +19,7 @@ MEASURED = "server-measured"
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a certificate for this machine."""
     folder = tmp_path_factory.mktemp("certificate")
-    issue(LOCAL_HOSTS).write(folder)
+    issue_certificate(LOCAL_HOSTS).write(folder)
     return folder
 
 

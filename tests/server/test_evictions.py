@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
 
 from .process import Server, Servers
-from .test_callers import trust
+from .test_authentication import trust
 from .wire import post
 
 FOLDER = Path(__file__).with_name("evictions")

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from certs import files
-from certs.events import Events
+from certs.authority import issue_certificate
 from certs.files import FileCertificate, read_leaf
+from certs.metrics import CertificateMetrics
 from certs.serving import ServedCertificate
-from certs.throwaway import issue
-from webhook.server.addresses import bind
-from webhook.server.listening import Listener
+from webhook.server.listener import Listener, bind
 
 from .process import Server, Servers
 
@@ -48,13 +47,13 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "LOOK_SECONDS", 0.01)
-    issue(["localhost"]).write(tmp_path)
+    issue_certificate(["localhost"]).write(tmp_path)
     crt, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     served = ServedCertificate(read_leaf(crt, key))
-    events = Events()
+    metrics = CertificateMetrics()
 
     async def act() -> None:
-        care = asyncio.create_task(FileCertificate(served, crt, key, events).run())
+        care = asyncio.create_task(FileCertificate(served, crt, key, metrics).run())
         memfd_create, failing = os.memfd_create, [True, True]
 
         def create(name: str) -> int:
@@ -64,7 +63,7 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
             return memfd_create(name)
 
         monkeypatch.setattr(os, "memfd_create", create)
-        issue(["localhost"]).write(tmp_path)
+        issue_certificate(["localhost"]).write(tmp_path)
         async with asyncio.timeout(30):
             while served.leaf != read_leaf(crt, key):
                 await asyncio.sleep(0.01)
@@ -74,16 +73,16 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
             await care
 
     asyncio.run(act())
-    assert events.failures >= 2
+    assert metrics.failures >= 2
 
 
 class Silent(asyncio.Protocol):
     """A protocol that is told of connections."""
 
-    def accepted(self, handshake: asyncio.Task[None]) -> None:
+    def handshake_started(self, handshake: asyncio.Task[None]) -> None:
         pass
 
-    def failed(self) -> None:
+    def handshake_failed(self) -> None:
         pass
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from webhook.core.reasons import Reason
-from webhook.server.addresses import ANY_ADDRESS, bind
+from webhook.server.listener import ANY_ADDRESS, bind
 
 from .process import Server, Servers, wait_for
 from .samples import Review, large, read_review

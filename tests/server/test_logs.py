@@ -20,15 +20,14 @@ from pathlib import Path
 
 import pytest
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
-from webhook.server.log_output import LOG_OUTPUT, MOST_BYTES, LogOutput
-from webhook.server.logs import LONGEST_VALUE, configure_logs
+from webhook.server.json_log import LOG_WRITER, MAX_QUEUED_BYTES, MAX_VALUE_LENGTH, LogWriter, configure_logs
 from webhook.server.metrics import Metrics
-from webhook.server.record import Record
 from webhook.server.review import read_review as read_request
 from webhook.server.review import review as decide_on
+from webhook.server.telemetry import Telemetry
 
 from .process import Server, Servers, free_port, serve_command, wait_for
 from .samples import Review, fresh, read_review, uid_of, with_pod
@@ -118,7 +117,7 @@ def test_values_from_the_request_stay_on_their_line_and_are_cut(server: Server, 
     namespace = 'a\n{"level":"info"}\r\u2028' + "x" * 10_000
     review = fresh(messenger, namespace=namespace)
     server.review(review)
-    assert server.log_of(uid_of(review))["namespace"] == namespace[:LONGEST_VALUE]
+    assert server.log_of(uid_of(review))["namespace"] == namespace[:MAX_VALUE_LENGTH]
 
 
 @pytest.mark.parametrize("name", ["symfony-messenger", "annotation-invalid", "annotation-unknown", "pod-update"])
@@ -244,7 +243,7 @@ def loggers_as_before() -> Iterator[None]:
 def test_what_libraries_have_to_say_is_one_line_of_json_too(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     configure_logs("info")
     logging.getLogger(name).warning("two\nlines")
-    assert LOG_OUTPUT.drain(10)
+    assert LOG_WRITER.drain(10)
     output, errors = capfd.readouterr()
     assert errors == ""
     assert json.loads(output)["message"] == "two\nlines"
@@ -252,18 +251,18 @@ def test_what_libraries_have_to_say_is_one_line_of_json_too(name: str, capfd: py
 
 def test_a_log_that_nobody_takes_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch, messenger: Review) -> None:
     configure_logs("info")
-    metrics = Metrics(Events())
-    record = Record(metrics)
+    metrics = Metrics(CertificateMetrics())
+    telemetry = Telemetry(metrics)
     request = read_request(json.dumps(messenger).encode())
 
     async def review() -> None:
-        record.add(request, decide_on(request, Policy()), 0.001)
+        telemetry.record_review(request, decide_on(request, Policy()), 0.001)
 
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         asyncio.run(review())
-        record.complete()
-        assert LOG_OUTPUT.drain(10)
+        telemetry.flush()
+        assert LOG_WRITER.drain(10)
         with suppress(OSError):
             full.close()
     assert b'reason="injected"' in metrics.exposition()
@@ -292,7 +291,7 @@ def test_a_reader_who_stops_reading_stops_nobody(certificate: Path, messenger: R
 
 @pytest.mark.parametrize("stdout", [None, object(), io.StringIO()])
 def test_an_odd_standard_output_does_not_end_the_log(stdout: object, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    output = LogOutput()
+    output = LogWriter()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "stdout", stdout)
         output.write(b"lost\n")
@@ -304,11 +303,11 @@ def test_an_odd_standard_output_does_not_end_the_log(stdout: object, capfdbinary
 
 def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
     reader, writer = os.pipe()
-    output = LogOutput()
+    output = LogWriter()
     with open(reader, "rb") as read, open(writer, "w") as stdout, pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "stdout", stdout)
         begin = time.monotonic()
-        for _ in range(2 * MOST_BYTES // len(LINE)):
+        for _ in range(2 * MAX_QUEUED_BYTES // len(LINE)):
             output.write(LINE)
         assert time.monotonic() - begin < 30
         lines = []
@@ -317,5 +316,5 @@ def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
         assert output.drain(10)
     kept = lines.count(LINE)
     # The pipe and what the thread has in hand come on top.
-    assert kept * len(LINE) <= MOST_BYTES + 256 * 1024
-    assert kept + json.loads(lines[-1])["count"] == 2 * MOST_BYTES // len(LINE)
+    assert kept * len(LINE) <= MAX_QUEUED_BYTES + 256 * 1024
+    assert kept + json.loads(lines[-1])["count"] == 2 * MAX_QUEUED_BYTES // len(LINE)

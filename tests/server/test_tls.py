@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.throwaway import LOCAL_HOSTS, issue
+from certs.authority import LOCAL_HOSTS, issue_certificate
 
 from .process import Server, Servers
 from .samples import Review
@@ -38,7 +38,7 @@ def test_the_certificate_does_not_verify_for_another_name(server: Server, certif
 
 
 def test_the_certificate_does_not_verify_with_another_ca(server: Server, tmp_path: Path) -> None:
-    issue(LOCAL_HOSTS).write(tmp_path)
+    issue_certificate(LOCAL_HOSTS).write(tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError), server.connect(trust=trusting(tmp_path)):
         pass
 

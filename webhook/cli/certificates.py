@@ -29,10 +29,10 @@ def certs() -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def issue_command(hosts: tuple[str, ...], days: int, folder: Path) -> None:
     """Write a server certificate and its CA to FOLDER: ca.crt, tls.crt, tls.key. The CA's key is discarded."""
-    from certs.throwaway import LOCAL_HOSTS, issue  # noqa: PLC0415 - manifests need no cryptography
+    from certs.authority import LOCAL_HOSTS, issue_certificate  # noqa: PLC0415 - manifests need no cryptography
 
     try:
-        issue(hosts or LOCAL_HOSTS, validity=datetime.timedelta(days=days)).write(folder)
+        issue_certificate(hosts or LOCAL_HOSTS, validity=datetime.timedelta(days=days)).write(folder)
     except (ValueError, OSError) as error:
         fail(str(error))
     click.echo(f"{folder / 'ca.crt'}\n{folder / 'tls.crt'}\n{folder / 'tls.key'}")
@@ -42,10 +42,10 @@ def issue_command(hosts: tuple[str, ...], days: int, folder: Path) -> None:
 @click.argument("file", type=EXISTING)
 def show_command(file: Path) -> None:
     """Show the certificates in FILE: names, issuer, validity."""
-    from certs.description import describe  # noqa: PLC0415
+    from certs.certificate import describe_certificates  # noqa: PLC0415
 
     try:
-        click.echo("\n".join(describe(file.read_bytes())))
+        click.echo("\n".join(describe_certificates(file.read_bytes())))
     except ValueError as error:
         fail(f"{file} contains no certificate: {error}")
 
@@ -57,11 +57,11 @@ def show_command(file: Path) -> None:
 @click.option("--host", required=True, help="Host name that the API server connects to: SERVICE.NAMESPACE.svc")
 def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
     """Check whether the API server would accept a certificate; if not, exit with code 1."""
-    from certs.authority import Unusable, read_bundle  # noqa: PLC0415
-    from certs.events import wall_clock  # noqa: PLC0415
+    from certs.certificate import read_bundle, rejection_reason  # noqa: PLC0415
+    from certs.clock import wall_clock  # noqa: PLC0415
+    from certs.errors import Unusable  # noqa: PLC0415
     from certs.files import read_leaf  # noqa: PLC0415
     from certs.serving import ServedCertificate  # noqa: PLC0415
-    from certs.verification import refusal  # noqa: PLC0415
 
     try:
         leaf = read_leaf(cert, key)
@@ -69,7 +69,7 @@ def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
         ServedCertificate(leaf).exchange(leaf, bundle, host)
     except Unusable as unusable:
         fail(str(unusable))
-    reason = refusal(leaf, bundle, host, wall_clock())
+    reason = rejection_reason(leaf, bundle, host, wall_clock())
     if reason:
         fail(f"the API server would reject certificate {cert}: {reason}")
     click.echo(f"The API server accepts the certificate for {host} until {leaf.ends:%Y-%m-%d %H:%M} UTC.")

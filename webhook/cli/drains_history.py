@@ -8,7 +8,7 @@ import click
 import msgspec
 from httpx2 import AsyncClient
 
-from certs.events import wall_clock
+from certs.clock import wall_clock
 from webhook.drains.selection import Target
 from webhook.history.errors import WatchUnavailable
 from webhook.history.records import History, select

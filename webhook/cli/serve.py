@@ -10,13 +10,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from certs.terms import Terms
+from certs.rotation_settings import RotationSettings
 from webhook.cli.failure import fail
 from webhook.cli.image_settings import image_settings
 from webhook.cli.settings import Duration, policy_settings, setting
 from webhook.core.policy import Policy
 from webhook.images.sources import ImageSettings
-from webhook.server.addresses import ANY_ADDRESS
+from webhook.server.listener import ANY_ADDRESS
 from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, ServerOptions
 
 
@@ -113,7 +113,7 @@ def serve_command(
     With --tls-cert and --tls-key, the certificate comes from these files and is reloaded when they change. Without
     them, the webhook manages its own CA in the cluster.
     """
-    from certs.authority import Unusable  # noqa: PLC0415 - only serving needs these, and they take half a second
+    from certs.errors import Unusable  # noqa: PLC0415 - only serving needs these, and they take half a second
     from webhook.server.serving import serve  # noqa: PLC0415
 
     tls = _tls(tls_cert, tls_key, **cluster)
@@ -131,7 +131,7 @@ def serve_command(
         log_level=log_level,
         images=images,
         eviction_limit=eviction_limit,
-        guard_off_because=_guard_off_because(tls, is_wanted=eviction_guard),
+        guard_off_reason=_guard_off_reason(tls, is_wanted=eviction_guard),
     )
     try:
         serve(policy, options)
@@ -172,7 +172,7 @@ def _images_for(tls: Files | Cluster, images: ImageSettings) -> ImageSettings:
     return images if _is_given("registry") else replace(images, lookup=None)
 
 
-def _guard_off_because(tls: Files | Cluster, *, is_wanted: bool) -> str:
+def _guard_off_reason(tls: Files | Cluster, *, is_wanted: bool) -> str:
     """Return why evictions are not guarded: as asked, or because any client could ask about any pod; else empty."""
     if not is_wanted:
         return "--no-eviction-guard"
@@ -204,7 +204,7 @@ def _tls(
         fail("--tls-cert and --tls-key need each other: set both, or neither to use a CA in the cluster")
     if not namespace:
         fail("set --tls-cert and --tls-key, or --namespace to use a CA in the cluster")
-    terms = Terms(
+    settings = RotationSettings(
         datetime.timedelta(days=ca_days), datetime.timedelta(seconds=certificate_validity), float(propagation)
     )
-    return Cluster(namespace, service, ca_secret, configuration, cluster_domain, extra_hosts, terms)
+    return Cluster(namespace, service, ca_secret, configuration, cluster_domain, extra_hosts, settings)

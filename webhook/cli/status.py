@@ -64,7 +64,7 @@ def status(
     # Imported here because other commands need neither a client nor cryptography.
     import asyncio  # noqa: PLC0415
 
-    from certs.events import wall_clock  # noqa: PLC0415
+    from certs.clock import wall_clock  # noqa: PLC0415
     from webhook.cli.status_report import as_json, pods_table, text  # noqa: PLC0415
     from webhook.inspection.checks import overall_verdict, run_checks  # noqa: PLC0415
     from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415

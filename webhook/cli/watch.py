@@ -7,7 +7,7 @@ import click
 from webhook.cli.failure import fail
 from webhook.cli.settings import setting
 from webhook.inspection.snapshot import Names
-from webhook.server.addresses import ANY_ADDRESS
+from webhook.server.listener import ANY_ADDRESS
 
 PERMISSIONS = ("list and watch pods", "create events")
 

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from httpx2 import AsyncClient, Response
 
-from certs.events import wall_clock
+from certs.clock import wall_clock
 
 MIN_OFFSET = datetime.timedelta(seconds=2)
 """Smaller differences are ignored: responses have whole seconds and take time."""

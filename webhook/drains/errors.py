@@ -1,16 +1,16 @@
 """The exceptions of this package.
 
-* Trouble (certs.repetition)
+* ExpectedError (certs.errors)
   · Expired
 * WaitFailed
 """
 
 from __future__ import annotations
 
-from certs.repetition import Trouble
+from certs.errors import ExpectedError
 
 
-class Expired(Trouble):
+class Expired(ExpectedError):
     """The API server no longer knows a resource version: all pods have to be listed again."""
 
 

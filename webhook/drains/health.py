@@ -10,7 +10,8 @@ from http import HTTPStatus
 import msgspec
 
 from certs.api_server import StatusError
-from certs.repetition import LOGGER, Trouble, told
+from certs.errors import ExpectedError, describe_error
+from certs.retry import LOGGER
 from webhook.drains.list_watch import SILENT_SECONDS, START_SECONDS
 from webhook.kubernetes.errors import ClusterUnavailable
 
@@ -58,12 +59,12 @@ class WatchHealth:
         """Record a response of the API server."""
         self._last_response = self._clock()
 
-    def record_failure(self, error: Trouble, scope: str) -> None:
+    def record_failure(self, error: ExpectedError, scope: str) -> None:
         """Count a failure, and log how to fix it."""
         self.failures += 1
         if isinstance(error, StatusError):
             self.record_response()
-        self._errors.log(f"cannot watch {self._resource}: {describe_error(error, scope)}")
+        self._errors.log(f"cannot watch {self._resource}: {explain_watch_error(error, scope)}")
 
 
 class Outage(msgspec.Struct, frozen=True):
@@ -90,14 +91,14 @@ class SessionHealth(WatchHealth):
         super().record_response()
         self._has_responded, self._denials, self._reason = True, 0, ""
 
-    def record_failure(self, error: Trouble, scope: str) -> None:
+    def record_failure(self, error: ExpectedError, scope: str) -> None:
         """Count a failure.
 
         Raises:
             ClusterUnavailable: a retry does not help.
 
         """
-        self._reason = describe_error(error, scope) if isinstance(error, StatusError) else str(error)
+        self._reason = explain_watch_error(error, scope) if isinstance(error, StatusError) else str(error)
         is_denied = isinstance(error, StatusError) and error.status in _DENIED
         self._denials = self._denials + 1 if is_denied else 0
         if not self._has_responded or self._denials > MAX_DENIALS:
@@ -117,10 +118,10 @@ def longest_outage(watches: Iterable[SessionHealth]) -> Outage | None:
     return max((outage for outage in outages if outage), key=lambda outage: outage.seconds, default=None)
 
 
-def describe_error(error: Trouble, scope: str) -> str:
+def explain_watch_error(error: ExpectedError, scope: str) -> str:
     """Describe an error, with the missing permission if that is the cause."""
     if isinstance(error, StatusError) and error.status == HTTPStatus.FORBIDDEN:
-        return f"permission missing to list and watch pods {scope}: {told(error)}"
+        return f"permission missing to list and watch pods {scope}: {describe_error(error)}"
     if isinstance(error, StatusError) and error.status == HTTPStatus.UNAUTHORIZED:
-        return f"the API server rejects the credentials, which are missing, wrong or expired: {told(error)}"
-    return told(error)
+        return f"the API server rejects the credentials, which are missing, wrong or expired: {describe_error(error)}"
+    return describe_error(error)

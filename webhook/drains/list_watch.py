@@ -22,7 +22,7 @@ from certs.api_server import (
     status_error,
     unavailable,
 )
-from certs.repetition import Trouble
+from certs.errors import ExpectedError
 from webhook.core.pod import JsonObject
 from webhook.drains.errors import Expired
 from webhook.drains.pod_fields import decode_pod
@@ -232,6 +232,6 @@ def _parse_pods(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
             continue
 
 
-def _api_error(error: Trouble) -> Trouble:
+def _api_error(error: ExpectedError) -> ExpectedError:
     is_expired = isinstance(error, StatusError) and error.status == HTTPStatus.GONE
     return Expired(str(error)) if is_expired else error

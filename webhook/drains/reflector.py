@@ -12,7 +12,8 @@ from typing import TypeAlias
 import msgspec
 from httpx2 import AsyncClient
 
-from certs.repetition import FIRST_PAUSE, LONGEST_PAUSE, Trouble
+from certs.errors import ExpectedError
+from certs.retry import INITIAL_BACKOFF, MAX_BACKOFF
 from webhook.core.pod import JsonObject
 from webhook.drains.errors import Expired
 from webhook.drains.health import WatchHealth
@@ -49,15 +50,15 @@ class Backoff:
     """The pause after a failure: it doubles each time, with jitter."""
 
     def __init__(self) -> None:
-        self._pause = FIRST_PAUSE
+        self._pause = INITIAL_BACKOFF
 
     def reset(self) -> None:
         """Return to the shortest pause."""
-        self._pause = FIRST_PAUSE
+        self._pause = INITIAL_BACKOFF
 
     def next(self) -> float:
         """Return the next pause, in seconds."""
-        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        pause, self._pause = self._pause, min(2 * self._pause, MAX_BACKOFF)
         return pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
 
 
@@ -98,7 +99,7 @@ async def list_and_watch(
         except Expired:
             version = ""
             pause = backoff.next()
-        except Trouble as error:
+        except ExpectedError as error:
             health.record_failure(error, scope)
             pause = backoff.next()
         else:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from cryptography import x509
 
-from certs.authority import read_bundle
+from certs.certificate import read_bundle
 from webhook.core.pluralize import pluralize
 from webhook.core.pod import JsonObject
 from webhook.core.text import listed

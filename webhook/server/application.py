@@ -12,17 +12,17 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from webhook.core.policy import Policy
 from webhook.images.sources import ImageSources
-from webhook.server.callers import OPEN_PATHS, Callers, is_review_path
+from webhook.server.authentication import PUBLIC_PATHS, Authenticator, is_review_path
 from webhook.server.errors import JSON, error_response
 from webhook.server.eviction_guard import EvictionGuard
-from webhook.server.load_shedding import LoadShedding
+from webhook.server.load_shedding import LoadShedder
 from webhook.server.metrics import CONTENT_TYPE, Metrics
-from webhook.server.mutation import Mutation
 from webhook.server.options import Limits
-from webhook.server.record import Record
+from webhook.server.review_handler import ReviewHandler
+from webhook.server.telemetry import Telemetry
 
 
 @dataclass(slots=True)
@@ -36,16 +36,16 @@ class Readiness:
 class Webhook(FastAPI):
     """The application; review requests bypass FastAPI's layers."""
 
-    def __init__(self, mutation: Mutation, record: Record) -> None:
+    def __init__(self, reviews: ReviewHandler, telemetry: Telemetry) -> None:
         super().__init__(title="graceful-worker", openapi_url=None, redirect_slashes=False)
-        self._mutation = mutation
-        self.record = record
-        self.router.routes.extend(Route(path, mutation, methods=["POST"]) for path in OPEN_PATHS)
+        self._reviews = reviews
+        self.telemetry = telemetry
+        self.router.routes.extend(Route(path, reviews, methods=["POST"]) for path in PUBLIC_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request; FastAPI's layers take 26 µs, a quarter of the time of a review without them."""
         if scope["type"] == "http" and scope["method"] == "POST" and is_review_path(scope["path"]):
-            await self._mutation(scope, receive, send)
+            await self._reviews(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -55,25 +55,27 @@ def create_application(
     limits: Limits | None = None,
     readiness: Readiness | None = None,
     clock: Callable[[], float] = perf_counter,
-    events: Events | None = None,
+    certificate_metrics: CertificateMetrics | None = None,
     images: ImageSources | None = None,
-    callers: Callers | None = None,
-    shedding: LoadShedding | None = None,
+    authenticator: Authenticator | None = None,
+    shedder: LoadShedder | None = None,
     guard: EvictionGuard | None = None,
 ) -> Webhook:
-    """Build the application; `clock` returns seconds, `events` are those of the certificates.
+    """Build the application; `clock` returns seconds, `certificate_metrics` says how the certificates are.
 
-    Without `callers`, no caller counts as the API server.
+    Without `authenticator`, no caller counts as the API server.
     """
-    certificates = events or Events()
-    metrics = Metrics(certificates, shedding)
-    record = Record(metrics)
-    application = Webhook(Mutation(policy, limits or Limits(), record, images, callers, clock, guard), record)
+    certificates = certificate_metrics or CertificateMetrics()
+    metrics = Metrics(certificates, shedder)
+    telemetry = Telemetry(metrics)
+    application = Webhook(
+        ReviewHandler(policy, limits or Limits(), telemetry, images, authenticator, clock, guard), telemetry
+    )
     ready = readiness or Readiness()
 
     @application.get("/healthz")
     async def healthz() -> Response:
-        if not certificates.is_cared_for:
+        if not certificates.is_managed:
             # The certificate would eventually expire; restarting the container is better.
             body = b'{"status":"certificate management has stopped"}'
             return Response(body, HTTPStatus.SERVICE_UNAVAILABLE, media_type=JSON)
@@ -89,7 +91,7 @@ def create_application(
 
     @application.get("/metrics")
     async def expose_metrics() -> Response:
-        record.complete()
+        telemetry.flush()
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
     @application.exception_handler(HTTPException)

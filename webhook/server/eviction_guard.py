@@ -11,35 +11,28 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from certs.repetition import told
+from certs.errors import describe_error
 from webhook.core.errors import Malformed
 from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding, Reason
-from webhook.server.logs import LOGGER
-from webhook.server.options import EVICTION_LIMIT
+from webhook.server.errors import PodNotFound, PodUnreadable
+from webhook.server.json_log import LOGGER
+from webhook.server.options import MAX_EVICTION_SECONDS
 from webhook.server.review import EvictionRequest
 
 QUIET_SECONDS = 60.0
 """Minimum seconds between log lines about unreadable pods: a drain evicts hundreds of pods, repeatedly."""
 
 
-class PodUnseen(Exception):
-    """A pod cannot be read; the message says why."""
-
-
-class PodGone(Exception):
-    """The pod no longer exists: another client was faster, which is fine."""
-
-
 class Pods(Protocol):
     """Returns pods of the cluster, and their nodes."""
 
     async def get(self, namespace: str, name: str) -> JsonObject:
-        """Return a pod, or raise PodUnseen or PodGone."""
+        """Return a pod, or raise PodUnreadable or PodNotFound."""
 
     async def node(self, name: str) -> JsonObject | None:
-        """Return a node, or None if it does not exist, or raise PodUnseen."""
+        """Return a node, or None if it does not exist, or raise PodUnreadable."""
 
     async def aclose(self) -> None:
         """Cancel pending requests."""
@@ -51,7 +44,7 @@ class EvictionGuard:
     def __init__(
         self,
         pods: Pods | None = None,
-        limit: int = EVICTION_LIMIT,
+        limit: int = MAX_EVICTION_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the source of pods (None turns the guard off), and the longest grace period to keep, in seconds."""
@@ -72,12 +65,12 @@ class EvictionGuard:
         try:
             async with asyncio.timeout(seconds):
                 return await self._look(self._pods, request, request.object)
-        except PodGone:
+        except PodNotFound:
             return _as_asked(Reason.EVICTION_GONE)
         except TimeoutError:
-            return self._unseen("the API server did not respond in time")
-        except (PodUnseen, Malformed) as error:
-            return self._unseen(str(error))
+            return self._unreadable("the API server did not respond in time")
+        except (PodUnreadable, Malformed) as error:
+            return self._unreadable(str(error))
 
     async def _look(self, pods: Pods, request: EvictionRequest, eviction: Eviction) -> EvictionDecision:
         pod = read_evicted_pod(await pods.get(request.namespace, request.name))
@@ -87,7 +80,7 @@ class EvictionGuard:
             return _as_asked(Reason.EVICTION_OF_LOST_NODE)
         return decision
 
-    def _unseen(self, why: str) -> EvictionDecision:
+    def _unreadable(self, why: str) -> EvictionDecision:
         now = self._clock()
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET_SECONDS
@@ -104,11 +97,11 @@ def _as_asked(reason: Reason, detail: str = "") -> EvictionDecision:
     return EvictionDecision(Finding(reason, detail=detail))
 
 
-def make_guard(off_because: str, limit: int) -> EvictionGuard:
+def make_guard(off_reason: str, limit: int) -> EvictionGuard:
     """Return the guard; it is off if there is a reason, or no cluster. This is logged once."""
     log = logging.getLogger(LOGGER)
-    if off_because:
-        log.info("the eviction guard is off: %s", off_because)
+    if off_reason:
+        log.info("the eviction guard is off: %s", off_reason)
         return EvictionGuard()
     # A server without a cluster does not need the client, which takes memory.
     from webhook.server.pods import connect_pods  # noqa: PLC0415
@@ -116,5 +109,7 @@ def make_guard(off_because: str, limit: int) -> EvictionGuard:
     try:
         return EvictionGuard(connect_pods(), limit)
     except Exception as error:  # a kubeconfig may contain anything
-        log.warning("the eviction guard is off because there is no cluster to read pods from: %s", told(error))
+        log.warning(
+            "the eviction guard is off because there is no cluster to read pods from: %s", describe_error(error)
+        )
         return EvictionGuard()

@@ -7,18 +7,18 @@ from itertools import chain
 from typing import Protocol
 
 
-class Sheddable(Protocol):
+class Connection(Protocol):
     """A connection, from the moment it is accepted."""
 
     @property
-    def is_busy(self) -> bool:
+    def is_processing(self) -> bool:
         """Whether a complete request awaits its response, which takes only moments and depends on no client."""
 
     def shed(self) -> None:
         """Drop it immediately."""
 
 
-class LoadShedding:
+class LoadShedder:
     """Keeps the number of connections, and the bytes held for them, below their limits.
 
     The connection that has waited longest is dropped first. API servers send requests often, so theirs is rarely that
@@ -26,12 +26,12 @@ class LoadShedding:
     group can displace the other.
     """
 
-    def __init__(self, most_connections: int, most_bytes: int) -> None:
-        self._most_connections = most_connections
-        self._most_bytes = most_bytes
-        self._new: dict[Sheddable, None] = {}
-        self._proven: dict[Sheddable, None] = {}
-        self._held: dict[Sheddable, int] = {}
+    def __init__(self, max_connections: int, max_bytes: int) -> None:
+        self._max_connections = max_connections
+        self._max_bytes = max_bytes
+        self._new: dict[Connection, None] = {}
+        self._served: dict[Connection, None] = {}
+        self._held_bytes: dict[Connection, int] = {}
         self.held_bytes = 0
         """Bytes of pending requests and of unsent responses."""
         self.dropped = 0
@@ -39,53 +39,51 @@ class LoadShedding:
 
     def __len__(self) -> int:
         """Return the number of connections."""
-        return len(self._new) + len(self._proven)
+        return len(self._new) + len(self._served)
 
-    def opened(self, connection: Sheddable) -> None:
+    def opened(self, connection: Connection) -> None:
         """Count a connection; if there are too many, drop another one, or this one."""
-        full = len(self) >= self._most_connections
-        groups = (
-            (self._new, self._proven) if 2 * len(self._new) >= self._most_connections else (self._proven, self._new)
-        )
-        has_room = not full or self._drop_one(chain(*groups))
+        full = len(self) >= self._max_connections
+        groups = (self._new, self._served) if 2 * len(self._new) >= self._max_connections else (self._served, self._new)
+        has_room = not full or self._drop_first(chain(*groups))
         self._new[connection] = None
         if not has_room:
             self._drop(connection)
 
-    def proved(self, connection: Sheddable) -> None:
+    def response_sent(self, connection: Connection) -> None:
         """Move a connection that got a response to the end of the queue."""
-        known = connection in self._new or connection in self._proven
+        known = connection in self._new or connection in self._served
         self._new.pop(connection, None)
-        self._proven.pop(connection, None)
+        self._served.pop(connection, None)
         if known:
-            self._proven[connection] = None
+            self._served[connection] = None
 
-    def closed(self, connection: Sheddable) -> None:
+    def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._new.pop(connection, None)
-        self._proven.pop(connection, None)
-        self.held_bytes -= self._held.pop(connection, 0)
+        self._served.pop(connection, None)
+        self.held_bytes -= self._held_bytes.pop(connection, 0)
 
-    def hold(self, connection: Sheddable, size: int) -> None:
+    def hold(self, connection: Connection, size: int) -> None:
         """Update the bytes held for a connection; if there are too many, drop another connection, or this one."""
-        if connection not in self._proven and connection not in self._new:
+        if connection not in self._served and connection not in self._new:
             return
-        self.held_bytes += size - self._held.get(connection, 0)
+        self.held_bytes += size - self._held_bytes.get(connection, 0)
         if not size:
-            self._held.pop(connection, None)
+            self._held_bytes.pop(connection, None)
             return
-        self._held[connection] = size
-        while self.held_bytes > self._most_bytes and self._drop_one(self._held):
+        self._held_bytes[connection] = size
+        while self.held_bytes > self._max_bytes and self._drop_first(self._held_bytes):
             continue
 
-    def _drop_one(self, connections: Iterable[Sheddable]) -> bool:
+    def _drop_first(self, connections: Iterable[Connection]) -> bool:
         for connection in connections:
-            if not connection.is_busy:
+            if not connection.is_processing:
                 self._drop(connection)
                 return True
         return False
 
-    def _drop(self, connection: Sheddable) -> None:
+    def _drop(self, connection: Connection) -> None:
         self.closed(connection)
         self.dropped += 1
         connection.shed()

@@ -19,10 +19,10 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from webhook import __version__
 from webhook.core.reasons import Kind, Reason
-from webhook.server.load_shedding import LoadShedding
+from webhook.server.load_shedding import LoadShedder
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -30,15 +30,18 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 
 
 class CertificateCollector(Collector):
-    """Exposes certificate events as of the time of collection."""
+    """Exposes the state of the certificates as of the time of collection."""
 
-    def __init__(self, events: Events) -> None:
-        self._events = events
+    def __init__(self, certificate_metrics: CertificateMetrics) -> None:
+        self._certificate_metrics = certificate_metrics
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics; without a certificate, there is no expiry."""
-        events = self._events
-        for name, what, ends in (("leaf", "served certificate", events.leaf_ends), ("ca", "CA", events.ca_ends)):
+        certificate_metrics = self._certificate_metrics
+        for name, what, ends in (
+            ("leaf", "served certificate", certificate_metrics.leaf_expiry),
+            ("ca", "CA", certificate_metrics.ca_expiry),
+        ):
             gauge = GaugeMetricFamily(f"graceful_worker_{name}_expiry_timestamp_seconds", f"Expiry time of the {what}.")
             if ends is not None:
                 gauge.add_metric([], ends.timestamp())
@@ -46,18 +49,22 @@ class CertificateCollector(Collector):
         skew = GaugeMetricFamily(
             "graceful_worker_clock_skew_seconds", "How far the local clock is ahead of the API server's."
         )
-        if events.clock_skew is not None:
-            skew.add_metric([], events.clock_skew)
+        if certificate_metrics.clock_skew is not None:
+            skew.add_metric([], certificate_metrics.clock_skew)
         yield skew
         yield GaugeMetricFamily(
             "graceful_worker_certificate_care",
             "1 while certificates are managed, 0 after that has stopped.",
-            float(events.is_cared_for),
+            float(certificate_metrics.is_managed),
         )
         for name, what, count in (
-            ("ca_rotations", "CA rotations by this replica.", events.rotations),
-            ("bundle_healings", "CA bundles changed by other clients and restored by this replica.", events.healings),
-            ("certificate_failures", "Failed attempts to manage the certificates.", events.failures),
+            ("ca_rotations", "CA rotations by this replica.", certificate_metrics.rotations),
+            (
+                "bundle_healings",
+                "CA bundles changed by other clients and restored by this replica.",
+                certificate_metrics.healings,
+            ),
+            ("certificate_failures", "Failed attempts to manage the certificates.", certificate_metrics.failures),
         ):
             yield CounterMetricFamily(f"graceful_worker_{name}", what, value=count)
 
@@ -65,12 +72,12 @@ class CertificateCollector(Collector):
 class LoadCollector(Collector):
     """Exposes the load, and what was dropped."""
 
-    def __init__(self, shedding: LoadShedding) -> None:
-        self._shedding = shedding
+    def __init__(self, shedder: LoadShedder) -> None:
+        self._shedder = shedder
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
-        load = self._shedding
+        load = self._shedder
         yield GaugeMetricFamily("graceful_worker_connections", "Open connections.", value=len(load))
         yield GaugeMetricFamily(
             "graceful_worker_held_bytes", "Bytes of pending requests and unsent responses.", load.held_bytes
@@ -152,11 +159,11 @@ class EvictionCollector(Collector):
 class Metrics:
     """The metrics of one server; no label has values from requests, so the number of series is bounded."""
 
-    def __init__(self, events: Events, shedding: LoadShedding | None = None) -> None:
+    def __init__(self, certificate_metrics: CertificateMetrics, shedder: LoadShedder | None = None) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(CertificateCollector(events))
-        if shedding is not None:
-            self._registry.register(LoadCollector(shedding))
+        self._registry.register(CertificateCollector(certificate_metrics))
+        if shedder is not None:
+            self._registry.register(LoadCollector(shedder))
         self._reviews = ReviewCollector()
         self._registry.register(self._reviews)
         self._evictions = EvictionCollector()

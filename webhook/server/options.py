@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from certs.terms import Terms
+from certs.rotation_settings import RotationSettings
 from webhook.images.sources import ImageSettings
 
 DRAIN_SECONDS = 5.0
 """How long the server keeps serving after SIGTERM."""
-EVICTION_LIMIT = 24 * 3600
+MAX_EVICTION_SECONDS = 24 * 3600
 """Longest grace period that evictions keep, in seconds: the author of a pod must not block a node forever."""
 
 
@@ -52,7 +52,7 @@ class Cluster:
     configuration: str = "graceful-worker"
     domain: str = "cluster.local"
     extra_hosts: tuple[str, ...] = ()
-    terms: Terms = field(default_factory=Terms)
+    settings: RotationSettings = field(default_factory=RotationSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,6 @@ class ServerOptions:
     finish_seconds: int = 30
     log_level: str = "info"
     images: ImageSettings = field(default_factory=ImageSettings)
-    eviction_limit: int = EVICTION_LIMIT
-    guard_off_because: str = ""
+    eviction_limit: int = MAX_EVICTION_SECONDS
+    guard_off_reason: str = ""
     """Why evictions are not guarded; empty if they are."""

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from certs.api_server import ApiServer, ApiServerUnavailable, StatusError, connect
 from webhook.core.pod import JsonObject
 from webhook.images.task_cache import TaskCache
-from webhook.server.eviction_guard import PodGone, PodUnseen
+from webhook.server.errors import PodNotFound, PodUnreadable
 
 NODE_SECONDS = 5.0
 """How long a node is cached: kubelets have at least 40 s before their node counts as unreachable."""
@@ -31,22 +31,22 @@ class ClusterPods:
         """Return a pod.
 
         Raises:
-            PodGone: it does not exist.
-            PodUnseen: it cannot be read; the message says why.
+            PodNotFound: it does not exist.
+            PodUnreadable: it cannot be read; the message says why.
 
         """
         if not (_NAME.fullmatch(namespace) and _NAME.fullmatch(name)):
-            raise PodGone
+            raise PodNotFound
         pod = await self._get(f"api/v1/namespaces/{namespace}/pods/{name}", "Pod")
         if pod is None:
-            raise PodGone
+            raise PodNotFound
         return pod
 
     async def node(self, name: str) -> JsonObject | None:
         """Return a node; None if it does not exist. A drain evicts many pods of a node, so it is cached.
 
         Raises:
-            PodUnseen: it cannot be read; the message says why.
+            PodUnreadable: it cannot be read; the message says why.
 
         """
         if not _NAME.fullmatch(name):
@@ -59,9 +59,9 @@ class ClusterPods:
         except StatusError as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
                 return None
-            raise PodUnseen(str(refused)) from None
+            raise PodUnreadable(str(refused)) from None
         except ApiServerUnavailable as error:
-            raise PodUnseen(str(error)) from None
+            raise PodUnreadable(str(error)) from None
 
     async def aclose(self) -> None:
         """Cancel pending requests, and close the connections to the API server."""

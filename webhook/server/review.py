@@ -15,16 +15,13 @@ from webhook.core.injection import Injection, inject, inject_pod
 from webhook.core.pod import NO_METADATA, JsonObject, Pod, drop_unread
 from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Kind, Reason
+from webhook.server.errors import InvalidReview
 from webhook.server.patch_encoding import encode_patch
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
 REFUSAL_CODE = 422
 """The pod is readable, but its settings are invalid; the API server forwards this code and the message."""
-
-
-class InvalidReview(ValueError):
-    """The body is not a valid AdmissionReview; the message says why."""
 
 
 class GroupKind(msgspec.Struct):
@@ -143,7 +140,7 @@ def read_review(body: bytes) -> Request:
         )
     if not review.request.uid:
         raise InvalidReview("`request.uid` is empty")
-    if reviewed_elsewhere(review.request) is None and review.request.object is None:
+    if skip_reason(review.request) is None and review.request.object is None:
         raise InvalidReview("`request.object` is missing")
     if isinstance(review.request.object, Pod):
         drop_unread(review.request.object)
@@ -183,7 +180,7 @@ def _first_name(names: Iterable[Any]) -> str:
     return next((name for name in names if name and isinstance(name, str)), "")
 
 
-def reviewed_elsewhere(request: Request) -> Reason | None:
+def skip_reason(request: Request) -> Reason | None:
     """Return why a request is not for graceful-worker; None if it creates a pod."""
     if request.kind.kind != "Pod" or request.kind.group or request.sub_resource:
         return Reason.NOT_A_POD
@@ -197,14 +194,14 @@ class Verdict(msgspec.Struct, frozen=True):
 
     outcome: Kind
     reason: Reason
-    behind_uid: bytes
+    after_uid: bytes
     ask: tuple[str, ...] = ()
     """The containers whose images would have to be known for another verdict."""
 
 
 def review(request: Request, policy: Policy, images: Images = NO_IMAGES) -> Verdict:
     """Decide on the pod of a request, given the known facts about its images."""
-    elsewhere = reviewed_elsewhere(request)
+    elsewhere = skip_reason(request)
     pod = request.object
     if elsewhere is not None:
         return _verdict(Injection(Decision(Kind.LEFT_ALONE, Finding(elsewhere)), []))
@@ -237,9 +234,9 @@ def _verdict(injection: Injection, warnings: Sequence[str] = ()) -> Verdict:
 _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSION.encode(), KIND.encode())
 
 
-def answer(request: Request, verdict: Verdict) -> bytes:
+def encode_response(request: Request, verdict: Verdict) -> bytes:
     """Return the AdmissionReview with a verdict, for the API server."""
-    return b"".join((_BEFORE_UID, msgspec.json.encode(request.uid), verdict.behind_uid))
+    return b"".join((_BEFORE_UID, msgspec.json.encode(request.uid), verdict.after_uid))
 
 
 def _audit_annotations(decision: Decision) -> dict[str, str]:

@@ -15,27 +15,25 @@ from typing import cast
 import uvicorn
 import uvloop
 
-from certs.events import Events
+from certs.metrics import CertificateMetrics
 from webhook.core.policy import Policy
 from webhook.images.sources import make_sources
-from webhook.server.addresses import bind
 from webhook.server.application import Readiness, create_application
-from webhook.server.callers import Anybody, Callers
-from webhook.server.certificates import CertificateSource, look_after, make_certificate
+from webhook.server.authentication import Authenticator, TrustAnyClient
+from webhook.server.certificates import CertificateSource, make_certificate, supervise
 from webhook.server.eviction_guard import make_guard
-from webhook.server.listening import Listener
-from webhook.server.load_shedding import LoadShedding
-from webhook.server.log_output import LOG_OUTPUT
-from webhook.server.logs import configure_logs
-from webhook.server.memory import keep_buffers_apart
+from webhook.server.json_log import LOG_WRITER, configure_logs
+from webhook.server.listener import Listener, bind
+from webhook.server.load_shedding import LoadShedder
+from webhook.server.memory import allocate_buffers_separately
 from webhook.server.options import Cluster, Files, ServerOptions
-from webhook.server.protocol import LimitedProtocol, protocol_class
+from webhook.server.protocol import HttpProtocol, make_protocol_class
 
-LAST_WORDS_SECONDS = 2.0
+LOG_FLUSH_SECONDS = 2.0
 """How long the process waits for a reader of its log before it exits."""
 
 
-class ImpatientLoop(uvloop.Loop):
+class TlsTimeoutLoop(uvloop.Loop):
     """An event loop whose server drops clients that stall during TLS handshake or shutdown.
 
     The defaults are 60 s and 30 s; the latter lets an unresponsive client delay the exit. Also, uvloop's own server
@@ -56,6 +54,7 @@ class ImpatientLoop(uvloop.Loop):
         backlog: int,
     ) -> asyncio.AbstractServer:
         """Create the server for uvicorn."""
+        # uvicorn: passes exactly these arguments, and uses `sockets`, `close` and `wait_closed` of the result.
         listener = Listener(bind(host, port, backlog), protocol_factory, ssl, self._seconds)
         return cast(asyncio.AbstractServer, listener)
 
@@ -74,6 +73,7 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Start the drain; a second signal, or a keyboard interrupt, ends it."""
+        # uvicorn: is called for SIGINT and SIGTERM. Its own one would raise the signal again at the end.
         if self.should_exit:
             self.force_exit = True
         elif sig == signal.SIGINT or self._readiness.draining:
@@ -82,20 +82,22 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether the drain is over."""
+        # uvicorn: is called every 0.1 s; the server stops once this returns True, which `should_exit` causes.
         now = asyncio.get_running_loop().time()
         if self._readiness.draining:
             if self._deadline is None:
                 self._deadline = now + self._drain_seconds
-                self._close_what_is_in_flight()
+                self._disable_keep_alive()
             if now >= self._deadline:
                 self.should_exit = True
         return await super().on_tick(counter)
 
-    def _close_what_is_in_flight(self) -> None:
+    def _disable_keep_alive(self) -> None:
         """Also close connections after responses to requests received before the drain."""
+        # uvicorn: the protocols of the open connections.
         for connection in self.server_state.connections:
-            if isinstance(connection, LimitedProtocol):
-                connection.close_when_answered()
+            if isinstance(connection, HttpProtocol):
+                connection.disable_keep_alive()
 
 
 def serve(policy: Policy, options: ServerOptions) -> None:
@@ -106,37 +108,37 @@ def serve(policy: Policy, options: ServerOptions) -> None:
 
     """
     configure_logs(options.log_level)
-    keep_buffers_apart()
+    allocate_buffers_separately()
     try:
-        with asyncio.Runner(loop_factory=partial(ImpatientLoop, options.head_seconds)) as runner:
+        with asyncio.Runner(loop_factory=partial(TlsTimeoutLoop, options.head_seconds)) as runner:
             runner.run(_serve(policy, options))
     finally:
-        LOG_OUTPUT.drain(LAST_WORDS_SECONDS)
+        LOG_WRITER.drain(LOG_FLUSH_SECONDS)
 
 
-def _callers(tls: Files | Cluster, source: CertificateSource) -> Callers:
+def _authenticator(tls: Files | Cluster, source: CertificateSource) -> Authenticator:
     if isinstance(tls, Cluster):
-        return Callers(lambda: source.paths)
+        return Authenticator(lambda: source.paths)
     if tls.client_ca:
-        return Callers(names=frozenset(tls.client_names))
-    return Anybody()
+        return Authenticator(names=frozenset(tls.client_names))
+    return TrustAnyClient()
 
 
 async def _serve(policy: Policy, options: ServerOptions) -> None:
-    events = Events()
-    served, source = await make_certificate(options.tls, events)
+    certificate_metrics = CertificateMetrics()
+    served, source = await make_certificate(options.tls, certificate_metrics)
     readiness = Readiness(certificate_is_accepted=lambda: source.is_ready)
-    shedding = LoadShedding(options.limits.connections, options.limits.held_bytes)
+    shedder = LoadShedder(options.limits.connections, options.limits.held_bytes)
     images = make_sources(options.images)
-    guard = make_guard(options.guard_off_because, options.eviction_limit)
+    guard = make_guard(options.guard_off_reason, options.eviction_limit)
     application = create_application(
         policy,
         options.limits,
         readiness,
-        events=events,
+        certificate_metrics=certificate_metrics,
         images=images,
-        callers=_callers(options.tls, source),
-        shedding=shedding,
+        authenticator=_authenticator(options.tls, source),
+        shedder=shedder,
         guard=guard,
     )
     config = uvicorn.Config(
@@ -144,7 +146,7 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
         host=options.host,
         port=options.port,
         ssl_context_factory=lambda *_: served.context,
-        http=protocol_class(options, readiness, shedding),
+        http=make_protocol_class(options, readiness, shedder),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -160,11 +162,11 @@ async def _serve(policy: Policy, options: ServerOptions) -> None:
     # by several ms.
     gc.collect()
     gc.freeze()
-    care = asyncio.create_task(look_after(source, events))
+    care = asyncio.create_task(supervise(source, certificate_metrics))
     try:
         await DrainingServer(config, readiness, options.drain_seconds).serve()
     finally:
-        application.record.complete()
+        application.telemetry.flush()
         care.cancel()
         with suppress(asyncio.CancelledError):
             await care

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from certs.api_server import ApiServer, ApiServerUnavailable, StatusError
-from certs.repetition import Trouble, told
+from certs.errors import ExpectedError, describe_error
 from webhook.core.pod import JsonObject
 from webhook.drains.health import ErrorLog
 from webhook.drains.reflector import Backoff
@@ -126,14 +126,14 @@ class EventWriter:
         namespace = event["metadata"]["namespace"]
         await self._api_server.request("POST", f"api/v1/namespaces/{namespace}/events", "Event", event)
 
-    def _log(self, error: Trouble) -> None:
+    def _log(self, error: ExpectedError) -> None:
         reason = "cannot write an Event"
         if isinstance(error, StatusError) and error.status == HTTPStatus.FORBIDDEN:
             reason = "an Event was rejected; permission needed: create events"
-        self._errors.log(f"{reason}: {told(error)}")
+        self._errors.log(f"{reason}: {describe_error(error)}")
 
 
-def _is_retriable(error: Trouble) -> bool:
+def _is_retriable(error: ExpectedError) -> bool:
     if isinstance(error, StatusError):
         return error.status in _RETRIABLE or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return True

@@ -14,7 +14,7 @@ from webhook.drains.outcome import UNSUCCESSFUL
 from webhook.drains.pod_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed
 from webhook.drains.tracker import DrainEnded, DrainStarted, Tracker
-from webhook.server.logs import FIELDS, LOGGER
+from webhook.server.json_log import FIELDS, LOGGER
 from webhook.watch.event_aggregator import EventAggregator
 from webhook.watch.event_messages import event_for_drain, event_for_unprotected_pod
 from webhook.watch.statistics import DrainStatistics

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from webhook.server.addresses import bind
+from webhook.server.listener import bind
 
 MAX_CONNECTIONS = 64
 """If there are too many, the oldest one is closed."""

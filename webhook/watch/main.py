@@ -14,16 +14,15 @@ from httpx2 import AsyncClient
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from certs.api_server import ApiServer
-from certs.events import wall_clock
-from certs.repetition import repeat
+from certs.clock import wall_clock
+from certs.retry import retry_forever
 from webhook import __version__
 from webhook.core.annotations import INJECTED_LABEL, LABEL, LABEL_ENABLED
 from webhook.drains.health import WatchHealth
 from webhook.drains.reflector import PodChange, list_and_watch
 from webhook.drains.tracker import Tracker
-from webhook.server.log_output import LOG_OUTPUT
-from webhook.server.logs import LOGGER, configure_logs
-from webhook.server.memory import keep_buffers_apart
+from webhook.server.json_log import LOG_WRITER, LOGGER, configure_logs
+from webhook.server.memory import allocate_buffers_separately
 from webhook.watch.event_aggregator import EventAggregator
 from webhook.watch.event_writer import EventWriter
 from webhook.watch.handlers import DrainHandler, UnprotectedPodHandler
@@ -99,7 +98,7 @@ def run(client: AsyncClient, options: WatchOptions) -> None:
     """
     log = configure_logs(options.log_level)
     # So that pages of pods, of several MiB each, leave no memory behind.
-    keep_buffers_apart()
+    allocate_buffers_separately()
     state = DrainWatch()
     server = HttpServer(state.routes())
     server.listen(options.host, options.port)
@@ -108,7 +107,7 @@ def run(client: AsyncClient, options: WatchOptions) -> None:
         with suppress(asyncio.CancelledError):
             asyncio.run(_run(client, state, server, options.namespace))
     finally:
-        LOG_OUTPUT.drain(SHUTDOWN_SECONDS)
+        LOG_WRITER.drain(SHUTDOWN_SECONDS)
 
 
 async def _run(client: AsyncClient, state: DrainWatch, server: HttpServer, namespace: str) -> None:
@@ -133,7 +132,7 @@ async def _run(client: AsyncClient, state: DrainWatch, server: HttpServer, names
     try:
         async with asyncio.TaskGroup() as tasks:
             for what, job in jobs.items():
-                tasks.create_task(repeat(job, what, state))
+                tasks.create_task(retry_forever(job, what, state))
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_SECONDS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webhook.server.deadline import seconds_to_answer
+from webhook.server.review_handler import seconds_to_respond
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ from webhook.server.deadline import seconds_to_answer
     ],
 )
 def test_seconds_to_answer(query: bytes, seconds: float) -> None:
-    assert seconds_to_answer(query) == pytest.approx(seconds)
+    assert seconds_to_respond(query) == pytest.approx(seconds)

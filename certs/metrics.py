@@ -1,4 +1,4 @@
-"""Certificate events, for the metrics."""
+"""The state of the certificates, for the metrics and the liveness probe."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ import datetime
 from dataclasses import dataclass
 
 
-def wall_clock() -> datetime.datetime:
-    """Return the time."""
-    return datetime.datetime.now(datetime.UTC)
-
-
 @dataclass
-class Events:
+class CertificateMetrics:
     """Counters since the start, and expiry times of the certificates in use."""
 
     rotations: int = 0
@@ -21,9 +16,9 @@ class Events:
     """Bundles that another client had changed and that were restored."""
     failures: int = 0
     """Failed observations or steps."""
-    is_cared_for: bool = True
+    is_managed: bool = True
     """Whether certificates are still managed."""
     clock_skew: float | None = None
     """Seconds by which the local clock is ahead of the API server's; None if the API server's is unknown."""
-    leaf_ends: datetime.datetime | None = None
-    ca_ends: datetime.datetime | None = None
+    leaf_expiry: datetime.datetime | None = None
+    ca_expiry: datetime.datetime | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Terms:
+class RotationSettings:
     """The validity of CAs and certificates, and the time that changes need to take effect."""
 
     ca_validity: datetime.timedelta = datetime.timedelta(days=365)

@@ -10,21 +10,20 @@ from typing import NamedTuple
 import msgspec
 
 from webhook.core.reasons import Finding, Reason
-from webhook.server.log_output import LOG_OUTPUT
-from webhook.server.logs import FIELDS, LOGGER, clip, timestamp
+from webhook.server.json_log import FIELDS, LOG_WRITER, LOGGER, timestamp, truncate
 from webhook.server.metrics import Metrics
 from webhook.server.review import EvictionRequest, Request, Verdict
 
-MOST_SECONDS = 0.05
+FLUSH_SECONDS = 0.05
 """Maximum delay of a record."""
-MOST_REVIEWS = 64
+BATCH_SIZE = 64
 """Batch size: a larger batch would delay the next response by more than 0.2 ms."""
 
 
 _USER_KINDS = (("system:serviceaccount:", "service-account"), ("system:node:", "node"), ("system:", "component"))
 
 
-class Reviewed(NamedTuple):
+class ReviewRecord(NamedTuple):
     """An answered review, with its time (seconds since 1970) and duration in seconds."""
 
     at: float
@@ -36,7 +35,7 @@ class Reviewed(NamedTuple):
     seconds: float
 
 
-class Record:
+class Telemetry:
     """Counts reviews and logs a line for each.
 
     Batches keep the code in the processor's caches (98 µs of CPU per review instead of 104). The logging module is not
@@ -46,52 +45,54 @@ class Record:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._log = logging.getLogger(LOGGER)
-        self._waiting: list[Reviewed] = []
+        self._pending: list[ReviewRecord] = []
 
-    def add(self, request: Request, verdict: Verdict, seconds: float) -> None:
+    def record_review(self, request: Request, verdict: Verdict, seconds: float) -> None:
         """Record a review soon."""
-        waiting = self._waiting
-        waiting.append(
-            Reviewed(time.time(), request.uid, request.namespace, request.pod_name, request.dry_run, verdict, seconds)
+        pending = self._pending
+        pending.append(
+            ReviewRecord(
+                time.time(), request.uid, request.namespace, request.pod_name, request.dry_run, verdict, seconds
+            )
         )
-        if len(waiting) == 1:
-            asyncio.get_running_loop().call_later(MOST_SECONDS, self.complete)
-        elif len(waiting) >= MOST_REVIEWS:
-            self.complete()
+        if len(pending) == 1:
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        elif len(pending) >= BATCH_SIZE:
+            self.flush()
 
-    def evict(self, request: EvictionRequest, finding: Finding) -> None:
+    def record_eviction(self, request: EvictionRequest, finding: Finding) -> None:
         """Record the user and decision of an eviction; its review is recorded separately."""
-        by = kind_of(request.user.username)
+        by = user_kind(request.user.username)
         self._metrics.observe_eviction(finding.reason, by=by, dry_run=request.dry_run)
         fields = {
-            "namespace": clip(request.namespace),
-            "pod": clip(request.name),
-            "by": clip(request.user.username),
+            "namespace": truncate(request.namespace),
+            "pod": truncate(request.name),
+            "by": truncate(request.user.username),
             "reason": finding.reason.value,
             "detail": finding.detail,
             "dryRun": request.dry_run,
         }
         self._log.info("eviction", extra={FIELDS: fields})
 
-    def reject(self, reason: Reason, seconds: float) -> None:
+    def record_rejection(self, reason: Reason, seconds: float) -> None:
         """Record a request without a verdict immediately; these are rare."""
         self._metrics.observe(reason, outcome=reason.kind, dry_run=False, seconds=seconds)
         fields = {"outcome": reason.kind.value, "reason": reason.value, "ms": round(seconds * 1000, 3)}
         self._log.warning("rejected", extra={FIELDS: fields})
 
-    def complete(self) -> None:
+    def flush(self) -> None:
         """Record everything that is pending."""
-        waiting, self._waiting = self._waiting, []
-        for review in waiting:
+        pending, self._pending = self._pending, []
+        for review in pending:
             verdict = review.verdict
             self._metrics.observe(
                 verdict.reason, outcome=verdict.outcome, dry_run=review.dry_run, seconds=review.seconds
             )
-        if waiting and self._log.isEnabledFor(logging.INFO):
-            LOG_OUTPUT.write(b"".join(map(_line, waiting)))
+        if pending and self._log.isEnabledFor(logging.INFO):
+            LOG_WRITER.write(b"".join(map(_encode_line, pending)))
 
 
-def kind_of(user: str) -> str:
+def user_kind(user: str) -> str:
     """Return the kind of a user name: the number of names is unbounded.
 
     https://kubernetes.io/docs/reference/access-authn-authz/authentication/
@@ -102,7 +103,7 @@ def kind_of(user: str) -> str:
     return "user"
 
 
-class _Line(msgspec.Struct):
+class _ReviewLine(msgspec.Struct):
     time: str
     level: str
     message: str
@@ -115,21 +116,21 @@ class _Line(msgspec.Struct):
     ms: float
 
 
-_LINE = msgspec.json.Encoder()
+_ENCODER = msgspec.json.Encoder()
 
 
-def _line(review: Reviewed) -> bytes:
+def _encode_line(review: ReviewRecord) -> bytes:
     """Write a line in the log's usual format."""
-    line = _Line(
+    line = _ReviewLine(
         timestamp(review.at),
         "info",
         "review",
-        clip(review.uid),
-        clip(review.namespace),
-        clip(review.pod_name),
+        truncate(review.uid),
+        truncate(review.namespace),
+        truncate(review.pod_name),
         review.verdict.outcome.value,
         review.verdict.reason.value,
         review.dry_run,
         round(review.seconds * 1000, 3),
     )
-    return _LINE.encode(line) + b"\n"
+    return _ENCODER.encode(line) + b"\n"

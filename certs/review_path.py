@@ -12,27 +12,27 @@ from urllib.parse import urlsplit, urlunsplit
 
 from certs.authority import Authority
 
-OPEN_PATH = "/mutate"
+PUBLIC_PATH = "/mutate"
 """The public path, as in the manifests."""
 _USE = b"graceful-worker: path of reviews"
-_TOKEN = re.compile(rf"{OPEN_PATH}/[0-9a-f]{{64}}")
-_TAIL = re.compile(rf"{OPEN_PATH}(/[0-9a-f]{{64}})?/?$")
+_TOKEN = re.compile(rf"{PUBLIC_PATH}/[0-9a-f]{{64}}")
+_TAIL = re.compile(rf"{PUBLIC_PATH}(/[0-9a-f]{{64}})?/?$")
 
 
-def capability_path(authority: Authority) -> str:
+def secret_path(authority: Authority) -> str:
     """Return the path for a CA; it is as hard to guess as the CA's key.
 
     Path segments of a Service must be lower case: the API server only accepts what could be a host name.
     """
-    return f"{OPEN_PATH}/{hmac.digest(authority.key, _USE, 'sha256').hex()}"
+    return f"{PUBLIC_PATH}/{hmac.digest(authority.key, _USE, 'sha256').hex()}"
 
 
-def is_capability_path(path: str) -> bool:
+def is_secret_path(path: str) -> bool:
     """Tell whether a path has the form of a secret path."""
     return bool(_TOKEN.fullmatch(path))
 
 
-def path_in(url: str) -> str | None:
+def find_review_path(url: str) -> str | None:
     """Return the review path at the end of a URL, whatever prefix a proxy strips; None if there is none."""
     try:
         found = _TAIL.search(urlsplit(url).path)
@@ -41,7 +41,7 @@ def path_in(url: str) -> str | None:
     return found[0] if found else None
 
 
-def with_path(url: str, path: str) -> str:
+def replace_review_path(url: str, path: str) -> str:
     """Replace the review path in a URL."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=_TAIL.sub(path, parts.path)))

@@ -6,9 +6,9 @@ import datetime
 
 import pytest
 
-from certs.authority import Authority
-from certs.capability import capability_path, is_capability_path, path_in, with_path
-from certs.rotation import BEGIN, Vault
+from certs.authority import NOT_BEFORE, Authority
+from certs.ca_secret import CaSecret
+from certs.review_path import find_review_path, is_secret_path, replace_review_path, secret_path
 
 END = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 PATH = f"/mutate/{64 * 'a'}"
@@ -16,28 +16,28 @@ PATH = f"/mutate/{64 * 'a'}"
 
 @pytest.fixture
 def authorities() -> list[Authority]:
-    return [Authority.create(BEGIN, END) for _ in range(2)]
+    return [Authority.create(NOT_BEFORE, END) for _ in range(2)]
 
 
 def test_every_replica_finds_the_same_path_and_every_ca_has_its_own(authorities: list[Authority]) -> None:
     one, other = authorities
-    assert capability_path(one) == capability_path(Authority(one.certificate, one.key))
-    assert capability_path(one) != capability_path(other)
-    assert all(is_capability_path(capability_path(authority)) for authority in authorities)
+    assert secret_path(one) == secret_path(Authority(one.certificate, one.key))
+    assert secret_path(one) != secret_path(other)
+    assert all(is_secret_path(secret_path(authority)) for authority in authorities)
 
 
 def test_a_path_is_known_before_the_ca_signs_and_as_long_as_it_does(authorities: list[Authority]) -> None:
     current, following = authorities
-    assert Vault(current).path == capability_path(current)
-    rotating = Vault(current, following)
-    assert rotating.path == capability_path(following)
-    assert rotating.paths == {capability_path(current), capability_path(following)}
-    assert Vault(following).paths == {rotating.path}
+    assert CaSecret(current).path == secret_path(current)
+    rotating = CaSecret(current, following)
+    assert rotating.path == secret_path(following)
+    assert rotating.paths == {secret_path(current), secret_path(following)}
+    assert CaSecret(following).paths == {rotating.path}
 
 
 @pytest.mark.parametrize("path", ["/mutate", "/mutate/", PATH + "x", PATH[:-1], f"{PATH}/", "/", "", f"/x{PATH}"])
 def test_other_paths_are_none_of_a_ca(path: str) -> None:
-    assert not is_capability_path(path)
+    assert not is_secret_path(path)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_other_paths_are_none_of_a_ca(path: str) -> None:
     ],
 )
 def test_only_the_end_of_a_url_is_changed(url: str, found: str, changed: str) -> None:
-    assert path_in(url) == found
-    assert with_path(url, PATH) == changed
+    assert find_review_path(url) == found
+    assert replace_review_path(url, PATH) == changed
 
 
 @pytest.mark.parametrize("path", ["/other", "", "/mutate/pods", "/mutates"])
 def test_a_url_that_leads_elsewhere_is_none_of_ours(path: str) -> None:
-    assert path_in(f"https://example.com{path}") is None
+    assert find_review_path(f"https://example.com{path}") is None
 
 
 def test_what_is_no_url_is_none_of_ours() -> None:
-    assert path_in("https://[example.com/mutate") is None
+    assert find_review_path("https://[example.com/mutate") is None
