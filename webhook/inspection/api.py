@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from httpx2 import AsyncClient, HTTPError, InvalidURL, Response
@@ -24,6 +24,18 @@ STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply"""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 Seen = TypeVar("Seen")
+Decoded = TypeVar("Decoded")
+
+
+class _ListMeta(msgspec.Struct):
+    token: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct):
+    """A page of a list, or the Status in its place; its objects are decoded one by one."""
+
+    metadata: _ListMeta | None = None
+    items: list[msgspec.Raw] | None = None
 
 
 class Forbidden(Exception):
@@ -64,12 +76,15 @@ class Api:
         response = await self._ask(question, {})
         return None if response.status_code == 404 else _read(response)
 
-    async def list(self, question: Question, keep: Callable[[JsonObject], Seen]) -> list[Seen]:
+    async def list(
+        self, question: Question, keep: Callable[[JsonObject], Seen], fields: Any = JsonObject
+    ) -> list[Seen]:
         """List page by page, and keep only what `keep` returns of each object: clusters are large.
 
-        A kind that is not installed has no objects.
+        `fields` is a TypedDict of what `keep` reads; no other field becomes a Python object. A kind that is not
+        installed has no objects.
         """
-        return [keep(raw) async for raw in self._pages(question)]
+        return [keep(raw) async for raw in self._pages(question, msgspec.json.Decoder(fields))]
 
     async def patch(self, question: Question, change: JsonObject, manager: str) -> JsonObject:
         """Change one object as a field manager, and return the result.
@@ -84,22 +99,30 @@ class Api:
             raise Rejected(_message(response))
         return _read(response)
 
-    async def _pages(self, question: Question) -> AsyncIterator[JsonObject]:
+    async def _pages(self, question: Question, decoder: msgspec.json.Decoder[JsonObject]) -> AsyncIterator[JsonObject]:
         parameters = {"limit": str(PAGE)}
         parameters |= {"labelSelector": question.labels} if question.labels else {}
         parameters |= {"fieldSelector": question.fields} if question.fields else {}
         while True:
-            response = await self._ask(question, parameters)
-            if response.status_code == 404:
-                return
-            page = _read(response, gone_is_fine=True)
-            for raw in page.get("items") or ():
-                yield raw
+            page = await self._page(question, parameters)
+            for raw in page.items or ():
+                yield decoder.decode(raw)
             # After a 410, a new token returns the rest of the list in its current state: the list took too long.
-            token = (page.get("metadata") or {}).get("continue")
+            token = page.metadata.token if page.metadata else ""
+            # A page can have 8 MB: two at a time are too many.
+            del page
             if not token:
                 return
             parameters["continue"] = token
+
+    async def _page(self, question: Question, parameters: dict[str, str]) -> _Page:
+        response = await self._ask(question, parameters)
+        if response.status_code == 404:
+            return _Page()
+        page = _decoded(response, _Page)
+        if response.is_success or (response.status_code == 410 and page.metadata):
+            return page
+        raise _no_answer(response)
 
     async def _ask(self, question: Question, parameters: dict[str, str]) -> Response:
         response = await self._send("GET", question, parameters)
@@ -121,16 +144,24 @@ class Api:
             raise CannotAsk(f"the API server cannot be reached: {str(error) or type(error).__name__}") from None
 
 
-def _read(response: Response, *, gone_is_fine: bool = False) -> JsonObject:
+def _read(response: Response) -> JsonObject:
+    answer = _decoded(response, JsonObject)
+    if response.is_success:
+        return answer
+    raise _no_answer(response)
+
+
+def _decoded(response: Response, kind: type[Decoded]) -> Decoded:
     if response.status_code == 401:
         raise CannotAsk("the API server rejects the credentials: they are missing, wrong or expired")
     try:
-        answer = msgspec.json.decode(response.content, type=JsonObject)
+        return msgspec.json.decode(response.content, type=kind)
     except msgspec.DecodeError:
         raise CannotAsk(f"the server is not a Kubernetes API server (status {response.status_code})") from None
-    if response.is_success or (gone_is_fine and response.status_code == 410 and "metadata" in answer):
-        return answer
-    raise CannotAsk(f"the API server responded with {response.status_code}: {_message(response)}")
+
+
+def _no_answer(response: Response) -> CannotAsk:
+    return CannotAsk(f"the API server responded with {response.status_code}: {_message(response)}")
 
 
 def _message(response: Response) -> str:

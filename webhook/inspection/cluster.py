@@ -33,7 +33,7 @@ from webhook.inspection.questions import (
     about_unprotected,
 )
 from webhook.inspection.selectors import shipped_entries
-from webhook.inspection.worker_pods import candidate_pod, injected_pod, mislabelled_pod
+from webhook.inspection.worker_pods import InjectedPodFields, candidate_pod, injected_pod, mislabelled_pod
 
 
 async def observe(
@@ -91,7 +91,7 @@ async def _pods(api: Api, observed: Observations) -> list[WorkerPod]:
     namespaces = [] if isinstance(observed.namespaces, Unseen) else observed.namespaces
     entries = observed.pod_entries or shipped_entries(observed.names.namespace)
     lists = await all_of(
-        api.list(PROTECTED_PODS, injected_pod),
+        api.list(PROTECTED_PODS, injected_pod, InjectedPodFields),
         api.list(MISLABELLED_PODS, mislabelled_pod),
         *(_candidates(api, candidates) for candidates in about_unprotected(entries, namespaces)),
     )
