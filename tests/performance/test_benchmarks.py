@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from typing import Any
+import ssl
+from typing import Any, cast
 
 import jsonpatch
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from benchmarks import verification
 from benchmarks.contenders.protection import protect
 from benchmarks.core_path import core
+from benchmarks.exchange import exchange
 from benchmarks.figures import goals
 from benchmarks.reviews import COMMANDS, Review, encoded, heavy, reviews, unlike
 from benchmarks.tables import number
@@ -91,3 +93,27 @@ def test_goals_without_a_figure_are_left_out() -> None:
 )
 def test_a_number_has_three_digits_that_count(value: float, text: str) -> None:
     assert number(value) == text
+
+
+class Pieces:
+    """A connection whose other side answers in pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = list(pieces)
+
+    def sendall(self, data: bytes) -> None:
+        pass
+
+    def recv(self, most: int) -> bytes:
+        return self._pieces.pop(0)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12", b"345"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n123\r\n2", b"\r\n4", b"5\r\n0\r\n\r", b"\n"),
+    ],
+)
+def test_an_answer_is_read_whole_however_it_is_sent(pieces: tuple[bytes, ...]) -> None:
+    assert exchange(cast(ssl.SSLSocket, Pieces(*pieces)), b"") == b"12345"
