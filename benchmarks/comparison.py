@@ -14,13 +14,16 @@ from benchmarks.servers import Contender, running
 from benchmarks.verification import verify
 
 CONNECTIONS = (8, 1, 32)
+_SAID = ("name", "title", "what", "role", "is_given")
 
 
 def compare(certificate: Certificate, effort: Effort, who: list[Contender]) -> dict[str, Any]:
     """Return every run of every round."""
     turns = [(number, one) for number in range(effort.rounds) for one in who]
     return {
-        "contenders": [{key: getattr(one, key) for key in ("name", "title", "what", "role")} for one in who],
+        "contenders": [
+            {key: getattr(one, key) for key in ("name", "title", "what", "role", "is_given")} for one in who
+        ],
         "runs": [run for number, one in turns for run in _turn(certificate, effort, one, number)],
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.reviews import ALIKE
+from benchmarks.reviews import ALIKE, RELEASE, UNLIKE
 
 GOALS = Path(__file__).with_name("goals.toml")
 OURS, TUTORIAL, BARE = "graceful_worker", "tutorial", "bare_asgi"
@@ -83,6 +83,18 @@ def _of_comparison(results: Results) -> Figures:
         theirs = runs(results, other, 8)
         if theirs:
             found[name] = found["per_second_8"] / middle(theirs, "per_second")
+    return found | _beside_given(results)
+
+
+def _beside_given(results: Results) -> Figures:
+    """Compare with the fastest of the webhooks that were named on the command line, for each kind of pods."""
+    given = [who["name"] for who in results["comparison"]["contenders"] if who["is_given"]]
+    found: Figures = {}
+    for likeness in (ALIKE, RELEASE, UNLIKE):
+        mine = runs(results, OURS, 8, likeness)
+        theirs = [middle(rows, "per_second") for name in given if (rows := runs(results, name, 8, likeness))]
+        if mine and theirs:
+            found[f"times_given_{likeness}"] = middle(mine, "per_second") / max(theirs)
     return found
 
 

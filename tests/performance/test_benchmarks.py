@@ -117,3 +117,16 @@ class Pieces:
 )
 def test_an_answer_is_read_whole_however_it_is_sent(pieces: tuple[bytes, ...]) -> None:
     assert exchange(cast(ssl.SSLSocket, Pieces(*pieces)), b"") == b"12345"
+
+
+def test_another_webhook_is_a_goal_for_each_kind_of_pods() -> None:
+    rows = [("graceful_worker", "alike", 6000), ("graceful_worker", "unlike", 2000)]
+    rows += [("mine", "alike", 1000), ("mine", "unlike", 1000), ("slower", "alike", 500)]
+    runs = [
+        {"contender": name, "connections": 8, "likeness": kind, "per_second": speed, "resident": 1, "p99": 1, "p999": 1}
+        for name, kind, speed in rows
+    ]
+    contenders = [{"name": name, "is_given": name != "graceful_worker"} for name, _, _ in rows]
+    found = {goal.what: goal for goal in goals({"comparison": {"runs": runs, "contenders": contenders}})}
+    alike, unlike = (goal for what, goal in found.items() if "other webhook" in what or "never seen" in what)
+    assert (alike.reached, alike.is_met, unlike.reached, unlike.is_met) == (6, True, 2, False)
