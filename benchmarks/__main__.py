@@ -18,10 +18,12 @@ from benchmarks.comparison import compare
 from benchmarks.drive import driver, write_bodies
 from benchmarks.effort import FULL, QUICK
 from benchmarks.instructions import measure_instructions
+from benchmarks.large_cluster import measure_large_cluster
 from benchmarks.machine import machine, versions
 from benchmarks.pauses import measure_pauses
 from benchmarks.places import BENCH, CLIENT_CORE, make_certificate
 from benchmarks.servers import contenders, given
+from benchmarks.size import measure_size
 from benchmarks.soak import soak
 from benchmarks.startup import measure_startup
 from benchmarks.weight import measure_weight
@@ -47,6 +49,8 @@ def main() -> None:
         "weight": lambda: measure_weight(certificate, effort),
         "soak": lambda: soak(certificate, effort),
         "wrapper": lambda: measure_wrapper(effort),
+        "large_cluster": lambda: measure_large_cluster(effort.cluster_rounds),
+        "size": measure_size,
         "instructions": measure_instructions,
     }
     file: Path = arguments.results

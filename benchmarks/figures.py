@@ -115,6 +115,11 @@ def _of_single_parts(results: Results) -> Figures:
     if wrapper := results.get("wrapper"):
         found["wrapper"] = max(shell["wrapped"] - shell["bare"] for shell in wrapper["shells"].values())
         found["waiting"] = max(mode["processor"] for mode in wrapper["waiting"].values())
+    if cluster := results.get("large_cluster"):
+        found["cluster_seconds"] = max(row["seconds"] for row in cluster["rows"].values())
+        found["cluster_peak"] = max(row["peak"] for row in cluster["rows"].values())
+    if size := results.get("size"):
+        found["size_signal"], found["size_loop"] = size["signal mode"], size["loop mode, with a sidecar"]
     if instructions := results.get("instructions"):
         found["instructions"] = instructions["ratio"]
         found["instructions_limit"] = instructions["limit"]

@@ -63,7 +63,9 @@ def _run(folder: Path, command: tuple[str, ...]) -> dict[str, float]:
 
 @contextmanager
 def _api_server(folder: Path) -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.large_cluster", str(folder)], cwd=ROOT)
+    command = [sys.executable, "-m", "benchmarks.large_cluster", str(folder)]
+    # It says so when a client leaves in the middle of a page, as `drains` does when that is too large.
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + PATIENCE
         while not (folder / "kubeconfig").exists():

@@ -17,6 +17,7 @@ from benchmarks.core_path import core
 from benchmarks.exchange import exchange
 from benchmarks.figures import goals
 from benchmarks.reviews import COMMANDS, Review, encoded, heavy, reviews, unlike
+from benchmarks.size import measure_size
 from benchmarks.tables import number
 
 
@@ -130,3 +131,9 @@ def test_another_webhook_is_a_goal_for_each_kind_of_pods() -> None:
     found = {goal.what: goal for goal in goals({"comparison": {"runs": runs, "contenders": contenders}})}
     alike, unlike = (goal for what, goal in found.items() if "other webhook" in what or "never seen" in what)
     assert (alike.reached, alike.is_met, unlike.reached, unlike.is_met) == (6, True, 2, False)
+
+
+def test_a_pod_stays_as_small_as_the_goals_say() -> None:
+    found = goals({"size": measure_size()})
+    assert len(found) == 2
+    assert [goal for goal in found if not goal.is_met] == []
