@@ -81,6 +81,8 @@ def drive(server: Running, connections: int, seconds: float, likeness: str = ALI
     before = usage(server.pid)
     driven = {"wrk": _wrk, "oha": _oha}[driver()](server.url, connections, seconds, likeness)
     used = usage(server.pid).since(before)
+    if not driven.requests:
+        raise SystemExit(f"{server.contender.title} answered nothing in {seconds:g} s: is the machine busy?")
     return Measured(
         connections,
         driven.requests,

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jsonpatch
 
@@ -59,19 +59,27 @@ class Process(NamedTuple):
     pid: int
 
 
-def measure_waiting(seconds: float) -> dict[str, Any]:
-    """Delete a pod of each kind, and count the wake-ups of our processes in it for some seconds."""
+Waiting = dict[str, dict[str, dict[str, int]]]
+"""The number of our processes and of their wake-ups, in each container of each kind of pod."""
+
+
+@contextmanager
+def draining() -> Iterator[dict[str, RunningPod]]:
+    """Run a pod of each kind, and delete it."""
     with _node() as node:
         pods = {kind: _run(node, kind, number) for number, kind in enumerate(KINDS)}
         _until("all pods run", lambda: all(pod.ready for pod in pods.values()))
         time.sleep(1)
         for pod in pods.values():
             pod.delete()
-        time.sleep(SETTLED)
-        before = {kind: _wake_ups(pod) for kind, pod in pods.items()}
-        time.sleep(seconds)
-        after = {kind: _wake_ups(pod) for kind, pod in pods.items()}
-    return {"seconds": seconds, "kinds": {kind: _difference(before[kind], after[kind]) for kind in KINDS}}
+        yield pods
+
+
+def count_wake_ups(pods: dict[str, RunningPod], seconds: float) -> Waiting:
+    """Count the wake-ups of our processes for some seconds."""
+    before = {kind: _wake_ups(pod) for kind, pod in pods.items()}
+    time.sleep(seconds)
+    return {kind: _difference(before[kind], _wake_ups(pod)) for kind, pod in pods.items()}
 
 
 def _difference(before: dict[Process, int], after: dict[Process, int]) -> dict[str, dict[str, int]]:
@@ -157,8 +165,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3600, help="how long the pods wait")
     parser.add_argument("--results", type=Path, default=FILE, help="where the results go")
     arguments = parser.parse_args()
-    measured = measure_waiting(arguments.seconds)
-    measured |= {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "commit": commit()}
+    with draining() as pods:
+        time.sleep(SETTLED)
+        kinds = count_wake_ups(pods, arguments.seconds)
+    measured = {
+        "seconds": arguments.seconds,
+        "kinds": kinds,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": commit(),
+    }
     print(json.dumps(measured, indent=1))
     arguments.results.write_text(json.dumps(measured, indent=1) + "\n")
 
