@@ -136,9 +136,10 @@ $(BENCH_INSTALLED): requirements/bench.txt | $(INSTALLED)
 	@touch $@
 
 # QUICK=1: a minute or two, to see that everything works; the document is written next to the results.
+# BENCH_ARGS: options of `python -m benchmarks`, such as --webhook.
 bench: DOCUMENTS := $(if $(QUICK),$(BENCH),docs)
 bench: $(INSTALLED) $(BENCH_INSTALLED)  ## Measure the webhook next to others; write docs/performance.md and its chart.
-	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) --results $(BENCH)/results.json
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) --results $(BENCH)/results.json $(BENCH_ARGS)
 	$(BIN)/python -m benchmarks.report $(BENCH)/results.json $(DOCUMENTS)/performance.md performance.svg
 	$(BENCH)/venv/bin/python -m benchmarks.plot $(BENCH)/results.json $(DOCUMENTS)/performance.svg
 

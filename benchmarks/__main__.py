@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.added_bytes import measure_added_bytes
 from benchmarks.burst import measure_bursts
 from benchmarks.comparison import compare
 from benchmarks.cpu_breakdown import measure_cpu_breakdown
 from benchmarks.environment import BENCH, CLIENT_CORE, make_certificate
 from benchmarks.garbage_collection import measure_garbage_collection
 from benchmarks.instructions import measure_instructions
+from benchmarks.large_cluster import measure_large_cluster
 from benchmarks.load_generator import load_generator, write_bodies
 from benchmarks.machine import machine, versions
 from benchmarks.pod_size import measure_pod_sizes
@@ -49,6 +51,8 @@ def main() -> None:
         "weight": lambda: measure_pod_sizes(certificate, sample_sizes),
         "soak": lambda: soak(certificate, sample_sizes),
         "wrapper": lambda: measure_wrapper(sample_sizes),
+        "large_cluster": lambda: measure_large_cluster(sample_sizes.cluster_rounds),
+        "size": measure_added_bytes,
         "instructions": measure_instructions,
     }
     file: Path = arguments.results

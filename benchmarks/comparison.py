@@ -14,13 +14,14 @@ from benchmarks.server_process import ServerSpec, running
 from benchmarks.verification import verify
 
 CONNECTIONS = (8, 1, 32)
+_SPEC_FIELDS = ("name", "title", "what", "role", "is_given")
 
 
 def compare(certificate: Certificate, sample_sizes: SampleSizes, specs: list[ServerSpec]) -> dict[str, Any]:
     """Return every run of every round."""
     turns = [(number, spec) for number in range(sample_sizes.rounds) for spec in specs]
     return {
-        "contenders": [{key: getattr(spec, key) for key in ("name", "title", "what", "role")} for spec in specs],
+        "contenders": [{key: getattr(spec, key) for key in _SPEC_FIELDS} for spec in specs],
         "runs": [run for number, spec in turns for run in _turn(certificate, sample_sizes, spec, number)],
     }
 

@@ -9,7 +9,6 @@ plain HTTP: a real one takes minutes to create so many pods, and sends the same 
 from __future__ import annotations
 
 import asyncio
-import datetime
 import json
 import os
 import re
@@ -23,28 +22,20 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import jsonpatch
-
+from benchmarks.cluster_pods import GRACE, ClusterPods, Json
 from benchmarks.processes import resident_mib, usage
-from benchmarks.reviews import reviews
-from webhook.core.injection import inject
-from webhook.core.policy import Policy
 
-PODS, DRAINS, OWNERS = 10_000, 1_000, 100
-GRACE = 3600
+PODS, DRAINS = 10_000, 1_000
 PATIENCE = 120.0
-Json = dict[str, Any]
 
 
 class ApiServer:
     """Lists pods page by page, and sends what it is told to."""
 
     def __init__(self) -> None:
-        body = reviews(1)[0]["request"]["object"]
-        self._template = jsonpatch.apply_patch(body, inject(body, Policy(GRACE)).patch)
+        self._pods = ClusterPods()
         self._version = 1
         self._watches: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
@@ -62,23 +53,8 @@ class ApiServer:
         self._loop.run_forever()
 
     def pod(self, number: int, *, period: int | None = None, code: int | None = None) -> Json:
-        """Return a pod; `period` is the time that its deletion left it, `code` that with which its worker ended."""
-        owner = f"owner-{number % OWNERS}"
-        metadata = {**self._template["metadata"], "name": f"{owner}-{number}", "uid": f"uid-{number}"}
-        metadata.pop("generateName", None)
-        metadata["labels"] = {**metadata["labels"], "pod-template-hash": "1"}
-        reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{owner}-1", "uid": owner}
-        metadata |= {"namespace": f"tenant-{number % 10}", "ownerReferences": [{**reference, "controller": True}]}
-        metadata["resourceVersion"] = str(self._version)
-        status: Json = {}
-        if period is not None:
-            at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=period)
-            metadata |= {"deletionTimestamp": f"{at:%Y-%m-%dT%H:%M:%SZ}", "deletionGracePeriodSeconds": period}
-        if code is not None:
-            ended = {"exitCode": code, "finishedAt": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"}
-            names = [container["name"] for container in self._template["spec"]["containers"]]
-            status = {"containerStatuses": [{"name": name, "state": {"terminated": ended}} for name in names]}
-        return {**self._template, "metadata": metadata, "status": status}
+        """Return a pod in its current version, see `ClusterPods`."""
+        return self._pods.pod(number, self._version, period=period, code=code)
 
     def tell(self, kind: str, pod: Json) -> None:
         """Send a line to all that watch protected pods."""

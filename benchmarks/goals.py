@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.reviews import ALIKE
+from benchmarks.reviews import ALIKE, RELEASE, UNLIKE
 
 GOALS = Path(__file__).with_name("goals.toml")
 OURS, TUTORIAL, BARE = "graceful_worker", "tutorial", "bare_asgi"
@@ -83,6 +83,18 @@ def _of_comparison(results: Results) -> Figures:
         theirs = runs(results, other, 8)
         if theirs:
             found[name] = found["per_second_8"] / middle(theirs, "per_second")
+    return found | _beside_given(results)
+
+
+def _beside_given(results: Results) -> Figures:
+    """Compare with the fastest of the webhooks that were named on the command line, for each kind of pods."""
+    given = [who["name"] for who in results["comparison"]["contenders"] if who["is_given"]]
+    found: Figures = {}
+    for likeness in (ALIKE, RELEASE, UNLIKE):
+        mine = runs(results, OURS, 8, likeness)
+        theirs = [middle(rows, "per_second") for name in given if (rows := runs(results, name, 8, likeness))]
+        if mine and theirs:
+            found[f"times_given_{likeness}"] = middle(mine, "per_second") / max(theirs)
     return found
 
 
@@ -103,6 +115,11 @@ def _of_single_parts(results: Results) -> Figures:
     if wrapper := results.get("wrapper"):
         found["wrapper"] = max(shell["wrapped"] - shell["bare"] for shell in wrapper["shells"].values())
         found["waiting"] = max(mode["processor"] for mode in wrapper["waiting"].values())
+    if cluster := results.get("large_cluster"):
+        found["cluster_seconds"] = max(row["seconds"] for row in cluster["rows"].values())
+        found["cluster_peak"] = max(row["peak"] for row in cluster["rows"].values())
+    if size := results.get("size"):
+        found["size_signal"], found["size_loop"] = size["signal mode"], size["loop mode, with a sidecar"]
     if instructions := results.get("instructions"):
         found["instructions"] = instructions["ratio"]
         found["instructions_limit"] = instructions["limit"]

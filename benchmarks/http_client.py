@@ -38,10 +38,28 @@ def send(connection: ssl.SSLSocket, data: bytes) -> bytes:
     head = received[:end].decode("latin-1").lower().split("\r\n")
     if head[0].split()[1] != "200":
         raise RequestFailed(head[0])
+    del received[: end + 4]
+    if "transfer-encoding: chunked" in head:
+        return _chunks(connection, received)
     (length,) = (int(line.split(":")[1]) for line in head if line.startswith("content-length:"))
-    while len(received) < end + 4 + length:
+    while len(received) < length:
         received += connection.recv(65536)
-    return bytes(received[end + 4 :])
+    return bytes(received)
+
+
+def _chunks(connection: ssl.SSLSocket, received: bytearray) -> bytes:
+    """Return a body in chunks, as Go sends one of more than 2 KB: https://www.rfc-editor.org/rfc/rfc9112#section-7.1."""
+    body = bytearray()
+    while True:
+        while (end := received.find(b"\r\n")) < 0:
+            received += connection.recv(65536)
+        size = int(received[:end], 16)
+        while len(received) < end + 2 + size + 2:
+            received += connection.recv(65536)
+        if size == 0:
+            return bytes(body)
+        body += received[end + 2 : end + 2 + size]
+        del received[: end + 2 + size + 2]
 
 
 def admission_response(body: bytes) -> dict[str, Any]:

@@ -81,6 +81,8 @@ def generate_load(server: RunningServer, connections: int, seconds: float, liken
     before = usage(server.pid)
     result = {"wrk": _wrk, "oha": _oha}[load_generator()](server.url, connections, seconds, likeness)
     used = usage(server.pid).since(before)
+    if not result.requests:
+        raise SystemExit(f"{server.spec.title} answered nothing in {seconds:g} s: is the machine busy?")
     return Measurement(
         connections,
         result.requests,

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cpu_breakdown import BASELINE
+from benchmarks.drain_wakeups import CONTAINERS
+from benchmarks.drain_wakeups import FILE as WAITING
 from benchmarks.goals import BARE, OURS, TUTORIAL, Goal, Results, goals, middle, runs
 from benchmarks.reviews import ALIKE, RELEASE, UNLIKE
 from benchmarks.tables import number, table
@@ -47,6 +49,19 @@ before. The first four rows are the core, with each step called alone on the {co
 application around it, with routing, log and metrics. *TLS* is the share of OpenSSL. The last row is the rest. Before:
 commit {before}. After: commit {after}."""
 
+_SIZES = """\
+Every byte of a pod is stored in etcd, and sent to each watch and to the kubelet. Bytes of JSON without spaces, with the
+status annotation:"""
+
+_WAITING = """\
+How often the processes that are added to a pod wake up while its drain waits for a message, in {seconds:.0f} s
+({date}, commit {commit}; `python -m benchmarks.drain_wakeups`). The hook of a worker that has children looks at them
+five times a second, because some programs wait for all their children before they exit:"""
+
+_LARGE_CLUSTER = """\
+With {pods} protected pods, of which {drains} drain. A stand-in for the API server sends pods as this version makes
+them, in pages."""
+
 _AGAIN = """\
 On Debian 12, with `apt-get install $(cat benchmarks/debian-packages.txt)`:
 
@@ -76,6 +91,8 @@ def write(results: Results, picture: str) -> str:
         *_of_goals(goals(results)),
         *_of_breakdown(results),
         *_of_weight(results),
+        *_of_pods(results),
+        *_of_a_large_cluster(results),
         *_of_the_rest(results),
         "## What was tried",
         (HERE / "experiments.md").read_text(encoding="utf-8").strip(),
@@ -222,6 +239,36 @@ def _of_weight(results: Results) -> list[str]:
         f"Small reviews over 8 connections have a p99 of {number(alone['p99'])} ms alone, and of "
         f"{number(beside['p99'])} ms while {weight['large_sent']} of the largest are sent between them in "
         f"{number(beside['seconds'])} s.",
+    ]
+
+
+def _of_pods(results: Results) -> list[str]:
+    """Show what protection costs a pod: bytes, and wake-ups while its drain waits, which are measured separately."""
+    said = []
+    if sizes := results.get("size"):
+        said += [_SIZES, table(["pod", "bytes more"], [[kind, number(size)] for kind, size in sizes.items()])]
+    if WAITING.exists():
+        waiting = json.loads(WAITING.read_text(encoding="utf-8"))
+        rows = [
+            [kind, *(number(found[name]["wake_ups"]) for name in CONTAINERS)]
+            for kind, found in waiting["kinds"].items()
+        ]
+        said += [_WAITING.format(**waiting), table(["worker", "worker's container", "sidecar's container"], rows)]
+    return ["## What a protected pod costs", *said] if said else []
+
+
+def _of_a_large_cluster(results: Results) -> list[str]:
+    cluster = results.get("large_cluster")
+    if not cluster:
+        return []
+    rows = [
+        [f"`graceful-worker {command}`", *(number(row[key]) for key in ("seconds", "processor", "peak"))]
+        for command, row in cluster["rows"].items()
+    ]
+    return [
+        "## In a large cluster",
+        _LARGE_CLUSTER.format(pods=cluster["pods"], drains=cluster["drains"]),
+        table(["", "s", "CPU s", "most memory, MiB"], rows),
     ]
 
 

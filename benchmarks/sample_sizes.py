@@ -18,6 +18,7 @@ class SampleSizes:
     soak_requests: int
     soak_seconds: float
     wrapper_rounds: int
+    cluster_rounds: int
 
 
 FULL = SampleSizes(
@@ -30,6 +31,7 @@ FULL = SampleSizes(
     soak_requests=1_000_000,
     soak_seconds=120,
     wrapper_rounds=3,
+    cluster_rounds=3,
 )
 QUICK = SampleSizes(
     rounds=1,
@@ -41,4 +43,5 @@ QUICK = SampleSizes(
     soak_requests=20_000,
     soak_seconds=5,
     wrapper_rounds=1,
+    cluster_rounds=1,
 )

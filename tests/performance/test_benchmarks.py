@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from typing import Any
+import ssl
+from typing import Any, cast
 
 import jsonpatch
 import pytest
 
 from benchmarks import verification
+from benchmarks.added_bytes import measure_added_bytes
 from benchmarks.core_path import core
 from benchmarks.goals import goals
+from benchmarks.http_client import send
 from benchmarks.reviews import COMMANDS, Review, encoded, review_of_size, reviews, with_own_template
 from benchmarks.servers.protection import protect
 from benchmarks.tables import number
@@ -91,3 +94,46 @@ def test_goals_without_a_figure_are_left_out() -> None:
 )
 def test_a_number_has_three_digits_that_count(value: float, text: str) -> None:
     assert number(value) == text
+
+
+class Pieces:
+    """A connection whose other side answers in pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = list(pieces)
+
+    def sendall(self, data: bytes) -> None:
+        pass
+
+    def recv(self, most: int) -> bytes:
+        return self._pieces.pop(0)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12", b"345"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n123\r\n2", b"\r\n4", b"5\r\n0\r\n\r", b"\n"),
+    ],
+)
+def test_an_answer_is_read_whole_however_it_is_sent(pieces: tuple[bytes, ...]) -> None:
+    assert send(cast(ssl.SSLSocket, Pieces(*pieces)), b"") == b"12345"
+
+
+def test_another_webhook_is_a_goal_for_each_kind_of_pods() -> None:
+    rows = [("graceful_worker", "alike", 6000), ("graceful_worker", "unlike", 2000)]
+    rows += [("mine", "alike", 1000), ("mine", "unlike", 1000), ("slower", "alike", 500)]
+    runs = [
+        {"contender": name, "connections": 8, "likeness": kind, "per_second": speed, "resident": 1, "p99": 1, "p999": 1}
+        for name, kind, speed in rows
+    ]
+    contenders = [{"name": name, "is_given": name != "graceful_worker"} for name, _, _ in rows]
+    found = {goal.what: goal for goal in goals({"comparison": {"runs": runs, "contenders": contenders}})}
+    alike, unlike = (goal for what, goal in found.items() if "other webhook" in what or "never seen" in what)
+    assert (alike.reached, alike.is_met, unlike.reached, unlike.is_met) == (6, True, 2, False)
+
+
+def test_a_pod_stays_as_small_as_the_goals_say() -> None:
+    found = goals({"size": measure_added_bytes()})
+    assert len(found) == 2
+    assert [goal for goal in found if not goal.is_met] == []

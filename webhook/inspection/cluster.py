@@ -15,7 +15,12 @@ from webhook.inspection.drain_limit_collection import collect_drain_limits
 from webhook.inspection.installation_checks import called_service
 from webhook.inspection.requests import MISLABELLED_PODS, NAMESPACES, PROTECTED_PODS, unprotected_pods_requests
 from webhook.inspection.snapshot import HistoryUnavailable, Names, Namespace, Snapshot, State, WorkerPod
-from webhook.inspection.worker_pods import read_candidate_pod, read_injected_pod, read_mislabelled_pod
+from webhook.inspection.worker_pods import (
+    InjectedPodFields,
+    read_candidate_pod,
+    read_injected_pod,
+    read_mislabelled_pod,
+)
 from webhook.kubernetes.api_client import ApiClient, NotPermitted, catch_forbidden, gather_or_cancel
 from webhook.kubernetes.errors import ClusterUnavailable
 from webhook.kubernetes.requests import ApiRequest
@@ -77,7 +82,7 @@ async def _pods(api: ApiClient, snapshot: Snapshot) -> list[WorkerPod]:
     namespaces = [] if isinstance(snapshot.namespaces, NotPermitted) else snapshot.namespaces
     entries = snapshot.pod_entries or default_entries(snapshot.names.namespace)
     lists = await gather_or_cancel(
-        api.list(PROTECTED_PODS, read_injected_pod),
+        api.list(PROTECTED_PODS, read_injected_pod, InjectedPodFields),
         api.list(MISLABELLED_PODS, read_mislabelled_pod),
         *(_unprotected(api, *each) for each in unprotected_pods_requests(entries, namespaces)),
     )

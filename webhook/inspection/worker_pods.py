@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TypedDict
 
 from msgspec.structs import replace
 
@@ -20,6 +21,35 @@ from webhook.inspection.snapshot import State, WorkerPod
 _EVICT = annotation_of("evict")
 _AS_ASKED = Evict.AS_ASKED.value
 _STATES = {Kind.PROTECTED: State.UNPROTECTED, Kind.REFUSED: State.REFUSED}
+
+
+class _OwnerReference(TypedDict, total=False):
+    apiVersion: str
+    kind: str
+    name: str
+    controller: bool | None
+
+
+class _Metadata(TypedDict, total=False):
+    namespace: str
+    name: str
+    labels: dict[str, str] | None
+    annotations: dict[str, str] | None
+    ownerReferences: list[_OwnerReference] | None
+    deletionTimestamp: str | None
+
+
+class _Spec(TypedDict, total=False):
+    nodeName: str | None
+    priority: int | None
+    terminationGracePeriodSeconds: int | None
+
+
+class InjectedPodFields(TypedDict, total=False):
+    """The fields of a protected pod that are read here: its containers, and what is added to them, are most of it."""
+
+    metadata: _Metadata
+    spec: _Spec
 
 
 def read_injected_pod(pod: JsonObject) -> WorkerPod:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from httpx2 import AsyncClient
@@ -26,6 +26,7 @@ STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply"""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 Result = TypeVar("Result")
+Decoded = TypeVar("Decoded")
 
 
 class NotPermitted(msgspec.Struct, frozen=True):
@@ -57,6 +58,15 @@ class _Response(msgspec.Struct, frozen=True):
     content: bytes
 
 
+class _PageMetadata(msgspec.Struct, frozen=True):
+    continue_token: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct, frozen=True):
+    metadata: _PageMetadata | None = None
+    items: list[msgspec.Raw] | None = None
+
+
 class ApiClient:
     """Sends a few requests at a time, page by page."""
 
@@ -67,14 +77,17 @@ class ApiClient:
     async def get(self, request: ApiRequest) -> JsonObject | None:
         """Get one object; None if it does not exist."""
         response = await self._get(request, {})
-        return None if response.status == HTTPStatus.NOT_FOUND else _decode(response)
+        return None if response.status == HTTPStatus.NOT_FOUND else _decode_object(response)
 
-    async def list(self, request: ApiRequest, keep: Callable[[JsonObject], Result]) -> list[Result]:
+    async def list(
+        self, request: ApiRequest, keep: Callable[[JsonObject], Result], fields: Any = JsonObject
+    ) -> list[Result]:
         """List page by page, and keep only what `keep` returns of each object: clusters are large.
 
-        A kind that is not installed has no objects.
+        `fields` is a TypedDict of what `keep` reads; no other field becomes a Python object. A kind that is not
+        installed has no objects.
         """
-        return [keep(raw) async for raw in self._pages(request)]
+        return [keep(raw) async for raw in self._objects(request, msgspec.json.Decoder(fields))]
 
     async def patch(self, request: ApiRequest, change: JsonObject, manager: str) -> JsonObject:
         """Change one object as a field manager, and return the result.
@@ -87,29 +100,39 @@ class ApiClient:
         response = await self._send("PATCH", request, parameters, msgspec.json.encode(change))
         if response.status in (403, 404, 409, 422):
             raise PatchRejected(_message(response))
-        return _decode(response)
+        return _decode_object(response)
 
-    async def _pages(self, request: ApiRequest) -> AsyncIterator[JsonObject]:
+    async def _objects(
+        self, request: ApiRequest, decoder: msgspec.json.Decoder[JsonObject]
+    ) -> AsyncIterator[JsonObject]:
         limit, token = PAGE_SIZE, ""
         selectors = {"labelSelector": request.labels, "fieldSelector": request.fields}
         while True:
             parameters = {"limit": str(limit), **selectors, "continue": token}
             try:
-                response = await self._get(request, {name: value for name, value in parameters.items() if value})
+                page = await self._page(request, {name: value for name, value in parameters.items() if value})
             except PageTooLarge:
                 if limit == 1:
                     raise
                 limit //= 2
                 continue
-            if response.status == HTTPStatus.NOT_FOUND:
-                return
-            page = _decode(response, accept_expired=True)
-            for raw in page.get("items") or ():
-                yield raw
+            for raw in page.items or ():
+                yield decoder.decode(raw)
             # After a 410, a new token returns the rest of the list in its current state: the list took too long.
-            token = (page.get("metadata") or {}).get("continue", "")
+            token = page.metadata.continue_token if page.metadata else ""
+            # A page can have 8 MB: two at a time are too many.
+            del page
             if not token:
                 return
+
+    async def _page(self, request: ApiRequest, parameters: dict[str, str]) -> _Page:
+        response = await self._get(request, parameters)
+        if response.status == HTTPStatus.NOT_FOUND:
+            return _Page()
+        page = _decode(response, _Page)
+        if response.status in range(200, 300) or (response.status == HTTPStatus.GONE and page.metadata):
+            return page
+        raise _error(response)
 
     async def _get(self, request: ApiRequest, parameters: dict[str, str]) -> _Response:
         response = await self._send("GET", request, parameters)
@@ -139,26 +162,28 @@ class ApiClient:
             ) from None
 
 
-def _decode(response: _Response, *, accept_expired: bool = False) -> JsonObject:
-    if response.status == HTTPStatus.UNAUTHORIZED:
-        raise ClusterUnavailable("the API server rejects the credentials: they are missing, wrong or expired")
-    answer = _json(response)
-    if answer is None:
-        raise ClusterUnavailable(f"the server is not a Kubernetes API server (status {response.status})")
+def _decode_object(response: _Response) -> JsonObject:
+    answer = _decode(response, JsonObject)
     if response.status in range(200, 300):
         return answer
-    if accept_expired and response.status == HTTPStatus.GONE and "metadata" in answer:
-        return answer
-    raise ClusterUnavailable(f"the API server responded with {response.status}: {_message(response)}")
+    raise _error(response)
+
+
+def _decode(response: _Response, kind: type[Decoded]) -> Decoded:
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        raise ClusterUnavailable("the API server rejects the credentials: they are missing, wrong or expired")
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except DECODE_ERRORS:
+        raise ClusterUnavailable(f"the server is not a Kubernetes API server (status {response.status})") from None
+
+
+def _error(response: _Response) -> ClusterUnavailable:
+    return ClusterUnavailable(f"the API server responded with {response.status}: {_message(response)}")
 
 
 def _message(response: _Response) -> str:
-    answer = _json(response)
-    return f"status {response.status}" if answer is None else str(answer.get("message", ""))[:MAX_MESSAGE_LENGTH]
-
-
-def _json(response: _Response) -> JsonObject | None:
     try:
-        return msgspec.json.decode(response.content, type=JsonObject)
+        return str(msgspec.json.decode(response.content, type=JsonObject).get("message", ""))[:MAX_MESSAGE_LENGTH]
     except DECODE_ERRORS:
-        return None
+        return f"status {response.status}"
