@@ -55,7 +55,7 @@ status annotation:"""
 
 _WAITING = """\
 How often the processes that are added to a pod wake up while its drain waits for a message, in {seconds:.0f} s
-({date}, commit {commit}; `python -m benchmarks.drain_wakeups`). What the hook of a worker that has children leaves behind
+({date}, commit {commit}; `python -m benchmarks.drain_wakeups`). What the hook of a worker with children leaves behind
 looks at them five times a second, because some programs wait for all their children before they exit:"""
 
 _LARGE_CLUSTER = """\
