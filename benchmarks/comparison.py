@@ -14,7 +14,7 @@ from benchmarks.server_process import ServerSpec, running
 from benchmarks.verification import verify
 
 CONNECTIONS = (8, 1, 32)
-_SPEC_FIELDS = ("name", "title", "what", "role", "is_given")
+_SPEC_FIELDS = ("name", "title", "what", "role", "is_from_command_line")
 
 
 def compare(certificate: Certificate, sample_sizes: SampleSizes, specs: list[ServerSpec]) -> dict[str, Any]:

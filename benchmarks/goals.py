@@ -88,7 +88,7 @@ def _of_comparison(results: Results) -> Figures:
 
 def _beside_given(results: Results) -> Figures:
     """Compare with the fastest of the webhooks that were named on the command line, for each kind of pods."""
-    given = [who["name"] for who in results["comparison"]["contenders"] if who["is_given"]]
+    given = [who["name"] for who in results["comparison"]["contenders"] if who["is_from_command_line"]]
     found: Figures = {}
     for likeness in (ALIKE, RELEASE, UNLIKE):
         mine = runs(results, OURS, 8, likeness)

@@ -127,7 +127,7 @@ def test_another_webhook_is_a_goal_for_each_kind_of_pods() -> None:
         {"contender": name, "connections": 8, "likeness": kind, "per_second": speed, "resident": 1, "p99": 1, "p999": 1}
         for name, kind, speed in rows
     ]
-    contenders = [{"name": name, "is_given": name != "graceful_worker"} for name, _, _ in rows]
+    contenders = [{"name": name, "is_from_command_line": name != "graceful_worker"} for name, _, _ in rows]
     found = {goal.what: goal for goal in goals({"comparison": {"runs": runs, "contenders": contenders}})}
     alike, unlike = (goal for what, goal in found.items() if "other webhook" in what or "never seen" in what)
     assert (alike.reached, alike.is_met, unlike.reached, unlike.is_met) == (6, True, 2, False)
