@@ -21,33 +21,12 @@ from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConfigError
 
-from certs.errors import ExpectedError
+from certs.errors import ApiServerUnavailable, ExpectedError, NoClusterConfigured, ResponseTooLarge, StatusError
 
 JsonObject: TypeAlias = dict[str, Any]
 
 MAX_ERROR_BYTES = 64 * 1024
 JSON = "application/json"
-
-
-class ApiServerUnavailable(ExpectedError):
-    """The API server cannot be reached, or its response is not valid."""
-
-
-class ResponseTooLarge(ApiServerUnavailable):
-    """The response exceeds the limit."""
-
-
-class NoClusterConfigured(ExpectedError):
-    """No API server is configured."""
-
-
-class StatusError(ExpectedError):
-    """The API server refuses, with an HTTP status, a message that contains no keys, and the time."""
-
-    def __init__(self, status: int, words: str, date: datetime.datetime | None) -> None:
-        super().__init__(f"{words} ({status})")
-        self.status = status
-        self.date = date
 
 
 @dataclass(frozen=True)

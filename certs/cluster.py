@@ -13,10 +13,10 @@ from typing import TypeVar
 import msgspec
 from cryptography import x509
 
-from certs.api_server import ApiServer, ApiServerUnavailable, JsonObject, StatusError
+from certs.api_server import ApiServer, JsonObject
 from certs.ca_secret import ROTATE_ANNOTATION, TYPE, CaSecret, read_data, trusted_in, write_data
 from certs.certificate import write_bundle
-from certs.errors import Conflict, Unusable
+from certs.errors import ApiServerUnavailable, Conflict, StatusError, Unusable
 from certs.review_path import find_review_path, replace_review_path
 
 FIELD_MANAGER = "graceful-worker"

@@ -4,14 +4,15 @@ Exception
 └── ExpectedError        its message contains no keys
     ├── Unusable         (also a ValueError) a certificate, a key, or the pair cannot be used
     ├── Conflict         another client has changed an object since it was read
-    ├── NoCluster        in api_server: no API server is configured
-    ├── Refused          in api_server: the API server refuses, with an HTTP status
-    └── NoAnswer         in api_server: the API server cannot be reached, or its response is not valid
-        └── TooLarge     in api_server: its response exceeds the limit
+    ├── NoClusterConfigured
+    ├── StatusError      the API server refuses, with an HTTP status
+    └── ApiServerUnavailable  it cannot be reached, or its response is not valid
+        └── ResponseTooLarge
 """
 
 from __future__ import annotations
 
+import datetime
 import traceback
 from pathlib import Path
 
@@ -28,6 +29,27 @@ class Unusable(ExpectedError, ValueError):
 
 class Conflict(ExpectedError):
     """Another client has changed the object since it was read: read it again."""
+
+
+class ApiServerUnavailable(ExpectedError):
+    """The API server cannot be reached, or its response is not valid."""
+
+
+class ResponseTooLarge(ApiServerUnavailable):
+    """The response exceeds the limit."""
+
+
+class NoClusterConfigured(ExpectedError):
+    """No API server is configured."""
+
+
+class StatusError(ExpectedError):
+    """The API server refuses, with an HTTP status, a message that contains no keys, and the time."""
+
+    def __init__(self, status: int, words: str, date: datetime.datetime | None) -> None:
+        super().__init__(f"{words} ({status})")
+        self.status = status
+        self.date = date
 
 
 def describe_error(error: BaseException) -> str:

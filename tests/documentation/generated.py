@@ -13,6 +13,7 @@ from pathlib import Path
 from textwrap import fill
 
 from tests.documentation import chart
+from tests.documentation.package_map import package_map
 from tests.documentation.reference import commands, reasons, watch_metrics, webhook_metrics
 from tests.drains import cases as drains_cases
 from tests.history import cases as history_cases
@@ -25,12 +26,12 @@ from webhook.inspection.drain_limits import ANY, Detection, Field, Flag, Kubelet
 from webhook.inspection.drain_limits import TABLE as LIMITS
 
 ROOT = Path(__file__).parent.parent.parent
-README = ROOT / "README.md"
+README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
 WRITTEN_ELSEWHERE = {"proof.md", "idle-workers-first.md"}
 """Pages whose marked parts come from measurements and a model: tests/proof and benchmarks write them."""
 DOCUMENTS = [
     page
-    for page in (README, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md")))
+    for page in (README, CONTRIBUTING, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md")))
     if page.name not in WRITTEN_ELSEWHERE and "<!-- begin: " in page.read_text()
 ]
 PROOF = ROOT / "docs" / "proof.md"
@@ -232,6 +233,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     webhook_metrics,
     watch_metrics,
     commands,
+    package_map,
 )
 PARTS = {"annotations": annotation_table, **{function.__name__: function for function in _FUNCTIONS}}
 

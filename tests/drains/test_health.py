@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from certs.api_server import ApiServerUnavailable, StatusError
+from certs.errors import ApiServerUnavailable, StatusError
 from webhook.drains.health import MAX_DENIALS, Outage, SessionHealth, longest_outage
 from webhook.kubernetes.errors import ClusterUnavailable
 

@@ -447,7 +447,9 @@ def test_a_drain_whose_begin_nobody_wrote_down_is_counted_from_its_last_run(pod:
         drain(container)
         assert container.wait() == 0
         message = read_drain_message(pod, name)
-        assert (message.is_bound, message.runs) == (True, 1)
+        # On a busy machine, another run may have begun before the drain.
+        assert message.is_bound
+        assert message.runs >= 1
         assert 1.1 <= message.drain <= math.ceil(container.seconds)
 
 

@@ -1,1 +1,1 @@
-"""The command line: the same core as the webhook, for manifests kept in Git."""
+"""The command line: `serve`, the commands for manifests, and those for a cluster."""

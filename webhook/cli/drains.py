@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from webhook.cli.cluster_options import context_option, output_option
-from webhook.cli.failure import fail
+from webhook.cli.failure import EXIT_UNKNOWN, fail
 from webhook.cli.settings import Duration
 from webhook.drains.rollout import RESOURCES
 from webhook.drains.selection import Target, read_target
 from webhook.inspection.snapshot import Names
 
-CANNOT_READ, INTERRUPTED = 2, 130
+INTERRUPTED = 130
 PERMISSIONS = ("list pods", "watch pods")
 """Permissions that the command needs, in the namespaces it reads."""
 ROLLOUT_PERMISSIONS = tuple(f"get {resource}.apps" for resource in RESOURCES.values())
@@ -149,4 +149,4 @@ def _run(command: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(command)
     except ClusterUnavailable as error:
-        fail(str(error), CANNOT_READ)
+        fail(str(error), EXIT_UNKNOWN)

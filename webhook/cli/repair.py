@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from webhook.cli.cluster_options import configuration_option, context_option, output_option
-from webhook.cli.failure import fail
+from webhook.cli.failure import EXIT_UNKNOWN, fail
 from webhook.cli.settings import Duration
 from webhook.inspection.requests import PERMISSIONS, REPAIR_PERMISSIONS, RESTART_PERMISSIONS
 from webhook.inspection.snapshot import Names
@@ -16,7 +16,6 @@ from webhook.inspection.snapshot import Names
 if TYPE_CHECKING:
     from webhook.cli.repair_run import RepairRun
 
-EXIT_UNKNOWN = 2
 _ALIASES = {
     "deployment": ("deployments", "deploy"),
     "statefulset": ("statefulsets", "sts"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from webhook.cli.cluster_options import configuration_option, context_option, output_option
-from webhook.cli.failure import fail
+from webhook.cli.failure import EXIT_UNKNOWN, fail
 from webhook.inspection.requests import (
     DRAIN_HISTORY_PERMISSIONS,
     DRAIN_LIMIT_PERMISSIONS,
@@ -20,7 +20,6 @@ from webhook.inspection.snapshot import Names
 if TYPE_CHECKING:
     from webhook.inspection.snapshot import Snapshot
 
-EXIT_UNKNOWN = 2
 _RIGHTS = "\n\n".join(
     "\b\n" + "\n".join([title, *(f"  {right}" for right in rights)])
     for title, rights in (

@@ -1,4 +1,4 @@
-"""Formats names and values from manifests for messages."""
+"""Formats names, values from manifests, and numbers for messages."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def quoted(value: str) -> str:
     text = json.dumps(value[: _LONGEST_QUOTE + 1], ensure_ascii=False)
     text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + '…"'
+
+
+def pluralize(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 pod` or `2 pods`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,1 +1,1 @@
-"""Drains: how pods terminate, with which outcome, and reports about it."""
+"""`graceful-worker drains`: how pods terminate, with which outcome, and the output about it."""

@@ -9,8 +9,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from certs.api_server import StatusError
-from certs.errors import ExpectedError, describe_error
+from certs.errors import ExpectedError, StatusError, describe_error
 from certs.retry import LOGGER
 from webhook.drains.list_watch import SILENT_SECONDS, START_SECONDS
 from webhook.kubernetes.errors import ClusterUnavailable

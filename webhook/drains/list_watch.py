@@ -10,19 +10,8 @@ from http import HTTPStatus
 import msgspec
 from httpx2 import AsyncClient, HTTPError, Response, Timeout
 
-from certs.api_server import (
-    CLIENT_ERRORS,
-    DECODE_ERRORS,
-    JSON,
-    ApiServer,
-    ApiServerUnavailable,
-    Limits,
-    ResponseTooLarge,
-    StatusError,
-    status_error,
-    unavailable,
-)
-from certs.errors import ExpectedError
+from certs.api_server import CLIENT_ERRORS, DECODE_ERRORS, JSON, ApiServer, Limits, status_error, unavailable
+from certs.errors import ApiServerUnavailable, ExpectedError, ResponseTooLarge, StatusError
 from webhook.core.pod import JsonObject
 from webhook.drains.errors import Expired
 from webhook.drains.pod_fields import decode_pod

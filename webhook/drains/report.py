@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from webhook.core.pluralize import pluralize
+from webhook.core.text import pluralize
 from webhook.drains.durations import format_duration
 from webhook.drains.health import Outage
 from webhook.drains.outcome import Outcome

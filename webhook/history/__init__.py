@@ -1,1 +1,1 @@
-"""How past drains of workloads ended, and advice on their grace periods."""
+"""`graceful-worker drains --history`: how drains ended, and what follows for grace periods."""

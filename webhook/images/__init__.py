@@ -1,1 +1,1 @@
-"""Image lookups: the operator's table and registries."""
+"""Image lookups: what images run, from the operator's table and from registries."""

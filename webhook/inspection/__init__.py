@@ -1,1 +1,1 @@
-"""What `graceful-worker status` reads from a cluster, and what it checks."""
+"""`graceful-worker status`: takes a snapshot of a cluster, and checks it."""

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 from httpx2 import AsyncClient
 
-from certs.api_server import CLIENT_ERRORS, DECODE_ERRORS, ApiServer, ApiServerUnavailable, Limits, ResponseTooLarge
+from certs.api_server import CLIENT_ERRORS, DECODE_ERRORS, ApiServer, Limits
+from certs.errors import ApiServerUnavailable, ResponseTooLarge
 from webhook.core.pod import JsonObject
 from webhook.kubernetes.errors import ClusterUnavailable, Forbidden, PageTooLarge, PatchRejected
 from webhook.kubernetes.requests import ApiRequest

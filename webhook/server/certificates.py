@@ -7,7 +7,7 @@ from typing import Protocol
 
 from certs.authority import issue_certificate
 from certs.certificate import Leaf
-from certs.errors import Unusable, describe_error
+from certs.errors import NoClusterConfigured, Unusable, describe_error
 from certs.files import FileCertificate, read_clients, read_leaf
 from certs.metrics import CertificateMetrics
 from certs.retry import LOGGER
@@ -58,7 +58,7 @@ async def _in_cluster(
     hosts = (*service_hosts(tls.service, tls.namespace, tls.domain), *tls.extra_hosts)
     try:
         connected = api_server.connect()
-    except api_server.NoClusterConfigured as error:
+    except NoClusterConfigured as error:
         raise Unusable(
             f"the CA is stored in a cluster, but {error}; run in a pod, set KUBECONFIG, or set --tls-cert and --tls-key"
         ) from None

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from certs.api_server import ApiServer, ApiServerUnavailable, StatusError, connect
+from certs.api_server import ApiServer, connect
+from certs.errors import ApiServerUnavailable, StatusError
 from webhook.core.pod import JsonObject
 from webhook.images.task_cache import TaskCache
 from webhook.server.errors import PodNotFound, PodUnreadable

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 
-from certs.api_server import ApiServer, ApiServerUnavailable, StatusError
-from certs.errors import ExpectedError, describe_error
+from certs.api_server import ApiServer
+from certs.errors import ApiServerUnavailable, ExpectedError, StatusError, describe_error
 from webhook.core.pod import JsonObject
 from webhook.drains.health import ErrorLog
 from webhook.drains.reflector import Backoff
