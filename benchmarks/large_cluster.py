@@ -51,14 +51,24 @@ def _run(folder: Path, command: tuple[str, ...]) -> dict[str, float]:
     begin = time.monotonic()
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    # Of this process alone. Its peak begins with that of the process that started it, which is smaller.
+    peak = 0.0
+    # Not ru_maxrss: it begins with the memory of the process that started this one.
+    while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        peak = max(peak, _peak_mib(process.pid))
+        time.sleep(0.02)
     _, code, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(code)
     seconds = time.monotonic() - begin
     text = (folder / "output").read_text()
     if process.returncode == 2 or f"{PODS if command[0] == 'status' else DRAINS}" not in text.replace(",", ""):
         raise SystemExit(f"graceful-worker {' '.join(command)} did not see the pods:\n{text[:2000]}")
-    return {"seconds": seconds, "processor": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024}
+    return {"seconds": seconds, "processor": used.ru_utime + used.ru_stime, "peak": peak}
+
+
+def _peak_mib(pid: int) -> float:
+    """Return the peak of a process's memory since it became this program; 0 once it has ended."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
 
 
 @contextmanager
