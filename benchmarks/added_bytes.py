@@ -22,12 +22,12 @@ def _worker(*command: str, **fields: Any) -> Json:
 
 KINDS: dict[str, tuple[Json, ...]] = {
     "signal mode": (_worker(*WORKER),),
-    "signal mode, with a hook of its own": (_worker(*WORKER, **OWN_HOOK),),
+    "signal mode, with its own hook": (_worker(*WORKER, **OWN_HOOK),),
     "signal mode, the hook sends the signal": (_worker("rq", "worker"),),
     "signal mode, with a sidecar": (_worker(*WORKER), SIDECAR),
     "loop mode": (_worker(*SYMFONY),),
     "loop mode, with a sidecar": (_worker(*SYMFONY), SIDECAR),
-    "loop mode, with a sidecar that has a hook of its own": (_worker(*SYMFONY), SIDECAR | OWN_HOOK),
+    "loop mode, with a sidecar that has its own hook": (_worker(*SYMFONY), SIDECAR | OWN_HOOK),
     "below a parent": (_worker("python", "worker.py"),),
     "below a parent that looks for the worker": (_worker("sh", "-c", "migrate; celery -A shop worker"),),
     "below a parent, with a sidecar": (_worker("python", "worker.py"), SIDECAR),
