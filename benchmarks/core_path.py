@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from benchmarks.reviews import encoded, reviews
 from webhook.core.policy import Policy
-from webhook.server.review import encode_response, read_review, review
+from webhook.server.admission_review import encode_response, read_review, review
 
 POLICY = Policy()
 

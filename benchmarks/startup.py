@@ -11,7 +11,7 @@ from benchmarks.environment import PYTHON, ROOT, SERVER_CORE, Certificate
 from benchmarks.sample_sizes import SampleSizes
 from benchmarks.server_process import read_spec, running
 
-IMPORTED = "import webhook.cli.serve, webhook.server.serving"
+IMPORTED = "import webhook.cli.serve, webhook.server.https_server"
 _LINE = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s*([\w.]+)$", re.MULTILINE)
 
 

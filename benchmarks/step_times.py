@@ -22,9 +22,9 @@ from webhook.core.decision import decide
 from webhook.core.patch.emit import emit
 from webhook.core.pod import Pod
 from webhook.core.policy import Policy
+from webhook.server.admission_review import encode_response, read_review, review
 from webhook.server.application import create_application
 from webhook.server.json_log import configure_logs
-from webhook.server.review import encode_response, read_review, review
 
 POLICY = Policy()
 SCOPE = {

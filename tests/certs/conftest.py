@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from certs import controller, retry
+from certs import renewal, retry
 from tests.certs.scene import Scene
 
 
@@ -13,6 +13,6 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A controller and its API server; failures wait for a moment only."""
     monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.01)
     monkeypatch.setattr(retry, "MAX_BACKOFF", 0.05)
-    monkeypatch.setattr(controller, "MIN_INTERVAL", 0.005)
-    monkeypatch.setattr(controller, "WATCH_INTERVAL", 0.01)
+    monkeypatch.setattr(renewal, "MIN_INTERVAL", 0.005)
+    monkeypatch.setattr(renewal, "WATCH_INTERVAL", 0.01)
     return Scene()

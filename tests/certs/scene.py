@@ -12,8 +12,8 @@ from certs.api_server import ApiServer, Limits
 from certs.authority import issue_certificate
 from certs.certificate import Leaf
 from certs.cluster import Cluster, Names
-from certs.controller import Controller
 from certs.metrics import CertificateMetrics
+from certs.renewal import Controller
 from certs.rotation_settings import RotationSettings
 from certs.serving import ServedCertificate
 from tests.certs.odd_api_server import OddApiServer

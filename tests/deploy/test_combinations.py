@@ -15,7 +15,7 @@ from tests.deploy.rendered import COMPONENTS, NAME, WATCH, Manifest, combined, e
 from tests.deploy.test_rights import AUTHORITY, DRAINS, EVICTIONS, PULL_SECRETS, Right, rights
 from tests.golden.schemas import RELEASES
 from webhook.cli.commands import main
-from webhook.server import serving
+from webhook.server import https_server
 from webhook.server.options import ServerOptions
 
 CONCERNED = ("cert-manager", "no-eviction-guard", "no-registry", "pull-secrets")
@@ -139,7 +139,7 @@ def start(
     variables |= {name: str(directory / Path(value).name) for name, value in variables.items() if "_TLS_" in name}
     access = {"KUBECONFIG": str(kubeconfig if token else directory / "none")}
     served: list[ServerOptions] = []
-    monkeypatch.setattr(serving, "serve", lambda _, options: served.append(options))
+    monkeypatch.setattr(https_server, "serve", lambda _, options: served.append(options))
     return CliRunner().invoke(main, ["serve"], env={**variables, **access}), served
 
 

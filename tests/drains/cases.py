@@ -13,7 +13,7 @@ from tests.drains.pods import START, pod
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed, PodUpdated
 from webhook.drains.report import no_drains_message, table
 from webhook.drains.selected_drains import SelectedDrains
-from webhook.drains.selection import Target, read_target
+from webhook.drains.targets import Target, read_target
 from webhook.drains.tracker import DrainEvent
 
 FOLDER = Path(__file__).parent

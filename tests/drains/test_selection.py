@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from webhook.core.ownership import Owner
-from webhook.drains.selection import is_selected, read_target
+from webhook.drains.targets import is_selected, read_target
 
 
 def is_emails_pod_selected(*targets: str) -> bool:

@@ -16,7 +16,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from webhook import __version__
 from webhook.core import scripts
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.images import Image, Images, Unavailable
+from webhook.core.image_config import Image, Images, Unavailable
 from webhook.core.injection import Injection, inject
 from webhook.core.policy import DEFAULT_SHELL_IMAGE, Policy
 from webhook.core.reasons import Finding, Kind

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from webhook.core.policy import Policy
+from webhook.server.admission_review import Request, read_review, review
 from webhook.server.decision_cache import MAX_ENTRIES, MAX_ENTRY_BYTES, DecisionCache
-from webhook.server.review import Request, read_review, review
 
 from .cases import Case, all_cases
 

@@ -38,7 +38,7 @@ def patch(pod: Json, stop_signal: str = "") -> Patched:
         Refused: it refuses the pod.
 
     """
-    from webhook.core.images import Image
+    from webhook.core.image_config import Image
     from webhook.core.injection import inject
     from webhook.core.policy import Policy
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.core.pod import Pod, read_pod
 from webhook.core.reasons import Reason
 from webhook.images.credentials import Credential, Keyring

@@ -14,7 +14,7 @@ import trustme
 from tests.images.lookups import expect_image, expect_unavailable, look_up, open_lookup, trust
 from tests.images.oci_images import build_image
 from tests.images.scripted_registry import ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.credentials import Credential, Keyring
 from webhook.images.options import LookupOptions

@@ -16,7 +16,7 @@ import pytest
 from tests.images.lookups import NAMESPACE, expect_image, expect_unavailable, look_up, open_lookup, pod_of
 from tests.images.oci_images import build_image
 from tests.images.scripted_registry import ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images import single_flight
 from webhook.images.concurrency import FairLimit

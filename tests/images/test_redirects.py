@@ -12,7 +12,7 @@ from tests.images.lookups import expect_image, expect_unavailable, look_up, open
 from tests.images.oci_images import build_image
 from tests.images.scripted_registry import ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
 from tests.images.test_auth import BASIC, WORKER
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.options import LookupOptions
 

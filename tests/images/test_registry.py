@@ -22,7 +22,7 @@ from tests.images.lookups import (
     trust,
 )
 from tests.images.oci_images import DOCKER, OCI, Types, build_image, build_index
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images.credentials import Credential, Keyring
 from webhook.images.options import LookupOptions, Platform

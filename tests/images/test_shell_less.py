@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from webhook.images.oci import Descriptor, ExecutionConfig, HistoryEntry, ImageConfig, Manifest
-from webhook.images.shell_less import BASE_NAME, TABLE, shell_less_reason
+from webhook.images.shell_detection import BASE_NAME, TABLE, shell_less_reason
 
 LAYERS = [Descriptor("a layer")]
 CERTIFICATES = "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from webhook.core.images import Image, Images, Unavailable
+from webhook.core.image_config import Image, Images, Unavailable
 from webhook.core.pod import Pod, read_pod
 from webhook.core.reasons import Reason
 from webhook.images.command_table import CommandTable, Row

@@ -24,7 +24,7 @@ from tests.images.lookups import (
 )
 from tests.images.oci_images import OciImage, as_json, build_image, build_index
 from tests.images.scripted_registry import Handler, ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.core.reasons import Reason
 from webhook.images import cache
 from webhook.images.credentials import Credential, Keyring

@@ -18,7 +18,7 @@ import trustme
 from tests.images.lookups import FakeClock, expect_image, expect_unavailable, look_up, open_lookup, trust
 from tests.images.oci_images import DOCKER, OCI, Blob, OciImage, as_json, build_image, build_index
 from tests.images.scripted_registry import Handler, ReceivedRequest, RegistryWithImage, Reply, ScriptedRegistry, serve
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.core.reasons import Reason
 
 BUILT = build_image({"Entrypoint": ["consume"]})

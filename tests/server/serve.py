@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 
 from certs.files import FileCertificate
 from webhook.core.policy import Policy
-from webhook.server import review
+from webhook.server import admission_review
+from webhook.server.https_server import serve
 from webhook.server.options import Files, Limits, ServerOptions
-from webhook.server.serving import serve
 
 
 def fail(pod: Any, *_: object) -> NoReturn:
@@ -33,7 +33,7 @@ async def no_care(*_: object) -> None:
 def main() -> None:
     options = json.loads(sys.argv[1])
     if options.pop("defect", False):
-        review.inject_pod = fail
+        admission_review.inject_pod = fail
     if "care" in options:
         FileCertificate.run = {"fails": fail_to_care, "returns": no_care}[options.pop("care")]  # type: ignore[method-assign]
     limits = Limits(**options.pop("limits", {}))

@@ -23,10 +23,10 @@ import pytest
 from certs.metrics import CertificateMetrics
 from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason
+from webhook.server.admission_review import read_review as read_request
+from webhook.server.admission_review import review as decide_on
 from webhook.server.json_log import LOG_WRITER, MAX_QUEUED_BYTES, MAX_VALUE_LENGTH, LogWriter, configure_logs
 from webhook.server.metrics import Metrics
-from webhook.server.review import read_review as read_request
-from webhook.server.review import review as decide_on
 from webhook.server.telemetry import Telemetry
 
 from .process import Server, Servers, free_port, serve_command, wait_for

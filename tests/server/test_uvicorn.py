@@ -1,6 +1,6 @@
 """What the server relies on in uvicorn, httptools and uvloop without their documenting it.
 
-When one of these tests fails after an upgrade, read the comments in webhook/server/protocol.py and serving.py that
+When one of these tests fails after an upgrade, read the comments in webhook/server/protocol.py and https_server.py that
 begin with the library's name, and compare the source of the new version with them.
 """
 
@@ -308,8 +308,8 @@ def test_a_server_listens_shuts_connections_down_and_stops_as_is_relied_on() -> 
         loop: Any = runner.get_loop()
         # A signal that uvicorn raises again would end this process.
         runner.run(Stopping(config).serve())
-    assert len(loop.arguments) == 1, look_at("what uvicorn passes to create_server", "serving.py")
+    assert len(loop.arguments) == 1, look_at("what uvicorn passes to create_server", "https_server.py")
     options = {"host", "port", "ssl", "backlog"}
-    assert set(loop.options) == options, look_at("what uvicorn passes to create_server", "serving.py")
-    assert calls == ["handle_exit", "shutdown"], look_at("how a server stops", "serving.py")
-    assert loop.listening.calls == ["close", "wait_closed"], look_at("how a server stops listening", "serving.py")
+    assert set(loop.options) == options, look_at("what uvicorn passes to create_server", "https_server.py")
+    assert calls == ["handle_exit", "shutdown"], look_at("how a server stops", "https_server.py")
+    assert loop.listening.calls == ["close", "wait_closed"], look_at("how a server stops listening", "https_server.py")

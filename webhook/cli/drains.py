@@ -13,7 +13,7 @@ from webhook.cli.cluster_options import context_option, output_option
 from webhook.cli.failure import EXIT_UNKNOWN, fail
 from webhook.cli.settings import Duration
 from webhook.drains.rollout import RESOURCES
-from webhook.drains.selection import Target, read_target
+from webhook.drains.targets import Target, read_target
 from webhook.inspection.snapshot import Names
 
 INTERRUPTED = 130

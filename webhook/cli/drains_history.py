@@ -9,7 +9,7 @@ import msgspec
 from httpx2 import AsyncClient
 
 from certs.clock import wall_clock
-from webhook.drains.selection import Target
+from webhook.drains.targets import Target
 from webhook.history.errors import WatchUnavailable
 from webhook.history.records import History, select
 from webhook.history.report import as_object, format_history

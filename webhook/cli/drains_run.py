@@ -26,9 +26,9 @@ from webhook.drains.report import (
     table,
 )
 from webhook.drains.selected_drains import SelectedDrains
-from webhook.drains.selection import Target
 from webhook.drains.session import Display, Session
 from webhook.drains.summary import STILL_DRAINING, UNKNOWN, DrainSummary
+from webhook.drains.targets import Target
 from webhook.drains.tracker import DrainEvent
 from webhook.kubernetes.errors import ClusterUnavailable
 from webhook.kubernetes.kubeconfig import connect, read_kubeconfig

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from webhook.core.text import pluralize
+from webhook.core.formatting import pluralize
 from webhook.drains.clock import ServerClock
 from webhook.drains.health import Outage
 from webhook.drains.outcome import UNSUCCESSFUL, Outcome

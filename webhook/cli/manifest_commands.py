@@ -16,7 +16,7 @@ from webhook.cli.image_settings import image_settings
 from webhook.cli.manifests import LOOKED_FOR, Manifest, Unreadable, read_manifest
 from webhook.cli.settings import policy_settings
 from webhook.core.errors import Malformed, Refused
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.core.injection import Injection, inject
 from webhook.core.pod import JsonObject, read_pod
 from webhook.core.policy import Policy

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from msgspec.structs import asdict
 
-from webhook.core.text import pluralize
+from webhook.core.formatting import pluralize
 from webhook.repair.blockers import BlockerCode
 from webhook.repair.candidates import RestartCandidate
 from webhook.repair.plan import Plan, UnmetPrecondition

@@ -114,7 +114,7 @@ def serve_command(
     them, the webhook manages its own CA in the cluster.
     """
     from certs.errors import Unusable  # noqa: PLC0415 - only serving needs these, and they take half a second
-    from webhook.server.serving import serve  # noqa: PLC0415
+    from webhook.server.https_server import serve  # noqa: PLC0415
 
     tls = _tls(tls_cert, tls_key, **cluster)
     if client_ca or client_names:

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from webhook.core.errors import Refused
+from webhook.core.formatting import quoted
 from webhook.core.reasons import Reason
-from webhook.core.text import quoted
 from webhook.core.wrapper import MOUNT_PATH
 
 PREFIX = "graceful-worker/"

@@ -6,7 +6,7 @@ import msgspec
 
 from webhook.core.annotations import LABEL, read_settings
 from webhook.core.errors import Refused
-from webhook.core.images import NO_IMAGES, Images
+from webhook.core.image_config import NO_IMAGES, Images
 from webhook.core.plan.lookup_failures import check_refusal
 from webhook.core.plan.pod_plan import PodPlan, plan_pod
 from webhook.core.pod import Pod

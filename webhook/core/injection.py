@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from webhook.core.decision import Decision, decide, outcome_of
 from webhook.core.errors import Malformed, Refused
-from webhook.core.images import NO_IMAGES, Images
+from webhook.core.image_config import NO_IMAGES, Images
 from webhook.core.patch.emit import emit
 from webhook.core.patch.json_patch import Operation
 from webhook.core.pod import JsonObject, Pod, check_names, read_pod

@@ -10,8 +10,8 @@ from msgspec import UNSET, UnsetType
 from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.errors import Refused
+from webhook.core.formatting import quoted
 from webhook.core.reasons import Reason
-from webhook.core.text import quoted
 
 GRACE_POINTER = "/spec/terminationGracePeriodSeconds"
 

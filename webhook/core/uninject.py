@@ -9,11 +9,11 @@ from typing import Any
 from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.errors import Refused
+from webhook.core.formatting import listed, quoted
 from webhook.core.patch.json_patch import Operation, escape
 from webhook.core.pod import JsonObject, check_names, read_pod
 from webhook.core.reasons import Reason
 from webhook.core.status import CommandStatus, Status, read_status, unknown_fields
-from webhook.core.text import listed, quoted
 from webhook.core.wrapper import find_wrapper, is_wrapped, remove_wrapper
 
 Path = tuple[str, ...]

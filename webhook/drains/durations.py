@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
-from webhook.core.text import pluralize
+from webhook.core.formatting import pluralize
 
 _KUBECTL_UNITS = ((3600, "h"), (60, "m"), (1, "s"))
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from webhook.core.text import pluralize
+from webhook.core.formatting import pluralize
 from webhook.drains.durations import format_duration
 from webhook.drains.health import Outage
 from webhook.drains.outcome import Outcome
 from webhook.drains.pods import DrainingPod
-from webhook.drains.selection import Target, kubectl_name
+from webhook.drains.targets import Target, kubectl_name
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
 
 HEADER = ("NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE", "DRAINING FOR", "LEFT", "NODE")

@@ -8,7 +8,7 @@ from webhook.core.ownership import owner_of
 from webhook.core.pod import JsonObject
 from webhook.drains.pods import is_draining
 from webhook.drains.reflector import PodChange, PodsListed
-from webhook.drains.selection import Target, is_selected
+from webhook.drains.targets import Target, is_selected
 from webhook.drains.tracker import DrainEvent, DrainStarted, Tracker
 
 

@@ -16,8 +16,8 @@ from webhook.drains.health import Outage, SessionHealth, longest_outage
 from webhook.drains.reflector import PodChange, list_and_watch
 from webhook.drains.rollout import RESOURCES, rollout_for_drains
 from webhook.drains.selected_drains import SelectedDrains
-from webhook.drains.selection import Target
 from webhook.drains.summary import DrainSummary
+from webhook.drains.targets import Target
 from webhook.drains.tracker import DrainEvent
 from webhook.kubernetes.api_client import ApiClient
 from webhook.kubernetes.errors import ClusterUnavailable, Forbidden

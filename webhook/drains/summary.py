@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from webhook.core.text import pluralize
+from webhook.core.formatting import pluralize
 from webhook.drains.outcome import UNSUCCESSFUL, Outcome
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
 

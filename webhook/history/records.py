@@ -9,7 +9,7 @@ import msgspec
 
 from webhook.core.ownership import Owner
 from webhook.drains.outcome import Outcome
-from webhook.drains.selection import Target, is_selected
+from webhook.drains.targets import Target, is_selected
 from webhook.watch.workloads import OTHER, Workload
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from webhook.drains.durations import approximate_duration, format_duration
 from webhook.drains.outcome import Outcome
 from webhook.drains.report import align, printable, worker_text
-from webhook.drains.selection import kubectl_name
+from webhook.drains.targets import kubectl_name
 from webhook.history.advice import Advice, advise, cause_text
 from webhook.history.records import DrainRecord, History, KilledCount
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Generic, TypeVar
 
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.images.credentials import Credential
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.reference import Reference

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from webhook.core.annotations import PASSED_SIGNALS
-from webhook.core.images import Image, image_signal
+from webhook.core.image_config import Image, image_signal
 from webhook.images.errors import InvalidTable
 
 Argv = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]

@@ -11,9 +11,9 @@
 
 from __future__ import annotations
 
-from webhook.core.images import Unavailable
+from webhook.core.formatting import quoted
+from webhook.core.image_config import Unavailable
 from webhook.core.reasons import Reason
-from webhook.core.text import quoted
 
 
 class LookupFailed(Exception):

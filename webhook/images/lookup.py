@@ -14,7 +14,7 @@ from weakref import WeakSet
 from msgspec.structs import replace
 
 from webhook.core.annotations import annotation_of
-from webhook.core.images import TROUBLES, Image, Unavailable
+from webhook.core.image_config import TROUBLES, Image, Unavailable
 from webhook.core.pod import Pod
 from webhook.core.reasons import Reason
 from webhook.images.cache import ANONYMOUS, ImageCache, ImageQuery

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from webhook.core.formatting import listed
 from webhook.core.pod import NodeSelectorTerm, Pod
 from webhook.core.reasons import Reason
-from webhook.core.text import listed
 from webhook.images.errors import LookupFailed, printable
 from webhook.images.oci import INDEX_TYPES, Descriptor, as_strings
 from webhook.images.options import Platform

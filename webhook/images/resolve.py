@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webhook.core.images import TROUBLES, Image
+from webhook.core.image_config import TROUBLES, Image
 from webhook.core.reasons import Reason
 from webhook.images.cache import ANONYMOUS, ImageCache, ImageQuery
 from webhook.images.credentials import Credential
@@ -17,7 +17,7 @@ from webhook.images.platform import choose_manifest
 from webhook.images.reference import Reference, is_digest
 from webhook.images.registry import RawManifest, RegistryClient
 from webhook.images.retry import RetryingClient
-from webhook.images.shell_less import shell_less_reason
+from webhook.images.shell_detection import shell_less_reason
 
 # Another credential may see more: some registries return 404 without access.
 _ACCESS_REASONS = frozenset({Reason.IMAGE_DENIED, Reason.IMAGE_NOT_FOUND})

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from webhook.core.images import Images, Unavailable
+from webhook.core.image_config import Images, Unavailable
 from webhook.core.pod import Pod
 from webhook.core.reasons import Reason
 from webhook.images.command_table import CommandTable

@@ -6,7 +6,7 @@ import datetime
 from collections import Counter
 from collections.abc import Iterator
 
-from webhook.core.text import pluralize
+from webhook.core.formatting import pluralize
 from webhook.drains.outcome import Outcome
 from webhook.history.advice import Advice, advise
 from webhook.history.records import DrainRecord, History, KilledCount

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from webhook.core.text import listed
+from webhook.core.formatting import listed
 from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.drain_limit_parsing import EffectiveLimit
 from webhook.inspection.drain_limits import TABLE, Limit, Marker

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from webhook.core.formatting import pluralize
 from webhook.core.pod import JsonObject
-from webhook.core.text import pluralize
 from webhook.inspection.drain_limit_parsing import (
     EffectiveLimit,
     UnreadableLimit,

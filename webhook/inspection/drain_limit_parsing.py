@@ -9,8 +9,8 @@ import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from webhook.core.formatting import pluralize
 from webhook.core.pod import JsonObject
-from webhook.core.text import pluralize
 from webhook.inspection.drain_limits import TABLE, Field, Flag, Policy
 
 _SYSTEM_CRITICAL = 2_000_000_000

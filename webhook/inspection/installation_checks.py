@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from cryptography import x509
 
 from certs.certificate import read_bundle
+from webhook.core.formatting import listed, pluralize
 from webhook.core.pod import JsonObject
-from webhook.core.text import listed, pluralize
 from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.snapshot import Names, Snapshot, WorkerPod, is_guard
 from webhook.kubernetes.api_client import NotPermitted

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
-from webhook.core.text import listed, pluralize, quoted
+from webhook.core.formatting import listed, pluralize, quoted
 from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.installation_checks import is_older, newest_version, permission_missing
 from webhook.inspection.snapshot import Namespace, Snapshot, State, WorkerPod

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from webhook.core.formatting import listed, pluralize
 from webhook.core.reasons import Finding
-from webhook.core.text import listed, pluralize
 from webhook.inspection.installation_checks import is_older, newest_version
 from webhook.inspection.snapshot import Snapshot, State, WorkerPod
 from webhook.kubernetes.api_client import NotPermitted

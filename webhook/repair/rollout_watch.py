@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from webhook.core.formatting import pluralize
 from webhook.core.pod import JsonObject
-from webhook.core.text import pluralize
 from webhook.kubernetes.api_client import ApiClient, catch_forbidden
 from webhook.kubernetes.errors import ClusterUnavailable, Forbidden
 from webhook.kubernetes.requests import NON_TERMINAL_PHASES, ApiRequest

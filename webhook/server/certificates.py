@@ -52,7 +52,7 @@ async def _in_cluster(
     tls: Cluster, served: ServedCertificate, certificate_metrics: CertificateMetrics
 ) -> CertificateSource:
     from certs import api_server, cluster  # noqa: PLC0415 - files need no client for the cluster
-    from certs.controller import Controller, service_hosts  # noqa: PLC0415
+    from certs.renewal import Controller, service_hosts  # noqa: PLC0415
 
     names = cluster.Names(tls.namespace, tls.secret, tls.configuration)
     hosts = (*service_hosts(tls.service, tls.namespace, tls.domain), *tls.extra_hosts)

@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.core.pod import Metadata, Pod
 from webhook.core.policy import Policy
-from webhook.server.review import Request, Verdict, review, skip_reason
+from webhook.server.admission_review import Request, Verdict, review, skip_reason
 
 MAX_ENTRIES = 128
 """Cache size: several times the number of templates that a busy cluster rolls out at once."""

@@ -16,10 +16,10 @@ from webhook.core.errors import Malformed
 from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
 from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding, Reason
+from webhook.server.admission_review import EvictionRequest
 from webhook.server.errors import PodNotFound, PodUnreadable
 from webhook.server.json_log import LOGGER
 from webhook.server.options import MAX_EVICTION_SECONDS
-from webhook.server.review import EvictionRequest
 
 QUIET_SECONDS = 60.0
 """Minimum seconds between log lines about unreadable pods: a drain evicts hundreds of pods, repeatedly."""

@@ -11,17 +11,11 @@ from time import perf_counter
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from webhook.core.images import Image, Unavailable
+from webhook.core.image_config import Image, Unavailable
 from webhook.core.policy import Policy
 from webhook.core.reasons import Reason
 from webhook.images.sources import ImageSources
-from webhook.server.authentication import Authenticator
-from webhook.server.decision_cache import DecisionCache
-from webhook.server.errors import JSON, InvalidReview, RequestRejected, error_response
-from webhook.server.eviction_guard import EvictionGuard
-from webhook.server.json_log import LOGGER
-from webhook.server.options import Limits
-from webhook.server.review import (
+from webhook.server.admission_review import (
     EvictionRequest,
     Request,
     Verdict,
@@ -30,6 +24,12 @@ from webhook.server.review import (
     review,
     review_eviction,
 )
+from webhook.server.authentication import Authenticator
+from webhook.server.decision_cache import DecisionCache
+from webhook.server.errors import JSON, InvalidReview, RequestRejected, error_response
+from webhook.server.eviction_guard import EvictionGuard
+from webhook.server.json_log import LOGGER
+from webhook.server.options import Limits
 from webhook.server.telemetry import Telemetry
 
 SEND_RESPONSE = "graceful_worker.send_response"

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import msgspec
 
 from webhook.core.reasons import Finding, Reason
+from webhook.server.admission_review import EvictionRequest, Request, Verdict
 from webhook.server.json_log import FIELDS, LOG_WRITER, LOGGER, timestamp, truncate
 from webhook.server.metrics import Metrics
-from webhook.server.review import EvictionRequest, Request, Verdict
 
 FLUSH_SECONDS = 0.05
 """Maximum delay of a record."""

@@ -6,11 +6,11 @@ from enum import Enum
 
 from webhook.core.annotations import HEARD_SIGNALS, INJECTED_SHELL, Mode, annotation_of
 from webhook.core.errors import Refused
+from webhook.core.formatting import quoted
 from webhook.core.plan.parent import explain_forbidden_parent, explain_ignored_signals, parent_settings
 from webhook.core.plan.worker_facts import NO_SIGNAL, ExaminedWorker
 from webhook.core.reasons import Finding, Reason
 from webhook.core.recognize.processes import signals_others
-from webhook.core.text import quoted
 from webhook.core.wrapper import SIGNALS, loop, parent
 
 OWN_LOOP_DELAY = 1

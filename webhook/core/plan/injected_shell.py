@@ -6,11 +6,11 @@ import msgspec
 
 from webhook.core.annotations import INJECTED_SHELL
 from webhook.core.errors import Refused
+from webhook.core.formatting import quoted
 from webhook.core.pod import Container, JsonObject, Pod
 from webhook.core.policy import Policy, ShellSource
 from webhook.core.reasons import Reason
 from webhook.core.scripts import COPY_SHELL
-from webhook.core.text import quoted
 from webhook.core.wrapper import COPIED_SHELL, MARKER, MOUNT_PATH, MOUNTED_SHELL, SHELL_MOUNT_PATH, SHELL_VOLUME, VOLUME
 
 SHELL_CONTAINER = "graceful-worker-shell"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from webhook.core.annotations import annotation_of
 from webhook.core.errors import Refused
-from webhook.core.images import TROUBLES, Image, Images, Unavailable
+from webhook.core.image_config import TROUBLES, Image, Images, Unavailable
 from webhook.core.reasons import Finding, Reason
 
 # Refusals that a lookup might have prevented.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from webhook.core.annotations import Mode, Settings, annotation_of
 from webhook.core.errors import Refused
+from webhook.core.formatting import quoted
 from webhook.core.plan.worker_facts import ExaminedWorker
 from webhook.core.reasons import Finding, Reason
 from webhook.core.recognize.processes import signals_its_group, signals_others
-from webhook.core.text import quoted
 
 
 def choose_mode(worker: ExaminedWorker) -> tuple[Mode, Finding]:

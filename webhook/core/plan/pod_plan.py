@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from webhook.core.annotations import DEFAULT_SHELL, INJECTED_SHELL, Settings, Sidecars
-from webhook.core.images import Images
+from webhook.core.image_config import Images
 from webhook.core.plan.evictions import plan_evictions
 from webhook.core.plan.flags import Edit
 from webhook.core.plan.grace_period import GracePeriodPlan, current_grace_period, plan_grace_period
@@ -19,7 +19,7 @@ from webhook.core.plan.parent import sandbox_of
 from webhook.core.plan.shared_volume import VOLUME_SHARED, check_shared_volume
 from webhook.core.plan.sidecars import SidecarPlan, plan_native_sidecar, plan_sidecar, sidecar_facts
 from webhook.core.plan.worker_facts import PodContext, facts_of
-from webhook.core.plan.workers import WorkerPlan, check_annotations_apply, plan_worker
+from webhook.core.plan.worker_plan import WorkerPlan, check_annotations_apply, plan_worker
 from webhook.core.pod import Pod
 from webhook.core.policy import Policy, RegistryTrouble
 from webhook.core.reasons import Finding, Reason

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Set
 
 from webhook.core.errors import Refused
+from webhook.core.formatting import quoted
 from webhook.core.pod import Pod
 from webhook.core.reasons import Finding, Reason
-from webhook.core.text import quoted
 from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
 VOLUME_SHARED = Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from webhook.core.annotations import DEFAULT_SHELL, PASSED_SIGNALS, Settings
-from webhook.core.images import Image, Images, Unavailable, image_argv, image_signal
+from webhook.core.image_config import Image, Images, Unavailable, image_argv, image_signal
 from webhook.core.plan.parent import PodSandbox, is_looped
 from webhook.core.pod import Container
 from webhook.core.reasons import Reason

@@ -10,7 +10,7 @@ import msgspec
 
 from webhook.core.decision import Decision
 from webhook.core.eviction import Eviction, EvictionDecision, eviction_warnings
-from webhook.core.images import NO_IMAGES, Images
+from webhook.core.image_config import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
 from webhook.core.pod import NO_METADATA, JsonObject, Pod, drop_unread
 from webhook.core.policy import Policy

@@ -38,7 +38,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_table() -> Table:
     """Load the table from the package."""
-    text = files("webhook.images").joinpath("shell_less.toml").read_text(encoding="utf-8")
+    text = files("webhook.images").joinpath("shell_detection.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Table)
 
 
