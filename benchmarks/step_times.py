@@ -19,7 +19,7 @@ from benchmarks.environment import BENCH, Certificate
 from benchmarks.http_client import encode_request
 from benchmarks.reviews import encoded, reviews, with_own_template
 from webhook.core.decision import decide
-from webhook.core.patch.emit import emit
+from webhook.core.patch.pod_patch import emit
 from webhook.core.pod import Pod
 from webhook.core.policy import Policy
 from webhook.server.admission_review import encode_response, read_review, review

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from webhook.core.injection import Injection, inject
-from webhook.core.patch.emit import LARGEST_PATCH
+from webhook.core.patch.pod_patch import LARGEST_PATCH
 from webhook.core.pod import MOST_CONTAINERS
 from webhook.core.policy import Policy
 from webhook.core.reasons import Kind, Reason

@@ -12,8 +12,9 @@ import pytest
 
 from webhook.core.injection import inject
 from webhook.core.policy import ShellSource
-from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
+from webhook.core.reasons import Kind, Reason
 from webhook.core.uninject import restore
+from webhook.core.warnings import WARNING_LENGTH
 
 from .cases import FOLDER, Case, all_cases, read_yaml, readable, write_yaml
 from .schemas import RELEASES, faults

@@ -15,8 +15,9 @@ from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.injection import Injection, inject
 from webhook.core.pod import JsonObject
 from webhook.core.policy import Policy, ShellSource
-from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
+from webhook.core.reasons import Kind, Reason
 from webhook.core.uninject import restore
+from webhook.core.warnings import WARNING_LENGTH
 from webhook.core.wrapper import is_wrapped
 
 from .meaning import annotations_of, check

@@ -10,8 +10,9 @@ from webhook.core.annotations import ANNOTATIONS, LONGEST_DURATION, PREFIX, STAT
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
 from webhook.core.policy import Policy
-from webhook.core.reasons import WARNING_LENGTH, Finding, Kind, Reason, warning
+from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.recognize.frameworks import TABLE, Framework
+from webhook.core.warnings import WARNING_LENGTH, format_warning
 
 KNOWN = {STATUS_ANNOTATION, *(annotation.key for annotation in ANNOTATIONS)}
 LONGEST_REFUSAL = 2000
@@ -110,7 +111,7 @@ def test_labels_that_are_no_strings_are_named(key: str, value: object) -> None:
     st.text(max_size=200),
 )
 def test_warnings_are_short_enough(reason: Reason, container: str, detail: str) -> None:
-    said = warning(Finding(reason, container, detail))
+    said = format_warning(Finding(reason, container, detail))
     assert len(said) <= WARNING_LENGTH
     assert said.startswith(f"{reason.value}: {container[:8]}")
 
@@ -121,5 +122,7 @@ def test_warnings_about_frameworks_are_whole(framework: Framework) -> None:
     longest = {"grace_seconds": LONGEST_DURATION, "grace_milliseconds": LONGEST_DURATION * 1000}
     for mode in {flag.mode for flag in framework.flags}:
         added = " ".join(word for flag in framework.flags if flag.mode is mode for word in flag.add).format(**longest)
-        assert warning(Finding(Reason.FLAGS_MISSING, LONGEST_NAME, added)).endswith(added)
-    assert warning(Finding(Reason.FRAMEWORK_CAUTION, LONGEST_NAME, framework.caution)).endswith(framework.caution)
+        assert format_warning(Finding(Reason.FLAGS_MISSING, LONGEST_NAME, added)).endswith(added)
+    assert format_warning(Finding(Reason.FRAMEWORK_CAUTION, LONGEST_NAME, framework.caution)).endswith(
+        framework.caution
+    )

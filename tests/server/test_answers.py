@@ -9,7 +9,8 @@ from copy import deepcopy
 import jsonpatch
 import pytest
 
-from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
+from webhook.core.reasons import Kind, Reason
+from webhook.core.warnings import WARNING_LENGTH
 
 from .process import Server, Servers
 from .samples import FOLDER, Review, fresh, patched, read_review, uid_of, with_pod

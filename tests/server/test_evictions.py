@@ -19,7 +19,8 @@ import pytest
 import trustme
 from ruamel.yaml import YAML
 
-from webhook.core.reasons import WARNING_LENGTH, Kind, Reason
+from webhook.core.reasons import Kind, Reason
+from webhook.core.warnings import WARNING_LENGTH
 
 from .process import Server, Servers
 from .test_authentication import trust

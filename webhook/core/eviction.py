@@ -12,7 +12,8 @@ from webhook.core.annotations import INJECTED_LABEL, Evict, annotation_of
 from webhook.core.errors import Malformed
 from webhook.core.patch.json_patch import Operation
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
-from webhook.core.reasons import WARNING_LENGTH, Finding, Reason
+from webhook.core.reasons import Finding, Reason
+from webhook.core.warnings import WARNING_LENGTH
 
 _GRACE_POINTER = "/deleteOptions/gracePeriodSeconds"
 _ANNOTATION = annotation_of("evict")

@@ -8,12 +8,13 @@ from msgspec.structs import replace
 from webhook.core.decision import Decision, decide, outcome_of
 from webhook.core.errors import Malformed, Refused
 from webhook.core.image_config import NO_IMAGES, Images
-from webhook.core.patch.emit import emit
 from webhook.core.patch.json_patch import Operation
+from webhook.core.patch.pod_patch import emit
 from webhook.core.pod import JsonObject, Pod, check_names, read_pod
 from webhook.core.policy import Policy
-from webhook.core.reasons import Finding, Kind, Reason, warning
+from webhook.core.reasons import Finding, Kind, Reason
 from webhook.core.status import unknown_fields
+from webhook.core.warnings import format_warning
 
 
 class Injection(msgspec.Struct, frozen=True):
@@ -33,10 +34,10 @@ class Injection(msgspec.Struct, frozen=True):
     @property
     def warnings(self) -> list[str]:
         """The warnings for the client that creates the pod, also if the pod is left alone for lack of something."""
-        warnings = [warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
+        warnings = [format_warning(f) for f in self.decision.findings if f.reason.kind is Kind.WARNING]
         verdict = self.decision.verdict
         if self.decision.outcome is Kind.LEFT_ALONE and verdict.reason.kind is Kind.REFUSED:
-            warnings.append(warning(replace(verdict, detail="")))
+            warnings.append(format_warning(replace(verdict, detail="")))
         return warnings
 
 

@@ -9,7 +9,7 @@ import msgspec
 from webhook.core.annotations import PASSED_SIGNALS, Mode, Settings, annotation_of
 from webhook.core.errors import Refused
 from webhook.core.image_config import Image, image_signal
-from webhook.core.plan.command import Treatment, choose_treatment, explain_needed_parent, plan_wrapper
+from webhook.core.plan.command_wrapper import Treatment, choose_treatment, explain_needed_parent, plan_wrapper
 from webhook.core.plan.conflicting_settings import find_cautions
 from webhook.core.plan.flags import Edit, plan_flags
 from webhook.core.plan.lookup_failures import is_registry_trouble
