@@ -100,7 +100,7 @@ class ApiServer:
                 found = _decode(await self.read(response))
                 if found.get("kind") != kind:
                     raise ApiServerUnavailable(f"the API server's response is not a {kind}")
-                return ObjectResponse(found, _date(response.headers))
+                return ObjectResponse(found, response_date(response))
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
 
@@ -228,7 +228,7 @@ async def status_error(response: Response) -> ExpectedError:
         return ApiServerUnavailable(f"the API server responded with {response.status_code} and no reason")
     if status.kind != "Status":
         return ApiServerUnavailable(f"the API server responded with {response.status_code} and an invalid Status")
-    return StatusError(response.status_code, status.message, _date(response.headers))
+    return StatusError(response.status_code, status.message, response_date(response))
 
 
 def unavailable(error: Exception) -> ApiServerUnavailable:
@@ -237,13 +237,10 @@ def unavailable(error: Exception) -> ApiServerUnavailable:
     return ApiServerUnavailable(f"the API server cannot be reached: {type(error).__name__}: {words}".removesuffix(": "))
 
 
-def _date(headers: Mapping[str, str]) -> datetime.datetime | None:
-    """Return the time of a response, in whole seconds.
-
-    See https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1.
-    """
+def response_date(response: Response) -> datetime.datetime | None:
+    """Return the time of a response, in whole seconds: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1 ."""
     try:
-        date = parsedate_to_datetime(headers["Date"])
+        date = parsedate_to_datetime(response.headers["Date"])
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=datetime.UTC)

@@ -13,7 +13,7 @@ from certs.clock import wall_clock
 from certs.errors import Unusable
 from certs.metrics import CertificateMetrics
 from certs.retry import LOGGER, retry_forever
-from certs.serving import ServedCertificate
+from certs.served_certificate import ServedCertificate
 
 LOOK_SECONDS = 5.0
 """Interval for reading the files. Mounted Secrets change by a symbolic link, which not all file systems report."""

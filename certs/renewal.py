@@ -22,7 +22,7 @@ from certs.metrics import CertificateMetrics
 from certs.retry import LOGGER, retry_forever
 from certs.rotation import Observation, Publish, Sign, Step, Wait, Write, is_accepted, last_known, next_step
 from certs.rotation_settings import RotationSettings
-from certs.serving import ServedCertificate
+from certs.served_certificate import ServedCertificate
 
 MIN_INTERVAL = 0.05
 """Seconds between two observations, so that a conflict with another client over a bundle does not use a whole core."""

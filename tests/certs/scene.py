@@ -15,7 +15,7 @@ from certs.cluster import Cluster, Names
 from certs.metrics import CertificateMetrics
 from certs.renewal import Controller
 from certs.rotation_settings import RotationSettings
-from certs.serving import ServedCertificate
+from certs.served_certificate import ServedCertificate
 from tests.certs.odd_api_server import OddApiServer
 
 HOST = "graceful-worker.graceful-worker.svc"

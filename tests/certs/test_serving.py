@@ -18,7 +18,7 @@ from certs.certificate import Leaf
 from certs.errors import Unusable
 from certs.files import FileCertificate, read_leaf
 from certs.metrics import CertificateMetrics
-from certs.serving import ServedCertificate
+from certs.served_certificate import ServedCertificate
 
 LATER = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
 HOST = "webhook.shop.svc"

@@ -16,12 +16,12 @@ from webhook.core.annotations import (
     Sidecars,
     read_settings,
 )
-from webhook.core.foreign_keys import EVICTION_ANNOTATIONS, ISTIO_INJECT, ISTIO_NATIVE
 from webhook.core.plan.injected_shell import SHELL_CONTAINER
 from webhook.core.pod import JsonObject
 from webhook.core.policy import Policy, ShellSource
 from webhook.core.recognize.frameworks import TABLE
 from webhook.core.recognize.shell_less_images import explain_missing_shell
+from webhook.core.third_party_keys import EVICTION_ANNOTATIONS, ISTIO_INJECT, ISTIO_NATIVE
 from webhook.core.wrapper import (
     COPIED_SHELL,
     MOUNT_PATH,

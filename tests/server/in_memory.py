@@ -15,7 +15,7 @@ MESSAGES: list[Any] = []
 """What the application received."""
 
 
-def look_at(what: str, where: str = "protocol.py") -> str:
+def look_at(what: str, where: str = "http_protocol.py") -> str:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "httptools", "uvloop"))
     return f"webhook/server/{where} relies on {what}: compare its comments with the new source ({libraries})"
 

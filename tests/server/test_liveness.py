@@ -14,7 +14,7 @@ from certs import files
 from certs.authority import issue_certificate
 from certs.files import FileCertificate, read_leaf
 from certs.metrics import CertificateMetrics
-from certs.serving import ServedCertificate
+from certs.served_certificate import ServedCertificate
 from webhook.server.listener import Listener, bind
 
 from .process import Server, Servers

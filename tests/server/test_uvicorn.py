@@ -1,7 +1,7 @@
 """What the server relies on in uvicorn, httptools and uvloop without their documenting it.
 
-When one of these tests fails after an upgrade, read the comments in webhook/server/protocol.py and https_server.py that
-begin with the library's name, and compare the source of the new version with them.
+When one of these tests fails after an upgrade, read the comments in webhook/server/http_protocol.py and https_server.py
+that begin with the library's name, and compare the source of the new version with them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server
 
-from webhook.server.protocol import HttpProtocol
+from webhook.server.http_protocol import HttpProtocol
 
 from .in_memory import MESSAGES, Transport, answer, connect, look_at, recording, run, some_turns, wait_for_the_body
 

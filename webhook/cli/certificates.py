@@ -61,7 +61,7 @@ def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
     from certs.clock import wall_clock  # noqa: PLC0415
     from certs.errors import Unusable  # noqa: PLC0415
     from certs.files import read_leaf  # noqa: PLC0415
-    from certs.serving import ServedCertificate  # noqa: PLC0415
+    from certs.served_certificate import ServedCertificate  # noqa: PLC0415
 
     try:
         leaf = read_leaf(cert, key)

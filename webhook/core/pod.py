@@ -15,10 +15,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from webhook.core.errors import Malformed
-from webhook.core.foreign_keys import is_read
 from webhook.core.formatting import quoted
 from webhook.core.recognize.frameworks import VARIABLES
 from webhook.core.recognize.image_hints import NO_HINTS, ImageHints, hints_of
+from webhook.core.third_party_keys import is_read
 from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
 JsonObject = dict[str, Any]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 
 from httpx2 import AsyncClient, Response
 
+from certs.api_server import response_date
 from certs.clock import wall_clock
 
 MIN_OFFSET = datetime.timedelta(seconds=2)
@@ -23,14 +23,10 @@ class ServerClock:
         self.offset = datetime.timedelta()
 
     async def update(self, response: Response) -> None:
-        """Read the time of a response: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1 ."""
-        try:
-            date = parsedate_to_datetime(response.headers["Date"])
-        except (KeyError, ValueError, TypeError, OverflowError):
-            return
-        date = date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
-        offset = date + _HALF_A_SECOND - self._local()
-        self.offset = offset if abs(offset) > MIN_OFFSET else datetime.timedelta()
+        """Read the time of a response."""
+        if date := response_date(response):
+            offset = date + _HALF_A_SECOND - self._local()
+            self.offset = offset if abs(offset) > MIN_OFFSET else datetime.timedelta()
 
     def now(self) -> datetime.datetime:
         """Return the API server's time."""

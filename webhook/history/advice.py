@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from importlib.resources import files
 
 import msgspec
 
 from webhook.core.annotations import LONGEST_DURATION, duration
+from webhook.core.tables import load_table
 from webhook.drains.outcome import UNSUCCESSFUL, Outcome
 from webhook.history.records import DrainRecord, KilledCount
 
@@ -37,7 +37,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advice: tuple[Rule, ...]
 
 
-TABLE = msgspec.toml.decode(files(__package__).joinpath("advice.toml").read_bytes(), type=Table)
+TABLE = load_table(__name__, "advice.toml", Table)
 
 
 class Advice(msgspec.Struct, frozen=True):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 
 import msgspec
 
 from webhook.core.recognize.image_names import ImageName
 from webhook.core.recognize.shell_less_images import is_shell_less_base
+from webhook.core.tables import load_table
 from webhook.images.errors import InvalidReference, printable
 from webhook.images.oci import ExecutionConfig, ImageConfig, Manifest, NullableStr, as_strings
 from webhook.images.reference import parse_reference
@@ -36,13 +35,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trace: tuple[Trace, ...]
 
 
-def load_table() -> Table:
-    """Load the table from the package."""
-    text = files("webhook.images").joinpath("shell_detection.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Table)
-
-
-TABLE = load_table()
+TABLE = load_table(__name__, "shell_detection.toml", Table)
 
 
 def shell_less_reason(manifest: Manifest, config: ImageConfig, index_annotations: Mapping[str, NullableStr]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import TypeAlias
 
 import msgspec
+
+from webhook.core.tables import load_table
 
 ANY = "*"
 
@@ -111,16 +111,5 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-def load_table() -> Table:
-    """Read the table.
-
-    Raises:
-        msgspec.ValidationError: a row is not valid.
-
-    """
-    text = files("webhook.inspection").joinpath("drain_limits.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Table)
-
-
-TABLE = load_table()
+TABLE = load_table(__name__, "drain_limits.toml", Table)
 NODE_LABELS = TABLE.node_labels

@@ -11,7 +11,7 @@ from certs.errors import NoClusterConfigured, Unusable, describe_error
 from certs.files import FileCertificate, read_clients, read_leaf
 from certs.metrics import CertificateMetrics
 from certs.retry import LOGGER
-from certs.serving import ServedCertificate
+from certs.served_certificate import ServedCertificate
 from webhook.server.options import Cluster, Files
 
 

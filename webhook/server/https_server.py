@@ -22,12 +22,12 @@ from webhook.server.application import Readiness, create_application
 from webhook.server.authentication import Authenticator, TrustAnyClient
 from webhook.server.certificates import CertificateSource, make_certificate, supervise
 from webhook.server.eviction_guard import make_guard
+from webhook.server.http_protocol import HttpProtocol, make_protocol_class
 from webhook.server.json_log import LOG_WRITER, configure_logs
 from webhook.server.listener import Listener, bind
 from webhook.server.load_shedding import LoadShedder
 from webhook.server.memory import allocate_buffers_separately
 from webhook.server.options import Cluster, Files, ServerOptions
-from webhook.server.protocol import HttpProtocol, make_protocol_class
 
 LOG_FLUSH_SECONDS = 2.0
 """How long the process waits for a reader of its log before it exits."""

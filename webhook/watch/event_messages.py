@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import msgspec
 
 from webhook.core.annotations import LABEL, LABEL_ENABLED, LONGEST_DURATION
 from webhook.core.ownership import Owner, owner_of, owner_uid_of
 from webhook.core.pod import JsonObject
+from webhook.core.tables import load_table
 from webhook.drains.durations import annotation_duration
 from webhook.drains.outcome import Outcome
 from webhook.drains.tracker import DrainEnded
@@ -33,7 +32,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     message: list[Message]
 
 
-MESSAGES = msgspec.toml.decode(files(__package__).joinpath("event_messages.toml").read_bytes(), type=_Table).message
+MESSAGES = load_table(__name__, "event_messages.toml", _Table).message
 
 
 def event_for_drain(ended: DrainEnded) -> PodEvent | None:

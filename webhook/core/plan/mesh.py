@@ -6,9 +6,9 @@ import msgspec
 
 from webhook.core.annotations import Istio, Settings, annotation_of
 from webhook.core.errors import Refused
-from webhook.core.foreign_keys import ISTIO_INJECT, ISTIO_NATIVE
 from webhook.core.pod import Pod
 from webhook.core.reasons import Finding, Reason
+from webhook.core.third_party_keys import ISTIO_INJECT, ISTIO_NATIVE
 
 _YES = frozenset({"true", "yes", "y", "on"})
 

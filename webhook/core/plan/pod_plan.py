@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from webhook.core.annotations import DEFAULT_SHELL, INJECTED_SHELL, Settings, Sidecars
 from webhook.core.image_config import Images
-from webhook.core.plan.evictions import plan_evictions
+from webhook.core.plan.eviction_annotations import plan_evictions
 from webhook.core.plan.flags import Edit
 from webhook.core.plan.grace_period import GracePeriodPlan, current_grace_period, plan_grace_period
 from webhook.core.plan.injected_shell import InjectedShell, plan_injected_shell, shell_path

@@ -14,7 +14,7 @@ from webhook.core.annotations import Mode
 from webhook.core.recognize.command_line import CommandLine, Program, read_command_line
 from webhook.core.recognize.launchers import Launcher, Launchers, basename
 from webhook.core.recognize.patterns import any_of
-from webhook.core.recognize.tables import read_table
+from webhook.core.tables import load_table
 
 MOST_ARGUMENTS_SEARCHED = 64
 """How many words of an unknown command are searched for a known one: launchers have few words."""
@@ -161,7 +161,7 @@ class Match(msgspec.Struct, frozen=True):
         return cls(framework, Program((), None), 0)
 
 
-TABLE = read_table("frameworks.toml", Table)
+TABLE = load_table(__name__, "frameworks.toml", Table)
 FRAMEWORKS = {framework.name: framework for framework in TABLE.framework}
 VARIABLES = frozenset(
     {limit.env for row in TABLE.framework for limit in row.limits}

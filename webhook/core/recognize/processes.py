@@ -10,7 +10,7 @@ import msgspec
 from webhook.core.recognize.image_names import split_image_name
 from webhook.core.recognize.launchers import basename
 from webhook.core.recognize.patterns import NamePatterns, any_of
-from webhook.core.recognize.tables import read_table
+from webhook.core.tables import load_table
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +26,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suggests_assistant: tuple[str, ...]
 
 
-TABLE = read_table("processes.toml", Table)
+TABLE = load_table(__name__, "processes.toml", Table)
 _MUST_BE_PROCESS_1 = frozenset(TABLE.must_be_process_1)
 _SUGGESTS_INIT = frozenset(TABLE.suggests_init)
 _ANYWHERE = frozenset(TABLE.runs_anywhere)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.recognize.image_names import split_image_name
-from webhook.core.recognize.tables import read_table
+from webhook.core.tables import load_table
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +22,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: tuple[Group, ...]
 
 
-TABLE = read_table("serving_images.toml", Table)
+TABLE = load_table(__name__, "serving_images.toml", Table)
 _IMAGES = frozenset(image for group in TABLE.kind for image in group.images)
 _CONTAINERS = frozenset(container for group in TABLE.kind for container in group.containers)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from webhook.core.recognize.image_names import ImageName, split_image_name
 from webhook.core.recognize.patterns import any_of
-from webhook.core.recognize.tables import read_table
+from webhook.core.tables import load_table
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +50,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mesh: tuple[Mesh, ...]
 
 
-TABLE = read_table("shell_less_images.toml", Table)
+TABLE = load_table(__name__, "shell_less_images.toml", Table)
 _SHELLS = frozenset(TABLE.shells)
 _BASES = tuple((any_of([base.image]), any_of(base.but), any_of(base.but_images)) for base in TABLE.base)
 _PROGRAMS = {

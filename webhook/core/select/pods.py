@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.errors import Refused
-from webhook.core.foreign_keys import MIRROR
 from webhook.core.formatting import quoted
 from webhook.core.pod import MOST_CONTAINERS, Pod
 from webhook.core.reasons import Reason
 from webhook.core.recognize.shell_script import LONGEST_SCRIPT
-from webhook.core.select.windows import is_windows
+from webhook.core.select.windows_pods import is_windows
+from webhook.core.third_party_keys import MIRROR
 
 CRITICAL_CLASSES = frozenset({"system-node-critical", "system-cluster-critical"})
 """https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/"""

@@ -8,7 +8,6 @@ import msgspec
 
 from webhook.core.annotations import PREFIX, Settings, annotation_of
 from webhook.core.errors import Refused
-from webhook.core.foreign_keys import DEFAULT_CONTAINER
 from webhook.core.formatting import listed, quoted
 from webhook.core.image_config import Image, Images, image_argv
 from webhook.core.pod import Container, Pod
@@ -16,6 +15,7 @@ from webhook.core.reasons import Reason
 from webhook.core.recognize.frameworks import find_framework
 from webhook.core.recognize.processes import suggests_worker
 from webhook.core.status import Status
+from webhook.core.third_party_keys import DEFAULT_CONTAINER
 from webhook.core.wrapper import wrapped_command
 
 MOST_WORKERS = 50

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from webhook.core.annotations import Evict, Settings, annotation_of
-from webhook.core.foreign_keys import EVICTION_ANNOTATIONS
 from webhook.core.reasons import Finding, Reason
+from webhook.core.third_party_keys import EVICTION_ANNOTATIONS
 
 AUTOSCALER_GRACE_PERIOD = 600
 """Seconds to which the cluster autoscaler shortens grace periods: its --max-graceful-termination-sec."""
