@@ -120,7 +120,8 @@ def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path)
 
 def _in_pages(plane: ControlPlane, directory: Path) -> None:
     """Ask for one object at a time."""
-    code = "from webhook.inspection import api; api.PAGE = 1; from webhook.cli.commands import main; main()"
+    small_pages = "from webhook.kubernetes import api_client; api_client.PAGE_SIZE = 1"
+    code = f"{small_pages}; from webhook.cli.commands import main; main()"
     environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, directory / "pages.kubeconfig"))}
     command = [sys.executable, "-c", code, "status", "--pods"]
     paged = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
