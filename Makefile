@@ -180,7 +180,7 @@ lint: $(INSTALLED)  ## Check style, types, shell scripts and prose.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache --quiet 2>/dev/null || $(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m tests.protocol.compositions $(LOCAL)/shell
 	$(BIN)/shellcheck --shell=sh --exclude=SC2034,SC2329 $(LOCAL)/shell/*.sh
 	$(BIN)/zizmor --offline --quiet .github
