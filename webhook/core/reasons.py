@@ -6,6 +6,8 @@ from enum import Enum
 
 import msgspec
 
+from webhook.core.coded_enum import CodedEnum
+
 
 class Kind(Enum):
     """What a reason tells about the pod."""
@@ -19,21 +21,11 @@ class Kind(Enum):
     WARNING = "warning"
 
 
-class Reason(Enum):
+class Reason(CodedEnum):
     """A reason. Its value is the code used in logs, metrics, warnings and audit annotations."""
 
-    code: str
-    """The same as `value`, but faster to read: Enum puts a descriptor before that, and a pod has twenty reasons."""
     kind: Kind
     sentence: str
-
-    def __new__(cls, code: str, kind: Kind, sentence: str) -> Reason:
-        """Make the code the member's value, and set all three attributes."""
-        member = object.__new__(cls)
-        member._value_ = member.code = code
-        member.kind = kind
-        member.sentence = sentence
-        return member
 
     # The verdict on a pod: each decision has exactly one.
     INJECTED = "injected", Kind.PROTECTED, "The pod is protected."

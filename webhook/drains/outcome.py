@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from enum import Enum
 
 import msgspec
 
+from webhook.core.coded_enum import CodedEnum
 from webhook.drains.pods import ContainerTermination, DrainingPod
 
 KILLED, TERMINATED, INTERRUPTED = 128 + 9, 128 + 15, 128 + 2
@@ -16,17 +16,10 @@ DEADLINE_TOLERANCE = datetime.timedelta(seconds=3)
 """How much earlier than the deadline a kill may be: times are whole seconds, and clocks differ."""
 
 
-class Outcome(Enum):
-    """The outcome of a drain; its value is the code for metrics and scripts."""
+class Outcome(CodedEnum):
+    """The outcome of a drain; its code is for metrics and scripts."""
 
     sentence: str
-
-    def __new__(cls, code: str, sentence: str) -> Outcome:
-        """Make the code the member's value."""
-        member = object.__new__(cls)
-        member._value_ = code
-        member.sentence = sentence
-        return member
 
     FINISHED = "finished", "The worker exited by itself."
     SIGNALLED = "signalled", "The worker exited with the code of a signal: set by its handler, or because it has none."

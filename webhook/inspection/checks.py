@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from enum import Enum
 
+from webhook.core.coded_enum import CodedEnum
 from webhook.inspection.diagnostics import Code, Diagnostic, Severity
 from webhook.inspection.drain_history_checks import check_drain_history
 from webhook.inspection.drain_limit_checks import check_drain_limits
@@ -16,19 +16,11 @@ BLOCKING = BUNDLE_FAILS | {Code.NO_DEPLOYMENT, Code.SCALED_TO_ZERO, Code.NO_REPL
 """Each of these means that the API server's calls fail."""
 
 
-class Verdict(Enum):
-    """The overall verdict; its value is a code."""
+class Verdict(CodedEnum):
+    """The overall verdict."""
 
     exit_code: int
     sentence: str
-
-    def __new__(cls, code: str, exit_code: int, sentence: str) -> Verdict:
-        """Make the code the member's value."""
-        member = object.__new__(cls)
-        member._value_ = code
-        member.exit_code = exit_code
-        member.sentence = sentence
-        return member
 
     WORKS = "works", 0, "Protection works."
     PODS_REFUSED = "pods-refused", 1, "Labelled pods cannot be created, because calls to the webhook fail."

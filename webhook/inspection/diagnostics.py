@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from webhook.core.coded_enum import CodedEnum
+
 
 class Severity(Enum):
     """How serious a diagnostic is."""
@@ -17,23 +19,13 @@ class Severity(Enum):
     UNKNOWN = "unknown"
 
 
-class Code(Enum):
-    """The code of a diagnostic; its value is for scripts."""
+class Code(CodedEnum):
+    """The code of a diagnostic; `{name}` in sentence and advice is replaced by a value."""
 
     severity: Severity
     topic: str
     sentence: str
     advice: str
-
-    def __new__(cls, code: str, severity: Severity, topic: str, sentence: str, advice: str = "") -> Code:
-        """Make the code the member's value; `{name}` in sentence and advice is replaced by a value."""
-        member = object.__new__(cls)
-        member._value_ = code
-        member.severity = severity
-        member.topic = topic
-        member.sentence = sentence
-        member.advice = advice
-        return member
 
     RIGHT_MISSING = "right-missing", Severity.UNKNOWN, "rights", "Unknown: permission missing: {right}."
 

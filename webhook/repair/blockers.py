@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 
 import msgspec
 
 from webhook.core.annotations import STATUS_ANNOTATION
+from webhook.core.coded_enum import CodedEnum
 from webhook.core.injection import inject
 from webhook.core.pod import JsonObject
 from webhook.core.policy import Policy
@@ -20,19 +20,11 @@ from webhook.kubernetes.selectors import default_entries, matches
 from webhook.repair.candidates import RestartCandidate
 
 
-class BlockerCode(Enum):
-    """What prevents a restart; its value is the code for scripts."""
+class BlockerCode(CodedEnum):
+    """What prevents a restart; `{name}` in sentence and advice is replaced by a value."""
 
     sentence: str
     advice: str
-
-    def __new__(cls, code: str, sentence: str, advice: str) -> BlockerCode:
-        """Make the code the member's value; `{name}` in sentence and advice is replaced by a value."""
-        member = object.__new__(cls)
-        member._value_ = code
-        member.sentence = sentence
-        member.advice = advice
-        return member
 
     # About new pods.
     REFUSED = (

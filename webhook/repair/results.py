@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 import msgspec
 
+from webhook.core.coded_enum import CodedEnum
 from webhook.repair.candidates import RestartCandidate
 
 
-class Outcome(Enum):
-    """The result of a restart; its value is the code for scripts."""
+class Outcome(CodedEnum):
+    """The result of a restart; `{name}` in sentence and advice is replaced by a value."""
 
     is_success: bool
     stops: bool
     """Whether to restart no further workload."""
     sentence: str
     advice: str
-
-    def __new__(cls, code: str, is_success: bool, stops: bool, sentence: str, advice: str = "") -> Outcome:
-        """Make the code the member's value; `{name}` in sentence and advice is replaced by a value."""
-        member = object.__new__(cls)
-        member._value_ = code
-        member.is_success = is_success
-        member.stops = stops
-        member.sentence = sentence
-        member.advice = advice
-        return member
 
     REPAIRED = "repaired", True, False, "restarted in {seconds} s; now protected ({count})."
     NOT_NEEDED = "not-needed", True, False, "nothing left to repair: it has been restarted meanwhile."
