@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -11,7 +12,23 @@ from certs.errors import describe_error
 
 LOGGER = "graceful_worker"
 INITIAL_BACKOFF, MAX_BACKOFF = 0.5, 30.0
-"""Backoff in seconds after the first failure; it doubles each time."""
+"""In seconds."""
+
+
+class Backoff:
+    """The pause after a failure: it doubles each time, with jitter."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to the shortest pause."""
+        self._pause = INITIAL_BACKOFF
+
+    def next(self) -> float:
+        """Return the next pause, in seconds."""
+        pause, self._pause = self._pause, min(2 * self._pause, MAX_BACKOFF)
+        return pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
 
 
 class FailureCounter(Protocol):
@@ -22,18 +39,17 @@ class FailureCounter(Protocol):
 
 async def retry_forever(action: Callable[[], Awaitable[None]], consequence: str, metrics: FailureCounter) -> None:
     """Repeat an action until cancelled; failures are counted and logged with their `consequence`."""
-    backoff = INITIAL_BACKOFF
+    backoff = Backoff()
     while True:
         try:
             await action()
-            backoff = INITIAL_BACKOFF
+            backoff.reset()
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
             metrics.failures += 1
             logging.getLogger(LOGGER).error("%s: %s", consequence, describe_error(error))
-            await asyncio.sleep(backoff)
-            backoff = min(2 * backoff, MAX_BACKOFF)
+            await asyncio.sleep(backoff.next())
 
 
 def _is_cancelled() -> bool:

@@ -19,6 +19,7 @@ import httpx2
 import pytest
 from ruamel.yaml import YAML
 
+from certs import retry
 from tests.drains.pods import pod
 from webhook.drains import list_watch, reflector
 from webhook.drains.health import WatchHealth
@@ -128,7 +129,7 @@ async def changes_from(server: ApiServer, health: WatchHealth) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((reflector, "INITIAL_BACKOFF"), (reflector, "MAX_BACKOFF"), (reflector, "MIN_WATCH_INTERVAL")):
+    for module, name in ((retry, "INITIAL_BACKOFF"), (retry, "MAX_BACKOFF"), (reflector, "MIN_WATCH_INTERVAL")):
         monkeypatch.setattr(module, name, 0.001)
     monkeypatch.setattr(list_watch, "MAX_LINE_BYTES", 4000)
     monkeypatch.setattr(list_watch, "MAX_PAGE_BYTES", 20_000)

@@ -1,7 +1,7 @@
 """Which drains the tracker finds in the changes of pods: each stream is a file.
 
-`changes` has what comes from the API server: `add`, `change` and `delete` with what pods.pod takes, and `relist` with
-the names that a new list has. `events` has a line for each drain that starts or ends.
+`changes` has what comes from the API server: `add`, `change` and `delete` with what pods.pod takes, `list` with several
+of these, and `relist` with the names that a new list has. `events` has a line for each drain that starts or ends.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.drains.pods import START, pod
+from webhook.drains.reflector import PodsListed
 from webhook.drains.tracker import DrainEvent, DrainStarted, Tracker
 
 FOLDER = Path(__file__).with_name("streams")
@@ -34,7 +35,9 @@ def describe(event: DrainEvent) -> str:
 
 def events(tracker: Tracker, step: dict[str, Any]) -> Iterator[DrainEvent]:
     ((kind, given),) = step.items()
-    if kind == "relist":
+    if kind == "list":
+        yield from tracker.apply(PodsListed([pod(**each) for each in given]))
+    elif kind == "relist":
         yield from tracker.replace([f"uid-of-{name}" for name in given])
     elif kind == "delete":
         yield from tracker.delete(pod(**given))

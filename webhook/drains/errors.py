@@ -1,17 +1,6 @@
-"""The exceptions of this package.
-
-* ExpectedError (certs.errors)
-  · Expired
-* WaitFailed
-"""
+"""The exceptions of this package."""
 
 from __future__ import annotations
-
-from certs.errors import ExpectedError
-
-
-class Expired(ExpectedError):
-    """The API server no longer knows a resource version: all pods have to be listed again."""
 
 
 class WaitFailed(Exception):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
-from enum import Enum
-from http import HTTPStatus
+from typing import Literal, TypeAlias
 
 import msgspec
 from httpx2 import AsyncClient, HTTPError, Response, Timeout
 
 from certs.api_server import CLIENT_ERRORS, DECODE_ERRORS, JSON, ApiServer, Limits, status_error, unavailable
-from certs.errors import ApiServerUnavailable, ExpectedError, ResponseTooLarge, StatusError
+from certs.errors import ApiServerUnavailable, ResponseTooLarge, StatusError
 from webhook.core.pod import JsonObject
-from webhook.drains.errors import Expired
 from webhook.drains.pod_fields import decode_pod
 
 PAGE_SIZE = 500
@@ -32,14 +30,7 @@ dead."""
 _HEADERS = {"Accept": JSON, "Accept-Encoding": "identity"}
 
 
-class EventType(Enum):
-    """The type of a watch event."""
-
-    ADDED = "ADDED"
-    MODIFIED = "MODIFIED"
-    DELETED = "DELETED"
-    BOOKMARK = "BOOKMARK"
-    ERROR = "ERROR"
+EventType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
 
 
 class WatchEvent(msgspec.Struct, frozen=True):
@@ -88,8 +79,7 @@ class PodListWatch:
         """List all pods; each page comes with the version of the whole list.
 
         Raises:
-            StatusError: the API server refuses.
-            Expired: the list took too long.
+            StatusError: the API server refuses; with 410, the list took too long.
             ApiServerUnavailable: there is no valid response.
 
         """
@@ -112,7 +102,7 @@ class PodListWatch:
         try:
             async with api_server.stream("GET", self._path, self._selectors | parameters) as response:
                 if not response.is_success:
-                    raise _api_error(await status_error(response))
+                    raise await status_error(response)
                 page = _parse_list(await api_server.read(response))
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
@@ -125,8 +115,7 @@ class PodListWatch:
         """Yield the events since a resource version, until the API server ends the watch or stops responding.
 
         Raises:
-            StatusError: the API server refuses.
-            Expired: that version is too old.
+            StatusError: the API server refuses; with 410, that version is too old.
             ApiServerUnavailable: there is no valid watch stream.
 
         """
@@ -143,7 +132,7 @@ class PodListWatch:
                 "GET", self._path, params=parameters, headers=_HEADERS, timeout=timeout
             ) as response:
                 if not response.is_success:
-                    raise _api_error(await status_error(response))
+                    raise await status_error(response)
                 if not response.headers.get("Content-Type", "").startswith(JSON):
                     raise ApiServerUnavailable("the API server's response is not a watch stream")
                 # Without events, there may be nothing else for a while.
@@ -190,8 +179,7 @@ def parse_watch_event(line: bytes) -> WatchEvent:
 
     Raises:
         ApiServerUnavailable: it is not a watch event.
-        Expired: the version is too old.
-        StatusError: it reports another error.
+        StatusError: it reports an error; with 410, the version is too old.
 
     """
     try:
@@ -199,9 +187,9 @@ def parse_watch_event(line: bytes) -> WatchEvent:
         found = msgspec.json.decode(event.object, type=_PodOrStatus)
     except DECODE_ERRORS:
         raise ApiServerUnavailable("the API server sent a line that is not a watch event") from None
-    if event.type is EventType.ERROR:
-        raise _api_error(StatusError(found.code, found.message, None))
-    pods = () if event.type is EventType.BOOKMARK else _parse_pods([event.object])
+    if event.type == "ERROR":
+        raise StatusError(found.code, found.message, None)
+    pods = () if event.type == "BOOKMARK" else _parse_pods([event.object])
     return WatchEvent(event.type, found.metadata.resource_version, next(iter(pods), None))
 
 
@@ -219,8 +207,3 @@ def _parse_pods(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
             yield decode_pod(item)
         except DECODE_ERRORS:
             continue
-
-
-def _api_error(error: ExpectedError) -> ExpectedError:
-    is_expired = isinstance(error, StatusError) and error.status == HTTPStatus.GONE
-    return Expired(str(error)) if is_expired else error

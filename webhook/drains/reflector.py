@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import TypeAlias
 
 import msgspec
 from httpx2 import AsyncClient
 
-from certs.errors import ExpectedError
-from certs.retry import INITIAL_BACKOFF, MAX_BACKOFF
+from certs.errors import ExpectedError, StatusError
+from certs.retry import Backoff
 from webhook.core.pod import JsonObject
-from webhook.drains.errors import Expired
 from webhook.drains.health import WatchHealth
-from webhook.drains.list_watch import EventType, PodListWatch
+from webhook.drains.list_watch import PodListWatch
 
 MIN_WATCH_INTERVAL = 0.2
 """Seconds between two watches."""
@@ -44,22 +43,6 @@ class PodDeleted(msgspec.Struct, frozen=True):
 
 
 PodChange: TypeAlias = PodsListed | PodUpdated | PodDeleted
-
-
-class Backoff:
-    """The pause after a failure: it doubles each time, with jitter."""
-
-    def __init__(self) -> None:
-        self._pause = INITIAL_BACKOFF
-
-    def reset(self) -> None:
-        """Return to the shortest pause."""
-        self._pause = INITIAL_BACKOFF
-
-    def next(self) -> float:
-        """Return the next pause, in seconds."""
-        pause, self._pause = self._pause, min(2 * self._pause, MAX_BACKOFF)
-        return pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
 
 
 async def list_and_watch(
@@ -94,13 +77,12 @@ async def list_and_watch(
                     has_events = True
                     version = event.resource_version or version
                     if event.pod is not None:
-                        is_deleted = event.type is EventType.DELETED
-                        yield PodDeleted(event.pod) if is_deleted else PodUpdated(event.pod)
-        except Expired:
-            version = ""
-            pause = backoff.next()
+                        yield PodDeleted(event.pod) if event.type == "DELETED" else PodUpdated(event.pod)
         except ExpectedError as error:
-            health.record_failure(error, scope)
+            if isinstance(error, StatusError) and error.status == HTTPStatus.GONE:
+                version = ""
+            else:
+                health.record_failure(error, scope)
             pause = backoff.next()
         else:
             if time.monotonic() - started < SHORT_WATCH and not has_events:

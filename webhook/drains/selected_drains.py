@@ -45,9 +45,6 @@ class SelectedDrains:
 
     def apply(self, namespace: str, change: PodChange) -> Iterator[DrainEvent]:
         """Apply a change, and return which drains of the selection start or end."""
-        if isinstance(change, PodsListed):
-            # Pods that are not terminating come first: they distinguish a rollout from a deletion.
-            change = PodsListed(sorted(change.pods, key=is_draining))
         yield from filter(self._selects, self._trackers[namespace].apply(change))
         if isinstance(change, PodsListed):
             self._protected_pods[namespace] = sum(map(self._selects_pod, change.pods))

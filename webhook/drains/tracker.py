@@ -67,11 +67,12 @@ class Tracker:
         return len(self._running)
 
     def apply(self, change: PodChange) -> Iterator[DrainEvent]:
-        """Apply a change; of a list, pods that are not terminating should come first."""
+        """Apply a change."""
         match change:
             case PodsListed(pods):
                 yield from self.replace([pod["metadata"]["uid"] for pod in pods])
-                for pod in pods:
+                # Pods that are not terminating come first: they distinguish a rollout from a deletion.
+                for pod in sorted(pods, key=is_draining):
                     yield from self.update(pod)
             case PodUpdated(pod):
                 yield from self.update(pod)

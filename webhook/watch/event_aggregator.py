@@ -50,13 +50,10 @@ class AggregatedEvent(msgspec.Struct, frozen=True):
         return self.pod_event.text.replace("{pods}", pods)
 
 
-class _Pending:
-    __slots__ = ("count", "due", "last")
-
-    def __init__(self, due: float) -> None:
-        self.count = 0
-        self.due = due
-        self.last: PodEvent | None = None
+class _Pending(msgspec.Struct):
+    due: float
+    count: int = 0
+    last: PodEvent | None = None
 
 
 class EventAggregator:

@@ -12,9 +12,9 @@ from http import HTTPStatus
 
 from certs.api_server import ApiServer
 from certs.errors import ApiServerUnavailable, ExpectedError, StatusError, describe_error
+from certs.retry import Backoff
 from webhook.core.pod import JsonObject
 from webhook.drains.health import ErrorLog
-from webhook.drains.reflector import Backoff
 from webhook.watch.event_aggregator import AggregatedEvent, EventAggregator
 
 COMPONENT = "graceful-worker-watch"
