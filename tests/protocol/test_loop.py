@@ -98,6 +98,16 @@ def test_the_run_in_progress_is_not_signalled_by_two_stop_signals(pod: Pod, name
 
 
 @in_all_pods
+def test_the_run_in_progress_outlives_stop_signals_in_quick_succession(pod: Pod) -> None:
+    container = loop_in_message(pod)
+    container.signal_in_quick_succession("TERM")
+    assert_stays("a run at work", lambda: container.running, 0.5)
+    pod.journal.release()
+    assert container.wait() == 0
+    assert pod.journal.lines == ["begin", "end"]
+
+
+@in_all_pods
 def test_the_run_in_progress_is_not_signalled_by_hook_and_stop_signal(pod: Pod) -> None:
     container = loop_in_message(pod)
     pod.drain(container)

@@ -105,8 +105,24 @@ def test_the_commands_exit_code_after_signals_is_the_containers(pod: Pod, way: C
     container = ready(pod, code=7)
     for name in ("WINCH", "TERM", "USR2", "TERM"):
         container.signal(name)
-        time.sleep(0.05)  # of two signals at once, bash may lose one while it waits
+        time.sleep(0.05)
     pod.journal.until("heard")
+    pod.journal.release()
+    assert container.wait() == 7
+
+
+@WAYS
+@in_all_pods
+def test_stop_signals_in_quick_succession_do_not_end_the_container_before_its_command(
+    pod: Pod, way: Callable[[Pod], None]
+) -> None:
+    way(pod)
+    pod.journal.hold()
+    container = ready(pod, code=7)
+    for name in ("USR2", "TERM"):
+        container.signal_in_quick_succession(name)
+    pod.journal.until("heard")
+    assert_stays("the message in work", lambda: container.running, 0.5)
     pod.journal.release()
     assert container.wait() == 7
 

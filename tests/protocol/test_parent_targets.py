@@ -110,6 +110,20 @@ def test_the_worker_behind_a_shell_or_an_init_gets_the_signal_once_and_ends_befo
     assert signals_heard(pod) == ["heard TERM"]
 
 
+@pytest.mark.parametrize("attempt", range(3))
+@in_all_pods
+def test_stop_signals_in_quick_succession_reach_the_worker_once(pod: Pod, attempt: int) -> None:
+    pod.journal.hold()
+    container = pod.start_parent(behind_dash(shlex.join(pod.consumer(code=7))), looks=LOOKS)
+    pod.journal.until("ready")
+    pod.drain(container)
+    container.signal_in_quick_succession("TERM")
+    pod.journal.until("heard TERM")
+    assert_stays("the message in work", lambda: container.running and signals_heard(pod) == ["heard TERM"], 0.5)
+    pod.journal.release()
+    assert container.wait() == 7
+
+
 @pytest.mark.parametrize("name", ["INT", "QUIT", "USR1"])
 @in_all_pods
 def test_the_worker_gets_the_signal_that_it_wants(pod: Pod, name: str) -> None:

@@ -26,7 +26,7 @@ take && gw_unknown=$gw_taken
 take && gw_signal=$gw_taken
 take && gw_busy=$gw_taken
 gw_loops=$gw_rest
-gw_child='' gw_drainer='' gw_signalled=' '
+gw_child='' gw_drains=0 gw_signalled=' '
 
 # Starts the command, and sets gw_child. A shell starts background processes with INT and QUIT ignored, and only bash
 # can undo that; with a foreground process, it cannot react to signals. So the command is started in the foreground of a
@@ -107,15 +107,17 @@ await_program() {
   done
 } 2>/dev/null
 
-# Waits until the command has ended, or an exit is requested, and exits like the command.
+# Waits until the command has ended, or an exit is requested, and exits like the command. A signal interrupts `wait`; in
+# bash, also one whose handler has already run. So a status only counts if the process was gone before, or if there is
+# nothing left to wait for: 127.
 await_end() {
-  # 127: nothing left to wait for.
-  gw_interrupted=1 gw_code=127
-  while [ -n "$gw_interrupted" ]; do
-    gw_interrupted=
+  gw_code=127 gw_gone=
+  until [ -n "$gw_gone" ]; do
+    kill -0 "$gw_awaited" 2>/dev/null || gw_gone=1
     wait "$gw_awaited"
     gw_status=$?
-    [ "$gw_status" -eq 127 ] || gw_code=$gw_status
+    [ "$gw_status" -ne 127 ] || break
+    gw_code=$gw_status
   done
   exit "$gw_code"
 }
@@ -130,9 +132,10 @@ receive() {
   case $1 in
     10 | 12 | 14 | 20) forward "$1" & ;;
     *)
-      if [ -z "$gw_drainer" ]; then
+      # Counted in one command: bash may run this function again between any two.
+      set -- "$1" $((gw_drains += 1))
+      if [ "$2" -eq 1 ]; then
         drain "$1" &
-        gw_drainer=$!
       elif [ -z "$gw_looks$gw_signal" ]; then
         forward "$1" &
       fi
