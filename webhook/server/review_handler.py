@@ -26,7 +26,7 @@ from webhook.server.admission_review import (
 )
 from webhook.server.authentication import Authenticator
 from webhook.server.decision_cache import DecisionCache
-from webhook.server.errors import JSON, InvalidReview, RequestRejected, error_response
+from webhook.server.errors import JSON, RequestRejected, error_response
 from webhook.server.eviction_guard import EvictionGuard
 from webhook.server.json_log import LOGGER
 from webhook.server.options import Limits
@@ -88,7 +88,7 @@ class ReviewHandler:
         try:
             body = await self._read_body(scope, receive)
             started = self._clock()
-            request = self._read(body)
+            request = read_review(body)
             verdict = await self._review(request, scope, received)
             content = encode_response(request, verdict)
             self._telemetry.record_review(request, verdict, self._clock() - started)
@@ -135,12 +135,6 @@ class ReviewHandler:
 
     def _until(self, deadline: float) -> float:
         return max(deadline - self._clock(), 0.0)
-
-    def _read(self, body: bytes) -> Request:
-        try:
-            return read_review(body)
-        except InvalidReview as invalid:
-            raise RequestRejected(Reason.REVIEW_INVALID, str(invalid)) from None
 
     def _error_response(self, rejected: RequestRejected, started: float) -> Response:
         reason = rejected.reason
