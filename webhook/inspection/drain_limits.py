@@ -112,4 +112,5 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 TABLE = load_table(__name__, "drain_limits.toml", Table)
+LIMITS = {limit.id: limit for limit in TABLE.limit}
 NODE_LABELS = TABLE.node_labels
