@@ -76,7 +76,8 @@ class EvictionGuard:
         pod = read_evicted_pod(await pods.get(request.namespace, request.name))
         decision = decide_eviction(eviction, pod, self._limit)
         # On a dead node, no message can finish, and a user who drains it wants its pods gone.
-        if decision.grace_period is not None and pod.node and is_lost(await pods.node(pod.node)):
+        node = pod.spec.node
+        if decision.grace_period is not None and node and is_lost(await pods.node(node)):
             return _as_asked(Reason.EVICTION_OF_LOST_NODE)
         return decision
 
