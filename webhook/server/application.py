@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
 
@@ -29,8 +29,8 @@ from webhook.server.telemetry import Telemetry
 class Readiness:
     """Whether the server is ready: not while it drains, nor without an accepted certificate."""
 
-    draining: bool = field(default=False)
-    certificate_is_accepted: Callable[[], bool] = field(default=lambda: True)
+    draining: bool = False
+    certificate_is_accepted: Callable[[], bool] = lambda: True
 
 
 class Webhook(FastAPI):
