@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import click
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from certs.metrics import CertificateMetrics
 from webhook.cli.commands import main
 from webhook.core.reasons import Kind, Reason
 from webhook.drains.tracker import Tracker
 from webhook.server.load_shedding import LoadShedder
-from webhook.server.metrics import CertificateCollector, EvictionCollector, LoadCollector, ReviewCollector
+from webhook.server.metrics import Metrics
 from webhook.watch.event_aggregator import EventAggregator
 from webhook.watch.metrics import DrainCollector, WatchCollector
 from webhook.watch.statistics import DrainStatistics
 
 SUFFIXES = {"counter": "_total"}
 """What Prometheus sees behind the name of a metric, by its type."""
+FIRST_METRICS = ("graceful_worker_review", "graceful_worker_eviction")
 
 
 def reasons(kind: str) -> str:
@@ -31,21 +32,20 @@ def reasons(kind: str) -> str:
 
 def webhook_metrics() -> str:
     """Return the metrics of `graceful-worker serve`."""
-    shedding = LoadShedder(1, 1)
-    return _metrics(
-        ReviewCollector(), EvictionCollector(), CertificateCollector(CertificateMetrics()), LoadCollector(shedding)
-    )
+    families = Metrics(CertificateMetrics(), LoadShedder(1, 1)).collect()
+    # Reviews and evictions first: they are what the webhook is for.
+    return _metrics(sorted(families, key=lambda family: not family.name.startswith(FIRST_METRICS)))
 
 
 def watch_metrics() -> str:
     """Return the metrics of `graceful-worker watch`."""
     now = datetime.datetime.now(datetime.UTC)
     drains = DrainCollector(Tracker(), DrainStatistics(), lambda: now)
-    return _metrics(drains, WatchCollector(Tracker(), {}, EventAggregator(), now))
+    watch = WatchCollector(Tracker(), {}, EventAggregator(), now)
+    return _metrics(chain(drains.collect(), watch.collect()))
 
 
-def _metrics(*collectors: Collector) -> str:
-    families = (family for collector in collectors for family in collector.collect())
+def _metrics(families: Iterable[Metric]) -> str:
     return "\n".join(["| metric | type | labels | meaning |", "|---|---|---|---|", *map(_metric_row, families)])
 
 

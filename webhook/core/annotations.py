@@ -28,10 +28,10 @@ HEARD_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
 """The stop signals that the wrapper handles, whatever it forwards."""
 PASSED_SIGNALS = (*HEARD_SIGNALS, "USR1", "USR2", "TSTP", "WINCH")
 
+CONTAINER_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 # Seconds without a unit must stand alone, because someone who writes 1h30 means 90 minutes.
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)", re.ASCII)
 _PATH = re.compile(r"(/[A-Za-z0-9._+-]+)+", re.ASCII)
-_CONTAINER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
 class Mode(Enum):
@@ -131,7 +131,7 @@ def _grace_period(text: str) -> int:
 
 def _containers(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
-    if len(set(names)) < len(names) or not all(map(_CONTAINER.fullmatch, names)):
+    if len(set(names)) < len(names) or not all(map(CONTAINER_NAME.fullmatch, names)):
         raise ValueError(text)
     return names
 

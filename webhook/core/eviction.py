@@ -50,6 +50,7 @@ class _Metadata(msgspec.Struct):
 class _Spec(msgspec.Struct):
     grace: int | None = msgspec.field(default=None, name="terminationGracePeriodSeconds")
     node: str = msgspec.field(default="", name="nodeName")
+    """Empty if the pod is not scheduled."""
 
 
 class EvictedPod(msgspec.Struct):
@@ -62,11 +63,6 @@ class EvictedPod(msgspec.Struct):
     def grace(self) -> int:
         """The pod's grace period, in seconds."""
         return DEFAULT_GRACE if self.spec.grace is None else self.spec.grace
-
-    @property
-    def node(self) -> str:
-        """The node's name; empty if the pod is not scheduled."""
-        return self.spec.node
 
 
 class _Condition(msgspec.Struct):

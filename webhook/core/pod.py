@@ -5,7 +5,6 @@ Where patches may write, UNSET distinguishes a missing field from null. Both are
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from copy import copy
 from functools import lru_cache
@@ -14,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from webhook.core.annotations import CONTAINER_NAME
 from webhook.core.errors import Malformed
 from webhook.core.formatting import quoted
 from webhook.core.recognize.frameworks import VARIABLES
@@ -31,7 +31,6 @@ MOST_CONTAINERS = 250
 """More than twice as many as a node has pods: https://kubernetes.io/docs/setup/best-practices/cluster-large/."""
 _NOT_JSON = "\x7f"
 """Begins the names of the fields that `drop_unread` fills in: no manifest has such a key."""
-_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 Argv = list[str] | UnsetType | None
 StringMap = dict[str, str] | UnsetType | None
 
@@ -48,6 +47,12 @@ class AnyObject(Part):
     """An object of which only the presence matters."""
 
 
+class NamedObject(Part):
+    """An object of which only the name matters."""
+
+    name: str | None = None
+
+
 class Exec(Part):
     """An exec handler."""
 
@@ -61,12 +66,6 @@ class Handler(Part):
     http_get: AnyObject | None = msgspec.field(default=None, name="httpGet")
     tcp_socket: AnyObject | None = msgspec.field(default=None, name="tcpSocket")
     sleep: AnyObject | None = None
-
-    @property
-    def other_than_exec(self) -> str:
-        """The kind of a handler other than exec; else empty."""
-        kinds = {"httpGet": self.http_get, "tcpSocket": self.tcp_socket, "sleep": self.sleep}
-        return next((name for name, action in kinds.items() if action is not None), "")
 
 
 class Probe(Handler):
@@ -95,11 +94,6 @@ class VolumeMount(Part):
         """Where it appears."""
         return self.mount_path.rstrip("/")
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether this is the mount path of the shared volume."""
-        return self.path == MOUNT_PATH
-
 
 class Variable(Part):
     """An environment variable; its value is empty if it is missing or comes from elsewhere (valueFrom)."""
@@ -115,14 +109,19 @@ class Capabilities(Part):
     drop: list[str] | None = None
 
 
-class ContainerSecurity(Part):
-    """A container's user and privileges; the pod's apply where it sets none."""
+class SecurityContext(Part):
+    """The pod's default user for its containers."""
 
     user: int | None = msgspec.field(default=None, name="runAsUser")
     run_as_non_root: bool | None = msgspec.field(default=None, name="runAsNonRoot")
+    windows: dict[str, Any] | None = msgspec.field(default=None, name="windowsOptions")
+
+
+class ContainerSecurity(SecurityContext):
+    """A container's user and privileges; the pod's apply where it sets none."""
+
     privileged: bool | None = None
     capabilities: Capabilities | None = None
-    windows: dict[str, Any] | None = msgspec.field(default=None, name="windowsOptions")
 
 
 class Container(Part):
@@ -179,7 +178,10 @@ class Container(Part):
     def unchainable_hook(self) -> str:
         """The kind of its preStop hook if that is not exec, so that it cannot be chained; else empty."""
         hook = self.pre_stop
-        return hook.other_than_exec if hook else ""
+        if not hook:
+            return ""
+        kinds = {"httpGet": hook.http_get, "tcpSocket": hook.tcp_socket, "sleep": hook.sleep}
+        return next((name for name, action in kinds.items() if action is not None), "")
 
     @property
     def message_file(self) -> str:
@@ -207,17 +209,6 @@ class Volume(Part):
     name: str
     empty_dir: EmptyDir | UnsetType | None = msgspec.field(default=UNSET, name="emptyDir")
     image: AnyObject | None = None
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether it has the name of the shared volume."""
-        return self.name == VOLUME
-
-
-class OperatingSystem(Part):
-    """The operating system in the pod's spec."""
-
-    name: str | None = None
 
 
 class Requirement(Part):
@@ -252,20 +243,6 @@ class Affinity(Part):
     node: NodeAffinity | None = msgspec.field(default=None, name="nodeAffinity")
 
 
-class SecurityContext(Part):
-    """The pod's default user for its containers."""
-
-    user: int | None = msgspec.field(default=None, name="runAsUser")
-    run_as_non_root: bool | None = msgspec.field(default=None, name="runAsNonRoot")
-    windows: dict[str, Any] | None = msgspec.field(default=None, name="windowsOptions")
-
-
-class SecretReference(Part):
-    """A reference to a Secret in the pod's namespace."""
-
-    name: str | None = None
-
-
 class Spec(Part):
     """A pod's specification."""
 
@@ -274,12 +251,12 @@ class Spec(Part):
     volumes: list[Volume] | UnsetType | None = UNSET
     grace: int | UnsetType | None = msgspec.field(default=UNSET, name="terminationGracePeriodSeconds")
     restart_policy: str | None = msgspec.field(default=None, name="restartPolicy")
-    os: OperatingSystem | None = None
+    os: NamedObject | None = None
     node_selector: dict[str, str] | None = msgspec.field(default=None, name="nodeSelector")
     affinity: Affinity | None = None
     security: SecurityContext | None = msgspec.field(default=None, name="securityContext")
     service_account: str | None = msgspec.field(default=None, name="serviceAccountName")
-    pull_secrets: list[SecretReference] | None = msgspec.field(default=None, name="imagePullSecrets")
+    pull_secrets: list[NamedObject] | None = msgspec.field(default=None, name="imagePullSecrets")
     share_process_namespace: bool | None = msgspec.field(default=None, name="shareProcessNamespace")
     host_pid: bool | None = msgspec.field(default=None, name="hostPID")
     runtime_class: str | None = msgspec.field(default=None, name="runtimeClassName")
@@ -355,7 +332,7 @@ def check_names(pod: Pod) -> None:
 
 @lru_cache(1024)
 def _is_name(text: str) -> bool:
-    return _NAME.fullmatch(text) is not None
+    return CONTAINER_NAME.fullmatch(text) is not None
 
 
 def drop_unread(pod: Pod) -> None:

@@ -12,10 +12,8 @@ from webhook.history.advice import Advice, advise
 from webhook.history.records import DrainRecord, History, KilledCount
 from webhook.history.report import owner_text, summary_sentence
 from webhook.inspection.diagnostics import Code, Diagnostic
-from webhook.inspection.drain_limits import TABLE
+from webhook.inspection.drain_limits import LIMITS
 from webhook.inspection.snapshot import DrainLimits, HistoryUnavailable, Snapshot
-
-_LIMITS = {limit.id: limit for limit in TABLE.limit}
 
 
 def check_drain_history(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
@@ -64,6 +62,6 @@ def _probable_causes(kill: KilledCount, limits: DrainLimits | None) -> Iterator[
     if kill.outcome is not Outcome.CUT or limits is None:
         return
     for effective in limits.effective_limits:
-        limit = _LIMITS[effective.limit]
+        limit = LIMITS[effective.limit]
         if limit.guarded == (kill.cause == "eviction") and kill.after in [seconds for _, seconds in effective.periods]:
             yield f"{limit.says.format(time=f'{kill.after} s')} ({effective.place})"

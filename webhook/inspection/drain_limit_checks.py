@@ -9,12 +9,11 @@ import msgspec
 from webhook.core.formatting import listed
 from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.drain_limit_parsing import EffectiveLimit
-from webhook.inspection.drain_limits import TABLE, Limit, Marker
+from webhook.inspection.drain_limits import LIMITS, Limit, Marker
 from webhook.inspection.snapshot import DrainLimits, Snapshot, State, WorkerPod
 from webhook.kubernetes.api_client import NotPermitted
 from webhook.kubernetes.selectors import NAME_LABEL, matches
 
-_LIMITS = {limit.id: limit for limit in TABLE.limit}
 _KEPT = "kept"
 """Takes the place of other advice."""
 
@@ -68,14 +67,14 @@ def _guard(snapshot: Snapshot, pods: list[WorkerPod], *, works: bool) -> _Guard:
 def _without_superseded(effective_limits: list[EffectiveLimit]) -> Iterator[EffectiveLimit]:
     detected = {effective.limit for effective in effective_limits}
     for effective in effective_limits:
-        marker = _LIMITS[effective.limit].detection
+        marker = LIMITS[effective.limit].detection
         if not (isinstance(marker, Marker) and marker.unless in detected):
             yield effective
 
 
 def _check_limit(effective: EffectiveLimit, pods: list[WorkerPod], guard: _Guard) -> Iterator[Diagnostic]:
     """Report each limit once for the affected pods, and once for those that the guard protects."""
-    limit = _LIMITS[effective.limit]
+    limit = LIMITS[effective.limit]
     groups: dict[str, list[WorkerPod]] = {}
     for pod in pods:
         if _cuts_short(effective, pod):
@@ -114,7 +113,7 @@ def _diagnostic(limit: Limit, effective: EffectiveLimit, pods: list[WorkerPod], 
 
 def _unknown(limits: DrainLimits) -> Iterator[Diagnostic]:
     for each in limits.unreadable:
-        yield Diagnostic(Code.LIMIT_UNREADABLE, {"title": _LIMITS[each.limit].title, "place": each.place})
+        yield Diagnostic(Code.LIMIT_UNREADABLE, {"title": LIMITS[each.limit].title, "place": each.place})
     if limits.missing:
         yield Diagnostic(Code.LIMIT_RIGHT_MISSING, {"rights": "; ".join(limits.missing)})
     if limits.kubelets is None:

@@ -64,26 +64,22 @@ def _node(raw: JsonObject) -> tuple[str, dict[str, str]]:
 async def _collect(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[LimitReading]:
     """Read a limit; an error, such as a broken conversion, affects only this limit."""
     try:
-        return await _readings(api, limit, nodes, used)
+        match limit.detection:
+            case Flag() as flag:
+                return await _flags(api, limit.id, flag)
+            case Field() as field:
+                request = ApiRequest(field.resource, field.group)
+                return await _list(api, request, lambda raw: parse_field(limit.id, field, raw, nodes))
+            case Policy() as policy:
+                return await _policies(api, limit.id, policy)
+            case Marker() as marker:
+                return await _marker(api, limit.id, marker)
+            case Nodes() as labelled:
+                return _labelled(limit.id, labelled, nodes, used)
+            case Kubelet():
+                return []
     except ClusterUnavailable as error:
         return [UnreadableLimit(limit.id, str(error))]
-
-
-async def _readings(api: ApiClient, limit: Limit, nodes: NodeLabels, used: set[str]) -> list[LimitReading]:
-    match limit.detection:
-        case Flag() as flag:
-            return await _flags(api, limit.id, flag)
-        case Field() as field:
-            request = ApiRequest(field.resource, field.group)
-            return await _list(api, request, lambda raw: parse_field(limit.id, field, raw, nodes))
-        case Policy() as policy:
-            return await _policies(api, limit.id, policy)
-        case Marker() as marker:
-            return await _marker(api, limit.id, marker)
-        case Nodes() as labelled:
-            return _labelled(limit.id, labelled, nodes, used)
-        case Kubelet():
-            return []
 
 
 async def _list(

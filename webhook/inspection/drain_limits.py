@@ -93,15 +93,6 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Labels that group similar nodes."""
     limit: tuple[Limit, ...]
 
-    @property
-    def node_labels(self) -> frozenset[str]:
-        """The node labels that are needed."""
-        groups = [
-            group for limit in self.limit if isinstance(limit.detection, Nodes) for group in limit.detection.labels
-        ]
-        fields = [limit.detection.node_label for limit in self.limit if isinstance(limit.detection, Field)]
-        return frozenset(self.pools).union(fields, *groups)
-
     def exempts(self, annotations: Mapping[str, str]) -> tuple[str, ...]:
         """Return the limits that leave a pod alone."""
         return tuple(
@@ -112,4 +103,9 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 TABLE = load_table(__name__, "drain_limits.toml", Table)
-NODE_LABELS = TABLE.node_labels
+LIMITS = {limit.id: limit for limit in TABLE.limit}
+NODE_LABELS = frozenset(TABLE.pools).union(
+    (limit.detection.node_label for limit in TABLE.limit if isinstance(limit.detection, Field)),
+    *(group for limit in TABLE.limit if isinstance(limit.detection, Nodes) for group in limit.detection.labels),
+)
+"""The labels of nodes that are needed."""

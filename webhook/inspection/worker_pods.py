@@ -58,11 +58,11 @@ def read_injected_pod(pod: JsonObject) -> WorkerPod:
     status = read_status_or_none(annotations)
     if status is None:
         return _read(pod, State.UNRECORDED)
-    workers = {name: worker.mode for name, worker in status.workers.items()}
-    read = _read(pod, State.PROTECTED, workers=workers, version=status.version)
     spec = pod["spec"]
     return replace(
-        read,
+        _read(pod, State.PROTECTED),
+        workers={name: worker.mode for name, worker in status.workers.items()},
+        version=status.version,
         grace=_grace(pod),
         # Thousands of pods share the same node names.
         node=sys.intern(spec.get("nodeName") or ""),
@@ -92,34 +92,19 @@ def read_candidate_pod(pod: JsonObject) -> WorkerPod:
     """
     decision = inject(pod, Policy()).decision
     state = _STATES.get(decision.outcome, State.LEFT_ALONE)
-    read = _read(pod, state, verdict=None if state is State.UNPROTECTED else decision.verdict)
-    return replace(read, grace=_grace(pod))
+    verdict = None if state is State.UNPROTECTED else decision.verdict
+    return replace(_read(pod, state), verdict=verdict, grace=_grace(pod))
 
 
 def read_mislabelled_pod(pod: JsonObject) -> WorkerPod:
     """Read a pod whose label has an invalid value."""
-    return _read(pod, State.MISLABELLED, verdict=Finding(Reason.LABEL_INVALID))
+    return replace(_read(pod, State.MISLABELLED), verdict=Finding(Reason.LABEL_INVALID))
 
 
-def _read(
-    pod: JsonObject,
-    state: State,
-    *,
-    verdict: Finding | None = None,
-    workers: dict[str, str] | None = None,
-    version: str = "",
-) -> WorkerPod:
+def _read(pod: JsonObject, state: State) -> WorkerPod:
     metadata = pod["metadata"]
-    return WorkerPod(
-        metadata["namespace"],
-        metadata["name"],
-        owner_of(metadata),
-        state,
-        verdict,
-        workers or {},
-        version,
-        "deletionTimestamp" in metadata,
-    )
+    ending = "deletionTimestamp" in metadata
+    return WorkerPod(metadata["namespace"], metadata["name"], owner_of(metadata), state, ending=ending)
 
 
 def format_verdict(verdict: Finding | None) -> str:

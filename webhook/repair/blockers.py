@@ -126,18 +126,12 @@ class Blocker(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """Format it as one line."""
-        return self.code.sentence.format_map(self._values)
+        return self.candidate.fill_in(self.code.sentence, self.details)
 
     @property
     def advice(self) -> str:
         """What to do instead."""
-        return self.code.advice.format_map(self._values)
-
-    @property
-    def _values(self) -> dict[str, str]:
-        workload = self.candidate.workload
-        named = {"argument": workload.argument, "pods": " ".join(self.candidate.pods)}
-        return {**msgspec.structs.asdict(workload), **named, **self.details}
+        return self.candidate.fill_in(self.code.advice, self.details)
 
 
 RESTARTABLE = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}

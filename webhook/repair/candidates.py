@@ -52,6 +52,11 @@ class RestartCandidate(msgspec.Struct, frozen=True):
         """All of them."""
         return *self.unprotected, *self.older
 
+    def fill_in(self, text: str, values: dict[str, str]) -> str:
+        """Replace `{name}` in a sentence or an advice by a value of the workload, its pods, or `values`."""
+        named = {"argument": self.workload.argument, "pods": " ".join(self.pods)}
+        return text.format_map({**msgspec.structs.asdict(self.workload), **named, **values})
+
     def __str__(self) -> str:
         parts = []
         if self.unprotected:

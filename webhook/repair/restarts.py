@@ -51,14 +51,11 @@ class Restarts:
                 return
             now = self._clock.monotonic()
             result = await self._repair(candidate)
-            self._note(result, report)
+            self.results.append(result)
+            report(result)
             if result.outcome.stops:
                 return
             last = now if result.outcome is Outcome.REPAIRED else last
-
-    def _note(self, result: Result, report: Callable[[Result], None]) -> None:
-        self.results.append(result)
-        report(result)
 
     async def _wait_for_turn(self, last: float | None) -> None:
         while last is not None and not self.stop_requested:

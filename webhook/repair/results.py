@@ -69,14 +69,9 @@ class Result(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """Format it as one line."""
-        return self.outcome.sentence.format_map(self._values)
+        return self.candidate.fill_in(self.outcome.sentence, self.values)
 
     @property
     def advice(self) -> str:
         """What to do about it; empty if nothing."""
-        return self.outcome.advice.format_map(self._values)
-
-    @property
-    def _values(self) -> dict[str, str]:
-        workload = self.candidate.workload
-        return {"namespace": workload.namespace, "argument": workload.argument, **self.values}
+        return self.candidate.fill_in(self.outcome.advice, self.values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -15,7 +15,7 @@ from webhook.core.injection import Injection, inject, inject_pod
 from webhook.core.pod import NO_METADATA, JsonObject, Pod, drop_unread
 from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Kind, Reason
-from webhook.server.errors import InvalidReview
+from webhook.server.errors import RequestRejected
 from webhook.server.patch_encoding import encode_patch
 
 API_VERSION = "admission.k8s.io/v1"
@@ -89,67 +89,54 @@ class EvictionRequest(Request):
         return self.name
 
 
-class Review(msgspec.Struct):
+_Request_co = TypeVar("_Request_co", bound=Request, covariant=True)
+
+
+class Review(msgspec.Struct, Generic[_Request_co]):
     """The envelope."""
 
     api_version: str = msgspec.field(name="apiVersion")
     kind: str
-    request: Request
-
-
-class PodReview(Review):
-    """The envelope of a request about a pod."""
-
-    request: PodRequest
-
-
-class AnyReview(Review):
-    """The envelope of any other request."""
-
-    request: AnyRequest
-
-
-class EvictionReview(Review):
-    """The envelope of an eviction."""
-
-    request: EvictionRequest
+    request: _Request_co
 
 
 _EVICTION_VERSIONS = ("v1", "v1beta1")
-_EVICTION_REVIEW = msgspec.json.Decoder(EvictionReview)
-_POD_REVIEW = msgspec.json.Decoder(PodReview)
-_ANY_REVIEW = msgspec.json.Decoder(AnyReview)
+_EVICTION_REVIEW = msgspec.json.Decoder(Review[EvictionRequest])
+_POD_REVIEW = msgspec.json.Decoder(Review[PodRequest])
+_ANY_REVIEW = msgspec.json.Decoder(Review[AnyRequest])
 
 
 def read_review(body: bytes) -> Request:
     """Read an AdmissionReview.
 
     Raises:
-        InvalidReview: it is not JSON, or not an AdmissionReview of version v1 with a request.
+        RequestRejected: it is not JSON, or not an AdmissionReview of version v1 with a request.
 
     """
     try:
         review = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidReview(str(error) if body else "The body is empty") from None
+        raise _invalid(str(error) if body else "The body is empty") from None
     except RecursionError:
-        raise InvalidReview("The body is nested too deeply") from None
+        raise _invalid("The body is nested too deeply") from None
     if (review.api_version, review.kind) != (API_VERSION, KIND):
-        raise InvalidReview(
-            f"Expected a {KIND} of {API_VERSION}, got a {review.kind[:80]} of {review.api_version[:80]}"
-        )
+        raise _invalid(f"Expected a {KIND} of {API_VERSION}, got a {review.kind[:80]} of {review.api_version[:80]}")
     if not review.request.uid:
-        raise InvalidReview("`request.uid` is empty")
+        raise _invalid("`request.uid` is empty")
     if skip_reason(review.request) is None and review.request.object is None:
-        raise InvalidReview("`request.object` is missing")
+        raise _invalid("`request.object` is missing")
     if isinstance(review.request.object, Pod):
         drop_unread(review.request.object)
     return review.request
 
 
-def _decode(body: bytes) -> Review:
+def _invalid(detail: str) -> RequestRejected:
+    return RequestRejected(Reason.REVIEW_INVALID, detail)
+
+
+def _decode(body: bytes) -> Review[Request]:
     try:
-        review: Review = _POD_REVIEW.decode(body)
+        review: Review[Request] = _POD_REVIEW.decode(body)
     except msgspec.ValidationError:
         review = _ANY_REVIEW.decode(body)
     if _is_eviction(review.request):
@@ -158,7 +145,7 @@ def _decode(body: bytes) -> Review:
     return review
 
 
-def _as_deleted(review: EvictionReview) -> EvictionReview:
+def _as_deleted(review: Review[EvictionRequest]) -> Review[Request]:
     """Read dry run from the deleteOptions: for `kubectl drain --dry-run=server`, the request itself does not say so."""
     request = review.request
     request.dry_run = request.dry_run or bool(request.object and request.object.dry_run)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
-from time import perf_counter
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -29,8 +28,8 @@ from webhook.server.telemetry import Telemetry
 class Readiness:
     """Whether the server is ready: not while it drains, nor without an accepted certificate."""
 
-    draining: bool = field(default=False)
-    certificate_is_accepted: Callable[[], bool] = field(default=lambda: True)
+    draining: bool = False
+    certificate_is_accepted: Callable[[], bool] = lambda: True
 
 
 class Webhook(FastAPI):
@@ -54,23 +53,21 @@ def create_application(
     policy: Policy,
     limits: Limits | None = None,
     readiness: Readiness | None = None,
-    clock: Callable[[], float] = perf_counter,
     certificate_metrics: CertificateMetrics | None = None,
     images: ImageSources | None = None,
     authenticator: Authenticator | None = None,
     shedder: LoadShedder | None = None,
     guard: EvictionGuard | None = None,
 ) -> Webhook:
-    """Build the application; `clock` returns seconds, `certificate_metrics` says how the certificates are.
+    """Build the application; `certificate_metrics` says how the certificates are.
 
     Without `authenticator`, no caller counts as the API server.
     """
     certificates = certificate_metrics or CertificateMetrics()
     metrics = Metrics(certificates, shedder)
     telemetry = Telemetry(metrics)
-    application = Webhook(
-        ReviewHandler(policy, limits or Limits(), telemetry, images, authenticator, clock, guard), telemetry
-    )
+    reviews = ReviewHandler(policy, limits or Limits(), telemetry, images, authenticator, guard)
+    application = Webhook(reviews, telemetry)
     ready = readiness or Readiness()
 
     @application.get("/healthz")

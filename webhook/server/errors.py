@@ -3,9 +3,7 @@
     Exception
     ├── RequestRejected     the request gets no verdict, but an HTTP error
     ├── PodUnreadable       the API server does not return an evicted pod
-    ├── PodNotFound         an evicted pod no longer exists
-    └── ValueError
-        └── InvalidReview   the body is not a valid AdmissionReview
+    └── PodNotFound         an evicted pod no longer exists
 
 `serve` also raises `certs.errors.Unusable` for a certificate.
 """
@@ -27,10 +25,6 @@ class RequestRejected(Exception):
         super().__init__(reason.value)
         self.reason = reason
         self.detail = detail
-
-
-class InvalidReview(ValueError):
-    """The body is not a valid AdmissionReview; the message says why."""
 
 
 class PodUnreadable(Exception):

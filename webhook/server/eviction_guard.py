@@ -8,51 +8,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from certs.errors import describe_error
 from webhook.core.errors import Malformed
 from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
-from webhook.core.pod import JsonObject
 from webhook.core.reasons import Finding, Reason
 from webhook.server.admission_review import EvictionRequest
 from webhook.server.errors import PodNotFound, PodUnreadable
 from webhook.server.json_log import LOGGER
 from webhook.server.options import MAX_EVICTION_SECONDS
 
+if TYPE_CHECKING:
+    from webhook.server.pods import ClusterPods
+
 QUIET_SECONDS = 60.0
 """Minimum seconds between log lines about unreadable pods: a drain evicts hundreds of pods, repeatedly."""
-
-
-class Pods(Protocol):
-    """Returns pods of the cluster, and their nodes."""
-
-    async def get(self, namespace: str, name: str) -> JsonObject:
-        """Return a pod, or raise PodUnreadable or PodNotFound."""
-
-    async def node(self, name: str) -> JsonObject | None:
-        """Return a node, or None if it does not exist, or raise PodUnreadable."""
-
-    async def aclose(self) -> None:
-        """Cancel pending requests."""
 
 
 class EvictionGuard:
     """Decides on evictions."""
 
-    def __init__(
-        self,
-        pods: Pods | None = None,
-        limit: int = MAX_EVICTION_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, pods: ClusterPods | None = None, limit: int = MAX_EVICTION_SECONDS) -> None:
         """Take the source of pods (None turns the guard off), and the longest grace period to keep, in seconds."""
         self._pods = pods
         self._limit = limit
-        self._clock = clock
         self._log = logging.getLogger(LOGGER)
-        self._quiet_until = clock()
+        self._quiet_until = time.monotonic()
 
     async def decide(self, request: EvictionRequest, seconds: float, *, by_api_server: bool) -> EvictionDecision:
         """Decide on an eviction within some seconds; `by_api_server` tells whether the caller has authenticated."""
@@ -72,16 +54,17 @@ class EvictionGuard:
         except (PodUnreadable, Malformed) as error:
             return self._unreadable(str(error))
 
-    async def _look(self, pods: Pods, request: EvictionRequest, eviction: Eviction) -> EvictionDecision:
+    async def _look(self, pods: ClusterPods, request: EvictionRequest, eviction: Eviction) -> EvictionDecision:
         pod = read_evicted_pod(await pods.get(request.namespace, request.name))
         decision = decide_eviction(eviction, pod, self._limit)
         # On a dead node, no message can finish, and a user who drains it wants its pods gone.
-        if decision.grace_period is not None and pod.node and is_lost(await pods.node(pod.node)):
+        node = pod.spec.node
+        if decision.grace_period is not None and node and is_lost(await pods.node(node)):
             return _as_asked(Reason.EVICTION_OF_LOST_NODE)
         return decision
 
     def _unreadable(self, why: str) -> EvictionDecision:
-        now = self._clock()
+        now = time.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET_SECONDS
             self._log.error("an eviction is left unchanged because its pod cannot be read: %s", why)
@@ -104,10 +87,11 @@ def make_guard(off_reason: str, limit: int) -> EvictionGuard:
         log.info("the eviction guard is off: %s", off_reason)
         return EvictionGuard()
     # A server without a cluster does not need the client, which takes memory.
-    from webhook.server.pods import connect_pods  # noqa: PLC0415
+    from certs.api_server import connect  # noqa: PLC0415
+    from webhook.server.pods import ClusterPods  # noqa: PLC0415
 
     try:
-        return EvictionGuard(connect_pods(), limit)
+        return EvictionGuard(ClusterPods(connect()), limit)
     except Exception as error:  # a kubeconfig may contain anything
         log.warning(
             "the eviction guard is off because there is no cluster to read pods from: %s", describe_error(error)

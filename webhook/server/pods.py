@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 from http import HTTPStatus
 
-from certs.api_server import ApiServer, connect
+from certs.api_server import ApiServer
 from certs.errors import ApiServerUnavailable, StatusError
 from webhook.core.pod import JsonObject
 from webhook.images.task_cache import TaskCache
@@ -23,10 +21,10 @@ _NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 class ClusterPods:
     """Reads pods and nodes; needs permission to get them."""
 
-    def __init__(self, api_server: ApiServer, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, api_server: ApiServer) -> None:
         """Take the API server."""
         self._api_server = api_server
-        self._nodes: TaskCache[str, JsonObject | None] = TaskCache(NODE_SECONDS, _MAX_NODES, clock)
+        self._nodes: TaskCache[str, JsonObject | None] = TaskCache(NODE_SECONDS, _MAX_NODES)
 
     async def get(self, namespace: str, name: str) -> JsonObject:
         """Return a pod.
@@ -68,13 +66,3 @@ class ClusterPods:
         """Cancel pending requests, and close the connections to the API server."""
         await self._nodes.aclose()
         await self._api_server.aclose()
-
-
-def connect_pods() -> ClusterPods:
-    """Return the pods of the cluster that this runs in, or of KUBECONFIG.
-
-    Raises:
-        NoClusterConfigured: neither exists.
-
-    """
-    return ClusterPods(connect())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from http import HTTPStatus
 from time import perf_counter
 
@@ -26,7 +25,7 @@ from webhook.server.admission_review import (
 )
 from webhook.server.authentication import Authenticator
 from webhook.server.decision_cache import DecisionCache
-from webhook.server.errors import JSON, InvalidReview, RequestRejected, error_response
+from webhook.server.errors import JSON, RequestRejected, error_response
 from webhook.server.eviction_guard import EvictionGuard
 from webhook.server.json_log import LOGGER
 from webhook.server.options import Limits
@@ -59,7 +58,7 @@ _CLOSING = frozenset({Reason.REVIEW_TOO_LARGE, Reason.REVIEW_TOO_SLOW, Reason.RE
 
 
 class ReviewHandler:
-    """The route for admission reviews; `clock` returns seconds."""
+    """The route for admission reviews."""
 
     def __init__(
         self,
@@ -68,7 +67,6 @@ class ReviewHandler:
         telemetry: Telemetry,
         images: ImageSources | None = None,
         authenticator: Authenticator | None = None,
-        clock: Callable[[], float] = perf_counter,
         guard: EvictionGuard | None = None,
     ) -> None:
         self._policy = policy
@@ -79,19 +77,18 @@ class ReviewHandler:
         self._authenticator = authenticator or Authenticator()
         self._limits = limits
         self._telemetry = telemetry
-        self._clock = clock
         self._log = logging.getLogger(LOGGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a review, or reject an invalid request."""
-        received = started = self._clock()
+        received = started = perf_counter()
         try:
             body = await self._read_body(scope, receive)
-            started = self._clock()
-            request = self._read(body)
+            started = perf_counter()
+            request = read_review(body)
             verdict = await self._review(request, scope, received)
             content = encode_response(request, verdict)
-            self._telemetry.record_review(request, verdict, self._clock() - started)
+            self._telemetry.record_review(request, verdict, perf_counter() - started)
         except RequestRejected as rejected:
             await self._error_response(rejected, started)(scope, receive, send)
             return
@@ -134,17 +131,11 @@ class ReviewHandler:
         return verdict
 
     def _until(self, deadline: float) -> float:
-        return max(deadline - self._clock(), 0.0)
-
-    def _read(self, body: bytes) -> Request:
-        try:
-            return read_review(body)
-        except InvalidReview as invalid:
-            raise RequestRejected(Reason.REVIEW_INVALID, str(invalid)) from None
+        return max(deadline - perf_counter(), 0.0)
 
     def _error_response(self, rejected: RequestRejected, started: float) -> Response:
         reason = rejected.reason
-        self._telemetry.record_rejection(reason, self._clock() - started)
+        self._telemetry.record_rejection(reason, perf_counter() - started)
         headers = {"connection": "close"} if reason in _CLOSING else {}
         message = f"{reason.sentence} {rejected.detail}".rstrip()
         return error_response(_HTTP_STATUSES[reason], reason.value, message, headers)

@@ -103,34 +103,21 @@ def user_kind(user: str) -> str:
     return "user"
 
 
-class _ReviewLine(msgspec.Struct):
-    time: str
-    level: str
-    message: str
-    uid: str
-    namespace: str
-    generate_name: str = msgspec.field(name="generateName")
-    outcome: str
-    reason: str
-    dry_run: bool = msgspec.field(name="dryRun")
-    ms: float
-
-
 _ENCODER = msgspec.json.Encoder()
 
 
 def _encode_line(review: ReviewRecord) -> bytes:
     """Write a line in the log's usual format."""
-    line = _ReviewLine(
-        timestamp(review.at),
-        "info",
-        "review",
-        truncate(review.uid),
-        truncate(review.namespace),
-        truncate(review.pod_name),
-        review.verdict.outcome.value,
-        review.verdict.reason.value,
-        review.dry_run,
-        round(review.seconds * 1000, 3),
-    )
+    line = {
+        "time": timestamp(review.at),
+        "level": "info",
+        "message": "review",
+        "uid": truncate(review.uid),
+        "namespace": truncate(review.namespace),
+        "generateName": truncate(review.pod_name),
+        "outcome": review.verdict.outcome.value,
+        "reason": review.verdict.reason.value,
+        "dryRun": review.dry_run,
+        "ms": round(review.seconds * 1000, 3),
+    }
     return _ENCODER.encode(line) + b"\n"

@@ -77,8 +77,7 @@ class PodPatch:
 
     def record_hook(self, container: str) -> None:
         """Record that a hook was wrapped."""
-        hook = f"/spec/containers/{container}/lifecycle/preStop/exec/command"
-        if hook not in self._recorded and container not in self._status.hooks:
+        if not self.has_recorded_hook(container):
             self._status.hooks.append(container)
 
     def append(

@@ -184,7 +184,7 @@ def _enlarge_shared_volume(patch: PodPatch, spec: Spec) -> None:
     """Raise the size of the shared volume for a shell if an earlier injection created it for files only."""
     small, large = (volume["emptyDir"]["sizeLimit"] for volume in (SHARED_VOLUME, SHARED_VOLUME_WITH_SHELL))
     for index, volume in enumerate(spec.volumes or ()):
-        if volume.is_shared and volume.empty_dir and volume.empty_dir.size_limit == small:
+        if volume.name == VOLUME and volume.empty_dir and volume.empty_dir.size_limit == small:
             field = "emptyDir/sizeLimit"
             patch.set(f"/spec/volumes/{index}/{field}", f"/spec/volumes/{VOLUME}/{field}", small, large)
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 from msgspec.structs import replace
 
-from webhook.core.annotations import DEFAULT_SHELL, INJECTED_SHELL, Settings, Sidecars
+from webhook.core.annotations import DEFAULT_SHELL, INJECTED_SHELL, Evict, Settings, Sidecars, annotation_of
+from webhook.core.errors import Refused
+from webhook.core.formatting import quoted
 from webhook.core.image_config import Images
-from webhook.core.plan.eviction_annotations import plan_evictions
 from webhook.core.plan.flags import Edit
 from webhook.core.plan.grace_period import GracePeriodPlan, current_grace_period, plan_grace_period
 from webhook.core.plan.injected_shell import InjectedShell, plan_injected_shell, shell_path
 from webhook.core.plan.lookup_failures import check_lookups
 from webhook.core.plan.mesh import plan_mesh
 from webhook.core.plan.parent import sandbox_of
-from webhook.core.plan.shared_volume import VOLUME_SHARED, check_shared_volume
 from webhook.core.plan.sidecars import SidecarPlan, plan_native_sidecar, plan_sidecar, sidecar_facts
 from webhook.core.plan.worker_facts import PodContext, facts_of
 from webhook.core.plan.worker_plan import WorkerPlan, check_annotations_apply, plan_worker
@@ -25,6 +25,16 @@ from webhook.core.policy import Policy, RegistryTrouble
 from webhook.core.reasons import Finding, Reason
 from webhook.core.select.workers import Worker
 from webhook.core.status import Status
+from webhook.core.third_party_keys import EVICTION_ANNOTATIONS
+from webhook.core.wrapper import MOUNT_PATH, VOLUME
+
+_VOLUME_SHARED = Finding(Reason.VOLUME_SHARED, detail=f"{VOLUME}, at {MOUNT_PATH}")
+_AUTOSCALER_GRACE_PERIOD = 600
+"""Seconds to which the cluster autoscaler shortens grace periods: its --max-graceful-termination-sec."""
+_GRACE_PERIOD_CUT = {
+    Evict.ALLOW: Finding(Reason.EVICTION_CUT, detail="the eviction guard keeps the full grace period if it is on"),
+    Evict.AS_ASKED: Finding(Reason.EVICTION_CUT, detail=f"{annotation_of('evict')} allows that"),
+}
 
 
 class CommandChange(msgspec.Struct, frozen=True, gc=False):
@@ -98,12 +108,12 @@ def plan_pod(
     # A dict serves as an ordered set with fast lookups.
     names = dict.fromkeys([plan.name for plan in plans])
     mounted = names | dict.fromkeys([sidecar.name for sidecar in sidecars if sidecar.is_mounted])
-    check_shared_volume(pod, mounted.keys(), names.keys())
-    findings.append(VOLUME_SHARED)
+    _check_shared_volume(pod, mounted, names)
+    findings.append(_VOLUME_SHARED)
     if injected_shell:
         findings.append(Finding(Reason.SHELL_BROUGHT, detail=f"{policy.shell_source.value}, {policy.shell_image}"))
     mesh = plan_mesh(pod, settings)
-    annotations, evictions = plan_evictions(settings, grace_period.seconds)
+    annotations, evictions = _plan_evictions(settings, grace_period.seconds)
     restarted = _sidecars_to_restart(pod, status)
     findings += (*mesh.findings, *evictions, *[Finding(Reason.SIDECAR_RESTORED, name) for name in restarted])
     return PodPlan(
@@ -152,6 +162,37 @@ def _plan_native_sidecars(pod: Pod, settings: Settings, context: PodContext) -> 
         for container in pod.spec.init_containers or ()
         if container.is_native_sidecar
     ]
+
+
+def _check_shared_volume(pod: Pod, mounted: Collection[str], workers: Collection[str]) -> None:
+    """Check that the containers can mount the shared volume, and the workers can write to it.
+
+    Raises:
+        Refused: its name or mount path is in use.
+
+    """
+    for volume in pod.spec.volumes or ():
+        if volume.name == VOLUME and not volume.empty_dir:
+            raise Refused(Reason.VOLUME_CONFLICT, detail=f"volume {VOLUME} is not an emptyDir; rename your volume")
+    for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
+        if container.name not in mounted:
+            continue
+        for mount in container.mounts or ():
+            is_read_only = mount.read_only and container.name in workers
+            if mount.path == MOUNT_PATH and (mount.name != VOLUME or is_read_only):
+                raise Refused(
+                    Reason.VOLUME_CONFLICT,
+                    container.name,
+                    f"{MOUNT_PATH} is the mount path of volume {quoted(mount.name)}"
+                    f"{', read-only' if mount.read_only else ''}; mount it elsewhere",
+                )
+
+
+def _plan_evictions(settings: Settings, grace_period: int) -> tuple[dict[str, str], list[Finding]]:
+    """Return the annotations that forbid evictions, or a warning if evictions shorten the grace period."""
+    if settings.evict is Evict.NEVER:
+        return EVICTION_ANNOTATIONS, [Finding(Reason.EVICTION_FORBIDDEN)]
+    return {}, [_GRACE_PERIOD_CUT[settings.evict]] if grace_period > _AUTOSCALER_GRACE_PERIOD else []
 
 
 def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPlan]) -> tuple[CommandChange, ...]:

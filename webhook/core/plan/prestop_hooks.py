@@ -39,21 +39,16 @@ def plan_worker_hook(
 def plan_sidecar_hook(
     container: Container, shell: str, own_folder: str, workers: Sequence[str], original_grace: int
 ) -> Hook:
-    """Put the sidecar's hook before the existing one, which gets the pod's old grace period."""
+    """Put the sidecar's hook before the existing one, which gets the pod's old grace period.
+
+    Without workers, it does not wait, but only records the time of the deletion.
+    """
     unchainable = container.unchainable_hook
     if unchainable:
-        return None, [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, unchainable)]
+        # If the time of the deletion is not recorded, the parent counts from the signal on.
+        return None, [Finding(Reason.SIDECAR_HOOK_KEPT, container.name, unchainable)] if workers else []
     command = sidecar_hook(shell, own_folder, workers, original_grace if _has_own_hook(container) else None)
-    return _prepend(container, command, Reason.SIDECAR_HOOK)
-
-
-def plan_deletion_time_hook(container: Container, shell: str, own_folder: str, original_grace: int) -> Hook:
-    """Put a hook before the existing one that records the time of the deletion and does not wait."""
-    if container.unchainable_hook:
-        # Otherwise, the parent counts from the signal on.
-        return None, []
-    command = sidecar_hook(shell, own_folder, (), original_grace if _has_own_hook(container) else None)
-    return _prepend(container, command, Reason.KILL_FILE_HOOK)
+    return _prepend(container, command, Reason.SIDECAR_HOOK if workers else Reason.KILL_FILE_HOOK)
 
 
 def _has_own_hook(container: Container) -> bool:

@@ -8,7 +8,7 @@ from webhook.core.annotations import DEFAULT_SHELL, Sidecars, annotation_of
 from webhook.core.errors import Refused
 from webhook.core.plan.memoization import memoized
 from webhook.core.plan.parent import PodSandbox, explain_forbidden_parent, explain_ignored_signals, parent_settings
-from webhook.core.plan.prestop_hooks import plan_deletion_time_hook, plan_sidecar_hook
+from webhook.core.plan.prestop_hooks import plan_sidecar_hook
 from webhook.core.plan.worker_facts import PodContext
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
@@ -94,7 +94,7 @@ def _native(facts: SidecarFacts, *role: Finding) -> SidecarPlan:
     wrapper, parent_findings = (None, []) if facts.sidecars is Sidecars.IGNORE or facts.shell_less else _parent(facts)
     if wrapper is None:
         return SidecarPlan(name, role)
-    hook, hook_findings = plan_deletion_time_hook(facts.container, facts.shell, folder(name), facts.original_grace)
+    hook, hook_findings = plan_sidecar_hook(facts.container, facts.shell, folder(name), (), facts.original_grace)
     return SidecarPlan(name, (*role, *parent_findings, *hook_findings), is_mounted=True, wrapper=wrapper, hook=hook)
 
 

@@ -11,7 +11,7 @@ from webhook.core.image_config import Image, Images, Unavailable, image_argv, im
 from webhook.core.plan.parent import PodSandbox, is_looped
 from webhook.core.pod import Container
 from webhook.core.reasons import Reason
-from webhook.core.recognize.command_line import CommandLine
+from webhook.core.recognize.command_line import CommandLine, Program
 from webhook.core.recognize.frameworks import (
     FRAMEWORKS,
     Framework,
@@ -63,10 +63,9 @@ class WorkerFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The record of an earlier injection."""
 
 
-class ExaminedWorker(msgspec.Struct, frozen=True, gc=False):
+class ExaminedWorker(WorkerFacts, frozen=True, gc=False, kw_only=True):
     """A worker container with all known facts, before any decision."""
 
-    facts: WorkerFacts
     argv: Sequence[str]
     """The command line, as far as it is known."""
     is_complete: bool
@@ -76,25 +75,12 @@ class ExaminedWorker(msgspec.Struct, frozen=True, gc=False):
     line: CommandLine
     match: Match | None
     runtime: Runtime | None
+    image_signal: str
+    """The stop signal of its image; empty if it is not known."""
     kubelet_signal: str
     runs_to_completion: bool
     wrapper_is_in_args: bool
     """Whether another webhook put its own command in front, so that the wrapper is in the arguments."""
-
-    @property
-    def container(self) -> Container:
-        """The container, without fields that do not affect its processes."""
-        return self.facts.container
-
-    @property
-    def settings(self) -> Settings:
-        """The pod's settings."""
-        return self.facts.settings
-
-    @property
-    def context(self) -> PodContext:
-        """The properties of the pod that affect all workers."""
-        return self.facts.context
 
     @property
     def framework(self) -> Framework | None:
@@ -119,14 +105,9 @@ class ExaminedWorker(msgspec.Struct, frozen=True, gc=False):
         return wrapped_command(self.container.hook_command)
 
     @property
-    def shell_less(self) -> str:
-        """Why its image has no shell for a hook; empty if it may have one."""
-        return self.facts.shell_less
-
-    @property
     def is_recorded(self) -> bool:
         """Whether an earlier injection's record is all that is known about the command."""
-        return self.facts.recorded is not None and not self.is_complete
+        return self.recorded is not None and not self.is_complete
 
     @property
     def can_hook(self) -> bool:
@@ -155,15 +136,19 @@ def examine(facts: WorkerFacts) -> ExaminedWorker:
     found = find_framework(argv)
     line, match = found if is_complete else _recorded_framework(found, facts.recorded)
     declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
+    signal = _image_signal(facts)
+    # Others can edit the record.
+    is_valid = isinstance(image, Image) or signal in PASSED_SIGNALS
     return ExaminedWorker(
-        facts=facts,
+        **msgspec.structs.asdict(facts),
         argv=argv,
         is_complete=is_complete,
         is_in_manifest=bool(container.command or settings.command) and is_complete,
         line=line,
         match=match,
         runtime=runtime_of(line),
-        kubelet_signal=declared or _image_signal(image, facts.recorded) or DEFAULT_SIGNAL,
+        image_signal=signal,
+        kubelet_signal=declared or (signal if is_valid else "") or DEFAULT_SIGNAL,
         runs_to_completion=(container.restart_policy or context.restart_policy) != "Always",
         wrapper_is_in_args=is_wrapped(container.args or ()),
     )
@@ -188,14 +173,14 @@ def _argv(container: Container, settings: Settings, image: Image | Unavailable |
 def _recorded_framework(found: Recognized, recorded: WorkerStatus | None) -> Recognized:
     """Return the framework that an earlier injection recognised from the image."""
     framework = FRAMEWORKS.get(recorded.framework) if recorded else None
-    if framework is None or found[1] is not None:
+    line, match = found
+    if framework is None or match is not None:
         return found
-    line, _ = found
-    return line, Match.of_record(framework)
+    # The command line, which was looked up from the image, is no longer known.
+    return line, Match(framework, Program((), None), 0)
 
 
-def _image_signal(image: Image | Unavailable | None, recorded: WorkerStatus | None) -> str:
-    """Return the stop signal of the container's image; empty if it is not known."""
-    if isinstance(image, Image):
-        return image_signal(image)
-    return recorded.image_signal if recorded and recorded.image_signal in PASSED_SIGNALS else ""
+def _image_signal(facts: WorkerFacts) -> str:
+    if isinstance(facts.image, Image):
+        return image_signal(facts.image)
+    return facts.recorded.image_signal if facts.recorded else ""

@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.core.annotations import PASSED_SIGNALS, Mode, Settings, annotation_of
 from webhook.core.errors import Refused
-from webhook.core.image_config import Image, image_signal
+from webhook.core.image_config import Image
 from webhook.core.plan.command_wrapper import Treatment, choose_treatment, explain_needed_parent, plan_wrapper
 from webhook.core.plan.conflicting_settings import find_cautions
 from webhook.core.plan.flags import Edit, plan_flags
@@ -74,7 +74,7 @@ def plan_worker(facts: WorkerFacts) -> WorkerPlan:
     hook_signal = signal_to_process_1(worker.hook)
     if not signal and not framework and not worker.line.in_shell:
         signal = hook_signal
-    role = Finding(facts.reason, name, framework.title if framework else "")
+    role = Finding(worker.reason, name, framework.title if framework else "")
     action = _hook_action(worker, mode, treatment, signal, hook_signal) if may_raise_grace else ""
     hook, hook_findings = _hook(worker, action, wrapper)
     image, cautions = _image_findings(worker), find_cautions(worker, mode)
@@ -89,7 +89,7 @@ def plan_worker(facts: WorkerFacts) -> WorkerPlan:
         wrapper=wrapper,
         command=tuple(argv[: len(argv) - len(worker.container.args or ())]) if writes_command else (),
         edits=flags.edits,
-        image_signal=_image_signal(facts),
+        image_signal=worker.image_signal,
         is_recorded=worker.is_recorded,
         may_raise_grace=may_raise_grace,
     )
@@ -110,7 +110,7 @@ def _hook(worker: ExaminedWorker, action: str, wrapper: list[str] | None) -> Hoo
 
 
 def _image_findings(worker: ExaminedWorker) -> list[Finding]:
-    name, image = worker.container.name, worker.facts.image
+    name, image = worker.container.name, worker.image
     if isinstance(image, Image):
         stale = [Finding(Reason.IMAGE_STALE, name, image.stale)] if image.stale else []
         return [Finding(Reason.COMMAND_OF_IMAGE, name, image.source), *stale]
@@ -122,12 +122,6 @@ def _image_findings(worker: ExaminedWorker) -> list[Finding]:
     if needs_lookup and is_registry_trouble(image):
         findings.append(Finding(Reason.REGISTRY_TROUBLE, name, image.reason.value))
     return findings
-
-
-def _image_signal(facts: WorkerFacts) -> str:
-    if isinstance(facts.image, Image):
-        return image_signal(facts.image)
-    return facts.recorded.image_signal if facts.recorded else ""
 
 
 def _may_raise_grace(worker: ExaminedWorker, treatment: Treatment, parent_reason: str) -> bool:

@@ -155,11 +155,6 @@ class Match(msgspec.Struct, frozen=True):
             return 0
         return 1 + any(option in self.program.words for option in self.framework.permanent_children)
 
-    @classmethod
-    def of_record(cls, framework: Framework) -> Match:
-        """Return what remains of a match if the command line, looked up from an image earlier, is no longer known."""
-        return cls(framework, Program((), None), 0)
-
 
 TABLE = load_table(__name__, "frameworks.toml", Table)
 FRAMEWORKS = {framework.name: framework for framework in TABLE.framework}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
-from webhook.core.recognize.image_names import memoized_by_names
 from webhook.core.recognize.processes import suggests_worker
 from webhook.core.recognize.serving_images import serves_by_image
 from webhook.core.recognize.shell_less_images import explain_missing_shell
+
+_LONGEST_MEMOIZED = 300
+"""Image names of at least this length, in characters, are not memoized: real ones are shorter."""
 
 
 class ImageHints(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -24,9 +28,12 @@ class ImageHints(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 NO_HINTS = ImageHints()
 
 
-@memoized_by_names
 def hints_of(image: str, container: str) -> ImageHints:
-    """Return what the names of an image and its container say."""
+    """Return what the names of an image and its container say: a cluster has few of them, in many pods."""
+    return _find_memoized(image, container) if len(image) < _LONGEST_MEMOIZED else _find_hints(image, container)
+
+
+def _find_hints(image: str, container: str) -> ImageHints:
     hints = ImageHints(
         serves=serves_by_image(image, container),
         suggests_worker=suggests_worker(container, image),
@@ -34,3 +41,6 @@ def hints_of(image: str, container: str) -> ImageHints:
     )
     # The same object as the default: only that is left out when pods are compared as text.
     return hints if hints != NO_HINTS else NO_HINTS
+
+
+_find_memoized = lru_cache(1024)(_find_hints)

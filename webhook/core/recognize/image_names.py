@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 DOCKER_HUB = "docker.io"
 # Docker Hub has several host names. https://github.com/distribution/reference/blob/v0.6.0/normalize.go
 _HUB_NAMES = (DOCKER_HUB, "index.docker.io")
-_MEMOIZED = 1024
-_LONGEST_MEMOIZED = 300
-"""Maximum length of an image name, in characters; real names are shorter."""
-Result = TypeVar("Result")
 
 
 class ImageName(NamedTuple):
@@ -42,14 +36,3 @@ def split_image_name(image: str) -> ImageName:
     if registry in _HUB_NAMES:
         return ImageName(DOCKER_HUB, repository if "/" in repository else f"library/{repository}", tag, digest)
     return ImageName(registry, repository, tag, digest)
-
-
-def memoized_by_names(function: Callable[[str, str], Result]) -> Callable[[str, str], Result]:
-    """Memoize a function of an image name and a container name: a cluster has few of them, in many pods."""
-    cached = lru_cache(_MEMOIZED)(function)
-
-    def memoized(image: str, container: str) -> Result:
-        return cached(image, container) if len(image) < _LONGEST_MEMOIZED else function(image, container)
-
-    memoized.__doc__ = function.__doc__
-    return memoized

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from webhook.core.pod import NodeSelectorTerm, Pod, Requirement, Spec
+from webhook.core.pod import Pod, Requirement, Spec
 
 _WINDOWS = "windows"
 _OS_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
@@ -26,7 +26,7 @@ def is_windows(pod: Pod) -> bool:
         _has_windows_node_selector(spec)
         or _has_windows_affinity(spec)
         or _has_windows_options(spec)
-        or _has_windows_runtime_class(spec)
+        or bool(spec.runtime_class and _RUNTIME_CLASS.search(spec.runtime_class))
     )
 
 
@@ -41,11 +41,7 @@ def _has_windows_affinity(spec: Spec) -> bool:
     """Tell whether each term requires Windows: a node needs to match only one of them."""
     affinity = spec.affinity and spec.affinity.node
     terms = (affinity and affinity.required and affinity.required.terms) or ()
-    return bool(terms) and all(map(_term_requires_windows, terms))
-
-
-def _term_requires_windows(term: NodeSelectorTerm) -> bool:
-    return any(map(_requires_windows, term.expressions or ()))
+    return bool(terms) and all(any(map(_requires_windows, term.expressions or ())) for term in terms)
 
 
 def _requires_windows(requirement: Requirement) -> bool:
@@ -62,7 +58,3 @@ def _has_windows_options(spec: Spec) -> bool:
         if part.security and part.security.windows and any(part.security.windows.values()):
             return True
     return False
-
-
-def _has_windows_runtime_class(spec: Spec) -> bool:
-    return bool(spec.runtime_class and _RUNTIME_CLASS.search(spec.runtime_class))
