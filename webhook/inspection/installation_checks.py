@@ -27,10 +27,10 @@ BUNDLE_FAILS = frozenset({Code.BUNDLE_MISSING, Code.BUNDLE_UNREADABLE, Code.BUND
 _VERSION_TAG = re.compile(r":v?(\d+\.\d+\.\d+[\w.+-]*)$", re.ASCII)
 
 
-def called_service(snapshot: JsonObject | NotPermitted | None, names: Names) -> tuple[str, str] | None:
+def called_service(configuration: JsonObject | NotPermitted | None, names: Names) -> tuple[str, str] | None:
     """Return namespace and name of the called Service; None if only URLs are called."""
     entries: list[JsonObject] = (
-        [] if snapshot is None or isinstance(snapshot, NotPermitted) else snapshot.get("webhooks") or []
+        [] if configuration is None or isinstance(configuration, NotPermitted) else configuration.get("webhooks") or []
     )
     clients: list[JsonObject] = [entry["clientConfig"] for entry in entries]
     for client in clients:

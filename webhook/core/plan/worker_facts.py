@@ -31,11 +31,7 @@ NO_SIGNAL = "CONT"
 
 
 class PodContext(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The properties of a pod that affect its workers.
-
-    Its restart policy, its original and raised grace period in seconds, the shell, and whether commands may get a
-    parent.
-    """
+    """The properties of a pod that affect its workers; grace periods are in seconds."""
 
     restart_policy: str
     grace: int
