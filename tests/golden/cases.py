@@ -26,7 +26,7 @@ LINE = 100
 _POD = ".pod.yaml"
 
 
-def _worker_hooks() -> dict[str, str]:
+def _worker_hooks() -> dict[str, scripts.Script]:
     """Name the hooks of workers by what they do."""
     hooks = {}
     for action in ("listen", "send", "stay", ""):
@@ -77,8 +77,10 @@ class Case:
     def images(self) -> Images:
         file = self.file("images")
         given = read_yaml(file) if file.exists() else {}
-        kinds = {name: Unavailable if "reason" in image else Image for name, image in given.items()}
-        return {name: msgspec.convert(image, kinds[name]) for name, image in given.items()}
+        return {
+            name: msgspec.convert(image, Unavailable) if "reason" in image else msgspec.convert(image, Image)
+            for name, image in given.items()
+        }
 
     @cached_property
     def expected_pod(self) -> Any:

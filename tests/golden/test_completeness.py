@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import EnumMeta
+from enum import Enum, EnumMeta
 
 import pytest
 
@@ -59,7 +59,8 @@ def test_annotation_has_cases(annotation: Annotation) -> None:
 def test_values_to_choose_from_have_cases(annotation: Annotation) -> None:
     if isinstance(annotation.read, EnumMeta):
         used = {_annotations(case).get(annotation.key) for case in CASES}
-        assert {member.value for member in annotation.read} <= used
+        members: list[Enum] = list(annotation.read)
+        assert {member.value for member in members} <= used
 
 
 OF_BUDGETS = {Reason.TOO_MANY_CONTAINERS, Reason.SHELL_TEXT_TOO_LONG, Reason.PATCH_TOO_LARGE}

@@ -237,7 +237,8 @@ def untouched(pod: JsonObject) -> JsonObject:
         for key in ("lifecycle", "preStop", "exec"):
             container = container.get(key) or {}  # noqa: PLW2901
         container.pop("command", None)
-    return _without_hollow(rest)
+    meaning: dict[str, Any] = _without_hollow(rest)
+    return meaning
 
 
 def _without_hollow(value: Any) -> Any:

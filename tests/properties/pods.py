@@ -131,7 +131,9 @@ _SETTINGS = st.fixed_dictionaries(
     {}, optional={PREFIX + name: st.sampled_from(values) for name, values in _GOOD_VALUES.items()}
 )
 _ONE_SETTING = st.sampled_from([{PREFIX + name: value} for name, values in _GOOD_VALUES.items() for value in values])
-_FEW_SETTINGS = st.just({}) | _ONE_SETTING | st.tuples(_ONE_SETTING, _ONE_SETTING).map(lambda two: two[0] | two[1])
+_TWO_SETTINGS = st.tuples(_ONE_SETTING, _ONE_SETTING).map(lambda two: two[0] | two[1])
+_NO_SETTINGS: SearchStrategy[dict[str, str]] = st.just({})
+_FEW_SETTINGS = _NO_SETTINGS | _ONE_SETTING | _TWO_SETTINGS
 _BAD_SETTINGS = st.one_of(
     _SETTINGS,
     st.dictionaries(st.sampled_from(sorted(_GOOD_VALUES)).map(PREFIX.__add__), text, max_size=2),
@@ -203,7 +205,7 @@ def pods(draw: st.DrawFn, *, odd: bool = True, bad: bool = False) -> JsonObject:
             container["command"] = command
         made.append(container)
     spec["containers"] = made[:regular]
-    if made[regular:] or draw(st.booleans()):
+    if made[regular:] or draw(st.sampled_from([False, True])):
         spec["initContainers"] = made[regular:]
     for container in made[regular:]:
         if draw(st.booleans()):
@@ -213,10 +215,11 @@ def pods(draw: st.DrawFn, *, odd: bool = True, bad: bool = False) -> JsonObject:
     asked = (metadata.get("annotations") or {}) if not bad else {}
     if PREFIX + "containers" in asked:
         asked[PREFIX + "containers"] = ",".join(chosen[: draw(st.integers(1, regular))])
-    pod = head | {"metadata": metadata, "spec": spec}
+    pod: dict[str, Any] = head | {"metadata": metadata, "spec": spec}
     if odd and draw(st.integers(0, 9)) == 9:
         pod = {"metadata": None, "spec": spec} if draw(st.booleans()) else {"spec": spec}
-    return _unshared(pod)
+    unshared: JsonObject = _unshared(pod)
+    return unshared
 
 
 def _unshared(value: Any) -> Any:

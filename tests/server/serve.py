@@ -33,9 +33,10 @@ async def no_care(*_: object) -> None:
 def main() -> None:
     options = json.loads(sys.argv[1])
     if options.pop("defect", False):
-        admission_review.inject_pod = fail
+        vars(admission_review)["inject_pod"] = fail
     if "care" in options:
-        FileCertificate.run = {"fails": fail_to_care, "returns": no_care}[options.pop("care")]  # type: ignore[method-assign]
+        care = {"fails": fail_to_care, "returns": no_care}[options.pop("care")]
+        FileCertificate.run = care  # type: ignore[assignment, method-assign]
     limits = Limits(**options.pop("limits", {}))
     tls = Files(Path(options.pop("tls_cert")), Path(options.pop("tls_key")))
     serve(Policy(), ServerOptions(limits=limits, tls=tls, **options))

@@ -83,7 +83,7 @@ def test_pipelined_requests_are_answered_in_order(server: Server, messenger: Rev
 def test_more_requests_than_one_client_can_wait_for_are_not_taken_ahead(server: Server) -> None:
     with server.connect() as connection:
         connection.send(post(GOOD_BODY) * 50)
-        statuses = []
+        statuses: list[int] = []
         while not statuses or statuses[-1] == 200:
             statuses.append(connection.answer().status)
     assert statuses[-1] == 400

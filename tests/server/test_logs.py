@@ -234,7 +234,8 @@ def loggers_as_before() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("graceful_worker", "uvicorn", "uvicorn.error", "asyncio")]
     before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in loggers]
     yield
-    for logger, logger.handlers, level, logger.propagate in before:
+    for logger, handlers, level, propagates in before:
+        logger.handlers, logger.propagate = handlers, propagates
         logger.setLevel(level)
 
 
@@ -310,7 +311,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
         for _ in range(2 * MAX_QUEUED_BYTES // len(LINE)):
             output.write(LINE)
         assert time.monotonic() - begin < 30
-        lines = []
+        lines: list[bytes] = []
         while not lines or b"dropped" not in lines[-1]:
             lines.append(read.readline())
         assert output.drain(10)

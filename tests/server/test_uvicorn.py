@@ -38,7 +38,7 @@ OVERRIDDEN = {
     "send_400_response": ["msg"],
     "shutdown": [],
 }
-CALLED = {
+CALLED: dict[type, dict[str, list[str]]] = {
     HttpToolsProtocol: {"_unset_keepalive_if_required": []},
     FlowControl: {"drain": []},
     Server: {"handle_exit": ["sig", "frame"], "on_tick": ["counter"], "serve": ["sockets"]},
