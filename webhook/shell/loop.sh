@@ -16,11 +16,11 @@ over() {
   [ -n "$gw_draining" ] || [ -e "$gw_folder/kill_me" ]
 }
 
-# The volume outlives the container: after a liveness restart, the files of the previous drain still exist. If a hook is
-# faster than these lines, its kill file is removed here, but its stop signal follows and finds the handler.
+# The volume outlives the container: after a liveness restart, the files of the previous drain still exist.
 prepare() {
   [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder") || return 1
-  rm -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat"
+  is_already_draining || rm -f "$gw_folder/kill_me"
+  rm -f "$gw_folder/kill_sidecar" "$gw_folder/heartbeat"
   hold
   [ -w "$gw_folder" ]
 }

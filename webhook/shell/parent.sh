@@ -114,7 +114,7 @@ await_end() {
   gw_code=127 gw_gone=
   until [ -n "$gw_gone" ]; do
     kill -0 "$gw_awaited" 2>/dev/null || gw_gone=1
-    wait "$gw_awaited"
+    wait "$gw_awaited" 2>/dev/null
     gw_status=$?
     [ "$gw_status" -ne 127 ] || break
     gw_code=$gw_status
@@ -263,6 +263,11 @@ signal_orphan() {
 gw_early='' gw_interrupted=
 handle_all
 [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")
+if is_already_draining; then
+  # The command has not begun anything. Not 0, which would be a Job's success.
+  true >"$gw_folder/kill_sidecar"
+  exit 143
+fi
 # The volume outlives the container: after a liveness restart, the files of the previous drain still exist.
 rm -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat" "$gw_folder/ended"
 hold
