@@ -90,20 +90,15 @@ def _authority(data: Mapping[str, bytes], name: str) -> Authority | None:
         return None
     authority = Authority(certificate, key)
     authority.check()
-    if trouble := _refused(authority):
-        raise Unusable(f"clients would reject certificates of this CA: {trouble}")
+    if reason := _rejection_reason(authority):
+        raise Unusable(f"clients would reject certificates of this CA: {reason}")
     return authority
 
 
-def _refused(authority: Authority) -> str:
+def _rejection_reason(authority: Authority) -> str:
     """Return why clients would reject certificates of a CA during its validity, for example because of its curve."""
     try:
         leaf = authority.issue([_TRIAL], NOT_BEFORE, authority.ends)
         return rejection_reason(leaf, [authority.parsed], _TRIAL, authority.ends - datetime.timedelta(seconds=1))
     except (ValueError, UnsupportedAlgorithm) as error:
         return str(error)
-
-
-def trusted_in(bundle: bytes) -> frozenset[x509.Certificate]:
-    """Return the CAs in a bundle of the configuration."""
-    return frozenset(read_bundle(bundle))

@@ -14,8 +14,8 @@ import msgspec
 from cryptography import x509
 
 from certs.api_server import ApiServer, JsonObject
-from certs.ca_secret import ROTATE_ANNOTATION, TYPE, CaSecret, read_data, trusted_in, write_data
-from certs.certificate import write_bundle
+from certs.ca_secret import ROTATE_ANNOTATION, TYPE, CaSecret, read_data, write_data
+from certs.certificate import read_bundle, write_bundle
 from certs.errors import ApiServerUnavailable, Conflict, StatusError, Unusable
 from certs.review_path import find_review_path, replace_review_path
 
@@ -38,7 +38,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Target:
+class WebhookTarget:
     """The target of a webhook entry: a Service, or a URL."""
 
     path: str | None
@@ -56,27 +56,27 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Live:
+class ConfigurationState:
     """The state of the configuration; without entries if it is not installed."""
 
     date: datetime.datetime | None
     """The API server's time before the Secret was read; None if unknown."""
     bundles: Sequence[frozenset[x509.Certificate]] = ()
-    targets: Sequence[Target] = ()
+    targets: Sequence[WebhookTarget] = ()
     version: str = ""
 
 
 @dataclass(frozen=True)
-class Reading:
+class ClusterState:
     """The state of the cluster; versions are the API server's resource versions."""
 
-    live: Live
+    configuration: ConfigurationState
     ca_secret: CaSecret | None
     requested: str
     secret: JsonObject | None
     secret_version: str = ""
     """Changes whenever the Secret is written, even with the same content; empty if the Secret is absent."""
-    trouble: str = ""
+    rejection: str = ""
     """Why the Secret is unusable."""
 
 
@@ -125,7 +125,7 @@ class Cluster:
         self.changed = asyncio.Event()
         """Set when a watch reports a change."""
 
-    async def read(self) -> Reading:
+    async def read(self) -> ClusterState:
         """Read the bundles first, then the Secret: see rule 1 in `certs.rotation`.
 
         Raises:
@@ -138,29 +138,30 @@ class Cluster:
         except StatusError as refused:
             if refused.status != NOT_FOUND:
                 raise
-            return Reading(live, None, "", None)
+            return ClusterState(live, None, "", None)
         secret = _typed(answer.object, _Secret)
         requested = (secret.metadata.annotations or {}).get(ROTATE_ANNOTATION, "")
         secret_version = secret.metadata.resource_version
         try:
             ca_secret = read_data(_decoded(secret.data or {}))
         except Unusable as unusable:
-            return Reading(live, None, "", answer.object, secret_version, str(unusable))
-        return Reading(live, ca_secret, requested, answer.object, secret_version)
+            return ClusterState(live, None, "", answer.object, secret_version, str(unusable))
+        return ClusterState(live, ca_secret, requested, answer.object, secret_version)
 
-    async def _read_configuration(self) -> Live:
+    async def _read_configuration(self) -> ConfigurationState:
         try:
             answer = await self._api_server.request("GET", self._configuration, CONFIGURATION)
         except StatusError as refused:
             if refused.status != NOT_FOUND:
                 raise
-            return Live(refused.date)
+            return ConfigurationState(refused.date)
         configuration = _typed(answer.object, _Configuration)
         clients = [entry.client_config for entry in configuration.webhooks or ()]
         bundles = [_bundle(client.ca_bundle or "") for client in clients]
-        return Live(answer.date, bundles, list(map(_target, clients)), configuration.metadata.resource_version)
+        version = configuration.metadata.resource_version
+        return ConfigurationState(answer.date, bundles, list(map(_target, clients)), version)
 
-    async def write(self, ca_secret: CaSecret, reading: Reading) -> str:
+    async def write(self, ca_secret: CaSecret, state: ClusterState) -> str:
         """Write the CAs to the Secret if it still has the version that was read; return its new version.
 
         Raises:
@@ -170,18 +171,18 @@ class Cluster:
         """
         data = {key: base64.b64encode(value).decode() for key, value in write_data(ca_secret).items()}
         try:
-            if reading.secret is None:
+            if state.secret is None:
                 metadata = {"name": self._names.secret, "namespace": self._names.namespace}
                 new = {"apiVersion": "v1", "kind": SECRET, "metadata": metadata, "type": TYPE, "data": data}
                 answer = await self._api_server.request("POST", self._secrets, SECRET, new)
             else:
-                changed = {**reading.secret, "data": data}
+                changed = {**state.secret, "data": data}
                 answer = await self._api_server.request("PUT", self._secret, SECRET, changed)
         except StatusError as refused:
             raise _changed(refused, CONFLICT) from None
         return _typed(answer.object, _Secret).metadata.resource_version
 
-    async def publish(self, certificates: frozenset[x509.Certificate], path: str, reading: Reading) -> None:
+    async def publish(self, certificates: frozenset[x509.Certificate], path: str, state: ClusterState) -> None:
         """Write CAs and path to every entry, if the configuration still has the version that was read.
 
         Nothing else is changed, so other appliers see no drift.
@@ -192,12 +193,13 @@ class Cluster:
 
         """
         bundle = base64.b64encode(write_bundle(sorted(certificates, key=lambda c: c.not_valid_after_utc))).decode()
-        version = {"op": "test", "path": "/metadata/resourceVersion", "value": reading.live.version}
+        configuration = state.configuration
+        version = {"op": "test", "path": "/metadata/resourceVersion", "value": configuration.version}
         bundles = [
             {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle}
-            for index in range(len(reading.live.bundles))
+            for index in range(len(configuration.bundles))
         ]
-        paths = [change for index, target in enumerate(reading.live.targets) for change in target.put(index, path)]
+        paths = [change for index, target in enumerate(configuration.targets) for change in target.put(index, path)]
         patch = [version, *bundles, *paths]
         try:
             await self._api_server.request(
@@ -226,10 +228,10 @@ class Cluster:
         await self._api_server.aclose()
 
 
-def _target(client: _ClientConfig) -> Target:
+def _target(client: _ClientConfig) -> WebhookTarget:
     if client.url:
-        return Target(find_review_path(client.url), client.url)
-    return Target((client.service.path or "/") if client.service else None)
+        return WebhookTarget(find_review_path(client.url), client.url)
+    return WebhookTarget((client.service.path or "/") if client.service else None)
 
 
 def _typed(raw: JsonObject, wanted: type[_Typed]) -> _Typed:
@@ -249,7 +251,7 @@ def _decoded(data: Mapping[str, str]) -> dict[str, bytes]:
 def _bundle(text: str) -> frozenset[x509.Certificate]:
     """Read an entry's bundle; an unreadable one has to be replaced."""
     try:
-        return trusted_in(base64.b64decode(text, validate=True))
+        return frozenset(read_bundle(base64.b64decode(text, validate=True)))
     except (binascii.Error, ValueError):
         return frozenset()
 

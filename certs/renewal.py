@@ -16,7 +16,7 @@ from cryptography import x509
 from certs.authority import NOT_BEFORE
 from certs.ca_secret import CaSecret
 from certs.clock import wall_clock
-from certs.cluster import Cluster, Reading
+from certs.cluster import Cluster, ClusterState
 from certs.errors import Conflict
 from certs.metrics import CertificateMetrics
 from certs.retry import LOGGER, retry_forever
@@ -120,19 +120,19 @@ class Controller:
         """
         self._cluster.changed.clear()
         own_time, started = self._clock(), time.monotonic()
-        reading = await self._cluster.read()
-        observation = self._observe(own_time, started, reading)
+        state = await self._cluster.read()
+        observation = self._observe(own_time, started, state)
         step = next_step(observation, self._settings)
         if isinstance(step, Write):
-            await self._write(step, reading)
+            await self._write(step, state)
         elif isinstance(step, Publish):
-            await self._publish(step, started, reading)
+            await self._publish(step, started, state)
         elif isinstance(step, Sign):
             self._sign(step, observation)
         return step
 
-    def _observe(self, own: datetime.datetime, started: float, reading: Reading) -> Observation:
-        live, ca_secret = reading.live, reading.ca_secret
+    def _observe(self, own: datetime.datetime, started: float, state: ClusterState) -> Observation:
+        live, ca_secret = state.configuration, state.ca_secret
         self._compare_clocks(own, live.date)
         if ca_secret and live.bundles and all(bundle == ca_secret.trusted for bundle in live.bundles):
             self._published = ca_secret.trusted
@@ -141,18 +141,18 @@ class Controller:
             own=own,
             bundles=live.bundles,
             ca_secret=ca_secret,
-            requested=reading.requested,
+            requested=state.requested,
             known=self._last_known,
-            unchanged=self._secret_stability.observe(reading.secret_version, started),
+            unchanged=self._secret_stability.observe(state.secret_version, started),
             published=self._bundles_stability.observe(tuple(live.bundles), started),
-            dropped_by_us=reading.secret_version == self._dropped_version,
+            dropped_by_us=state.secret_version == self._dropped_version,
             leaf=self._served.leaf if self._has_signed else None,
             host=self._hosts[0],
             paths=[target.path for target in live.targets],
         )
         self._observation, self._observed_at = observation, started
-        if reading.trouble:
-            self._log.error("recreating the Secret of the CA: %s", reading.trouble)
+        if state.rejection:
+            self._log.error("recreating the Secret of the CA: %s", state.rejection)
         self._last_known = last_known(self._last_known, ca_secret)
         if ca_secret is not None:
             self._metrics.ca_expiry = ca_secret.current.ends if ca_secret.current else None
@@ -171,21 +171,21 @@ class Controller:
             self._log.info("the local clock and the API server's agree again")
         self._is_skewed = is_skewed
 
-    async def _write(self, step: Write, reading: Reading) -> None:
-        version = await self._cluster.write(step.ca_secret, reading)
+    async def _write(self, step: Write, state: ClusterState) -> None:
+        version = await self._cluster.write(step.ca_secret, state)
         self._dropped_version = version if step.drops else ""
         self._log.info("the CA Secret has changed: %s", step.why)
-        promoted = step.ca_secret.current != (reading.ca_secret and reading.ca_secret.current)
-        self._metrics.rotations += bool(promoted and reading.ca_secret and reading.ca_secret.current)
+        promoted = step.ca_secret.current != (state.ca_secret and state.ca_secret.current)
+        self._metrics.rotations += bool(promoted and state.ca_secret and state.ca_secret.current)
 
-    async def _publish(self, step: Publish, started: float, reading: Reading) -> None:
+    async def _publish(self, step: Publish, started: float, state: ClusterState) -> None:
         if step.removes:
             with suppress(TimeoutError):
                 async with asyncio.timeout(started + self._settings.removal - time.monotonic()):
-                    await self._cluster.publish(step.certificates, step.path, reading)
+                    await self._cluster.publish(step.certificates, step.path, state)
                     self._log.info("every caBundle now contains only the current CAs")
             return
-        await self._cluster.publish(step.certificates, step.path, reading)
+        await self._cluster.publish(step.certificates, step.path, state)
         self._report_published(step)
 
     def _report_published(self, step: Publish) -> None:
