@@ -1,4 +1,4 @@
-"""How many bytes a pod of each kind gets more: bytes in etcd, in every watch, and in every kubelet."""
+"""How many bytes an injection adds to a pod of each kind: stored in etcd, and sent to every watch and kubelet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pure path of a review, again and again, for a tool that counts: `python -m benchmarks.core_path WHAT N`.
+"""Runs the pure path of a review repeatedly, to count instructions: `python -m benchmarks.core_path WHAT N`.
 
 WHAT is `reviews`, or `yardstick`: work of the same kind that is not ours, which tells how fast the interpreter is.
 """

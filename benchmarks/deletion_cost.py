@@ -1,4 +1,4 @@
-"""What it costs an API server to be told who is busy: `python -m benchmarks.deletion_cost [PATCHES]`.
+"""What it costs an API server to be told which pods are busy: `python -m benchmarks.deletion_cost [PATCHES]`.
 
 It starts a kube-apiserver and an etcd of its own (envtest's, see tests/apiserver) and counts their processor time,
 which other programs on the machine disturb less than the time on the clock.

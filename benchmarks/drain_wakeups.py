@@ -1,4 +1,4 @@
-"""What a drain costs while it waits for a message: wake-ups of our processes in pods that are being deleted.
+"""What a drain costs while it waits for a message: wake-ups of our processes in terminating pods.
 
 `python -m benchmarks.drain_wakeups --seconds 3600` measures, and writes drain_wakeups.json, which the document has. The
 pods run on the node of tests/node, so it needs root and crun. Other programs on the machine do not change the figures:

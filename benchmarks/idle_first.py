@@ -1,4 +1,4 @@
-"""Would idle workers go first? A Deployment of 20 workers shrinks to 10, by several kinds of knowledge.
+"""Simulates whether idle workers would be removed first: a Deployment of 20 workers is scaled down to 10.
 
     python -m benchmarks.idle_first [--write]
 

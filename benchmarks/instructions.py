@@ -1,4 +1,4 @@
-"""A regression check that no busy machine disturbs: instructions for one review, counted by callgrind, never timed.
+"""A regression check that does not depend on load: instructions per review, counted by callgrind.
 
 `python -m benchmarks.instructions` prints them; with `--write`, the limits are set anew.
 """

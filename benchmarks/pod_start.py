@@ -1,4 +1,4 @@
-"""What a brought shell adds to the start of a pod, measured in the cluster of KUBECONFIG.
+"""How much an injected shell delays the start of a pod, measured in the cluster of KUBECONFIG.
 
     python -m benchmarks.pod_start IMAGE SHELL_IMAGE [ROUNDS]
 

@@ -1,4 +1,4 @@
-"""How much is measured: enough for the document in ten minutes, or just enough to see that everything works."""
+"""How many samples are taken: enough for the document in ten minutes, or just enough to see that everything works."""
 
 from __future__ import annotations
 

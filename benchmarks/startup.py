@@ -1,4 +1,4 @@
-"""How long the webhook takes from its process's start until it answers, and which imports that time goes to."""
+"""How long the webhook takes from its start to its first response, and which imports that time is spent on."""
 
 from __future__ import annotations
 

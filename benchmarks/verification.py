@@ -1,4 +1,4 @@
-"""Verifies every answer of a server before it is timed: a fast wrong answer is worth nothing."""
+"""Verifies every response of a server before it is timed: a fast wrong response is worthless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many lines of a manifest change without need: JSON Patch on its text, against a round trip through ruamel.yaml.
+"""How many lines of a manifest change unnecessarily: JSON Patch on its text, compared to ruamel.yaml's round trip.
 
     python -m benchmarks.yaml_editors FOLDER...
 

@@ -1,4 +1,4 @@
-"""What tutorials do to a pod, all of it by hand: for the servers that are to do it in their own ways."""
+"""What tutorials do to a pod by hand, for the servers that each do it in their own way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the care for a certificate share."""
+"""Fixtures of the certificate tests."""
 
 from __future__ import annotations
 

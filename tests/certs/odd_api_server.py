@@ -1,4 +1,4 @@
-"""An API server on loopback that keeps the Secret and the configuration, and gives odd answers where it is told to."""
+"""An API server on loopback that stores the Secret and the configuration, and responds incorrectly when told to."""
 
 from __future__ import annotations
 

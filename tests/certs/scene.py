@@ -1,4 +1,4 @@
-"""A controller, and the API server that it asks."""
+"""A controller and its API server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The throw-away certificates: what is in them, and how they lie on the disk."""
+"""The throw-away certificates: their content, and the files they are written to."""
 
 from __future__ import annotations
 

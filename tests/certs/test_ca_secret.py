@@ -1,4 +1,4 @@
-"""The Secret that keeps the CAs: what is written can be read, and what cannot be used is refused."""
+"""The Secret of the CAs: what is written can be read, and unusable content is rejected."""
 
 from __future__ import annotations
 

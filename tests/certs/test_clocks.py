@@ -1,4 +1,4 @@
-"""Clocks that are wrong: the API server's counts, and a replica that disagrees with it makes no CA."""
+"""Wrong clocks: the API server's clock is used, and a replica whose clock differs creates no CA."""
 
 from __future__ import annotations
 

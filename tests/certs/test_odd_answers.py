@@ -1,4 +1,4 @@
-"""Whatever the API server answers, the care for the certificate goes on, and what went wrong is counted and logged."""
+"""Whatever the API server responds, certificates are still managed, and failures are counted and logged."""
 
 from __future__ import annotations
 

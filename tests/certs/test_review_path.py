@@ -1,4 +1,4 @@
-"""The path by which the API server is known: where it comes from, and what it looks like in a URL."""
+"""The path that authenticates the API server: how it is derived, and where it is in a URL."""
 
 from __future__ import annotations
 

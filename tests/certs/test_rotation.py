@@ -1,4 +1,4 @@
-"""The rotation of the CA, as a search over what replicas do and what goes wrong, in whatever order."""
+"""The rotation of the CA, explored by Hypothesis: replicas' steps and failures in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A certificate that is exchanged while it is served: only for new connections, and only for one that works."""
+"""A certificate that is replaced while it is served: only for new connections, and only by one that works."""
 
 from __future__ import annotations
 

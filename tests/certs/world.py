@@ -1,4 +1,4 @@
-"""A cluster in which replicas rotate their CA, one small step at a time, in whatever order, while things go wrong."""
+"""A simulated cluster in which replicas rotate their CA in small steps, in any order, with failures in between."""
 
 from __future__ import annotations
 

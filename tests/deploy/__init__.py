@@ -1,1 +1,1 @@
-"""What is shipped for the cluster: the manifests as kubectl renders them, the image, the page on the installation."""
+"""What is installed in a cluster: the manifests as kubectl renders them, the image, and the installation page."""

@@ -1,1 +1,1 @@
-"""What images run, asked of real registries, and of servers that behave as registries should not."""
+"""Image lookups, with real registries and with servers that misbehave."""

@@ -1,4 +1,4 @@
-"""Pods, and the question what one of their images runs."""
+"""Looks up what the images of pods run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images, built here: their documents as a registry keeps them."""
+"""OCI images, built here: their manifests and configurations as a registry stores them."""
 
 from __future__ import annotations
 

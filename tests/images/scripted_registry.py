@@ -1,4 +1,4 @@
-"""A registry that does what it is told, over real sockets: what a real one does not do by itself."""
+"""A registry on real sockets that responds as a test tells it: for what a real one does not do by itself."""
 
 from __future__ import annotations
 

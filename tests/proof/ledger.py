@@ -1,4 +1,4 @@
-"""The ledger: one line when a job starts, one when it ends; and its balance once a scenario is over."""
+"""The ledger: a line when a job starts, and one when it ends; and its evaluation after a scenario."""
 
 from __future__ import annotations
 

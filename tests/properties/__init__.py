@@ -1,1 +1,1 @@
-"""What must hold for every pod: realistic ones, odd ones, and what is no pod at all."""
+"""Properties of every pod: realistic ones, unusual ones, and objects that are not pods."""

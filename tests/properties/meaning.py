@@ -1,4 +1,4 @@
-"""What an injected pod must be, said independently of the code that makes it so."""
+"""What an injected pod must be like, stated independently of the code that injects it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command lines: read without fail and at once, taken apart and put together again."""
+"""Command lines are always parsed, quickly, and can be put together again."""
 
 from __future__ import annotations
 

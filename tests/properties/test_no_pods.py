@@ -1,4 +1,4 @@
-"""What is no pod, or only nearly one, gets an answer, too: nothing that comes in raises anything."""
+"""Objects that are not valid pods get a response: no input raises an exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people write into annotations, and what they are told."""
+"""Any text in an annotation gets a valid response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripts' text; `make lint` gives them to shellcheck."""
+"""The text of the scripts; `make lint` runs shellcheck on it."""
 
 from __future__ import annotations
 

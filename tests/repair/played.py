@@ -1,4 +1,4 @@
-"""An API server behind which controllers are played by a script: each look at a restarted owner is one act further."""
+"""An API server with scripted controllers: each request for a restarted workload shows its next state."""
 
 from __future__ import annotations
 

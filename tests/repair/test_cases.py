@@ -1,4 +1,4 @@
-"""Every case and every run prints what its file says, and together they show all that can be said."""
+"""Every case and every run prints what its file contains, and together they cover every result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How owners are named, and how the command ends that cannot be understood or asks nobody."""
+"""How workloads are named, and the exit codes of invalid commands and failed requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a rollout is, told from what the API server has of an owner."""
+"""The progress of a rollout, derived from a workload's status."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The server as the API server meets it: a process of its own, spoken to over TLS."""
+"""The server as a process of its own, called over TLS, as the API server calls it."""

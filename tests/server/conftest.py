@@ -1,4 +1,4 @@
-"""Servers for the tests, and the numbers that these measure, at the end of the test run."""
+"""Servers for the tests, and a report of what the tests measure."""
 
 from __future__ import annotations
 

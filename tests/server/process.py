@@ -1,4 +1,4 @@
-"""The server as a process: started with options, ended by its pid, its output kept."""
+"""The server as a process: its options, output and end."""
 
 from __future__ import annotations
 

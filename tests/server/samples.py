@@ -1,4 +1,4 @@
-"""Admission reviews to send: files such as a real API server sends, and changes to them."""
+"""Admission reviews to send: files as a real API server sends them, and changes to them."""
 
 from __future__ import annotations
 

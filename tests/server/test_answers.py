@@ -1,4 +1,4 @@
-"""What the API server gets in answer to an AdmissionReview."""
+"""The response to an AdmissionReview."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom the webhook takes for the API server: registries are asked for nobody else."""
+"""Which callers count as the API server: registries are only asked for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is sent, the server answers with a 4xx and a JSON error, and goes on."""
+"""Invalid requests get a 4xx with a JSON error, and the server continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections: those that are kept, those that are slow, and those that never say what they want."""
+"""Connections: keep-alive, slow clients, and clients that send nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the server ends: on SIGTERM it serves on while the endpoints forget it, and no request goes unanswered."""
+"""The server's own drain: after SIGTERM it serves until endpoints are updated, and every request gets a response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard on evictions, asked over HTTPS, with an API server of the test's own behind it: each case is a file."""
+"""The eviction guard over HTTPS, with a simulated API server: each case is a file."""
 
 from __future__ import annotations
 

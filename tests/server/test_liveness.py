@@ -1,4 +1,4 @@
-"""Liveness fails once nobody looks after the certificate, and by no odd event does that come about."""
+"""Liveness fails when certificates are no longer managed, and unexpected events do not cause that."""
 
 from __future__ import annotations
 

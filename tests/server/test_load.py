@@ -1,4 +1,4 @@
-"""Many clients, large reviews, and a long time."""
+"""Many clients, large reviews, and memory over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever reaches the port can fill neither the memory nor the connections: what waits the longest is dropped."""
+"""Clients cannot exhaust memory or connections: the connection that has waited longest is dropped."""
 
 from __future__ import annotations
 

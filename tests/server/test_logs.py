@@ -1,4 +1,4 @@
-"""What the server says of its work, and what it never says: the pods themselves."""
+"""What the server logs, and that it never logs the content of pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus and the kubelet get to see."""
+"""The metrics for Prometheus, and the probes of the kubelet."""
 
 from __future__ import annotations
 

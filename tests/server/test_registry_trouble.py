@@ -1,4 +1,4 @@
-"""Workers whose image could not be asked: admitted with a warning, or refused, as the operator wants."""
+"""Workers whose image cannot be looked up: admitted with a warning, or refused, as the operator chooses."""
 
 from __future__ import annotations
 

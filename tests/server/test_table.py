@@ -1,4 +1,4 @@
-"""The operator's table of images and what they run, in a server as the command line starts it."""
+"""The operator's table of image commands, in a server started from the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a look-up may take: what the API server says in the URL, less a margin."""
+"""The time limit of an image lookup: the timeout in the API server's URL, less a margin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS: who the server says it is, which versions it speaks, and what else may come to its port."""
+"""TLS: the certificate, the versions, and clients that do not speak it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server relies on in uvicorn, httptools and uvloop without their documenting it.
+"""The undocumented parts of uvicorn, httptools and uvloop that the server relies on.
 
 When one of these tests fails after an upgrade, read the comments in webhook/server/http_protocol.py and https_server.py
 that begin with the library's name, and compare the source of the new version with them.

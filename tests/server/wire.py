@@ -1,4 +1,4 @@
-"""HTTP as bytes on a TLS connection: what a client library would not send, and what it would not show."""
+"""HTTP as bytes on a TLS connection: requests that a client library would not send, and responses it would hide."""
 
 from __future__ import annotations
 

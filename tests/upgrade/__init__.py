@@ -1,1 +1,1 @@
-"""Pods as earlier versions injected them: today's version understands them, and gives the originals back."""
+"""Pods that earlier versions injected: this version recognises them, and restores the originals."""

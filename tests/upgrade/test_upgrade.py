@@ -1,4 +1,4 @@
-"""Pods that an earlier version injected: left as they are or healed, never refused, and given back as they were."""
+"""Pods that an earlier version injected are unchanged or repaired, never refused, and can be restored."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`graceful-worker watch`: what it counts, says and serves."""
+"""`graceful-worker watch`: its metrics, Events, logs and HTTP server."""

@@ -1,4 +1,4 @@
-"""A watch without an API server: a test gives it changes of pods and moves its clock."""
+"""A watch without an API server: a test supplies the changes of pods, and moves its clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A watch that sees what a test tells it, and serves its metrics."""
+"""A watch that serves its metrics, with the changes of pods that a test supplies."""
 
 from __future__ import annotations
 

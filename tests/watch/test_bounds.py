@@ -1,4 +1,4 @@
-"""Whatever pods there are, the watch keeps a bounded number of series, owners and Events."""
+"""The watch keeps a bounded number of series, owners and Events, whatever pods there are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events are written, or not, and nothing else is the worse for it."""
+"""Writing Events, and failures to write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The port for probes and Prometheus: bounded, whatever comes to it."""
+"""The port for probes and Prometheus has limits for every kind of client."""
 
 from __future__ import annotations
 

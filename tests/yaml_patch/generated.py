@@ -1,4 +1,4 @@
-"""Texts that mean given data, written in ways that people do, and operations on them."""
+"""Generates YAML texts for given data, in the styles that people use, and operations on them."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What holds for every edit of every text."""
+"""Properties of every edit of every text."""
 
 import copy
 import json

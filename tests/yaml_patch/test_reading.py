@@ -1,4 +1,4 @@
-"""What a text means, and which texts are refused."""
+"""How a text is parsed, and which texts are rejected."""
 
 import re
 import time
