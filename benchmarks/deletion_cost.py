@@ -100,7 +100,7 @@ class Meter:
 
 @dataclass
 class Watcher:
-    """Somebody who watches the pods, as a kubelet or a controller does; only counts what comes."""
+    """A client that watches the pods, as a kubelet or a controller does; it only counts events."""
 
     plane: ControlPlane
     kind: str
@@ -136,7 +136,7 @@ def watching(plane: ControlPlane, count: int, kind: str) -> Iterator[list[Watche
     finally:
         for watcher in watchers:
             watcher.over.set()
-        # The API server does not end while somebody watches, and whoever watches sees the end with the next event.
+        # The API server does not exit while a client watches, and a client sees its end with the next event.
         patch(plane, 1)
         for thread in threads:
             thread.join(60)

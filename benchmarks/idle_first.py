@@ -135,7 +135,7 @@ def scale_down(workers: Sequence[Worker], now: float, knowledge: Knowledge, chan
 
 
 def steady(messages: Messages, utilisation: float, seconds: float, chance: Random) -> list[Worker]:
-    """Have messages come at random into one queue, from which whoever is free takes the next one."""
+    """Simulate messages that arrive at random in one queue, from which idle workers take them."""
     workers = [Worker() for _ in range(WORKERS)]
     free, waiting, now = list(range(WORKERS)), 0, 0.0
     ends: list[tuple[float, int]] = []

@@ -27,7 +27,7 @@ COMMANDS = (
     ["rq", "worker", "--with-scheduler", "orders"],
     ["/app/bin/work", "--queue=orders", "--one-by-one", "--verbose"],
 )
-"""What the workers run: known frameworks of both modes, and a program that nobody knows."""
+"""What the workers run: known frameworks of both modes, and an unknown program."""
 
 Review = dict[str, Any]
 _OF_TEMPLATE = re.compile(rb'("checksum/configuration":"|"name":"worker-|"--id=).{6}')
@@ -45,7 +45,7 @@ def encoded(review: Review) -> bytes:
 
 
 def with_own_template(body: bytes, number: int) -> bytes:
-    """Return a review as if of another template, for each number: nothing that was remembered is of use."""
+    """Return a review as if of another template, for each number: no cached decision applies."""
     return _OF_TEMPLATE.sub(b"\\g<1>%06x" % number, body)
 
 

@@ -149,7 +149,7 @@ def can_isolate() -> bool:
 
 
 def pod_with_sidecar(command: list[str], annotations: dict[str, str] | None = None) -> JsonObject:
-    """Return a pod of a worker and a sidecar, as somebody would write it."""
+    """Return a pod of a worker and a sidecar, as a user would write it."""
     sidecar = [sys.executable, str(ROOT / "demo" / "sidecar.py")]
     return {
         "metadata": {"generateName": "demo-", "labels": {LABEL: "enabled"}, "annotations": annotations or {}},

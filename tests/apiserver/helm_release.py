@@ -89,7 +89,7 @@ class Release:
         return str(self.plane.client.get(path).raise_for_status().json()["spec"]["clusterIP"])
 
     def clients(self) -> list[dict[str, Any]]:
-        """Return what the configuration says of whom to call, entry by entry."""
+        """Return the clientConfig of each entry of the configuration."""
         entries = self.plane.client.get(CONFIGURATION).raise_for_status().json()["webhooks"]
         return [entry["clientConfig"] for entry in entries]
 

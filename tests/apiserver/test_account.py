@@ -183,7 +183,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def account(plane: ControlPlane) -> Iterator[httpx.Client]:
-    """Somebody who holds the token; the policies are in force."""
+    """A holder of the token, while the policies are in force."""
     with httpx.Client(
         base_url=plane.client.base_url,
         verify=ssl.create_default_context(cafile=str(plane.ca)),

@@ -42,7 +42,7 @@ class Cluster:
         self.plane = plane
 
     def create(self, *names: str, owner: str = "Deployment emails", revision: str = "1") -> None:
-        """Create protected pods on a node that does not exist: they stay until somebody says that they have ended."""
+        """Create protected pods on a node that does not exist: they stay until the test sets their final status."""
         with ThreadPoolExecutor(8) as workers:
             list(workers.map(lambda name: self._create(name, owner, revision), names))
 

@@ -50,7 +50,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 def create(plane: ControlPlane, namespace: str) -> str:
-    """Create a pod on a node that nobody looks after, so that it stays while it terminates.
+    """Create a pod on a node without a kubelet, so that it stays while it terminates.
 
     It is opted out: no webhook is asked for it, and the policy looks at no label of a pod.
     """

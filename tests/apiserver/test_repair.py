@@ -67,7 +67,7 @@ def pod_of(kind: str, app: str, number: int, how: str, revision: int) -> Json:
 
 @dataclass
 class Shop:
-    """A namespace of owners, and what becomes of the pods of those that are restarted."""
+    """A namespace of workloads, and what happens to the pods of those that are restarted."""
 
     plane: ControlPlane
     namespace: str
@@ -138,7 +138,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """An installation that looks well, and is never called: nobody answers for it here."""
+    """An installation that looks healthy but is never called: no server runs here."""
     directory = tmp_path_factory.mktemp("repair")
     with control_plane(directory) as plane:
         apply(plane, directory)

@@ -56,7 +56,7 @@ LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """Pods are created first: nobody answers for the Service here, so later no labelled one could be."""
+    """Pods are created first: the Service has no server here, so no labelled pod could be created later."""
     directory = tmp_path_factory.mktemp("status")
     with control_plane(directory) as plane:
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})

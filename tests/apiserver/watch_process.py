@@ -127,7 +127,7 @@ class Pods:
         self._plane.create_pod(SHOP, raw).raise_for_status()
 
     def delete(self, name: str, period: int = GRACE) -> None:
-        """Delete one: it stays as its node is none, until somebody removes it."""
+        """Delete one: it stays until the test removes it, because its node has no kubelet."""
         options = {"gracePeriodSeconds": period}
         self._plane.client.request("DELETE", f"{PODS}/{name}", json=options).raise_for_status()
 

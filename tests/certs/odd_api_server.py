@@ -29,11 +29,11 @@ QUESTIONS = (
     "watch configuration",
 )
 MOST_SENT = 100 * 1024 * 1024
-"""What an answer without end has at most, whatever becomes of the client."""
+"""Maximum size of an endless response, whether or not the client stops reading."""
 
 
 class OddApiServer:
-    """Answers sanely, and to each kind of question first with the odd answers that it has been given."""
+    """Responds normally, but first with the unexpected responses that were set for a kind of request."""
 
     def __init__(self) -> None:
         self.secret: Object | None = None
@@ -68,7 +68,7 @@ class OddApiServer:
             await asyncio.gather(*self._connections, return_exceptions=True)
 
     def store(self, secret: Object | None) -> None:
-        """Store a Secret, as somebody does who restores one."""
+        """Store a Secret, as a restore does."""
         self.secret = secret and self._new(secret)
 
     @property

@@ -22,7 +22,7 @@ HOST = "graceful-worker.graceful-worker.svc"
 
 
 class Scene:
-    """Where a certificate is looked after while something is done."""
+    """Manages a certificate while a test acts."""
 
     def __init__(self) -> None:
         self.server = OddApiServer()
@@ -58,6 +58,6 @@ class Scene:
                 await asyncio.sleep(0.01)
 
     async def all_is_well(self) -> None:
-        """Wait until the certificate is accepted, and nothing odd is left."""
+        """Wait until the certificate is accepted, and all unexpected responses are used."""
         server = self.server
         await self.until(lambda: self.controller.is_ready and not any(server.odd.values()) and not server.busy)

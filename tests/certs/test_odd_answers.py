@@ -77,7 +77,7 @@ def test_an_odd_answer_to_any_question_ends_nothing(scene: Scene, odd: str, capl
         await scene.all_is_well()
 
     scene.play(act)
-    # To a watch, and to a change, an answer may be odd without anybody taking notice.
+    # An unexpected response to a watch or a change may have no effect.
     assert scene.metrics.failures >= 4
     assert WORDS not in caplog.text
     assert scene.server.secret is not None
@@ -103,7 +103,7 @@ def test_a_certificate_that_is_accepted_stays_so_while_answers_are_odd(scene: Sc
 
 
 P_256, P_239 = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030104")
-"""Two curves: the other one is of X9.62, too, and nobody supports it."""
+"""Two curves: the other one is in X9.62, too, but not supported."""
 
 
 def on_an_odd_curve(pem: bytes) -> bytes:

@@ -57,7 +57,7 @@ class World:
     past: list[tuple[float, tuple[Bundle, ...]]] = field(default_factory=list)
     """Until when which bundles were live."""
     disturbed: bool = False
-    """Whether somebody else has put the bundles wrong; then it is not the replicas' fault that leaves fail."""
+    """Whether another client has broken the bundles; then failing leaves are not the replicas' fault."""
     backups: list[CaSecret | None] = field(default_factory=list)
 
     @property
@@ -111,7 +111,7 @@ class World:
             is_late = step.removes and self.seconds - replica.began > SETTINGS.removal
             if self.configuration_version == replica.configuration_version and not is_late:
                 self._set_bundles((step.certificates,) * ENTRIES)
-                # What somebody else has put there, API servers may still have: not the replicas' fault either.
+                # API servers may still have bundles of another client: not the replicas' fault either.
                 self.past = [] if self.disturbed else self.past
                 self.disturbed = False
         elif isinstance(step, Sign):
@@ -121,7 +121,7 @@ class World:
             assert step.seconds > 0
 
     def _store(self, ca_secret: CaSecret | None) -> None:
-        # The replicas answer at once to a Secret without its previous CAs: nobody has a backup of that.
+        # Replicas react at once to a Secret without its previous CAs, so there is no backup of one.
         if self.ca_secret is None or not self.ca_secret.lacks_previous:
             self.backups.append(self.ca_secret)
         self.ca_secret, self.secret_version = ca_secret, self.secret_version + 1
@@ -160,7 +160,7 @@ class World:
             self._store(replace(ca_secret, previous=(), lacks_previous=True))
 
     def plant(self, place: str, begin: int, end: int) -> None:
-        """Put a CA into the Secret that somebody has made whose clock was wrong: valid from and until so many days."""
+        """Put a CA into the Secret that was created by a wrong clock: valid from and until so many days."""
         days = datetime.timedelta(days=1)
         planted = Authority.create(max(self.now + begin * days, NOT_BEFORE), self.now + max(end, begin + 1) * days)
         if self.ca_secret is None or place == "alone":

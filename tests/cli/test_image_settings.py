@@ -56,7 +56,7 @@ def test_a_command_in_the_manifest_needs_no_registry(pod: Path) -> None:
 
 @pytest.fixture
 def silent(pod: Path) -> Path:
-    """A labelled pod whose image is in a registry where nobody listens."""
+    """A labelled pod whose image is in a registry that does not respond."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         host = f"127.0.0.1:{free.getsockname()[1]}"
     pod.write_text(

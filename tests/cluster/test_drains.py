@@ -39,7 +39,7 @@ MESSAGE = 12
 SHORT = 15
 """Seconds of a grace period that a worker is to outlast."""
 CUT = 10
-"""Seconds that somebody leaves of a longer one."""
+"""Seconds to which a longer period is shortened."""
 NEVER_ENDS = [WORKER, "after=600"]
 NO_MEMORY = {"command": [WORKER, "after=memory"], "resources": {"limits": {"memory": "64Mi"}}}
 TERMINAL = (24, 200)

@@ -162,7 +162,7 @@ class WatchedNamespace:
         self._client.create(model)
 
     def await_pod(self, label: str, value: str) -> WatchedPod:
-        """Wait for a pod that somebody else makes."""
+        """Wait for a pod that another client creates."""
 
         def found() -> list[WatchedPod]:
             pods = self._pods.values()

@@ -19,7 +19,7 @@ from webhook.server import https_server
 from webhook.server.options import ServerOptions
 
 CONCERNED = ("cert-manager", "no-eviction-guard", "no-registry", "pull-secrets")
-"""The components that change what the program is told, whom it talks to, and what it may do."""
+"""The components that change the program's options, its network connections, and its permissions."""
 OTHERS = tuple(name for name in COMPONENTS if name not in CONCERNED)
 PAIRS = [*combinations(COMPONENTS, 2)]
 CONCERNED_SUBSETS = [subset for count in range(len(CONCERNED) + 1) for subset in combinations(CONCERNED, count)]
@@ -162,7 +162,7 @@ def test_a_combination_starts_or_says_in_a_sentence_what_does_not_go_together(
 def test_a_start_without_the_token_that_pull_secrets_needs_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it was when somebody took the token away by a patch."""
+    """As if someone had removed the token by a patch."""
     result, _ = start(("pull-secrets",), tmp_path, monkeypatch, token=False)
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1

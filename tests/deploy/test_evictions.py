@@ -126,7 +126,7 @@ def test_the_policy_looks_at_the_same_evictions_as_the_webhook_and_cannot_fail_o
 
 
 def test_the_policy_takes_one_field_away_once() -> None:
-    """What becomes of it is seen in a real API server: tests/apiserver/test_eviction_policy.py."""
+    """Its effect is tested in a real API server: tests/apiserver/test_eviction_policy.py."""
     spec = policy(installed("eviction-policy"))
     (mutation,) = spec["mutations"]
     assert mutation["patchType"] == "JSONPatch"

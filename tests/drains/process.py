@@ -99,7 +99,7 @@ class DrainsProcess:
             return True
         try:
             some = os.read(self._reading, 65536)
-        except OSError:  # how a terminal says that nobody writes any more
+        except OSError:  # a terminal's end of file
             return False
         self.raw += self._decoder.decode(some)
         return bool(some)

@@ -1,1 +1,1 @@
-"""Pods and what becomes of them, as files: README.md says how to add one."""
+"""Pods and their injections, as files: README.md explains how to add one."""

@@ -1,4 +1,4 @@
-"""Whoever may create a pod cannot hold up the others: what a pod may cost is bounded, and the answer says how."""
+"""A pod's author cannot slow down others: the cost of a pod is limited, and the refusal names the limit."""
 
 from __future__ import annotations
 

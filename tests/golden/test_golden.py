@@ -1,4 +1,4 @@
-"""What becomes of each golden pod, and what must hold for every pod that is injected."""
+"""The injection of each golden pod, and what must hold for every injected pod."""
 
 from __future__ import annotations
 

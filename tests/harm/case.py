@@ -83,7 +83,7 @@ class Case:
         return runs_a_shell(_words([self.worker, self.sidecar]))
 
     def manifest(self, journal: Path) -> Json:
-        """Return the pod as somebody would write it, with the journal at /journal."""
+        """Return the pod as a user would write it, with the journal at /journal."""
         mount = {"name": "journal", "mountPath": "/journal"}
         containers = [{"name": "worker", "image": "worker", **self.worker}]
         if self.sidecar:

@@ -78,7 +78,7 @@ PROGRAM = ["/venv/bin/graceful-worker"]
 
 
 def get_status(url: str, trust: ssl.SSLContext, seconds: float = 60) -> int:
-    """Return the status of an answer, as soon as somebody answers."""
+    """Return the status of a response, as soon as there is one."""
     end = time.monotonic() + seconds
     while True:
         try:

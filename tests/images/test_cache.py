@@ -186,7 +186,7 @@ def test_a_private_image_is_not_told_to_a_pod_that_waits_for_it_without_credenti
 def test_a_registry_that_names_the_digest_of_anothers_image_is_told_nothing(
     authority: trustme.CA, ca_file: Path
 ) -> None:
-    # Whoever has a registry can copy a manifest's digests; the configuration must come from the same repository.
+    # Any registry can copy a manifest's digests; the configuration must come from the same repository.
     thief = RegistryWithImage(BUILT)
     thief.blobs.clear()
 

@@ -177,7 +177,7 @@ def test_a_pod_cannot_have_a_local_address_asked(authority: trustme.CA, ca_file:
 
 
 class Resolving(EgressPolicy):
-    """Knows the address of a name that nobody else knows, and is asked but once."""
+    """Resolves a name that only it knows, and only once."""
 
     def __init__(self, options: LookupOptions, addresses: Sequence[str]) -> None:
         super().__init__(options)
@@ -192,7 +192,7 @@ class Resolving(EgressPolicy):
 def test_the_address_that_was_checked_is_connected_to_and_the_certificate_is_for_the_name(
     authority: trustme.CA, ca_file: Path, addresses: list[str]
 ) -> None:
-    # Were the name looked up once more, it would not be found; or found elsewhere, by whoever has it in hand.
+    # A second lookup of the name would fail, or return an address that its owner has changed.
     async def scenario() -> None:
         async with serve(RegistryWithImage(build_image()), authority, "registry.test") as server:
             egress = Resolving(LookupOptions(), addresses)

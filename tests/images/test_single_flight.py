@@ -1,4 +1,4 @@
-"""How long pods wait for what images run, and what becomes of a look-up that nobody waits for."""
+"""How long pods wait for image lookups, and what happens to a lookup for which no pod waits any more."""
 
 from __future__ import annotations
 

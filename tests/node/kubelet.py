@@ -115,7 +115,7 @@ class RunningPod:
 
     @property
     def ready(self) -> bool:
-        """Whether all containers run and nobody has deleted the pod: no readiness probes here."""
+        """Whether all containers are running and the pod is not deleted; there are no readiness probes here."""
         return not self.terminating.is_set() and self.started.is_set() and all(s.running for s in self._states.values())
 
     # What can be done to it

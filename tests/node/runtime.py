@@ -175,7 +175,7 @@ class Container:
         self.signal(signal.SIGKILL)
 
     def exec(self, argv: Sequence[str], seconds: float) -> int | None:
-        """Run a command in the container until it has ended and nobody holds its output open any more.
+        """Run a command in the container until it has ended and no process holds its output open.
 
         Returns its exit code, or None where it has been given up after some seconds; it is killed then.
         The kubelet's ExecSync waits for the end of the streams as well, so a hook that leaves a child behind may hang.
@@ -199,7 +199,7 @@ class Container:
         finally:
             os.close(read)
             if process.poll() is None:
-                # Not crun: somebody has to reap what it runs, or the container's namespace could not end.
+                # Not crun: its processes must be reaped, or the container's namespace could not end.
                 with suppress(OSError, ValueError):
                     os.kill(int(pid_file.read_text()), signal.SIGKILL)
                 process.wait()

@@ -26,7 +26,7 @@ class Admission:
     """The URL at which the webhook asks for pods."""
 
     def admit(self, pod: Json) -> Json:
-        """Return what becomes of a pod that is created."""
+        """Return a created pod as admission changes it."""
         return self.webhook.admit(pod)[0]
 
     def evict(self, pod: Json, name: str, grace: int) -> int | None:

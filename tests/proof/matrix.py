@@ -40,7 +40,7 @@ def refusal() -> str:
 
 @contextmanager
 def running_webhook(kubeconfig: str) -> Iterator[Webhook]:
-    """Run the webhook as it is shipped, with a certificate of its own; a file says whom it asks for pods."""
+    """Run the webhook as shipped, with its own certificate; a file names the API server that it reads pods from."""
     with tempfile.TemporaryDirectory(prefix="proof-webhook-") as name:
         directory = Path(name)
         issue_certificate(LOCAL_HOSTS).write(directory / "certs")

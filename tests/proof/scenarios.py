@@ -253,7 +253,7 @@ SCENARIOS = [
     Scenario(hook_not_run, sidecar_bound=None),
     Scenario(own_hook_fails),
     Scenario(second_term),
-    # Nobody drains in a container that waits for its restart, which the sidecar cannot tell from one that is late.
+    # No worker drains in a container that waits for its restart; the sidecar cannot tell that from a slow start.
     Scenario(crashes, idle=True, sidecar_bound=5),
     Scenario(broker_gone),
     Scenario(by_hand),

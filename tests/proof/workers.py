@@ -95,7 +95,7 @@ class Worker:
         return scenario not in self.left_out and (protected or not self.left_out_unpatched)
 
     def deployment(self, ledger: Path) -> Json:
-        """Return the Deployment for this worker, as somebody would write it."""
+        """Return the Deployment for this worker, as a user would write it."""
         manifest: Json = copy.deepcopy(YAML(typ="safe").load(MANIFEST))
         template = manifest["spec"]["template"]
         template["metadata"]["annotations"] = dict(self.annotations)

@@ -107,7 +107,7 @@ def check_grace(before: JsonObject, after: JsonObject, settings: Settings, polic
     given = before["spec"].get("terminationGracePeriodSeconds")
     old = KUBERNETES_GRACE if given is None else given
     grace: int = after["spec"]["terminationGracePeriodSeconds"]
-    # It stays where a worker may heed nothing, and no parent may stand before it.
+    # It stays if a worker may ignore signals and cannot have a parent.
     assert grace in (max(old, settings.grace_period or policy.grace_period), old)
     for was, now in zip(_long_running(before), _long_running(after), strict=True):
         for probe in ("livenessProbe", "startupProbe"):

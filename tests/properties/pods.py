@@ -52,7 +52,7 @@ plain_argvs = st.sampled_from([["nginx", "-g", "daemon off;"], ["/agent", "run"]
 
 
 def objects(fields: dict[str, Any], *, odd: bool) -> SearchStrategy[dict[str, Any]]:
-    """An object: each field may be absent; where `odd`, also null, and there may be unknown fields."""
+    """An object: each field may be absent; with `odd`, also null, and there may be unknown fields."""
     if not odd:
         return st.fixed_dictionaries({}, optional=fields)
     known = st.fixed_dictionaries({}, optional={key: value | _NULL for key, value in fields.items()})
@@ -193,7 +193,7 @@ _COMMANDS_OF_OTHERS = st.one_of(st.none(), plain_argvs, argvs)
 
 @st.composite
 def pods(draw: st.DrawFn, *, odd: bool = True, bad: bool = False) -> JsonObject:
-    """A pod; where `odd`, with nulls and unknown fields, where `bad`, also with annotations that mean nothing."""
+    """A pod; with `odd`, it has nulls and unknown fields, with `bad`, also invalid annotations."""
     chosen = draw(_NAMES)
     regular = draw(st.integers(1, len(chosen)))
     spec = draw(_specs(odd=odd))

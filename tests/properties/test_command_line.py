@@ -20,7 +20,7 @@ from .pods import argvs, plain_argvs
 
 SIZE = 100_000
 AT_ONCE = 0.05 if sys.gettrace() is None else 0.5
-"""Seconds; whoever measures coverage must be more patient."""
+"""Seconds, with room for measuring coverage."""
 
 _SCRIPT_PIECES = st.sampled_from(
     [*"'\"\\$`();<>|&# \n\t{}=!*~", "&&", "$(", "while ", "do ", "exec ", "sh -c ", "celery ", "worker", "A=1 ", "é"]

@@ -96,7 +96,7 @@ def test_container_added_in_between_gets_what_it_lacks(data: st.DataObject, pod:
 
 
 def in_any_order(pod: JsonObject) -> JsonObject:
-    """Forget the order of the containers: where one stands among those that have been moved away, nobody can tell."""
+    """Ignore the order of the containers: that of those that were moved away is not known."""
     spec = pod["spec"]
     return {**pod, "spec": {**spec, "containers": sorted(spec["containers"], key=lambda container: container["name"])}}
 

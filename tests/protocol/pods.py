@@ -58,7 +58,7 @@ GRACE = 600
 
 _T = TypeVar("_T")
 _NO_FORK = threading.Lock()
-"""Held while a program is written: a process that is forked meanwhile has it open, and nobody can execute it."""
+"""Held while a program is written: a process forked meanwhile would have it open, and it could not be executed."""
 
 
 def until(what: str, condition: Callable[[], _T], within: float = LONG, poll: float = 0.01) -> _T:
@@ -240,7 +240,7 @@ class Process:
         return result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
 
     def read_to_end(self, within: float) -> tuple[bytes, bytes]:
-        """Read the pipes of standard output and error until nobody has them open."""
+        """Read the pipes of standard output and error until no process has them open."""
         texts = []
         end = time.monotonic() + within
         for stream in (self.popen.stdout, self.popen.stderr):
@@ -382,7 +382,7 @@ class Pod:
     processes: list[Process] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     shares: bool = False
-    """Whether a container that is not process 1 shares a PID namespace with a pause container, and with nobody else."""
+    """Whether a container that is not process 1 shares a PID namespace with a pause container only."""
     without: Sequence[str] = ()
     """What stands before a command of the pod, so that it does not find some programs."""
 

@@ -195,7 +195,7 @@ def no_folder(pod: Pod) -> Sequence[str]:
 
 
 def read_only(pod: Pod) -> Sequence[str]:
-    """The volume belongs to somebody else."""
+    """The volume belongs to another user."""
     pod.volume.chmod(0o555)
     return NOBODY if os.geteuid() == 0 else ()
 

@@ -370,7 +370,7 @@ def test_a_stop_signal_before_the_worker_has_started_means_that_it_never_starts(
 
 @in_all_pods
 def test_a_pkill_of_the_workers_command_line_ends_the_run_and_not_the_loop_at_once(pod: Pod) -> None:
-    """As hooks of users do it: our own command line has the worker's in it."""
+    """As users' hooks do: our own command line contains the worker's."""
     container = loop_in_message(pod)
     shell = f"pkill -f {pod.journal.path}"
     assert pod.exec(container, [require_program("pkill"), *shell.split()[1:]]).wait() == 0
@@ -465,7 +465,7 @@ def test_a_drained_loop_says_how_long_its_drain_took(pod: Pod) -> None:
 
 @in_all_pods
 def test_a_drain_whose_begin_nobody_wrote_down_is_counted_from_its_last_run(pod: Pod) -> None:
-    """A shell hears of a signal behind the run in the foreground; a kill file of somebody else says no time."""
+    """A shell handles a signal after the run in the foreground; a kill file written by others has no time."""
     ways: dict[str, Callable[[Process], object]] = {
         "signal": lambda container: container.signal("TERM"),
         "file": lambda _: pod.kill_me("file").touch(),

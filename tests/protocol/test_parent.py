@@ -226,7 +226,7 @@ def test_the_real_time_signal_that_ends_some_programs_is_passed_on(pod: Pod) -> 
 @pytest.mark.parametrize("name", ["USR1", "USR2", "TSTP", "HUP", "WINCH"])
 @in_all_pods
 def test_a_signal_outside_a_drain_reaches_a_command_that_handles_it(pod: Pod, name: str) -> None:
-    """Somebody speaks to process 1: a hook, a probe, an operator."""
+    """A hook, a probe or an operator signals process 1."""
     container = ready(pod, name, 7)
     container.signal(name)
     assert container.wait() == 7

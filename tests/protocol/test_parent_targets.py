@@ -16,7 +16,7 @@ LOOKS = "consumer.py"
 
 @pytest.fixture
 def pods(pods: list[Pod]) -> list[Pod]:
-    """All pods, in PID namespaces of their own: nobody looks for a worker among all processes of this machine."""
+    """All pods, in PID namespaces of their own: workers are not searched among all processes of this machine."""
     reason = refusal(Setting.INIT)
     if reason:
         pytest.skip(reason)

@@ -175,7 +175,7 @@ def test_a_sidecar_is_let_go_within_five_seconds_where_no_worker_drains(pod: Pod
 
 @in_all_pods
 def test_neither_a_kill_file_of_a_restart_before_nor_a_worker_that_never_started_holds_a_sidecar(pod: Pod) -> None:
-    """Nothing of ours runs in the worker, which has been restarted: nobody holds its FIFO."""
+    """No script of ours runs in the restarted worker, so no process holds its FIFO."""
     with simulated_worker(pod, "worker"):
         pod.kill_me().write_text(f"{now() - 6000}\n")
     sidecar = pod.sidecar_pre_stop(workers=("worker", "never-started"))

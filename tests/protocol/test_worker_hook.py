@@ -298,7 +298,7 @@ def test_a_hook_that_stays_sends_nothing_and_goes_with_the_container(pod: Pod) -
 
 
 def is_waiting(pod: Pod) -> bool:
-    """Tell whether somebody holds the FIFO for writing."""
+    """Tell whether a process holds the FIFO for writing."""
     try:
         os.close(os.open(pod.alive(), os.O_WRONLY | os.O_NONBLOCK))
     except OSError:

@@ -68,7 +68,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Run:
-    """A file: a case's cluster, what becomes of it while its owners are restarted, and what is printed of that."""
+    """A file: the cluster, how it changes while its workloads are restarted, and the output."""
 
     name: str
 

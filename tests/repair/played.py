@@ -23,7 +23,7 @@ STATUS = {
 
 
 class PlayedClock(Clock):
-    """Time goes on only while somebody waits."""
+    """Time passes only while the program waits."""
 
     def __init__(self, played: Played) -> None:
         self._played = played

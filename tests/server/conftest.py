@@ -44,7 +44,7 @@ def impatient_server(shared_servers: Servers) -> Server:
 
 @pytest.fixture(scope="session")
 def patient_server(shared_servers: Servers) -> Server:
-    """A server that ends no slow client within a test's patience: whoever waits behind one waits too long."""
+    """A server that drops no slow client within a test's time limit: a request that waits for one fails the test."""
     return shared_servers.start(head_seconds=300, limits={"body_seconds": 300})
 
 

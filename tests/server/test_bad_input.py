@@ -251,7 +251,7 @@ def test_an_unknown_path_gets_404(server: Server, path: str) -> None:
 
 
 def test_a_configuration_that_names_no_path_is_answered(server: Server) -> None:
-    """The API server calls `/` then: until the webhook has written the path, or when somebody has taken it away."""
+    """The API server then calls `/`: until the webhook has written the path, or after someone has removed it."""
     assert server.exchange(post(GOOD_BODY, path="/")).response["allowed"] is True
 
 

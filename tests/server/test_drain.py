@@ -45,7 +45,7 @@ def send_half(connection: Connection) -> None:
 
 @dataclass
 class Client:
-    """Sends reviews until the server is gone, and notes what becomes of each."""
+    """Sends reviews until the server is gone, and records the result of each."""
 
     server: Server
     keeps: bool

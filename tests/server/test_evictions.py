@@ -40,7 +40,7 @@ OF_PODS = {Reason.EVICTION_CUT, Reason.EVICTION_FORBIDDEN}
 
 @dataclass(frozen=True)
 class Case:
-    """An eviction, the pod that it names, and what becomes of it.
+    """An eviction, the pod that it names, and the result.
 
     `kept` is the time that the eviction has afterwards, where it is neither as it was nor the pod's own. `node` is the
     status of the condition Ready of the pod's node; none: there is no such node.

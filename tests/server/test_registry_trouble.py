@@ -12,7 +12,7 @@ from .samples import Review, fresh, read_review
 
 @pytest.fixture
 def host() -> str:
-    """A registry's host where nobody listens."""
+    """A registry's host on which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return f"127.0.0.1:{free.getsockname()[1]}"
 

@@ -207,6 +207,6 @@ def random_move(rng, data):
     rest = jsonpatch.apply_patch(data, [remove(source)])
     ends = [path for path in places(rest) if path.endswith("/-")]
     targets = [*items(rest), *ends] if is_item else list(places(rest))
-    # Once the source is gone, such a path would lead somewhere else, but nobody would understand it.
+    # Once the source is removed, such a path would lead elsewhere, which is hard to understand.
     targets = sorted(path for path in targets if not path.startswith(f"{source}/"))
     return [move(source, rng.choice(targets))] if targets else []

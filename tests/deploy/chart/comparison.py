@@ -29,7 +29,7 @@ def by_name(manifests: list[Manifest]) -> dict[str, Manifest]:
 
 
 def differences(one: Any, other: Any, where: str = "") -> Iterator[Difference]:
-    """Return field by field what differs, so that nobody has to look for it in two hundred lines."""
+    """Return the differences field by field: the objects have two hundred lines."""
     if isinstance(one, dict) and isinstance(other, dict):
         for field in sorted(one.keys() | other.keys()):
             yield from differences(one.get(field, ABSENT), other.get(field, ABSENT), f"{where}.{field}")

@@ -38,7 +38,7 @@ def _helm() -> str | None:
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Helm, whatever becomes of it."""
+    """Run Helm; it may fail."""
     return subprocess.run([helm_program(), *arguments], text=True, capture_output=True, check=False)
 
 

@@ -52,7 +52,7 @@ def handle(name: str, kind: str) -> None:
     note(f"end {name}")
     with open(f"{FOLDER}/ended", "w"):
         pass  # the test reads from the time of this file when the last message has ended
-    os.write(1, f"{name} has handled a message\n".encode())  # as workers log it: a pipe that nobody reads is their end
+    os.write(1, f"{name} has handled a message\n".encode())  # as workers log it: a pipe without a reader ends them
 
 
 def _quick() -> int:
