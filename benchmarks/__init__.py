@@ -1,1 +1,1 @@
-"""What the webhook costs: measured on this machine, beside other webhooks, and written down. `make bench` runs it."""
+"""What the webhook costs, measured on this machine and compared with other webhooks: `make bench`."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks` measures everything and writes JSON; `make bench` makes the document of it."""
+"""`python -m benchmarks` measures everything and writes JSON; `make bench` writes the document from that."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from benchmarks.wrapper import measure_wrapper
 
 
 def main() -> None:
-    """Run what is asked for; results of parts that are not run now stay in the file."""
+    """Run the selected parts; earlier results of other parts stay in the file."""
     arguments = _arguments()
     load_generator()
     os.sched_setaffinity(0, {CLIENT_CORE})

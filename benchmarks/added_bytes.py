@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[Json, ...]] = {
 
 
 def measure_added_bytes() -> dict[str, int]:
-    """Return the bytes that each kind of pod gets more, as JSON without spaces, annotations included."""
+    """Return the bytes added to each kind of pod, as JSON without spaces, annotations included."""
     return {kind: _added(containers) for kind, containers in KINDS.items()}
 
 

@@ -18,7 +18,7 @@ CONNECTIONS = 500
 
 
 def measure_bursts(certificate: Certificate, sample_sizes: SampleSizes) -> list[dict[str, Any]]:
-    """Return, of each burst, how many were answered, and when.
+    """Return for each burst how many requests got a response, and when.
 
     The client shares no core with the server, but its own handshakes are in these times.
     """
@@ -41,7 +41,7 @@ async def _burst(server: RunningServer) -> dict[str, Any]:
 
 
 async def _one(server: RunningServer, uid: str, data: bytes) -> float:
-    """Send one review over a connection of its own; return when its answer was there."""
+    """Send one review over its own connection; return when its response arrived."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", server.port, ssl=server.trust, server_hostname="127.0.0.1", ssl_handshake_timeout=60
     )

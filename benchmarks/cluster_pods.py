@@ -24,7 +24,7 @@ class ClusterPods:
         self._template = jsonpatch.apply_patch(body, inject(body, Policy(GRACE)).patch)
 
     def pod(self, number: int, version: int = 1, *, period: int | None = None, code: int | None = None) -> Json:
-        """Return a pod; `period` is the time that its deletion left it, `code` that with which its worker ended."""
+        """Return a pod; `period` is the grace period of its deletion, `code` its worker's exit code."""
         owner = f"owner-{number % OWNERS}"
         metadata = {**self._template["metadata"], "name": f"{owner}-{number}", "uid": f"uid-{number}"}
         metadata.pop("generateName", None)

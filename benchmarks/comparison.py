@@ -34,7 +34,7 @@ def _turn(
         tls = verify(server, samples)
         about = {"contender": spec.name, "round": number, "start": server.start_seconds, "tls": tls}
         generate_load(server, CONNECTIONS[0], 1)  # the caches fill
-        # The others in servers/ remember nothing of a pod, so likeness makes no difference to them.
+        # The other servers cache nothing, so similarity makes no difference to them.
         kinds = (
             (ALIKE, RELEASE, UNLIKE)
             if load_generator() == "wrk" and (spec.role == "ours" or spec.is_from_command_line)

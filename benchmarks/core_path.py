@@ -18,7 +18,7 @@ POLICY = Policy()
 
 
 def core(body: bytes) -> bytes:
-    """Answer one review."""
+    """Process one review."""
     request = read_review(body)
     return encode_response(request, review(request, POLICY))
 
@@ -32,7 +32,7 @@ WORK: dict[str, Callable[[bytes], object]] = {"reviews": core, "yardstick": yard
 
 
 def main(what: str, count: int) -> None:
-    """Do it; every other program's part of the run is the same, whatever the count."""
+    """Run it N times; the rest of the process is the same for every N."""
     bodies = [encoded(one) for one in reviews()]
     work = WORK[what]
     for number in range(count):

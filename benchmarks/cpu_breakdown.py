@@ -19,7 +19,7 @@ from benchmarks.sample_sizes import FULL, SampleSizes
 from benchmarks.server_process import read_spec, running
 
 REMAINDER = "HTTP, event loop, kernel"
-"""What is left of the whole when all that can be measured by itself is taken away."""
+"""The remainder: the total less every step that is measured separately."""
 BASELINE = Path(__file__).with_name("cpu-baseline.json")
 
 

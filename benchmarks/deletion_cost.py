@@ -34,23 +34,23 @@ NAMESPACE = "workers"
 URL = f"/api/v1/namespaces/{NAMESPACE}/pods"
 PODS = 100
 WATCHERS = 8
-"""Enough that their part can be told from the patches' own."""
+"""Enough to separate their cost from that of the patches."""
 IDLE_SECONDS = 20.0
 FLEET, BUSY = 1000, 0.6
 WATCHING = 5
-"""Who watches a pod in most clusters: its kubelet, the scheduler, the controller manager twice, and one agent more."""
+"""Watches of a pod in most clusters: its kubelet, the scheduler, the controller manager twice, and one more agent."""
 COMPACTION_SECONDS = 300
 """The API server's default."""
 COST = "controller.kubernetes.io/pod-deletion-cost"
 COSTS = itertools.count(1)
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 PROTOBUF = "application/vnd.kubernetes.protobuf;stream=watch"
-"""What kubelets and controllers ask for; as JSON, an event is as long as the pod."""
+"""The encoding that kubelets and controllers request; as JSON, an event is as long as the pod."""
 EXAMPLES = ("celery", "symfony-messenger")
 
 
 class Reading(NamedTuple):
-    """What has been used so far."""
+    """The resources used so far."""
 
     api_server: float
     etcd: float
@@ -61,7 +61,7 @@ class Reading(NamedTuple):
     clock: float
 
     def since(self, before: Reading) -> Reading:
-        """Return what was used in between."""
+        """Return the difference."""
         return Reading(*(now - then for now, then in zip(self, before, strict=True)))
 
 
@@ -109,7 +109,7 @@ class Watcher:
     over: threading.Event = field(default_factory=threading.Event)
 
     def follow(self) -> None:
-        """Read until an event comes after the end was said."""
+        """Read until an event arrives after the end was requested."""
         version = self.plane.client.get(f"{URL}?limit=1").raise_for_status().json()["metadata"]["resourceVersion"]
         parameters = {"watch": "1", "resourceVersion": version}
         with self.plane.client.stream("GET", URL, params=parameters, headers={"Accept": self.kind}) as response:
@@ -123,7 +123,7 @@ class Watcher:
 
 @contextmanager
 def watching(plane: ControlPlane, count: int, kind: str) -> Iterator[list[Watcher]]:
-    """Have so many watch meanwhile."""
+    """Run a number of watches meanwhile."""
     watchers = [Watcher(plane, kind) for _ in range(count)]
     threads = [threading.Thread(target=watcher.follow, daemon=True) for watcher in watchers]
     for thread in threads:
@@ -143,7 +143,7 @@ def watching(plane: ControlPlane, count: int, kind: str) -> Iterator[list[Watche
 
 
 def protected(example: str) -> dict[str, Any]:
-    """Return the example's pod as the webhook makes it, as it stands on a node."""
+    """Return the example's pod as the webhook patches it, assigned to a node."""
     template = YAML(typ="safe").load(ROOT / "examples" / f"{example}.yaml")["spec"]["template"]
     plain = json.loads(json.dumps(template))
     pod: dict[str, Any] = jsonpatch.apply_patch(plain, inject(plain, Policy()).patch)
@@ -179,7 +179,7 @@ def running(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def create(plane: ControlPlane, example: str) -> int:
-    """Create the pods in place of those that are there; return the bytes of one as the API server tells it."""
+    """Replace the pods; return the size of one in the API server's response, in bytes."""
     plane.client.delete(URL, params={"gracePeriodSeconds": 0}).raise_for_status()
     pod = protected(example)
     for index in range(PODS):
@@ -193,7 +193,7 @@ def create(plane: ControlPlane, example: str) -> int:
 
 
 def patch(plane: ControlPlane, count: int) -> None:
-    """Tell the cost of one pod after the other. Each is another one: for what is no change, nothing is written."""
+    """Set the cost of one pod after another; each value is new, because an unchanged object is not written."""
     for index in range(count):
         body = json.dumps({"metadata": {"annotations": {COST: str(next(COSTS))}}})
         answer = plane.client.patch(f"{URL}/worker-{index % PODS}", content=body, headers=MERGE_PATCH)
@@ -201,14 +201,14 @@ def patch(plane: ControlPlane, count: int) -> None:
 
 
 def measured(plane: ControlPlane, meter: Meter, count: int) -> Reading:
-    """Return what so many patches used."""
+    """Return the resources used by a number of patches."""
     before = meter.read()
     patch(plane, count)
     return meter.read().since(before)
 
 
 def idle(meter: Meter) -> tuple[float, float]:
-    """Return the processor time that each of the two uses in a second without any question."""
+    """Return the processor time that each of the two uses per second when idle."""
     before = meter.read()
     time.sleep(IDLE_SECONDS)
     used = meter.read().since(before)
@@ -217,26 +217,26 @@ def idle(meter: Meter) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one patch costs."""
+    """The cost of one patch."""
 
     pod_bytes: int
     api_server: float
     etcd: float
     watcher: float
-    """Seconds of both for each who watches the pod."""
+    """Processor seconds of both for each watch of the pod."""
     event_bytes: float
     stored_bytes: float
     logged_bytes: float
 
     def row(self, name: str) -> list[str]:
-        """Write it, the seconds of a thousand patches."""
+        """Format it, in seconds per thousand patches."""
         seconds = (1000 * part for part in (self.api_server, self.etcd, self.watcher))
         sizes = (part / 1000 for part in (self.event_bytes, self.stored_bytes, self.logged_bytes))
         return [name, *map(number, (self.pod_bytes / 1000, *seconds, *sizes))]
 
 
 def cost(plane: ControlPlane, meter: Meter, example: str, count: int) -> Cost:
-    """Measure one kind of pod, less what both processes use while nothing is asked."""
+    """Measure one kind of pod, less the idle use of both processes."""
     size = create(plane, example)
     rest = idle(meter)
     alone = measured(plane, meter, count)
@@ -250,7 +250,7 @@ def cost(plane: ControlPlane, meter: Meter, example: str, count: int) -> Cost:
 
 
 def extrapolated(cost: Cost) -> list[list[str]]:
-    """Write what a fleet would cost that tells of the begin and the end of each message."""
+    """Format the cost of a fleet of workers that reports the start and end of each message."""
     rows = []
     for name, seconds in (("1 s", 1), ("10 s", 10), ("60 s", 60), ("10 min", 600)):
         rate = 2 * FLEET * BUSY / seconds

@@ -28,10 +28,10 @@ from webhook.core.policy import Policy
 
 FILE = Path(__file__).with_name("drain_wakeups.json")
 SETTLED = 5.0
-"""Seconds after the deletion; what the hooks do at its begin is no waiting."""
+"""Seconds after the deletion, so that the start of the hooks is not counted."""
 CONTAINERS = ("worker", "sidecar")
 OURS = b"gw_"
-"""In the command line of every process of ours: the names of its script's variables."""
+"""In the command line of each of our processes: the names of its script's variables."""
 PROGRAM = """\
 #!/bin/sh
 # A worker in the middle of a message that never ends. It catches its stop signal, and sleeps without any child.
@@ -53,7 +53,7 @@ KINDS: dict[str, tuple[list[str], dict[str, str], dict[str, str]]] = {
 
 
 class Process(NamedTuple):
-    """A process of ours in a pod."""
+    """One of our processes in a pod."""
 
     container: str
     pid: int
@@ -96,7 +96,7 @@ def _difference(before: dict[Process, int], after: dict[Process, int]) -> dict[s
 
 
 def _wake_ups(pod: RunningPod) -> dict[Process, int]:
-    """Return how often each of our processes gave up a processor, of its own will or not."""
+    """Return the context switches of each of our processes, voluntary or not."""
     found = {}
     for container in CONTAINERS:
         instance = pod.state(container).running

@@ -1,4 +1,4 @@
-"""What `graceful-worker watch` takes of memory and processor in a large cluster.
+"""Memory and processor time of `graceful-worker watch` in a large cluster.
 
 It follows 10,000 protected pods, of which 1,000 drain at once and end. The API server is a stand-in on loopback, by
 plain HTTP: a real one takes minutes to create so many pods, and sends the same lines.
@@ -32,7 +32,7 @@ PATIENCE = 120.0
 
 
 class ApiServer:
-    """Lists pods page by page, and sends what it is told to."""
+    """Lists pods page by page, and sends the events that it is given."""
 
     def __init__(self) -> None:
         self._pods = ClusterPods()
@@ -57,13 +57,13 @@ class ApiServer:
         return self._pods.pod(number, self._version, period=period, code=code)
 
     def tell(self, kind: str, pod: Json) -> None:
-        """Send a line to all that watch protected pods."""
+        """Send a line to all watches of protected pods."""
         self._version += 1
         line = json.dumps({"type": kind, "object": pod}).encode() + b"\n"
         asyncio.run_coroutine_threadsafe(self._send(line), self._loop).result()
 
     def expire(self) -> None:
-        """Have all pods listed again."""
+        """Make the client list all pods again."""
         status = {"kind": "Status", "code": 410, "message": "too old resource version"}
         self.tell("ERROR", status)
 
@@ -132,7 +132,7 @@ class Process:
         self.pid = self._process.pid
 
     def metrics(self) -> str:
-        """Scrape it; nothing comes while it starts."""
+        """Scrape it; there is no response while it starts."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
                 return str(answer.read().decode())
@@ -152,7 +152,7 @@ class Process:
 
     @property
     def peak_mib(self) -> float:
-        """The most memory that it ever had."""
+        """Its peak memory."""
         (line,) = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())
         return int(line) / 1024
 
@@ -174,7 +174,7 @@ def _running() -> Iterator[tuple[ApiServer, Process]]:
 
 
 def measure() -> Iterator[tuple[str, float, float, float]]:
-    """Return after each step: what was done, memory and its peak in MiB, and seconds on a processor for it."""
+    """Return for each step its name, the memory and its peak in MiB, and its processor seconds."""
     with _running() as (server, process):
         before = usage(process.pid)
 

@@ -1,4 +1,4 @@
-"""What all parts of a run share: the paths, the certificate, and the two cores."""
+"""Shared by all parts of a run: paths, the certificate, and the two cores."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ROOT = Path(__file__).parent.parent
 SERVERS = Path(__file__).with_name("servers")
 BENCH = ROOT / ".local" / "bench"
 PYTHON = Path(sys.executable).parent
-"""The programs of the environment that this one runs in: the product's."""
+"""The programs of the product's virtual environment, in which this runs."""
 BENCH_PYTHON = BENCH / "venv" / "bin"
-"""Those of the others' environment."""
+"""Those of the other servers' environment."""
 
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = _CORES[0], _CORES[-1]
@@ -29,12 +29,12 @@ class Certificate:
 
     @property
     def ca(self) -> Path:
-        """What a client has to trust."""
+        """The CA for clients."""
         return self.folder / "ca.crt"
 
     @property
     def chain(self) -> Path:
-        """What the server shows."""
+        """The server's certificate."""
         return self.folder / "tls.crt"
 
     @property

@@ -16,7 +16,7 @@ FILE = BENCH / "garbage-collection.json"
 
 
 def measure_garbage_collection(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
-    """Serve with the collector watched; only what happens under load counts, not the imports before it."""
+    """Record collections while serving; only those under load count, not those of imports."""
     ours = read_spec("graceful_worker")
     recorded = ("{python}/python", "-m", "benchmarks.garbage_collection_recorder", str(FILE), *ours.command[1:])
     with running(replace(ours, command=recorded), certificate) as server:

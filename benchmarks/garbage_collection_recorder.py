@@ -15,12 +15,12 @@ from pathlib import Path
 from webhook.cli.commands import main
 
 pauses: list[tuple[float, int, float]] = []
-"""When each collection ended, which generation it was of, and its milliseconds."""
+"""The end, the generation and the milliseconds of each collection."""
 _begin = 0
 
 
 def record(phase: str, collection: dict[str, int]) -> None:
-    """Take the time between the begin and the end of a collection."""
+    """Measure the time from the start to the end of a collection."""
     global _begin  # noqa: PLW0603 - the collector calls nothing but a function
     now = time.perf_counter_ns()
     if phase == "start":

@@ -1,4 +1,4 @@
-"""The figures of a run that have a goal: medians over rounds, ratios, and whether each goal is met."""
+"""The goals and their measurements: medians over rounds, ratios, and whether each goal is met."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is to be reached, and what was."""
+    """A goal and its measurement."""
 
     what: str
     bound: float
@@ -28,12 +28,12 @@ class Goal:
 
     @property
     def is_met(self) -> bool:
-        """Whether it was reached."""
+        """Whether it is met."""
         return self.reached <= self.bound if self.is_most else self.reached >= self.bound
 
 
 def runs(results: Results, server: str, connections: int, likeness: str = ALIKE) -> list[dict[str, Any]]:
-    """Return a server's runs with so many connections, and pods that are so far alike, one of each round."""
+    """Return a server's runs with a number of connections and a kind of pods, one per round."""
     every: list[dict[str, Any]] = results.get("comparison", {"runs": []})["runs"]
     wanted = (server, connections, likeness)
     return [run for run in every if (run["contender"], run["connections"], run["likeness"]) == wanted]
@@ -45,7 +45,7 @@ def middle(of: Iterable[dict[str, Any]], key: str) -> float:
 
 
 def figures(results: Results) -> Figures:
-    """Return all figures that the results have."""
+    """Return all measurements in the results."""
     found: Figures = {}
     for part in (_of_comparison, _of_single_parts, _of_weight):
         found |= part(results)
@@ -53,7 +53,7 @@ def figures(results: Results) -> Figures:
 
 
 def goals(results: Results) -> list[Goal]:
-    """Return the goals of which there is a figure."""
+    """Return the goals that have a measurement."""
     known = figures(results)
     rows: list[dict[str, Any]] = tomllib.loads(GOALS.read_text(encoding="utf-8"))["goal"]
     return [
@@ -87,7 +87,7 @@ def _of_comparison(results: Results) -> Figures:
 
 
 def _beside_given(results: Results) -> Figures:
-    """Compare with the fastest of the webhooks that were named on the command line, for each kind of pods."""
+    """Compare with the fastest of the webhooks given on the command line, for each kind of pods."""
     given = [who["name"] for who in results["comparison"]["contenders"] if who["is_from_command_line"]]
     found: Figures = {}
     for likeness in (ALIKE, RELEASE, UNLIKE):
@@ -101,7 +101,7 @@ def _beside_given(results: Results) -> Figures:
 def _of_single_parts(results: Results) -> Figures:
     found: Figures = {}
     if soaked := results.get("soak"):
-        # Behind the first slice of each kind: pods that are alike, and pods that are not.
+        # After the first slice of each kind: similar pods, and new ones.
         after = [mib for _, mib in soaked["resident"][2:]]
         found["growth"] = after[-1] - after[0]
         found["resident"] = max(found.get("resident", 0.0), *after)
@@ -139,6 +139,6 @@ def _of_weight(results: Results) -> Figures:
 
 
 def _bend(points: list[tuple[int, float]]) -> float:
-    """Return by how much the last stretch of a curve is steeper than the one before it: 1 is a straight line."""
+    """Return the slope of the last segment of a curve relative to the one before: 1 is a straight line."""
     (x0, y0), (x1, y1), (x2, y2) = points[-3:]
     return ((y2 - y1) / (x2 - x1)) / ((y1 - y0) / (x1 - x0))

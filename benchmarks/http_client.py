@@ -1,4 +1,4 @@
-"""A minimal HTTP/1.1 client: writes a review as a request, sends it, reads the answer."""
+"""A minimal HTTP/1.1 client: encodes a review as a request, sends it, and reads the response."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class RequestFailed(Exception):
-    """A request was not answered with status 200; the message has what came instead."""
+    """The response to a request does not have status 200; the message contains it."""
 
 
 def encode_request(body: bytes, path: str = "/mutate") -> bytes:
-    """Write a whole request, with the headers that the API server's client sends."""
+    """Encode a request, with the headers that the API server's client sends."""
     head = (
         f"POST {path}?timeout=5s HTTP/1.1\r\nhost: graceful-worker.graceful-worker.svc:443\r\n"
         f"user-agent: kube-apiserver-admission\r\ncontent-length: {len(body)}\r\naccept: application/json, */*\r\n"
@@ -22,10 +22,10 @@ def encode_request(body: bytes, path: str = "/mutate") -> bytes:
 
 
 def send(connection: ssl.SSLSocket, data: bytes) -> bytes:
-    """Send a request and return the body of its answer.
+    """Send a request and return the body of its response.
 
     Raises:
-        RequestFailed: The answer's status is not 200, or there is no answer.
+        RequestFailed: The response's status is not 200, or there is no response.
 
     """
     connection.sendall(data)

@@ -27,14 +27,14 @@ WORKERS, VICTIMS = 20, 10
 SCALE_DOWNS = 2000
 UTILISATIONS = (0.3, 0.6, 0.9)
 DELAYS = (30.0, 330.0)
-"""Until the scale-down: by an autoscaler that waits for nothing, and by one with the default stabilization of 300 s."""
+"""Delay of the scale-down: an autoscaler without a stabilization window, and one with the default of 300 s."""
 GRACE_SECONDS = 3600.0
 DOCUMENT = ROOT / "docs" / "design" / "idle-workers-first.md"
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """How long messages take."""
+    """The distribution of message durations."""
 
     name: str
     mean: float
@@ -43,12 +43,12 @@ class Messages:
 
 
 def uniform(name: str, mean: float) -> Messages:
-    """Return messages that take half as long to half as long again."""
+    """Return uniformly distributed durations, from half the mean to one and a half times it."""
     return Messages(name, mean, 1.5 * mean, lambda chance: mean * (0.5 + chance.random()))
 
 
 def heavy_tail(median: float, tail: float, longest: float) -> Messages:
-    """Return messages whose logarithms are normally distributed, cut off at the longest."""
+    """Return log-normally distributed durations, with a maximum."""
     uncut_mean, cut = median * math.exp(tail**2 / 2), math.log(longest / median) / tail
     below = NormalDist().cdf
     mean = uncut_mean * below(cut - tail) + longest * (1 - below(cut))
@@ -64,23 +64,23 @@ MESSAGES = (
     uniform("10 min", 600),
     heavy_tail(median=2, tail=2.15, longest=GRACE_SECONDS),
 )
-"""Of the last, half take less than 2 s, one in a hundred more than five minutes, none longer than the grace period."""
+"""Of the last kind, half take less than 2 s, 1 % more than five minutes, none more than the grace period."""
 
 
 LONG = [messages for messages in MESSAGES if messages.longest > DELAYS[0]]
-"""Those of which any is left when a queue's scaler scales down."""
+"""Those with a message in progress when a queue's scaler scales down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What the pods' costs say: who was busy so many seconds ago; nothing at all without."""
+    """The age of the pods' deletion costs, in seconds; None without costs."""
 
     name: str
     age: Callable[[Random], float] | None
 
 
 def sampled(seconds: float) -> Knowledge:
-    """Return what is known by looking at all workers every so often."""
+    """Return the knowledge from polling all workers at an interval."""
     return Knowledge(f"every {seconds:.0f} s", lambda chance: seconds * chance.random())
 
 
@@ -91,43 +91,43 @@ KNOWLEDGE = (BLIND, FRESH, Knowledge("1 s old", lambda _: 1.0), sampled(5), samp
 
 @dataclass(slots=True)
 class Worker:
-    """One worker, by its messages: when each began and ended."""
+    """One worker: the start and end of each of its messages."""
 
     begins: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
 
     def take(self, begin: float, seconds: float) -> float:
-        """Work on a message; return when it ends."""
+        """Process a message; return its end."""
         self.begins.append(begin)
         self.ends.append(begin + seconds)
         return begin + seconds
 
     def left(self, now: float) -> float:
-        """Return the seconds until the message in progress ends; 0 where there is none."""
+        """Return the seconds until the message in progress ends; 0 if there is none."""
         last = bisect_right(self.begins, now) - 1
         return max(0.0, self.ends[last] - now) if last >= 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the victims of one scale-down."""
+    """The result of one scale-down."""
 
     busy: float
-    """The part of them that was in mid-message."""
+    """The share of removed pods with a message in progress."""
     last: float
-    """Seconds until the last of them was gone."""
+    """Seconds until the last removed pod was gone."""
     held: float
-    """Seconds that they stayed, together."""
+    """The total seconds that removed pods stayed."""
 
 
 def victims(busy: Sequence[bool], chance: Random) -> list[int]:
-    """Choose as the ReplicaSet controller does among pods that differ in their cost alone: by it, else anyhow."""
+    """Choose as the ReplicaSet controller does among pods that differ only in deletion cost: by it, else at random."""
     ranked = sorted((known, chance.random(), index) for index, known in enumerate(busy))
     return [index for _, _, index in ranked[:VICTIMS]]
 
 
 def scale_down(workers: Sequence[Worker], now: float, knowledge: Knowledge, chance: Random) -> Outcome:
-    """Take workers away at this moment."""
+    """Remove workers now."""
     then = now - knowledge.age(chance) if knowledge.age else -math.inf
     chosen = victims([worker.left(then) > 0 for worker in workers], chance)
     left = [workers[index].left(now) for index in chosen]
@@ -160,7 +160,7 @@ def steady(messages: Messages, utilisation: float, seconds: float, chance: Rando
 
 @cache
 def steady_outcomes(messages: Messages, utilisation: float, count: int = SCALE_DOWNS) -> dict[str, list[Outcome]]:
-    """Scale down again and again while messages go on coming."""
+    """Scale down repeatedly while messages keep arriving."""
     chance = Random(f"{messages.name} {utilisation}")  # noqa: S311 - a model, the same in every run
     between = 3 * messages.mean
     begin = 60 + 20 * messages.mean + 2 * messages.longest
@@ -178,7 +178,7 @@ def last_messages(messages: Messages, chance: Random, pool: Sequence[float], wei
     for _ in range(WORKERS):
         worker = Worker()
         (length,) = chance.choices(pool, cum_weights=weights)
-        # Those before it do not matter, but for that there were some.
+        # Earlier messages only matter because there were some.
         begin = -length * chance.random()
         worker.take(-GRACE_SECONDS, GRACE_SECONDS + begin)
         worker.take(begin, length)
@@ -187,7 +187,7 @@ def last_messages(messages: Messages, chance: Random, pool: Sequence[float], wei
 
 
 def half_done(workers: Sequence[Worker]) -> float:
-    """Return when no more are busy than are to stay."""
+    """Return when at most the remaining number of workers is busy."""
     return sorted(worker.ends[-1] for worker in workers)[VICTIMS - 1]
 
 
@@ -209,30 +209,30 @@ def queue_outcomes(
 
 
 def format_seconds(seconds: float) -> str:
-    """Write seconds, no more exactly than the model is."""
+    """Format seconds, no more precisely than the model."""
     return f"{seconds:.1f}" if 0 < seconds < 10 else f"{seconds:.0f}"
 
 
 def cells(outcomes: dict[str, list[Outcome]]) -> Iterator[str]:
-    """Write, for each kind of knowledge, the victims in mid-message and when the last was gone."""
+    """Format, for each kind of knowledge, the share of removed pods with a message, and when the last was gone."""
     for some in outcomes.values():
         yield f"{100 * fmean(o.busy for o in some):.0f} % · {format_seconds(fmean(o.last for o in some))} s"
 
 
 def steady_row(messages: Messages, utilisation: float) -> list[str]:
-    """Write a row of the first table."""
+    """Format a row of the first table."""
     return [messages.name, f"{100 * utilisation:.0f} %", *cells(steady_outcomes(messages, utilisation))]
 
 
 def queue_row(messages: Messages, delay: float, *, in_work: bool) -> list[str]:
-    """Write a row of the third table."""
+    """Format a row of the third table."""
     since = f"{VICTIMS} are in work" if in_work else "the queue is empty"
     row = cells(queue_outcomes(messages, delay, in_work=in_work))
     return [messages.name, f"{delay:.0f} s after {since}", *row]
 
 
 def sooner_row(messages: Messages, *, in_work: bool) -> list[str]:
-    """Write the seconds of the ten pods from what the autoscaler sees until they are gone."""
+    """Format the seconds from the autoscaler's decision until the ten pods are gone."""
     (quick, *_, slow), between = DELAYS, 90.0
     row = [messages.name, f"{VICTIMS} are in work" if in_work else "the queue is empty"]
     for delay, knowledge in ((slow, BLIND), (slow, FRESH), (between, BLIND), (quick, BLIND)):
@@ -242,7 +242,7 @@ def sooner_row(messages: Messages, *, in_work: bool) -> list[str]:
 
 
 def saved_row(messages: Messages) -> list[str]:
-    """Write how many seconds of pods a scale-down saves at most, at each utilisation."""
+    """Format how many pod-seconds a scale-down saves at most, for each utilisation."""
     row = [messages.name]
     for utilisation in UTILISATIONS:
         outcomes = steady_outcomes(messages, utilisation)
@@ -271,7 +271,7 @@ def tables() -> dict[str, str]:
 
 
 def with_tables(text: str, made: dict[str, str]) -> str:
-    """Put the tables between their markers in the document."""
+    """Write the tables between their markers in the document."""
     for name, lines in made.items():
         head, begin, rest = text.partition(f"<!-- begin: {name} -->\n")
         _, end, tail = rest.partition("<!-- end -->")

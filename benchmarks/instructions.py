@@ -19,9 +19,9 @@ from benchmarks.environment import ROOT
 
 LIMITS = Path(__file__).with_name("instructions.toml")
 COUNT = 64
-"""Reviews in the shorter run; the longer one has twice as many, so that the difference knows no start-up."""
+"""Reviews in the shorter run; the longer one has twice as many, so that the difference excludes the start."""
 ROOM = 1.1
-"""How much more than now is let pass."""
+"""The tolerance."""
 _COLLECTED = re.compile(r"Collected : (\d+)")
 _HEAD = """\
 # The most that one review may cost, as a multiple of the yardstick (json.loads and copy.deepcopy of the same review).
@@ -39,7 +39,7 @@ class Counted:
 
     @property
     def ratio(self) -> float:
-        """What of this does not depend on how Python was built."""
+        """The ratio, which does not depend on the build of Python."""
         return self.reviews / self.yardstick
 
 
@@ -54,13 +54,13 @@ def count() -> Counted:
 
 
 def limit() -> float:
-    """Return the greatest ratio that is let pass for this version of Python."""
+    """Return the highest accepted ratio for this version of Python."""
     limits: dict[str, float] = tomllib.loads(LIMITS.read_text(encoding="utf-8"))["limit"]
     return limits.get(_version(), max(limits.values()))
 
 
 def measure_instructions() -> dict[str, float] | None:
-    """Return the counts, their ratio and its limit; None where there is nothing to count with."""
+    """Return the counts, their ratio and its limit; None without valgrind."""
     if not is_installed():
         return None
     counted = count()
@@ -68,7 +68,7 @@ def measure_instructions() -> dict[str, float] | None:
 
 
 def _per_review(what: str) -> int:
-    # Once without valgrind: what is not compiled yet would be compiled in the first run only.
+    # Once without valgrind, so that everything is compiled before the first counted run.
     subprocess.run(_command(what, 1), cwd=ROOT, env=_environment(), check=True)
     return (_instructions(what, 2 * COUNT) - _instructions(what, COUNT)) // COUNT
 
@@ -85,7 +85,7 @@ def _command(what: str, number: int) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Leave out what makes two runs differ, and what would make them measure the coverage, too."""
+    """Return the environment without what makes runs differ, or measures coverage."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COVERAGE", "COV_"))}
     return kept | {"PYTHONHASHSEED": "0"}
 

@@ -1,4 +1,4 @@
-"""What `graceful-worker status` and `drains` take in a cluster of 10,000 protected pods, of which 1,000 drain.
+"""Time and memory of `graceful-worker status` and `drains` in a cluster of 10,000 protected pods, of which 1,000 drain.
 
 The API server is a stand-in, in a process of its own on loopback, by plain HTTP. Its answers are made before the
 first request, so that it takes little of the time that is measured: `python -m benchmarks.large_cluster FOLDER`.
@@ -33,7 +33,7 @@ PATIENCE = 120.0
 
 
 def measure_large_cluster(rounds: int) -> dict[str, Any]:
-    """Run each command some times; return its time, processor time and peak of memory, and what was listed."""
+    """Run each command several times; return its time, processor time, peak memory, and the requested lists."""
     with TemporaryDirectory() as name, _api_server(Path(name)):
         rows = {
             title: _middle([_run(Path(name), command) for _ in range(rounds)]) for title, command in COMMANDS.items()
@@ -100,7 +100,7 @@ def _texts() -> list[bytes]:
 
 
 def _objects() -> dict[str, Json]:
-    """Return what is asked for by name, or as a list, by path."""
+    """Return the objects and lists by path."""
     configuration = YAML(typ="safe", pure=True).load(CONFIGURATION)
     names = [*NAMESPACES, "graceful-worker", "kube-system"]
     namespaces = [{"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}} for name in names]
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main(folder: Path) -> None:
-    """Serve, and write the kubeconfig that leads there."""
+    """Serve, and write a kubeconfig for it."""
     _Handler.pods = _texts()
     _Handler.objects = {path: json.dumps(one).encode() for path, one in _objects().items()}
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)

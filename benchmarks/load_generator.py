@@ -1,4 +1,4 @@
-"""Put load on a server with wrk, or with oha where there is no wrk; read what these and the kernel measured."""
+"""Runs wrk, or oha if there is no wrk, against a server, and reads what they and the kernel measured."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BODIES = BENCH / "bodies"
 
 
 class NoLoadGenerator(SystemExit):
-    """Nothing is installed that could send requests."""
+    """No load generator is installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one run of the load generator measured; latencies in milliseconds, memory in MiB."""
+    """The measurements of one run; latencies in milliseconds, memory in MiB."""
 
     connections: int
     requests: int
@@ -35,7 +35,7 @@ class Measurement:
     longest: float
     failures: int
     processor_microseconds: float
-    """Processor time of the server for each request, with that in the kernel."""
+    """Processor time of the server per request, including the kernel's."""
     kernel_share: float
     resident: float
 
@@ -52,7 +52,7 @@ class _Result:
 
 
 def write_bodies() -> None:
-    """Write the reviews where the load generator finds them: a file each for wrk, a line each for oha."""
+    """Write the reviews for the load generator: a file each for wrk, a line each for oha."""
     BODIES.mkdir(parents=True, exist_ok=True)
     bodies = [encoded(review) for review in reviews()]
     for number, body in enumerate(bodies):
@@ -118,7 +118,7 @@ def _oha(url: str, connections: int, seconds: float, likeness: str) -> _Result:
     percentiles = result["latencyPercentiles"]
     p50, p99, p999 = (percentiles[name] * 1000 for name in ("p50", "p99", "p99.9"))
     answered = sum(result["statusCodeDistribution"].values())
-    # What is still on its way when the time is over is no failure.
+    # A request that is in flight at the end is not a failure.
     errors = {what: n for what, n in result["errorDistribution"].items() if what != "aborted due to deadline"}
     failures = sum(errors.values()) + answered - result["statusCodeDistribution"].get("200", 0)
     summary = result["summary"]

@@ -1,4 +1,4 @@
-"""What the numbers were measured on: the machine, and the version of everything that takes part."""
+"""The machine on which the numbers were measured, and the versions of all programs."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the checkout's commit, with a + where the product's files are not as they were committed."""
+    """Return the checkout's commit, with a + if files of the product have changed since."""
     number = _output("git", "rev-parse", "--short=10", "HEAD")
     changed = _output("git", "status", "--porcelain", "--", "webhook", "certs", "requirements/run.txt")
     return number + ("+" if changed else "")
 
 
 def versions(spec: ServerSpec) -> str:
-    """Return the versions of what a server consists of."""
+    """Return the versions of a server's parts."""
     said = [f"graceful-worker {__version__}"] if spec.role == "ours" else []
     if spec.versions:
         python = (PYTHON if spec.role == "ours" else BENCH_PYTHON) / "python"

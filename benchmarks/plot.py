@@ -1,4 +1,4 @@
-"""The picture of the comparison: requests per second and p99 of each server, on log scales.
+"""Draws the comparison: requests per second and p99 of each server, on log scales.
 
 `python -m benchmarks.plot RESULTS PICTURE`, in the environment of the other servers, which has matplotlib.
 """
@@ -26,14 +26,14 @@ GOAL = "#d62728"
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 SHOWN = 8
 SHOWN_ELSEWHERE = 1
-"""The place of the same number of connections in the rows of the file."""
+"""The column with the same number of connections in the file."""
 GOALS = {"per_second": 10000.0, "p99": 2.0}
 Results = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A server in the picture."""
+    """A server in the plot."""
 
     title: str
     role: str

@@ -19,15 +19,15 @@ from benchmarks.server_process import RunningServer, read_spec, running
 KB = 1000
 LARGEST = 1500 * KB
 CONTAINERS = (1, 3, 10, 50)
-"""At 100 KB each, so that only their number differs."""
+"""With 100 KB each, so that only the number of containers differs."""
 SIZES = (12 * KB, 50 * KB, 100 * KB, 500 * KB, LARGEST)
-"""Of a pod with three containers, so that only the bytes differ."""
+"""With three containers, so that only the size differs."""
 PAUSE = 0.1
-"""Seconds between two of the largest reviews that are sent beside others."""
+"""Seconds between two of the largest reviews, which are sent along with small ones."""
 
 
 def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
-    """Return the cost of reviews of many sizes, and the latency of small ones with and without large ones between."""
+    """Return the cost of reviews by size, and the latency of small ones with and without concurrent large ones."""
     with running(read_spec("graceful_worker"), certificate) as server:
         containers = [_cost(server, number, 100 * KB, sample_sizes.pod_size_requests) for number in CONTAINERS]
         sizes = [_cost(server, 3, size, sample_sizes.pod_size_requests) for size in SIZES]
@@ -45,7 +45,7 @@ def measure_pod_sizes(certificate: Certificate, sample_sizes: SampleSizes) -> di
 
 
 def _cost(server: RunningServer, containers: int, size: int, count: int) -> dict[str, Any]:
-    """Send reviews of one size, each of a template of its own, over one connection."""
+    """Send reviews of one size, each from a different template, over one connection."""
     body = encoded(review_of_size(containers, size))
     messages = [encode_request(with_own_template(body, number)) for number in range(count)]
     times = []

@@ -32,7 +32,7 @@ VARIANTS = {
 
 
 def manifest(name: str, image: str, shell_image: str, annotations: dict[str, str], source: ShellSource) -> Any:
-    """Return a pod as the webhook would make it."""
+    """Return a pod as the webhook patches it."""
     container = {"name": "worker", "image": image, "command": ["/bin/sh", "-c", "date +%s.%N; exec sleep 60"]}
     pod = {
         "apiVersion": "v1",
@@ -45,7 +45,7 @@ def manifest(name: str, image: str, shell_image: str, annotations: dict[str, str
 
 
 def seconds_to_start(client: Client, pod: Any) -> float:
-    """Create a pod, and return how long it took until its worker ran."""
+    """Create a pod, and return the time until its worker runs."""
     name = pod["metadata"]["name"]
     begun = time.time()
     client.create(cast("Pod", from_dict(pod)), namespace=NAMESPACE)

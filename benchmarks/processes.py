@@ -11,19 +11,19 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Seconds on a processor so far, those of them in the kernel, and how often a processor was given up for a wait."""
+    """Processor seconds so far, those in the kernel, and the number of voluntary context switches."""
 
     processor: float
     kernel: float
     waits: int
 
     def since(self, before: Usage) -> Usage:
-        """Return what was used in between."""
+        """Return the difference."""
         return Usage(self.processor - before.processor, self.kernel - before.kernel, self.waits - before.waits)
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and all that descend from it."""
+    """Return a process and its descendants."""
     pids = [pid]
     for parent in pids:
         for task in Path(f"/proc/{parent}/task").iterdir():
@@ -32,7 +32,7 @@ def family(pid: int) -> list[int]:
 
 
 def usage(pid: int) -> Usage:
-    """Read what a process and its children have used."""
+    """Read the processor time of a process and its children."""
     processor, kernel, waits = 0.0, 0.0, 0
     for member in family(pid):
         for task in Path(f"/proc/{member}/task").iterdir():

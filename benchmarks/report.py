@@ -83,7 +83,7 @@ $ .venv/bin/python -m benchmarks.report .local/bench/results.json docs/performan
 
 
 def write(results: Results, picture: str) -> str:
-    """Return the document; parts that were not run are left out."""
+    """Return the document without the parts that were not run."""
     parts = [
         "# Performance",
         _quick(results),
@@ -167,12 +167,12 @@ def _descriptions(results: Results) -> str:
 
 
 def _likeness(results: Results) -> str:
-    """Compare by how far pods are alike: ours, and every server that was named on the command line."""
+    """Compare the kinds of pods: our server, and every server given on the command line."""
     rows, keys = [], ("processor_microseconds", "p99")
     for who in results["comparison"]["contenders"]:
         for likeness, said in _SAID_OF_LIKENESS.items():
             mine = [runs(results, who["name"], connections, likeness) for connections in CONNECTIONS]
-            # What nothing is remembered for was measured with pods of one kind alone.
+            # Servers without a cache were measured with one kind of pods only.
             if all(mine) and runs(results, who["name"], CONNECTIONS[0], UNLIKE):
                 speeds = [number(middle(one, "per_second")) for one in mine]
                 rows.append(
@@ -243,7 +243,7 @@ def _of_weight(results: Results) -> list[str]:
 
 
 def _of_pods(results: Results) -> list[str]:
-    """Show what protection costs a pod: bytes, and wake-ups while its drain waits, which are measured separately."""
+    """Show the cost of protection for a pod: bytes, and wake-ups during a drain, which are measured separately."""
     said = []
     if sizes := results.get("size"):
         said += [_SIZES, table(["pod", "bytes more"], [[kind, number(size)] for kind, size in sizes.items()])]

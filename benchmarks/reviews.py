@@ -1,4 +1,4 @@
-"""Makes the AdmissionReviews that are sent: 64 different ones, the same in every run, and ones of any size."""
+"""The AdmissionReviews to send: 64 different ones, the same in every run, and ones of any size."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 TEMPLATE = Path(__file__).with_name("review.json")
 COUNT = 64
-"""Different reviews, as if from so many templates; load_generator.lua makes each request of them unlike all others."""
+"""Different reviews, as if from that many templates; load_generator.lua makes each request unique."""
 ALIKE = "alike"
-"""Each pod is like one of these, as in a rollout."""
+"""Each pod is equivalent to one of these, as in a rollout."""
 RELEASE = "release"
-"""Each is like one of these but for a checksum and the tag of an image: the first pod of a new release."""
+"""Each differs from one of these in a checksum and the tag of an image: the first pod of a new release."""
 UNLIKE = "unlike"
-"""Each comes from a template that was never seen before: its worker has a name and an argument of its own, too."""
+"""Each comes from a new template: its worker's name and an argument differ, too."""
 COMMANDS = (
     ["php", "bin/console", "messenger:consume", "async", "--memory-limit=256M", "-vv"],
     ["php", "artisan", "queue:work", "redis", "--queue=orders", "--tries=3"],
@@ -40,7 +40,7 @@ def reviews(count: int = COUNT) -> list[Review]:
 
 
 def encoded(review: Review) -> bytes:
-    """Write a review as the API server does: compact, and with a line's end."""
+    """Encode a review as the API server does: compact, with a line feed at the end."""
     return json.dumps(review, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
@@ -68,7 +68,7 @@ def review_of_size(containers: int, size: int = 0) -> Review:
 
 
 def _variant(template: Review, number: int) -> Review:
-    """Change all that differs between two pods of a real cluster: names, identities, hashes, some values."""
+    """Change everything that differs between two pods of a real cluster: names, UIDs, hashes, some values."""
     chance = random.Random(number)  # noqa: S311 - nothing is secret here, and every run is to send the same
     replica_set = f"orders-{number:02d}-{chance.getrandbits(40):010x}"
     owner, token = (

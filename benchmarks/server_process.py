@@ -1,4 +1,4 @@
-"""The servers to compare: each is a file in `servers/`, or a command line; here they are started and ended."""
+"""Starts and stops the servers to compare: each is a file in `servers/`, or a command line."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class ServerSpec:
 
     @property
     def program(self) -> str | None:
-        """The path of the needed program; None where it is not installed."""
+        """The path of the required program; None if it is not installed."""
         return shutil.which(self.needs, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
 
     @property
     def is_from_command_line(self) -> bool:
-        """Whether it was named on the command line."""
+        """Whether it was given on the command line."""
         return bool(self.port)
 
     @property
@@ -71,20 +71,20 @@ def read_spec(name: str) -> ServerSpec:
 
 
 def installed_specs() -> list[ServerSpec]:
-    """Return all that can be started here, ours first, the floors last."""
+    """Return all servers that can be started here: ours first, the baselines last."""
     known = [read_spec(path.stem) for path in SERVERS.glob("*.toml")]
     order = ["ours", "peer", "floor"]
     return sorted((spec for spec in known if spec.is_installed), key=lambda spec: (order.index(spec.role), spec.name))
 
 
 def spec_from_command_line(name: str, port: str, command: Sequence[str]) -> ServerSpec:
-    """Return a server that the command line names: any webhook that listens with TLS on a port of 127.0.0.1."""
+    """Return a server given on the command line: any webhook that listens with TLS on a port of 127.0.0.1."""
     return ServerSpec(name, name, "given on the command line", "peer", tuple(command), "any", port=int(port))
 
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that runs."""
+    """A running server."""
 
     spec: ServerSpec
     process: subprocess.Popen[bytes]
@@ -92,16 +92,16 @@ class RunningServer:
     trust: ssl.SSLContext
     folder: Path
     start_seconds: float
-    """From the start of the process until a request was answered."""
+    """Seconds from the start of the process to the first response."""
 
     @property
     def pid(self) -> int:
-        """The process that was started; others may descend from it."""
+        """The started process; it may have children."""
         return self.process.pid
 
     @property
     def url(self) -> str:
-        """Where it awaits reviews."""
+        """The path for reviews."""
         return f"https://127.0.0.1:{self.port}{self.spec.path}"
 
     def connect(self) -> ssl.SSLSocket:
@@ -122,7 +122,7 @@ def connect(port: int, trust: ssl.SSLContext) -> ssl.SSLSocket:
 
 @contextmanager
 def running(spec: ServerSpec, certificate: Certificate, core: int | None = SERVER_CORE) -> Iterator[RunningServer]:
-    """Run a server on one core; its output goes to a file that is removed in the end."""
+    """Run a server on one core; its output goes to a temporary file."""
     folder = BENCH / "running" / f"{spec.name}-{next(_numbers)}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -147,7 +147,7 @@ def running(spec: ServerSpec, certificate: Certificate, core: int | None = SERVE
 
 
 def on_client_core(*command: str) -> list[str]:
-    """Return a command that runs a client beside the server, not on its core."""
+    """Return a command that runs a client on the core that the server does not use."""
     return ["taskset", "--cpu-list", str(CLIENT_CORE), *command]
 
 
@@ -167,7 +167,7 @@ def _wait_until_ready(
         except (ConnectionError, ssl.SSLError):
             time.sleep(0.005)
             continue
-        # Where there is no page for it, any answer shows that requests are answered.
+        # Without such a page, any response shows that it serves.
         if status.startswith(b"HTTP/1.1 200") or (status and not spec.ready):
             return
 

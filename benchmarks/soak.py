@@ -1,4 +1,4 @@
-"""Whether memory stays flat: a million requests to one process, with its size after every slice of them."""
+"""Whether memory stays constant: a million requests to one process, whose memory is read after each slice."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from benchmarks.sample_sizes import SampleSizes
 from benchmarks.server_process import read_spec, running
 
 SLICE = 10
-"""Seconds at most; there are three at least: what both kinds of pods take at first does not count."""
+"""Maximum seconds; at least three slices, because the first one of each kind of pods does not count."""
 
 
 def soak(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
-    """Send requests until there are enough of them, or the time is over; the result says how many there were."""
+    """Send requests until there are enough, or the time is over; the result contains their number."""
     with running(read_spec("graceful_worker"), certificate) as server:
         series = [(0, resident_mib(server.pid))]
         seconds, failures = 0.0, 0
         while series[-1][0] < sample_sizes.soak_requests and seconds < sample_sizes.soak_seconds:
-            # In every other slice, no pod is like an earlier one: what is remembered must stay bounded, too.
+            # In every other slice, every pod is new: caches must stay bounded, too.
             likeness = UNLIKE if len(series) % 2 == 0 and load_generator() == "wrk" else ALIKE
             measured = generate_load(server, 8, min(SLICE, sample_sizes.soak_seconds / 3), likeness)
             seconds += measured.seconds

@@ -16,7 +16,7 @@ _LINE = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s*([\w.]+)$", re.MULTILIN
 
 
 def measure_startup(certificate: Certificate, sample_sizes: SampleSizes) -> dict[str, Any]:
-    """Return the seconds of some starts, and the milliseconds of each imported package."""
+    """Return the seconds of several starts, and the milliseconds of each imported package."""
     seconds = []
     for _ in range(sample_sizes.starts):
         with running(read_spec("graceful_worker"), certificate) as server:
@@ -28,7 +28,7 @@ def _imports() -> dict[str, float]:
     """Return the time of each package's own modules, the longest first; the interpreter's own are one row."""
     command = ["taskset", "--cpu-list", str(SERVER_CORE), str(PYTHON / "python"), "-X", "importtime", "-c", IMPORTED]
     outputs = [subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stderr for _ in range(5)]
-    # The fastest: in the others, something was compiled, or had to wait.
+    # The fastest: in the others, modules were compiled, or the machine was busy.
     fastest = min((_LINE.findall(output) for output in outputs), key=lambda rows: sum(int(row[0]) for row in rows))
     installed = {path.name.removesuffix(".py") for path in _site_packages()} | {"webhook", "certs"}
     times: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Measure each step between a request and its answer inside the process: `python -m benchmarks.step_times FILE N`.
+"""Measure each step between a request and its response inside the process: `python -m benchmarks.step_times FILE N`.
 
 It is a program of its own, so that its log goes where the server's goes, and nothing else is in its memory.
 """
@@ -54,7 +54,7 @@ def microseconds(work: Callable[[Any], object], passes: Iterable[Sequence[Any]])
 
 
 def core_step_times(bodies: list[bytes], repeats: int) -> dict[str, float]:
-    """Measure the steps of the core, each with what the one before it gave."""
+    """Measure the steps of the core, each with the result of the step before."""
     requests = [read_review(body) for body in bodies]
     pods = [request.object for request in requests if isinstance(request.object, Pod)]
     plans = [(pod, plan) for pod in pods if (plan := decide(pod, POLICY).plan) is not None]
@@ -64,7 +64,7 @@ def core_step_times(bodies: list[bytes], repeats: int) -> dict[str, float]:
     emitted = microseconds(lambda pair: emit(*pair), [plans] * repeats)
     reviewed = microseconds(lambda request: review(request, POLICY), [requests] * repeats)
     answered = microseconds(lambda pair: encode_response(*pair), [verdicts] * repeats)
-    # What a review does beside deciding and emitting is writing it down.
+    # Besides deciding and encoding, a review is recorded.
     return {"parse": parse, "decide": decided, "emit": emitted, "encode": reviewed - decided - emitted + answered}
 
 
@@ -85,7 +85,7 @@ def application_microseconds(bodies: list[bytes], repeats: int) -> float:
 
         loop.run_until_complete(application({**SCOPE, "headers": headers}, receive, send))  # type: ignore[arg-type]
 
-    # An empty round through the loop is not the application's.
+    # An empty turn of the event loop is not part of the application.
     async def nothing(_: bytes) -> None:
         pass
 
@@ -94,7 +94,7 @@ def application_microseconds(bodies: list[bytes], repeats: int) -> float:
 
 
 def tls_microseconds(bodies: list[bytes], repeats: int) -> float:
-    """Measure OpenSSL's part at the server: a request decrypted, an answer encrypted; no handshake, no socket."""
+    """Measure OpenSSL in the server: a request is decrypted, a response encrypted; no handshake, no socket."""
     certificate = Certificate(BENCH / "certificate")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.chain, certificate.key)
@@ -129,7 +129,7 @@ def tls_microseconds(bodies: list[bytes], repeats: int) -> float:
 
 
 def main(file: Path, repeats: int) -> None:
-    """Measure everything and write it down."""
+    """Measure everything, and write the results."""
     configure_logs("info")
     bodies = [encoded(review) for review in reviews()]
     stages = core_step_times(bodies, repeats)

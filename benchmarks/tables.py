@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def number(value: float) -> str:
-    """Write a number with three digits that count, and never with an exponent."""
+    """Format a number with three significant digits, without an exponent."""
     if value == 0 or abs(value) >= 100:
         return f"{value:.0f}"
     if abs(value) >= 10:
@@ -16,6 +16,6 @@ def number(value: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table."""
+    """Format a table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -15,15 +15,15 @@ from benchmarks.reviews import Review, encoded
 from benchmarks.server_process import RunningServer
 
 LEAST_GRACE = 1800
-"""Seconds: what the reviews' annotation asks for, and less than what a server takes that does not read it."""
+"""Seconds: the annotation's grace period, lower than that of a server that ignores the annotation."""
 
 
 class WrongAnswer(Exception):
-    """An answer is not what it must be."""
+    """A response is wrong."""
 
 
 def verify(server: RunningServer, reviews: list[Review]) -> str:
-    """Verify the answer to each of the reviews; return the version of TLS.
+    """Verify the response to each review; return the TLS version.
 
     Raises:
         WrongAnswer: one of them is wrong.
@@ -39,7 +39,7 @@ def verify(server: RunningServer, reviews: list[Review]) -> str:
 
 
 def check(answer: str, review: Review, response: dict[str, Any]) -> None:
-    """Verify one answer, as far as it is to be right (`ServerSpec.answer`).
+    """Verify one response, as far as the server must be right (`ServerSpec.answer`).
 
     Raises:
         WrongAnswer: it is not.
@@ -60,7 +60,7 @@ def check(answer: str, review: Review, response: dict[str, Any]) -> None:
 
 
 def patched(review: Review, response: dict[str, Any]) -> dict[str, Any]:
-    """Return the pod of a review as the patch makes it.
+    """Return the patched pod of a review.
 
     Raises:
         WrongAnswer: the patch does not apply.
@@ -75,7 +75,7 @@ def patched(review: Review, response: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_pod(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Look for what a protected pod has, however it is done, and for what must still be there."""
+    """Check what every protected pod has, however it is implemented, and what must be unchanged."""
     spec, volumes = after["spec"], before["spec"]["volumes"]
     _expect(spec["terminationGracePeriodSeconds"] >= LEAST_GRACE, "the grace period is not raised")
     _expect(after["metadata"]["labels"].get("sidecar.istio.io/inject") == "false", "Istio is not opted out of")
@@ -92,13 +92,13 @@ def _check_container(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def _check_worker(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Look for every word of the worker; it may be wrapped, or be left as it is."""
+    """Check that every word of the worker's command is present, wrapped or not."""
     argv, protected = (container["command"] + container["args"] for container in (before, after))
     _expect(all(word in protected for word in argv), "the worker has lost a word")
 
 
 def _check_again(connection: ssl.SSLSocket, review: Review, response: dict[str, Any]) -> None:
-    """Ours leaves alone what it has protected."""
+    """Check that ours does not patch a pod again."""
     again = copy.deepcopy(review)
     again["request"]["object"] = patched(review, response)
     second = admission_response(send(connection, encode_request(encoded(again))))

@@ -1,4 +1,4 @@
-"""What the shell wrapper adds to each message, against a bare `while`, and what it uses while it waits."""
+"""The overhead of the loop's wrapper per message, compared to a bare `while`, and its cost while it waits."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SECONDS = 2.0
 WATCHED = 3.0
 SHELLS = ("dash", "bash", "busybox")
 MESSAGE = ("dash", "-c", 'sleep 0.11; date +%s%N >>"$0"')
-"""One message: a process that starts, writes down when it ends, and exits; no shorter, as such runs are slowed down."""
+"""One message: a process that records its end and exits; shorter runs would be slowed down."""
 SCRIPTS = {"loop": (LOOP, "0"), "parent": (parent(finds_worker=False), "30;;;;0;")}
-"""The scripts, and the settings with which each is run."""
+"""The scripts and their settings."""
 BARE = 'while [ ! -e "$0" ]; do "$@" || exit; done'
 
 
 def measure_wrapper(sample_sizes: SampleSizes) -> dict[str, Any]:
-    """Run both loops in turn, in every shell that is installed; then watch the wrapper wait for a long message."""
+    """Run both loops in turn, in every installed shell; then measure the wrapper during a long message."""
     shells = {}
     for shell in filter(shutil.which, SHELLS):
         command = [shell, "sh", "-c"] if shell == "busybox" else [shell, "-c"]
@@ -48,7 +48,7 @@ def _ours(name: str, folder: str) -> list[str]:
 
 
 def _milliseconds_per_message(loop: list[str]) -> float:
-    """Run a loop on one core for a while, end it by its kill file, and return the time from message to message."""
+    """Run a loop on one core, end it by its kill file, and return the time per message."""
     folder = _folder()
     ends = folder / "ends"
     command = [word.replace("{folder}", str(folder)) for word in loop]
@@ -66,7 +66,7 @@ def _while_waiting(name: str) -> dict[str, float]:
     """Return the processor time of the wrapper's own process, in milliseconds, and its wake-ups, in some seconds."""
     folder = _folder()
     command = ["dash", "-c", *_ours(name, str(folder)), "sleep", "600"]
-    # Where it says that its worker was terminated. In a session of its own: the worker is not its child.
+    # For its termination message. In its own session: the worker is not its child.
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         time.sleep(0.5)

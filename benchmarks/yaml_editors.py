@@ -39,14 +39,14 @@ Patches = dict[int, list[Operation]]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a manifest."""
+    """The result for a manifest."""
 
     without_edit: int
     """Lines that loading and dumping alone changes."""
     unneeded: int
     """Lines that an injection changes, but does not have to."""
     is_right: bool
-    """Whether the result means what the patched data means."""
+    """Whether the result parses as the patched data."""
 
 
 def patch_text(text: str, patches: Patches) -> str:
@@ -120,7 +120,7 @@ def _added(pod: JsonObject, field: str, key: str, value: str) -> list[Operation]
 
 
 def lines_to_change(text: str, patches: Patches) -> set[int]:
-    """Return the lines that have to change: of values that go, and of collections that grow within a line."""
+    """Return the lines that have to change: those of removed values, and of collections that grow within a line."""
     lines: set[int] = set()
     first, index = 0, 0
     for part in split_documents(text):

@@ -49,7 +49,7 @@ SCRIPTS = {
     **{sidecar_hook(chained=chained): "webhook/shell/sidecar-prestop.sh" for chained in (False, True)},
 }
 SHORT_GRACE = 2
-"""Seconds that the pods ask for: less than a message takes, as 30 s are for many."""
+"""The pods' grace period in seconds: shorter than a message, as 30 s are for many."""
 COLOURS = {"worker": "yellow", "sidecar": "cyan", "kubelet": "magenta"}
 
 
@@ -73,7 +73,7 @@ def headline(text: str) -> None:
 
 @contextmanager
 def running_webhook(folder: Path) -> Iterator[Webhook]:
-    """Run the webhook as it is shipped, with a certificate of its own, on a port that is free."""
+    """Run the webhook as shipped, with its own certificate, on a free port."""
     headline("The webhook starts: HTTPS on loopback, with a throw-away CA and certificate")
     pair = folder / "certs"
     issue_certificate(LOCAL_HOSTS).write(pair)
@@ -92,7 +92,7 @@ def running_webhook(folder: Path) -> Iterator[Webhook]:
 
 
 def address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Wait until the webhook's log says where it listens."""
+    """Wait until the webhook logs its port."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.poll() is None:
         for word in log.read_text().split():
@@ -103,7 +103,7 @@ def address(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def show_patch(webhook: Webhook) -> None:
-    """Send the Symfony Messenger example, and show what the pod becomes, and why."""
+    """Send the Symfony Messenger example, and show the patched pod and the reasons."""
     headline("A pod of examples/symfony-messenger.yaml is created: what the webhook makes of it")
     pod = pod_of(YAML(typ="safe").load(ROOT / "examples" / "symfony-messenger.yaml"))
     patched, warnings = webhook.admit(pod)
@@ -141,7 +141,7 @@ def readable(value: Any) -> Any:
 
 
 def can_isolate() -> bool:
-    """Tell whether containers can be run here, and say why not."""
+    """Tell whether containers can run here; if not, print why."""
     reason = isolation_refusal()
     if reason:
         click.echo(f"Left out, because this machine lets nobody make namespaces of processes: {reason}")
@@ -167,7 +167,7 @@ def show_termination(webhook: Webhook, folder: Path) -> None:
     """Run a small worker with a sidecar, unprotected and protected, and delete the pod in mid-message."""
     if not can_isolate():
         return
-    # It handles one message and exits, which no table knows of it: so the pod says so.
+    # It handles one message and exits, which no table knows, so the pod sets the mode.
     pod = pod_with_sidecar([sys.executable, str(ROOT / "demo" / "worker.py")], {annotation_of("mode"): "loop"})
     headline("The unprotected pod is deleted in mid-message: its grace period is too short, and the message is lost")
     run_and_delete(pod, folder / "unprotected", seconds=0.5)
@@ -197,7 +197,7 @@ def show_symfony(webhook: Webhook, folder: Path) -> None:
 
 
 def run_and_delete(pod: JsonObject, volume: Path, seconds: float, environment: dict[str, str] | None = None) -> None:
-    """Run a pod, delete it after some seconds, and say what happens when."""
+    """Run a pod, delete it after some seconds, and print what happens when."""
     volume.mkdir()
     begin = time.monotonic()
 

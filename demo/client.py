@@ -34,11 +34,11 @@ class Webhook:
             return bytes(response.read())
 
     def admit(self, pod: JsonObject) -> tuple[JsonObject, list[str]]:
-        """Send a pod that is about to be created; return what it becomes, and the warnings."""
+        """Send a pod that is about to be created; return the patched pod, and the warnings."""
         return self.review(review_of(pod))
 
     def review(self, review: JsonObject) -> tuple[JsonObject, list[str]]:
-        """Send a review; return what its object becomes, and the warnings."""
+        """Send a review; return the patched object, and the warnings."""
         request = urllib.request.Request(  # noqa: S310 - an https URL of our own
             f"{self.url}/mutate", json.dumps(review).encode(), {"Content-Type": "application/json"}
         )

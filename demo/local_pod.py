@@ -19,7 +19,7 @@ from webhook.core.pod import JsonObject
 from webhook.core.wrapper import MOUNT_PATH
 
 PrintLine = Callable[[str, str], None]
-"""Takes a container's name and a line."""
+"""Receives a container's name and a line."""
 
 
 _NAMESPACE = ("unshare", *(() if os.getuid() == 0 else ("--user", "--map-root-user")), "--pid", "--mount-proc")
@@ -27,7 +27,7 @@ _ENTER = ("nsenter", *(() if os.getuid() == 0 else ("--user", "--preserve-creden
 
 
 def isolation_refusal() -> str:
-    """Return why no namespace of processes can be made here; empty where it can."""
+    """Return why no PID namespace can be created here; empty if one can."""
     try:
         tried = subprocess.run([*_NAMESPACE, "--fork", "true"], capture_output=True, text=True, check=False)
     except OSError as error:
@@ -53,7 +53,7 @@ class LocalPod:
         for container in self._spec["containers"]:
             argv = self._mounted([*container["command"], *container.get("args", [])])
             process = subprocess.Popen(
-                # What the kubelet's expansion does to `$$`.
+                # As the kubelet's expansion changes `$$`.
                 [*_NAMESPACE, "--fork", "--kill-child", *(argument.replace("$$", "$") for argument in argv)],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -79,7 +79,7 @@ class LocalPod:
             ending.join()
 
     def kill(self) -> None:
-        """End whatever is left of the processes that were started here."""
+        """Kill the remaining processes."""
         for process in self._processes.values():
             process.kill()
             process.wait()
@@ -110,13 +110,13 @@ class LocalPod:
 
     def _print_output(self, name: str, process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
-            # What unshare says of a child that was killed.
+            # The exit code of unshare if its child was killed.
             if not line.startswith("unshare:"):
                 self._print_line(name, line.rstrip())
 
 
 def _first_process(unshare: subprocess.Popen[str]) -> int:
-    """Return process 1 of a container, as this machine numbers it; 0 where it has ended."""
+    """Return process 1 of a container, by its number on this machine; 0 if it has ended."""
     children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
     found = children.read_text().split() if children.exists() else []
     return int(found[0]) if found else 0

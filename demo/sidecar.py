@@ -1,4 +1,4 @@
-"""A sidecar that serves until it gets a TERM."""
+"""A sidecar that serves until SIGTERM."""
 
 import signal
 import sys
@@ -6,7 +6,7 @@ from types import FrameType
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """Say goodbye."""
+    """Print the end."""
     print("sidecar leaves", flush=True)
     sys.exit(0)
 

@@ -1,4 +1,4 @@
-"""A worker that knows nothing of signals: it handles one message, which takes three seconds, and exits."""
+"""A worker without signal handlers: it handles one message, which takes three seconds, and exits."""
 
 import os
 import sys

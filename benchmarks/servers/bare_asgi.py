@@ -1,4 +1,4 @@
-"""An ASGI application that reads the whole request, looks at nothing, and always answers the same."""
+"""An ASGI application that reads the whole request and always sends the same response."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def application(
     receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """Answer one request."""
+    """Respond to one request."""
     while (await receive()).get("more_body"):
         pass
     await send(START)

@@ -34,7 +34,7 @@ def mutate(body: kopf.Body, patch: kopf.Patch, **_: Any) -> None:
 
 
 def kopf_copy(body: Any) -> Any:
-    """Return a body, which is a view that cannot be changed, as dicts and lists of its own."""
+    """Return a read-only view as new dicts and lists."""
     if isinstance(body, list):
         return [kopf_copy(item) for item in body]
     return {key: kopf_copy(body[key]) for key in body} if hasattr(body, "keys") else body

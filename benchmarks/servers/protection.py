@@ -10,7 +10,7 @@ WAIT = ["sh", "-c", "until [ -e /graceful-worker/kill_sidecar ]; do sleep 1; don
 
 
 def protect(pod: dict[str, Any]) -> dict[str, Any]:
-    """Protect a pod in place: a loop, hooks, a shared volume, time to end, and no Istio."""
+    """Protect a pod in place: a loop, hooks, a shared volume, a longer grace period, and no Istio."""
     pod["metadata"].setdefault("labels", {})["sidecar.istio.io/inject"] = "false"
     spec = pod["spec"]
     spec["terminationGracePeriodSeconds"] = 3600

@@ -16,7 +16,7 @@ application = FastAPI()
 
 @application.post("/mutate")
 def mutate(review: dict[str, Any]) -> dict[str, Any]:
-    """Answer a review."""
+    """Respond to a review."""
     request = review["request"]
     pod = request["object"]
     patched = protect(copy.deepcopy(pod))
