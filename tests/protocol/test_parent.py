@@ -116,6 +116,10 @@ def test_the_commands_exit_code_after_signals_is_the_containers(pod: Pod, way: C
 def test_stop_signals_in_quick_succession_do_not_end_the_container_before_its_command(
     pod: Pod, way: Callable[[Pod], None]
 ) -> None:
+    if pod.name == "yash" and way is not unchanged:
+        pytest.skip(
+            "yash 2.52 may stop running handlers after dozens of signals while it waits for a background process"
+        )
     way(pod)
     pod.journal.hold()
     container = ready(pod, code=7)
