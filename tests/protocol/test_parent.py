@@ -117,9 +117,7 @@ def test_stop_signals_in_quick_succession_do_not_end_the_container_before_its_co
     pod: Pod, way: Callable[[Pod], None]
 ) -> None:
     if pod.name == "yash" and way is not unchanged:
-        pytest.skip(
-            "yash 2.52 may stop running handlers after dozens of signals while it waits for a background process"
-        )
+        pytest.skip("yash 2.52 may stop running handlers after dozens of signals while it waits for a process")
     way(pod)
     pod.journal.hold()
     container = ready(pod, code=7)
