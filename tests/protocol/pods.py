@@ -581,6 +581,24 @@ class Pod:
         if self.pre_stop(container, holds=False, name=name).wait():
             container.wait()
 
+    def delete_before_handlers(self, start: Callable[[], Process]) -> Process:
+        """Start a script, and delete the pod before the script's handlers are in place, as on a busy node.
+
+        Process 1 ignores a signal without a handler, so the stop signal is lost.
+        """
+        self.skip_where_applets_come_first()
+        if self.setting is not Setting.INIT:
+            pytest.skip("the signal ends a script that is not process 1")
+        here, go = self.directory / "here", self.directory / "go"
+        wait = f"touch {here}; until [ -e {go} ]; do sleep 0.01; done"
+        self.tool("tr", f'#!/bin/sh\n{wait}\nexec {shutil.which("tr")} "$@"\n')
+        container = start()
+        until("the script before its handlers", here.exists)
+        self.drain(container)
+        container.signal("TERM")
+        go.touch()
+        return container
+
     def sidecar_pre_stop(
         self,
         chained: Sequence[str] = (),

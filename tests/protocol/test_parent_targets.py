@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .pods import Pod, Process, Setting, assert_stays, in_all_pods, refusal, require_program, until
+from .pods import Pod, Process, Setting, assert_stays, in_all_pods, number, refusal, require_program, until
 
 LOOKS = "consumer.py"
 
@@ -122,6 +122,20 @@ def test_stop_signals_in_quick_succession_reach_the_worker_once(pod: Pod, attemp
     assert_stays("the message in work", lambda: container.running and signals_heard(pod) == ["heard TERM"], 0.5)
     pod.journal.release()
     assert container.wait() == 7
+
+
+@in_all_pods
+def test_a_pod_deleted_before_the_parent_has_handlers_runs_its_setup_and_drains_its_worker(pod: Pod) -> None:
+    setup = pod.directory / "setup"
+    worker = shlex.join(pod.consumer(code=7))
+    argv = ["/bin/sh", "-c", f"touch {setup}; {worker}; exit $?"]
+    container = pod.delete_before_handlers(lambda: pod.start_parent(argv, looks=LOOKS))
+    if pod.name == "mksh":  # itself ends at the signal
+        assert container.wait() == 128 + number("TERM")
+        return
+    assert container.wait() == 7
+    assert setup.exists()
+    assert signals_heard(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("name", ["INT", "QUIT", "USR1"])

@@ -72,7 +72,7 @@ def _for_command(text: str) -> Script:
     return Script(keep_from_expansion(text))
 
 
-LOOP = _for_command(_script("arguments", "path", "environment", "open-fifo", "already-draining", "loop"))
+LOOP = _for_command(_script("arguments", "path", "environment", "clock", "open-fifo", "already-draining", "loop"))
 COPY_SHELL = _for_command(_script("copy-shell"))
 _HIDE = ("arguments", "path", "hide-arguments", "environment", "exec-without-arguments")
 

@@ -4,13 +4,12 @@
 # container has released the sidecars. One from the future is older than the node's last start. Clock ticks are hundredths
 # of a second since then: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 is_already_draining() {
-  gw_stamp='' gw_time='' gw_stat=''
+  gw_stamp='' gw_stat=''
   read -r gw_stamp <"$gw_folder/kill_me" || return 1
-  read -r gw_time gw_rest </proc/uptime
-  gw_time=${gw_time%?}
+  look_at_clock
   read -r gw_stat </proc/self/stat
   # shellcheck disable=SC2086 # The fields.
   set -- ${gw_stat##*) }
-  [ "${20}" != 0 ] && [ "$gw_stamp" -ge "${20%?}" ] && [ "$gw_stamp" -le "${gw_time%.*}${gw_time#*.}" ] || return 1
+  [ "${20}" != 0 ] && [ "$gw_stamp" -ge "${20%?}" ] && [ "$gw_stamp" -le "$gw_now" ] || return 1
   [ "$gw_stamp" -ne "${20%?}" ] || [ ! -e "$gw_folder/kill_sidecar" ]
 } 2>/dev/null

@@ -123,7 +123,6 @@ await_end() {
 }
 
 receive() {
-  gw_interrupted=1
   if [ "$1" -ne 15 ] && [ ! -e "$gw_folder/kill_me" ]; then
     # Not the end of the pod, but a signal sent to process 1.
     forward "$1" &
@@ -263,13 +262,15 @@ signal_orphan() {
 gw_early='' gw_interrupted=
 handle_all
 [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")
+# As if the stop signal, which may have been lost, had arrived. Only for a known worker, which gets no second one from the
+# kubelet; another command may not expect two.
 if is_already_draining; then
-  # The command has not begun anything. Not 0, which would be a Job's success.
-  true >"$gw_folder/kill_sidecar"
-  exit 143
+  [ -z "$gw_looks" ] || gw_early=15
+else
+  rm -f "$gw_folder/kill_me"
 fi
 # The volume outlives the container: after a liveness restart, the files of the previous drain still exist.
-rm -f "$gw_folder/kill_me" "$gw_folder/kill_sidecar" "$gw_folder/heartbeat" "$gw_folder/ended"
+rm -f "$gw_folder/kill_sidecar" "$gw_folder/heartbeat" "$gw_folder/ended"
 hold
 trap 'true >"$gw_folder/kill_sidecar"' EXIT
 # In its own session, like process 1: a script may signal the process group that it leads. A terminal stays with
