@@ -33,7 +33,7 @@ async def no_care(*_: object) -> None:
 def main() -> None:
     options = json.loads(sys.argv[1])
     if options.pop("defect", False):
-        vars(admission_review)["inject_pod"] = fail
+        admission_review.inject_pod = fail  # type: ignore[assignment, attr-defined]
     if "care" in options:
         care = {"fails": fail_to_care, "returns": no_care}[options.pop("care")]
         FileCertificate.run = care  # type: ignore[assignment, method-assign]
