@@ -59,7 +59,7 @@ serve: $(INSTALLED)  ## Serve the webhook on https://127.0.0.1:8443 with a throw
 	@exec $(BIN)/graceful-worker serve --host 127.0.0.1 --port 8443 \
 		--tls-cert $(LOCAL)/certs/tls.crt --tls-key $(LOCAL)/certs/tls.key
 
-check: $(INSTALLED) $(DOCS_INSTALLED)  ## Run the quick tests, in two and a half minutes. CONTRIBUTING.md lists what they leave out.
+check: $(INSTALLED) $(DOCS_INSTALLED)  ## Run the quick tests, in about four minutes. CONTRIBUTING.md lists what they leave out.
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(SLOW:%=--ignore tests/%)
 
 test: $(INSTALLED) $(PROOF_INSTALLED) $(DOCS_INSTALLED)  ## Run all tests, with coverage.
