@@ -40,8 +40,8 @@ EXAMPLE = ROOT / "examples" / "symfony-messenger.yaml"
 SCRIPTS = {
     "the loop": scripts.LOOP,
     "the worker's hook": scripts.worker_hook("listen", sidecars_wait=True, chained=False, process_1_is_wrapper=True),
-    "the sidecar's hook": scripts.sidecar_hook(chained=False),
-    "the sidecar's hook, before another": scripts.sidecar_hook(chained=True),
+    "the sidecar's hook": scripts.sidecar_hook(chained=False, has_parent=False),
+    "the sidecar's hook, before another": scripts.sidecar_hook(chained=True, has_parent=False),
 }
 _PART = re.compile(r"(<!-- begin: (\w+)((?: [\w-]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 

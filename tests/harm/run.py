@@ -27,7 +27,7 @@ LONG = 45.0
 POLL = 0.03
 BACK_OFF = 0.4
 """Seconds before the second restart, in place of the kubelet's 10."""
-BROUGHT = ("sh", "mkdir", "mkfifo", "rm", "sleep", "tr", "cat", "env", "kill")
+BROUGHT = ("sh", "mkdir", "mkfifo", "mv", "rm", "sleep", "tr", "cat", "env", "kill")
 """Names in the image of the shell that the product brings, which it need not use."""
 
 

@@ -33,7 +33,9 @@ def compositions() -> dict[str, str]:
     texts = {name: expand(text, {}) for name, text in commands.items()}
     texts["parent-first"] = scripts.parent_first()
     texts |= {f"parent-then{'-looks' * looks}": scripts.parent_then(finds_worker=looks) for looks in BOTH}
-    texts |= {f"sidecar-hook{'-chained' * chained}": scripts.sidecar_hook(chained=chained) for chained in BOTH}
+    for chained, has_parent in product(BOTH, BOTH):
+        name = f"sidecar-hook{'-chained' * chained}{'-parent' * has_parent}"
+        texts[name] = scripts.sidecar_hook(chained=chained, has_parent=has_parent)
     for action, holds, chained in product(("", "listen", "send", "stay"), BOTH, BOTH):
         name = "-".join(("hook", action or "plain", *["holds"] * holds, *["chained"] * chained))
         texts[name] = scripts.worker_hook(action, sidecars_wait=holds, chained=chained)

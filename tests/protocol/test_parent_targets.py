@@ -214,6 +214,20 @@ def test_a_shell_that_stays_busy_behind_the_worker_is_ended_at_the_old_grace_per
 
 
 @in_all_pods
+def test_a_worker_that_ends_after_the_old_grace_period_leaves_the_shell_behind_it_a_second(pod: Pod) -> None:
+    pod.journal.hold()
+    container = shell_string(pod, "WORKER; sleep 0.4; NOTE behind; exit 5", grace=1)
+    pod.journal.until("ready")
+    pod.drain(container)
+    container.signal("TERM")
+    pod.journal.until("heard TERM")
+    time.sleep(1.5)
+    pod.journal.release()
+    assert container.wait() == 5
+    assert pod.journal.lines[-2:] == ["end", "behind"]
+
+
+@in_all_pods
 def test_a_worker_that_is_started_anew_is_not_waited_for(pod: Pod) -> None:
     container = shell_string(pod, "while true; do WORKER; done")
     pod.journal.until("ready")

@@ -12,7 +12,7 @@ from .compositions import carried, compositions, parts, with_comments
 
 SCRIPTS = compositions()
 scripts = pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-FOUND_ON_PATH = {"mkdir", "mkfifo", "rm", "sleep", "tr", "env"}
+FOUND_ON_PATH = {"mkdir", "mkfifo", "mv", "rm", "sleep", "tr", "env"}
 """The programs of the image that the scripts may use: those that come with a shell that is brought."""
 
 

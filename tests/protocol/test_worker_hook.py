@@ -56,6 +56,26 @@ def test_the_kill_file_has_the_time_of_the_hook(pod: Pod) -> None:
 
 
 @in_all_pods
+def test_no_process_can_read_a_kill_file_that_has_no_time_yet(pod: Pod) -> None:
+    """The hook of the previous drain has left a file; a process that has it open would see every write to it."""
+    container = loop_in_message(pod)
+    pod.kill_me().write_text("1\n")
+    with pod.kill_me().open() as old:
+        assert pod.pre_stop(container).wait() == 0
+        assert old.read() == "1\n"
+    assert int(pod.kill_me().read_text()) > 1
+
+
+@in_all_pods
+def test_the_kill_file_is_also_there_where_the_image_has_no_program_to_rename_it(pod: Pod) -> None:
+    pod.lack("mv")
+    container = loop_in_message(pod)
+    before = now()
+    assert pod.pre_stop(container).wait() == 0
+    assert before <= int(pod.kill_me().read_text()) <= now()
+
+
+@in_all_pods
 def test_the_kill_file_is_there_before_the_chained_hook_starts(pod: Pod) -> None:
     assert pod.pre_stop(loop_in_message(pod), ["test", "-s", str(pod.kill_me())]).wait() == 0
 
@@ -329,12 +349,30 @@ def test_nothing_is_left_to_process_1_without_sidecars(pod: Pod) -> None:
     assert list(hook.members()) == []
 
 
-@pytest.mark.parametrize("children", [1, 3])
-@in_all_pods
-def test_who_holds_the_fifo_does_not_hold_a_process_1_that_waits_for_all_its_children(pod: Pod, children: int) -> None:
+def supervisor(pod: Pod, children: int, how: str, shown: bool = True) -> Process:
+    """Start a process 1 with children; if not `shown`, the kernel does not tell where it sleeps."""
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
-    container = pod.start_bare(pod.worker("supervisor.py", pod.journal.path, children, "waits"))
+    hide: list[str] = []
+    if not shown:
+        if os.geteuid() != 0:
+            pytest.skip("only root can hide a file of /proc")
+        hidden = pod.directory / "wchan"
+        hidden.write_text("0")
+        hide = ["/bin/sh", "-c", f'mount --bind {hidden} /proc/1/wchan && exec "$@"', "sh"]
+    return pod.start_bare([*hide, *pod.worker("supervisor.py", pod.journal.path, children, how)])
+
+
+WHERE_PROCESS_1_SLEEPS = pytest.mark.parametrize("shown", [True, False], ids=["shown", "hidden"])
+
+
+@pytest.mark.parametrize("children", [1, 3])
+@WHERE_PROCESS_1_SLEEPS
+@in_all_pods
+def test_who_holds_the_fifo_does_not_hold_a_process_1_that_waits_for_all_its_children(
+    pod: Pod, children: int, shown: bool
+) -> None:
+    container = supervisor(pod, children, "waits", shown)
     pod.journal.until("ready")
     assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
     time.sleep(0.3)
@@ -344,11 +382,10 @@ def test_who_holds_the_fifo_does_not_hold_a_process_1_that_waits_for_all_its_chi
     assert pod.journal.lines == ["ready", "heard TERM", "end"]
 
 
+@WHERE_PROCESS_1_SLEEPS
 @in_all_pods
-def test_the_fifo_is_held_to_the_end_of_a_process_1_that_computes_behind_its_last_child(pod: Pod) -> None:
-    if pod.setting is Setting.CHILD:
-        pytest.skip("process 1 is this machine's")
-    container = pod.start_bare(pod.worker("supervisor.py", pod.journal.path, 1, "computes"))
+def test_the_fifo_is_held_to_the_end_of_a_process_1_that_computes_behind_its_last_child(pod: Pod, shown: bool) -> None:
+    container = supervisor(pod, 1, "computes", shown)
     pod.journal.until("ready")
     assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
     container.signal("TERM")
@@ -357,13 +394,12 @@ def test_the_fifo_is_held_to_the_end_of_a_process_1_that_computes_behind_its_las
     assert container.wait(6) == 0
 
 
+@WHERE_PROCESS_1_SLEEPS
 @in_all_pods
 def test_who_holds_the_fifo_leaves_a_process_1_that_looks_for_children_when_the_first_grace_period_is_over(
-    pod: Pod,
+    pod: Pod, shown: bool
 ) -> None:
-    if pod.setting is Setting.CHILD:
-        pytest.skip("process 1 is this machine's")
-    container = pod.start_bare(pod.worker("supervisor.py", pod.journal.path, 1, "polls"))
+    container = supervisor(pod, 1, "polls", shown)
     pod.journal.until("ready")
     begin = time.monotonic()
     assert pod.pre_stop(container, action="listen 15 2").wait() == 0

@@ -143,9 +143,15 @@ def worker_hook(action: str, *, sidecars_wait: bool, chained: bool, process_1_is
 
 
 @cache
-def sidecar_hook(*, chained: bool) -> Script:
-    """Return the preStop script of a sidecar; `chained` means that another hook follows."""
-    if not chained:
-        return _script("arguments", "path", "signal-handlers", "clock", "sidecar-prestop")
-    names = ("arguments", "path", "environment", "signal-handlers", "clock", "deadline")
-    return _script(*names, "sidecar-prestop", "sidecar-run-original")
+def sidecar_hook(*, chained: bool, has_parent: bool) -> Script:
+    """Return the preStop script of a sidecar.
+
+    `chained` means that another hook follows, `has_parent` that process 1 is a parent, which reads the kill file.
+    """
+    names = ["arguments", "path", *(["environment"] if chained else []), "signal-handlers", "clock"]
+    steps = ["hook-make-folder", "hook-create-kill-file"] if has_parent else []
+    steps += ["sidecar-prestop"]
+    if chained:
+        names += ["deadline"]
+        steps += ["sidecar-run-original"]
+    return _script(*names, *steps)

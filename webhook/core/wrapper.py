@@ -70,7 +70,7 @@ def sidecar_hook(shell: str, own_folder: str, workers: Sequence[str], own_hook_l
     chained = own_hook_limit is not None
     limit = f";{own_hook_limit}" if chained else ""
     settings = f"{' '.join(map(folder, workers))}{limit}"
-    return _command(shell, scripts.sidecar_hook(chained=chained), own_folder, settings)
+    return _command(shell, scripts.sidecar_hook(chained=chained, has_parent=bool(own_folder)), own_folder, settings)
 
 
 def find_wrapper(command: Sequence[str]) -> tuple[int, int] | None:

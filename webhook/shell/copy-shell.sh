@@ -12,6 +12,6 @@ gw_folder=$1
 umask 022
 "$gw_busybox" mkdir -p "$gw_folder" || exit
 "$gw_busybox" cp "$gw_busybox" "$gw_folder/new" && "$gw_busybox" mv -f "$gw_folder/new" "$gw_folder/busybox" || exit
-for gw_name in sh mkdir mkfifo rm sleep tr env; do
+for gw_name in sh mkdir mkfifo mv rm sleep tr env; do
   "$gw_busybox" ln -sf busybox "$gw_folder/$gw_name" || exit
 done

@@ -21,7 +21,7 @@ heeds() {
   has_bit "$gw_blocked" "$2"
 } 2>/dev/null
 read_masks() {
-  gw_caught='' gw_blocked=0000000000000000
+  gw_caught='' gw_blocked=0
   while read -r gw_key gw_mask; do
     case $gw_key in
       SigBlk:) gw_blocked=$gw_mask ;;
@@ -29,10 +29,8 @@ read_masks() {
     esac
   done <"/proc/$1/status"
 }
-# Half a mask, for shells with 32-bit arithmetic.
+# Half a mask, the lower digits, for shells with 32-bit arithmetic.
 has_bit() {
-  if [ "$2" -gt 32 ]; then
-    return $((1 - (0x${1%????????} >> ($2 - 33) & 1)))
-  fi
+  [ "$2" -le 32 ] || set -- "00000000${1%????????}" $(($2 - 32))
   return $((1 - (0x${1#????????} >> ($2 - 1) & 1)))
 }

@@ -5,20 +5,25 @@
 # original grace period is over. In an event loop, it may also be finishing its connection to the broker, which takes
 # less than five seconds.
 holds_back() {
-  gw_step=0
-  [ "$gw_others" -gt 0 ] && count_children && [ "$gw_children" = "$gw_me" ] && awaits_children || gw_seen=0
-  gw_seen=$((gw_seen + gw_step))
+  if [ "$gw_others" -gt 0 ] && count_children && [ "$gw_children" = "$gw_me" ] && awaits_children; then
+    gw_seen=$((gw_seen + gw_step))
+  else
+    gw_seen=0
+  fi
   [ "$gw_seen" -ge 26 ]
 }
 
 awaits_children() {
-  gw_stat='' gw_where=''
+  gw_stat='' gw_where='' gw_ran_before=${gw_ran-} gw_ran=''
+  read -r gw_ran </proc/1/schedstat
   read -r gw_stat </proc/1/stat
   case ${gw_stat##*) } in S*) ;; *) return 1 ;; esac
   read -r gw_where </proc/1/wchan
-  # Empty or 0 if the kernel does not show it.
+  # Empty or 0 if the kernel does not show it, or if the process is just waking up. One that has not run since the last
+  # look is not polling.
   case $gw_where in
-    '' | 0 | do_wait*) gw_step=13 ;;
+    do_wait*) gw_step=13 ;;
+    '' | 0) gw_step=26 && { [ "$gw_ran" = "$gw_ran_before" ] || is_late; } ;;
     *nanosleep*) gw_step=13 && is_late ;;
     *) gw_step=1 && is_late ;;
   esac

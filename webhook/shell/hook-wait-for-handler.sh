@@ -5,9 +5,11 @@
 gw_turn=0
 until heeds 1 "${gw_settings%% *}"; do
   gw_turn=$((gw_turn + 1))
-  case $gw_caught in
-    *[!0]*) [ "$gw_turn" -lt 50 ] || break ;;
-  esac
   [ "$gw_turn" -lt 640 ] || break
-  if [ "$gw_turn" -lt 50 ]; then nap; else sleep 1; fi
+  if [ "$gw_turn" -lt 50 ]; then
+    nap
+  else
+    case $gw_caught in *[!0]*) break ;; esac
+    sleep 1
+  fi
 done

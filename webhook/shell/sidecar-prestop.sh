@@ -1,6 +1,6 @@
 # preStop hook of a sidecar: waits until the workers have ended, then runs the container's own hook.
 #
-# FOLDER     this sidecar's own, for its parent process; empty if it has none
+# FOLDER     this sidecar's own, for its parent process, which gets a kill file before this; empty if it has none
 # SETTINGS   the folders of the workers, separated by spaces; after a semicolon, the seconds for the container's own hook
 #
 # The kubelet runs this hook when the pod ends, and also when this sidecar alone fails its liveness probe. It ends
@@ -51,10 +51,6 @@ await_worker() {
 handle_all
 look_at_clock
 gw_started=$gw_now
-if [ -n "$gw_folder" ]; then
-  [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")
-  echo "$gw_now" >"$gw_folder/kill_me"
-fi
 while ! all_drain && [ $((gw_now - gw_started)) -lt 40 ]; do
   nap
   look_at_clock
