@@ -46,7 +46,11 @@ SCRIPTS = {
         for holds in (False, True)
         for chained in (False, True)
     },
-    **{sidecar_hook(chained=chained): "webhook/shell/sidecar-prestop.sh" for chained in (False, True)},
+    **{
+        sidecar_hook(chained=chained, has_parent=has_parent): "webhook/shell/sidecar-prestop.sh"
+        for chained in (False, True)
+        for has_parent in (False, True)
+    },
 }
 SHORT_GRACE = 2
 """The pods' grace period in seconds: shorter than a message, as 30 s are for many."""
