@@ -1,1 +1,1 @@
-"""The server as a process of its own, called over TLS, as the API server calls it."""
+"""The server as a separate process, called over TLS, as the API server calls it."""

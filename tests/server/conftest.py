@@ -32,7 +32,7 @@ def shared_servers(tmp_path_factory: pytest.TempPathFactory, certificate: Path) 
 
 @pytest.fixture(scope="session")
 def server(shared_servers: Servers) -> Server:
-    """A server as it is by default."""
+    """A server with the default options."""
     return shared_servers.start()
 
 
@@ -56,7 +56,7 @@ def defective_server(shared_servers: Servers) -> Server:
 
 @pytest.fixture
 def servers(tmp_path: Path, certificate: Path) -> Iterator[Servers]:
-    """For servers of a test's own."""
+    """Starts servers for a single test, and stops them after it."""
     servers = Servers(tmp_path, certificate)
     yield servers
     servers.stop()
@@ -70,7 +70,7 @@ def messenger() -> Review:
 
 @pytest.fixture
 def measure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Report a number at the end of the test run; the assertions beside it are loose."""
+    """Reports a measurement at the end of the test run; the test's assertion on it has much room to spare."""
 
     def record(number: str) -> None:
         record_property(MEASURED, number)

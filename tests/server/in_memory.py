@@ -1,4 +1,4 @@
-"""uvicorn's protocol on a transport in memory."""
+"""uvicorn's protocol on an in-memory transport."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ MESSAGES: list[Any] = []
 
 
 def look_at(what: str, where: str = "http_protocol.py") -> str:
+    """Return the message for a failed assertion: what changed, and which comments to compare with the new source."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "httptools", "uvloop"))
     return f"webhook/server/{where} relies on {what}: compare its comments with the new source ({libraries})"
 
 
 class Transport(asyncio.Transport):
-    """Takes what is written; nothing is sent."""
+    """Records what is written, and sends nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class Transport(asyncio.Transport):
 
 
 def recording(calls: list[str], names: Iterable[str]) -> type[HttpToolsProtocol]:
-    """Return a subclass that notes which of these methods are called, in order."""
+    """Return a subclass that records which of these methods are called, in order."""
 
     def override(name: str) -> Callable[..., Any]:
         def call(self: HttpToolsProtocol, *arguments: Any) -> Any:
@@ -57,7 +58,7 @@ def recording(calls: list[str], names: Iterable[str]) -> type[HttpToolsProtocol]
     return type("Recording", (HttpToolsProtocol,), {name: override(name) for name in names})
 
 
-async def answer(scope: Any, receive: Any, send: Any) -> None:
+async def respond(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -67,7 +68,7 @@ async def wait_for_the_body(scope: Any, receive: Any, send: Any) -> None:
 
 
 def connect(
-    application: Any = answer, kind: type[HttpToolsProtocol] = HttpToolsProtocol, **options: Any
+    application: Any = respond, kind: type[HttpToolsProtocol] = HttpToolsProtocol, **options: Any
 ) -> tuple[HttpToolsProtocol, Transport]:
     config = uvicorn.Config(application, lifespan="off", log_config=None, interface="asgi3", **options)
     protocol = kind(config=config, server_state=ServerState(), app_state={}, _loop=asyncio.get_running_loop())
@@ -76,10 +77,10 @@ def connect(
     return protocol, transport
 
 
-def run(scene: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(scene())  # type: ignore[arg-type]
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(scenario())  # type: ignore[arg-type]
 
 
-async def some_turns() -> None:
+async def let_tasks_run() -> None:
     for _ in range(10):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The server as a process: its options, output and end."""
+"""The server as a process: its options, its output, and how it stops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .wire import Answer, Connection, get, post
+from .wire import Connection, HttpResponse, get, post
 
 PROGRAM = Path(__file__).with_name("serve.py")
 FLAGS = {
@@ -36,9 +36,9 @@ FLAGS = {
     "client_names": "--client-name",
     "registry_trouble": "--registry-trouble",
 }
-"""The options that the command line has too."""
+"""The options that the command line has, too, with their flags."""
 PATIENCE = 60
-"""Seconds that nothing takes, however busy the machine."""
+"""Time limit in seconds: nothing takes this long, however busy the machine is."""
 LISTENING = re.compile(r"running on https://127\.0\.0\.1:(\d+)")
 
 
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something is true, with an error if it takes too long."""
+    """Wait until a condition is true, and fail if that takes too long."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
@@ -57,7 +57,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def serve_command(certificate: Path, options: dict[str, Any]) -> list[str]:
-    """Return the command of a server: that of the command line, unless it lacks one of the options."""
+    """Return the command that starts a server: the command line, or serve.py for options that it does not have."""
     given = {"host": "127.0.0.1", "tls_cert": str(certificate / "tls.crt"), "tls_key": str(certificate / "tls.key")}
     options = dict(options)
     switches = [f"--{name.replace('_', '-')}" for name in ("registry", "eviction_guard") if options.pop(name, False)]
@@ -67,21 +67,21 @@ def serve_command(certificate: Path, options: dict[str, Any]) -> list[str]:
         if "--registry" not in switches and not any(name.startswith("registry") for name in options):
             switches.append("--no-registry")
         return [sys.executable, "-m", "webhook", "serve", *flags, *switches]
-    # -P: this folder is not to be on the program's path.
+    # -P keeps this folder off sys.path.
     return [sys.executable, "-P", str(PROGRAM), json.dumps(given | options)]
 
 
 class Server:
-    """A server process on a port of its own."""
+    """A server process with its own port."""
 
     def __init__(
-        self, room: Path, certificate: Path, options: dict[str, Any], environment: Mapping[str, str] | None = None
+        self, folder: Path, certificate: Path, options: dict[str, Any], environment: Mapping[str, str] | None = None
     ) -> None:
         self.certificate = certificate
         self.trust = ssl.create_default_context(cafile=certificate / "ca.crt")
-        self._output = room / "stdout"
-        self._errors = room / "stderr"
-        # At these levels the line that tells the port is not logged.
+        self._output = folder / "stdout"
+        self._errors = folder / "stderr"
+        # At these levels the line with the port is not logged.
         self.port = free_port() if options.get("log_level") in ("warning", "error") else 0
         command = serve_command(certificate, {"port": self.port, **options})
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
@@ -104,15 +104,15 @@ class Server:
     def connect(self, hostname: str = "127.0.0.1", trust: ssl.SSLContext | None = None) -> Connection:
         return Connection(self.port, trust or self.trust, hostname)
 
-    def exchange(self, data: bytes) -> Answer:
-        """Send a request on a connection of its own."""
+    def exchange(self, data: bytes) -> HttpResponse:
+        """Send a request on a new connection."""
         with self.connect() as connection:
             return connection.exchange(data)
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> HttpResponse:
         return self.exchange(get(path))
 
-    def review(self, review: Any) -> Answer:
+    def review(self, review: Any) -> HttpResponse:
         """Send an AdmissionReview; bytes are sent as they are."""
         return self.exchange(post(review if isinstance(review, bytes) else json.dumps(review).encode()))
 
@@ -123,12 +123,12 @@ class Server:
         return self.process.wait(seconds)
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process, whatever its state is."""
         self.process.kill()
         self.process.wait(10)
 
     def stop(self) -> None:
-        """End the process as Ctrl-C does, and look whether all of its output was as it must be."""
+        """Stop the process as Ctrl-C does, and check its output: nothing on stderr, and only complete log lines."""
         try:
             if self.process.poll() is None:
                 self.signal(signal.SIGINT)
@@ -148,7 +148,10 @@ class Server:
         return lines
 
     def lines(self, count: int = 1, **fields: str) -> list[dict[str, Any]]:
-        """Wait for so many lines whose fields have these words in them, and return all; lines come a moment later."""
+        """Wait for at least `count` log lines whose fields contain these words, and return all such lines.
+
+        The server writes its log lines with a short delay.
+        """
 
         def found() -> list[dict[str, Any]]:
             return [line for line in self.log() if all(words in str(line.get(key)) for key, words in fields.items())]
@@ -157,13 +160,13 @@ class Server:
         return found()
 
     def log_of(self, uid: str) -> dict[str, Any]:
-        """Return the one line about a review."""
+        """Return the only log line about a review."""
         (line,) = self.lines(uid=uid)
         return line
 
     @property
     def resident_kib(self) -> int:
-        """The memory that the process occupies."""
+        """The resident memory of the process."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         (size,) = re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
         return int(size)
@@ -172,8 +175,8 @@ class Server:
 class Servers:
     """Starts server processes, and stops them all."""
 
-    def __init__(self, room: Path, certificate: Path, environment: Mapping[str, str] | None = None) -> None:
-        self._room = room
+    def __init__(self, folder: Path, certificate: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._folder = folder
         self._certificate = certificate
         self._environment = environment or {}
         self._numbers = itertools.count()
@@ -186,9 +189,9 @@ class Servers:
 
     def launch(self, **options: Any) -> Server:
         """Start a server without waiting until it is ready."""
-        room = self._room / f"server-{next(self._numbers)}"
-        room.mkdir()
-        server = Server(room, self._certificate, options, {**os.environ, **self._environment})
+        folder = self._folder / f"server-{next(self._numbers)}"
+        folder.mkdir()
+        server = Server(folder, self._certificate, options, {**os.environ, **self._environment})
         self._started.append(server)
         return server
 

@@ -1,4 +1,4 @@
-"""Admission reviews to send: files as a real API server sends them, and changes to them."""
+"""Admission reviews: files as a real API server sends them, and variants of them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Review = dict[str, Any]
 
 
 def read_review(name: str) -> Review:
-    """Read a file of the folder."""
+    """Read a review from the folder."""
     review: Review = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return review
 
 
 def with_pod(review: Review, pod: Any) -> Review:
-    """Return a review of another object."""
+    """Return the review with another object."""
     return {**review, "request": {**review["request"], "object": pod}}
 
 
 def fresh(review: Review, **request: Any) -> Review:
-    """Return a review of the same object with a uid of its own, and other changes to its request."""
+    """Return the review with a new uid, and with other changes to its request."""
     return {**review, "request": {**review["request"], "uid": str(uuid4()), **request}}
 
 
@@ -38,14 +38,14 @@ def uid_of(review: Review) -> str:
 
 
 def patched(review: Review, response: dict[str, Any]) -> dict[str, Any]:
-    """Return the pod of a review as the patch in the response makes it."""
+    """Return the pod of a review with the patch of the response applied."""
     operations = json.loads(base64.b64decode(response["patch"], validate=True))
     pod: dict[str, Any] = jsonpatch.apply_patch(deepcopy(review["request"]["object"]), operations)
     return pod
 
 
 def large(review: Review, size: int) -> bytes:
-    """Return a review of a pod that environment variables make this many bytes large."""
+    """Return a review of a pod with about this many bytes of environment variables."""
     pod = deepcopy(review["request"]["object"])
     value = "x" * 1000
     pod["spec"]["containers"][0]["env"] += [{"name": f"N{n}", "value": value} for n in range(size // 1030)]

@@ -1,7 +1,8 @@
 """Serves as `graceful-worker serve` does, with options that the command line does not have.
 
 Its argument is a JSON object of ServerOptions, in which `limits` are Limits. With `defect`, the core fails on every
-pod, with an exception that quotes the pod. With `care`, that for the certificate ends at once: it fails, or returns.
+pod, with an exception that quotes the pod. With `care`, the management of the certificate stops at once: it fails, or
+returns.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def trust(server: Server, authority: trustme.CA | None, name: str = API_SERVER) 
 
 def ask(server: Server, context: ssl.SSLContext, registry: Registry, path: str = "/mutate") -> None:
     with server.connect(trust=context) as connection:
-        assert connection.exchange(post(review_of(registry), path=path)).response["allowed"] is True
+        assert connection.exchange(post(review_of(registry), path=path)).admission_response["allowed"] is True
 
 
 def test_registries_are_asked_for_who_shows_a_certificate(

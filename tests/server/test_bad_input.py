@@ -14,7 +14,7 @@ from webhook.server.options import Limits
 
 from .process import Server, Servers, wait_for
 from .samples import Review, fresh, read_review, with_pod
-from .wire import JSON, Answer, chunked, get, head, post
+from .wire import JSON, HttpResponse, chunked, get, head, post
 
 GOOD = read_review("symfony-messenger")
 GOOD_BODY = json.dumps(GOOD).encode()
@@ -84,20 +84,20 @@ def as_bytes(body: Any) -> bytes:
     return body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
-def test_the_changes_to_the_good_body_are_changes() -> None:
+def test_every_invalid_body_differs_from_the_valid_one() -> None:
     assert all(as_bytes(body) != GOOD_BODY for body in INVALID.values())
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_a_body_that_is_no_review_gets_400_and_the_connection_serves_on(server: Server, name: str) -> None:
+def test_a_body_that_is_not_a_review_gets_400_and_the_connection_stays_usable(server: Server, name: str) -> None:
     with server.connect() as connection:
-        answer = connection.exchange(post(as_bytes(INVALID[name])))
-        assert (answer.status, answer.error) == (400, Reason.REVIEW_INVALID.value)
-        assert len(answer.body) < 500
-        assert connection.exchange(post(GOOD_BODY)).response["allowed"] is True
+        response = connection.exchange(post(as_bytes(INVALID[name])))
+        assert (response.status, response.error) == (400, Reason.REVIEW_INVALID.value)
+        assert len(response.body) < 500
+        assert connection.exchange(post(GOOD_BODY)).admission_response["allowed"] is True
 
 
-UNHEARD: dict[str, tuple[bytes, int, str]] = {
+BODY_NOT_READ: dict[str, tuple[bytes, int, str]] = {
     "announced-too-large": (head("POST", "/mutate", {**JSON, "content-length": str(LIMIT + 1)}), 413, "too-large"),
     "announced-far-too-large": (head("POST", "/mutate", {**JSON, "content-length": "9" * 18}), 413, "too-large"),
     "sent-too-large": (post(b" " * (LIMIT + 1)), 413, "too-large"),
@@ -116,59 +116,59 @@ UNHEARD: dict[str, tuple[bytes, int, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", UNHEARD)
-def test_a_request_whose_body_is_not_read_ends_its_connection(server: Server, name: str) -> None:
-    request, status, code = UNHEARD[name]
+@pytest.mark.parametrize("name", BODY_NOT_READ)
+def test_a_request_whose_body_is_not_read_is_rejected_and_the_connection_closes(server: Server, name: str) -> None:
+    request, status, code = BODY_NOT_READ[name]
     with server.connect() as connection:
-        answer = connection.exchange(request)
-        assert (answer.status, answer.error) == (status, f"review-{code}")
-        assert answer.closes
+        response = connection.exchange(request)
+        assert (response.status, response.error) == (status, f"review-{code}")
+        assert response.closes
         connection.seconds_until_end()
     assert server.review(GOOD).status == 200
 
 
-def test_the_operator_can_set_the_limit(servers: Servers) -> None:
+def test_the_operator_can_set_the_limit_of_a_body(servers: Servers) -> None:
     server = servers.start(body_limit=2048)
     assert server.review(b" " * 2048).status == 400
     assert server.review(b" " * 2049).status == 413
 
 
-def test_a_body_of_exactly_the_limit_is_read(server: Server) -> None:
+def test_a_body_of_exactly_the_limit_is_accepted(server: Server) -> None:
     body = GOOD_BODY + b" " * (LIMIT - len(GOOD_BODY))
-    assert server.exchange(post(body)).response["allowed"] is True
+    assert server.exchange(post(body)).admission_response["allowed"] is True
 
 
-def test_a_chunked_body_is_read(server: Server) -> None:
+def test_a_chunked_body_is_accepted(server: Server) -> None:
     request = head("POST", "/mutate", {**JSON, "transfer-encoding": "chunked"})
     pieces = (GOOD_BODY[start : start + 100] for start in range(0, len(GOOD_BODY), 100))
-    assert server.exchange(request + chunked(*pieces)).response["allowed"] is True
+    assert server.exchange(request + chunked(*pieces)).admission_response["allowed"] is True
 
 
 @pytest.mark.parametrize(
     "content_type",
     ["application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON", "application/json ;a=b"],
 )
-def test_json_with_a_parameter_is_accepted(server: Server, content_type: str) -> None:
+def test_a_json_content_type_with_a_parameter_is_accepted(server: Server, content_type: str) -> None:
     assert server.exchange(post(GOOD_BODY, {"content-type": content_type})).status == 200
 
 
-def test_of_a_key_that_comes_twice_the_last_one_counts(server: Server) -> None:
-    # As in the API server's own decoder.
+def test_the_last_of_two_equal_keys_wins(server: Server) -> None:
+    # As in the API server's decoder.
     body = GOOD_BODY[:-2] + b', "uid": "last"}}'
-    assert server.review(body).response["uid"] == "last"
+    assert server.review(body).admission_response["uid"] == "last"
 
 
 @pytest.mark.parametrize("number", ["1e300", "-1e300", "9" * 30, "1e999", "9" * 10_000, "1e-999"], ids=lambda n: n[:9])
-def test_a_huge_number_in_a_field_that_nobody_reads_does_no_harm(server: Server, number: str) -> None:
+def test_an_extreme_number_in_an_unused_field_is_ignored(server: Server, number: str) -> None:
     body = GOOD_BODY.replace(b'"priority": 0', b'"priority": ' + number.encode())
-    assert server.review(body).response["allowed"] is True
+    assert server.review(body).admission_response["allowed"] is True
 
 
 @pytest.mark.parametrize("number", [-(2**63), -(10**30), -1, 0, 2**63, 10**30])
-def test_a_huge_grace_period_does_no_harm(server: Server, number: int) -> None:
+def test_a_pod_with_an_extreme_grace_period_is_admitted(server: Server, number: int) -> None:
     pod = deepcopy(GOOD["request"]["object"])
     pod["spec"]["terminationGracePeriodSeconds"] = number
-    assert server.review(with_pod(GOOD, pod)).response["allowed"] is True
+    assert server.review(with_pod(GOOD, pod)).admission_response["allowed"] is True
 
 
 SHAPES: dict[str, tuple[tuple[str | int, ...], Any]] = {
@@ -194,11 +194,11 @@ SHAPES: dict[str, tuple[tuple[str | int, ...], Any]] = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_pod_of_a_wrong_shape_is_refused_with_the_place(server: Server, name: str) -> None:
+def test_a_malformed_pod_is_refused_and_the_message_names_the_field(server: Server, name: str) -> None:
     path, value = SHAPES[name]
     pod = deepcopy(GOOD["request"]["object"])
     put(pod, path, value)
-    response = server.review(with_pod(GOOD, pod)).response
+    response = server.review(with_pod(GOOD, pod)).admission_response
     assert response["allowed"] is False
     assert response["auditAnnotations"]["reason"] == Reason.POD_MALFORMED.value
     last = [str(token) for token in path if isinstance(token, str)][-1]
@@ -218,7 +218,7 @@ def paths(tree: Any) -> Iterator[tuple[str | int, ...]]:
         yield from ((key, *path) for path in paths(value))
 
 
-def test_no_field_of_a_review_has_a_value_that_makes_a_defect(server: Server) -> None:
+def test_no_value_of_any_field_of_a_review_causes_a_500(server: Server) -> None:
     junk: tuple[Any, ...] = (None, 0, 10**30, "", "a\0/~", [], {}, [None], [{}], {"name": "x"})
     with server.connect() as connection:
         for path in paths(GOOD):
@@ -229,16 +229,16 @@ def test_no_field_of_a_review_has_a_value_that_makes_a_defect(server: Server) ->
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_another_method_gets_405(server: Server, method: str) -> None:
-    answer = server.exchange(head(method, "/mutate"))
-    assert (answer.status, answer.error) == (405, "http")
-    assert answer.headers["allow"] == "POST"
+def test_a_method_other_than_post_gets_405(server: Server, method: str) -> None:
+    response = server.exchange(head(method, "/mutate"))
+    assert (response.status, response.error) == (405, "http")
+    assert response.headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_what_is_to_be_got_cannot_be_posted_to(server: Server, path: str) -> None:
-    answer = server.exchange(post(b"{}", path=path))
-    assert (answer.status, answer.error) == (405, "http")
+def test_post_to_a_read_only_endpoint_gets_405(server: Server, path: str) -> None:
+    response = server.exchange(post(b"{}", path=path))
+    assert (response.status, response.error) == (405, "http")
 
 
 @pytest.mark.parametrize(
@@ -246,20 +246,23 @@ def test_what_is_to_be_got_cannot_be_posted_to(server: Server, path: str) -> Non
     ["/mutate/", "/mutate/pods", "/Mutate", "//mutate", "/docs", "/redoc", "/openapi.json", "/%2e%2e/etc/passwd"],
 )
 def test_an_unknown_path_gets_404(server: Server, path: str) -> None:
-    answer = server.exchange(post(GOOD_BODY, path=path))
-    assert (answer.status, answer.error) == (404, "http")
+    response = server.exchange(post(GOOD_BODY, path=path))
+    assert (response.status, response.error) == (404, "http")
 
 
-def test_a_configuration_that_names_no_path_is_answered(server: Server) -> None:
-    """The API server then calls `/`: until the webhook has written the path, or after someone has removed it."""
-    assert server.exchange(post(GOOD_BODY, path="/")).response["allowed"] is True
+def test_a_review_sent_to_the_root_path_gets_a_response(server: Server) -> None:
+    """If the webhook configuration has no path, the API server calls `/`.
+
+    It has none until the webhook has written it, or after someone has removed it.
+    """
+    assert server.exchange(post(GOOD_BODY, path="/")).admission_response["allowed"] is True
 
 
-def test_the_query_that_the_api_server_adds_does_no_harm(server: Server) -> None:
-    assert server.exchange(post(GOOD_BODY, path="/mutate?timeout=10s")).response["allowed"] is True
+def test_the_query_that_the_api_server_adds_is_accepted(server: Server) -> None:
+    assert server.exchange(post(GOOD_BODY, path="/mutate?timeout=10s")).admission_response["allowed"] is True
 
 
-NO_HTTP = {
+NOT_HTTP = {
     "garbage": b"\x00\x01\x02\r\n\r\n",
     "http-2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "negative-length": head("POST", "/mutate", {**JSON, "content-length": "-1"}),
@@ -274,18 +277,18 @@ NO_HTTP = {
 }
 
 
-@pytest.mark.parametrize("name", NO_HTTP)
-def test_what_is_no_http_gets_400_and_ends_its_connection(server: Server, name: str) -> None:
+@pytest.mark.parametrize("name", NOT_HTTP)
+def test_a_request_that_is_not_http_gets_400_and_the_connection_closes(server: Server, name: str) -> None:
     with server.connect() as connection:
-        answer = connection.exchange(NO_HTTP[name])
-        assert (answer.status, answer.error) == (400, "http")
-        assert answer.closes
+        response = connection.exchange(NOT_HTTP[name])
+        assert (response.status, response.error) == (400, "http")
+        assert response.closes
         connection.seconds_until_end()
     assert server.review(GOOD).status == 200
 
 
-def test_a_head_of_60_kib_is_read(server: Server) -> None:
-    # Tracing headers and cookies of proxies add up.
+def test_a_request_head_of_60_kib_is_accepted(server: Server) -> None:
+    # Tracing headers and the cookies of proxies add up to large heads.
     filler = {f"x-filler-{number}": "x" * 1000 for number in range(58)}
     assert server.exchange(post(GOOD_BODY, {**JSON, **filler})).status == 200
 
@@ -298,19 +301,19 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_a_line_that_does_not_end_is_not_hoarded(server: Server, name: str) -> None:
+def test_an_endless_line_in_a_request_is_not_buffered(server: Server, name: str) -> None:
     before = server.resident_kib
     with server.connect() as connection:
-        answer: Answer = connection.exchange(ENDLESS[name] + b"x" * 16_000_000)
-        assert answer.status == 400
+        response: HttpResponse = connection.exchange(ENDLESS[name] + b"x" * 16_000_000)
+        assert response.status == 400
     assert server.resident_kib - before < 8 * 1024
     assert server.get("/healthz").status == 200
 
 
-def test_what_is_no_http_leaves_one_line_in_the_log(servers: Servers) -> None:
-    # Its own server: lines about earlier requests would come a moment later.
+def test_a_request_that_is_not_http_is_logged_in_one_line(servers: Servers) -> None:
+    # A separate server: the shared one may still write log lines about earlier requests.
     server = servers.start()
     before = len(server.log())
-    assert server.exchange(NO_HTTP["head-of-a-long-line"]).status == 400
+    assert server.exchange(NOT_HTTP["head-of-a-long-line"]).status == 400
     wait_for(lambda: len(server.log()) > before)
     assert len(server.log()) == before + 1

@@ -1,4 +1,4 @@
-"""The server's own drain: after SIGTERM it serves until endpoints are updated, and every request gets a response."""
+"""The server's drain: after SIGTERM it serves until endpoints are updated, and every request gets a response."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pytest
 
 from .process import Server, Servers, wait_for
 from .samples import read_review
-from .wire import JSON, Answer, Connection, Ended, get, head, post
+from .wire import JSON, Connection, Ended, HttpResponse, get, head, post
 
 BODY = json.dumps(read_review("symfony-messenger")).encode()
 SOON = 15.0
-"""Seconds within which the process must be gone, on a busy machine, where it has nothing to wait for."""
+"""Seconds within which a process with nothing to wait for must exit, even on a busy machine."""
 HALF = len(BODY) // 2
 
 
@@ -38,20 +38,20 @@ def begin_drain(server: Server) -> None:
 
 
 def send_half(connection: Connection) -> None:
-    """Send the head and the first half of the body of a review, and let them arrive."""
+    """Send the head and the first half of the body of a review, and wait until they have arrived."""
     connection.send(head("POST", "/mutate", {**JSON, "content-length": str(len(BODY))}) + BODY[:HALF])
     time.sleep(0.2)
 
 
 @dataclass
 class Client:
-    """Sends reviews until the server is gone, and records the result of each."""
+    """Sends reviews until the server has stopped, and records the result of each."""
 
     server: Server
-    keeps: bool
-    """Whether it uses connections again, as long as the server lets it."""
-    answers: list[tuple[float, Answer]] = field(default_factory=list)
-    unanswered: list[BaseException] = field(default_factory=list)
+    reuses: bool
+    """Whether it reuses a connection for as long as the server allows that."""
+    responses: list[tuple[float, HttpResponse]] = field(default_factory=list)
+    failures: list[BaseException] = field(default_factory=list)
     connections: list[float] = field(default_factory=list)
 
     def run(self) -> None:
@@ -62,23 +62,23 @@ class Client:
                 return  # Nothing was sent.
             self.connections.append(time.monotonic())
             with connection:
-                while self._review(connection) and self.keeps:
+                while self._review(connection) and self.reuses:
                     pass
 
     def _review(self, connection: Connection) -> bool:
         try:
             connection.send(post(BODY))
-            answer = connection.answer()
+            response = connection.read_response()
         except (Ended, OSError) as error:
-            self.unanswered.append(error)
+            self.failures.append(error)
             return False
-        self.answers.append((time.monotonic(), answer))
-        return not answer.closes
+        self.responses.append((time.monotonic(), response))
+        return not response.closes
 
 
-def test_under_load_every_request_that_is_sent_is_answered(servers: Servers, measure: Callable[[str], None]) -> None:
+def test_under_load_every_request_gets_a_response(servers: Servers, measure: Callable[[str], None]) -> None:
     server = servers.start(drain_seconds=1.5, log_level="warning")
-    clients = [Client(server, keeps=number % 2 == 0) for number in range(16)]
+    clients = [Client(server, reuses=number % 2 == 0) for number in range(16)]
     threads = [threading.Thread(target=client.run) for client in clients]
     for thread in threads:
         thread.start()
@@ -88,13 +88,13 @@ def test_under_load_every_request_that_is_sent_is_answered(servers: Servers, mea
     for thread in threads:
         thread.join()
     assert server.exit_code(SOON) == 0
-    answers = [answer for client in clients for answer in client.answers]
-    late = [answer for at, answer in answers if at > signalled + 0.5]
-    measure(f"SIGTERM under load: {len(answers)} reviews answered, {len(late)} of them in the drain, none lost")
-    assert [client.unanswered for client in clients] == [[]] * len(clients)
-    assert {answer.status for _, answer in answers} == {200}
+    responses = [response for client in clients for response in client.responses]
+    late = [response for at, response in responses if at > signalled + 0.5]
+    measure(f"SIGTERM under load: {len(responses)} reviews answered, {len(late)} of them in the drain, none lost")
+    assert [client.failures for client in clients] == [[]] * len(clients)
+    assert {response.status for _, response in responses} == {200}
     assert late
-    assert all(answer.closes for answer in late)
+    assert all(response.closes for response in late)
     assert any(at > signalled + 0.5 for client in clients for at in client.connections)
     assert not is_listening(server)
 
@@ -102,8 +102,8 @@ def test_under_load_every_request_that_is_sent_is_answered(servers: Servers, mea
 def test_during_the_drain_the_server_is_not_ready_but_healthy(servers: Servers) -> None:
     server = servers.start(drain_seconds=20)
     begin_drain(server)
-    answer = server.get("/readyz")
-    assert (answer.status, answer.json) == (503, {"status": "draining"})
+    response = server.get("/readyz")
+    assert (response.status, response.json) == (503, {"status": "draining"})
     assert server.get("/healthz").status == 200
 
 
@@ -111,34 +111,34 @@ def test_during_the_drain_new_connections_are_served_and_closed(servers: Servers
     server = servers.start(drain_seconds=20)
     begin_drain(server)
     with server.connect() as connection:
-        answer = connection.exchange(post(BODY))
-        assert answer.response["allowed"] is True
-        assert answer.closes
+        response = connection.exchange(post(BODY))
+        assert response.admission_response["allowed"] is True
+        assert response.closes
         connection.seconds_until_end()
 
 
-def test_a_kept_connection_is_served_in_the_drain_and_told_to_close(servers: Servers) -> None:
+def test_during_the_drain_a_kept_alive_connection_is_served_with_connection_close(servers: Servers) -> None:
     server = servers.start(drain_seconds=20)
     with server.connect() as connection:
         assert not connection.exchange(post(BODY)).closes
         begin_drain(server)
-        answer = connection.exchange(post(BODY))
-        assert answer.response["allowed"] is True
-        assert answer.closes
+        response = connection.exchange(post(BODY))
+        assert response.admission_response["allowed"] is True
+        assert response.closes
 
 
-def test_a_request_that_began_before_the_drain_is_told_to_close(servers: Servers) -> None:
+def test_a_request_begun_before_the_drain_is_served_with_connection_close(servers: Servers) -> None:
     server = servers.start(drain_seconds=20)
     with server.connect() as connection:
         send_half(connection)
         begin_drain(server)
         time.sleep(0.3)
-        answer = connection.exchange(BODY[HALF:])
-        assert answer.response["allowed"] is True
-        assert answer.closes
+        response = connection.exchange(BODY[HALF:])
+        assert response.admission_response["allowed"] is True
+        assert response.closes
 
 
-def test_the_drain_lasts_as_long_as_it_is_said(servers: Servers) -> None:
+def test_the_drain_lasts_as_long_as_configured(servers: Servers) -> None:
     server = servers.start(drain_seconds=1)
     begin = time.monotonic()
     server.signal(signal.SIGTERM)
@@ -146,33 +146,33 @@ def test_the_drain_lasts_as_long_as_it_is_said(servers: Servers) -> None:
     assert time.monotonic() - begin > 1
 
 
-def test_without_a_drain_the_server_ends_soon(servers: Servers) -> None:
+def test_without_a_drain_the_server_exits_soon(servers: Servers) -> None:
     server = servers.start(drain_seconds=0)
     server.signal(signal.SIGTERM)
     assert server.exit_code(SOON) == 0
 
 
-def test_a_request_in_flight_is_finished_after_the_drain(servers: Servers) -> None:
+def test_a_request_in_flight_completes_after_the_drain(servers: Servers) -> None:
     server = servers.start(drain_seconds=0.1)
     with server.connect() as connection:
         send_half(connection)
         server.signal(signal.SIGTERM)
         wait_for(lambda: not is_listening(server))
         time.sleep(0.5)
-        answer = connection.exchange(BODY[HALF:])
-        assert answer.response["allowed"] is True
-        assert answer.closes
+        response = connection.exchange(BODY[HALF:])
+        assert response.admission_response["allowed"] is True
+        assert response.closes
     assert server.exit_code(SOON) == 0
 
 
 def test_a_connection_opened_at_the_last_moment_is_served(servers: Servers) -> None:
-    # A client that gets no answer on a new connection does not try again.
+    # A client that gets no response on a new connection does not retry.
     server = servers.start(drain_seconds=0.3)
     server.signal(signal.SIGTERM)
     with server.connect() as connection:
         wait_for(lambda: not is_listening(server))
         time.sleep(0.2)
-        assert connection.exchange(post(BODY)).response["allowed"] is True
+        assert connection.exchange(post(BODY)).admission_response["allowed"] is True
     assert server.exit_code(SOON) == 0
 
 
@@ -190,7 +190,7 @@ def test_sigint_ends_the_drain(servers: Servers) -> None:
     assert server.exit_code(SOON) == 0
 
 
-def test_sigint_ends_the_server_at_once(servers: Servers) -> None:
+def test_sigint_stops_the_server_without_a_drain(servers: Servers) -> None:
     server = servers.start(drain_seconds=30)
     server.signal(signal.SIGINT)
     assert server.exit_code(SOON) == 0
@@ -203,11 +203,11 @@ def test_sigint_lets_requests_in_flight_finish(servers: Servers) -> None:
         send_half(connection)
         server.signal(signal.SIGINT)
         wait_for(lambda: not is_listening(server))
-        assert connection.exchange(BODY[HALF:]).response["allowed"] is True
+        assert connection.exchange(BODY[HALF:]).admission_response["allowed"] is True
     assert server.exit_code(SOON) == 0
 
 
-def test_another_signal_breaks_off_requests_in_flight(servers: Servers) -> None:
+def test_a_second_sigterm_aborts_requests_in_flight(servers: Servers) -> None:
     server = servers.start(drain_seconds=0)
     with server.connect() as connection:
         send_half(connection)
@@ -218,20 +218,20 @@ def test_another_signal_breaks_off_requests_in_flight(servers: Servers) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_clients_that_do_not_listen_do_not_hold_up_the_end(servers: Servers, number: signal.Signals) -> None:
-    # They keep their connections open, and never answer when TLS says that it ends.
+def test_clients_that_do_not_read_do_not_delay_shutdown(servers: Servers, number: signal.Signals) -> None:
+    # They keep their connections open, and do not respond to the server's TLS close_notify.
     server = servers.start(drain_seconds=0, head_seconds=0.5)
-    with ExitStack() as deaf:
+    with ExitStack() as clients:
         for _ in range(5):
-            deaf.enter_context(server.connect())
-            deaf.enter_context(server.connect()).exchange(get("/healthz"))
-            deaf.enter_context(server.connect()).exchange(post(b"", {}))
-            deaf.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            clients.enter_context(server.connect())
+            clients.enter_context(server.connect()).exchange(get("/healthz"))
+            clients.enter_context(server.connect()).exchange(post(b"", {}))
+            clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
         server.signal(number)
         assert server.exit_code(SOON) == 0
 
 
-def test_the_end_is_logged_without_errors(servers: Servers) -> None:
+def test_the_shutdown_is_logged_without_errors(servers: Servers) -> None:
     server = servers.start(drain_seconds=0)
     server.signal(signal.SIGTERM)
     assert server.exit_code(SOON) == 0

@@ -199,7 +199,7 @@ def guard(shared_servers: Servers, api_server: ApiServer, tmp_path_factory: pyte
 def ask(server: Server, case: Case, **review: Any) -> Json:
     body = json.dumps(review_of(case, **review)).encode()
     timeout = SHORT_TIMEOUT if case.hangs else TIMEOUT
-    response: Json = server.exchange(post(body, path=f"/mutate?timeout={timeout}s")).response
+    response: Json = server.exchange(post(body, path=f"/mutate?timeout={timeout}s")).admission_response
     return response
 
 

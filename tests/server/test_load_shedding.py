@@ -54,7 +54,7 @@ def test_bodies_that_never_end_do_not_fill_the_memory(servers: Servers) -> None:
     with ExitStack() as stack:
         for _ in range(ATTACKERS):
             begin_a_body(stack.enter_context(server.connect()), ANNOUNCED - 100)
-        assert server.review(GOOD_BODY).response["allowed"] is True
+        assert server.review(GOOD_BODY).admission_response["allowed"] is True
         assert server.resident_kib - before < 128 * 1024
         assert gauge(server, "graceful_worker_held_bytes") <= 32 * MIB
         assert gauge(server, "graceful_worker_dropped_connections_total") > 0
@@ -76,17 +76,17 @@ def test_the_body_that_waits_the_longest_gets_503_and_may_be_sent_again(small_se
         begin_a_body(first, MIB // 2)
         wait_for(lambda: gauge(small_server, "graceful_worker_held_bytes") > MIB // 3)
         begin_a_body(second, MIB * 3 // 4)
-        answer = first.answer()
-        assert (answer.status, answer.error) == (503, Reason.REVIEW_SHED.value)
-        assert answer.headers["retry-after"] == "1"
-        assert answer.closes
+        response = first.read_response()
+        assert (response.status, response.error) == (503, Reason.REVIEW_SHED.value)
+        assert response.headers["retry-after"] == "1"
+        assert response.closes
 
 
 def test_a_body_that_alone_is_more_than_may_be_held_is_dropped(small_server: Server) -> None:
     with small_server.connect() as connection:
         begin_a_body(connection, 3 * MIB)
         with suppress(OSError):
-            assert connection.answer().status == 503
+            assert connection.read_response().status == 503
     assert small_server.review(GOOD_BODY).status == 200
 
 
@@ -95,7 +95,7 @@ def test_connections_that_never_say_hello_do_not_keep_others_out(small_server: S
         silent = [
             stack.enter_context(socket.create_connection(("127.0.0.1", small_server.port))) for _ in range(ATTACKERS)
         ]
-        assert small_server.review(GOOD_BODY).response["allowed"] is True
+        assert small_server.review(GOOD_BODY).admission_response["allowed"] is True
         silent[0].settimeout(10)
         assert silent[0].recv(1) == b""
 
@@ -106,7 +106,7 @@ def test_a_connection_that_was_of_use_outlives_those_that_never_ask(small_server
         assert api_server.exchange(post(GOOD_BODY)).status == 200
         for _ in range(ATTACKERS):
             stack.enter_context(small_server.connect())
-        assert api_server.exchange(post(GOOD_BODY)).response["allowed"] is True
+        assert api_server.exchange(post(GOOD_BODY)).admission_response["allowed"] is True
 
 
 def test_connections_that_were_all_of_use_make_room_for_a_new_one(small_server: Server) -> None:
@@ -139,7 +139,7 @@ def test_the_largest_object_that_an_api_server_takes_is_answered(server: Server,
     """3 MiB, of which Go writes every `&` as six characters."""
     body = large(messenger, 3 * MIB).replace(b"x" * 1000, b"\\u0026" * 1000)
     assert len(body) > 17 * MIB
-    assert server.review(body).response["allowed"] is True
+    assert server.review(body).admission_response["allowed"] is True
 
 
 def test_counts_come_back_to_nothing(small_server: Server) -> None:

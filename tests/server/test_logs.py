@@ -131,14 +131,14 @@ def test_nothing_of_a_pod_is_logged(talkative: Server, name: str) -> None:
 def test_nothing_of_a_pod_that_is_left_alone_is_logged(talkative: Server, messenger: Review) -> None:
     review = with_secrets(messenger)
     review["request"]["object"]["metadata"]["labels"]["graceful-worker"] = "disabled"
-    assert "patch" not in talkative.review(review).response
+    assert "patch" not in talkative.review(review).admission_response
     assert SECRET not in talkative.output
 
 
 def test_nothing_of_a_refused_annotation_is_logged(talkative: Server, messenger: Review) -> None:
     review = with_secrets(messenger)
     review["request"]["object"]["metadata"]["annotations"]["graceful-worker/grace-period"] = SECRET
-    assert SECRET in talkative.review(review).response["status"]["message"]
+    assert SECRET in talkative.review(review).admission_response["status"]["message"]
     assert SECRET not in talkative.output
 
 
@@ -161,7 +161,7 @@ def test_nothing_of_a_body_that_is_no_json_is_logged(talkative: Server, messenge
 def test_nothing_of_a_pod_of_a_wrong_shape_is_logged(talkative: Server, messenger: Review) -> None:
     review = with_secrets(messenger)
     review["request"]["object"]["spec"]["containers"][0]["command"] = {SECRET: SECRET}
-    assert talkative.review(review).response["allowed"] is False
+    assert talkative.review(review).admission_response["allowed"] is False
     assert SECRET not in talkative.output
 
 
@@ -175,25 +175,25 @@ def test_a_name_that_is_no_string_is_not_logged(talkative: Server, messenger: Re
 
 
 def test_a_defect_is_500_with_json_and_without_a_verdict(defective_server: Server, messenger: Review) -> None:
-    answer = defective_server.review(messenger)
-    assert (answer.status, answer.error) == (500, Reason.DEFECT.value)
-    assert "response" not in answer.json
+    response = defective_server.review(messenger)
+    assert (response.status, response.error) == (500, Reason.DEFECT.value)
+    assert "response" not in response.json
 
 
 def test_a_defect_is_logged_with_its_place_and_without_the_pod(defective_server: Server, messenger: Review) -> None:
-    answer = defective_server.review(with_secrets(messenger))
+    response = defective_server.review(with_secrets(messenger))
     line = defective_server.lines(level="error")[0]
     assert line["error"] == "ValueError"
     assert any("serve.py" in place for place in line["stack"])
     assert SECRET not in defective_server.output
-    assert SECRET.encode() not in answer.body
+    assert SECRET.encode() not in response.body
 
 
 def test_the_server_goes_on_after_a_defect(defective_server: Server, messenger: Review) -> None:
     with defective_server.connect() as connection:
         assert connection.exchange(post(json.dumps(messenger).encode())).status == 500
-        answer = connection.exchange(post(json.dumps(fresh(messenger, operation="DELETE")).encode()))
-        assert answer.response["allowed"] is True
+        response = connection.exchange(post(json.dumps(fresh(messenger, operation="DELETE")).encode()))
+        assert response.admission_response["allowed"] is True
 
 
 HALVES = {

@@ -137,5 +137,5 @@ def test_the_metrics_say_that_they_are_prometheus_text(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_a_server_that_serves_is_healthy_and_ready(server: Server, path: str) -> None:
-    answer = server.get(path)
-    assert (answer.status, answer.json) == (200, {"status": "ok"})
+    response = server.get(path)
+    assert (response.status, response.json) == (200, {"status": "ok"})

@@ -25,21 +25,21 @@ def review(host: str) -> Review:
 
 
 def test_a_worker_is_admitted_with_a_warning(servers: Servers, review: Review, host: str) -> None:
-    answer = servers.start(registry_local=host, registry=True).review(review).json["response"]
-    assert answer["allowed"]
-    assert answer["patch"]
-    assert any(said.startswith("registry-trouble: ") for said in answer["warnings"])
-    assert "registry-trouble" in answer["auditAnnotations"]["findings"].split(",")
+    response = servers.start(registry_local=host, registry=True).review(review).json["response"]
+    assert response["allowed"]
+    assert response["patch"]
+    assert any(said.startswith("registry-trouble: ") for said in response["warnings"])
+    assert "registry-trouble" in response["auditAnnotations"]["findings"].split(",")
 
 
 def test_a_worker_is_refused_with_the_reason_where_the_operator_wants_that(
     servers: Servers, review: Review, host: str
 ) -> None:
     server = servers.start(registry_local=host, registry=True, registry_trouble="refuse")
-    answer = server.review(review).json["response"]
-    assert not answer["allowed"]
-    assert answer["auditAnnotations"]["reason"] == "registry-required"
-    assert f"{host}: connection refused" in answer["status"]["message"]
+    response = server.review(review).json["response"]
+    assert not response["allowed"]
+    assert response["auditAnnotations"]["reason"] == "registry-required"
+    assert f"{host}: connection refused" in response["status"]["message"]
     container = review["request"]["object"]["spec"]["containers"][0]
     container["command"] = ["/app/worker"]
     assert server.review(fresh(review)).json["response"]["allowed"]

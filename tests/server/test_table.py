@@ -73,8 +73,8 @@ def test_args_take_the_place_of_cmd(server: Server, review: Review) -> None:
 
 def test_an_image_that_is_not_in_the_table_is_not_guessed(server: Server, review: Review) -> None:
     worker_of(review)["image"] = "other.example.com/shop:1"
-    answer = server.review(review).json["response"]
-    assert answer["auditAnnotations"]["reason"] == "injected"
+    response = server.review(review).json["response"]
+    assert response["auditAnnotations"]["reason"] == "injected"
     assert framework_after(server, fresh(review)) == ""
 
 
@@ -84,7 +84,7 @@ def test_what_depends_on_an_image_is_not_remembered_for_the_pod(server: Server, 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[[image]]\nimage = 1\n", "str"),
         ("[[image]]\nimage = 'a'\n", "write either command, or entrypoint and cmd"),
@@ -94,12 +94,12 @@ def test_what_depends_on_an_image_is_not_remembered_for_the_pod(server: Server, 
         ("[[image]\n", "line 1"),
     ],
 )
-def test_a_table_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str, said: str) -> None:
+def test_a_table_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str, message: str) -> None:
     table = tmp_path / "images.toml"
     table.write_text(text)
     with pytest.raises(InvalidTable, match=str(table)) as caught:
         read_table(table)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_command_with_such_a_table_ends_with_the_message(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_the_versions_that_are_safe_work(server: Server, certificate: Path, vers
 def test_the_versions_that_are_not_safe_are_refused(server: Server, version: int, taken: bool) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(client_hello(version))
-        answer = connection.recv(1)
-    assert (answer == HANDSHAKE) is taken
+        response = connection.recv(1)
+    assert (response == HANDSHAKE) is taken
 
 
 def client_hello(version: int) -> bytes:
@@ -95,14 +95,14 @@ def test_what_is_no_tls_does_not_hurt(server: Server, messenger: Review, data: b
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
-        answer = b""
+        response = b""
         try:
             while piece := connection.recv(1000):
-                answer += piece
+                response += piece
         except ConnectionError:
             pass
-    assert not answer.startswith(b"HTTP")
-    assert server.review(messenger).response["allowed"] is True
+    assert not response.startswith(b"HTTP")
+    assert server.review(messenger).admission_response["allowed"] is True
     assert len(server.log()) <= lines + 2
 
 
@@ -115,7 +115,7 @@ def test_clients_that_break_off_at_any_byte_do_not_hurt(server: Server, messenge
     for length in range(0, len(data), 16):
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(data[:length])
-    assert server.review(messenger).response["allowed"] is True
+    assert server.review(messenger).admission_response["allowed"] is True
 
 
 def test_a_port_that_is_taken_is_said_and_ends_the_process(server: Server, servers: Servers) -> None:

@@ -20,7 +20,7 @@ from uvicorn.server import Server
 
 from webhook.server.http_protocol import HttpProtocol
 
-from .in_memory import MESSAGES, Transport, answer, connect, look_at, recording, run, some_turns, wait_for_the_body
+from .in_memory import MESSAGES, Transport, connect, let_tasks_run, look_at, recording, respond, run, wait_for_the_body
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD_OF_POST = b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
@@ -77,7 +77,7 @@ def test_a_method_has_the_parameters_that_are_relied_on(owner: type, name: str, 
 
 @pytest.mark.parametrize("name", sorted(READ))
 def test_an_object_has_the_attributes_that_are_relied_on(name: str) -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, _ = connect(wait_for_the_body)
         protocol.data_received(HEAD_OF_POST)
         server = Server(protocol.config)
@@ -91,42 +91,42 @@ def test_an_object_has_the_attributes_that_are_relied_on(name: str) -> None:
         for attribute in READ[name]:
             assert hasattr(objects[name], attribute), look_at(f"{name}.{attribute}")
 
-    run(scene)
+    run(scenario)
 
 
 def test_no_name_of_the_servers_own_is_one_of_uvicorns() -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, _ = connect()
         own = {*vars(HttpProtocol), *HttpProtocol.__annotations__} - set(OVERRIDDEN)
         own = {name for name in own if not name.startswith("__")}
         assert own >= {"_timer", "shed"}
         assert not own & {*vars(protocol), *dir(HttpToolsProtocol)}, look_at("the set of names of HttpToolsProtocol")
 
-    run(scene)
+    run(scenario)
 
 
 def test_a_subclass_is_called_for_each_part_of_a_request_and_at_the_end_of_its_response() -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         calls: list[str] = []
         protocol, transport = connect(kind=recording(calls, OVERRIDDEN))
         protocol.data_received(HEAD_OF_POST)
         protocol.data_received(b"body")
-        await some_turns()
+        await let_tasks_run()
         wanted = ["connection_made", "data_received", "on_message_begin", "on_headers_complete", "data_received"]
         assert calls == [*wanted, "on_body", "on_response_complete"], look_at("the order of calls for a request")
         assert transport.written.endswith(b"ok")
 
-    run(scene)
+    run(scenario)
 
 
 def test_the_application_starts_only_after_the_headers_are_processed() -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, transport = connect()
         protocol.data_received(GET)
         assert not transport.written, look_at("that a request's task starts later, so that its scope can be extended")
         assert protocol.cycle.scope is protocol.scope, look_at("that `scope` is the one of the latest cycle")
 
-    run(scene)
+    run(scenario)
 
 
 def test_an_exception_in_a_callback_of_the_parser_becomes_a_400() -> None:
@@ -134,27 +134,27 @@ def test_an_exception_in_a_callback_of_the_parser_becomes_a_400() -> None:
         def on_headers_complete(self) -> None:
             raise ValueError
 
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, transport = connect(kind=Failing)
         protocol.data_received(GET)
         assert transport.written.startswith(b"HTTP/1.1 400"), look_at("the 400 for an exception in on_headers_complete")
 
-    run(scene)
+    run(scenario)
 
 
 def test_a_disconnected_cycle_ends_the_wait_for_a_body() -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, transport = connect(wait_for_the_body)
         protocol.data_received(HEAD_OF_POST)
-        await some_turns()
+        await let_tasks_run()
         protocol.cycle.disconnected = True
         protocol.cycle.message_event.set()
-        await some_turns()
+        await let_tasks_run()
         (message,) = MESSAGES
         assert message == {"type": "http.disconnect"}, look_at("`receive` after `disconnected` and `message_event`")
         assert not transport.written, look_at("that uvicorn sends nothing for a disconnected cycle")
 
-    run(scene)
+    run(scenario)
 
 
 def test_a_response_written_past_uvicorn_counts_as_complete() -> None:
@@ -167,66 +167,66 @@ def test_a_response_written_past_uvicorn_counts_as_complete() -> None:
 
     protocols: list[HttpToolsProtocol] = []
 
-    async def scene() -> None:
+    async def scenario() -> None:
         calls: list[str] = []
         protocol, transport = connect(write, kind=recording(calls, OVERRIDDEN))
         protocols.append(protocol)
         protocol.data_received(GET)
-        await some_turns()
+        await let_tasks_run()
         assert transport.written == b"written", look_at("what a cycle sends by itself once `response_complete` is set")
         assert not transport.closing, look_at("when a cycle closes the connection")
         assert calls[-1] == "on_response_complete", look_at("`on_response` of a cycle")
 
-    run(scene)
+    run(scenario)
 
 
 def test_a_cycle_without_keep_alive_says_so_and_closes() -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, transport = connect()
         protocol.data_received(GET)
         protocol.cycle.keep_alive = False
-        await some_turns()
+        await let_tasks_run()
         assert b"connection: close" in transport.written, look_at("`keep_alive` of a cycle")
         assert transport.closing, look_at("`keep_alive` of a cycle")
 
-    run(scene)
+    run(scenario)
 
 
 def test_the_idle_timer_runs_between_a_response_and_the_next_data() -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, _ = connect()
         assert protocol.timeout_keep_alive_task is None, look_at("that no idle timer runs before the first request")
         protocol.data_received(GET)
-        await some_turns()
+        await let_tasks_run()
         timer = protocol.timeout_keep_alive_task
         assert timer, look_at("the idle timer after a response")
         protocol.data_received(b"\r\n")
         assert timer.cancelled(), look_at("that received data stops the idle timer")
         protocol.data_received(GET)
-        await some_turns()
+        await let_tasks_run()
         timer = protocol.timeout_keep_alive_task
         protocol._unset_keepalive_if_required()
         assert timer is not None
         assert timer.cancelled(), look_at("_unset_keepalive_if_required")
 
-    run(scene)
+    run(scenario)
 
 
 def test_pipelined_requests_wait_as_pairs_of_cycle_and_application() -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, transport = connect()
         protocol.data_received(GET + GET)
         ((cycle, application),) = protocol.pipeline
         assert isinstance(cycle, RequestResponseCycle), look_at("`pipeline`")
         assert callable(application), look_at("`pipeline`")
-        await some_turns()
+        await let_tasks_run()
         assert transport.written.count(b"200 OK") == 2, look_at("that a response starts the next pipelined request")
 
-    run(scene)
+    run(scenario)
 
 
 def test_a_body_is_collected_in_the_cycle_and_completes_it() -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, _ = connect()
         protocol.data_received(HEAD_OF_POST + b"bo")
         assert bytes(protocol.cycle.body) == b"bo", look_at("`body` of a cycle")
@@ -234,22 +234,22 @@ def test_a_body_is_collected_in_the_cycle_and_completes_it() -> None:
         protocol.data_received(b"dy")
         assert protocol.cycle.more_body is False, look_at("`more_body` of a cycle")
 
-    run(scene)
+    run(scenario)
 
 
 def test_writing_is_paused_in_the_flow() -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         protocol, _ = connect()
         protocol.pause_writing()
         assert protocol.flow.write_paused is True, look_at("`flow.write_paused`")
         draining = asyncio.create_task(protocol.flow.drain())
-        await some_turns()
+        await let_tasks_run()
         assert not draining.done(), look_at("`flow.drain`")
         protocol.resume_writing()
         await draining
         assert protocol.flow.write_paused is False, look_at("`flow.write_paused`")
 
-    run(scene)
+    run(scenario)
 
 
 class Listening:
@@ -303,7 +303,7 @@ def test_a_server_listens_shuts_connections_down_and_stops_as_is_relied_on() -> 
             calls.append("shutdown")
             self.connections.clear()
 
-    config = uvicorn.Config(answer, lifespan="off", log_config=None, interface="asgi3", http=Closing, port=0)
+    config = uvicorn.Config(respond, lifespan="off", log_config=None, interface="asgi3", http=Closing, port=0)
     with asyncio.Runner(loop_factory=Loop) as runner:
         loop: Any = runner.get_loop()
         # A signal that uvicorn raises again would end this process.

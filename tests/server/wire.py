@@ -15,11 +15,11 @@ JSON = {"content-type": "application/json"}
 
 
 class Ended(ConnectionError):
-    """The connection ended where an answer was expected."""
+    """The connection ended where a response was expected."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An HTTP response."""
 
     status: int
@@ -32,7 +32,7 @@ class Answer:
         return json.loads(self.body)
 
     @property
-    def response(self) -> dict[str, Any]:
+    def admission_response(self) -> dict[str, Any]:
         """The `response` of an AdmissionReview."""
         assert self.status == 200, self.body
         response: dict[str, Any] = self.json["response"]
@@ -40,7 +40,7 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """The code of a JSON error, which has a message too."""
+        """The code of a JSON error, which must have a message, too."""
         error = self.json["error"]
         assert isinstance(error["message"], str)
         assert error["message"]
@@ -60,12 +60,12 @@ def head(method: str, path: str, headers: dict[str, str] | None = None, version:
 
 
 def post(body: bytes, headers: dict[str, str] | None = None, path: str = "/mutate") -> bytes:
-    """Return a whole request."""
+    """Return a POST request with its body."""
     return head("POST", path, {"content-length": str(len(body)), **(JSON if headers is None else headers)}) + body
 
 
 def get(path: str) -> bytes:
-    """Return a whole request."""
+    """Return a GET request."""
     return head("GET", path)
 
 
@@ -75,7 +75,7 @@ def chunked(*chunks: bytes) -> bytes:
 
 
 class Connection:
-    """A TLS connection to the server; every wait on it ends after some seconds, with an error."""
+    """A TLS connection to the server; every operation on it fails after a timeout."""
 
     def __init__(self, port: int, context: ssl.SSLContext, hostname: str = "127.0.0.1", seconds: float = 15) -> None:
         plain = socket.create_connection(("127.0.0.1", port), timeout=seconds)
@@ -100,11 +100,11 @@ class Connection:
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
-    def answer(self) -> Answer:
+    def read_response(self) -> HttpResponse:
         """Read one response.
 
         Raises:
-            Ended: there is none.
+            Ended: the connection ends before the response.
 
         """
         try:
@@ -120,17 +120,17 @@ class Connection:
                 raise Ended
             name, _, value = line.decode("latin-1").partition(":")
             headers[name] = value.strip()
-        return Answer(status, headers, self._file.read(int(headers.get("content-length", 0))))
+        return HttpResponse(status, headers, self._file.read(int(headers.get("content-length", 0))))
 
-    def exchange(self, data: bytes) -> Answer:
+    def exchange(self, data: bytes) -> HttpResponse:
         """Send a request and read its response."""
-        # Where the server answers before it has read everything, it may be gone while this still writes.
+        # A server that responds before it has read the whole request may close the connection during this write.
         with suppress(ConnectionError, ssl.SSLEOFError):
             self.send(data)
-        return self.answer()
+        return self.read_response()
 
     def seconds_until_end(self) -> float:
-        """Wait for the server to end the connection, without a word."""
+        """Wait until the server closes the connection without sending anything, and return how long that took."""
         begin = time.monotonic()
         with suppress(ConnectionError, ssl.SSLEOFError):
             assert self._file.read() == b""
