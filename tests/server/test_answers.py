@@ -37,12 +37,12 @@ every_review = pytest.mark.parametrize("name", VERDICTS)
 every_injected = pytest.mark.parametrize("name", INJECTED)
 
 
-def test_every_review_in_the_folder_has_a_verdict_here() -> None:
+def test_every_review_file_has_an_expected_verdict() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == VERDICTS.keys()
 
 
 @every_review
-def test_the_answer_is_an_admission_review_of_the_version_that_was_sent(server: Server, name: str) -> None:
+def test_the_response_is_an_admission_review_of_the_same_version(server: Server, name: str) -> None:
     response = server.review(read_review(name))
     assert response.status == 200
     assert response.json.keys() == {"apiVersion", "kind", "response"}
@@ -56,7 +56,7 @@ def test_the_uid_is_echoed(server: Server, name: str) -> None:
 
 
 @every_review
-def test_only_what_is_refused_is_not_allowed(server: Server, name: str) -> None:
+def test_every_pod_that_is_not_refused_is_allowed(server: Server, name: str) -> None:
     assert server.review(read_review(name)).admission_response["allowed"] is (name not in REFUSED)
 
 
@@ -70,13 +70,13 @@ def test_the_audit_annotations_carry_the_reason(server: Server, name: str) -> No
 
 
 @every_review
-def test_audit_annotations_have_names_and_values_that_the_api_server_takes(server: Server, name: str) -> None:
-    # It prefixes the webhook's name, and drops what is no string.
+def test_audit_annotations_have_keys_and_values_that_the_api_server_accepts(server: Server, name: str) -> None:
+    # The API server prefixes the keys with the webhook's name, and drops values that are not strings.
     annotations = server.review(read_review(name)).admission_response["auditAnnotations"]
     assert all(key.isalnum() and isinstance(value, str) for key, value in annotations.items())
 
 
-def test_the_audit_annotations_list_the_findings_as_codes_of_the_vocabulary(server: Server, messenger: Review) -> None:
+def test_the_audit_annotations_list_the_findings_as_reason_codes(server: Server, messenger: Review) -> None:
     codes = server.review(messenger).admission_response["auditAnnotations"]["findings"].split(",")
     assert {Reason(code) for code in codes} > {Reason.COMMAND_WRAPPED, Reason.SIDECAR_HOOK, Reason.GRACE_RAISED}
     assert len(set(codes)) == len(codes)
@@ -101,26 +101,26 @@ def test_a_messenger_pod_gets_the_wrapper_the_hooks_and_the_grace_period(server:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_where_nothing_is_patched_there_is_neither_patch_nor_patch_type(server: Server, name: str) -> None:
+def test_a_response_without_changes_has_neither_patch_nor_patch_type(server: Server, name: str) -> None:
     assert not {"patch", "patchType"} & server.review(read_review(name)).admission_response.keys()
 
 
 @every_review
-def test_warnings_are_strings_of_120_characters_at_most(server: Server, name: str) -> None:
+def test_warnings_have_at_most_120_characters(server: Server, name: str) -> None:
     warnings = server.review(read_review(name)).admission_response.get("warnings", [])
     assert all(0 < len(warning) <= WARNING_LENGTH for warning in warnings)
 
 
-def test_what_the_operator_ought_to_know_comes_as_warnings(server: Server) -> None:
+def test_findings_that_the_operator_should_know_are_warnings(server: Server) -> None:
     warnings = server.review(read_review("shell-string")).admission_response["warnings"]
     assert [warning.partition(":")[0] for warning in warnings] == ["loop-impossible", "hook-kept", "mesh-kept"]
 
 
-def test_where_there_is_nothing_to_warn_of_there_are_no_warnings(server: Server, messenger: Review) -> None:
+def test_a_response_with_nothing_to_warn_about_has_no_warnings(server: Server, messenger: Review) -> None:
     assert "warnings" not in server.review(messenger).admission_response
 
 
-def test_a_refusal_names_the_annotation_its_value_and_what_is_accepted(server: Server) -> None:
+def test_a_refusal_names_the_annotation_its_value_and_the_accepted_values(server: Server) -> None:
     status = server.review(read_review("annotation-invalid")).admission_response["status"]
     assert status["code"] == 422
     assert status["reason"] == "Invalid"
@@ -135,7 +135,7 @@ def test_a_refusal_of_an_unknown_annotation_names_it_and_the_known_ones(server: 
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_refusal_is_one_line_that_says_who_refuses(server: Server, name: str) -> None:
+def test_a_refusal_is_one_line_that_names_graceful_worker(server: Server, name: str) -> None:
     message = server.review(read_review(name)).admission_response["status"]["message"]
     assert message.startswith("graceful-worker refuses this pod: ")
     assert "\n" not in message
@@ -146,7 +146,7 @@ def test_only_refusals_have_a_status(server: Server, messenger: Review) -> None:
 
 
 @every_review
-def test_a_dry_run_is_answered_the_same(server: Server, name: str) -> None:
+def test_a_dry_run_gets_the_same_response(server: Server, name: str) -> None:
     review = read_review(name)
     other = fresh(review, uid=uid_of(review), dryRun=not review["request"]["dryRun"])
     assert server.review(other).json == server.review(review).json
@@ -162,7 +162,9 @@ def test_the_patched_pod_sent_again_gets_no_patch(server: Server, name: str) -> 
     assert again["auditAnnotations"]["reason"] == Reason.UNCHANGED.value
 
 
-def test_a_container_that_another_webhook_adds_in_between_gets_what_it_lacks(server: Server, messenger: Review) -> None:
+def test_on_reinvocation_only_a_container_that_another_webhook_added_is_patched(
+    server: Server, messenger: Review
+) -> None:
     pod = patched(messenger, server.review(messenger).admission_response)
     pod["spec"]["containers"].append({"name": "logs", "image": "shop/logs:4"})
     again = with_pod(messenger, pod)
@@ -172,7 +174,7 @@ def test_a_container_that_another_webhook_adds_in_between_gets_what_it_lacks(ser
     assert {"/spec/containers/0", "/spec/containers/1"}.isdisjoint(op["path"][:18] for op in operations)
 
 
-def test_text_in_any_script_survives(server: Server) -> None:
+def test_non_ascii_text_is_preserved(server: Server) -> None:
     review = read_review("unicode")
     before = review["request"]["object"]
     after = patched(review, server.review(review).admission_response)
@@ -185,13 +187,13 @@ def test_text_in_any_script_survives(server: Server) -> None:
     assert after["spec"]["containers"][0]["env"] == before["spec"]["containers"][0]["env"]
 
 
-def test_json_that_escapes_all_but_ascii_means_the_same(server: Server) -> None:
+def test_json_with_unicode_escapes_gets_the_same_response(server: Server) -> None:
     review = read_review("unicode")
     plain = server.review(json.dumps(review, ensure_ascii=False).encode())
     assert server.review(json.dumps(review, ensure_ascii=True).encode()).body == plain.body
 
 
-def test_fields_that_are_unknown_to_us_survive(server: Server, messenger: Review) -> None:
+def test_unknown_fields_of_a_pod_are_preserved(server: Server, messenger: Review) -> None:
     pod = deepcopy(messenger["request"]["object"])
     pod["spec"]["fieldOfTheFuture"] = {"a/b~c": [1.5, None, {"": "x"}], "large": 2**63}
     pod["spec"]["containers"][0]["lifecycle"] = {"postStart": {"sleep": {"seconds": 1}}, "preWhatever": {}}
@@ -203,35 +205,35 @@ def test_fields_that_are_unknown_to_us_survive(server: Server, messenger: Review
     assert after["metadata"]["annotations"]["fie/ld~"] == "kept"
 
 
-def test_fields_of_the_request_that_are_unknown_to_us_do_no_harm(server: Server, messenger: Review) -> None:
+def test_unknown_fields_of_a_review_are_ignored(server: Server, messenger: Review) -> None:
     review = {**fresh(messenger, fieldOfTheFuture=[{}]), "another": 1}
     assert "patch" in server.review(review).admission_response
 
 
 def test_a_pod_without_any_name_is_patched(server: Server, messenger: Review) -> None:
-    # A webhook that is called before names are generated sees neither of the two.
+    # A webhook that is called before names are generated sees neither `name` nor `generateName`.
     pod = deepcopy(messenger["request"]["object"])
     del pod["metadata"]["generateName"]
     assert "patch" in server.review(with_pod(messenger, pod)).admission_response
 
 
-def test_an_object_whose_kind_is_of_another_group_is_no_pod(server: Server, messenger: Review) -> None:
+def test_the_kind_pod_of_another_api_group_is_not_a_pod(server: Server, messenger: Review) -> None:
     review = fresh(messenger, kind={"group": "metrics.k8s.io", "version": "v1beta1", "kind": "Pod"})
     assert server.review(review).admission_response["auditAnnotations"]["reason"] == Reason.NOT_A_POD.value
 
 
-def test_a_subresource_of_a_pod_is_no_pod(server: Server, messenger: Review) -> None:
+def test_a_subresource_of_a_pod_is_not_a_pod(server: Server, messenger: Review) -> None:
     response = server.review(fresh(messenger, subResource="ephemeralcontainers")).admission_response
     assert response["auditAnnotations"]["reason"] == Reason.NOT_A_POD.value
 
 
-def test_the_grace_period_that_the_operator_sets_is_that_of_the_pods(servers: Servers, messenger: Review) -> None:
+def test_pods_get_the_grace_period_that_the_operator_sets(servers: Servers, messenger: Review) -> None:
     server = servers.start(grace_period="2h")
     pod = patched(messenger, server.review(messenger).admission_response)
     assert pod["spec"]["terminationGracePeriodSeconds"] == 7200
 
 
-def test_the_patch_holds_only_what_changes(server: Server, messenger: Review) -> None:
+def test_every_operation_of_the_patch_is_needed(server: Server, messenger: Review) -> None:
     response = server.review(messenger).admission_response
     for operation in json.loads(base64.b64decode(response["patch"])):
         without = [op for op in json.loads(base64.b64decode(response["patch"])) if op["path"] != operation["path"]]
