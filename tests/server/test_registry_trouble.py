@@ -24,15 +24,17 @@ def review(host: str) -> Review:
     return review
 
 
-def test_a_worker_is_admitted_with_a_warning(servers: Servers, review: Review, host: str) -> None:
+def test_by_default_a_worker_whose_image_cannot_be_looked_up_is_admitted_with_a_warning(
+    servers: Servers, review: Review, host: str
+) -> None:
     response = servers.start(registry_local=host, registry=True).review(review).json["response"]
     assert response["allowed"]
     assert response["patch"]
-    assert any(said.startswith("registry-trouble: ") for said in response["warnings"])
+    assert any(warning.startswith("registry-trouble: ") for warning in response["warnings"])
     assert "registry-trouble" in response["auditAnnotations"]["findings"].split(",")
 
 
-def test_a_worker_is_refused_with_the_reason_where_the_operator_wants_that(
+def test_with_the_refuse_option_such_a_worker_is_refused_with_the_reason(
     servers: Servers, review: Review, host: str
 ) -> None:
     server = servers.start(registry_local=host, registry=True, registry_trouble="refuse")

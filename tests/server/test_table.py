@@ -48,37 +48,37 @@ def worker_of(review: Review) -> dict[str, object]:
 
 
 def argv_after(server: Server, review: Review) -> list[str]:
-    """Return what the worker runs behind ours."""
+    """Return the worker's command line in the patched pod, without the wrapper before it."""
     worker = patched(review, server.review(review).json["response"])["spec"]["containers"][0]
     return [*wrapped_command(worker.get("command") or ()), *(worker.get("args") or ())]
 
 
 def framework_after(server: Server, review: Review) -> str:
-    """Return what the worker was recognised as."""
+    """Return the framework that the worker was recognised as."""
     annotations = patched(review, server.review(review).json["response"])["metadata"]["annotations"]
     framework: str = json.loads(annotations[STATUS_ANNOTATION])["workers"]["importer"].get("framework", "")
     return framework
 
 
-def test_a_worker_without_command_runs_what_the_table_says(server: Server, review: Review) -> None:
+def test_a_worker_without_a_command_runs_the_command_in_the_table(server: Server, review: Review) -> None:
     worker_of(review)["image"] = "registry.example.com/team/shop:1"
     assert argv_after(server, review)[:4] == ["docker-entrypoint", "php", "bin/console", "messenger:consume"]
 
 
-def test_args_take_the_place_of_cmd(server: Server, review: Review) -> None:
+def test_the_args_of_a_container_replace_cmd(server: Server, review: Review) -> None:
     worker_of(review).update(image="registry.example.com/team/shop:1", args=["celery", "worker"])
     assert framework_after(server, review) == "celery"
     assert argv_after(server, review) == ["celery", "worker"]
 
 
-def test_an_image_that_is_not_in_the_table_is_not_guessed(server: Server, review: Review) -> None:
+def test_the_framework_of_an_image_that_is_not_in_the_table_is_not_guessed(server: Server, review: Review) -> None:
     worker_of(review)["image"] = "other.example.com/shop:1"
     response = server.review(review).json["response"]
     assert response["auditAnnotations"]["reason"] == "injected"
     assert framework_after(server, fresh(review)) == ""
 
 
-def test_what_depends_on_an_image_is_not_remembered_for_the_pod(server: Server, review: Review) -> None:
+def test_a_decision_that_depends_on_an_image_is_not_cached_for_the_pod(server: Server, review: Review) -> None:
     worker_of(review)["image"] = "registry.example.com/team/shop:1"
     assert argv_after(server, review) == argv_after(server, fresh(review))
 
@@ -94,7 +94,7 @@ def test_what_depends_on_an_image_is_not_remembered_for_the_pod(server: Server, 
         ("[[image]\n", "line 1"),
     ],
 )
-def test_a_table_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str, message: str) -> None:
+def test_the_error_for_an_invalid_table_names_the_file_and_the_problem(tmp_path: Path, text: str, message: str) -> None:
     table = tmp_path / "images.toml"
     table.write_text(text)
     with pytest.raises(InvalidTable, match=str(table)) as caught:
@@ -102,7 +102,7 @@ def test_a_table_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: st
     assert message in str(caught.value)
 
 
-def test_a_command_with_such_a_table_ends_with_the_message(tmp_path: Path) -> None:
+def test_a_command_with_an_invalid_table_fails_and_names_the_file(tmp_path: Path) -> None:
     table, pod = tmp_path / "images.toml", tmp_path / "pod.yaml"
     table.write_text("[[image]\n")
     pod.write_text("kind: Pod\nspec: {containers: [{name: worker, image: a}]}\n")

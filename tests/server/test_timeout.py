@@ -19,7 +19,7 @@ from webhook.server.review_handler import seconds_to_respond
         (b"timeout=2500ms", 2),
         (b"timeout=1.5s", 1),
         (b"timeout=100ms", 0),
-        # Nothing, or nothing that can be read: what Kubernetes takes by default.
+        # The timeout is missing or invalid: the default of Kubernetes counts.
         (b"", 9),
         (b"timeout=soon", 9),
         (b"timeout=-1s", 9),
@@ -27,5 +27,5 @@ from webhook.server.review_handler import seconds_to_respond
         (b"xtimeout=1s", 9),
     ],
 )
-def test_seconds_to_answer(query: bytes, seconds: float) -> None:
+def test_the_time_limit_of_a_lookup_follows_the_timeout_of_the_api_server(query: bytes, seconds: float) -> None:
     assert seconds_to_respond(query) == pytest.approx(seconds)

@@ -1,4 +1,4 @@
-"""TLS: the certificate, the versions, and clients that do not speak it."""
+"""TLS: the certificate, the versions, and clients that do not use it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HANDSHAKE = b"\x16"
 
 def trusting(certificate: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=certificate / "ca.crt")
-    # What newer Pythons check by default.
+    # Newer Python versions set this flag by default.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
     return context
 
@@ -44,7 +44,7 @@ def test_the_certificate_does_not_verify_with_another_ca(server: Server, tmp_pat
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda v: v.name)
-def test_the_versions_that_are_safe_work(server: Server, certificate: Path, version: ssl.TLSVersion) -> None:
+def test_safe_tls_versions_work(server: Server, certificate: Path, version: ssl.TLSVersion) -> None:
     context = trusting(certificate)
     context.minimum_version = context.maximum_version = version
     with server.connect(trust=context) as connection:
@@ -53,22 +53,22 @@ def test_the_versions_that_are_safe_work(server: Server, certificate: Path, vers
 
 
 @pytest.mark.parametrize(
-    ("version", "taken"),
+    ("version", "accepted"),
     [(0x0301, False), (0x0302, False), (0x0303, True)],
     ids=["TLSv1.0", "TLSv1.1", "TLSv1.2"],
 )
-def test_the_versions_that_are_not_safe_are_refused(server: Server, version: int, taken: bool) -> None:
+def test_unsafe_tls_versions_are_refused(server: Server, version: int, accepted: bool) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(client_hello(version))
         response = connection.recv(1)
-    assert (response == HANDSHAKE) is taken
+    assert (response == HANDSHAKE) is accepted
 
 
 def client_hello(version: int) -> bytes:
-    """Return the first message of a client that knows versions up to this one.
+    """Return the ClientHello of a client that supports TLS versions up to this one.
 
-    Written by hand: today's OpenSSL does not offer the old versions itself. The one cipher of them that goes with the
-    certificate's key is ECDHE-ECDSA-AES128-SHA, the other is for TLS 1.2.
+    Written by hand, because today's OpenSSL does not offer the old versions. The first cipher,
+    ECDHE-ECDSA-AES128-SHA, is the one in the old versions that fits the certificate's key; the other is for TLS 1.2.
     """
     ciphers = bytes.fromhex("0004 c009 c02b")
     extensions = bytes.fromhex("000a 0004 0002 0017" + "000b 0002 0100" + "000d 0006 0004 0403 0203")
@@ -79,7 +79,7 @@ def client_hello(version: int) -> bytes:
 
 
 def test_a_client_that_offers_http_2_gets_http_1_1(server: Server, certificate: Path) -> None:
-    # As the API server does.
+    # The API server offers both, too.
     context = trusting(certificate)
     context.set_alpn_protocols(["h2", "http/1.1"])
     with server.connect(trust=context) as connection:
@@ -90,7 +90,7 @@ def test_a_client_that_offers_http_2_gets_http_1_1(server: Server, certificate: 
 @pytest.mark.parametrize(
     "data", [get("/healthz"), b"\x16\x03\x01\xff\xff" + b"\x00" * 1000, b"\x00" * 100_000], ids=["http", "tls", "zeros"]
 )
-def test_what_is_no_tls_does_not_hurt(server: Server, messenger: Review, data: bytes) -> None:
+def test_data_that_is_not_tls_does_not_disturb_the_server(server: Server, messenger: Review, data: bytes) -> None:
     lines = len(server.log())
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(data)
@@ -106,7 +106,7 @@ def test_what_is_no_tls_does_not_hurt(server: Server, messenger: Review, data: b
     assert len(server.log()) <= lines + 2
 
 
-def test_clients_that_break_off_at_any_byte_do_not_hurt(server: Server, messenger: Review) -> None:
+def test_handshakes_that_break_off_at_any_point_do_not_disturb_the_server(server: Server, messenger: Review) -> None:
     hello = ssl.MemoryBIO()
     client = server.trust.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):
@@ -118,7 +118,7 @@ def test_clients_that_break_off_at_any_byte_do_not_hurt(server: Server, messenge
     assert server.review(messenger).admission_response["allowed"] is True
 
 
-def test_a_port_that_is_taken_is_said_and_ends_the_process(server: Server, servers: Servers) -> None:
+def test_a_port_in_use_is_logged_and_the_process_exits(server: Server, servers: Servers) -> None:
     second = servers.launch(port=server.port)
     assert second.exit_code(30) != 0
     assert any("address already in use" in line["message"].casefold() for line in second.log())
