@@ -30,23 +30,23 @@ FOLDER = Path(__file__).with_name("evictions")
 NAMESPACE = "shop"
 NODE = "node-of-"
 TIMEOUT = 30
-"""Seconds that the API server gives the webhook: the most, for a busy machine."""
+"""The API server's timeout for the webhook, in seconds: the highest that it allows, for a busy machine."""
 SHORT_TIMEOUT = 1
 EVICTOR = "system:serviceaccount:kube-system:cluster-autoscaler"
 Json = dict[str, Any]
 OF_PODS = {Reason.EVICTION_CUT, Reason.EVICTION_FORBIDDEN}
-"""What is said of a pod when it is created."""
+"""Reasons about evictions in the review of a pod's creation, not in that of an eviction."""
 
 
 @dataclass(frozen=True)
 class Case:
     """An eviction, the pod that it names, and the result.
 
-    `kept` is the time that the eviction has afterwards, where it is neither as it was nor the pod's own. `node` is the
-    status of the condition Ready of the pod's node; none: there is no such node.
-    `options` are its deleteOptions; `pod` is what the pod has beside, or in place of, what a protected one has;
-    `answer` is what the API server says in place of a pod: `status` and `body`. `asked` says whether the API server is
-    asked for the pod at all. `hangs`: it does not answer until the test lets it.
+    `options` are the deleteOptions of the eviction. `kept` is its grace period after the patch, if that is neither the
+    one before nor the pod's. `pod` is a merge patch for the protected pod. `node` is the status of the condition Ready
+    of the pod's node; if it is empty, the node does not exist. `answer` is the response of the API server, if it is not
+    the pod: `status` and `body`. `asked`: whether the webhook requests the pod from the API server. `hangs`: the API
+    server does not respond until the test releases it.
     """
 
     title: str
@@ -74,7 +74,7 @@ HEALED = CASES["protected-0"]
 
 
 def merged(base: Json, change: Json) -> Json:
-    """As a merge patch: null takes away."""
+    """Apply a JSON merge patch: null removes a field."""
     result = dict(base)
     for key, value in change.items():
         if value is None:
@@ -107,7 +107,7 @@ def eviction_of(case: Case) -> Json:
 
 
 def review_of(case: Case, user: str = EVICTOR) -> Json:
-    """As an API server sends it."""
+    """Return the review as an API server sends it."""
     request = {
         "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
         "kind": {"group": "policy", "version": case.version, "kind": "Eviction"},
@@ -125,13 +125,13 @@ def review_of(case: Case, user: str = EVICTOR) -> Json:
 
 
 class ApiServer(ThreadingHTTPServer):
-    """Knows the pods of the cases, and what it was asked."""
+    """A simulated API server: it has the pods and nodes of the cases, and records which paths were requested."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.released = threading.Event()
         self.pods = {f"/api/v1/namespaces/{NAMESPACE}/pods/{case.name}": case for case in CASES.values()}
         self.nodes = {f"/api/v1/nodes/{NODE}{case.name}": case for case in CASES.values() if case.node}
@@ -155,19 +155,19 @@ class _Handler(BaseHTTPRequestHandler):
     server: ApiServer
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         if self.path.startswith("/api/v1/nodes/"):
             node = self.server.nodes.get(self.path)
             missing = {"kind": "Status", "message": "not found"}
-            self._answer(200 if node else 404, node_of(node) if node else missing)
+            self._respond(200 if node else 404, node_of(node) if node else missing)
             return
         case = self.server.pods[self.path]
         if case.hangs:
             self.server.released.wait(TIMEOUT)
             return
-        self._answer(case.answer.get("status", 200), case.answer.get("body", pod_of(case)))
+        self._respond(case.answer.get("status", 200), case.answer.get("body", pod_of(case)))
 
-    def _answer(self, status: int, body: Any) -> None:
+    def _respond(self, status: int, body: Any) -> None:
         content = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -189,36 +189,36 @@ def api_server() -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="module")
 def guard(shared_servers: Servers, api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A webhook that takes everybody for the API server, as it was told."""
+    """A webhook that takes every client for the API server, as configured."""
     kubeconfig = api_server.kubeconfig(tmp_path_factory.mktemp("guard") / "kubeconfig")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(kubeconfig))
         yield shared_servers.start(eviction_guard=True)
 
 
-def ask(server: Server, case: Case, **review: Any) -> Json:
+def review_eviction(server: Server, case: Case, **review: Any) -> Json:
     body = json.dumps(review_of(case, **review)).encode()
     timeout = SHORT_TIMEOUT if case.hangs else TIMEOUT
     response: Json = server.exchange(post(body, path=f"/mutate?timeout={timeout}s")).admission_response
     return response
 
 
-def made_of(case: Case, response: Json) -> Json:
-    """Return the eviction that the API server carries out."""
+def patched_eviction(case: Case, response: Json) -> Json:
+    """Return the eviction with the patch applied: what the API server carries out."""
     patch = json.loads(base64.b64decode(response["patch"])) if "patch" in response else []
     eviction: Json = jsonpatch.apply_patch(deepcopy(eviction_of(case)), patch)
     return eviction
 
 
 @every_case
-def test_an_eviction_is_let_through_and_leaves_a_protected_pod_its_time(
+def test_an_eviction_is_allowed_and_a_protected_pod_keeps_its_grace_period(
     guard: Server, api_server: ApiServer, case: Case
 ) -> None:
-    api_server.asked.clear()
-    response = ask(guard, case)
+    api_server.requested.clear()
+    response = review_eviction(guard, case)
     assert response["allowed"] is True
     assert response["auditAnnotations"]["reason"] == case.reason
-    assert bool(api_server.asked) is case.asked
+    assert bool(api_server.requested) is case.asked
     wanted = eviction_of(case)
     if case.reason == Reason.EVICTION_HEALED.value:
         assert case.options is not None
@@ -226,20 +226,20 @@ def test_an_eviction_is_let_through_and_leaves_a_protected_pod_its_time(
         wanted["deleteOptions"] |= {"gracePeriodSeconds": case.kept} if case.kept else {}
     else:
         assert "warnings" not in response
-    assert made_of(case, response) == wanted
+    assert patched_eviction(case, response) == wanted
 
 
-def test_whoever_evicts_is_told_what_was_kept_and_how_the_pod_is_ended_all_the_same(guard: Server) -> None:
-    kept, way_out = ask(guard, HEALED)["warnings"]
+def test_the_warnings_state_the_kept_grace_period_and_how_to_delete_the_pod_anyway(guard: Server) -> None:
+    kept, instead = review_eviction(guard, HEALED)["warnings"]
     assert f"{HEALED.name} keeps 3600 s, not 0 s" in kept
-    assert "kubectl delete pod" in way_out
-    assert max(map(len, (kept, way_out))) <= WARNING_LENGTH
+    assert "kubectl delete pod" in instead
+    assert max(map(len, (kept, instead))) <= WARNING_LENGTH
 
 
-def test_whoever_evicts_is_counted_by_kind_and_logged_by_name(guard: Server) -> None:
+def test_metrics_count_evictions_by_kind_of_user_and_the_log_names_the_user(guard: Server) -> None:
     made_up = [f"made-up-{number}@example.com" for number in range(5)]
     for user in (EVICTOR, "system:node:a", "system:kube-controller-manager", *made_up):
-        ask(guard, HEALED, user=user)
+        review_eviction(guard, HEALED, user=user)
     metrics = guard.get("/metrics").body.decode()
     counted = {
         line.split(" ")[0] for line in metrics.splitlines() if line.startswith("graceful_worker_evictions_total")
@@ -254,39 +254,39 @@ def test_whoever_evicts_is_counted_by_kind_and_logged_by_name(guard: Server) -> 
         assert (line["message"], line["namespace"], line["reason"]) == ("eviction", NAMESPACE, HEALED.reason)
 
 
-def test_a_deletion_that_is_a_dry_run_is_recorded_as_one(guard: Server) -> None:
+def test_a_dry_run_in_the_delete_options_is_logged_as_a_dry_run(guard: Server) -> None:
     case = CASES["dry-run-of-the-deletion"]
     assert not case.dry_run
-    ask(guard, case)
+    review_eviction(guard, case)
     assert {line["dryRun"] for line in guard.lines(pod=case.name)} == {True}
 
 
-def test_many_pods_that_cannot_be_looked_at_are_one_line_of_trouble(guard: Server) -> None:
+def test_repeated_failures_to_read_a_pod_are_one_line_in_the_log(guard: Server) -> None:
     for _ in range(5):
-        ask(guard, CASES["forbidden"])
-    # Behind these, so that all of them have been written.
-    ask(guard, HEALED, user="the-last-one")
+        review_eviction(guard, CASES["forbidden"])
+    # The log line of this eviction comes last: when it is there, all others have been written.
+    review_eviction(guard, HEALED, user="the-last-one")
     guard.lines(by="the-last-one")
     assert len(guard.lines(message="its pod cannot be read")) == 1
 
 
-def test_hundreds_of_evictions_at_once_are_all_healed(guard: Server) -> None:
+def test_hundreds_of_concurrent_evictions_are_all_healed(guard: Server) -> None:
     with ThreadPoolExecutor(50) as pool:
-        responses = list(pool.map(lambda _: ask(guard, HEALED), range(500)))
+        responses = list(pool.map(lambda _: review_eviction(guard, HEALED), range(500)))
     assert Counter(response["auditAnnotations"]["reason"] for response in responses) == {"eviction-healed": 500}
 
 
-def test_an_api_server_that_does_not_answer_holds_no_other_review_up(guard: Server, api_server: ApiServer) -> None:
-    patient = replace(CASES["slow"], hangs=False)
+def test_an_api_server_that_does_not_respond_does_not_delay_other_reviews(guard: Server, api_server: ApiServer) -> None:
+    with_long_timeout = replace(CASES["slow"], hangs=False)
     with ThreadPoolExecutor(1) as pool:
-        held_up = pool.submit(ask, guard, patient)
+        delayed = pool.submit(review_eviction, guard, with_long_timeout)
         for _ in range(5):
-            assert ask(guard, HEALED)["auditAnnotations"]["reason"] == "eviction-healed"
-        assert not held_up.done()
+            assert review_eviction(guard, HEALED)["auditAnnotations"]["reason"] == "eviction-healed"
+        assert not delayed.done()
         api_server.released.set()
 
 
-def test_a_pod_is_looked_at_for_who_shows_an_api_servers_certificate_and_for_nobody_else(
+def test_a_pod_is_read_only_for_a_client_with_a_certificate_of_an_api_server(
     servers: Servers, api_server: ApiServer, tmp_path: Path
 ) -> None:
     authority = trustme.CA()
@@ -294,43 +294,45 @@ def test_a_pod_is_looked_at_for_who_shows_an_api_servers_certificate_and_for_nob
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(api_server.kubeconfig(tmp_path / "kubeconfig")))
         server = servers.start(client_ca=str(tmp_path / "clients.crt"))
-    api_server.asked.clear()
-    assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-closed"
-    assert api_server.asked == []
+    api_server.requested.clear()
+    assert review_eviction(server, HEALED)["auditAnnotations"]["reason"] == "eviction-closed"
+    assert api_server.requested == []
     server.trust = trust(server, authority)
-    assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-healed"
+    assert review_eviction(server, HEALED)["auditAnnotations"]["reason"] == "eviction-healed"
 
 
-def test_where_nobody_can_prove_to_be_the_api_server_the_guard_is_off_and_says_so(
+def test_without_a_client_ca_the_guard_is_off_and_the_log_says_so(
     servers: Servers, api_server: ApiServer, tmp_path: Path
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(api_server.kubeconfig(tmp_path / "kubeconfig")))
         server = servers.start()
-    api_server.asked.clear()
-    assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-guard-off"
-    assert api_server.asked == []
+    api_server.requested.clear()
+    assert review_eviction(server, HEALED)["auditAnnotations"]["reason"] == "eviction-guard-off"
+    assert api_server.requested == []
     assert server.lines(message="--client-ca")
 
 
 @pytest.mark.parametrize("kubeconfig", ["", "{", "[]", "{kind: Config}"], ids=["none", "no-yaml", "a-list", "empty"])
-def test_without_a_cluster_the_guard_is_off_and_says_so_once(servers: Servers, tmp_path: Path, kubeconfig: str) -> None:
+def test_without_a_cluster_the_guard_is_off_and_the_log_says_so_once(
+    servers: Servers, tmp_path: Path, kubeconfig: str
+) -> None:
     file = tmp_path / "kubeconfig"
     if kubeconfig:
         file.write_text(kubeconfig)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(file))
         server = servers.start(eviction_guard=True)
-    assert ask(server, HEALED)["auditAnnotations"]["reason"] == "eviction-guard-off"
-    assert ask(server, HEALED)["allowed"] is True
+    assert review_eviction(server, HEALED)["auditAnnotations"]["reason"] == "eviction-guard-off"
+    assert review_eviction(server, HEALED)["allowed"] is True
     assert len(server.lines(message="eviction guard is off")) == 1
 
 
-def test_every_reason_for_what_becomes_of_an_eviction_has_a_case_and_none_refuses() -> None:
+def test_every_reason_for_an_eviction_has_a_case_and_none_refuses() -> None:
     reasons = {reason for reason in Reason if reason.value.startswith("eviction-")} - OF_PODS
     assert {reason.kind for reason in reasons} == {Kind.PROTECTED, Kind.LEFT_ALONE}
     assert {reason.value for reason in reasons} - {case.reason for case in CASES.values()} == {
-        # Tested below: these hang on the server, not on the eviction.
+        # Tested above: these depend on the server's options, not on the eviction.
         "eviction-guard-off",
         "eviction-closed",
     }
