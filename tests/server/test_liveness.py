@@ -25,13 +25,13 @@ def metric(server: Server, name: str) -> float:
     return float(line.split()[1])
 
 
-def test_a_server_whose_certificate_is_looked_after_is_alive(server: Server) -> None:
+def test_a_server_whose_certificate_is_managed_is_alive(server: Server) -> None:
     assert server.get("/healthz").status == 200
     assert metric(server, "graceful_worker_certificate_care") == 1
 
 
 @pytest.mark.parametrize("how", ["fails", "returns"])
-def test_a_server_whose_certificate_nobody_looks_after_is_not_alive(servers: Servers, how: str) -> None:
+def test_a_server_whose_certificate_is_no_longer_managed_is_not_alive(servers: Servers, how: str) -> None:
     server = servers.start(care=how)
     deadline = time.monotonic() + 30
     while server.get("/healthz").status == 200:
@@ -43,7 +43,7 @@ def test_a_server_whose_certificate_nobody_looks_after_is_not_alive(servers: Ser
     assert "words-that-nobody-may-log" not in server.output
 
 
-def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
+def test_a_certificate_in_files_is_reloaded_after_a_shortage_of_file_descriptors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "LOOK_SECONDS", 0.01)
@@ -53,7 +53,7 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
     metrics = CertificateMetrics()
 
     async def act() -> None:
-        care = asyncio.create_task(FileCertificate(served, crt, key, metrics).run())
+        management = asyncio.create_task(FileCertificate(served, crt, key, metrics).run())
         memfd_create, failing = os.memfd_create, [True, True]
 
         def create(name: str) -> int:
@@ -67,17 +67,17 @@ def test_a_certificate_in_files_outlives_a_time_without_file_descriptors(
         async with asyncio.timeout(30):
             while served.leaf != read_leaf(crt, key):
                 await asyncio.sleep(0.01)
-        assert not care.done()
-        care.cancel()
+        assert not management.done()
+        management.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await care
+            await management
 
     asyncio.run(act())
     assert metrics.failures >= 2
 
 
-class Silent(asyncio.Protocol):
-    """A protocol that is told of connections."""
+class StubProtocol(asyncio.Protocol):
+    """A stub of the server's protocol, which the listener notifies of handshakes."""
 
     def handshake_started(self, handshake: asyncio.Task[None]) -> None:
         pass
@@ -86,19 +86,19 @@ class Silent(asyncio.Protocol):
         pass
 
 
-def test_a_connection_that_cannot_be_taken_does_not_keep_the_next_one_out() -> None:
-    troubles: list[dict[str, object]] = []
+def test_a_connection_that_cannot_be_accepted_does_not_block_the_next_one() -> None:
+    errors: list[dict[str, object]] = []
     failures: list[Exception] = [LookupError(), MemoryError()]
-    taken: list[Silent] = []
+    accepted: list[StubProtocol] = []
 
     def make() -> asyncio.Protocol:
         if failures:
             raise failures.pop()
-        taken.append(Silent())
-        return taken[-1]
+        accepted.append(StubProtocol())
+        return accepted[-1]
 
     async def act() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         listener = Listener(bind("127.0.0.1", 0, 8), make, context, 5.0)
         address = listener.sockets[0].getsockname()
@@ -108,11 +108,11 @@ def test_a_connection_that_cannot_be_taken_does_not_keep_the_next_one_out() -> N
                 assert await reader.read() == b""
                 writer.close()
             reader, writer = await asyncio.open_connection(*address)
-            while not taken:
+            while not accepted:
                 await asyncio.sleep(0.01)
             writer.close()
         listener.close()
         await listener.wait_closed()
 
     asyncio.run(act())
-    assert len(troubles) == 2
+    assert len(errors) == 2

@@ -34,12 +34,12 @@ from .samples import Review, fresh, read_review, uid_of, with_pod
 from .wire import JSON, Connection, head, post
 
 LINE = b"x" * 250 + b"\n"
-PIPE_IN_REVIEWS = 262
+REVIEWS_THAT_FILL_THE_PIPE = 262
 SECRET = "hunter2-5ecret"
 
 
 def with_secrets(review: Review) -> Review:
-    """Put a secret wherever a pod can have one."""
+    """Return the review with a secret in every place where a pod can have one."""
     pod = deepcopy(review["request"]["object"])
     pod["metadata"]["annotations"][f"{SECRET}-key"] = f"{SECRET}-annotation"
     pod["metadata"]["labels"]["team"] = f"{SECRET}-label"
@@ -53,12 +53,12 @@ def with_secrets(review: Review) -> Review:
 
 
 @pytest.fixture(scope="module")
-def talkative(shared_servers: Servers) -> Server:
-    """A server that logs all that it can."""
+def debug_server(shared_servers: Servers) -> Server:
+    """A server with the log level debug."""
     return shared_servers.start(log_level="debug")
 
 
-def test_a_review_is_one_line_of_json_with_what_became_of_it(server: Server, messenger: Review) -> None:
+def test_a_review_is_logged_as_one_line_of_json_with_its_outcome(server: Server, messenger: Review) -> None:
     review = fresh(messenger)
     server.review(review)
     line = server.log_of(uid_of(review))
@@ -84,14 +84,14 @@ def test_a_review_is_one_line_of_json_with_what_became_of_it(server: Server, mes
         ("pod-delete", Kind.LEFT_ALONE, Reason.NOT_A_CREATION),
     ],
 )
-def test_the_line_has_the_outcome_and_the_reason(server: Server, name: str, outcome: Kind, reason: Reason) -> None:
+def test_the_log_line_has_the_outcome_and_the_reason(server: Server, name: str, outcome: Kind, reason: Reason) -> None:
     review = fresh(read_review(name))
     server.review(review)
     line = server.log_of(uid_of(review))
     assert (line["outcome"], line["reason"]) == (outcome.value, reason.value)
 
 
-def test_the_name_stands_in_for_a_missing_generate_name(server: Server) -> None:
+def test_the_name_is_logged_if_there_is_no_generate_name(server: Server) -> None:
     review = fresh(read_review("celery-kubectl-dry-run"))
     server.review(review)
     assert server.log_of(uid_of(review))["generateName"] == "celery"
@@ -103,7 +103,7 @@ def test_a_dry_run_is_logged_as_one(server: Server) -> None:
     assert server.log_of(uid_of(review))["dryRun"] is True
 
 
-def test_a_rejected_request_is_one_warning_with_the_reason(server: Server) -> None:
+def test_a_rejected_request_is_logged_as_one_warning_with_the_reason(server: Server) -> None:
     before = len(server.log())
     server.review(b"{}")
     wait_for(lambda: len(server.log()) > before)
@@ -113,7 +113,7 @@ def test_a_rejected_request_is_one_warning_with_the_reason(server: Server) -> No
     assert line["ms"] >= 0
 
 
-def test_values_from_the_request_stay_on_their_line_and_are_cut(server: Server, messenger: Review) -> None:
+def test_values_from_the_request_stay_on_one_line_and_are_truncated(server: Server, messenger: Review) -> None:
     namespace = 'a\n{"level":"info"}\r\u2028' + "x" * 10_000
     review = fresh(messenger, namespace=namespace)
     server.review(review)
@@ -121,66 +121,66 @@ def test_values_from_the_request_stay_on_their_line_and_are_cut(server: Server, 
 
 
 @pytest.mark.parametrize("name", ["symfony-messenger", "annotation-invalid", "annotation-unknown", "pod-update"])
-def test_nothing_of_a_pod_is_logged(talkative: Server, name: str) -> None:
+def test_the_content_of_a_pod_is_not_logged(debug_server: Server, name: str) -> None:
     review = with_secrets(read_review(name))
-    assert talkative.review(review).status == 200
-    assert talkative.log_of(uid_of(review))
-    assert SECRET not in talkative.output
+    assert debug_server.review(review).status == 200
+    assert debug_server.log_of(uid_of(review))
+    assert SECRET not in debug_server.output
 
 
-def test_nothing_of_a_pod_that_is_left_alone_is_logged(talkative: Server, messenger: Review) -> None:
+def test_the_content_of_a_pod_that_is_left_alone_is_not_logged(debug_server: Server, messenger: Review) -> None:
     review = with_secrets(messenger)
     review["request"]["object"]["metadata"]["labels"]["graceful-worker"] = "disabled"
-    assert "patch" not in talkative.review(review).admission_response
-    assert SECRET not in talkative.output
+    assert "patch" not in debug_server.review(review).admission_response
+    assert SECRET not in debug_server.output
 
 
-def test_nothing_of_a_refused_annotation_is_logged(talkative: Server, messenger: Review) -> None:
+def test_the_value_of_a_refused_annotation_is_not_logged(debug_server: Server, messenger: Review) -> None:
     review = with_secrets(messenger)
     review["request"]["object"]["metadata"]["annotations"]["graceful-worker/grace-period"] = SECRET
-    assert SECRET in talkative.review(review).admission_response["status"]["message"]
-    assert SECRET not in talkative.output
+    assert SECRET in debug_server.review(review).admission_response["status"]["message"]
+    assert SECRET not in debug_server.output
 
 
 @pytest.mark.parametrize("field", ["uid", "operation", "namespace", "dryRun", "kind"])
-def test_nothing_of_a_malformed_review_is_logged(talkative: Server, messenger: Review, field: str) -> None:
+def test_the_content_of_a_malformed_review_is_not_logged(debug_server: Server, messenger: Review, field: str) -> None:
     review = with_secrets(messenger)
     review["request"][field] = [SECRET]
-    assert talkative.review(review).status == 400
-    assert SECRET not in talkative.output
+    assert debug_server.review(review).status == 400
+    assert SECRET not in debug_server.output
 
 
-def test_nothing_of_a_body_that_is_no_json_is_logged(talkative: Server, messenger: Review) -> None:
+def test_the_content_of_a_rejected_request_is_not_logged(debug_server: Server, messenger: Review) -> None:
     body = json.dumps(with_secrets(messenger)).encode()
-    assert talkative.review(body[:-1]).status == 400
-    assert talkative.exchange(post(body, {"content-type": "text/plain"})).status == 415
-    assert talkative.exchange(post(body, {**JSON, "authorization": SECRET}, path=f"/{SECRET}")).status == 404
-    assert SECRET not in talkative.output
+    assert debug_server.review(body[:-1]).status == 400
+    assert debug_server.exchange(post(body, {"content-type": "text/plain"})).status == 415
+    assert debug_server.exchange(post(body, {**JSON, "authorization": SECRET}, path=f"/{SECRET}")).status == 404
+    assert SECRET not in debug_server.output
 
 
-def test_nothing_of_a_pod_of_a_wrong_shape_is_logged(talkative: Server, messenger: Review) -> None:
+def test_the_content_of_a_malformed_pod_is_not_logged(debug_server: Server, messenger: Review) -> None:
     review = with_secrets(messenger)
     review["request"]["object"]["spec"]["containers"][0]["command"] = {SECRET: SECRET}
-    assert talkative.review(review).admission_response["allowed"] is False
-    assert SECRET not in talkative.output
+    assert debug_server.review(review).admission_response["allowed"] is False
+    assert SECRET not in debug_server.output
 
 
 @pytest.mark.parametrize("name", ["generateName", "name"])
-def test_a_name_that_is_no_string_is_not_logged(talkative: Server, messenger: Review, name: str) -> None:
+def test_a_name_that_is_not_a_string_is_not_logged(debug_server: Server, messenger: Review, name: str) -> None:
     review = with_secrets(messenger)
     del review["request"]["object"]["metadata"]["generateName"]
     review["request"]["object"]["metadata"][name] = {"password": SECRET}
-    assert talkative.review(review).status == 200
-    assert SECRET not in talkative.output
+    assert debug_server.review(review).status == 200
+    assert SECRET not in debug_server.output
 
 
-def test_a_defect_is_500_with_json_and_without_a_verdict(defective_server: Server, messenger: Review) -> None:
+def test_a_defect_gets_500_with_json_and_without_a_verdict(defective_server: Server, messenger: Review) -> None:
     response = defective_server.review(messenger)
     assert (response.status, response.error) == (500, Reason.DEFECT.value)
     assert "response" not in response.json
 
 
-def test_a_defect_is_logged_with_its_place_and_without_the_pod(defective_server: Server, messenger: Review) -> None:
+def test_a_defect_is_logged_with_its_stack_and_without_the_pod(defective_server: Server, messenger: Review) -> None:
     response = defective_server.review(with_secrets(messenger))
     line = defective_server.lines(level="error")[0]
     assert line["error"] == "ValueError"
@@ -189,7 +189,7 @@ def test_a_defect_is_logged_with_its_place_and_without_the_pod(defective_server:
     assert SECRET.encode() not in response.body
 
 
-def test_the_server_goes_on_after_a_defect(defective_server: Server, messenger: Review) -> None:
+def test_the_server_continues_after_a_defect(defective_server: Server, messenger: Review) -> None:
     with defective_server.connect() as connection:
         assert connection.exchange(post(json.dumps(messenger).encode())).status == 500
         response = connection.exchange(post(json.dumps(fresh(messenger, operation="DELETE")).encode()))
@@ -203,7 +203,7 @@ HALVES = {
 
 
 @pytest.mark.parametrize("encoding", HALVES)
-def test_a_client_that_hangs_up_in_the_middle_of_a_body_is_no_defect(server: Server, encoding: str) -> None:
+def test_a_client_that_disconnects_in_the_middle_of_a_body_is_not_a_defect(server: Server, encoding: str) -> None:
     before = len(server.log())
     with server.connect() as connection:
         connection.send(HALVES[encoding])
@@ -213,14 +213,14 @@ def test_a_client_that_hangs_up_in_the_middle_of_a_body_is_no_defect(server: Ser
     assert (line["level"], line["reason"]) == ("warning", Reason.REVIEW_TOO_SLOW.value)
 
 
-def test_a_body_that_turns_out_to_be_no_http_is_no_defect(server: Server) -> None:
+def test_an_invalid_chunk_in_a_body_is_not_a_defect(server: Server) -> None:
     before = len(server.log())
     assert server.exchange(HALVES["chunked"] + b"no length\r\n").status == 400
     wait_for(lambda: len(server.log()) > before + 1)
     assert {line["level"] for line in server.log()[before:]} == {"warning"}
 
 
-def test_the_log_level_is_heeded(servers: Servers, messenger: Review) -> None:
+def test_lines_below_the_log_level_are_not_logged(servers: Servers, messenger: Review) -> None:
     server = servers.start(log_level="warning")
     assert server.review(messenger).status == 200
     assert server.review(b"").status == 400
@@ -230,7 +230,7 @@ def test_the_log_level_is_heeded(servers: Servers, messenger: Review) -> None:
 
 
 @pytest.fixture
-def loggers_as_before() -> Iterator[None]:
+def restored_loggers() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("graceful_worker", "uvicorn", "uvicorn.error", "asyncio")]
     before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in loggers]
     yield
@@ -239,9 +239,9 @@ def loggers_as_before() -> Iterator[None]:
         logger.setLevel(level)
 
 
-@pytest.mark.usefixtures("loggers_as_before")
+@pytest.mark.usefixtures("restored_loggers")
 @pytest.mark.parametrize("name", ["graceful_worker", "uvicorn", "uvicorn.error", "asyncio"])
-def test_what_libraries_have_to_say_is_one_line_of_json_too(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_message_of_a_library_is_logged_as_one_line_of_json_too(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     configure_logs("info")
     logging.getLogger(name).warning("two\nlines")
     assert LOG_WRITER.drain(10)
@@ -250,7 +250,9 @@ def test_what_libraries_have_to_say_is_one_line_of_json_too(name: str, capfd: py
     assert json.loads(output)["message"] == "two\nlines"
 
 
-def test_a_log_that_nobody_takes_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch, messenger: Review) -> None:
+def test_a_log_that_cannot_be_written_does_not_fail_a_review(
+    monkeypatch: pytest.MonkeyPatch, messenger: Review
+) -> None:
     configure_logs("info")
     metrics = Metrics(CertificateMetrics())
     telemetry = Telemetry(metrics)
@@ -269,8 +271,8 @@ def test_a_log_that_nobody_takes_is_no_reason_to_fail(monkeypatch: pytest.Monkey
     assert b'reason="injected"' in metrics.exposition()
 
 
-def test_a_reader_who_stops_reading_stops_nobody(certificate: Path, messenger: Review) -> None:
-    """The log goes into a pipe that is full after 262 reviews."""
+def test_a_log_that_is_no_longer_read_does_not_block_reviews(certificate: Path, messenger: Review) -> None:
+    """The server logs to a pipe, which is full after 262 reviews."""
     port = free_port()
     options = {"port": port, "limits": {"connections": 50}}
     command = serve_command(certificate, options)
@@ -278,20 +280,22 @@ def test_a_reader_who_stops_reading_stops_nobody(certificate: Path, messenger: R
         assert process.stdout
         try:
             trust = ssl.create_default_context(cafile=certificate / "ca.crt")
-            assert any(b"running on" in line for line in process.stdout), "it ended instead"
+            assert any(b"running on" in line for line in process.stdout), "the server ended instead"
             with Connection(port, trust) as connection:
-                for _ in range(3 * PIPE_IN_REVIEWS):
+                for _ in range(3 * REVIEWS_THAT_FILL_THE_PIPE):
                     assert connection.exchange(post(json.dumps(fresh(messenger)).encode())).status == 200
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
             lines = process.stdout.read().splitlines()
         finally:
             process.kill()
-    assert len(lines) >= PIPE_IN_REVIEWS // 2
+    assert len(lines) >= REVIEWS_THAT_FILL_THE_PIPE // 2
 
 
 @pytest.mark.parametrize("stdout", [None, object(), io.StringIO()])
-def test_an_odd_standard_output_does_not_end_the_log(stdout: object, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_an_unusable_standard_output_does_not_stop_the_log_writer(
+    stdout: object, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     output = LogWriter()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "stdout", stdout)
@@ -302,7 +306,7 @@ def test_an_odd_standard_output_does_not_end_the_log(stdout: object, capfdbinary
     assert capfdbinary.readouterr().out == b"kept\n"
 
 
-def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
+def test_lines_that_are_not_read_are_dropped_and_counted() -> None:
     reader, writer = os.pipe()
     output = LogWriter()
     with open(reader, "rb") as read, open(writer, "w") as stdout, pytest.MonkeyPatch.context() as patched:
@@ -316,6 +320,6 @@ def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
             lines.append(read.readline())
         assert output.drain(10)
     kept = lines.count(LINE)
-    # The pipe and what the thread has in hand come on top.
+    # The pipe and the thread that writes to it hold some more lines.
     assert kept * len(LINE) <= MAX_QUEUED_BYTES + 256 * 1024
     assert kept + json.loads(lines[-1])["count"] == 2 * MAX_QUEUED_BYTES // len(LINE)
