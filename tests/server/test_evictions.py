@@ -286,7 +286,7 @@ def test_an_api_server_that_does_not_respond_does_not_delay_other_reviews(guard:
         api_server.released.set()
 
 
-def test_a_pod_is_read_only_for_a_client_with_a_certificate_of_an_api_server(
+def test_the_guard_reads_a_pod_only_for_clients_with_an_api_server_certificate(
     servers: Servers, api_server: ApiServer, tmp_path: Path
 ) -> None:
     authority = trustme.CA()

@@ -23,12 +23,12 @@ ATTACKERS = 70
 ANNOUNCED = 4 * MIB
 CONNECTIONS = 150
 MOST_KIB_OF_A_CONNECTION = 350
-"""Measured: 200; with what 150 closed ones leave behind, the double of that."""
+"""Measured: 200; double that with the memory that 150 closed connections leave behind."""
 
 
 @pytest.fixture(scope="module")
 def small_server(shared_servers: Servers) -> Server:
-    """A server that holds little, and waits long enough for a test to see it."""
+    """A server with low limits for connections and held bytes, and with time limits that no test reaches."""
     limits = {"connections": 30, "held_bytes": MIB, "body_seconds": 60}
     return shared_servers.start(head_seconds=60, limits=limits)
 
@@ -40,14 +40,14 @@ def gauge(server: Server, name: str) -> float:
 
 
 def begin_a_body(connection: Connection, size: int) -> None:
-    """Announce a large body, send a part of it, and fall silent; the server may have had enough before."""
+    """Announce a large body, and send only a part of it; the server may close the connection before all of that."""
     connection.send(head("POST", "/mutate", {**JSON, "content-length": str(ANNOUNCED)}))
     with suppress(OSError):
         connection.send(b" " * size)
 
 
 def test_bodies_that_never_end_do_not_fill_the_memory(servers: Servers) -> None:
-    """As the attack was: 70 connections, each with 4.0 of 4.19 MB and then silence, took 300 MB."""
+    """An attack with 70 connections, each of which sent 4.0 of 4.19 MB and then nothing, took 300 MB."""
     server = servers.start(log_level="error", limits={"body_seconds": 60})
     assert server.review(GOOD_BODY).status == 200
     before = server.resident_kib
@@ -60,7 +60,7 @@ def test_bodies_that_never_end_do_not_fill_the_memory(servers: Servers) -> None:
         assert gauge(server, "graceful_worker_dropped_connections_total") > 0
 
 
-def test_a_connection_that_has_sent_a_body_keeps_little_of_it(servers: Servers) -> None:
+def test_a_connection_keeps_little_memory_after_its_request(servers: Servers) -> None:
     server = servers.start(log_level="error", limits={"connections": CONNECTIONS})
     assert server.review(GOOD_BODY).status == 200
     before = server.resident_kib
@@ -71,7 +71,7 @@ def test_a_connection_that_has_sent_a_body_keeps_little_of_it(servers: Servers) 
         assert server.resident_kib - before < CONNECTIONS * MOST_KIB_OF_A_CONNECTION
 
 
-def test_the_body_that_waits_the_longest_gets_503_and_may_be_sent_again(small_server: Server) -> None:
+def test_the_body_that_has_waited_longest_gets_503_with_retry_after(small_server: Server) -> None:
     with small_server.connect() as first, small_server.connect() as second:
         begin_a_body(first, MIB // 2)
         wait_for(lambda: gauge(small_server, "graceful_worker_held_bytes") > MIB // 3)
@@ -82,7 +82,7 @@ def test_the_body_that_waits_the_longest_gets_503_and_may_be_sent_again(small_se
         assert response.closes
 
 
-def test_a_body_that_alone_is_more_than_may_be_held_is_dropped(small_server: Server) -> None:
+def test_a_body_that_alone_exceeds_the_limit_of_held_bytes_is_dropped(small_server: Server) -> None:
     with small_server.connect() as connection:
         begin_a_body(connection, 3 * MIB)
         with suppress(OSError):
@@ -90,7 +90,7 @@ def test_a_body_that_alone_is_more_than_may_be_held_is_dropped(small_server: Ser
     assert small_server.review(GOOD_BODY).status == 200
 
 
-def test_connections_that_never_say_hello_do_not_keep_others_out(small_server: Server) -> None:
+def test_connections_without_a_tls_handshake_do_not_block_others(small_server: Server) -> None:
     with ExitStack() as stack:
         silent = [
             stack.enter_context(socket.create_connection(("127.0.0.1", small_server.port))) for _ in range(ATTACKERS)
@@ -100,7 +100,7 @@ def test_connections_that_never_say_hello_do_not_keep_others_out(small_server: S
         assert silent[0].recv(1) == b""
 
 
-def test_a_connection_that_was_of_use_outlives_those_that_never_ask(small_server: Server) -> None:
+def test_a_connection_that_sent_a_request_outlives_those_that_sent_none(small_server: Server) -> None:
     with ExitStack() as stack:
         api_server = stack.enter_context(small_server.connect())
         assert api_server.exchange(post(GOOD_BODY)).status == 200
@@ -109,7 +109,7 @@ def test_a_connection_that_was_of_use_outlives_those_that_never_ask(small_server
         assert api_server.exchange(post(GOOD_BODY)).admission_response["allowed"] is True
 
 
-def test_connections_that_were_all_of_use_make_room_for_a_new_one(small_server: Server) -> None:
+def test_if_all_connections_have_sent_requests_a_new_one_is_still_accepted(small_server: Server) -> None:
     with ExitStack() as stack:
         for _ in range(ATTACKERS):
             connection = stack.enter_context(small_server.connect())
@@ -117,39 +117,39 @@ def test_connections_that_were_all_of_use_make_room_for_a_new_one(small_server: 
         assert small_server.review(GOOD_BODY).status == 200
 
 
-def test_answers_that_nobody_reads_do_not_fill_the_memory(small_server: Server) -> None:
+def test_responses_that_clients_do_not_read_do_not_fill_the_memory(small_server: Server) -> None:
     with ExitStack() as stack:
         for _ in range(20):
             connection = stack.enter_context(small_server.connect())
             with suppress(OSError):
-                connection.send(post(refused_at_length()) * 8)
+                connection.send(post(review_with_a_long_response()) * 8)
         wait_for(lambda: gauge(small_server, "graceful_worker_held_bytes") <= MIB)
         assert small_server.review(GOOD_BODY).status == 200
 
 
-def refused_at_length() -> bytes:
-    """Return a review whose answer is long: many sidecars, each with a hook."""
+def review_with_a_long_response() -> bytes:
+    """Return a review whose response is long: its pod has many sidecars, and each gets a hook."""
     review: dict[str, Any] = read_review("symfony-messenger")
     containers = review["request"]["object"]["spec"]["containers"]
     containers += [{"name": f"sidecar-{number}", "command": ["sleep", "9"]} for number in range(20)]
     return json.dumps(review).encode()
 
 
-def test_the_largest_object_that_an_api_server_takes_is_answered(server: Server, messenger: Review) -> None:
-    """3 MiB, of which Go writes every `&` as six characters."""
+def test_the_largest_object_that_an_api_server_accepts_is_admitted(server: Server, messenger: Review) -> None:
+    """An object may have 3 MiB, in which Go's JSON encoder writes every `&` as six characters."""
     body = large(messenger, 3 * MIB).replace(b"x" * 1000, b"\\u0026" * 1000)
     assert len(body) > 17 * MIB
     assert server.review(body).admission_response["allowed"] is True
 
 
-def test_counts_come_back_to_nothing(small_server: Server) -> None:
+def test_the_gauges_fall_when_the_clients_have_gone(small_server: Server) -> None:
     assert small_server.review(GOOD_BODY).status == 200
     wait_for(lambda: gauge(small_server, "graceful_worker_connections") == 1)
     assert gauge(small_server, "graceful_worker_held_bytes") == 0
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_by_default_both_families_of_addresses_are_listened_on(address: str) -> None:
+def test_by_default_the_server_listens_on_ipv4_and_ipv6(address: str) -> None:
     (listening,) = bind(ANY_ADDRESS, 0, 1)
     with listening:
         if listening.family != socket.AF_INET6:
@@ -158,7 +158,7 @@ def test_by_default_both_families_of_addresses_are_listened_on(address: str) -> 
             time.sleep(0)
 
 
-def test_a_machine_without_ipv6_is_listened_on_by_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ipv6_the_server_listens_on_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     create = socket.create_server
 
     def without_ipv6(address: tuple[str, int], **options: Any) -> socket.socket:
@@ -172,7 +172,7 @@ def test_a_machine_without_ipv6_is_listened_on_by_ipv4(monkeypatch: pytest.Monke
         assert listening.family == socket.AF_INET
 
 
-def test_a_port_that_is_taken_is_no_machine_without_ipv6() -> None:
+def test_a_port_in_use_is_not_taken_for_missing_ipv6() -> None:
     (listening,) = bind(ANY_ADDRESS, 0, 1)
     with listening, pytest.raises(OSError, match=r"(?i)in use"):
         bind(ANY_ADDRESS, listening.getsockname()[1], 1)

@@ -69,14 +69,14 @@ METHODS = [
 
 
 @pytest.mark.parametrize(("owner", "name", "parameters"), METHODS, ids=lambda value: getattr(value, "__name__", None))
-def test_a_method_has_the_parameters_that_are_relied_on(owner: type, name: str, parameters: list[str]) -> None:
+def test_a_method_has_the_parameters_that_the_server_relies_on(owner: type, name: str, parameters: list[str]) -> None:
     method = getattr(owner, name, None)
     assert method is not None, look_at(f"{owner.__name__}.{name}")
     assert list(inspect.signature(method).parameters) == ["self", *parameters], look_at(f"{owner.__name__}.{name}")
 
 
 @pytest.mark.parametrize("name", sorted(READ))
-def test_an_object_has_the_attributes_that_are_relied_on(name: str) -> None:
+def test_an_object_has_the_attributes_that_the_server_relies_on(name: str) -> None:
     async def scenario() -> None:
         protocol, _ = connect(wait_for_the_body)
         protocol.data_received(HEAD_OF_POST)
@@ -94,7 +94,7 @@ def test_an_object_has_the_attributes_that_are_relied_on(name: str) -> None:
     run(scenario)
 
 
-def test_no_name_of_the_servers_own_is_one_of_uvicorns() -> None:
+def test_no_attribute_that_the_server_adds_exists_in_uvicorn() -> None:
     async def scenario() -> None:
         protocol, _ = connect()
         own = {*vars(HttpProtocol), *HttpProtocol.__annotations__} - set(OVERRIDDEN)
@@ -129,7 +129,7 @@ def test_the_application_starts_only_after_the_headers_are_processed() -> None:
     run(scenario)
 
 
-def test_an_exception_in_a_callback_of_the_parser_becomes_a_400() -> None:
+def test_an_exception_in_a_parser_callback_becomes_a_400() -> None:
     class Failing(HttpToolsProtocol):
         def on_headers_complete(self) -> None:
             raise ValueError
@@ -157,7 +157,7 @@ def test_a_disconnected_cycle_ends_the_wait_for_a_body() -> None:
     run(scenario)
 
 
-def test_a_response_written_past_uvicorn_counts_as_complete() -> None:
+def test_a_response_that_bypasses_uvicorn_counts_as_complete() -> None:
     async def write(scope: Any, receive: Any, send: Any) -> None:
         cycle = protocols[0].cycle
         cycle.transport.write(b"written")
@@ -180,7 +180,7 @@ def test_a_response_written_past_uvicorn_counts_as_complete() -> None:
     run(scenario)
 
 
-def test_a_cycle_without_keep_alive_says_so_and_closes() -> None:
+def test_a_cycle_without_keep_alive_sends_connection_close_and_closes() -> None:
     async def scenario() -> None:
         protocol, transport = connect()
         protocol.data_received(GET)
@@ -237,7 +237,7 @@ def test_a_body_is_collected_in_the_cycle_and_completes_it() -> None:
     run(scenario)
 
 
-def test_writing_is_paused_in_the_flow() -> None:
+def test_the_flow_control_records_that_writing_is_paused() -> None:
     async def scenario() -> None:
         protocol, _ = connect()
         protocol.pause_writing()
@@ -252,8 +252,8 @@ def test_writing_is_paused_in_the_flow() -> None:
     run(scenario)
 
 
-class Listening:
-    """Stands for the server that a loop creates."""
+class FakeAsyncioServer:
+    """A fake of the server that an event loop creates."""
 
     def __init__(self) -> None:
         self.sockets = (self,)
@@ -269,12 +269,12 @@ class Listening:
         self.calls.append("wait_closed")
 
 
-class Loop(uvloop.Loop):
-    """Notes with what uvicorn creates its server."""
+class RecordingLoop(uvloop.Loop):
+    """Records the arguments with which uvicorn creates its server."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.listening = Listening()
+        self.listening = FakeAsyncioServer()
         self.arguments: tuple[Any, ...] = ()
         self.options: dict[str, Any] = {}
 
@@ -283,7 +283,7 @@ class Loop(uvloop.Loop):
         return self.listening
 
 
-def test_a_server_listens_shuts_connections_down_and_stops_as_is_relied_on() -> None:
+def test_a_server_listens_shuts_down_its_connections_and_stops_as_expected() -> None:
     calls: list[str] = []
 
     class Stopping(Server):
@@ -304,9 +304,9 @@ def test_a_server_listens_shuts_connections_down_and_stops_as_is_relied_on() -> 
             self.connections.clear()
 
     config = uvicorn.Config(respond, lifespan="off", log_config=None, interface="asgi3", http=Closing, port=0)
-    with asyncio.Runner(loop_factory=Loop) as runner:
+    with asyncio.Runner(loop_factory=RecordingLoop) as runner:
         loop: Any = runner.get_loop()
-        # A signal that uvicorn raises again would end this process.
+        # If uvicorn raised the signal again, that would end this process.
         runner.run(Stopping(config).serve())
     assert len(loop.arguments) == 1, look_at("what uvicorn passes to create_server", "https_server.py")
     options = {"host", "port", "ssl", "backlog"}
