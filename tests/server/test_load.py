@@ -39,10 +39,11 @@ async def review_on_a_new_connection(server: Server, body: bytes) -> dict[str, o
     return response
 
 
-def test_hundreds_of_new_connections_at_once_are_all_answered_right(
+def test_hundreds_of_concurrent_new_connections_all_get_the_right_response(
     patient_server: Server, messenger: Review, measure: Measure
 ) -> None:
-    # Patient: a client's first handshake waits for its last one, on a busy machine for longer than a head may take.
+    # The patient server: this client's first handshake completes only with its last one. On a busy machine, that takes
+    # longer than the default time limit for a head.
     reviews = [fresh(messenger) for _ in range(AT_ONCE)]
 
     async def review_all() -> list[dict[str, object]]:
@@ -95,13 +96,13 @@ def summary(times: list[float]) -> str:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the size of a process is read from /proc")
-def test_an_idle_server_takes_less_than_its_pod_asks_for(servers: Servers, measure: Measure) -> None:
-    """Otherwise it is evicted first where a node runs out of memory."""
+def test_an_idle_server_uses_less_memory_than_its_pod_requests(servers: Servers, measure: Measure) -> None:
+    """Otherwise the kubelet evicts it first when its node runs out of memory."""
     (container,) = select_one(installed("default"), "Deployment")["spec"]["template"]["spec"]["containers"]
-    asked = int(container["resources"]["requests"]["memory"].removesuffix("Mi")) * 1024
+    requested = int(container["resources"]["requests"]["memory"].removesuffix("Mi")) * 1024
     resident = servers.start().resident_kib
-    measure(f"idle: {resident} KiB of {asked}")
-    assert resident < asked
+    measure(f"idle: {resident} KiB of {requested}")
+    assert resident < requested
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the size of a process is read from /proc")
@@ -112,7 +113,7 @@ def test_memory_does_not_grow(servers: Servers, measure: Measure) -> None:
     requests += [post(b"{"), get("/metrics"), get("/unknown")]
 
     def send(number: int) -> None:
-        # Some on connections of their own, each of which has state of its own.
+        # A new connection after every 50 requests, because each connection has its own state.
         for start in range(0, number, 50):
             with server.connect() as connection:
                 exchange_all(connection, [requests[(start + offset) % len(requests)] for offset in range(50)])

@@ -44,57 +44,57 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("name", "outcome", "reason"), REQUESTS)
-def test_a_review_counts_by_outcome_and_reason(server: Server, name: str, outcome: Kind, reason: Reason) -> None:
+def test_a_review_is_counted_by_outcome_and_reason(server: Server, name: str, outcome: Kind, reason: Reason) -> None:
     before = count(server, outcome, reason)
     server.review(read_review(name))
     assert count(server, outcome, reason) == before + 1
 
 
-def test_a_dry_run_counts_as_one(server: Server, messenger: Review) -> None:
-    dry, wet = (count(server, Kind.PROTECTED, Reason.INJECTED, dry_run) for dry_run in ("true", "false"))
+def test_a_dry_run_is_counted_as_a_dry_run(server: Server, messenger: Review) -> None:
+    dry_runs, real = (count(server, Kind.PROTECTED, Reason.INJECTED, dry_run) for dry_run in ("true", "false"))
     server.review(fresh(messenger, dryRun=True))
-    assert count(server, Kind.PROTECTED, Reason.INJECTED, "true") == dry + 1
-    assert count(server, Kind.PROTECTED, Reason.INJECTED, "false") == wet
+    assert count(server, Kind.PROTECTED, Reason.INJECTED, "true") == dry_runs + 1
+    assert count(server, Kind.PROTECTED, Reason.INJECTED, "false") == real
 
 
-def test_a_rejected_request_counts_as_an_error(server: Server) -> None:
+def test_a_rejected_request_is_counted_as_an_error(server: Server) -> None:
     before = count(server, Kind.ERROR, Reason.REVIEW_INVALID)
     server.review(b"{}")
     assert count(server, Kind.ERROR, Reason.REVIEW_INVALID) == before + 1
 
 
-def test_a_defect_counts_as_an_error(defective_server: Server, messenger: Review) -> None:
+def test_a_defect_is_counted_as_an_error(defective_server: Server, messenger: Review) -> None:
     before = count(defective_server, Kind.ERROR, Reason.DEFECT)
     defective_server.review(messenger)
     assert count(defective_server, Kind.ERROR, Reason.DEFECT) == before + 1
 
 
-def test_requests_for_other_paths_do_not_count(server: Server) -> None:
+def test_requests_for_other_paths_are_not_counted(server: Server) -> None:
     before = series(server)
     for path in ("/healthz", "/readyz", "/metrics", "/unknown"):
         server.get(path)
     assert series(server) == before
 
 
-def test_the_times_are_counted_too(server: Server, messenger: Review) -> None:
+def test_the_duration_of_a_review_is_recorded_too(server: Server, messenger: Review) -> None:
     name = f"{SECONDS}_count"
     before = count(server, Kind.PROTECTED, Reason.INJECTED, name=name)
     server.review(messenger)
     assert count(server, Kind.PROTECTED, Reason.INJECTED, name=name) == before + 1
 
 
-def test_the_times_are_seconds(server: Server, messenger: Review) -> None:
+def test_durations_are_in_seconds(server: Server, messenger: Review) -> None:
     name = f"{SECONDS}_sum"
     before = count(server, Kind.PROTECTED, Reason.INJECTED, name=name)
     begin = time.monotonic()
     for _ in range(20):
         server.review(messenger)
     waited = time.monotonic() - begin
-    # Not more than the client has waited for the answers; milliseconds would be.
+    # The client has waited for the responses at least as long; in milliseconds, the value would be larger than that.
     assert 0.0004 < count(server, Kind.PROTECTED, Reason.INJECTED, name=name) - before < waited
 
 
-def test_every_label_is_of_the_vocabulary(server: Server, messenger: Review) -> None:
+def test_every_label_has_a_known_name_and_value(server: Server, messenger: Review) -> None:
     server.review(messenger)
     server.review(b"")
     server.review(fresh(messenger, operation="no operation", namespace="no namespace"))
@@ -107,7 +107,7 @@ def test_every_label_is_of_the_vocabulary(server: Server, messenger: Review) -> 
             assert known.keys() <= {"reason", "outcome", "dry_run", "le"}
 
 
-def test_the_number_of_series_does_not_grow_with_what_is_asked(server: Server, messenger: Review) -> None:
+def test_the_number_of_series_does_not_depend_on_the_content_of_requests(server: Server, messenger: Review) -> None:
     server.review(messenger)
     before = series(server).keys()
     with server.connect() as connection:
@@ -120,7 +120,7 @@ def test_the_number_of_series_does_not_grow_with_what_is_asked(server: Server, m
     assert series(server).keys() == before
 
 
-def test_the_running_version_is_told(server: Server) -> None:
+def test_the_running_version_is_exposed(server: Server) -> None:
     labels = {"version": __version__, "python": platform.python_version()}
     assert series(server)["graceful_worker_build_info", frozenset(labels.items())] == 1
 
@@ -131,11 +131,11 @@ def test_every_metric_has_a_help_text_and_a_type(server: Server) -> None:
     assert all(family.documentation for family in families)
 
 
-def test_the_metrics_say_that_they_are_prometheus_text(server: Server) -> None:
+def test_the_metrics_have_the_content_type_of_prometheus_text(server: Server) -> None:
     assert server.get("/metrics").headers["content-type"].startswith("text/plain; version=")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_a_server_that_serves_is_healthy_and_ready(server: Server, path: str) -> None:
+def test_a_running_server_is_healthy_and_ready(server: Server, path: str) -> None:
     response = server.get(path)
     assert (response.status, response.json) == (200, {"status": "ok"})
