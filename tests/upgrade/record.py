@@ -1,4 +1,4 @@
-"""Records what this version makes of a few pods, once for each release: `python -m tests.upgrade.record`."""
+"""Records how this version injects a few pods, once for each release: `python -m tests.upgrade.record`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CASES = (
     *("native/worker-in-the-middle", "shells/injected-sidecar-and-init", "mesh/istio-proxy", "mesh/linkerd-proxy"),
     *("probes/without-grace", "evict/never"),
 )
-"""Golden cases that between them have all that an injection may consist of."""
+"""Golden cases that together have every part that an injection can have."""
 
 
 def main() -> None:
-    """Write a file for each case; refuse where this version has been recorded."""
+    """Write a file for each case; fail if this version has already been recorded."""
     folder = FOLDER / __version__
     if folder.exists():
         sys.exit(f"tests/upgrade/{__version__} is there: what a version has made of pods is recorded once")
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def write(file: Path, content: dict[str, Any]) -> None:
-    """Write it with each line of a script on a line."""
+    """Write the content as YAML, with each line of a script on a separate line."""
     yaml = YAML()
     yaml.width = 100_000
     yaml.dump(_literal(json.loads(json.dumps(content))), file)

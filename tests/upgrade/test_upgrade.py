@@ -43,13 +43,13 @@ def after(pod: Pod, operations: list[Any]) -> Pod:
     return changed
 
 
-def meaning(value: Any) -> Any:
-    """Leave out what may differ from version to version: the scripts' text, and which version wrote the record."""
+def normalized(value: Any) -> Any:
+    """Leave out what may differ between versions: the text of the scripts, and the version in the status annotation."""
     if isinstance(value, dict):
-        return {key: record(item) if key == STATUS_ANNOTATION else meaning(item) for key, item in value.items()}
+        return {key: record(item) if key == STATUS_ANNOTATION else normalized(item) for key, item in value.items()}
     if isinstance(value, list):
         ours = find_wrapper(value) if all(isinstance(item, str) for item in value) else None
-        return [meaning("<script>" if ours and place == ours[0] + 2 else item) for place, item in enumerate(value)]
+        return [normalized("<script>" if ours and place == ours[0] + 2 else item) for place, item in enumerate(value)]
     return value
 
 
@@ -58,7 +58,7 @@ def record(text: str) -> Pod:
 
 
 def with_record(pod: Pod, **fields: Any) -> Pod:
-    """Return a pod in whose record some fields are others."""
+    """Return a pod with other values for some fields of its status annotation."""
     changed = deepcopy(pod)
     annotations = changed["metadata"]["annotations"]
     annotations[STATUS_ANNOTATION] = json.dumps({**json.loads(annotations[STATUS_ANNOTATION]), **fields})
@@ -66,7 +66,7 @@ def with_record(pod: Pod, **fields: Any) -> Pod:
 
 
 def with_older_scripts(value: Any) -> Any:
-    """Put another text in place of each script, as if it had been mended since."""
+    """Change the text of each script, as if the script had been fixed since."""
     if isinstance(value, dict):
         return {key: with_older_scripts(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -83,33 +83,33 @@ def test_the_first_version_is_recorded() -> None:
 
 
 @every_recorded
-def test_it_is_what_a_version_made(file: Path) -> None:
+def test_a_recorded_pod_names_the_version_that_injected_it(file: Path) -> None:
     original, injected = read(file)
     assert STATUS_ANNOTATION not in original["metadata"].get("annotations", {})
     assert json.loads(injected["metadata"]["annotations"][STATUS_ANNOTATION])["version"] == file.parent.name
 
 
 @every_recorded
-def test_it_passes_with_nothing_changed_but_scripts_that_have_been_mended(file: Path) -> None:
+def test_only_outdated_scripts_of_a_recorded_pod_are_changed(file: Path) -> None:
     _, injected = read(file)
     review = reviewed(injected)
     assert review.decision.outcome is Kind.PROTECTED
     healed = after(injected, review.patch)
-    assert meaning(healed) == meaning(injected)
+    assert normalized(healed) == normalized(injected)
     assert reviewed(healed).patch == []
 
 
 @every_recorded
-def test_a_script_that_has_been_mended_since_is_brought_up_to_date(file: Path) -> None:
+def test_an_outdated_script_is_replaced_by_the_current_one(file: Path) -> None:
     _, injected = read(file)
     older = with_record(with_older_scripts(injected), version="0.0.9")
     patch = reviewed(older).patch
     healed = after(older, patch)
     workers = json.loads(injected["metadata"]["annotations"][STATUS_ANNOTATION])["workers"]
     for name, was, now in zip(containers(older), containers(older).values(), containers(healed).values(), strict=True):
-        # A worker whose command only its image knows is left as it was recorded.
+        # A worker whose command is only in its image is left as it was recorded.
         assert has_older_script(now) == (has_older_script(was) and name in workers and "command" not in was)
-    assert meaning(healed) == meaning(injected)
+    assert normalized(healed) == normalized(injected)
     if patch:
         assert json.loads(healed["metadata"]["annotations"][STATUS_ANNOTATION])["version"] == __version__
 
@@ -123,7 +123,7 @@ def containers(pod: Pod) -> dict[str, Pod]:
 
 
 @every_recorded
-def test_uninject_gives_the_original_back(file: Path) -> None:
+def test_uninject_restores_the_original_pod(file: Path) -> None:
     original, injected = read(file)
     assert after(injected, restore(injected)) == original
     healed = after(injected, reviewed(injected).patch)
@@ -139,8 +139,8 @@ def test_a_record_of_a_newer_version_with_known_fields_is_read(file: Path) -> No
 
 
 @every_recorded
-def test_what_a_newer_version_has_made_is_left_as_it_is(file: Path) -> None:
-    """An older replica that is still there in a rollout, or comes back by a rollback, must not take anything away."""
+def test_a_pod_injected_by_a_newer_version_is_left_unchanged(file: Path) -> None:
+    """An older replica, which still runs during a rollout or returns with a rollback, must not remove anything."""
     _, injected = read(file)
     newer = with_record(with_older_scripts(injected), version="99.0.0", sleeps=["worker"])
     review = reviewed(newer)
@@ -156,9 +156,10 @@ def test_what_a_newer_version_has_made_is_left_as_it_is(file: Path) -> None:
     ],
     ids=["of the pod", "of a worker", "of a command"],
 )
-def test_uninject_does_not_undo_by_halves_what_a_newer_version_has_made(
+def test_uninject_refuses_a_pod_with_fields_that_only_a_newer_version_knows(
     tmp_path: Path, fields: dict[str, Any], named: str
 ) -> None:
+    """Otherwise it would undo only a part of the injection."""
     _, injected = read(RECORDED[0])
     manifest = tmp_path / "pod.json"
     newer = with_record(injected, version="99.0.0", **fields)
