@@ -1,1 +1,1 @@
-"""The benchmarks are right, and a review costs no more instructions than before; nothing is timed."""
+"""The benchmarks are correct, and a review takes no more instructions than before; nothing is timed."""

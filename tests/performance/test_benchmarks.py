@@ -1,4 +1,4 @@
-"""The benchmarks send what they should, and notice a wrong answer."""
+"""The benchmarks send the right reviews, and detect a wrong response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def review() -> Review:
 
 
 @pytest.fixture
-def answer(review: Review) -> dict[str, Any]:
+def response(review: Review) -> dict[str, Any]:
     pod = review["request"]["object"]
     operations = jsonpatch.make_patch(pod, protect(copy.deepcopy(pod))).to_string()
     return {"uid": review["request"]["uid"], "allowed": True, "patch": base64.b64encode(operations.encode()).decode()}
@@ -41,13 +41,13 @@ def test_the_reviews_differ_and_are_the_same_in_every_run() -> None:
 
 
 @pytest.mark.parametrize(("containers", "size"), [(1, 10_000), (3, 100_000), (50, 1_500_000)])
-def test_a_review_has_the_weight_that_was_asked_for(containers: int, size: int) -> None:
+def test_a_review_has_the_requested_containers_and_size(containers: int, size: int) -> None:
     review = review_of_size(containers, size)
     assert len(review["request"]["object"]["spec"]["containers"]) == containers
     assert size <= len(encoded(review)) < size + 200
 
 
-def test_unlike_reviews_differ_in_what_is_decided_on_alone(review: Review) -> None:
+def test_unlike_reviews_differ_only_in_what_decisions_depend_on(review: Review) -> None:
     first, second = (with_own_template(encoded(review), number) for number in (1, 2))
     assert first != second
     assert len(first) == len(second) == len(encoded(review))
@@ -59,31 +59,31 @@ def test_unlike_reviews_differ_in_what_is_decided_on_alone(review: Review) -> No
     assert one["spec"] == other["spec"]
 
 
-def test_a_right_answer_is_right(review: Review, answer: dict[str, Any]) -> None:
-    verification.check("protects", review, answer)
+def test_a_right_response_passes_the_check(review: Review, response: dict[str, Any]) -> None:
+    verification.check("protects", review, response)
 
 
 @pytest.mark.parametrize("number", range(len(COMMANDS)))
-def test_our_answer_to_each_command_is_right(number: int) -> None:
+def test_the_core_responds_correctly_to_each_command(number: int) -> None:
     review = reviews(len(COMMANDS))[number]
     verification.check("protects", review, json.loads(core(encoded(review)))["response"])
 
 
 @pytest.mark.parametrize("change", [{"uid": "another"}, {"allowed": False}, {"patch": "W10="}])
-def test_a_wrong_answer_is_noticed(review: Review, answer: dict[str, Any], change: dict[str, Any]) -> None:
+def test_a_wrong_response_is_detected(review: Review, response: dict[str, Any], change: dict[str, Any]) -> None:
     with pytest.raises(verification.WrongAnswer):
-        verification.check("protects", review, answer | change)
+        verification.check("protects", review, response | change)
 
 
-def test_a_patch_that_loses_something_is_noticed(review: Review, answer: dict[str, Any]) -> None:
-    operations = json.loads(base64.b64decode(answer["patch"]))
+def test_a_patch_that_removes_something_is_detected(review: Review, response: dict[str, Any]) -> None:
+    operations = json.loads(base64.b64decode(response["patch"]))
     operations.append({"op": "remove", "path": "/spec/containers/1/env"})
     patch = base64.b64encode(json.dumps(operations).encode()).decode()
     with pytest.raises(verification.WrongAnswer):
-        verification.check("protects", review, answer | {"patch": patch})
+        verification.check("protects", review, response | {"patch": patch})
 
 
-def test_goals_without_a_figure_are_left_out() -> None:
+def test_goals_without_a_measurement_are_left_out() -> None:
     startup = {"seconds": [0.5, 0.8, 0.6], "imports": {}}
     (goal,) = goals({"startup": startup})
     assert (goal.reached, goal.is_met) == (600, True)
@@ -92,12 +92,12 @@ def test_goals_without_a_figure_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(0, "0"), (1234.5, "1234"), (12.34, "12.3"), (10, "10"), (1.5, "1.5"), (0.0123, "0.012")]
 )
-def test_a_number_has_three_digits_that_count(value: float, text: str) -> None:
+def test_a_number_is_shown_with_three_significant_digits(value: float, text: str) -> None:
     assert number(value) == text
 
 
 class Pieces:
-    """A connection whose other side answers in pieces."""
+    """A fake connection on which the response arrives in pieces."""
 
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = list(pieces)
@@ -116,11 +116,11 @@ class Pieces:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n123\r\n2", b"\r\n4", b"5\r\n0\r\n\r", b"\n"),
     ],
 )
-def test_an_answer_is_read_whole_however_it_is_sent(pieces: tuple[bytes, ...]) -> None:
+def test_a_response_that_arrives_in_pieces_is_read_completely(pieces: tuple[bytes, ...]) -> None:
     assert send(cast(ssl.SSLSocket, Pieces(*pieces)), b"") == b"12345"
 
 
-def test_another_webhook_is_a_goal_for_each_kind_of_pods() -> None:
+def test_a_comparison_with_other_webhooks_has_a_goal_for_each_kind_of_pod() -> None:
     rows = [("graceful_worker", "alike", 6000), ("graceful_worker", "unlike", 2000)]
     rows += [("mine", "alike", 1000), ("mine", "unlike", 1000), ("slower", "alike", 500)]
     runs = [
@@ -133,7 +133,7 @@ def test_another_webhook_is_a_goal_for_each_kind_of_pods() -> None:
     assert (alike.reached, alike.is_met, unlike.reached, unlike.is_met) == (6, True, 2, False)
 
 
-def test_a_pod_stays_as_small_as_the_goals_say() -> None:
+def test_the_bytes_added_to_a_pod_meet_the_goals() -> None:
     found = goals({"size": measure_added_bytes()})
     assert len(found) == 2
     assert [goal for goal in found if not goal.is_met] == []
