@@ -1,1 +1,1 @@
-"""The protocol in the pod: the shell scripts, run as a pod carries them."""
+"""The protocol in the pod: the shell scripts, run in the form in which a pod contains them."""

@@ -1,4 +1,4 @@
-"""All scripts as pods may carry them: `python -m tests.protocol.compositions FOLDER` writes them, for `make lint`."""
+"""All scripts that pods may contain: `python -m tests.protocol.compositions FOLDER` writes them, for `make lint`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _NOT_CARRIED = re.compile(r"^\s*#.*\n|^\s*\n|^ +", re.MULTILINE)
 
 
 def parts() -> dict[str, str]:
-    """Return the texts of webhook/shell, by the names of their files."""
+    """Return the texts of webhook/shell by file name."""
     found = (file for file in files("webhook.shell").iterdir() if file.name.endswith(".sh"))
     return {file.name: file.read_text() for file in found}
 
 
 def carried(text: str) -> str:
-    """Return a part as pods carry it: without comments, empty lines and indentation."""
+    """Return a part in the form that pods contain: without comments, empty lines and indentation."""
     return _NOT_CARRIED.sub("", text)
 
 
 def compositions() -> dict[str, str]:
-    """Return all scripts, past the kubelet's expansion of commands."""
+    """Return all scripts by name, as they are after the kubelet has expanded the commands."""
     commands = {"loop": LOOP, "bring-shell": COPY_SHELL}
     texts = {name: expand(text, {}) for name, text in commands.items()}
     texts["parent-first"] = scripts.parent_first()
@@ -46,7 +46,7 @@ def compositions() -> dict[str, str]:
 
 
 def with_comments(script: str) -> str:
-    """Return a script with the comments of its parts: some of them are for shellcheck."""
+    """Return a script with the comments of its parts, as some of them are shellcheck directives."""
     script = scripts.with_long_names(script)
     by_beginning = {carried(text): text for text in parts().values()}
     result = []

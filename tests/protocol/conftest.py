@@ -1,4 +1,4 @@
-"""Every test of the protocol runs under every shell that is installed, as PID 1 and not as PID 1."""
+"""Run every test of the protocol under every installed shell, as PID 1 and not as PID 1."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from . import measurements
 from .measurements import MEASURED, Measure
-from .pods import SHELLS, STOP_SIGNALS, USUAL_SHELLS, Pod, Setting, find_program, refusal
+from .pods import SHELLS, STOP_SIGNALS, USUAL_SHELLS, Pod, Setting, find_program, why_unavailable
 
 
 def find_shell(name: str, links: Path) -> str | None:
-    """Return the path by which a shell is called; None where it is not installed."""
+    """Return the path by which a shell is called; None if it is not installed."""
     program, called = SHELLS[name]
     path = find_program(name)
     if path is None or program == called:
@@ -29,8 +29,11 @@ def find_shell(name: str, links: Path) -> str | None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def heard_stop_signals() -> Iterator[None]:
-    """Hear the stop signals, as a container does: a test run in the background ignores some, and so would the pods."""
+def default_stop_signals() -> Iterator[None]:
+    """Reset ignored stop signals to the default, as in a container.
+
+    A test run in the background ignores some of them, and the pods would inherit that.
+    """
     ignored = [signal.Signals[f"SIG{name}"] for name in STOP_SIGNALS]
     ignored = [number for number in ignored if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
@@ -42,7 +45,7 @@ def heard_stop_signals() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def links() -> Iterator[Path]:
-    """A folder for shells under other names that every user can enter."""
+    """A folder, readable by every user, for links to shells under other names."""
     with tempfile.TemporaryDirectory(prefix="shells-") as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
@@ -58,7 +61,7 @@ def shell(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=Setting, ids=lambda setting: setting.value)
 def setting(request: pytest.FixtureRequest) -> Setting:
-    reason = refusal(request.param)
+    reason = why_unavailable(request.param)
     if reason:
         pytest.skip(reason)
     setting: Setting = request.param
@@ -67,7 +70,7 @@ def setting(request: pytest.FixtureRequest) -> Setting:
 
 @pytest.fixture
 def pod(shell: str, setting: Setting, links: Path) -> Iterator[Pod]:
-    """One pod after the other, for every shell and setting."""
+    """One pod per test, for every shell and setting."""
     pod = make_pod(shell, setting, links)
     yield pod
     pod.remove()
@@ -75,7 +78,7 @@ def pod(shell: str, setting: Setting, links: Path) -> Iterator[Pod]:
 
 @pytest.fixture
 def plain_pod(shell: str, links: Path) -> Iterator[Pod]:
-    """One pod for every shell, for behaviour to which PID namespaces make no difference."""
+    """One pod per test, for every shell, for behaviour that does not depend on PID namespaces."""
     pod = make_pod(shell, Setting.CHILD, links)
     yield pod
     pod.remove()
@@ -83,12 +86,12 @@ def plain_pod(shell: str, links: Path) -> Iterator[Pod]:
 
 @pytest.fixture
 def pods(links: Path) -> Iterator[list[Pod]]:
-    """All pods at once, for behaviour that takes its time: one for every shell that this machine has.
+    """All pods at once, for tests that take long: one for every installed shell.
 
-    The shells of most images are there in both settings, the others once.
+    The shells of most images run in both settings, the others in one.
     """
     shells = [shell for shell in SHELLS if find_program(shell)]
-    settings = [setting for setting in Setting if not refusal(setting)]
+    settings = [setting for setting in Setting if not why_unavailable(setting)]
     both = {shell: settings if shell in USUAL_SHELLS else settings[-1:] for shell in shells}
     pods = [make_pod(shell, setting, links) for shell in shells for setting in both[shell]]
     yield pods
@@ -106,7 +109,7 @@ def make_pod(shell: str, setting: Setting, links: Path) -> Pod:
 
 @pytest.fixture
 def measure(record_property: Callable[[str, object], None]) -> Measure:
-    """Report a number of milliseconds at the end of the test run; the assertions beside it are loose."""
+    """Report a duration in milliseconds at the end of the test run; the assertions on the same value are loose."""
 
     def record(what: str, seconds: float, pod: Pod) -> None:
         record_property(MEASURED, [f"{what}, {pod.setting.value}", pod.name, seconds * 1000])

@@ -1,7 +1,7 @@
-"""A pytest plugin: the numbers that the tests measured, in a table at the end of the test run.
+"""A pytest plugin that prints the durations that the tests measured, in a table at the end of the test run.
 
-`tests/protocol/conftest.py` registers it. Where pytest-xdist's controller does not read that file, because a run begins
-further up, `pytest_plugins` of a conftest there has to name this module.
+`tests/protocol/conftest.py` registers it. If a run starts in a parent folder, pytest-xdist's controller does not read
+that file; then `pytest_plugins` of a conftest in the parent folder has to name this module.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from .pods import SHELLS, Pod
 
 MEASURED = "measured"
-"""The name of the property that carries a number from a test to the end of the run, over processes if need be."""
+"""The name of the property that carries a value from a test to the end of the run, also between xdist's processes."""
 
 Measure = Callable[[str, float, Pod], None]
 

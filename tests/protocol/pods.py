@@ -1,4 +1,4 @@
-"""Pods without Kubernetes: a volume, and containers that start, run hooks and stop as the kubelet makes them."""
+"""Pods without Kubernetes: a volume, and containers that start, run hooks and stop as under the kubelet."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ SHELLS = {
     "mksh": ("mksh", "mksh"),
     "yash": ("yash", "yash"),
 }
-"""Names in the tests: the program that is a shell, and the name by which it is called."""
+"""By the name in the tests: the shell's program, and the name by which it is called."""
 STATIC = "busybox-static"
-"""Debian's and Ubuntu's package of this name, whose shell runs its own applets before the programs of PATH."""
+"""Debian's and Ubuntu's package of this name; its shell runs its own applets in place of the programs of PATH."""
 USUAL_SHELLS = frozenset({"dash", "busybox", "bash"})
 BROUGHT = "brought"
 """The shell that an init container has copied into the volume, with the programs that the scripts need."""
 PAUSE = ("/bin/sh", "-c", '"$@"; exit "$?"', "pause")
-"""Process 1 of a PID namespace that containers share."""
+"""The command of process 1 of a PID namespace that containers share."""
 LONG = 15.0
-"""Seconds that no step takes, however slow the machine: the end of all patience."""
+"""The timeout of a single step in seconds; no step takes so long, even on a slow machine."""
 GRACE = 600
-"""Seconds that the pod's own grace period has where a test does not say otherwise: as good as for ever."""
+"""The pod's own grace period in seconds, unless a test sets another one: longer than any test."""
 
 _T = TypeVar("_T")
 _NO_FORK = threading.Lock()
-"""Held while a program is written: a process forked meanwhile would have it open, and it could not be executed."""
+"""Held while a program is written: a process forked meanwhile inherits the open file, and exec fails (ETXTBSY)."""
 
 
 def until(what: str, condition: Callable[[], _T], within: float = LONG, poll: float = 0.01) -> _T:
@@ -72,7 +72,7 @@ def until(what: str, condition: Callable[[], _T], within: float = LONG, poll: fl
 
 
 def assert_stays(what: str, condition: Callable[[], object], seconds: float = 0.15) -> None:
-    """Fail if a condition does not hold all the time."""
+    """Fail if a condition does not hold for the given time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert condition(), f"no longer: {what}"
@@ -84,7 +84,7 @@ def number(name: str) -> int:
 
 
 def require_program(program: str) -> str:
-    """Return the path of a program; without it the test is skipped."""
+    """Return the path of a program; skip the test if it is not installed."""
     path = shutil.which(program)
     if path is None:
         pytest.skip(f"{program} is not installed")
@@ -92,7 +92,7 @@ def require_program(program: str) -> str:
 
 
 def find_program(shell: str) -> str | None:
-    """Return the path of the program that is a shell; None where this machine does not have it, or by another name."""
+    """Return the path of a shell's program; None if it is not installed, or is already tested under another name."""
     program, _ = SHELLS[shell]
     if program != STATIC:
         return shutil.which(program)
@@ -101,7 +101,7 @@ def find_program(shell: str) -> str | None:
 
 
 def now() -> int:
-    """Return the time as the scripts write it down: tenths of a second since the node was started."""
+    """Return the time in the unit of the scripts: tenths of a second since the node was started."""
     return int(float(Path("/proc/uptime").read_text().split()[0]) * 10)
 
 
@@ -113,7 +113,7 @@ def signal_sets(pid: int) -> dict[str, int]:
 
 
 def has_handler(pid: int, name: str) -> bool:
-    """Tell whether a process has a handler for a signal."""
+    """Return whether a process has a handler for a signal."""
     try:
         return bool(signal_sets(pid)["SigCgt"] >> (number(name) - 1) & 1)
     except (FileNotFoundError, ProcessLookupError):
@@ -128,7 +128,7 @@ def children(pid: int) -> list[int]:
 
 
 class Setting(Enum):
-    """Where a container's first process stands: among others, or as the init of a PID namespace of its own."""
+    """Whether a container's first process is one of many, or process 1 of a PID namespace of its own."""
 
     CHILD = "not-pid-1"
     INIT = "pid-1"
@@ -145,8 +145,8 @@ def _unshare() -> tuple[str, ...]:
 
 
 @functools.cache
-def refusal(setting: Setting) -> str | None:
-    """Say why containers cannot have a setting on this machine."""
+def why_unavailable(setting: Setting) -> str | None:
+    """Return why a setting is not available on this machine; None if it is."""
     if setting is Setting.CHILD:
         return None
     try:
@@ -157,7 +157,7 @@ def refusal(setting: Setting) -> str | None:
 
 
 def first_end(*pidfds: int, within: float = LONG) -> int:
-    """Wait until one of the processes has ended; return when that was, in nanoseconds."""
+    """Wait until one of the processes has ended; return the time of its end in nanoseconds."""
     poll = select.poll()
     for pidfd in pidfds:
         poll.register(pidfd, select.POLLIN)
@@ -167,17 +167,17 @@ def first_end(*pidfds: int, within: float = LONG) -> int:
 
 
 def _is_ours(words: list[str]) -> bool:
-    """Tell whether a command line is a shell of ours, or becomes one: it has the marker, or a whole script."""
+    """Return whether a command line is a shell of ours, or becomes one: it contains the marker, or a whole script."""
     return any(word.endswith(MARKER) or len(word) > 1000 for word in words)
 
 
 def _is_helper_program(words: list[str]) -> bool:
-    """Tell whether a command line is a program of the scripts, which may have the command's words among its own."""
+    """Return whether a command line is a helper of the scripts; its arguments may contain the command's words."""
     return os.path.basename(words[0]) in {"env", "mkfifo", "printf", "setsid", "tr"}
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:
-    """Go through all processes: numbers, and their states, parents, groups and sessions."""
+    """Iterate over all processes: PIDs, and their states, parents, groups and sessions."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             yield int(name), Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[:4]
@@ -187,7 +187,7 @@ def _processes() -> Iterator[tuple[int, list[str]]]:
 class Process:
     """A process that was started, or the init of the namespace that was started with it.
 
-    The started process stays a zombie until `remove`, so that its number, and that of its group, are nobody else's.
+    The started process stays a zombie until `remove`, so that its PID and its process group ID are not reused.
     """
 
     popen: subprocess.Popen[bytes]
@@ -206,7 +206,7 @@ class Process:
                 self.pidfd = os.pidfd_open(self.pid)
 
     def switch_to(self, pid: int) -> None:
-        """Stand for another process of the namespace, if it is still there."""
+        """Represent another process of the namespace, if it still exists."""
         with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(pid)
             if self.pidfd != self.leader:
@@ -214,12 +214,12 @@ class Process:
             self.pid, self.pidfd = pid, pidfd
 
     def signal(self, name: str) -> None:
-        """Signal this process alone, from outside, as the runtime does it."""
+        """Signal only this process, from outside its namespace, as the runtime does."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number(name))
 
     def signal_in_quick_succession(self, name: str) -> None:
-        """Signal this process many times: a hook of the pod's own may signal process 1, and then the kubelet does."""
+        """Signal this process many times, as when both a hook of the pod's own and the kubelet signal process 1."""
         for _ in range(30):
             self.signal(name)
             time.sleep(0.001)
@@ -231,7 +231,7 @@ class Process:
         return not poll.poll(0)
 
     def wait(self, within: float = LONG) -> int:
-        """Wait for the end and return the exit code; 128 and the signal's number if a signal was the end."""
+        """Wait for the end and return the exit code; 128 plus the signal's number if a signal ended the process."""
         end = first_end(self.pidfd, within=within)
         self.ended = self.ended or end
         first_end(self.leader)
@@ -259,7 +259,7 @@ class Process:
         return texts[0], texts[1]
 
     def members(self) -> Iterator[tuple[int, list[str]]]:
-        """Go through what runs of the started process's session, and of those below it: numbers and command lines."""
+        """Iterate over the running processes of this session and of those below it: PIDs and command lines."""
         running = {pid: fields for pid, fields in _processes() if fields[0] != "Z"}
         found = 0
         while found != len(self.sessions):
@@ -271,25 +271,25 @@ class Process:
                 yield pid, Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")[:-1]
 
     def find(self, text: str) -> int | None:
-        """Return the process that has a text in its command line and is none of ours."""
+        """Return the process that has a text in its command line and is not one of ours."""
         for pid, words in sorted(self.members()):
             if any(text in word for word in words) and not _is_ours(words) and not _is_helper_program(words):
                 return pid
         return None
 
     def worker(self, text: str) -> int:
-        """Return the process that has a text in its command line, as soon as there is one."""
+        """Wait for a process that has a text in its command line, and return it."""
         found = until(f"a process with {text} in its command line", lambda: self.find(text), poll=0.02)
         assert found
         return found
 
     def processor_seconds(self) -> float:
-        """Return the processor time of the first process, and of all that it has waited for."""
+        """Return the CPU time of the first process and of all the children that it has waited for."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def script_shells(self, at_least: int) -> list[int]:
-        """Return the shells of ours behind the first process, as soon as there are so many."""
+        """Wait until at least so many shells of ours run below the first process, and return them."""
 
         def found() -> list[int]:
             members = ((pid, words) for pid, words in self.members() if pid not in {self.pid, self.popen.pid})
@@ -300,7 +300,7 @@ class Process:
 
     @property
     def seconds(self) -> float:
-        """How long the process lived."""
+        """How long the process ran."""
         return (self.ended - self.started) / 1e9
 
     @property
@@ -312,11 +312,11 @@ class Process:
         return self.errors.read_text()
 
     def child(self) -> int:
-        """Return the only child, as soon as there is one."""
+        """Wait for the only child, and return it."""
         return until("a child", lambda: children(self.pid))[0]
 
     def remove(self) -> None:
-        """End the process and what is left of its group, and of the sessions below it."""
+        """Kill the process and what is left of its group and of the sessions below it."""
         if self.popen.returncode is not None:
             return
         below = [pid for pid, _ in self.members()]
@@ -338,7 +338,7 @@ class Process:
 
 @dataclass
 class Journal:
-    """What the workers wrote down: lines of a time in nanoseconds and words."""
+    """The file in which the workers record events: one line each, with the time in nanoseconds and the event."""
 
     path: Path
 
@@ -364,7 +364,7 @@ class Journal:
         return self.path.with_suffix(".hold")
 
     def hold(self) -> None:
-        """Keep messages in work from ending."""
+        """Make workers wait at their message until `release`."""
         self._hold.touch()
 
     def release(self) -> None:
@@ -373,7 +373,7 @@ class Journal:
 
 @dataclass
 class Pod:
-    """A pod: its volume, its containers and their hooks, under one shell and in one setting."""
+    """A pod: its volume, its containers and their hooks, with one shell and one setting."""
 
     name: str
     shell: str
@@ -384,7 +384,7 @@ class Pod:
     shares: bool = False
     """Whether a container that is not process 1 shares a PID namespace with a pause container only."""
     without: Sequence[str] = ()
-    """What stands before a command of the pod, so that it does not find some programs."""
+    """The prefix of the pod's commands that hides some programs from them."""
 
     def __post_init__(self) -> None:
         self.volume = self.directory / "volume"
@@ -406,7 +406,7 @@ class Pod:
         subprocess.run([self.shell, "-c", script, MARKER, str(self.tools)], check=True)
         self.shell = COPIED_SHELL
 
-    # What the pod is made of
+    # Files and programs
 
     def folder(self, worker: str = "worker") -> Path:
         return self.volume / worker
@@ -424,15 +424,15 @@ class Pod:
         return self.folder(worker) / "alive"
 
     def message_file(self, worker: str = "worker") -> Path:
-        """Return where a container's termination message goes: what it holds is of the container started last."""
+        """Return the file of a container's termination message; it belongs to the container that was started last."""
         return self.directory / f"termination-log-{worker}"
 
     def program(self, name: str, text: str) -> Path:
-        """Put a program where PATH finds it first."""
+        """Install a program that PATH finds first."""
         return self._put(self.programs / name, text)
 
     def tool(self, name: str, text: str) -> None:
-        """Put a program where the scripts find it first."""
+        """Install a program that the scripts find first."""
         (self.tools / name).unlink(missing_ok=True)
         self._put(self.tools / name, text)
 
@@ -451,13 +451,13 @@ class Pod:
                 pytest.skip("this busybox, Debian's static one, runs its applets in place of programs")
 
     def sleep_whole_seconds_only(self) -> None:
-        """Put a sleep before the usual one that knows no fractions."""
+        """Install a sleep without support for fractions in place of the usual one."""
         refuse = 'case $1 in *[!0-9]*) echo "sleep: invalid number" >&2; exit 1 ;; esac'
         self.tool("sleep", f'#!/bin/sh\n{refuse}\nexec {shutil.which("sleep")} "$1"\n')
 
-    def lack(self, *names: str) -> None:
-        """Take programs away from all images of the pod."""
-        reason = refusal(Setting.INIT)
+    def hide_programs(self, *names: str) -> None:
+        """Hide programs from all containers of the pod, as if the image did not have them."""
+        reason = why_unavailable(Setting.INIT)
         if reason:
             pytest.skip(reason)
         self.skip_where_applets_come_first()
@@ -478,13 +478,13 @@ class Pod:
         return self.worker("message.py", self.journal.path, self.folder(), code)
 
     def consumer(self, name: str = "TERM", code: int = 0, how: str = "handler", late: float = 0) -> list[str]:
-        """Return the argv of a worker that works until a signal comes, if it handles it."""
+        """Return the argv of a worker that works until it gets a signal that it handles."""
         return self.worker("consumer.py", self.journal.path, how, name, code, late)
 
-    # What the kubelet does to it
+    # The kubelet's part
 
     def mounted(self, command: Sequence[str]) -> list[str]:
-        """Return a command of ours that finds this pod's volume, as a mount would have it."""
+        """Return a command of ours with the path of this pod's volume in place of the mount path."""
         shell, option, script, marker, folder, settings, *rest = command
         volume = str(self.volume)
         shell, marker = (each.replace(MOUNT_PATH, volume, 1) for each in (shell, marker))
@@ -499,9 +499,9 @@ class Pod:
         message_file: Path | None = None,
         **options: Any,
     ) -> Process:
-        """Start a container whose worker is run again and again.
+        """Start a container with a loop around its worker.
 
-        The kubelet makes the file for the termination message; a test that names another one sees to it itself.
+        The kubelet creates the file for the termination message; a test that passes another one creates it itself.
         """
         if message_file is None:
             message_file = self.message_file(name)
@@ -522,7 +522,7 @@ class Pod:
         name: str = "worker",
         **options: Any,
     ) -> Process:
-        """Start a container with a parent before its command; `wanted` is the signal that the worker wants."""
+        """Start a container with a parent around its command; `wanted` is the signal that the worker wants."""
         passed = str(SIGNALS[wanted]) if wanted else ""
         settings = [str(grace), looks, launchers, unknown, passed, str(busy), loops]
         return self._start(wrapper.parent(self.shell, name, settings), argv, **options)
@@ -535,13 +535,13 @@ class Pod:
         prefix: Sequence[str] = (),
         **options: Any,
     ) -> Process:
-        """Start a container; a prefix stands before the shell and must turn into it by exec."""
+        """Start a container; a prefix comes before the shell and must exec it."""
         environment = self.environment if environment is None else environment
         command = expand_all([*self.mounted(ours), *argv], environment)
         return self.start_bare([*self.without, *prefix, *command], environment, **options)
 
     def start_bare(self, argv: Sequence[str], environment: Mapping[str, str] | None = None, **options: Any) -> Process:
-        """Start a container as it is, with nothing of ours."""
+        """Start a container without a script of ours."""
         if self.setting is Setting.INIT:
             return self._spawn([*_unshare(), *argv], environment, init=True, **options)
         if self.shares:
@@ -577,12 +577,12 @@ class Pod:
         return self.exec(container, [*prefix, *self.mounted(hook), *chained], **options)
 
     def drain(self, container: Process, name: str = "worker") -> None:
-        """Run the preStop hook of a worker that has something of ours before it, to its end or the container's."""
+        """Run the preStop hook of a wrapped worker, and wait for the hook's end or, if that fails, the container's."""
         if self.pre_stop(container, holds=False, name=name).wait():
             container.wait()
 
     def delete_before_handlers(self, start: Callable[[], Process]) -> Process:
-        """Start a script, and delete the pod before the script's handlers are in place, as on a busy node.
+        """Start a script, and delete the pod before the script has set its handlers, as on a busy node.
 
         Process 1 ignores a signal without a handler, so the stop signal is lost.
         """
@@ -607,7 +607,7 @@ class Pod:
         grace: int = GRACE,
         **options: Any,
     ) -> Process:
-        """Run a sidecar's preStop hook; the sidecar's container is not the worker's, and is none here."""
+        """Run a sidecar's preStop hook, outside the worker's container; the sidecar itself is not simulated."""
         prefix = (*self.without, *options.pop("prefix", ()))
         folder = wrapper.folder(own) if own else ""
         hook = wrapper.sidecar_hook(self.shell, folder, workers, grace if chained else None)
@@ -636,7 +636,7 @@ class Pod:
 
 
 def _init_of(unshare: subprocess.Popen[bytes]) -> int:
-    """Return the pid, seen from outside, of the namespace's init as soon as it runs its own program."""
+    """Wait until the namespace's init runs its own program, and return its PID outside the namespace."""
     program = os.path.realpath(_unshare()[0])
     end = time.monotonic() + LONG
     while time.monotonic() < end:
@@ -652,7 +652,7 @@ def _init_of(unshare: subprocess.Popen[bytes]) -> int:
 
 
 def in_all_pods(test: Callable[..., None]) -> Callable[..., None]:
-    """Make a test of one pod a test of all pods at once: one that waits, or that would be there many times over."""
+    """Run a test of one pod in all pods at once: it waits long, or would run many times as separate tests."""
     signature = inspect.signature(test)
     parameters = [item.replace(name="pods") if name == "pod" else item for name, item in signature.parameters.items()]
 
@@ -673,13 +673,13 @@ def in_all_pods(test: Callable[..., None]) -> Callable[..., None]:
         skipped = [failure for _, failure in failures if isinstance(failure, pytest.skip.Exception)]
         if failures and len(skipped) == len(failures) == len(pods):
             raise skipped[0]
-        told = [
+        reports = [
             f"{pod.name}, {pod.setting.value}:\n{''.join(traceback.format_exception(failure))}"
             for pod, failure in failures
             if failure not in skipped
         ]
-        if told:
-            pytest.fail("\n".join(told), pytrace=False)
+        if reports:
+            pytest.fail("\n".join(reports), pytrace=False)
 
     run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

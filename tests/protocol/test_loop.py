@@ -372,7 +372,7 @@ def test_a_pkill_of_the_workers_command_line_ends_the_run_and_not_the_loop_at_on
 def test_the_loop_drains_in_an_image_without(pod: Pod, missing: str) -> None:
     if (pod.name, missing) == ("bash", "env"):
         pytest.skip("its command -v finds what cannot be executed, as which these tests hide a program")
-    pod.lack(missing)
+    pod.hide_programs(missing)
     container = loop_in_message(pod)
     pod.drain(container)
     pod.journal.release()

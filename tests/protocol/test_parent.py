@@ -46,7 +46,7 @@ def signals_heard(pod: Pod) -> list[str]:
 
 
 def without_mkfifo(pod: Pod) -> None:
-    pod.lack("mkfifo")
+    pod.hide_programs("mkfifo")
 
 
 def without_volume(pod: Pod) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .pods import Pod, Process, Setting, assert_stays, in_all_pods, number, refusal, require_program, until
+from .pods import Pod, Process, Setting, assert_stays, in_all_pods, number, require_program, until, why_unavailable
 
 LOOKS = "consumer.py"
 
@@ -17,7 +17,7 @@ LOOKS = "consumer.py"
 @pytest.fixture
 def pods(pods: list[Pod]) -> list[Pod]:
     """All pods, in PID namespaces of their own: workers are not searched among all processes of this machine."""
-    reason = refusal(Setting.INIT)
+    reason = why_unavailable(Setting.INIT)
     if reason:
         pytest.skip(reason)
     for pod in pods:
@@ -352,9 +352,9 @@ def test_a_worker_that_changes_its_title_is_known_by_it(pod: Pod, title: str) ->
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 @in_all_pods
 def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: Pod, known: bool) -> None:
-    told = "import os, signal, subprocess, sys; signal.signal(15, lambda *_: os.write(1, b'told'))"
+    records_term = "import os, signal, subprocess, sys; signal.signal(15, lambda *_: os.write(1, b'told'))"
     launch = pod.directory / "launch.py"
-    launch.write_text(f"{told}\nsys.exit(subprocess.call(sys.argv[1:]))\n")
+    launch.write_text(f"{records_term}\nsys.exit(subprocess.call(sys.argv[1:]))\n")
     link = pod.directory / "launch"
     link.symlink_to(pod.consumer()[0])
     argv = [str(link), "-I", "-S", str(launch), *pod.consumer(code=7)]
@@ -457,7 +457,7 @@ def test_a_signal_outside_a_drain_reaches_the_workers_that_handle_it(pod: Pod) -
 
 @in_all_pods
 def test_the_parent_drains_in_an_image_without_mkfifo(pod: Pod) -> None:
-    pod.lack("mkfifo")
+    pod.hide_programs("mkfifo")
     container = shell_string(pod, "WORKER; NOTE acknowledged; exit 5")
     pod.journal.until("ready")
     until("the shell", lambda: container.running)

@@ -117,7 +117,7 @@ def test_a_program_is_looked_for_where_path_says_and_nowhere_else(pod: Pod, star
 def test_identifiers_at_least_stay_in_an_image_without(pod: Pod, start: Start, missing: tuple[str, ...]) -> None:
     if pod.name == "bash":
         pytest.skip("its command -v finds what cannot be executed, as which these tests hide a program")
-    pod.lack(*missing)
+    pod.hide_programs(*missing)
     give(pod, HARD=HARD["HARD"], EMPTY="")
     bare, wrapped = with_and_without(pod, LIST, start)
     assert set(entries(bare)) <= set(entries(wrapped))
@@ -208,7 +208,7 @@ def test_runs_read_standard_input_one_after_the_other(pod: Pod) -> None:
 
 
 def without_mkfifo(pod: Pod, argv: Sequence[str], **options: Any) -> Process:
-    pod.lack("mkfifo")
+    pod.hide_programs("mkfifo")
     return pod.start_parent(argv, **options)
 
 

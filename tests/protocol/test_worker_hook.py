@@ -68,7 +68,7 @@ def test_no_process_can_read_a_kill_file_that_has_no_time_yet(pod: Pod) -> None:
 
 @in_all_pods
 def test_the_kill_file_is_also_there_where_the_image_has_no_program_to_rename_it(pod: Pod) -> None:
-    pod.lack("mv")
+    pod.hide_programs("mv")
     container = loop_in_message(pod)
     before = now()
     assert pod.pre_stop(container).wait() == 0
@@ -414,7 +414,7 @@ def test_who_holds_the_fifo_leaves_a_process_1_that_looks_for_children_when_the_
 def test_a_heart_beats_in_an_image_without_mkfifo(pod: Pod) -> None:
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
-    pod.lack("mkfifo")
+    pod.hide_programs("mkfifo")
     container = pod.start_bare([*pod.without, "sleep", "600"])
     # Only then is mkfifo away.
     until("process 1 is the worker", lambda: Path(f"/proc/{container.pid}/comm").read_text() == "sleep\n")

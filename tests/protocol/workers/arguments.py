@@ -1,4 +1,4 @@
-"""Writes its arguments down: `arguments.py FILE [ARGUMENT...]`. Fails, so that the loop ends."""
+"""Write the arguments to a file: `arguments.py FILE [ARGUMENT...]`. Exits with an error, so that the loop ends."""
 
 import json
 import os

@@ -1,10 +1,10 @@
-"""Works until a signal comes: `consumer.py JOURNAL HOW SIGNAL CODE LATE`.
+"""Work until a signal comes: `consumer.py JOURNAL HOW SIGNAL CODE LATE`.
 
-HOW it handles SIGNAL, from LATE seconds after its start: with a `handler`; by `sigwait`; by polling for one that is
-`blocked`; with a handler, and one for TERM that `breaks` the message off; or not at all: SIGNAL is `unhandled` or
-`ignored`. The message in progress lasts as long as JOURNAL.hold exists. After it, and a signal that was handled, the
-worker exits with CODE. With a `handler` it has a child, in its process group, that handles every signal. Both write
-down the signals that they get.
+HOW says how it handles SIGNAL, from LATE seconds after its start: with a `handler`; with `sigwait`; by polling for a
+`blocked` signal; with a handler, and one for TERM that `breaks` the message off; or not at all, as SIGNAL is
+`unhandled` or `ignored`. The message in progress lasts as long as JOURNAL.hold exists. After a handled signal and the
+end of the message, the worker exits with CODE. With a `handler` it has a child, in its process group, that handles
+every signal. Both record the signals that they get.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""Forks a child for its message, and drops the one it is fetching when TERM comes: `fetcher.py JOURNAL SECONDS`.
+"""Fork a child per message, and drop a message that is still being fetched at TERM: `fetcher.py JOURNAL SECONDS`.
 
-Fetches for SECONDS, for ever if they are negative. As RQ's worker does it.
+Fetches for SECONDS, or forever if they are negative. RQ's worker behaves like this.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""One run, one message: `message.py JOURNAL FOLDER CODE`.
+"""Handle one message and exit: `message.py JOURNAL FOLDER CODE`.
 
-Takes as long as JOURNAL.hold is there; tells of every signal.
+The message lasts as long as JOURNAL.hold exists. Records every signal.
 """
 
 import os

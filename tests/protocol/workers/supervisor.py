@@ -1,7 +1,7 @@
 """Process 1 of a container with children of its own: `supervisor.py JOURNAL CHILDREN HOW`.
 
-At TERM its children end. It `waits` until it has no child left, whoever left it there; it `polls` for that; or it
-`computes` for a second when they have ended.
+At TERM it ends its children. Then it `waits` until it has no child left, adopted ones included; it `polls` for that; or
+it `computes` for a second after they have ended.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Talks to its terminal: `terminal.py`. Fails, so that the loop ends."""
+"""Write to and read from the terminal: `terminal.py`. Exits with an error, so that the loop ends."""
 
 import os
 import sys

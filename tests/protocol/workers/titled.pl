@@ -1,4 +1,4 @@
-# Changes its title, and works until TERM comes: `titled.pl JOURNAL TITLE`. Its command line has nothing else any more.
+# Change the process title, and work until TERM comes: `titled.pl JOURNAL TITLE`. The command line is then only TITLE.
 my ($journal, $title) = @ARGV;
 sub note {
     open(my $file, '>>', $journal) or die;
