@@ -1,4 +1,4 @@
-"""Rule 1: the worker's argv arrives as the manifest has it, past the shell and past the kubelet's expansion."""
+"""Rule 1: the worker gets its argv exactly as in the manifest, after the shell and the kubelet's expansion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .pods import Pod, Process, in_all_pods
 
 Start = Callable[..., Process]
 BY_START = pytest.mark.parametrize("start", [Pod.start_loop, Pod.start_parent], ids=["loop", "parent"])
-"""Whether a container's worker is run again and again, or has a parent."""
+"""Run the test with a loop around the worker, and with a parent."""
 HARD = (
     "",
     " ",
@@ -79,7 +79,7 @@ def arrived(file: Path) -> list[str]:
 
 
 def arguments_of(pod: Pod, start: Start, words: Sequence[str]) -> list[str]:
-    if pod.name == "yash":  # drops what the locale cannot read
+    if pod.name == "yash":  # drops bytes that the locale cannot decode
         pod.environment["LC_ALL"] = "C.UTF-8"
     file = pod.directory / "arguments"
     container = start(pod, pod.worker("arguments.py", file, *words))
@@ -89,7 +89,7 @@ def arguments_of(pod: Pod, start: Start, words: Sequence[str]) -> list[str]:
 
 @BY_START
 @in_all_pods
-def test_every_argument_arrives_untouched(pod: Pod, start: Start) -> None:
+def test_every_argument_arrives_unchanged(pod: Pod, start: Start) -> None:
     assert arguments_of(pod, start, HARD) == list(HARD)
 
 
@@ -144,7 +144,7 @@ def test_a_builtin_or_function_is_never_run_in_place_of_a_missing_program(plain_
 
 
 @pytest.mark.parametrize("looks", [False, True])
-def test_a_command_of_ours_is_itself_again_after_the_expansion_with_any_environment(looks: bool) -> None:
+def test_our_commands_survive_the_kubelets_expansion_with_any_environment(looks: bool) -> None:
     for script in (LOOP, COPY_SHELL, parent(finds_worker=looks)):
         hostile = dict.fromkeys(re.findall(r"\$\(([^)]*)\)", script), "; reboot;")
         expanded = expand(script, hostile)
@@ -152,14 +152,14 @@ def test_a_command_of_ours_is_itself_again_after_the_expansion_with_any_environm
         assert keep_from_expansion(expanded) == script
 
 
-def test_hooks_which_the_kubelet_does_not_expand_are_carried_as_they_are() -> None:
+def test_hooks_are_not_escaped_because_the_kubelet_does_not_expand_them() -> None:
     hooks = [script for name, script in compositions().items() if "hook" in name]
     assert all(carried(parts()["arguments.sh"]) in with_long_names(hook) for hook in hooks)
     assert not any("$$(" in hook for hook in hooks)
 
 
 @given(st.text(alphabet="$()ax \n"), st.dictionaries(st.text(alphabet="ax($ ", max_size=3), st.just("hostile")))
-def test_text_kept_from_expansion_is_itself_again_after_it(text: str, environment: dict[str, str]) -> None:
+def test_escaped_text_is_unchanged_after_the_expansion(text: str, environment: dict[str, str]) -> None:
     assert expand(keep_from_expansion(text), environment) == text
 
 
@@ -179,5 +179,5 @@ def test_text_kept_from_expansion_is_itself_again_after_it(text: str, environmen
         ("$((A))", "3)"),
     ],
 )
-def test_the_reference_expands_as_the_kubelet_does(text: str, expected: str) -> None:
+def test_the_reference_implementation_expands_like_the_kubelet(text: str, expected: str) -> None:
     assert expand_all([text], {"A": "1", "B": "2", "(A": "3"}) == [expected]

@@ -1,4 +1,4 @@
-"""Rules 4 and 6: the files in the volume, and what happens where the volume cannot be used."""
+"""Rules 4 and 6: the files in the volume, and what happens if the volume cannot be used."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from .pods import BROUGHT, Pod, Process, assert_stays, in_all_pods
 from .test_arguments import BY_START, Start
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
-as_root = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root has other users' ids")
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can switch to other users"
+)
 
-WayOut = Callable[[Pod], Process]
-ExpectedError = Callable[[Pod], Sequence[str]]
+Ending = Callable[[Pod], Process]
+VolumeProblem = Callable[[Pod], Sequence[str]]
 
 
 def leave_stale_files(pod: Pod) -> list[Path]:
@@ -30,7 +32,7 @@ def leave_stale_files(pod: Pod) -> list[Path]:
 
 @BY_START
 @in_all_pods
-def test_files_of_an_earlier_life_are_gone_when_the_worker_starts(pod: Pod, start: Start) -> None:
+def test_files_of_the_previous_container_are_removed_before_the_worker_starts(pod: Pod, start: Start) -> None:
     files = leave_stale_files(pod)
     pod.journal.hold()
     container = start(pod, pod.message())
@@ -40,7 +42,7 @@ def test_files_of_an_earlier_life_are_gone_when_the_worker_starts(pod: Pod, star
 
 
 @in_all_pods
-def test_a_restarted_loop_works_again_and_drains_again(pod: Pod) -> None:
+def test_a_restarted_loop_runs_and_drains_again(pod: Pod) -> None:
     for _ in range(3):
         pod.journal.path.unlink(missing_ok=True)
         container = pod.start_loop(pod.message())
@@ -53,7 +55,7 @@ def test_a_restarted_loop_works_again_and_drains_again(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_restarted_parent_works_again_and_drains_again(pod: Pod) -> None:
+def test_a_restarted_parent_runs_and_drains_again(pod: Pod) -> None:
     for _ in range(3):
         pod.journal.path.unlink(missing_ok=True)
         container = pod.start_parent(pod.consumer(code=3))
@@ -133,7 +135,7 @@ def by_missing_program_below_a_parent(pod: Pod) -> Process:
     return pod.start_parent(["/no/such/program"])
 
 
-WAYS_OUT = (
+ENDINGS = (
     by_hook,
     by_stop_signal,
     by_stop_signal_in_the_delay,
@@ -149,16 +151,16 @@ WAYS_OUT = (
 )
 
 
-@pytest.mark.parametrize("way_out", WAYS_OUT, ids=lambda way_out: way_out.__name__)
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.__name__)
 @in_all_pods
-def test_the_sidecars_are_let_go_on_every_way_out(pod: Pod, way_out: WayOut) -> None:
-    way_out(pod).wait()
+def test_the_sidecars_are_released_however_the_container_ends(pod: Pod, ending: Ending) -> None:
+    ending(pod).wait()
     assert pod.kill_sidecar().exists()
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT"])
 @in_all_pods
-def test_the_sidecars_are_not_let_go_while_a_message_is_in_work(pod: Pod, name: str) -> None:
+def test_the_sidecars_are_not_released_while_a_message_is_processed(pod: Pod, name: str) -> None:
     pod.journal.hold()
     container = pod.start_loop(pod.message())
     pod.journal.until("begin")
@@ -172,7 +174,7 @@ def test_the_sidecars_are_not_let_go_while_a_message_is_in_work(pod: Pod, name: 
 
 
 @in_all_pods
-def test_the_sidecars_are_not_let_go_while_a_signalled_worker_is_at_its_message(pod: Pod) -> None:
+def test_the_sidecars_are_not_released_while_a_signalled_worker_processes_its_message(pod: Pod) -> None:
     pod.journal.hold()
     container = pod.start_parent(pod.consumer())
     pod.journal.until("ready")
@@ -186,9 +188,9 @@ def test_the_sidecars_are_not_let_go_while_a_signalled_worker_is_at_its_message(
 
 
 def no_folder(pod: Pod) -> Sequence[str]:
-    """The volume is missing: there is nothing that could hold the folder."""
+    """The volume is missing, so the folder cannot be created."""
     if pod.name == BROUGHT:
-        pytest.skip("without the volume there is no shell")
+        pytest.skip("the shell is in the volume")
     pod.volume.rmdir()
     pod.volume.touch()
     return ()
@@ -206,72 +208,74 @@ def read_only_with_stale_files(pod: Pod) -> Sequence[str]:
     return read_only(pod)
 
 
-TROUBLES = pytest.mark.parametrize(
-    "trouble", [no_folder, read_only, read_only_with_stale_files], ids=lambda trouble: trouble.__name__
+VOLUME_PROBLEMS = pytest.mark.parametrize(
+    "problem", [no_folder, read_only, read_only_with_stale_files], ids=lambda problem: problem.__name__
 )
 
 
-def writing(pod: Pod) -> list[str]:
-    """Return a worker for every user id that writes a line per run."""
+def writes_lines(pod: Pod) -> list[str]:
+    """Return a worker that writes a line per run, under any user ID."""
     pod.journal.path.touch()
     pod.journal.path.chmod(0o666)
     return ["/bin/sh", "-c", f"echo '0 begin' >>{pod.journal.path}"]
 
 
-@TROUBLES
+@VOLUME_PROBLEMS
 @in_all_pods
-def test_the_worker_works_and_ends_without_a_usable_volume(pod: Pod, trouble: ExpectedError) -> None:
-    container = pod.start_loop(writing(pod), prefix=trouble(pod))
+def test_the_worker_runs_and_ends_without_a_usable_volume(pod: Pod, problem: VolumeProblem) -> None:
+    container = pod.start_loop(writes_lines(pod), prefix=problem(pod))
     pod.journal.until("begin", 3)
     container.signal("TERM")
     assert container.wait() == 0
 
 
-@TROUBLES
+@VOLUME_PROBLEMS
 @in_all_pods
-def test_a_volume_that_is_of_no_use_is_told_on_stderr(pod: Pod, trouble: ExpectedError) -> None:
-    container = pod.start_loop(writing(pod), prefix=trouble(pod))
+def test_an_unusable_volume_is_reported_on_stderr(pod: Pod, problem: VolumeProblem) -> None:
+    container = pod.start_loop(writes_lines(pod), prefix=problem(pod))
     pod.journal.until("begin")
     assert f"graceful-worker: cannot write to {pod.folder()}" in container.stderr
     container.signal("TERM")
     container.wait()
 
 
-@TROUBLES
+@VOLUME_PROBLEMS
 @in_all_pods
-def test_a_parent_passes_the_signal_on_without_a_usable_volume(pod: Pod, trouble: ExpectedError) -> None:
+def test_a_parent_forwards_the_signal_without_a_usable_volume(pod: Pod, problem: VolumeProblem) -> None:
     if pod.name == "mksh":
-        pytest.skip("without mkfifo its wait gives 1 now and then; no image has it as /bin/sh")
+        pytest.skip("without mkfifo its wait sometimes returns 1; no image has it as /bin/sh")
     pod.journal.path.touch()
     pod.journal.path.chmod(0o666)
     worker = f"trap 'exit 7' TERM; echo 0 ready >>{pod.journal.path}; while :; do sleep 0.05; done"
-    container = pod.start_parent(["/bin/sh", "-c", worker], prefix=trouble(pod))
+    container = pod.start_parent(["/bin/sh", "-c", worker], prefix=problem(pod))
     pod.journal.until("ready")
     container.signal("TERM")
     assert container.wait() == 7
 
 
-@TROUBLES
+@VOLUME_PROBLEMS
 @in_all_pods
-def test_a_parent_ends_a_command_without_handler_without_a_usable_volume(pod: Pod, trouble: ExpectedError) -> None:
-    container = pod.start_parent(["sleep", "600"], grace=0, prefix=trouble(pod))
+def test_without_a_usable_volume_a_parent_kills_a_command_that_has_no_handler(pod: Pod, problem: VolumeProblem) -> None:
+    container = pod.start_parent(["sleep", "600"], grace=0, prefix=problem(pod))
     container.worker("600")
     container.signal("TERM")
     assert container.wait() == 137
 
 
 @BY_START
-@TROUBLES
+@VOLUME_PROBLEMS
 @in_all_pods
-def test_a_failing_run_is_seen_without_a_usable_volume(pod: Pod, start: Start, trouble: ExpectedError) -> None:
-    assert start(pod, ["/bin/sh", "-c", "exit 4"], prefix=trouble(pod)).wait() == 4
+def test_without_a_usable_volume_the_container_has_the_exit_code_of_a_failing_run(
+    pod: Pod, start: Start, problem: VolumeProblem
+) -> None:
+    assert start(pod, ["/bin/sh", "-c", "exit 4"], prefix=problem(pod)).wait() == 4
 
 
 @in_all_pods
-def test_a_folder_that_is_there_but_cannot_be_written_does_not_stop_the_worker(pod: Pod) -> None:
+def test_an_existing_folder_that_is_not_writable_does_not_stop_the_worker(pod: Pod) -> None:
     pod.folder().mkdir()
     pod.folder().chmod(0o555)
-    container = pod.start_loop(writing(pod), prefix=read_only(pod))
+    container = pod.start_loop(writes_lines(pod), prefix=read_only(pod))
     pod.journal.until("begin", 3)
     container.signal("TERM")
     assert container.wait() == 0
@@ -280,7 +284,7 @@ def test_a_folder_that_is_there_but_cannot_be_written_does_not_stop_the_worker(p
 @as_root
 @BY_START
 @in_all_pods
-def test_files_of_a_worker_with_a_strict_umask_are_seen_by_every_user(pod: Pod, start: Start) -> None:
+def test_every_user_can_use_the_files_of_a_worker_with_a_strict_umask(pod: Pod, start: Start) -> None:
     pod.journal.hold()
     container = start(pod, pod.message(), umask=0o077)
     pod.journal.until("begin")
@@ -314,7 +318,7 @@ def test_a_sidecar_of_another_user_waits_for_the_worker(pod: Pod, start: Start, 
 @as_root
 @in_all_pods
 def test_a_worker_of_another_user_drains(pod: Pod) -> None:
-    container = pod.start_loop(writing(pod), prefix=NOBODY)
+    container = pod.start_loop(writes_lines(pod), prefix=NOBODY)
     pod.journal.until("begin", 2)
     pod.pre_stop(container, prefix=NOBODY, holds=False).wait()
     assert container.wait() == 0

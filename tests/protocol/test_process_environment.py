@@ -1,4 +1,4 @@
-"""Rule 7: a wrapped worker finds the same environment, terminal and signal dispositions as an unwrapped one."""
+"""Rule 7: a wrapped worker has the same environment, terminal and signal dispositions as an unwrapped one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 from .pods import Pod, Process, in_all_pods, until
 from .test_arguments import BY_START, Start
 
-# With their paths, lest a busybox runs its own.
+# With their paths, so that busybox does not run its own applets.
 CAT, LS, GREP = (str(shutil.which(name)) for name in ("cat", "ls", "grep"))
 LIST = [CAT, "/proc/self/environ", "/missing"]
 HARD = {
     "HARD": " $(x) `x` \\ * \n'\" ",
     "EMPTY": "",
     "loop": "1",
-    # Pods carry the variables of the scripts by short names.
+    # In pods, the variables of the scripts have short names.
     **{f"gw_{letter}": f" the user's {letter} " for letter in ascii_lowercase},
     "gw_folder": "the user's",
     "gw_signals": "1",
@@ -44,7 +44,7 @@ HARD = {
     "dotted.lines": "\none\n\n two $(reboot)\\n\n\n",
     "dotted.equals": "=",
     "dotted.utf8": "Täglich 日本語 ☃",
-    # To some shells, these bytes are signs of their own.
+    # Some shells use these bytes internally for special characters.
     "dotted.signs": "".join(bytes([0xC4, byte]).decode() for byte in range(0x81, 0x89)),
     "ümlaut": "ü",
 }
@@ -56,10 +56,10 @@ SHELLS_OWN: tuple[dict[str, str], ...] = (
 )
 
 
-def with_and_without(pod: Pod, argv: Sequence[str], start: Start, **options: Any) -> tuple[str, str]:
-    """Return what a program writes as a container's own process, and what it writes with ours before it.
+def outputs_bare_and_wrapped(pod: Pod, argv: Sequence[str], start: Start, **options: Any) -> tuple[str, str]:
+    """Return a program's output as the container's own process, and its output when it is wrapped.
 
-    The program has to fail at its end, so that the loop ends.
+    The program must exit with an error, so that the loop ends.
     """
     bare, wrapped = pod.start_bare(argv, **options), start(pod, argv, **options)
     assert bare.wait() == wrapped.wait() != 0
@@ -71,41 +71,41 @@ def entries(environ: str) -> list[str]:
     return sorted(environ.split("\0"))
 
 
-def give(pod: Pod, **environment: str) -> None:
+def set_environment(pod: Pod, **environment: str) -> None:
     pod.environment |= environment
-    if pod.name == "yash":  # drops what the locale cannot read
+    if pod.name == "yash":  # drops bytes that the locale cannot decode
         pod.environment["LC_ALL"] = "C.UTF-8"
 
 
 @BY_START
 @in_all_pods
-def test_the_environment_is_the_containers_to_the_byte(pod: Pod, start: Start) -> None:
-    give(pod, **HARD)
-    bare, wrapped = with_and_without(pod, LIST, start)
+def test_the_worker_gets_the_containers_environment_byte_for_byte(pod: Pod, start: Start) -> None:
+    set_environment(pod, **HARD)
+    bare, wrapped = outputs_bare_and_wrapped(pod, LIST, start)
     assert entries(wrapped) == entries(bare)
 
 
 @BY_START
 @pytest.mark.parametrize("own", SHELLS_OWN, ids=range(len(SHELLS_OWN)))
 @in_all_pods
-def test_what_shells_set_for_themselves_is_as_it_was(pod: Pod, start: Start, own: dict[str, str]) -> None:
-    give(pod, **own)
-    bare, wrapped = with_and_without(pod, LIST, start)
+def test_variables_that_shells_set_themselves_are_unchanged(pod: Pod, start: Start, own: dict[str, str]) -> None:
+    set_environment(pod, **own)
+    bare, wrapped = outputs_bare_and_wrapped(pod, LIST, start)
     assert entries(wrapped) == entries(bare)
 
 
 @BY_START
 @in_all_pods
-def test_a_path_without_bin_is_the_workers_and_not_the_scripts(pod: Pod, start: Start) -> None:
-    give(pod, PATH=str(pod.programs))
-    bare, wrapped = with_and_without(pod, LIST, start)
+def test_a_path_without_bin_applies_to_the_worker_and_not_to_the_scripts(pod: Pod, start: Start) -> None:
+    set_environment(pod, PATH=str(pod.programs))
+    bare, wrapped = outputs_bare_and_wrapped(pod, LIST, start)
     assert entries(wrapped) == entries(bare)
 
 
 @BY_START
 @in_all_pods
-def test_a_program_is_looked_for_where_path_says_and_nowhere_else(pod: Pod, start: Start) -> None:
-    give(pod, PATH=str(pod.programs))
+def test_a_program_is_looked_up_only_in_path(pod: Pod, start: Start) -> None:
+    set_environment(pod, PATH=str(pod.programs))
     pod.program("consume", "#!/bin/sh\nexit 3\n")
     assert start(pod, ["consume"]).wait() == 3
     assert start(pod, ["ldd"], name="other").wait() == 127
@@ -114,19 +114,21 @@ def test_a_program_is_looked_for_where_path_says_and_nowhere_else(pod: Pod, star
 @BY_START
 @pytest.mark.parametrize("missing", [("env",), ("tr",), ("env", "tr")], ids="-".join)
 @in_all_pods
-def test_identifiers_at_least_stay_in_an_image_without(pod: Pod, start: Start, missing: tuple[str, ...]) -> None:
+def test_variables_whose_names_are_identifiers_stay_in_an_image_without_env_or_tr(
+    pod: Pod, start: Start, missing: tuple[str, ...]
+) -> None:
     if pod.name == "bash":
-        pytest.skip("its command -v finds what cannot be executed, as which these tests hide a program")
+        pytest.skip("its command -v also finds files that are not executable, such as programs that these tests hide")
     pod.hide_programs(*missing)
-    give(pod, HARD=HARD["HARD"], EMPTY="")
-    bare, wrapped = with_and_without(pod, LIST, start)
+    set_environment(pod, HARD=HARD["HARD"], EMPTY="")
+    bare, wrapped = outputs_bare_and_wrapped(pod, LIST, start)
     assert set(entries(bare)) <= set(entries(wrapped))
 
 
 @BY_START
 @in_all_pods
 def test_the_scripts_work_under_a_hostile_environment(pod: Pod, start: Start) -> None:
-    give(pod, **HARD, **{f"gw_{first}{second}": "1" for first in "abc" for second in ascii_lowercase})
+    set_environment(pod, **HARD, **{f"gw_{first}{second}": "1" for first in "abc" for second in ascii_lowercase})
     container = start(pod, pod.message(7))
     assert container.wait() == 7
     assert pod.journal.lines == ["begin", "end"]
@@ -135,8 +137,8 @@ def test_the_scripts_work_under_a_hostile_environment(pod: Pod, start: Start) ->
 
 @BY_START
 @in_all_pods
-def test_no_further_file_is_open(pod: Pod, start: Start) -> None:
-    bare, wrapped = with_and_without(pod, [LS, "/proc/self/fd", "/missing"], start)
+def test_the_worker_inherits_no_additional_open_file(pod: Pod, start: Start) -> None:
+    bare, wrapped = outputs_bare_and_wrapped(pod, [LS, "/proc/self/fd", "/missing"], start)
     assert wrapped == bare
 
 
@@ -145,15 +147,15 @@ SIGNALS = [GREP, "^Sig[^Q]", "/proc/self/status", "/missing"]
 
 @BY_START
 @in_all_pods
-def test_signals_have_the_dispositions_of_the_container(pod: Pod, start: Start) -> None:
-    bare, wrapped = with_and_without(pod, SIGNALS, start)
+def test_the_worker_has_the_signal_dispositions_of_the_container(pod: Pod, start: Start) -> None:
+    bare, wrapped = outputs_bare_and_wrapped(pod, SIGNALS, start)
     assert wrapped == bare
 
 
 @BY_START
 @in_all_pods
 def test_a_shell_that_is_the_worker_can_trap_int_and_quit(pod: Pod, start: Start) -> None:
-    """Which POSIX shells cannot where these were ignored when they were started."""
+    """A POSIX shell cannot trap them if they were ignored when it was started."""
     script = f"trap 'exit 7' INT QUIT; echo 0 ready >>{pod.journal.path}; while :; do sleep 0.05; done"
     container = start(pod, ["/bin/sh", "-c", script, "the-worker"])
     pod.journal.until("ready")
@@ -163,15 +165,15 @@ def test_a_shell_that_is_the_worker_can_trap_int_and_quit(pod: Pod, start: Start
 
 @BY_START
 @in_all_pods
-def test_the_file_creation_mask_is_the_containers(pod: Pod, start: Start) -> None:
-    bare, wrapped = with_and_without(pod, [GREP, "Umask", "/proc/self/status", "/missing"], start, umask=0o027)
+def test_the_worker_has_the_umask_of_the_container(pod: Pod, start: Start) -> None:
+    bare, wrapped = outputs_bare_and_wrapped(pod, [GREP, "Umask", "/proc/self/status", "/missing"], start, umask=0o027)
     assert wrapped == bare
 
 
 @BY_START
 @in_all_pods
-def test_the_working_directory_is_the_containers(pod: Pod, start: Start) -> None:
-    bare, wrapped = with_and_without(pod, [LS, "-l", "/proc/self/cwd", "/missing"], start, cwd=pod.directory)
+def test_the_worker_has_the_working_directory_of_the_container(pod: Pod, start: Start) -> None:
+    bare, wrapped = outputs_bare_and_wrapped(pod, [LS, "-l", "/proc/self/cwd", "/missing"], start, cwd=pod.directory)
     assert wrapped.split("->")[1] == bare.split("->")[1]
 
 
@@ -185,7 +187,7 @@ def test_a_run_is_in_the_containers_process_group(pod: Pod) -> None:
 
 @pytest.mark.skipif(not shutil.which("setsid"), reason="setsid is not installed")
 @in_all_pods
-def test_a_command_below_a_parent_leads_its_process_group_and_session_as_process_1_does(pod: Pod) -> None:
+def test_a_command_below_a_parent_leads_its_process_group_and_session_like_process_1(pod: Pod) -> None:
     pod.journal.hold()
     container = pod.start_parent(pod.message())
     pod.journal.until("begin")
@@ -214,7 +216,7 @@ def without_mkfifo(pod: Pod, argv: Sequence[str], **options: Any) -> Process:
 
 @pytest.mark.parametrize("start", [Pod.start_parent, without_mkfifo], ids=["parent", "without-mkfifo"])
 @in_all_pods
-def test_standard_input_is_kept_below_a_parent(pod: Pod, start: Callable[..., Process]) -> None:
+def test_a_command_below_a_parent_keeps_its_standard_input(pod: Pod, start: Callable[..., Process]) -> None:
     container = start(pod, [CAT], stdin=subprocess.PIPE)
     assert container.popen.stdin
     with container.popen.stdin as stdin:

@@ -13,21 +13,21 @@ from .compositions import carried, compositions, parts, with_comments
 SCRIPTS = compositions()
 scripts = pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 FOUND_ON_PATH = {"mkdir", "mkfifo", "mv", "rm", "sleep", "tr", "env"}
-"""The programs of the image that the scripts may use: those that come with a shell that is brought."""
+"""The programs of the image that the scripts may use: the ones that also come with the copied shell."""
 
 
 @scripts
-def test_a_script_is_made_of_the_parts_and_of_nothing_else(script: str) -> None:
+def test_a_script_consists_only_of_the_parts(script: str) -> None:
     assert carried(with_comments(script)) == with_long_names(script)
 
 
 @pytest.mark.parametrize("name", parts())
-def test_a_part_is_used(name: str) -> None:
+def test_every_part_is_used(name: str) -> None:
     assert any(carried(parts()[name]) in with_long_names(script) for script in SCRIPTS.values())
 
 
 @scripts
-def test_every_variable_has_the_prefix_or_is_the_shells(script: str) -> None:
+def test_every_variable_has_the_prefix_or_belongs_to_the_shell(script: str) -> None:
     names = re.findall(r"(?:^|[\s;(\"'])([A-Za-z_]\w*)=", script)
     names += re.findall(r"\$\{?([A-Za-z_]\w*)", script)
     names += re.findall(r"\bfor (\w+) in", script)
@@ -37,7 +37,7 @@ def test_every_variable_has_the_prefix_or_is_the_shells(script: str) -> None:
 
 
 @scripts
-def test_no_other_program_is_called_than_a_brought_shell_has(script: str) -> None:
+def test_a_script_calls_only_programs_that_come_with_the_copied_shell(script: str) -> None:
     programs = (
         r"awk|cat|chmod|cp|cut|date|expr|grep|head|id|kill|ls|mktemp|mkdir|mkfifo|mv|ps|rm|sed|sleep|stat|tail|tr|env"
     )
@@ -46,12 +46,12 @@ def test_no_other_program_is_called_than_a_brought_shell_has(script: str) -> Non
 
 
 @scripts
-def test_nothing_of_a_template_is_left_in_a_script(script: str) -> None:
+def test_a_script_contains_no_template_placeholder(script: str) -> None:
     assert re.findall(r"\{\{|\}\}|(?<!\$)\{\w*\}|%\(\w+\)|%[drf]\b|(?<!\$)\{[a-z_.]+\}", script) == []
 
 
 @scripts
-def test_a_pod_carries_no_comments_no_empty_lines_and_no_indentation(script: str) -> None:
+def test_a_script_in_a_pod_has_no_comments_empty_lines_or_indentation(script: str) -> None:
     assert [line for line in script.splitlines() if not line.strip() or line.startswith(("#", " ", "\t"))] == []
 
 
