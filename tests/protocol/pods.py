@@ -283,7 +283,7 @@ class Process:
         assert found
         return found
 
-    def processor_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
         """Return the CPU time of the first process and of all the children that it has waited for."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
@@ -450,7 +450,7 @@ class Pod:
             if tried.returncode == 0:
                 pytest.skip("this busybox, Debian's static one, runs its applets in place of programs")
 
-    def sleep_whole_seconds_only(self) -> None:
+    def install_sleep_without_fractions(self) -> None:
         """Install a sleep without support for fractions in place of the usual one."""
         refuse = 'case $1 in *[!0-9]*) echo "sleep: invalid number" >&2; exit 1 ;; esac'
         self.tool("sleep", f'#!/bin/sh\n{refuse}\nexec {shutil.which("sleep")} "$1"\n')

@@ -1,4 +1,4 @@
-"""Loop mode, rules 2, 3, 5, 8 and 9: when a run begins, when none does, and how the container ends."""
+"""Loop mode, rules 2, 3, 5, 8 and 9: when a run starts, when it does not start, and how the container ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .pods import (
 
 
 def loop_in_message(pod: Pod, delay: int = 0) -> Process:
-    """Start a loop, and return it when its first run is at a message, which takes until the journal releases it."""
+    """Start a loop, and return it when its first run has a message, which lasts until the journal releases it."""
     pod.journal.hold()
     container = pod.start_loop(pod.message(), delay)
     pod.journal.until("begin")
@@ -49,7 +49,7 @@ def test_runs_follow_each_other_until_the_kill_file_exists(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_one_run_is_at_work_at_a_time(pod: Pod) -> None:
+def test_only_one_run_is_active_at_a_time(pod: Pod) -> None:
     container = pod.start_loop(pod.message())
     pod.journal.until("end", 3)
     pod.drain(container)
@@ -68,7 +68,7 @@ def test_no_run_starts_once_the_kill_file_exists(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_run_in_progress_goes_on_when_the_kill_file_appears(pod: Pod) -> None:
+def test_the_run_in_progress_continues_when_the_kill_file_appears(pod: Pod) -> None:
     container = loop_in_message(pod)
     pod.kill_me().touch()
     assert_stays("a run at work", lambda: container.running and pod.journal.lines == ["begin"])
@@ -87,7 +87,7 @@ def test_a_stop_signal_without_a_hook_ends_the_loop_after_the_run(pod: Pod, name
 
 @pytest.mark.parametrize("name", STOP_SIGNALS)
 @in_all_pods
-def test_the_run_in_progress_is_not_signalled_by_two_stop_signals(pod: Pod, name: str) -> None:
+def test_two_stop_signals_do_not_reach_the_run_in_progress(pod: Pod, name: str) -> None:
     container = loop_in_message(pod)
     for _ in range(2):
         container.signal(name)
@@ -98,7 +98,7 @@ def test_the_run_in_progress_is_not_signalled_by_two_stop_signals(pod: Pod, name
 
 
 @in_all_pods
-def test_the_run_in_progress_outlives_stop_signals_in_quick_succession(pod: Pod) -> None:
+def test_the_run_in_progress_survives_stop_signals_in_quick_succession(pod: Pod) -> None:
     container = loop_in_message(pod)
     container.signal_in_quick_succession("TERM")
     assert_stays("a run at work", lambda: container.running, 0.5)
@@ -108,7 +108,7 @@ def test_the_run_in_progress_outlives_stop_signals_in_quick_succession(pod: Pod)
 
 
 @in_all_pods
-def test_the_run_in_progress_is_not_signalled_by_hook_and_stop_signal(pod: Pod) -> None:
+def test_the_hook_and_a_stop_signal_do_not_reach_the_run_in_progress(pod: Pod) -> None:
     container = loop_in_message(pod)
     pod.drain(container)
     container.signal("TERM")
@@ -158,7 +158,7 @@ def test_a_run_that_fails_during_the_drain_ends_the_container_with_its_exit_code
 
 
 @in_all_pods
-def test_a_successful_run_is_followed_at_once_by_the_next_one(pod: Pod, measure: Measure) -> None:
+def test_the_next_run_starts_at_once_after_a_successful_run(pod: Pod, measure: Measure) -> None:
     container = pod.start_loop(["/bin/sh", "-c", f"sleep 0.12; echo >>{pod.directory}/ticks"])
     ticks = pod.directory / "ticks"
     until("a run", lambda: ticks.exists() and ticks.stat().st_size >= 1)
@@ -177,36 +177,36 @@ def test_runs_that_end_at_once_are_slowed_down(pod: Pod, measure: Measure) -> No
     container = pod.start_loop(["/bin/sh", "-c", f"echo >>{ticks}"])
     until("ten runs", lambda: ticks.exists() and ticks.stat().st_size >= 10)
     time.sleep(0.5)
-    used, start = container.processor_seconds(), time.monotonic()
+    used, start = container.cpu_seconds(), time.monotonic()
 
     def is_slow() -> bool:
         before = ticks.stat().st_size
         time.sleep(1.5)
         return 1 <= ticks.stat().st_size - before <= 5
 
-    # On a busy machine such a run may take its tenth of a second: then come ten quick ones again.
+    # On a busy machine, such a run may take a tenth of a second; then the next ten runs are quick again.
     until("five runs at most in 1.5 s", is_slow, within=2 * LONG, poll=0)
-    seconds = (container.processor_seconds() - used) / (time.monotonic() - start)
+    seconds = (container.cpu_seconds() - used) / (time.monotonic() - start)
     measure("processor time in each second of runs that end at once", seconds, pod)
     container.signal("TERM")
     assert container.wait() == 0
 
 
 @in_all_pods
-def test_runs_that_do_not_end_at_once_end_the_slowness(pod: Pod) -> None:
-    """Ten runs that find nothing to do, then one that works, then ten that are as quick as before."""
+def test_a_run_that_does_not_end_at_once_ends_the_slowdown(pod: Pod) -> None:
+    """Ten runs have nothing to do, then one works, then ten follow each other as quickly as at the beginning."""
     runs = pod.directory / "runs"
-    note = f"read -r now rest </proc/uptime; echo $now >>{runs}"
-    script = f"{note}; [ $(wc -l <{runs}) -ne 12 ] || sleep 0.2; [ $(wc -l <{runs}) -lt 20 ] || exit 3"
+    record = f"read -r now rest </proc/uptime; echo $now >>{runs}"
+    script = f"{record}; [ $(wc -l <{runs}) -ne 12 ] || sleep 0.2; [ $(wc -l <{runs}) -lt 20 ] || exit 3"
     container = pod.start_loop(["/bin/sh", "-c", script])
     assert container.wait(2 * LONG) == 3
     times = [float(line) for line in runs.read_text().splitlines()]
-    # Every one would have half a second before it.
+    # With the slowdown, each of them would start half a second after the previous one.
     assert min(then - now for now, then in pairwise(times[12:])) < 0.5
 
 
 @in_all_pods
-def test_the_delay_stands_between_two_runs(pod: Pod) -> None:
+def test_the_delay_separates_two_runs(pod: Pod) -> None:
     container = pod.start_loop(pod.message(), 1)
     pod.journal.until("begin", 2)
     container.signal("TERM")
@@ -284,8 +284,9 @@ def busy_wait(since: int, milliseconds: float) -> None:
 
 
 def has_handlers(pod: Pod, container: Process, worker: str) -> bool:
-    """Tell whether the script's handlers are in place, so that the kernel lets an init have the stop signals."""
-    if pod.name == "mksh":  # catches them from its start, but as an init survives them; the FIFO is made behind ours
+    """Return whether the script has set its handlers; until then, the kernel delivers no stop signals to an init."""
+    # mksh has handlers of its own from its start, and survives the signals as an init; ours are set before the FIFO.
+    if pod.name == "mksh":
         return pod.alive(worker).exists()
     return all(has_handler(container.pid, name) for name in STOP_SIGNALS)
 
@@ -303,7 +304,7 @@ def test_a_stop_signal_in_the_first_milliseconds_is_not_lost(
         ready = has_handlers(pod, container, worker)
         container.signal("TERM")
         if pod.setting is Setting.INIT and not ready:
-            # The kernel keeps signals without a handler from an init: the runtime's SIGKILL is what is left.
+            # The kernel delivers no signal without a handler to an init; only the runtime's SIGKILL can end it.
             container.remove()
             measure("init without signal handlers for at least", delay / 1000, pod)
         else:
@@ -324,12 +325,12 @@ def test_the_hook_and_a_stop_signal_20_ms_later_always_end_the_loop(pod: Pod) ->
 @in_all_pods
 def test_a_pod_deleted_before_the_loop_has_handlers_starts_no_worker(pod: Pod) -> None:
     container = pod.delete_before_handlers(lambda: pod.start_loop(pod.message()))
-    # mksh itself ends at the signal.
+    # mksh itself exits at the signal.
     assert container.wait() == (128 + number("TERM") if pod.name == "mksh" else 0)
     assert pod.journal.lines == []
 
 
-def test_stop_signals_are_heard_as_soon_as_the_shell_has_read_the_script(pod: Pod, measure: Measure) -> None:
+def test_stop_signals_are_handled_as_soon_as_the_shell_has_read_the_script(pod: Pod, measure: Measure) -> None:
     for worker in "abc":
         container = pod.start_loop(["sleep", "0.1"], name=worker)
         start = time.monotonic_ns()
@@ -341,7 +342,7 @@ def test_stop_signals_are_heard_as_soon_as_the_shell_has_read_the_script(pod: Po
 
 
 @in_all_pods
-def test_a_stop_signal_before_the_worker_has_started_means_that_it_never_starts(pod: Pod) -> None:
+def test_after_a_stop_signal_before_its_start_the_worker_never_starts(pod: Pod) -> None:
     pod.skip_where_applets_come_first()
     here, go = pod.directory / "here", pod.directory / "go"
     wait = f"touch {here}; until [ -e {go} ]; do sleep 0.01; done"
@@ -355,8 +356,8 @@ def test_a_stop_signal_before_the_worker_has_started_means_that_it_never_starts(
 
 
 @in_all_pods
-def test_a_pkill_of_the_workers_command_line_ends_the_run_and_not_the_loop_at_once(pod: Pod) -> None:
-    """As users' hooks do: our own command line contains the worker's."""
+def test_a_pkill_of_the_workers_command_line_signals_the_run_and_does_not_kill_the_loop(pod: Pod) -> None:
+    """Users' hooks do this, and our own command line contains the worker's."""
     container = loop_in_message(pod)
     shell = f"pkill -f {pod.journal.path}"
     assert pod.exec(container, [require_program("pkill"), *shell.split()[1:]]).wait() == 0
@@ -369,9 +370,9 @@ def test_a_pkill_of_the_workers_command_line_ends_the_run_and_not_the_loop_at_on
 
 @pytest.mark.parametrize("missing", ["mkfifo", "tr", "env"])
 @in_all_pods
-def test_the_loop_drains_in_an_image_without(pod: Pod, missing: str) -> None:
+def test_the_loop_drains_in_an_image_without_a_helper_program(pod: Pod, missing: str) -> None:
     if (pod.name, missing) == ("bash", "env"):
-        pytest.skip("its command -v finds what cannot be executed, as which these tests hide a program")
+        pytest.skip("its command -v also finds files that are not executable, such as programs that these tests hide")
     pod.hide_programs(missing)
     container = loop_in_message(pod)
     pod.drain(container)
@@ -382,7 +383,7 @@ def test_the_loop_drains_in_an_image_without(pod: Pod, missing: str) -> None:
 
 
 @in_all_pods
-def test_the_loop_drains_where_path_has_no_bin(pod: Pod) -> None:
+def test_the_loop_drains_if_path_does_not_contain_bin(pod: Pod) -> None:
     pod.environment["PATH"] = str(pod.programs)
     container = loop_in_message(pod)
     pod.drain(container)
@@ -393,8 +394,8 @@ def test_the_loop_drains_where_path_has_no_bin(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_loop_drains_where_sleep_knows_whole_seconds_only(pod: Pod) -> None:
-    pod.sleep_whole_seconds_only()
+def test_the_loop_drains_if_sleep_supports_only_whole_seconds(pod: Pod) -> None:
+    pod.install_sleep_without_fractions()
     container = pod.start_loop(["/bin/true"])
     time.sleep(0.3)
     pod.drain(container)
@@ -403,12 +404,12 @@ def test_the_loop_drains_where_sleep_knows_whole_seconds_only(pod: Pod) -> None:
 
 # The termination message
 
-NOT_BEFORE_TEN_MILLISECONDS = ["/bin/sh", "-c", "sleep 0.02"]
+LONGER_THAN_TEN_MILLISECONDS = ["/bin/sh", "-c", "sleep 0.02"]
 
 
 @dataclass(frozen=True)
 class DrainMessage:
-    """What a termination message says, in seconds."""
+    """The values of a termination message; the durations are in seconds."""
 
     drain: int
     is_bound: bool
@@ -417,23 +418,23 @@ class DrainMessage:
 
 
 def read_drain_message(pod: Pod, worker: str = "worker") -> DrainMessage:
-    """Read the line that a loop has left."""
-    said = pod.message_file(worker).read_text()
+    """Read the termination message that a loop has written."""
+    text = pod.message_file(worker).read_text()
     pattern = r"graceful-worker: loop drained in (up to )?(\d+) s; runs: (\d+), longest: (\d+) s\n"
-    found = re.fullmatch(pattern, said)
-    assert found, said
+    found = re.fullmatch(pattern, text)
+    assert found, text
     return DrainMessage(int(found[2]), bool(found[1]), int(found[3]), int(found[4]))
 
 
 def first_run_of(pod: Pod, seconds: float) -> list[str]:
-    """Return a worker whose first run takes its time; the later ones take little."""
+    """Return a worker whose first run takes the given time, and whose later runs are short."""
     once = pod.directory / "once"
     script = f"if [ -e {once} ]; then sleep 0.02; else >{once}; sleep {seconds}; fi; echo '0 end' >>{pod.journal.path}"
     return ["/bin/sh", "-c", script]
 
 
 @in_all_pods
-def test_a_drained_loop_says_how_long_its_drain_took(pod: Pod) -> None:
+def test_the_termination_message_has_the_duration_of_the_drain(pod: Pod) -> None:
     container = loop_in_message(pod)
     time.sleep(1)
     drained = time.monotonic()
@@ -443,15 +444,15 @@ def test_a_drained_loop_says_how_long_its_drain_took(pod: Pod) -> None:
     pod.journal.release()
     assert container.wait() == 0
     message = read_drain_message(pod)
-    # The hook writes down the tenth of a second that has begun, and says is what is rounded up.
+    # The hook records the current tenth of a second, and the message rounds the duration up.
     assert 1.2 <= message.drain <= math.ceil(container.ended / 1e9 - drained + 0.2)
     assert not message.is_bound
     assert message.longest > message.drain
 
 
 @in_all_pods
-def test_a_drain_whose_begin_nobody_wrote_down_is_counted_from_its_last_run(pod: Pod) -> None:
-    """A shell handles a signal after the run in the foreground; a kill file written by others has no time."""
+def test_a_drain_without_a_recorded_start_is_measured_from_the_start_of_its_last_run(pod: Pod) -> None:
+    """A shell handles a signal only after the run in the foreground; a kill file from elsewhere contains no time."""
     ways: dict[str, Callable[[Process], object]] = {
         "signal": lambda container: container.signal("TERM"),
         "file": lambda _: pod.kill_me("file").touch(),
@@ -472,7 +473,7 @@ def test_a_drain_whose_begin_nobody_wrote_down_is_counted_from_its_last_run(pod:
 
 
 @in_all_pods
-def test_a_drain_that_begins_between_two_runs_is_not_counted_from_the_last_one(pod: Pod) -> None:
+def test_a_drain_that_starts_between_two_runs_is_not_measured_from_the_last_run(pod: Pod) -> None:
     container = pod.start_loop(first_run_of(pod, 1.2), 600)
     pod.journal.until("end")
     time.sleep(2)
@@ -486,7 +487,7 @@ def test_a_drain_that_begins_between_two_runs_is_not_counted_from_the_last_one(p
 
 
 @in_all_pods
-def test_a_drained_loop_says_how_many_runs_it_had_and_how_long_the_longest_took(pod: Pod) -> None:
+def test_the_termination_message_has_the_number_of_runs_and_the_duration_of_the_longest(pod: Pod) -> None:
     container = pod.start_loop(first_run_of(pod, 1.1))
     pod.journal.until("end", 4)
     container.signal("TERM")
@@ -497,7 +498,7 @@ def test_a_drained_loop_says_how_many_runs_it_had_and_how_long_the_longest_took(
 
 
 @in_all_pods
-def test_a_container_that_is_restarted_counts_anew(pod: Pod) -> None:
+def test_a_restarted_container_counts_its_runs_from_zero(pod: Pod) -> None:
     for delay in (0, 600):
         container = pod.start_loop(first_run_of(pod, 1.1), delay)
         before = pod.journal.count("end")
@@ -509,7 +510,7 @@ def test_a_container_that_is_restarted_counts_anew(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_message_of_the_workers_own_stays(pod: Pod) -> None:
+def test_the_workers_own_termination_message_is_kept(pod: Pod) -> None:
     container = pod.start_loop(["/bin/sh", "-c", f"echo own >{pod.message_file()}; sleep 0.02"])
     until("a message", lambda: pod.message_file().stat().st_size)
     pod.drain(container)
@@ -518,14 +519,14 @@ def test_a_message_of_the_workers_own_stays(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_loop_that_ends_outside_a_drain_leaves_no_message(pod: Pod) -> None:
+def test_a_loop_that_ends_outside_a_drain_writes_no_termination_message(pod: Pod) -> None:
     assert pod.start_loop(["/bin/sh", "-c", "sleep 0.02; exit 3"]).wait() == 3
     assert pod.message_file().read_text() == ""
 
 
 @in_all_pods
-def test_a_run_that_fails_during_the_drain_leaves_its_log_to_speak(pod: Pod) -> None:
-    """By terminationMessagePolicy, the kubelet takes the end of the log where an error left no message."""
+def test_a_run_that_fails_during_the_drain_leaves_the_termination_message_empty(pod: Pod) -> None:
+    """With terminationMessagePolicy FallbackToLogsOnError, the kubelet then uses the end of the log."""
     pod.journal.hold()
     container = pod.start_loop(pod.message(5))
     pod.journal.until("begin")
@@ -536,7 +537,7 @@ def test_a_run_that_fails_during_the_drain_leaves_its_log_to_speak(pod: Pod) -> 
 
 
 @in_all_pods
-def test_a_loop_that_has_had_no_run_leaves_no_message(pod: Pod) -> None:
+def test_a_loop_without_a_run_writes_no_termination_message(pod: Pod) -> None:
     pod.skip_where_applets_come_first()
     here, go = pod.directory / "here", pod.directory / "go"
     wait = f"touch {here}; until [ -e {go} ]; do sleep 0.01; done"
@@ -551,8 +552,8 @@ def test_a_loop_that_has_had_no_run_leaves_no_message(pod: Pod) -> None:
 
 @pytest.mark.parametrize("file", ["/no/such/file", "/proc/version", "/proc"])
 @in_all_pods
-def test_a_message_that_cannot_be_written_changes_nothing(pod: Pod, file: str) -> None:
-    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, message_file=Path(file))
+def test_a_termination_message_that_cannot_be_written_changes_nothing(pod: Pod, file: str) -> None:
+    container = pod.start_loop(LONGER_THAN_TEN_MILLISECONDS, message_file=Path(file))
     time.sleep(0.1)
     pod.drain(container)
     assert container.wait() == 0
@@ -561,8 +562,8 @@ def test_a_message_that_cannot_be_written_changes_nothing(pod: Pod, file: str) -
 
 
 @in_all_pods
-def test_no_message_is_written_to_a_file_that_is_not_there(pod: Pod) -> None:
-    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, message_file=pod.directory / "missing")
+def test_a_missing_termination_message_file_is_not_created(pod: Pod) -> None:
+    container = pod.start_loop(LONGER_THAN_TEN_MILLISECONDS, message_file=pod.directory / "missing")
     time.sleep(0.1)
     pod.drain(container)
     assert container.wait() == 0
@@ -570,10 +571,10 @@ def test_no_message_is_written_to_a_file_that_is_not_there(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_message_reaches_a_file_of_any_name(pod: Pod) -> None:
+def test_the_termination_message_file_can_have_any_name(pod: Pod) -> None:
     file = pod.directory / ' it\'s $(HOME) "$$" `x`\\n;*\n.'
     file.touch(0o666)
-    container = pod.start_loop(NOT_BEFORE_TEN_MILLISECONDS, 1, message_file=file)
+    container = pod.start_loop(LONGER_THAN_TEN_MILLISECONDS, 1, message_file=file)
     time.sleep(0.3)
     pod.drain(container)
     assert container.wait() == 0
@@ -582,9 +583,9 @@ def test_the_message_reaches_a_file_of_any_name(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_run_takes_one_process(pod: Pod) -> None:
+def test_a_run_creates_only_one_process(pod: Pod) -> None:
     if pod.setting is not Setting.INIT:
-        pytest.skip("processes have numbers of their own in a PID namespace alone")
+        pytest.skip("only in a PID namespace of its own are the PIDs consecutive")
     numbers = pod.directory / "numbers"
     container = pod.start_loop(["/bin/sh", "-c", f"echo $$$$ >>{numbers}"])
     until("eight runs", lambda: numbers.exists() and numbers.read_text().count("\n") >= 8)

@@ -1,4 +1,4 @@
-"""The parent of a command that may handle no signal: it forwards a signal only to a process with a handler."""
+"""The parent of a command that may not handle signals: it forwards a signal only to a process with a handler."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ WITHOUT_HANDLER = ("unhandled", "ignored")
 
 
 def ready(pod: Pod, name: str = "TERM", code: int = 0, how: str = "handler", **options: Any) -> Process:
-    """Start a container with a parent, and return it when its command handles a signal, or does not."""
+    """Start a container with a parent, and return it when its command has set how it handles a signal."""
     container = pod.start_parent(pod.consumer(name, code, how), **options)
     pod.journal.until("ready")
     return container
 
 
-def signals_heard(pod: Pod) -> list[str]:
+def received_signals(pod: Pod) -> list[str]:
     return [line for line in pod.journal.lines if line.startswith(("heard", "child got"))]
 
 
@@ -51,7 +51,7 @@ def without_mkfifo(pod: Pod) -> None:
 
 def without_volume(pod: Pod) -> None:
     if pod.name == "brought":
-        pytest.skip("without the volume there is no shell")
+        pytest.skip("the shell is in the volume")
     pod.volume.rmdir()
     pod.volume.touch()
 
@@ -61,14 +61,14 @@ def unchanged(pod: Pod) -> None:
 
 
 OF_THE_C_LIBRARY = 0b11 << 31
-"""Two signals that glibc keeps for itself; its posix_spawn, by which make starts its commands, leaves them ignored."""
+"""Two signals that glibc reserves; its posix_spawn, with which make starts its commands, leaves them ignored."""
 WAYS = pytest.mark.parametrize("way", [unchanged, without_mkfifo, without_volume], ids=lambda way: way.__name__)
 
 
 @WAYS
 @pytest.mark.parametrize("code", [0, 7])
 @in_all_pods
-def test_the_commands_exit_code_is_the_containers(pod: Pod, way: Callable[[Pod], None], code: int) -> None:
+def test_the_container_has_the_exit_code_of_the_command(pod: Pod, way: Callable[[Pod], None], code: int) -> None:
     way(pod)
     assert pod.start_parent(["/bin/sh", "-c", f"exit {code}"]).wait() == code
 
@@ -91,7 +91,7 @@ def test_a_program_that_cannot_be_executed_ends_the_container_with_126(pod: Pod)
 
 @pytest.mark.parametrize("name", ["KILL", "SEGV", "TERM"])
 @in_all_pods
-def test_a_command_that_a_signal_ended_ends_the_container_with_its_number(pod: Pod, name: str) -> None:
+def test_a_command_killed_by_a_signal_ends_the_container_with_128_plus_the_signals_number(pod: Pod, name: str) -> None:
     container = pod.start_parent(["sleep", "600"])
     os.kill(container.worker("600"), number(name))
     assert container.wait() == 128 + number(name)
@@ -99,7 +99,7 @@ def test_a_command_that_a_signal_ended_ends_the_container_with_its_number(pod: P
 
 @WAYS
 @in_all_pods
-def test_the_commands_exit_code_after_signals_is_the_containers(pod: Pod, way: Callable[[Pod], None]) -> None:
+def test_after_signals_the_container_has_the_exit_code_of_the_command(pod: Pod, way: Callable[[Pod], None]) -> None:
     way(pod)
     pod.journal.hold()
     container = ready(pod, code=7)
@@ -129,7 +129,7 @@ def test_stop_signals_in_quick_succession_do_not_end_the_container_before_its_co
     assert container.wait() == 7
 
 
-# What handles the signal gets it
+# Commands that handle the signal
 
 
 @pytest.mark.parametrize("how", WITH_HANDLER)
@@ -144,21 +144,21 @@ def test_a_command_that_handles_the_signal_gets_it_once(pod: Pod, way: Callable[
     assert_stays("the message in work", lambda: container.running)
     pod.journal.release()
     assert container.wait() == 7
-    assert signals_heard(pod) == ["heard TERM"]
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @in_all_pods
 def test_the_kill_file_alone_does_not_end_the_command(pod: Pod) -> None:
     container = ready(pod)
     pod.drain(container)
-    assert_stays("the command at work", lambda: container.running and not signals_heard(pod))
+    assert_stays("the command at work", lambda: container.running and not received_signals(pod))
     container.signal("TERM")
     assert container.wait() == 0
 
 
 @WAYS
 @in_all_pods
-def test_a_signal_that_comes_before_the_command_is_there_reaches_it(pod: Pod, way: Callable[[Pod], None]) -> None:
+def test_a_signal_sent_before_the_command_has_started_reaches_it(pod: Pod, way: Callable[[Pod], None]) -> None:
     if pod.name == "mksh":
         pytest.skip("it has handlers of its own from the start; no image has it as /bin/sh")
     way(pod)
@@ -166,56 +166,56 @@ def test_a_signal_that_comes_before_the_command_is_there_reaches_it(pod: Pod, wa
     until("process 1 handles TERM", lambda: has_handler(container.pid, "TERM"), poll=0.001)
     container.signal("TERM")
     assert container.wait() == 7
-    assert signals_heard(pod) == ["heard TERM"]
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("late", [0, 0.7])
 @in_all_pods
-def test_a_handler_that_comes_later_gets_the_signal(pod: Pod, late: float) -> None:
+def test_a_command_that_sets_its_handler_late_gets_the_signal(pod: Pod, late: float) -> None:
     container = pod.start_parent(pod.consumer(code=7, late=late))
     pod.journal.until("start")
     pod.drain(container)
     container.signal("TERM")
     assert container.wait() == 7
-    assert signals_heard(pod) == ["heard TERM"]
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("name", ["INT", "QUIT", "HUP", "USR1", "USR2", "TERM"])
 @in_all_pods
-def test_the_stop_signal_becomes_the_one_that_the_worker_wants(pod: Pod, name: str) -> None:
+def test_the_stop_signal_is_translated_to_the_one_that_the_worker_wants(pod: Pod, name: str) -> None:
     container = ready(pod, name, wanted=name)
     pod.drain(container)
     container.signal("TERM")
     assert container.wait() == 0
-    assert signals_heard(pod) == [f"heard {name}"]
+    assert received_signals(pod) == [f"heard {name}"]
 
 
 @in_all_pods
-def test_a_second_stop_signal_is_not_passed_on_to_a_worker_that_wants_another(pod: Pod) -> None:
-    """A kubelet that is restarted in the drain sends it again: Huey breaks its message off at TERM."""
+def test_a_second_stop_signal_is_not_forwarded_to_a_worker_that_wants_another_signal(pod: Pod) -> None:
+    """A kubelet that restarts during the drain sends it again, and Huey aborts its message at TERM."""
     pod.journal.hold()
     container = ready(pod, "INT", wanted="INT", how="breaks")
     pod.drain(container)
     container.signal("TERM")
     pod.journal.until("heard INT")
     container.signal("TERM")
-    assert_stays("the message in work", lambda: container.running and signals_heard(pod) == ["heard INT"], 0.5)
+    assert_stays("the message in work", lambda: container.running and received_signals(pod) == ["heard INT"], 0.5)
     pod.journal.release()
     assert container.wait() == 0
 
 
 @pytest.mark.parametrize("name", ["INT", "QUIT", "HUP"])
 @in_all_pods
-def test_another_stop_signal_of_the_image_is_passed_on_as_it_is(pod: Pod, name: str) -> None:
+def test_another_stop_signal_of_the_image_is_forwarded_unchanged(pod: Pod, name: str) -> None:
     container = ready(pod, name)
     pod.drain(container)
     container.signal(name)
     assert container.wait() == 0
-    assert signals_heard(pod) == [f"heard {name}"]
+    assert received_signals(pod) == [f"heard {name}"]
 
 
 @in_all_pods
-def test_the_real_time_signal_that_ends_some_programs_is_passed_on(pod: Pod) -> None:
+def test_the_real_time_signal_that_ends_some_programs_is_forwarded(pod: Pod) -> None:
     here = pod.directory / "ready"
     listen = f"signal.signal(37, lambda *_: sys.exit(7)); open({str(here)!r}, 'w'); signal.pause()"
     container = pod.start_parent([*PYTHON, "-c", f"import signal, sys; {listen}"])
@@ -232,38 +232,38 @@ def test_a_signal_outside_a_drain_reaches_a_command_that_handles_it(pod: Pod, na
     container = ready(pod, name, 7)
     container.signal(name)
     assert container.wait() == 7
-    assert signals_heard(pod) == [f"heard {name}"]
+    assert received_signals(pod) == [f"heard {name}"]
 
 
 @pytest.mark.parametrize("name", ["USR2", "TSTP"])
 @in_all_pods
-def test_a_hook_that_speaks_to_process_1_reaches_the_command_in_the_drain(pod: Pod, name: str) -> None:
+def test_a_signal_from_a_hook_to_process_1_reaches_the_command_during_the_drain(pod: Pod, name: str) -> None:
     container = ready(pod, name, 7)
     pod.drain(container)
     container.signal(name)
     assert container.wait() == 7
-    assert signals_heard(pod) == [f"heard {name}"]
+    assert received_signals(pod) == [f"heard {name}"]
 
 
 @pytest.mark.parametrize("name", ["INT", "HUP", "USR1", "TSTP"])
 @pytest.mark.parametrize("how", WITHOUT_HANDLER)
 @in_all_pods
-def test_a_command_that_does_not_handle_a_signal_survives_it_as_process_1_does(pod: Pod, how: str, name: str) -> None:
+def test_a_command_that_does_not_handle_a_signal_survives_it_like_process_1(pod: Pod, how: str, name: str) -> None:
     pod.journal.hold()
     container = ready(pod, name, 7, how)
     container.signal(name)
     assert_stays("the command at work", lambda: container.running, 0.1)
     pod.journal.release()
     assert container.wait() == 7
-    assert signals_heard(pod) == []
+    assert received_signals(pod) == []
 
 
-# Whoever does not
+# Commands that do not handle the signal
 
 
 @pytest.mark.parametrize("how", WITHOUT_HANDLER)
 @in_all_pods
-def test_a_message_that_ends_in_time_is_not_cut_though_nobody_handles_the_signal(pod: Pod, how: str) -> None:
+def test_a_message_that_ends_in_time_is_not_aborted_if_no_process_handles_the_signal(pod: Pod, how: str) -> None:
     pod.journal.hold()
     container = ready(pod, code=7, how=how, grace=30)
     pod.drain(container)
@@ -278,7 +278,7 @@ def test_a_message_that_ends_in_time_is_not_cut_though_nobody_handles_the_signal
 @pytest.mark.parametrize("hooked", [True, False], ids=["hook", "no-hook"])
 @WAYS
 @in_all_pods
-def test_a_command_without_handler_is_ended_at_the_old_grace_period_and_not_earlier(
+def test_a_command_without_handler_is_killed_after_the_original_grace_period_and_not_earlier(
     pod: Pod, way: Callable[[Pod], None], hooked: bool, measure: Measure
 ) -> None:
     way(pod)
@@ -296,7 +296,7 @@ def test_a_command_without_handler_is_ended_at_the_old_grace_period_and_not_earl
 
 
 @in_all_pods
-def test_the_old_grace_period_counts_from_the_hooks_stamp(pod: Pod) -> None:
+def test_the_original_grace_period_starts_at_the_time_in_the_kill_file(pod: Pod) -> None:
     pod.journal.hold()
     container = ready(pod, how="unhandled", grace=100)
     pod.kill_me().write_text(f"{now() - 990}\n")
@@ -307,7 +307,7 @@ def test_the_old_grace_period_counts_from_the_hooks_stamp(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_command_without_handler_whose_time_is_over_when_the_hook_returns_is_ended_at_once(pod: Pod) -> None:
+def test_a_command_without_handler_is_killed_at_once_if_its_time_is_over_when_the_hook_returns(pod: Pod) -> None:
     pod.journal.hold()
     container = ready(pod, how="unhandled", grace=10)
     pod.kill_me().write_text(f"{now() - 200}\n")
@@ -316,7 +316,7 @@ def test_a_command_without_handler_whose_time_is_over_when_the_hook_returns_is_e
 
 
 @in_all_pods
-def test_a_handler_that_comes_after_the_old_grace_period_comes_too_late(pod: Pod) -> None:
+def test_a_command_that_sets_its_handler_after_the_original_grace_period_is_killed(pod: Pod) -> None:
     container = pod.start_parent(pod.consumer(late=600), grace=0)
     pod.journal.until("start")
     container.signal("TERM")
@@ -324,7 +324,7 @@ def test_a_handler_that_comes_after_the_old_grace_period_comes_too_late(pod: Pod
 
 
 @in_all_pods
-def test_a_command_that_handles_the_signal_is_not_ended_at_the_old_grace_period(pod: Pod) -> None:
+def test_a_command_that_handles_the_signal_is_not_killed_after_the_original_grace_period(pod: Pod) -> None:
     pod.journal.hold()
     container = ready(pod, code=7, grace=0)
     container.signal("TERM")
@@ -334,11 +334,11 @@ def test_a_command_that_handles_the_signal_is_not_ended_at_the_old_grace_period(
     assert container.wait() == 7
 
 
-# Those who kill
+# Processes that are killed
 
 
 @in_all_pods
-def test_a_pkill_of_the_commands_words_ends_the_command_and_not_the_parent(pod: Pod) -> None:
+def test_a_pkill_of_the_commands_arguments_signals_the_command_and_does_not_kill_the_parent(pod: Pod) -> None:
     if pod.name == "yash":
         pytest.skip("it waits in a further process, without handlers; no image has it as /bin/sh")
     pod.journal.hold()
@@ -348,12 +348,12 @@ def test_a_pkill_of_the_commands_words_ends_the_command_and_not_the_parent(pod: 
     assert_stays("the message in work", lambda: container.running)
     pod.journal.release()
     assert container.wait() == 7
-    assert signals_heard(pod).count("heard TERM") <= 2
+    assert received_signals(pod).count("heard TERM") <= 2
 
 
 @in_all_pods
 def test_the_container_ends_whichever_of_its_processes_is_killed(pod: Pod) -> None:
-    """Behind the first process there is the shell above the command, and the one that reads what that says."""
+    """Below the first process run the command's parent shell, and the shell that reads what the parent shell writes."""
     shells = 2
     for victim in range(shells):
         pod.journal.path.unlink(missing_ok=True)
@@ -366,30 +366,30 @@ def test_the_container_ends_whichever_of_its_processes_is_killed(pod: Pod) -> No
 
 
 @in_all_pods
-def test_the_parent_uses_no_processor_while_its_command_works(pod: Pod) -> None:
+def test_the_parent_uses_no_cpu_time_while_its_command_runs(pod: Pod) -> None:
     container = pod.start_parent(["sleep", "600"])
     container.worker("600")
-    until("the start is over", lambda: processor_seconds_used(container, 0.3) == 0, poll=0)
-    assert processor_seconds_used(container, 1) < 0.05
+    until("the start is over", lambda: cpu_seconds_used(container, 0.3) == 0, poll=0)
+    assert cpu_seconds_used(container, 1) < 0.05
 
 
-def processor_seconds_used(container: Process, seconds: float) -> float:
-    before = container.processor_seconds()
+def cpu_seconds_used(container: Process, seconds: float) -> float:
+    before = container.cpu_seconds()
     time.sleep(seconds)
-    return container.processor_seconds() - before
+    return container.cpu_seconds() - before
 
 
 @in_all_pods
-def test_the_command_has_the_signal_masks_of_a_process_1(pod: Pod) -> None:
+def test_the_command_has_the_signal_masks_of_process_1(pod: Pod) -> None:
     container = pod.start_parent(["sleep", "600"])
     masks = signal_sets(container.worker("600"))
     assert (masks["SigIgn"] & ~OF_THE_C_LIBRARY, masks["SigBlk"]) == (0, 0)
 
 
 @in_all_pods
-def test_orphans_of_the_command_are_reaped_and_do_not_hold_the_container(pod: Pod) -> None:
+def test_orphans_of_the_command_are_reaped_and_do_not_delay_the_end_of_the_container(pod: Pod) -> None:
     if pod.setting is Setting.CHILD:
-        pytest.skip("process 1 has them")
+        pytest.skip("process 1 of this machine adopts them")
     script = "for i in 1 2 3; do (sleep 0.05 & ); done; (sleep 600 &); sleep 0.3; exit 7"
     container = pod.start_parent(["/bin/sh", "-c", script])
     assert container.wait() == 7

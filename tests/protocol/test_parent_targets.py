@@ -1,4 +1,4 @@
-"""The parent that finds the workers below a command: each of them gets its signal once, and no other process."""
+"""The parent that finds the workers below a command: each worker gets its signal once, other processes get none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOKS = "consumer.py"
 
 @pytest.fixture
 def pods(pods: list[Pod]) -> list[Pod]:
-    """All pods, in PID namespaces of their own: workers are not searched among all processes of this machine."""
+    """All pods, in PID namespaces of their own, so that the scripts do not search all processes of this machine."""
     reason = why_unavailable(Setting.INIT)
     if reason:
         pytest.skip(reason)
@@ -26,16 +26,16 @@ def pods(pods: list[Pod]) -> list[Pod]:
 
 
 def shell_string(pod: Pod, text: str, looks: str = LOOKS, **options: Any) -> Process:
-    """Start a container with a shell string; in it, WORKER is a worker, and NOTE writes a line into the journal."""
+    """Start a container with a shell string: WORKER runs a worker, and NOTE writes a line to the journal."""
     text = text.replace("WORKER", shlex.join(pod.consumer(code=7))).replace("NOTE", f"echo >>{pod.journal.path} 0")
     return pod.start_parent(["/bin/sh", "-c", text], looks=looks, **options)
 
 
-def signals_heard(pod: Pod) -> list[str]:
+def received_signals(pod: Pod) -> list[str]:
     return [line for line in pod.journal.lines if line.startswith(("heard", "child got"))]
 
 
-def drained(pod: Pod, container: Process, within: float = 15) -> int:
+def drain_and_wait(pod: Pod, container: Process, within: float = 15) -> int:
     pod.drain(container)
     container.signal("TERM")
     return container.wait(within)
@@ -92,7 +92,7 @@ BEHIND = (
 
 @pytest.mark.parametrize("behind", BEHIND, ids=lambda behind: behind.__name__)
 @in_all_pods
-def test_the_worker_behind_a_shell_or_an_init_gets_the_signal_once_and_ends_before_it(
+def test_a_worker_below_a_shell_or_an_init_gets_the_signal_once_and_ends_before_it(
     pod: Pod, behind: Callable[[str], list[str]]
 ) -> None:
     pod.journal.hold()
@@ -103,11 +103,11 @@ def test_the_worker_behind_a_shell_or_an_init_gets_the_signal_once_and_ends_befo
         container.signal("TERM")
         time.sleep(0.05)
     pod.journal.until("heard TERM")
-    assert_stays("the message in work", lambda: container.running and signals_heard(pod) == ["heard TERM"])
+    assert_stays("the message in work", lambda: container.running and received_signals(pod) == ["heard TERM"])
     pod.journal.release()
     assert container.wait() == 7
     assert pod.journal.lines[-1] == "end"
-    assert signals_heard(pod) == ["heard TERM"]
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("attempt", range(3))
@@ -119,7 +119,7 @@ def test_stop_signals_in_quick_succession_reach_the_worker_once(pod: Pod, attemp
     pod.drain(container)
     container.signal_in_quick_succession("TERM")
     pod.journal.until("heard TERM")
-    assert_stays("the message in work", lambda: container.running and signals_heard(pod) == ["heard TERM"], 0.5)
+    assert_stays("the message in work", lambda: container.running and received_signals(pod) == ["heard TERM"], 0.5)
     pod.journal.release()
     assert container.wait() == 7
 
@@ -130,12 +130,12 @@ def test_a_pod_deleted_before_the_parent_has_handlers_runs_its_setup_and_drains_
     worker = shlex.join(pod.consumer(code=7))
     argv = ["/bin/sh", "-c", f"touch {setup}; {worker}; exit $?"]
     container = pod.delete_before_handlers(lambda: pod.start_parent(argv, looks=LOOKS))
-    if pod.name == "mksh":  # itself ends at the signal
+    if pod.name == "mksh":  # exits at the signal by itself
         assert container.wait() == 128 + number("TERM")
         return
     assert container.wait() == 7
     assert setup.exists()
-    assert signals_heard(pod) == ["heard TERM"]
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("name", ["INT", "QUIT", "USR1"])
@@ -144,8 +144,8 @@ def test_the_worker_gets_the_signal_that_it_wants(pod: Pod, name: str) -> None:
     argv = ["/bin/sh", "-c", f"{shlex.join(pod.consumer(name, 7))}; exit $?"]
     container = pod.start_parent(argv, looks=LOOKS, wanted=name)
     pod.journal.until("ready")
-    assert drained(pod, container) == 7
-    assert signals_heard(pod) == [f"heard {name}"]
+    assert drain_and_wait(pod, container) == 7
+    assert received_signals(pod) == [f"heard {name}"]
 
 
 @in_all_pods
@@ -159,16 +159,16 @@ def test_two_workers_get_the_signal_once_each(pod: Pod) -> None:
     assert_stays("the messages in work", lambda: container.running)
     pod.journal.release()
     container.wait()
-    assert signals_heard(pod) == ["heard TERM"] * 2
+    assert received_signals(pod) == ["heard TERM"] * 2
     assert pod.journal.count("end") == 2
 
 
 @in_all_pods
-def test_what_stands_beside_the_worker_is_not_signalled_and_holds_nothing(pod: Pod) -> None:
+def test_a_process_beside_the_worker_is_not_signalled_and_does_not_delay_the_end(pod: Pod) -> None:
     beside = shlex.join([require_program("perl"), "-e", "$SIG{TERM} = sub { print 'signalled' }; sleep 1 while 1"])
     container = shell_string(pod, f"{beside} & WORKER; code=$?; wait; exit $code")
     pod.journal.until("ready")
-    drained(pod, container, 8)
+    drain_and_wait(pod, container, 8)
     assert pod.journal.lines[-2:] == ["heard TERM", "end"]
     assert container.stdout == ""
 
@@ -177,21 +177,21 @@ def test_what_stands_beside_the_worker_is_not_signalled_and_holds_nothing(pod: P
 def test_a_worker_in_a_pipe_gets_the_signal_and_its_output_is_read_to_the_end(pod: Pod) -> None:
     container = shell_string(pod, "{ WORKER; echo last words; } | cat")
     pod.journal.until("ready")
-    assert drained(pod, container) == 0
+    assert drain_and_wait(pod, container) == 0
     assert container.stdout == "last words\n"
 
 
 @in_all_pods
-def test_what_stands_behind_the_worker_runs_to_its_end(pod: Pod) -> None:
+def test_commands_after_the_worker_run_to_their_end(pod: Pod) -> None:
     container = shell_string(pod, "WORKER; NOTE ack begins; sleep 1.5; NOTE acknowledged; exit 5")
     pod.journal.until("ready")
-    assert drained(pod, container) == 5
+    assert drain_and_wait(pod, container) == 5
     assert pod.journal.lines[-3:] == ["end", "ack begins", "acknowledged"]
 
 
 @in_all_pods
-def test_a_shell_that_is_busy_by_itself_behind_the_worker_ends_by_itself(pod: Pod) -> None:
-    """Nothing runs beside it, so it ends soon, however slow the machine is."""
+def test_a_shell_without_children_that_is_busy_after_the_worker_is_not_killed(pod: Pod) -> None:
+    """It has no child, so it is expected to end soon, even on a slow machine."""
     file = pod.directory / "go-on"
     container = shell_string(pod, f"WORKER; until [ -e {file} ]; do :; done; NOTE behind; exit 5")
     pod.journal.until("ready")
@@ -205,16 +205,16 @@ def test_a_shell_that_is_busy_by_itself_behind_the_worker_ends_by_itself(pod: Po
 
 
 @in_all_pods
-def test_a_shell_that_stays_busy_behind_the_worker_is_ended_at_the_old_grace_period(pod: Pod) -> None:
+def test_a_shell_that_stays_busy_after_the_worker_is_killed_after_the_original_grace_period(pod: Pod) -> None:
     container = shell_string(pod, "WORKER; while :; do :; done", grace=3)
     pod.journal.until("ready")
     begin = time.monotonic()
-    assert drained(pod, container) == 137
+    assert drain_and_wait(pod, container) == 137
     assert 2 < time.monotonic() - begin < 8
 
 
 @in_all_pods
-def test_a_worker_that_ends_after_the_old_grace_period_leaves_the_shell_behind_it_a_second(pod: Pod) -> None:
+def test_a_shell_gets_a_second_after_a_worker_that_ends_after_the_original_grace_period(pod: Pod) -> None:
     pod.journal.hold()
     container = shell_string(pod, "WORKER; sleep 0.4; NOTE behind; exit 5", grace=1)
     pod.journal.until("ready")
@@ -228,29 +228,29 @@ def test_a_worker_that_ends_after_the_old_grace_period_leaves_the_shell_behind_i
 
 
 @in_all_pods
-def test_a_worker_that_is_started_anew_is_not_waited_for(pod: Pod) -> None:
+def test_the_parent_does_not_wait_for_a_worker_that_is_started_again(pod: Pod) -> None:
     container = shell_string(pod, "while true; do WORKER; done")
     pod.journal.until("ready")
-    drained(pod, container, 6)
-    assert signals_heard(pod) == ["heard TERM"]
+    drain_and_wait(pod, container, 6)
+    assert received_signals(pod) == ["heard TERM"]
     assert pod.journal.count("end") == 1
 
 
 @pytest.mark.parametrize("loops", ["loops", "endless"])
 @in_all_pods
-def test_a_loop_of_its_own_is_ended_behind_the_run(pod: Pod, loops: str) -> None:
+def test_the_commands_own_loop_is_ended_after_the_run(pod: Pod, loops: str) -> None:
     container = shell_string(pod, "while true; do WORKER; done", loops=loops)
     pod.journal.until("ready")
-    drained(pod, container, 6)
-    assert signals_heard(pod) == ["heard TERM"]
+    drain_and_wait(pod, container, 6)
+    assert received_signals(pod) == ["heard TERM"]
     assert pod.journal.count("end") == 1
 
 
 @in_all_pods
-def test_an_endless_loop_starts_no_worker_anew(pod: Pod) -> None:
+def test_an_endless_loop_does_not_start_its_worker_again(pod: Pod) -> None:
     container = shell_string(pod, "while true; do WORKER; NOTE anew; done", loops="endless")
     pod.journal.until("ready")
-    drained(pod, container, 6)
+    drain_and_wait(pod, container, 6)
     assert pod.journal.lines == ["start", "ready", "heard TERM", "end"]
 
 
@@ -259,99 +259,99 @@ def test_an_endless_loop_between_two_runs_is_ended_at_once(pod: Pod) -> None:
     container = shell_string(pod, "while true; do NOTE asleep; sleep 600; WORKER; done", loops="endless")
     pod.journal.until("asleep")
     time.sleep(0.1)
-    drained(pod, container, 6)
+    drain_and_wait(pod, container, 6)
     assert pod.journal.lines == ["asleep"]
 
 
 @pytest.mark.parametrize("behind", ["", "; sleep 1.5"], ids=["at-once", "asleep-behind-the-run"])
 @in_all_pods
-def test_what_stands_behind_a_loop_runs_when_the_loop_ends_by_itself(pod: Pod, behind: str) -> None:
+def test_commands_after_a_loop_run_if_the_loop_ends_by_itself(pod: Pod, behind: str) -> None:
     stop = pod.directory / "stop"
     container = shell_string(
         pod, f"until [ -e {stop} ]; do WORKER{behind}; done; sleep 0.3; NOTE behind; exit 5", loops="loops"
     )
     pod.journal.until("ready")
     stop.touch()
-    assert drained(pod, container) == 5
+    assert drain_and_wait(pod, container) == 5
     assert pod.journal.lines[-2:] == ["end", "behind"]
 
 
 @in_all_pods
-def test_a_loop_that_is_asleep_and_ends_by_itself_is_waited_for(pod: Pod) -> None:
+def test_the_parent_waits_for_a_sleeping_loop_that_ends_by_itself(pod: Pod) -> None:
     stop = pod.directory / "stop"
     text = f"until [ -e {stop} ]; do NOTE asleep; sleep 2; [ -e {stop} ] || WORKER; done; NOTE behind; exit 5"
     container = shell_string(pod, text, loops="loops")
     pod.journal.until("asleep")
     time.sleep(0.1)
     stop.touch()
-    assert drained(pod, container) == 5
+    assert drain_and_wait(pod, container) == 5
     assert pod.journal.lines == ["asleep", "behind"]
 
 
 @in_all_pods
-def test_a_loop_that_sleeps_longer_than_the_old_grace_period_is_ended_then(pod: Pod) -> None:
+def test_a_loop_that_sleeps_longer_than_the_original_grace_period_is_killed_at_its_end(pod: Pod) -> None:
     container = shell_string(pod, "until false; do WORKER; NOTE asleep; sleep 600; done", loops="loops", grace=3)
     pod.journal.until("ready")
     begin = time.monotonic()
-    assert drained(pod, container) == 137
+    assert drain_and_wait(pod, container) == 137
     assert 2 < time.monotonic() - begin < 8
     assert pod.journal.lines[-2:] == ["end", "asleep"]
 
 
 @in_all_pods
-def test_a_worker_behind_a_migration_is_waited_for(pod: Pod) -> None:
+def test_the_parent_waits_for_a_worker_that_starts_after_a_migration(pod: Pod) -> None:
     container = shell_string(pod, "NOTE migrating; sleep 1 && WORKER; exit $?")
     pod.journal.until("migrating")
-    assert drained(pod, container) == 7
-    # It may hear the signal before it says that it is ready to.
+    assert drain_and_wait(pod, container) == 7
+    # The worker may get the signal before it records that it is ready.
     assert [line for line in pod.journal.lines if line != "ready"] == ["migrating", "start", "heard TERM", "end"]
 
 
 @in_all_pods
-def test_where_no_worker_comes_the_old_grace_period_is_the_end(pod: Pod) -> None:
+def test_a_command_that_starts_no_worker_is_killed_after_the_original_grace_period(pod: Pod) -> None:
     container = shell_string(pod, "NOTE migrating; sleep 600; WORKER", grace=1)
     pod.journal.until("migrating")
     begin = time.monotonic()
-    assert drained(pod, container) == 137
+    assert drain_and_wait(pod, container) == 137
     assert 0.7 < time.monotonic() - begin < 5
 
 
 @in_all_pods
-def test_a_worker_that_handles_no_signal_is_ended_at_the_old_grace_period(pod: Pod) -> None:
+def test_a_worker_that_handles_no_signal_is_killed_after_the_original_grace_period(pod: Pod) -> None:
     pod.journal.hold()
     worker = shlex.join(pod.consumer(how="unhandled"))
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS, grace=1)
     pod.journal.until("ready")
     begin = time.monotonic()
-    assert drained(pod, container) == 137
+    assert drain_and_wait(pod, container) == 137
     assert 0.7 < time.monotonic() - begin < 5
     assert pod.journal.lines == ["start", "ready"]
 
 
 @pytest.mark.parametrize("how", ["sigwait", "blocked"])
 @in_all_pods
-def test_a_worker_that_waits_for_the_signal_gets_it(pod: Pod, how: str) -> None:
+def test_a_worker_that_blocks_the_signal_and_waits_for_it_gets_it(pod: Pod, how: str) -> None:
     worker = shlex.join(pod.consumer(code=7, how=how))
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=LOOKS)
     pod.journal.until("ready")
-    assert drained(pod, container) == 7
-    assert signals_heard(pod) == ["heard TERM"]
+    assert drain_and_wait(pod, container) == 7
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("title", ["[celeryd: worker@host:MainProcess]", "sidekiq 7.3 app [1 of 5 busy]"])
 @in_all_pods
-def test_a_worker_that_changes_its_title_is_known_by_it(pod: Pod, title: str) -> None:
+def test_a_worker_that_changes_its_process_title_is_recognised_by_it(pod: Pod, title: str) -> None:
     looks = "celery worker|=[[]celeryd: *:MainProcess]*|=sidekiq [0-9]*"
     worker = shlex.join([require_program("perl"), *pod.worker("titled.pl", pod.journal.path, title)[1:]])
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=looks)
     pod.journal.until("ready")
-    assert drained(pod, container) == 7
-    assert signals_heard(pod) == ["heard TERM"]
+    assert drain_and_wait(pod, container) == 7
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 @in_all_pods
-def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: Pod, known: bool) -> None:
+def test_a_launcher_with_the_workers_words_in_its_arguments_is_not_the_worker(pod: Pod, known: bool) -> None:
     records_term = "import os, signal, subprocess, sys; signal.signal(15, lambda *_: os.write(1, b'told'))"
     launch = pod.directory / "launch.py"
     launch.write_text(f"{records_term}\nsys.exit(subprocess.call(sys.argv[1:]))\n")
@@ -361,23 +361,23 @@ def test_a_launcher_whose_words_have_the_workers_in_them_is_not_the_worker(pod: 
     launcher: dict[str, Any] = {"launchers" if known else "unknown": "other|launch"}
     container = pod.start_parent(argv, looks=LOOKS, **launcher)
     pod.journal.until("ready")
-    assert drained(pod, container) == 7
-    assert (signals_heard(pod), container.stdout) == (["heard TERM"], "")
+    assert drain_and_wait(pod, container) == 7
+    assert (received_signals(pod), container.stdout) == (["heard TERM"], "")
 
 
 @in_all_pods
-def test_a_launcher_that_nobody_knows_is_the_worker_where_nobody_below_it_looks_so(pod: Pod) -> None:
+def test_an_unknown_launcher_is_the_worker_if_no_process_below_it_matches(pod: Pod) -> None:
     link = pod.directory / "takes-up"
     link.symlink_to(pod.consumer()[0])
     container = pod.start_parent([str(link), *pod.consumer(code=7)[1:]], looks=LOOKS, unknown="takes-up")
     pod.journal.until("ready")
-    assert drained(pod, container) == 7
-    assert signals_heard(pod) == ["heard TERM"]
+    assert drain_and_wait(pod, container) == 7
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @in_all_pods
-def test_what_runs_before_a_loop_is_no_pause_between_its_runs(pod: Pod) -> None:
-    """It has the grace period that the pod came with."""
+def test_a_command_before_a_loop_is_not_taken_for_a_pause_between_two_runs(pod: Pod) -> None:
+    """It has the pod's original grace period."""
     before = shlex.join(pod.worker("message.py", pod.journal.path, pod.folder(), 0))
     pod.journal.hold()
     container = shell_string(pod, f"{before}; while true; do WORKER; done", loops="endless", grace=20)
@@ -391,30 +391,30 @@ def test_what_runs_before_a_loop_is_no_pause_between_its_runs(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_any_process_that_is_no_shell_may_be_the_worker(pod: Pod) -> None:
+def test_any_process_except_a_shell_can_be_the_worker(pod: Pod) -> None:
     container = shell_string(pod, "true; WORKER; exit $?", looks="*")
     pod.journal.until("ready")
-    assert drained(pod, container) == 7
-    assert signals_heard(pod) == ["heard TERM"]
+    assert drain_and_wait(pod, container) == 7
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @in_all_pods
-def test_words_of_the_worker_count_where_they_follow_each_other(pod: Pod) -> None:
-    """A program beside the worker that has its words, but apart."""
+def test_the_words_of_a_pattern_match_only_if_they_follow_each_other(pod: Pod) -> None:
+    """Here, only the last pattern matches the worker, and no pattern matches the `sleep 600` beside it."""
     container = shell_string(
         pod, "sleep 600 & WORKER; kill $!; exit 7", looks=f"sleep 60|python {LOOKS}|{LOOKS} {pod.journal.path}"
     )
     pod.journal.until("ready")
-    drained(pod, container, 8)
-    assert signals_heard(pod) == ["heard TERM"]
+    drain_and_wait(pod, container, 8)
+    assert received_signals(pod) == ["heard TERM"]
 
 
 @in_all_pods
-def test_a_worker_that_fetches_a_message_gets_the_signal_when_it_has_a_child_for_it(pod: Pod) -> None:
+def test_a_worker_that_fetches_a_message_gets_the_signal_when_it_has_forked_a_child_for_it(pod: Pod) -> None:
     worker = shlex.join(pod.worker("fetcher.py", pod.journal.path, 0.4))
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks="fetcher.py", busy=1)
     pod.journal.until("fetching")
-    assert drained(pod, container) == 0
+    assert drain_and_wait(pod, container) == 0
     assert pod.journal.lines == ["fetching", "working", "heard", "end"]
 
 
@@ -423,17 +423,17 @@ def test_a_worker_that_fetches_nothing_gets_the_signal_a_second_later(pod: Pod) 
     worker = shlex.join(pod.worker("fetcher.py", pod.journal.path, -1))
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks="fetcher.py", busy=1)
     pod.journal.until("fetching")
-    assert drained(pod, container) == 0
+    assert drain_and_wait(pod, container) == 0
     assert pod.journal.lines == ["fetching", "dropped"]
 
 
 @in_all_pods
-def test_a_worker_that_its_parent_has_left_to_process_1_is_found(pod: Pod) -> None:
+def test_a_worker_that_process_1_has_adopted_is_found(pod: Pod) -> None:
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is the pause container")
     container = shell_string(pod, "(WORKER &); exec sleep 600")
     pod.journal.until("ready")
-    drained(pod, container, 8)
+    drain_and_wait(pod, container, 8)
     assert pod.journal.lines[-2:] == ["heard TERM", "end"]
 
 
@@ -452,7 +452,7 @@ def test_a_signal_outside_a_drain_reaches_the_workers_that_handle_it(pod: Pod) -
     pod.journal.until("ready")
     container.signal("USR2")
     assert container.wait() == 7
-    assert signals_heard(pod) == ["heard USR2"]
+    assert received_signals(pod) == ["heard USR2"]
 
 
 @in_all_pods
@@ -461,5 +461,5 @@ def test_the_parent_drains_in_an_image_without_mkfifo(pod: Pod) -> None:
     container = shell_string(pod, "WORKER; NOTE acknowledged; exit 5")
     pod.journal.until("ready")
     until("the shell", lambda: container.running)
-    assert drained(pod, container) == 5
+    assert drain_and_wait(pod, container) == 5
     assert pod.journal.lines[-1] == "acknowledged"

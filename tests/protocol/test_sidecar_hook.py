@@ -1,4 +1,4 @@
-"""The sidecars' preStop hook: it waits for the workers to end, and for nothing else."""
+"""The sidecars' preStop hook: it waits until the workers have ended, and for nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def touch_all(*files: Path) -> None:
 
 @contextmanager
 def simulated_worker(pod: Pod, name: str, drains: bool = True) -> Iterator[None]:
-    """Be a worker in name only: its files, and its FIFO as long as this lasts."""
+    """Simulate a worker: create its files, and hold its FIFO until the end of the context."""
     pod.folder(name).mkdir(exist_ok=True)
     if not pod.alive(name).exists():
         os.mkfifo(pod.alive(name))
@@ -45,7 +45,7 @@ def simulated_worker(pod: Pod, name: str, drains: bool = True) -> Iterator[None]
 
 
 def members(session: int) -> list[int]:
-    """Return the processes of a session that live."""
+    """Return the running processes of a session."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -114,11 +114,11 @@ def test_a_sidecar_waits_for_a_draining_worker_and_not_a_second_longer(
 
 @WORKERS
 @in_all_pods
-def test_a_sidecar_is_let_go_within_a_second_of_a_worker_that_was_killed(
+def test_a_sidecar_is_released_within_a_second_after_a_worker_was_killed(
     pod: Pod, draining: Draining, measure: Measure
 ) -> None:
     if pod.setting is Setting.CHILD:
-        pytest.skip("it is the end of the namespace that frees the FIFO")
+        pytest.skip("only the end of a PID namespace frees the FIFO")
     pod.journal.hold()
     container = draining(pod)
     sidecar = pod.sidecar_pre_stop()
@@ -132,7 +132,7 @@ def test_a_sidecar_is_let_go_within_a_second_of_a_worker_that_was_killed(
 
 
 @in_all_pods
-def test_a_sidecar_is_let_go_at_once_when_all_workers_have_ended(pod: Pod, measure: Measure) -> None:
+def test_a_sidecar_is_released_at_once_if_all_workers_have_ended(pod: Pod, measure: Measure) -> None:
     workers = ("one", "two")
     touch_all(*map(pod.kill_sidecar, workers))
     sidecar = pod.sidecar_pre_stop(workers=workers)
@@ -142,7 +142,7 @@ def test_a_sidecar_is_let_go_at_once_when_all_workers_have_ended(pod: Pod, measu
 
 
 @in_all_pods
-def test_a_sidecar_waits_longer_than_its_patience_for_a_worker_that_drains_a_little_later(pod: Pod) -> None:
+def test_a_sidecar_waits_beyond_its_first_timeout_for_a_worker_whose_drain_starts_a_little_later(pod: Pod) -> None:
     with simulated_worker(pod, "worker", drains=False):
         sidecar = pod.sidecar_pre_stop()
         time.sleep(0.7)
@@ -164,8 +164,8 @@ def test_a_sidecar_waits_for_every_worker_however_they_end(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_sidecar_is_let_go_within_five_seconds_where_no_worker_drains(pod: Pod, measure: Measure) -> None:
-    """Its own liveness probe has failed: the workers work on."""
+def test_a_sidecar_is_released_within_five_seconds_if_no_worker_drains(pod: Pod, measure: Measure) -> None:
+    """The sidecar's own liveness probe has failed, and the workers continue."""
     with simulated_worker(pod, "worker", drains=False):
         sidecar = pod.sidecar_pre_stop()
         assert sidecar.wait(9) == 0
@@ -174,7 +174,7 @@ def test_a_sidecar_is_let_go_within_five_seconds_where_no_worker_drains(pod: Pod
 
 
 @in_all_pods
-def test_neither_a_kill_file_of_a_restart_before_nor_a_worker_that_never_started_holds_a_sidecar(pod: Pod) -> None:
+def test_a_kill_file_of_an_earlier_restart_or_a_worker_that_never_started_does_not_hold_a_sidecar(pod: Pod) -> None:
     """No script of ours runs in the restarted worker, so no process holds its FIFO."""
     with simulated_worker(pod, "worker"):
         pod.kill_me().write_text(f"{now() - 6000}\n")
@@ -184,8 +184,8 @@ def test_neither_a_kill_file_of_a_restart_before_nor_a_worker_that_never_started
 
 
 @in_all_pods
-def test_a_kill_file_of_a_liveness_restart_before_lets_no_sidecar_go_early(pod: Pod) -> None:
-    """The pod ends now: the worker's hook is about to write the time of this drain, and to hold the FIFO."""
+def test_a_kill_file_of_an_earlier_liveness_restart_does_not_release_a_sidecar_early(pod: Pod) -> None:
+    """The pod ends now, and the worker's hook is about to write the time of this drain and to hold the FIFO."""
     with simulated_worker(pod, "worker"):
         pod.kill_me().write_text(f"{now() - 50}\n")
     sidecar = pod.sidecar_pre_stop()
@@ -196,15 +196,15 @@ def test_a_kill_file_of_a_liveness_restart_before_lets_no_sidecar_go_early(pod: 
 
 
 @in_all_pods
-def test_a_sidecar_does_not_wait_for_a_worker_of_which_the_volume_is_missing(pod: Pod) -> None:
+def test_a_sidecar_does_not_wait_if_the_volume_is_missing(pod: Pod) -> None:
     if pod.name == BROUGHT:
-        pytest.skip("without the volume there is no shell")
+        pytest.skip("the shell is in the volume")
     pod.volume.rmdir()
     assert pod.sidecar_pre_stop().wait(9) == 0
 
 
 @in_all_pods
-def test_a_heartbeat_holds_a_sidecar_where_there_is_no_fifo(pod: Pod) -> None:
+def test_without_a_fifo_a_heartbeat_holds_a_sidecar(pod: Pod) -> None:
     pod.folder().mkdir()
     pod.kill_me().write_text(f"{now()}\n")
     sidecar = pod.sidecar_pre_stop()
@@ -216,7 +216,7 @@ def test_a_heartbeat_holds_a_sidecar_where_there_is_no_fifo(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_silence_lets_a_sidecar_go_where_there_is_no_fifo(pod: Pod) -> None:
+def test_without_a_fifo_a_sidecar_is_released_when_the_heartbeat_stops(pod: Pod) -> None:
     pod.folder().mkdir()
     pod.kill_me().write_text(f"{now()}\n")
     pod.heartbeat().write_text("1\n")
@@ -225,11 +225,11 @@ def test_a_silence_lets_a_sidecar_go_where_there_is_no_fifo(pod: Pod) -> None:
     sidecar = pod.sidecar_pre_stop(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert sidecar.read_to_end(30) == (b"", b"")
     assert sidecar.wait() == 0
-    assert sidecar.seconds > 0.9  # twenty seconds, each a twentieth
+    assert sidecar.seconds > 0.9  # twenty sleeps of one second, each shortened to 0.05 s
 
 
 @in_all_pods
-def test_the_hook_tells_what_stands_before_the_sidecar_of_the_deletion(pod: Pod) -> None:
+def test_the_hook_writes_the_kill_file_for_the_sidecars_own_parent(pod: Pod) -> None:
     touch_all(pod.kill_sidecar())
     before = now()
     assert pod.sidecar_pre_stop(own="sidecar").wait() == 0
@@ -249,8 +249,8 @@ def test_the_chained_hook_runs_after_the_workers_end(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
-    if pod.name == "yash":  # drops what the locale cannot read
+def test_every_argument_of_the_chained_hook_arrives_unchanged(pod: Pod) -> None:
+    if pod.name == "yash":  # drops bytes that the locale cannot decode
         pod.environment["LC_ALL"] = "C.UTF-8"
     touch_all(pod.kill_sidecar())
     words = [*HARD, "$$", "$(PATH)"]
@@ -260,7 +260,7 @@ def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: Pod) -> None:
+def test_the_chained_hook_gets_the_containers_environment_byte_for_byte(pod: Pod) -> None:
     pod.environment |= HARD_ENVIRONMENT
     if pod.name == "yash":
         pod.environment["LC_ALL"] = "C.UTF-8"
@@ -273,27 +273,27 @@ def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: 
 
 @pytest.mark.parametrize("code", [0, 7])
 @in_all_pods
-def test_the_chained_hooks_exit_code_is_the_hooks(pod: Pod, code: int) -> None:
+def test_the_hook_has_the_exit_code_of_the_chained_hook(pod: Pod, code: int) -> None:
     touch_all(pod.kill_sidecar())
     assert pod.sidecar_pre_stop(["/bin/sh", "-c", f"exit {code}"]).wait() == code
 
 
 @in_all_pods
-def test_a_chained_hook_that_never_ends_has_the_old_grace_period_from_the_workers_end(pod: Pod) -> None:
+def test_a_chained_hook_that_never_ends_is_killed_one_original_grace_period_after_the_workers_end(pod: Pod) -> None:
     text = f"touch {pod.directory}/begun; while true; do sleep 600; done"
     with simulated_worker(pod, "worker"):
         hook = pod.sidecar_pre_stop(["/bin/sh", "-c", text], grace=2, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert_stays("the sidecar waits", lambda: hook.running, 3)
     until("it begins", (pod.directory / "begun").exists)
     begin = time.monotonic()
-    # Who reads the hook's output is not held by what it has started.
+    # Processes that the hook has started do not delay the reader of its output.
     assert hook.read_to_end(10) == (b"", b"")
     assert 1 < time.monotonic() - begin < 6
     assert hook.wait() != 0
 
 
 @in_all_pods
-def test_nothing_of_ours_outlives_the_chained_hook_for_long(pod: Pod) -> None:
+def test_no_process_of_ours_outlives_the_chained_hook_for_long(pod: Pod) -> None:
     touch_all(pod.kill_sidecar())
     hook = pod.sidecar_pre_stop(["true"], grace=60)
     assert hook.wait() == 0
@@ -301,7 +301,7 @@ def test_nothing_of_ours_outlives_the_chained_hook_for_long(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_hook_is_silent_and_leaves_no_pipe_open(pod: Pod) -> None:
+def test_the_hook_writes_no_output_and_leaves_no_pipe_open(pod: Pod) -> None:
     with simulated_worker(pod, "worker"):
         hook = pod.sidecar_pre_stop(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert_stays("the sidecar waits", lambda: hook.running)
@@ -310,7 +310,7 @@ def test_the_hook_is_silent_and_leaves_no_pipe_open(pod: Pod) -> None:
 
 @in_all_pods
 def test_a_signal_does_not_end_the_wait(pod: Pod) -> None:
-    """As a `pkill -f` of the hook of before sends it: our own command line has its words in it."""
+    """A `pkill -f` in the pod's original hook sends one, as our own command line contains the original hook's words."""
     with simulated_worker(pod, "worker"):
         sidecar = pod.sidecar_pre_stop()
         assert_stays("the sidecar waits", lambda: sidecar.running, 0.4)
@@ -320,8 +320,8 @@ def test_a_signal_does_not_end_the_wait(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_hook_works_where_sleep_knows_whole_seconds_only(pod: Pod) -> None:
-    pod.sleep_whole_seconds_only()
+def test_the_hook_works_if_sleep_supports_only_whole_seconds(pod: Pod) -> None:
+    pod.install_sleep_without_fractions()
     sidecar = pod.sidecar_pre_stop()
     time.sleep(0.3)
     with simulated_worker(pod, "worker"):

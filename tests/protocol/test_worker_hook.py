@@ -18,25 +18,25 @@ from .test_process_environment import HARD as HARD_ENVIRONMENT
 from .test_process_environment import LIST, entries
 
 TERM = "15 30"
-"""As the listening hook has it: the signal, and the grace period that the pod came with"""
+"""The parameters of the hook's `listen` action: the signal, and the pod's original grace period."""
 
 
 def loop_in_message(pod: Pod) -> Process:
-    """Start a loop whose run is at a message, until the journal releases it."""
+    """Start a loop, and return it when its run has a message, which lasts until the journal releases it."""
     pod.journal.hold()
     container = pod.start_loop(pod.message())
     pod.journal.until("begin")
     return container
 
 
-def alone(pod: Pod, *arguments: Any, **options: Any) -> Process:
-    """Start a container with nothing of ours before its command, which is process 1."""
+def as_process_1(pod: Pod, *arguments: Any, **options: Any) -> Process:
+    """Start a container without a script of ours, so that its command is process 1."""
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
     return pod.start_bare(pod.consumer(*arguments, **options))
 
 
-# The kill file, and the hook of before
+# The kill file, and the chained hook
 
 
 @in_all_pods
@@ -49,7 +49,7 @@ def test_the_hook_ends_the_loop_after_the_run(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_kill_file_has_the_time_of_the_hook(pod: Pod) -> None:
+def test_the_kill_file_contains_the_time_of_the_hook(pod: Pod) -> None:
     before = now()
     assert pod.pre_stop(loop_in_message(pod)).wait() == 0
     assert before <= int(pod.kill_me().read_text()) <= now()
@@ -57,7 +57,7 @@ def test_the_kill_file_has_the_time_of_the_hook(pod: Pod) -> None:
 
 @in_all_pods
 def test_no_process_can_read_a_kill_file_that_has_no_time_yet(pod: Pod) -> None:
-    """The hook of the previous drain has left a file; a process that has it open would see every write to it."""
+    """The previous drain's hook has left a file, and a process that has it open would see every write to it."""
     container = loop_in_message(pod)
     pod.kill_me().write_text("1\n")
     with pod.kill_me().open() as old:
@@ -67,7 +67,7 @@ def test_no_process_can_read_a_kill_file_that_has_no_time_yet(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_kill_file_is_also_there_where_the_image_has_no_program_to_rename_it(pod: Pod) -> None:
+def test_the_kill_file_is_also_written_if_the_image_has_no_program_to_rename_it(pod: Pod) -> None:
     pod.hide_programs("mv")
     container = loop_in_message(pod)
     before = now()
@@ -76,23 +76,23 @@ def test_the_kill_file_is_also_there_where_the_image_has_no_program_to_rename_it
 
 
 @in_all_pods
-def test_the_kill_file_is_there_before_the_chained_hook_starts(pod: Pod) -> None:
+def test_the_kill_file_exists_before_the_chained_hook_starts(pod: Pod) -> None:
     assert pod.pre_stop(loop_in_message(pod), ["test", "-s", str(pod.kill_me())]).wait() == 0
 
 
 @pytest.mark.parametrize("holds", [False, True])
 @pytest.mark.parametrize("code", [0, 7])
 @in_all_pods
-def test_the_chained_hooks_exit_code_and_output_are_the_hooks(pod: Pod, code: int, holds: bool) -> None:
+def test_the_hook_has_the_exit_code_and_output_of_the_chained_hook(pod: Pod, code: int, holds: bool) -> None:
     hook = pod.pre_stop(loop_in_message(pod), ["/bin/sh", "-c", f"echo out; echo err >&2; exit {code}"], holds=holds)
     assert hook.wait() == code
     assert (hook.stdout, hook.stderr) == ("out\n", "err\n")
 
 
 @in_all_pods
-def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: Pod) -> None:
+def test_the_chained_hook_gets_the_containers_environment_byte_for_byte(pod: Pod) -> None:
     pod.environment |= HARD_ENVIRONMENT
-    if pod.name == "yash":  # drops what the locale cannot read
+    if pod.name == "yash":  # drops bytes that the locale cannot decode
         pod.environment["LC_ALL"] = "C.UTF-8"
     container = loop_in_message(pod)
     bare, chained = pod.exec(container, LIST), pod.pre_stop(container, LIST)
@@ -101,7 +101,7 @@ def test_the_environment_of_the_chained_hook_is_the_containers_to_the_byte(pod: 
 
 
 @in_all_pods
-def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
+def test_every_argument_of_the_chained_hook_arrives_unchanged(pod: Pod) -> None:
     if pod.name == "yash":
         pod.environment["LC_ALL"] = "C.UTF-8"
     words = [*HARD, "$$", "$(PATH)"]
@@ -111,7 +111,7 @@ def test_every_argument_of_the_chained_hook_arrives_untouched(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_chained_hook_has_no_further_file_open_and_the_usual_signals(pod: Pod) -> None:
+def test_the_chained_hook_has_no_additional_open_file_and_the_usual_signal_dispositions(pod: Pod) -> None:
     argv = ["/bin/sh", "-c", "/bin/ls /proc/self/fd; exec /bin/grep '^Sig[^Q]' /proc/self/status"]
     container = loop_in_message(pod)
     bare, chained = pod.exec(container, argv), pod.pre_stop(container, argv)
@@ -154,7 +154,7 @@ def test_the_hook_returns_at_once_and_leaves_no_pipe_open(pod: Pod, holds: bool,
 
 
 @in_all_pods
-def test_the_hook_that_runs_twice_is_no_worse_than_once(pod: Pod) -> None:
+def test_running_the_hook_twice_has_the_same_effect_as_once(pod: Pod) -> None:
     container = loop_in_message(pod)
     for _ in range(2):
         assert pod.pre_stop(container).wait() == 0
@@ -164,7 +164,7 @@ def test_the_hook_that_runs_twice_is_no_worse_than_once(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_the_hook_makes_the_folder_where_nothing_of_ours_runs(pod: Pod) -> None:
+def test_the_hook_creates_the_folder_in_a_container_without_our_scripts(pod: Pod) -> None:
     container = pod.start_bare(["sleep", "600"])
     assert pod.pre_stop(container).wait() == 0
     assert pod.kill_me().exists()
@@ -183,7 +183,7 @@ def test_a_hook_that_cannot_create_the_kill_file_fails_and_runs_the_chained_hook
 
 
 @in_all_pods
-def test_the_hook_of_one_worker_leaves_the_others_alone(pod: Pod) -> None:
+def test_the_hook_of_one_worker_does_not_affect_the_others(pod: Pod) -> None:
     first, second = (pod.start_loop(["sleep", "0.01"], name=name) for name in ("first", "second"))
     until("both folders", lambda: pod.alive("first").exists() and pod.alive("second").exists())
     time.sleep(0.1)
@@ -197,8 +197,8 @@ def test_the_hook_of_one_worker_leaves_the_others_alone(pod: Pod) -> None:
 
 @pytest.mark.parametrize("how", ["handler", "sigwait", "blocked"])
 @in_all_pods
-def test_a_hook_returns_at_once_where_process_1_handles_the_signal(pod: Pod, how: str, measure: Measure) -> None:
-    container = alone(pod, how=how)
+def test_a_hook_returns_at_once_if_process_1_handles_the_signal(pod: Pod, how: str, measure: Measure) -> None:
+    container = as_process_1(pod, how=how)
     pod.journal.until("ready")
     hook = pod.pre_stop(container, action=f"listen {TERM}")
     assert hook.wait(4) == 0
@@ -208,8 +208,8 @@ def test_a_hook_returns_at_once_where_process_1_handles_the_signal(pod: Pod, how
 
 
 @in_all_pods
-def test_a_hook_waits_for_a_handler_that_comes_later(pod: Pod) -> None:
-    container = alone(pod, code=7, late=1.5)
+def test_a_hook_waits_for_a_process_1_that_sets_its_handler_late(pod: Pod) -> None:
+    container = as_process_1(pod, code=7, late=1.5)
     pod.journal.until("start")
     hook = pod.pre_stop(container, ["echo", "chained"], action=f"listen {TERM}")
     until("the chained hook", lambda: hook.stdout == "chained\n")
@@ -222,8 +222,8 @@ def test_a_hook_waits_for_a_handler_that_comes_later(pod: Pod) -> None:
 
 
 @in_all_pods
-def test_a_hook_gives_up_on_what_handles_other_signals_only(pod: Pod) -> None:
-    container = alone(pod, "USR1")
+def test_a_hook_gives_up_on_a_process_1_that_handles_only_other_signals(pod: Pod) -> None:
+    container = as_process_1(pod, "USR1")
     pod.journal.until("ready")
     hook = pod.pre_stop(container, action=f"listen {TERM}")
     time.sleep(1)
@@ -240,9 +240,16 @@ def test_a_hook_waits_for_a_loop_or_a_parent_that_is_still_starting(pod: Pod) ->
     for start in (pod.start_loop, pod.start_parent):
         pod.journal.path.unlink(missing_ok=True)
         container = start(pod.consumer(code=7) if start == pod.start_parent else pod.message())
-        assert pod.pre_stop(container, action=f"listen {TERM}").wait() in {0, 137}  # the container's end is its own
+        assert pod.pre_stop(container, action=f"listen {TERM}").wait() in {
+            0,
+            137,
+        }  # 137 if the end of the container kills the hook
         container.signal("TERM")
-        assert container.wait() in {0, 7, 143}  # a command that is no program yet may die of it: it has no message
+        assert container.wait() in {
+            0,
+            7,
+            143,
+        }  # a command that has not been executed yet may die of the signal: it has no message
         container.remove()
 
 
@@ -252,7 +259,7 @@ def test_a_hook_waits_for_a_loop_or_a_parent_that_is_still_starting(pod: Pod) ->
 @in_all_pods
 def test_a_hook_sends_the_signal_once_and_stays_until_the_container_ends(pod: Pod) -> None:
     pod.journal.hold()
-    container = alone(pod, "INT", 7)
+    container = as_process_1(pod, "INT", 7)
     pod.journal.until("ready")
     hook = pod.pre_stop(container, action="send 2 0")
     pod.journal.until("heard INT")
@@ -264,8 +271,8 @@ def test_a_hook_sends_the_signal_once_and_stays_until_the_container_ends(pod: Po
 
 
 @in_all_pods
-def test_a_hook_sends_the_signal_when_a_late_worker_handles_it(pod: Pod) -> None:
-    container = alone(pod, "QUIT", 7, late=1)
+def test_a_hook_sends_the_signal_when_a_late_worker_has_set_its_handler(pod: Pod) -> None:
+    container = as_process_1(pod, "QUIT", 7, late=1)
     pod.journal.until("start")
     hook = pod.pre_stop(container, ["echo", "chained"], action="send 3 0")
     assert container.wait() == 7
@@ -275,7 +282,7 @@ def test_a_hook_sends_the_signal_when_a_late_worker_handles_it(pod: Pod) -> None
 
 @pytest.mark.parametrize(("seconds", "what"), [(0.4, ["working", "heard", "end"]), (-1, ["dropped"])])
 @in_all_pods
-def test_a_hook_sends_the_signal_when_the_worker_has_a_child_or_gets_none(
+def test_a_hook_sends_the_signal_when_the_worker_has_a_child_or_fetches_no_message(
     pod: Pod, seconds: float, what: list[str]
 ) -> None:
     if pod.setting is Setting.CHILD:
@@ -287,10 +294,10 @@ def test_a_hook_sends_the_signal_when_the_worker_has_a_child_or_gets_none(
     assert pod.journal.lines == ["fetching", *what]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has other users' ids")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can switch to other users")
 @in_all_pods
-def test_a_hook_that_may_not_signal_process_1_leaves_that_to_the_kubelet(pod: Pod) -> None:
-    container = alone(pod)
+def test_a_hook_without_permission_to_signal_process_1_leaves_that_to_the_kubelet(pod: Pod) -> None:
+    container = as_process_1(pod)
     pod.journal.until("ready")
     pod.folder().mkdir()
     pod.folder().chmod(0o777)
@@ -302,8 +309,8 @@ def test_a_hook_that_may_not_signal_process_1_leaves_that_to_the_kubelet(pod: Po
 
 
 @in_all_pods
-def test_a_hook_that_stays_sends_nothing_and_goes_with_the_container(pod: Pod) -> None:
-    container = alone(pod, code=7)
+def test_a_hook_that_stays_sends_no_signal_and_ends_with_the_container(pod: Pod) -> None:
+    container = as_process_1(pod, code=7)
     pod.journal.until("ready")
     hook = pod.pre_stop(container, ["echo", "chained"], action="stay")
     until("the chained hook", lambda: hook.stdout == "chained\n")
@@ -314,11 +321,11 @@ def test_a_hook_that_stays_sends_nothing_and_goes_with_the_container(pod: Pod) -
     assert pod.journal.lines == ["start", "ready", "heard TERM", "end"]
 
 
-# Holding
+# Holding the FIFO
 
 
-def is_waiting(pod: Pod) -> bool:
-    """Tell whether a process holds the FIFO for writing."""
+def fifo_is_held(pod: Pod) -> bool:
+    """Return whether a process holds the FIFO open, so that it can be opened for writing."""
     try:
         os.close(os.open(pod.alive(), os.O_WRONLY | os.O_NONBLOCK))
     except OSError:
@@ -328,29 +335,29 @@ def is_waiting(pod: Pod) -> bool:
 
 @pytest.mark.parametrize("action", ["", f"listen {TERM}", "send 15 0", "stay"])
 @in_all_pods
-def test_the_fifo_is_held_to_the_end_of_the_container(pod: Pod, action: str) -> None:
+def test_the_fifo_is_held_until_the_container_ends(pod: Pod, action: str) -> None:
     pod.journal.hold()
-    container = alone(pod, code=7)
+    container = as_process_1(pod, code=7)
     pod.journal.until("ready")
     pod.pre_stop(container, action=action)
-    until("the FIFO is held", lambda: pod.kill_me().exists() and is_waiting(pod))
+    until("the FIFO is held", lambda: pod.kill_me().exists() and fifo_is_held(pod))
     time.sleep(0.5)
     container.signal("TERM")
-    assert_stays("the FIFO is held", lambda: is_waiting(pod), 0.3)
+    assert_stays("the FIFO is held", lambda: fifo_is_held(pod), 0.3)
     pod.journal.release()
     assert container.wait() == 7
-    until("the FIFO is free", lambda: not is_waiting(pod), within=3)
+    until("the FIFO is free", lambda: not fifo_is_held(pod), within=3)
 
 
 @in_all_pods
-def test_nothing_is_left_to_process_1_without_sidecars(pod: Pod) -> None:
+def test_without_sidecars_the_hook_leaves_no_process_behind(pod: Pod) -> None:
     hook = pod.pre_stop(loop_in_message(pod), holds=False)
     assert hook.wait() == 0
     assert list(hook.members()) == []
 
 
 def supervisor(pod: Pod, children: int, how: str, shown: bool = True) -> Process:
-    """Start a process 1 with children; if not `shown`, the kernel does not tell where it sleeps."""
+    """Start a process 1 with children; if not `shown`, the kernel does not show where it sleeps (/proc/1/wchan)."""
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
     hide: list[str] = []
@@ -369,14 +376,14 @@ WHERE_PROCESS_1_SLEEPS = pytest.mark.parametrize("shown", [True, False], ids=["s
 @pytest.mark.parametrize("children", [1, 3])
 @WHERE_PROCESS_1_SLEEPS
 @in_all_pods
-def test_who_holds_the_fifo_does_not_hold_a_process_1_that_waits_for_all_its_children(
+def test_the_process_that_holds_the_fifo_does_not_delay_a_process_1_that_waits_for_all_its_children(
     pod: Pod, children: int, shown: bool
 ) -> None:
     container = supervisor(pod, children, "waits", shown)
     pod.journal.until("ready")
     assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
     time.sleep(0.3)
-    assert is_waiting(pod)
+    assert fifo_is_held(pod)
     container.signal("TERM")
     assert container.wait(6) == 0
     assert pod.journal.lines == ["ready", "heard TERM", "end"]
@@ -384,19 +391,19 @@ def test_who_holds_the_fifo_does_not_hold_a_process_1_that_waits_for_all_its_chi
 
 @WHERE_PROCESS_1_SLEEPS
 @in_all_pods
-def test_the_fifo_is_held_to_the_end_of_a_process_1_that_computes_behind_its_last_child(pod: Pod, shown: bool) -> None:
+def test_the_fifo_is_held_until_a_process_1_ends_that_computes_after_its_last_child(pod: Pod, shown: bool) -> None:
     container = supervisor(pod, 1, "computes", shown)
     pod.journal.until("ready")
     assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
     container.signal("TERM")
     pod.journal.until("heard TERM")
-    assert_stays("the FIFO is held", lambda: is_waiting(pod), 0.8)
+    assert_stays("the FIFO is held", lambda: fifo_is_held(pod), 0.8)
     assert container.wait(6) == 0
 
 
 @WHERE_PROCESS_1_SLEEPS
 @in_all_pods
-def test_who_holds_the_fifo_leaves_a_process_1_that_looks_for_children_when_the_first_grace_period_is_over(
+def test_the_process_that_holds_the_fifo_leaves_a_polling_process_1_after_the_original_grace_period(
     pod: Pod, shown: bool
 ) -> None:
     container = supervisor(pod, 1, "polls", shown)
@@ -405,18 +412,18 @@ def test_who_holds_the_fifo_leaves_a_process_1_that_looks_for_children_when_the_
     assert pod.pre_stop(container, action="listen 15 2").wait() == 0
     container.signal("TERM")
     pod.journal.until("heard TERM")
-    # It ends when its children have: the process that holds the FIFO is the last one.
+    # Process 1 ends after all its children, and the process that holds the FIFO is the last of them.
     assert container.wait() == 0
     assert time.monotonic() - begin >= 2
 
 
 @in_all_pods
-def test_a_heart_beats_in_an_image_without_mkfifo(pod: Pod) -> None:
+def test_the_hook_writes_a_heartbeat_in_an_image_without_mkfifo(pod: Pod) -> None:
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
     pod.hide_programs("mkfifo")
     container = pod.start_bare([*pod.without, "sleep", "600"])
-    # Only then is mkfifo away.
+    # Only then is mkfifo hidden.
     until("process 1 is the worker", lambda: Path(f"/proc/{container.pid}/comm").read_text() == "sleep\n")
     assert pod.pre_stop(container).wait() == 0
     until("a heartbeat", functools.partial(_heartbeat, pod))
