@@ -1,5 +1,5 @@
-"""No worse than bare: every kind of worker as process 1, once as it is written and once as the product patches its pod.
+"""No worse than bare: run every kind of worker once in its original pod, and once in the pod that the product patched.
 
-A case is a file in `cases/`: what the pod runs, and what is expected of the patched one beyond "no worse". It runs
-under each shell that an image may have as /bin/sh. The pod is deleted in mid-message, and both runs are compared.
+A case is a file in `cases/`: what the pod runs, and what is expected of the patched pod beyond "no worse". It runs
+with each shell that an image may have as /bin/sh. The pod is deleted during a message, and both runs are compared.
 """

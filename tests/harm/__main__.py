@@ -1,4 +1,4 @@
-"""`python -m tests.harm`: runs all cases, or some, prints what is worse, and writes the table."""
+"""`python -m tests.harm`: run all or some cases, print what is worse, and write the table."""
 
 from __future__ import annotations
 

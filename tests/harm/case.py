@@ -1,4 +1,4 @@
-"""Reads the cases from their files."""
+"""Read the cases from their files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.harm.images import SHELLS, runs_a_shell
 from tests.node.specification import Json
 
 FOLDER = Path(__file__).with_name("cases")
-OLD_GRACE = 4
-"""Seconds that the pod asks for, in place of the usual 30."""
-NEW_GRACE = 14
-"""Seconds to which the product is asked to raise it, in place of the usual 3600."""
+ORIGINAL_GRACE = 4
+"""The original pod's grace period in seconds, in place of the usual 30."""
+RAISED_GRACE = 14
+"""The grace period in seconds to which the product raises it, in place of the usual 3600."""
 RELEASE = 1.0
-"""Seconds after the deletion at which the message in hand ends, if the worker has heard of its end by then."""
+"""Seconds after the deletion at which the current message ends, if the worker has received a signal by then."""
 RELEASE_DEADLINE = 2.5
-"""Seconds after the deletion at which it ends all the same: a busy machine may need so long to run a hook."""
+"""Seconds after the deletion at which it ends in any case; on a busy machine, a hook may take so long to run."""
 LABEL = "graceful-worker"
 
 
@@ -29,9 +29,9 @@ LABEL = "graceful-worker"
 class Expectation:
     """What the patched pod has to do, beyond being no worse than the bare one.
 
-    `finishes`: no message is cut. `within`: seconds from the last message's end, or the deletion where none ends after
-    it, to the pod's. `first_process`: process 1 is what it was.
-    `always` and `never`: beginnings of lines that the journal has, and has not. `at_most`: how often it has a line.
+    `finishes`: no message is cut. `within`: seconds to the end of the pod from the end of the last message, or from the
+    deletion if no message ends after it. `first_process`: process 1 is the same.
+    `always` and `never`: the journal has, or does not have, lines that begin so. `at_most`: how often it has a line.
     `sidecar_within`: seconds from the worker's end to the sidecar's. `restart_within`: from a failed liveness probe to
     the next start of the container.
     """
@@ -50,12 +50,12 @@ class Expectation:
 class Case:
     """One kind of worker, and how its pod is ended.
 
-    `worker` and `sidecar` are what stands in the containers of these names, `pod` what stands in the pod's spec,
+    `worker` and `sidecar` are the contents of the containers of these names, `pod` is the content of the pod's spec,
     `annotations` are those of the product, without its prefix. `stop_signal` is the image's. `ready` are the lines of
     the journal for which the deletion waits, and `settle` the seconds after these; `release` is the time after the
-    deletion when the messages in hand end, `quick` the number of messages before the one that is in hand. `proc` says
-    what /proc lacks: see restricted_proc.py. `needs` are programs without which the case is skipped. `unfit` says why a
-    column is not compared, by its name.
+    deletion at which the current messages end, `quick` the number of short messages before the current one. `proc` says
+    what /proc lacks: see restricted_proc.py. `needs` are programs without which the case is skipped. `unfit` gives, by
+    the name of a column, the reason why it is not compared.
     """
 
     name: str
@@ -79,23 +79,23 @@ class Case:
 
     @property
     def runs_a_shell(self) -> bool:
-        """Whether the bare pod may behave otherwise under another shell."""
+        """Whether the bare pod may behave differently with another shell."""
         return runs_a_shell(_words([self.worker, self.sidecar]))
 
     def manifest(self, journal: Path) -> Json:
-        """Return the pod as a user would write it, with the journal at /journal."""
+        """Return the user's pod, with the journal at /journal."""
         mount = {"name": "journal", "mountPath": "/journal"}
         containers = [{"name": "worker", "image": "worker", **self.worker}]
         if self.sidecar:
             containers.append({"name": "sidecar", "image": "sidecar", **self.sidecar})
         spec = {
-            "terminationGracePeriodSeconds": OLD_GRACE,
+            "terminationGracePeriodSeconds": ORIGINAL_GRACE,
             "restartPolicy": "Never" if self.job else "Always",
             **self.pod,
             "containers": [{**c, "volumeMounts": [mount, *c.get("volumeMounts", ())]} for c in containers],
             "volumes": [{"name": "journal", "hostPath": {"path": str(journal)}}, *self.pod.get("volumes", ())],
         }
-        annotations = {"grace-period": str(NEW_GRACE), **self.annotations}
+        annotations = {"grace-period": str(RAISED_GRACE), **self.annotations}
         kind, api_version = ("Job", "batch/v1") if self.job else ("ReplicaSet", "apps/v1")
         return pod(
             "worker",
@@ -122,7 +122,7 @@ def load_case(path: Path) -> Case:
     """Read a case's file.
 
     Raises:
-        TypeError: it has a field that no case has.
+        TypeError: the file has an unknown field.
 
     """
     data: dict[str, Any] = YAML(typ="safe").load(path)
@@ -136,5 +136,5 @@ def load_case(path: Path) -> Case:
 
 
 def all_cases() -> list[Case]:
-    """Read all of them, in the order of their names."""
+    """Read all cases, sorted by name."""
     return [load_case(path) for path in sorted(FOLDER.glob("*.yaml"))]

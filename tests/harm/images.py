@@ -14,20 +14,20 @@ from tests.node.images import ENVIRONMENT, busybox_refusal, static_busybox
 from tests.node.runtime import Image, Mount
 
 SHELLS = ("dash", "bash", "busybox")
-"""What is /bin/sh: as in images of Debian, of Red Hat, and of Alpine, where busybox stands for the usual tools, too."""
+"""What /bin/sh is: as in images of Debian, of Red Hat, and of Alpine, where busybox also provides the usual tools."""
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
 LIBRARY = HERE / "library"
 _SUFFIXED = ("consumer", "no-handler", "launcher")
-"""Programs of the cases that there are by a name with .py, too."""
+"""Programs of the cases that also exist under a name with .py."""
 _MOUNTED = ("/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/sbin", "/usr/share", "/etc")
 _OTHER_SHELLS = {"dash": (), "bash": ("dash",), "busybox": ("dash", "bash")}
-"""What the image does not have, although this machine does."""
+"""Shells of this machine that the image does not have."""
 
 
 @cache
 def refusal() -> str:
-    """Say why the images cannot be made on this machine; empty where they can."""
+    """Return why the images cannot be made on this machine; empty if they can."""
     if not Path("/bin").is_symlink():
         return "/bin and /usr/bin are two folders here"
     missing = [shell for shell in ("dash", "bash") if shutil.which(shell) is None]
@@ -35,7 +35,7 @@ def refusal() -> str:
 
 
 def make_images(directory: Path) -> dict[str, Image]:
-    """Make an image for each shell, in a folder that every user may enter."""
+    """Make an image for each shell, in a folder that is accessible to every user."""
     hosts = directory / "hosts"
     hosts.write_text("127.0.0.1 localhost worker\n")
     programs = shutil.copytree(PROGRAMS, directory / "programs", symlinks=True)
@@ -64,7 +64,7 @@ def _make_image(directory: Path, shell: str, hosts: Path, programs: Path) -> Ima
 
 
 def _programs(folder: Path, shell: str) -> Path:
-    """Make /usr/bin: links to this machine's, but for the shell and what comes with it."""
+    """Make /usr/bin: links to this machine's programs, except for the shell and its tools."""
     folder.mkdir()
     for entry in os.scandir("/usr/bin"):
         if entry.name not in _OTHER_SHELLS[shell]:
@@ -102,12 +102,12 @@ def _applets() -> list[str]:
 
 
 def with_stop_signal(image: Image, signal: str) -> Image:
-    """Return an image whose configuration names the signal that ends it."""
+    """Return the image with a stop signal in its configuration."""
     return replace(image, stop_signal=signal)
 
 
 def runs_a_shell(words: Iterable[str]) -> bool:
-    """Tell whether a command may behave otherwise in another image: a shell, or one of its tools, is in it."""
+    """Return whether a command may behave differently in another image: it contains a shell, or one of its tools."""
     return any(_depends_on_image(word) for word in words)
 
 

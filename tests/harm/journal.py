@@ -1,7 +1,7 @@
-"""The journal: what the workers of a pod have written down, in the order in which it happened.
+"""The journal: the events that the workers of a pod record, in the order in which they happened.
 
-Lines are `begin NAME` and `end NAME` of a message, `ran WHAT` of what a pod does beside its messages, `heard SIGNAL`,
-and whatever else a case wants to know. The node writes `deleted` when it deletes the pod: order decides, no clock.
+Lines are `begin NAME` and `end NAME` of a message, `ran WHAT` for other commands of the pod, `heard SIGNAL`, and other
+lines that a case needs. The node writes `deleted` when it deletes the pod, so that the order counts, and not a clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OUR_SIGNALS = ("SigBlk", "SigIgn", "SigCgt")
 
 @dataclass(frozen=True)
 class Start:
-    """How a program found itself: environment, dispositions of the signals, and the words of process 1."""
+    """The state in which a program started: environment, signal dispositions, and the command line of process 1."""
 
     environment: tuple[str, ...]
     signals: str
@@ -25,7 +25,7 @@ class Start:
 
 
 class Journal:
-    """The journal of one run, in a folder that every container has at /journal."""
+    """The journal of one run, in a folder that is mounted at /journal in every container."""
 
     def __init__(self, folder: Path, quick: int) -> None:
         self.folder = folder
@@ -44,21 +44,21 @@ class Journal:
         return sum(line.startswith(beginning) for line in self.lines)
 
     def delete(self) -> None:
-        """Say that the pod is deleted: messages that begin from now on take longer than the pod's old grace period."""
+        """Record that the pod is deleted: messages that begin afterwards take longer than the original grace period."""
         (self.folder / DELETED).touch()
         with self._file.open("a") as file:
             file.write(f"{DELETED}\n")
 
     def release(self) -> None:
-        """Let the messages in hand end."""
+        """Let the current messages end."""
         (self.folder / "release").touch()
 
     def hold(self) -> None:
-        """Let the messages to come last until they are released."""
+        """Make the next messages last until they are released."""
         (self.folder / "release").unlink(missing_ok=True)
 
     def last_end(self) -> float:
-        """Return the seconds from the deletion to the end of the last message; 0 where none ended since."""
+        """Return the seconds from the deletion to the end of the last message; 0 if none has ended since."""
         ended, deleted = self.folder / "ended", self.folder / DELETED
         if not ended.exists() or not deleted.exists():
             return 0
@@ -84,8 +84,8 @@ def cut(lines: Sequence[str]) -> int:
     return sum(_open(lines).values())
 
 
-def heard(lines: Sequence[str]) -> int:
-    """Count the signals that workers have heard since the deletion, each worker's first; helpers are none."""
+def count_received_signals(lines: Sequence[str]) -> int:
+    """Count the workers' first signals since the deletion; helpers do not count."""
     helpers = (" as proxy", " as beat", " again")
     return sum(line.startswith("heard ") and not line.endswith(helpers) for line in after_deletion(lines))
 
@@ -108,12 +108,12 @@ def begun_in_drain(lines: Sequence[str]) -> int:
 
 
 def ran_in_drain(lines: Sequence[str]) -> list[str]:
-    """Return what ran after the deletion beside messages."""
+    """Return what ran after the deletion, apart from messages."""
     return sorted(line for line in after_deletion(lines) if line.startswith("ran "))
 
 
 def ran_after_a_cut(lines: Sequence[str]) -> int:
-    """Count what ran after a message that had been cut, as if it had been handled."""
+    """Count what ran after a message that was cut, as if the message had been handled."""
     left = _open(lines)
     first = next((i for i, line in enumerate(lines) if line.startswith("begin ") and left[line[6:]]), len(lines))
     return sum(line.startswith("ran ") for line in lines[first:]) if DELETED in lines else 0

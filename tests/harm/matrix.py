@@ -1,4 +1,4 @@
-"""Runs cases, each bare and patched under each shell, many in parallel: they sleep more than they compute."""
+"""Run cases, each bare and patched with each shell, many in parallel, as they use little CPU time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AT_ONCE_WHEN_QUIET = 6
 
 @dataclass(frozen=True)
 class Result:
-    """Both runs of a case under one shell."""
+    """Both runs of a case with one shell."""
 
     case: Case
     shell: str
@@ -39,12 +39,12 @@ class Result:
 
 
 def refusal() -> str:
-    """Say why no case can run on this machine; empty where they can."""
+    """Return why no case can run on this machine; empty if they can."""
     return runtime.refusal() or images.refusal()
 
 
 def missing(case: Case) -> str:
-    """Say what a case lacks on this machine; empty where it can run."""
+    """Return what a case lacks on this machine; empty if it can run."""
     lacking = [program for program in case.needs if shutil.which(program, path=ENVIRONMENT["PATH"]) is None]
     return f"{lacking[0]} is not installed: see tests/harm/debian-packages.txt" if lacking else ""
 
@@ -61,8 +61,8 @@ def run_all(
     again: bool = True,
     show: Callable[[Result], None] = lambda _: None,
 ) -> dict[Key, Result]:
-    """Run cases; those that come out worse once more, when the machine is quiet: a second is long on a busy one."""
-    with _heard_signals(), tempfile.TemporaryDirectory(prefix="harm-images-") as name:
+    """Run cases; repeat those that are worse once, with fewer at once: a busy machine may cause delays of a second."""
+    with _default_stop_signals(), tempfile.TemporaryDirectory(prefix="harm-images-") as name:
         directory = Path(name)
         directory.chmod(0o755)
         made = images.make_images(directory)
@@ -75,8 +75,11 @@ def run_all(
 
 
 @contextmanager
-def _heard_signals() -> Iterator[None]:
-    """Hear the stop signals, as containers do: a run in the background ignores some, and so would they."""
+def _default_stop_signals() -> Iterator[None]:
+    """Reset ignored stop signals to the default, as in a container.
+
+    A run in the background ignores some of them, and the containers would inherit that.
+    """
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
     ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
@@ -95,7 +98,7 @@ def _pass(
     show: Callable[[Result], None],
     attempt: int = 1,
 ) -> dict[Key, Result]:
-    """Run all of them side by side, the longest first."""
+    """Run all cases in parallel, the longest first."""
     results: dict[Key, Result] = {}
     pool = ThreadPoolExecutor(at_once)
     try:
@@ -113,7 +116,7 @@ def _pass(
 def _submit(
     pool: ThreadPoolExecutor, case: Case, shells: Sequence[str], made: Mapping[str, Image]
 ) -> Iterator[tuple[Case, str, Future[Record], Future[Record]]]:
-    """Run a case under each shell; bare once only where no shell is in what it runs."""
+    """Run a case with each shell; run the bare pod only once if it does not use a shell."""
     bare: Future[Record] | None = None
     for shell in shells:
         if bare is None or case.runs_a_shell:

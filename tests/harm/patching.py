@@ -1,4 +1,4 @@
-"""The only call into the product: a pod in, the pod that the API server would store out."""
+"""The only call into the product: it takes a pod, and returns the pod that the API server would store."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from tests.node.specification import Json
 
 
 class Refused(Exception):
-    """The product refuses the pod; the message is its own."""
+    """The product refuses the pod; the message is the product's."""
 
 
 @dataclass(frozen=True)
 class Patched:
-    """A pod as the product leaves it, and what it says of it."""
+    """A pod after the product has processed it, and the product's findings."""
 
     pod: Json
     said: tuple[str, ...]
 
 
 _ONE_AT_A_TIME = threading.Lock()
-"""msgspec breaks down where two threads convert to a type for the first time."""
+"""msgspec fails if two threads convert to a type for the first time at once."""
 
 
 def patch(pod: Json, stop_signal: str = "") -> Patched:
-    """Let the product patch a pod; `stop_signal` is what it learns of the worker's image.
+    """Let the product patch a pod; `stop_signal` is the one in the worker's image.
 
     The product is imported here, so that the cases can be read and the bare pods run without it.
 
     Raises:
-        Refused: it refuses the pod.
+        Refused: the product refuses the pod.
 
     """
     from webhook.core.image_config import Image
@@ -48,6 +48,6 @@ def patch(pod: Json, stop_signal: str = "") -> Patched:
     if injection.refusal:
         raise Refused(injection.refusal)
     findings = (injection.decision.verdict, *injection.decision.findings)
-    # As the API server gets it.
+    # In the form that the API server gets.
     patched: Json = jsonpatch.apply_patch(pod, json.loads(json.dumps(injection.patch)))
     return Patched(patched, tuple(f"{finding} [{finding.reason.value}]" for finding in findings))

@@ -1,4 +1,4 @@
-"""Writes the table of docs/proof.md: each case with both columns, the worst of the shells."""
+"""Write the table of docs/proof.md: for each case and column, both values with the worst shell."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def _columns(record: Record) -> dict[str, object]:
 
 
 def _patched(result: Result) -> Record:
-    """Return what came of the patched pod: where nothing was done to it, what came of the bare one."""
+    """Return the record of the patched pod, or of the bare pod if the product did not change it."""
     return result.bare if result.patched.untouched else result.patched
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return the rows, bare → patched."""
+    """Return the table, each value as bare → patched."""
     by_case = groupby(sorted(results, key=lambda result: result.case.name), key=lambda result: result.case.name)
     return "\n".join([_HEAD, *(_row(list(group)) for _, group in by_case)])
 
@@ -72,7 +72,7 @@ def _both(results: Sequence[Result], show: Callable[[Record], str], key: Callabl
 
 
 def write(document: Path, results: Sequence[Result]) -> None:
-    """Put the table between its markers.
+    """Write the table between its markers.
 
     Raises:
         ValueError: the document has no markers.

@@ -1,7 +1,7 @@
-"""A /proc that tells less than usual: without the masks of signals, as gVisor's, or without the files of children.
+"""A /proc with less information than usual: without signal masks, as in gVisor, or without the files of children.
 
-There is no such kernel here, so a library that the dynamic linker puts before all others (/etc/ld.so.preload) changes
-what programs read; those of the cases themselves read what is there. It does not reach static programs, such as the
+This machine's kernel has a full /proc, so a library that the dynamic linker loads first (/etc/ld.so.preload) changes
+what programs read; the cases' own programs read the real files. It has no effect on static programs, such as the
 busybox of these tests. https://github.com/google/gvisor/blob/master/pkg/sentry/fsimpl/proc/task_files.go
 """
 
@@ -19,7 +19,7 @@ SOURCE = LIBRARY / "restricted-proc.c"
 
 
 def restricted_proc(image: Image, lacks: str, directory: Path) -> Image:
-    """Return an image in whose containers /proc lacks something."""
+    """Return the image, changed so that /proc lacks something in its containers."""
     library, preload = directory / "restricted-proc.so", directory / "ld.so.preload"
     _compile(lacks, library)
     library.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Runs one case: a pod on the node is ended as the scenario says, and what happened is recorded."""
+"""Run one case: end a pod on the node as the scenario describes, and record what happens."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tests.node.specification import Json, is_native_sidecar
 from tests.waiting import wait_until
 
 LONG = 45.0
-"""Seconds that no step takes."""
+"""The timeout of a step in seconds."""
 POLL = 0.03
 BACK_OFF = 0.4
 """Seconds before the second restart, in place of the kubelet's 10."""
-BROUGHT = ("sh", "mkdir", "mkfifo", "mv", "rm", "sleep", "tr", "cat", "env", "kill")
-"""Names in the image of the shell that the product brings, which it need not use."""
+SHELL_IMAGE_PROGRAMS = ("sh", "mkdir", "mkfifo", "mv", "rm", "sleep", "tr", "cat", "env", "kill")
+"""Programs in the image with the shell that the product adds to a pod; it does not have to use all of them."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What came of a run; seconds count from the deletion."""
+    """The result of a run; seconds count from the deletion."""
 
     lines: tuple[str, ...] = ()
     seconds: float = 0
@@ -41,11 +41,11 @@ class Record:
     exit_codes: tuple[int, ...] = ()
     starts: Mapping[str, Start] = field(default_factory=dict)
     last_end: float = 0
-    """When the last message ended; 0 where none did after the deletion."""
+    """When the last message ended; 0 if none ended after the deletion."""
     restart: float | None = None
     """Seconds from a failed liveness probe to the next start of its container."""
     killed: bool = False
-    """Whether SIGKILL at the end of the grace period was the worker's end."""
+    """Whether SIGKILL at the end of the grace period ended the worker."""
     untouched: bool = False
     said: tuple[str, ...] = ()
     output: str = ""
@@ -69,28 +69,28 @@ class Record:
 
 
 class Stage:
-    """A pod that runs, and what a scenario does to it."""
+    """A running pod, and the steps that a scenario takes with it."""
 
     def __init__(self, case: Case, pod: RunningPod, journal: Journal) -> None:
         self.case = case
         self.pod = pod
         self.journal = journal
         self.restart: float | None = None
-        self._in_hand = 0
+        self._in_progress = 0
         self.lines: list[str] | None = None
-        """The journal as it was when all that counts was over."""
+        """The journal at the time when everything that counts was over."""
 
     def until(self, what: str, condition: Callable[[], object], seconds: float = LONG) -> None:
         """Wait for something.
 
         Raises:
-            TimeoutError: it did not come.
+            TimeoutError: it did not happen in time.
 
         """
         wait_until(condition, seconds, what, POLL)
 
     def until_ready(self, times: int = 1) -> None:
-        """Wait until the worker is where the case wants it to be when the pod is deleted."""
+        """Wait until the worker is in the state in which the case deletes the pod."""
         for line in self.case.ready:
             self._until_written(line, times)
             times = 1
@@ -102,21 +102,21 @@ class Stage:
     def delete(self) -> None:
         if journals.DELETED not in self.journal.lines:
             self.journal.delete()
-        self._in_hand = journals.cut(self.journal.lines)
+        self._in_progress = journals.cut(self.journal.lines)
         self.pod.delete()
 
-    def until_heard(self, seconds: float, deadline: float = RELEASE_DEADLINE) -> None:
-        """Wait some seconds from the deletion, and longer while not all workers with a message have heard a signal."""
+    def until_signalled(self, seconds: float, deadline: float = RELEASE_DEADLINE) -> None:
+        """Wait some seconds from the deletion, and longer until all workers with a message have received a signal."""
         while (passed := self.since_deletion()) < deadline or passed < seconds:
-            if self.pod.gone.wait(POLL) or (passed >= seconds and self._have_heard()):
+            if self.pod.gone.wait(POLL) or (passed >= seconds and self._are_signalled()):
                 return
 
-    def _have_heard(self) -> bool:
-        return journals.heard(self.journal.lines) >= max(1, self._in_hand)
+    def _are_signalled(self) -> bool:
+        return journals.count_received_signals(self.journal.lines) >= max(1, self._in_progress)
 
     def release(self) -> None:
-        """Let the messages in hand end."""
-        self.until_heard(self.case.release)
+        """Let the current messages end."""
+        self.until_signalled(self.case.release)
         self.journal.release()
 
     def since_deletion(self) -> float:
@@ -126,7 +126,7 @@ class Stage:
         self.until("the pod is gone", self.pod.gone.is_set)
 
     def fail_liveness(self, container: str) -> None:
-        """Let a container fail its liveness probe, and wait until it has been started again."""
+        """Let a container fail its liveness probe, and wait until the container has been started again."""
         begin = time.monotonic()
         self.pod.fail_liveness(container)
         state = self.pod.state(container)
@@ -135,7 +135,7 @@ class Stage:
 
 
 def deletion(stage: Stage) -> None:
-    """Deletion in mid-message."""
+    """Deletion during a message."""
     stage.until_ready()
     stage.delete()
     stage.release()
@@ -151,16 +151,16 @@ def young(stage: Stage) -> None:
 
 
 def killed(stage: Stage) -> None:
-    """SIGKILL to all of the worker's container while it drains, as the kernel does when memory runs out."""
+    """SIGKILL to all processes of the worker's container during the drain, as at an out-of-memory kill."""
     stage.until_ready()
     stage.delete()
-    stage.until_heard(0.5)
+    stage.until_signalled(0.5)
     stage.pod.run_out_of_memory("worker")
     stage.until_gone()
 
 
 def liveness(stage: Stage) -> None:
-    """A failed liveness probe of the worker in mid-message, then normal work on the same volume, then deletion."""
+    """A failed liveness probe of the worker during a message, then normal work on the same volume, then deletion."""
     stage.until_ready()
     stage.fail_liveness("worker")
     stage.until_ready(2)
@@ -179,10 +179,10 @@ def sidecar_liveness(stage: Stage) -> None:
 
 
 def twice(stage: Stage) -> None:
-    """Deletion in mid-message, and a kubelet that is restarted then: it begins to end the pod anew."""
+    """Deletion during a message, and a restart of the kubelet, which begins to end the pod again."""
     stage.until_ready()
     stage.delete()
-    stage.until_heard(0)
+    stage.until_signalled(0)
     time.sleep(1.3)
     stage.pod.terminate_again()
     stage.release()
@@ -190,7 +190,7 @@ def twice(stage: Stage) -> None:
 
 
 def watch(stage: Stage) -> None:
-    """Three seconds without a disturbance, then deletion."""
+    """Three seconds without an event, then deletion."""
     stage.until("the container runs", lambda: stage.pod.has_started("worker"))
     time.sleep(3)
     stage.delete()
@@ -199,7 +199,7 @@ def watch(stage: Stage) -> None:
 
 
 def completion(stage: Stage) -> None:
-    """The container ends by itself, with nothing done to it."""
+    """The container ends by itself; nothing else happens to it."""
     stage.journal.release()
     stage.until("the container ends", lambda: stage.pod.exit_codes("worker"))
     stage.lines = stage.journal.lines
@@ -212,10 +212,10 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
 
 
 def run(case: Case, image: Image, *, protected: bool) -> Record:
-    """Run a case once; what goes wrong in the run becomes part of the record."""
+    """Run a case once; an error in the run becomes part of the record."""
     with tempfile.TemporaryDirectory(prefix="harm-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
-        directory.chmod(0o755)  # every user of the containers must be able to enter
+        directory.chmod(0o755)  # accessible to every user of the containers
         journal = Journal(directory / "journal", case.quick)
         pod, said = case.manifest(directory / "journal"), tuple[str, ...]()
         if protected:
@@ -223,7 +223,7 @@ def run(case: Case, image: Image, *, protected: bool) -> Record:
                 patched = patch(pod, case.stop_signal)
             except Refused as refused:
                 return Record(error=str(refused))
-            except Exception as failure:  # a defect of the product is no defect of the harness
+            except Exception as failure:  # an error of the product must not stop the other cases
                 return Record(error=f"the product fails: {_describe(failure)}")
             if _has_unchanged_spec(pod, patched.pod):
                 return Record(untouched=True, said=patched.said)
@@ -236,7 +236,7 @@ def _describe(failure: Exception) -> str:
 
 
 def _has_unchanged_spec(pod: Json, patched: Json) -> bool:
-    """Tell whether nothing was done to a pod but to write its metadata."""
+    """Return whether the product changed nothing but the pod's metadata."""
     return bool(pod["spec"] == patched["spec"])
 
 
@@ -246,30 +246,30 @@ def _run(case: Case, manifest: Json, image: Image, directory: Path, journal: Jou
     node = Node(directory / "node", image, back_off=BACK_OFF)
     if case.stop_signal:
         node.images["worker"] = with_stop_signal(image, case.stop_signal)
-    _add_brought_shell(node, manifest, directory)
+    _add_shell_images(node, manifest, directory)
     if case.scenario == young.__name__:
-        journal.delete()  # whatever begins, begins in the drain: which comes first is a matter of chance
+        journal.delete()  # all messages count as begun during the drain, as the order is a race
     try:
         pod = node.run(manifest)
         stage = Stage(case, pod, journal)
         error = ""
         try:
             SCENARIOS[case.scenario](stage)
-        except Exception as failure:  # the other cases go on
+        except Exception as failure:  # the other cases continue
             error = _describe(failure)
         return _record(stage, error)
     finally:
         node.close()
 
 
-def _add_brought_shell(node: Node, manifest: Json, directory: Path) -> None:
-    """Let the node know the images that the product has added to the pod: static busyboxes."""
+def _add_shell_images(node: Node, manifest: Json, directory: Path) -> None:
+    """Give the node the images that the product has added to the pod: each is a static busybox."""
     names = [
         container["image"] for container in manifest["spec"].get("initContainers", ()) if LABEL in container["name"]
     ]
     names += [volume["image"]["reference"] for volume in manifest["spec"]["volumes"] if "image" in volume]
     for number, name in enumerate(names):
-        node.images[name] = busybox_image(directory / f"image-{number}", BROUGHT)
+        node.images[name] = busybox_image(directory / f"image-{number}", SHELL_IMAGE_PROGRAMS)
 
 
 def _record(stage: Stage, error: str) -> Record:

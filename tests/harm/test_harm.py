@@ -1,4 +1,4 @@
-"""Every case under every shell: the patched pod is no worse than the bare one."""
+"""Every case with every shell: the patched pod is no worse than the bare one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.skipif(bool(refusal()), reason=refusal()), pytest.mark
 
 @pytest.fixture(scope="module")
 def results() -> dict[Key, Result]:
-    """Run all cases side by side."""
+    """Run all cases in parallel."""
     return run_all(CASES)
 
 

@@ -1,4 +1,4 @@
-"""What counts as worse, shown with invented records."""
+"""What counts as worse, tested with made-up records."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_run_is_no_worse_than_itself(record: Record) -> None:
     assert worse(record, record) == ""
 
 
-def test_an_untouched_pod_is_as_good_as_the_bare_one() -> None:
+def test_an_untouched_pod_is_no_worse_than_the_bare_one() -> None:
     assert worse(CUT, Record(untouched=True)) == ""
 
 
@@ -38,69 +38,69 @@ def test_a_message_that_is_cut_is_worse() -> None:
     assert worse(FINISHED, CUT).startswith("1 messages cut, bare 0")
 
 
-def test_a_message_that_begins_in_the_drain_is_worse() -> None:
+def test_a_message_that_begins_during_the_drain_is_worse() -> None:
     begun = replace(FINISHED, lines=(*FINISHED.lines, "begin w", "end w"))
     assert worse(FINISHED, begun) == "1 messages begun in the drain, bare 0"
 
 
-def test_a_message_in_hand_may_take_its_time() -> None:
+def test_the_pod_may_end_later_for_a_message_that_it_finishes() -> None:
     assert worse(CUT, replace(FINISHED, seconds=9, last_end=8.5)) == ""
 
 
-def test_nothing_else_may_take_its_time() -> None:
+def test_the_pod_may_not_end_later_for_another_reason() -> None:
     assert worse(CUT, replace(FINISHED, seconds=9, last_end=1)) == "gone after 9.0 s, bare 4.0 s"
 
 
-def test_a_message_that_is_cut_later_is_no_reason_to_wait() -> None:
+def test_the_pod_may_not_end_later_for_a_message_that_is_cut() -> None:
     assert worse(CUT, replace(CUT, seconds=9)) == "gone after 9.0 s, bare 4.0 s"
 
 
-def test_the_environment_is_the_same_but_for_what_bash_gives_to_everything() -> None:
+def test_the_environment_must_be_the_same_except_for_variables_that_bash_always_sets() -> None:
     bare = with_start(FINISHED, "A=1", "B=")
     assert worse(bare, with_start(FINISHED, "A=1", "B=", "_=/bin/worker")) == ""
     assert "lacks ['B='] and has ['SHLVL=1']" in worse(bare, with_start(FINISHED, "A=1", "SHLVL=1"))
 
 
-def test_the_dispositions_of_signals_are_the_same() -> None:
+def test_the_signal_dispositions_must_be_the_same() -> None:
     assert "w started with" in worse(with_start(FINISHED), with_start(FINISHED, signals="SigIgn: 2"))
 
 
-def test_process_1_matters_where_the_case_says_so() -> None:
+def test_process_1_is_compared_if_the_case_says_so() -> None:
     strict = replace(CASE, expect=Expectation(first_process=True))
     runs = with_start(FINISHED), with_start(FINISHED, first="sh -c ... worker")
     assert worse(*runs) == ""
     assert worse(*runs, case=strict) == "process 1 is 'sh -c ... worker', bare 'worker'"
 
 
-def test_the_exit_code_is_the_same_where_the_container_ended_by_itself() -> None:
+def test_the_exit_code_must_be_the_same_if_the_container_ended_by_itself() -> None:
     assert worse(replace(FINISHED, exit_codes=(3,)), FINISHED) == "exit code [0], bare [3]"
 
 
-def test_success_in_place_of_a_signal_is_no_harm() -> None:
+def test_success_in_place_of_a_signal_is_not_worse() -> None:
     assert worse(replace(FINISHED, exit_codes=(143,)), FINISHED) == ""
     assert worse(FINISHED, replace(FINISHED, exit_codes=(143,))) == "exit code [143], bare [0]"
 
 
-def test_a_job_does_not_succeed_with_its_work_undone() -> None:
+def test_a_job_that_succeeds_with_its_work_undone_is_worse() -> None:
     assert "counts as succeeded" in worse(CUT, replace(CUT, exit_codes=(0,), killed=False), JOB)
     assert "counts as succeeded" in worse(CUT, replace(CUT, lines=("deleted",), exit_codes=(0,)), JOB)
 
 
-def test_what_ran_after_the_worker_runs_still_and_not_in_vain() -> None:
+def test_commands_after_the_worker_must_still_run_but_not_after_a_cut_message() -> None:
     acknowledged = replace(FINISHED, lines=(*FINISHED.lines, "ran ack"))
     assert worse(acknowledged, FINISHED) == "these did not run after the deletion: ['ran ack']"
     assert "after a message that was cut" in worse(CUT, replace(CUT, lines=(*CUT.lines, "ran ack")))
 
 
-def test_a_case_may_leave_a_column_out() -> None:
+def test_a_case_can_exclude_a_column() -> None:
     assert worse(FINISHED, replace(FINISHED, seconds=9), replace(CASE, unfit={"seconds": "why"})) == ""
 
 
-def test_a_run_that_went_wrong_is_no_success() -> None:
+def test_a_failed_run_is_worse() -> None:
     assert worse(FINISHED, Record(error="refused")) == "the patched run: refused"
 
 
-def test_every_case_has_a_title_of_its_own_and_a_scenario() -> None:
+def test_every_case_has_a_unique_title_and_a_known_scenario() -> None:
     cases = all_cases()
     assert len({case.title for case in cases}) == len(cases)
     assert {case.scenario for case in cases} <= SCENARIOS.keys()

@@ -1,4 +1,4 @@
-"""Compares two records: where the patched pod is worse than the bare one, or not as good as the case expects."""
+"""Compare two records: where the patched pod is worse than the bare one, or not as good as the case expects."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tests.harm.case import Case
 from tests.harm.run import Record
 
 SLACK = 1.5
-"""Seconds by which everything may come later, for hooks that run and for a machine that is busy."""
+"""Seconds by which everything may be later, because of hooks that run and of a busy machine."""
 SIGNALLED = 128
-SHELLS_OWN = ("_=",)
-"""Variables that bash gives to everything it starts, whatever one does."""
+SET_BY_BASH = ("_=",)
+"""Variables that bash always sets for every process that it starts."""
 
 
 def verdict(case: Case, bare: Record, patched: Record) -> list[str]:
-    """Return what is worse, as sentences; none where all is well."""
+    """Return what is worse, as sentences; an empty list if nothing is."""
     if patched.untouched:
         patched = bare
     wrong = [f"the {kind} run: {r.error}" for kind, r in (("bare", bare), ("patched", patched)) if r.error]
@@ -46,7 +46,7 @@ def _begun(case: Case, bare: Record, patched: Record) -> Iterator[str]:
 
 
 def _seconds(case: Case, bare: Record, patched: Record) -> Iterator[str]:
-    """Compare the ends: the patched pod may end later for messages that it finishes and the bare one had begun, too."""
+    """Compare the ends: the patched pod may end later for messages that it finishes and the bare one also began."""
     needed = patched.last_end if not patched.cut and patched.begun <= bare.begun else 0
     if patched.seconds > max(bare.seconds, needed) + SLACK:
         yield f"gone after {patched.seconds:.1f} s, bare {bare.seconds:.1f} s"
@@ -56,7 +56,7 @@ def _environment(case: Case, bare: Record, patched: Record) -> Iterator[str]:
     for name in bare.starts.keys() & patched.starts.keys():
         before, after = set(bare.starts[name].environment), set(patched.starts[name].environment)
         lost, new = (
-            sorted(e for e in some if not e.startswith(SHELLS_OWN)) for some in (before - after, after - before)
+            sorted(e for e in some if not e.startswith(SET_BY_BASH)) for some in (before - after, after - before)
         )
         if lost or new:
             yield f"the environment of {name} lacks {lost} and has {new}"
@@ -70,16 +70,16 @@ def _signals(case: Case, bare: Record, patched: Record) -> Iterator[str]:
 
 
 def _exit_code(case: Case, bare: Record, patched: Record) -> Iterator[str]:
-    """Compare the exit codes, where the bare container ended by itself."""
+    """Compare the exit codes, if the bare container ended by itself."""
     code, was = (list(record.exit_codes[-1:]) for record in (patched, bare))
     if case.job and code == [0] and was != [0] and (patched.cut or not _count(patched, "end ")):
         yield "the Job counts as succeeded, with its work undone"
-    elif not bare.killed and patched.cut == bare.cut and code != was and not _as_good(patched, code, was):
+    elif not bare.killed and patched.cut == bare.cut and code != was and not _is_harmless(patched, code, was):
         yield f"exit code {code}, bare {was}"
 
 
-def _as_good(patched: Record, code: list[int], was: list[int]) -> bool:
-    """Tell whether another exit code is no harm: one failure for another, or success in place of a signal."""
+def _is_harmless(patched: Record, code: list[int], was: list[int]) -> bool:
+    """Return whether another exit code is harmless: a different failure, or success in place of a signal."""
     if patched.cut:
         return 0 not in code + was
     return code == [0] and was > [SIGNALLED]

@@ -240,16 +240,11 @@ def test_a_hook_waits_for_a_loop_or_a_parent_that_is_still_starting(pod: Pod) ->
     for start in (pod.start_loop, pod.start_parent):
         pod.journal.path.unlink(missing_ok=True)
         container = start(pod.consumer(code=7) if start == pod.start_parent else pod.message())
-        assert pod.pre_stop(container, action=f"listen {TERM}").wait() in {
-            0,
-            137,
-        }  # 137 if the end of the container kills the hook
+        # 137 if the container ends first, which kills the hook.
+        assert pod.pre_stop(container, action=f"listen {TERM}").wait() in {0, 137}
         container.signal("TERM")
-        assert container.wait() in {
-            0,
-            7,
-            143,
-        }  # a command that has not been executed yet may die of the signal: it has no message
+        # 143 if the signal kills a command that has not been executed yet, and so has no message.
+        assert container.wait() in {0, 7, 143}
         container.remove()
 
 

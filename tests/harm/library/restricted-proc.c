@@ -1,4 +1,4 @@
-// Stands before the C library and lets /proc tell less: see restricted_proc.py.
+// Is loaded before the C library, and hides parts of /proc: see restricted_proc.py.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// The programs of the cases look at themselves, and are to see what is there.
+// The programs of the cases read their own state, and must see the real files.
 static int is_a_case(void) {
   return !strncmp(program_invocation_short_name, "python", 6) || !strcmp(program_invocation_short_name, "node") ||
          !strcmp(program_invocation_short_name, "php");
@@ -39,7 +39,7 @@ static int is_status(const char *path) {
 #endif
 }
 
-// The status without the lines of signals, as a file that can be read.
+// The status without the lines of signals, as a readable file.
 static int without_masks(int status) {
   char text[8192];
   if (status < 0) return status;

@@ -1,4 +1,4 @@
-"""What the cases' workers share: a journal, messages that the test ends, and a record of their start."""
+"""The common part of the cases' workers: a journal, messages that the test ends, and a record of the start."""
 
 import ctypes
 import os
@@ -8,20 +8,20 @@ import time
 
 FOLDER = "/journal"
 LATER = 5.0
-"""Seconds, longer than the old grace period and shorter than the new one."""
+"""Seconds, longer than the original grace period and shorter than the raised one."""
 QUICK = 0.3
 NAP = 0.02
 
 
 def note(line: str) -> None:
-    """Append a line by one write, so that lines of several processes never mix."""
+    """Append a line with one write, so that the lines of several processes never mix."""
     journal = os.open(f"{FOLDER}/journal", os.O_WRONLY | os.O_APPEND)
     os.write(journal, f"{line}\n".encode())
     os.close(journal)
 
 
 def witness(name: str) -> None:
-    """Write down the environment, the dispositions of the signals, and what process 1 is."""
+    """Record the environment, the signal dispositions, and the command line of process 1."""
     for suffix, source in (("environ", "self/environ"), ("status", "self/status"), ("first", "1/cmdline")):
         with open(f"/proc/{source}", "rb") as there, open(f"{FOLDER}/{name}.{suffix}", "wb") as here:
             here.write(there.read())
@@ -33,7 +33,7 @@ def message(name: str) -> None:
 
 
 def begin(name: str) -> str:
-    """Begin a message, and return how long it is to take: `quick`, `late`, or until the test says so."""
+    """Begin a message, and return how long it takes: `quick`, `late`, or, if empty, until the test releases it."""
     late = os.path.exists(f"{FOLDER}/deleted")
     quick = _begun(name) < _quick()
     note(f"begin {name}")
@@ -41,7 +41,7 @@ def begin(name: str) -> str:
 
 
 def handle(name: str, kind: str) -> None:
-    """Handle a message that has begun: one that began after the deletion takes longer than the old grace period."""
+    """Handle a message that has begun; if it began after the deletion, it exceeds the original grace period."""
     begun = time.monotonic()
     if kind:
         while time.monotonic() - begun < (QUICK if kind == "quick" else LATER):
@@ -51,8 +51,10 @@ def handle(name: str, kind: str) -> None:
             time.sleep(NAP)
     note(f"end {name}")
     with open(f"{FOLDER}/ended", "w"):
-        pass  # the test reads from the time of this file when the last message has ended
-    os.write(1, f"{name} has handled a message\n".encode())  # as workers log it: a pipe without a reader ends them
+        pass  # the modification time of this file is the end of the last message
+    os.write(
+        1, f"{name} has handled a message\n".encode()
+    )  # workers log this: writing to a pipe without a reader would end them
 
 
 def _quick() -> int:
@@ -66,7 +68,7 @@ def _begun(name: str) -> int:
 
 
 class Flag:
-    """Becomes true by signals, and writes down each."""
+    """Becomes true at the first signal, and records each one."""
 
     def __init__(self, *names: str, who: str = "") -> None:
         self.times = 0
@@ -84,7 +86,7 @@ class Flag:
 
 
 def set_title(title: str) -> None:
-    """Overwrite argv and what follows it, as setproctitle does, and the name of the process."""
+    """Overwrite argv and what follows it, like setproctitle, and the name of the process."""
     with open("/proc/self/stat") as stat:
         fields = stat.read().rpartition(")")[2].split()
     begin, end = int(fields[45]), int(fields[48])

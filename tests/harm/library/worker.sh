@@ -1,4 +1,4 @@
-# What the workers of the cases have in common that are shell scripts: see worker.py.
+# The common part of the cases' workers that are shell scripts: see worker.py.
 
 note() {
   echo "$*" >>/journal/journal
@@ -6,12 +6,12 @@ note() {
 
 witness() {
   cat "/proc/$$/environ" >"/journal/$1.environ"
-  # Not by a program: the shell may not have put back yet the signals that it blocks while it starts one.
+  # Not with a program: the shell may still block the signals that it blocks while it starts a program.
   while read -r line; do echo "$line"; done <"/proc/$$/status" >"/journal/$1.status"
   cat /proc/1/cmdline >"/journal/$1.first"
 }
 
-# A message in the foreground of this shell, which hears nothing before the nap that it waits for is over.
+# A message in the foreground of this shell, which handles a signal only after the current sleep has ended.
 message() {
   looks=100
   [ -e /journal/deleted ] || looks=100000

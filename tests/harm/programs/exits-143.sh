@@ -1,5 +1,5 @@
 #!/bin/sh
-# Ends as a shell does that TERM has ended, and its worker with it, which hears of nothing.
+# Exits like a shell that TERM has killed; the worker gets no signal, and ends with the container.
 trap 'exit 143' TERM
 "$@" &
 wait

@@ -1,5 +1,5 @@
 #!/bin/sh
-# An entrypoint that passes TERM on to its child, as many write it by hand.
+# An entrypoint that forwards TERM to its child, as in many hand-written scripts.
 trap 'kill -TERM "$child"' TERM
 "$@" &
 child=$!

@@ -1,4 +1,4 @@
 #!/bin/sh
-# An entrypoint of a known worker whose exec was forgotten: no table knows what stands in a script.
+# An entrypoint without exec for a known worker: the product's tables do not cover the content of scripts.
 ran setup
 celery -A shop worker

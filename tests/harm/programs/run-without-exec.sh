@@ -1,4 +1,4 @@
 #!/bin/sh
-# An entrypoint whose exec was forgotten.
+# An entrypoint without exec.
 ran setup
 "$@"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A worker that is a shell script, and heeds TERM between two messages.
+# A worker that is a shell script, and handles TERM between two messages.
 . /usr/local/lib/harm/worker.sh
 witness w
 stop=

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A worker that listens to TERM.
+// A worker that handles TERM.
 'use strict';
 
 const { message, note, witness } = require('./worker.js');

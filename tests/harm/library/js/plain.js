@@ -1,4 +1,4 @@
-// A worker that listens to nothing.
+// A worker that handles no signal.
 'use strict';
 
 const { message, witness } = require('./worker.js');

@@ -1,4 +1,4 @@
-// What worker.py is, for Node.js.
+// The counterpart of worker.py for Node.js.
 'use strict';
 
 const fs = require('node:fs');

@@ -1,6 +1,6 @@
 <?php
 
-// A worker of nobody's that hears nothing.
+// A worker of no known framework that handles no signal.
 
 require __DIR__ . '/worker.php';
 

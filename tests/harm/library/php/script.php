@@ -1,6 +1,6 @@
 <?php
 
-// A worker of nobody's that heeds TERM.
+// A worker of no known framework that handles TERM.
 
 require __DIR__ . '/worker.php';
 

@@ -1,6 +1,6 @@
 <?php
 
-// What worker.py is, for PHP.
+// The counterpart of worker.py for PHP.
 
 declare(strict_types=1);
 
