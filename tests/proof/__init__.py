@@ -1,1 +1,1 @@
-"""The proof: real workers of real frameworks lose and repeat nothing, in whatever way Kubernetes ends their pods."""
+"""The proof: real workers of real frameworks lose and repeat no message, however Kubernetes ends their pods."""

@@ -1,4 +1,4 @@
-"""`python -m tests.proof`: runs the matrix, or a part of it, and writes the results as JSON."""
+"""`python -m tests.proof`: run the matrix, or a part of it, and write the results as JSON."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def main(
 
 
 def describe(result: Result) -> str:
-    """Say in a line what a cell came to."""
+    """Return a line with a cell's result."""
     count = result.balance
     kind = result.mode if result.protected else "unpatched"
     times = "  ".join(

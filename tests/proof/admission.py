@@ -1,4 +1,4 @@
-"""The API server's part in admission: sends pods and evictions to the webhook, and applies its patches."""
+"""The API server's part in admission: send pods and evictions to the webhook, and apply its patches."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.node.specification import Json
 
 @dataclass(frozen=True)
 class Admission:
-    """A running webhook, and the pods that it may look at; cells in other processes have a copy of it."""
+    """A running webhook, and the API from which it reads pods; cells in other processes have a copy of it."""
 
     webhook: Webhook
     api_server: str
-    """The URL at which the webhook asks for pods."""
+    """The URL from which the webhook reads pods."""
 
     def admit(self, pod: Json) -> Json:
-        """Return a created pod as admission changes it."""
+        """Return a created pod with the changes of admission."""
         return self.webhook.admit(pod)[0]
 
     def evict(self, pod: Json, name: str, grace: int) -> int | None:
-        """Return how many seconds the eviction of a pod leaves it, of those that it asks for; None: the pod's own."""
+        """Return the grace period in seconds that admission leaves in an eviction; None for the pod's own."""
         # Pods of other cells have the same names.
         namespace = f"cell-{uuid.uuid4()}"
         self._store(namespace, name, pod)
@@ -57,20 +57,20 @@ class Admission:
 
 
 class _Pods(BaseHTTPRequestHandler):
-    """Keeps what is put, and shows it."""
+    """Store the bodies of PUT requests, and return them to GET requests."""
 
     kept: ClassVar[dict[str, bytes]] = {}
 
     def do_PUT(self) -> None:
         self.kept[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(200, b"{}")
+        self._respond(200, b"{}")
 
     def do_GET(self) -> None:
         body = self.kept.get(self.path)
         missing = b'{"kind": "Status", "message": "not found"}'
-        self._answer(200 if body else 404, body or missing)
+        self._respond(200 if body else 404, body or missing)
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _respond(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -78,12 +78,12 @@ class _Pods(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextmanager
 def pods_api(kubeconfig: Path) -> Iterator[str]:
-    """Answer for pods on loopback, as a file says from which the webhook learns it; yields the URL."""
+    """Serve pods on loopback, and write a kubeconfig with the address for the webhook; yield the URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Pods) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}"
         context = {"name": "proof", "context": {"cluster": "proof", "user": "proof"}}

@@ -1,4 +1,4 @@
-"""A Redis server on loopback, which can be stopped and comes back with its data."""
+"""A Redis server on loopback, which can be stopped and started again with its data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ START_SECONDS = 20
 
 
 def refusal() -> str:
-    """Say why there is no broker on this machine; empty where there is one."""
+    """Return why no broker can run on this machine; empty if one can."""
     return "" if shutil.which("redis-server") else "redis-server is not installed"
 
 
 class Broker:
-    """A Redis server that writes every change to its file before it answers, so that a kill loses nothing."""
+    """A Redis server that writes every change to its file before it responds, so that a kill loses no data."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
@@ -27,18 +27,18 @@ class Broker:
         self.start()
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it responds."""
         settings = {"port": self.port, "bind": "127.0.0.1", "dir": self._directory, "appendonly": "yes", "save": ""}
         command = ["redis-server", *(word for name, value in settings.items() for word in (f"--{name}", str(value)))]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
+        while not self._responds():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("redis-server did not start:\n" + (self._directory / "log").read_text()[-2000:])
             time.sleep(0.01)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
@@ -47,6 +47,6 @@ class Broker:
             return False
 
     def kill(self) -> None:
-        """Let the server be gone at once: connections break, new ones are refused."""
+        """Kill the server: connections break, and new ones are refused."""
         self._process.kill()
         self._process.wait()

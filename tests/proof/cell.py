@@ -1,6 +1,6 @@
-"""What a scenario works with: a worker's Deployment, the jobs that it gets, and the means to disturb its pods.
+"""The environment of a scenario: a worker's Deployment, the jobs that it gets, and the means to disturb its pods.
 
-`local.py` has the cell on the node of these tests, `tests/cluster` the one in a real cluster.
+`local_cell.py` contains the cell on the node of these tests, `tests/cluster` the one in a real cluster.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tests.proof.workers import Worker
 from tests.waiting import wait_until
 
 TIMEOUT_SECONDS = 90.0
-"""Seconds that no step takes."""
+"""The timeout of a step in seconds."""
 SETTLED = 0.7
-"""Seconds without another start after which the workers are taken to have their hands full."""
+"""Seconds without another start after which the workers count as busy."""
 LONG = 6.0
-"""Seconds of a message that takes longer than the grace period of the unpatched pod, which is 4 s."""
+"""The duration in seconds of a message that exceeds the grace period of the unpatched pod, which is 4 s."""
 
 
 class Pod(Protocol):
@@ -45,11 +45,11 @@ class Pod(Protocol):
     def restarts(self, container: str) -> int: ...
 
     def exit_codes(self, container: str) -> list[int]:
-        """Return how the instances of a container ended so far."""
+        """Return the exit codes of the instances of a container that have ended so far."""
 
 
 class Cell(ABC):
-    """One worker in one scenario, as patched by the running webhook or as it was written."""
+    """One worker in one scenario, patched by the running webhook or unpatched."""
 
     def __init__(self, worker: Worker, ledger: Ledger, manifest: Json, *, protected: bool) -> None:
         self.worker = worker
@@ -79,7 +79,7 @@ class Cell(ABC):
 
     @abstractmethod
     def pods(self) -> list[Pod]:
-        """Return all pods that there have been, the oldest first."""
+        """Return all pods, deleted ones included, the oldest first."""
 
     @property
     def pod(self) -> Pod:
@@ -92,7 +92,7 @@ class Cell(ABC):
 
     @abstractmethod
     def roll_out(self) -> None:
-        """Replace every pod, and wait until none of the old ones is left but those that are ending."""
+        """Replace every pod, and wait until all old pods are gone or terminating."""
 
     @abstractmethod
     def create(self) -> Pod:
@@ -100,12 +100,12 @@ class Cell(ABC):
 
     @abstractmethod
     def delete(self, pod: Pod, grace: float | None = None, *, replace: bool = True) -> None:
-        """Delete a pod, with a grace period in seconds of its own as an eviction has it, and let another one follow."""
+        """Delete a pod, and let another one follow; `grace` is the grace period in seconds of an eviction."""
 
     # Jobs
 
     def send(self, count: int, seconds: float, *, crash: bool = False) -> None:
-        """Put jobs into the queue; those that are to crash their worker are victims of the scenario."""
+        """Put jobs into the queue; jobs that crash their worker are victims of the scenario."""
         jobs = [f"j{next(self._numbers)}" for _ in range(count)]
         self.sent += jobs
         self.victims |= set(jobs) if crash else set()
@@ -113,7 +113,7 @@ class Cell(ABC):
 
     @abstractmethod
     def _run_once(self, argv: list[str]) -> None:
-        """Run a command in the worker's image, as a Job would, to its end."""
+        """Run a command in the worker's image to its end, as in a Job."""
 
     # Waiting
 
@@ -121,13 +121,13 @@ class Cell(ABC):
         """Wait for something.
 
         Raises:
-            TimeoutError: it did not come.
+            TimeoutError: it did not happen in time.
 
         """
         wait_until(condition, seconds, what, poll=0.01)
 
     def until_all_workers_are_busy(self) -> None:
-        """Wait until jobs have started and no further one does."""
+        """Wait until jobs have started and no more jobs start."""
         self.until("a job starts", lambda: self.ledger.count("start"))
         count, since = self.ledger.count("start"), time.monotonic()
         while time.monotonic() - since < SETTLED:
@@ -136,7 +136,7 @@ class Cell(ABC):
                 count, since = self.ledger.count("start"), time.monotonic()
 
     def until_all_are_done(self) -> None:
-        """Wait until every job and every deleted pod has ended, or nothing happens for longer than a job takes."""
+        """Wait until every job and every deleted pod has ended, or nothing changes for longer than a job takes."""
         patience = LONG + 4 + (self.worker.idle_seconds if self.protected else 0)
         changed, seen = time.monotonic(), (-1, -1)
         while time.monotonic() - changed < patience:
@@ -149,15 +149,15 @@ class Cell(ABC):
                 seen, changed = (len(lines), ending), time.monotonic()
             time.sleep(0.05)
 
-    # Disturbing
+    # Disturbances
 
     @abstractmethod
     def hang(self, container: str) -> None:
-        """Let a container of the first pod fail its liveness probe from now on, until it is started again."""
+        """Let a container of the first pod fail its liveness probe until it is started again."""
 
     @abstractmethod
     def run_out_of_memory(self, pod: Pod) -> None:
-        """Kill all of a pod's worker; its jobs in hand are this scenario's victims."""
+        """Kill all processes of a pod's worker; its current jobs are this scenario's victims."""
 
     @abstractmethod
     def break_hooks(self, pod: Pod) -> None:
@@ -165,12 +165,12 @@ class Cell(ABC):
 
     @abstractmethod
     def restart_kubelet(self, pod: Pod) -> None:
-        """Restart the kubelet while a pod is ending: it begins to end it anew."""
+        """Restart the kubelet while a pod is terminating: the kubelet begins to end the pod again."""
 
     @abstractmethod
     def take_broker_away(self) -> None:
-        """Let the broker be gone."""
+        """Stop the broker."""
 
     @abstractmethod
     def bring_broker_back(self) -> None:
-        """Let the broker be there again, with its data."""
+        """Start the broker again, with its data."""

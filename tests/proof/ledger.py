@@ -1,4 +1,4 @@
-"""The ledger: a line when a job starts, and one when it ends; and its evaluation after a scenario."""
+"""The ledger, with a line for the start and one for the end of each job, and its evaluation after a scenario."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """What a job wrote: when (nanoseconds of the monotonic clock), `start`, `end` or `crash`, which job, which pod."""
+    """A line of a job: time (nanoseconds of the monotonic clock), `start`, `end` or `crash`, job, and pod."""
 
     when: int
     event: str
@@ -19,7 +19,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A file that jobs append to, each line by one write; `read` returns its text."""
+    """A file to which jobs append, each line with one write; `read` returns its text."""
 
     read: Callable[[], str]
 
@@ -31,7 +31,7 @@ class Ledger:
     def count(self, event: str) -> int:
         return sum(line.event == event for line in self.lines())
 
-    def in_hand(self, pod: str) -> set[str]:
+    def unfinished_jobs(self, pod: str) -> set[str]:
         """Return the jobs that a pod has started and not ended."""
         started: set[str] = set()
         for line in self.lines():
@@ -42,27 +42,27 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Balance:
-    """What became of the jobs that were sent."""
+    """What happened to the jobs that were sent."""
 
     sent: int
     ended: int
     lost: list[str]
-    """Started, and never ended: killed in mid-message. Whether the framework hands them out again an hour later is its
-    own affair; then the work is done twice."""
+    """Started, and never ended: killed during the message. The framework may deliver them again an hour later, but then
+    the work is done twice."""
     repeated: list[str]
     """Ended more than once."""
     missing: list[str]
-    """Never started, though workers were idle at the end: fetched by a worker that was killed then."""
+    """Never started, although workers were idle at the end: fetched by a worker that was then killed."""
     crashed: list[str]
-    """Ended their worker by themselves, as the scenario wanted it."""
+    """Crashed their worker, as the scenario requires."""
     interrupted: list[str]
-    """Attempts (job and pod) that started and came to no end, even if another pod has handled the job since."""
+    """Attempts (job and pod) that started and did not end, even if another pod has handled the job since."""
     victims: list[str]
-    """In the hand of a worker that the scenario itself killed, or fetched ahead by it."""
+    """Jobs that a worker that the scenario itself killed was handling, or had prefetched."""
 
 
 def balance(lines: Sequence[Line], sent: Collection[str], victims: Collection[str]) -> Balance:
-    """Count what was lost and repeated."""
+    """Count the lost and the repeated jobs."""
     ends = Counter(line.job for line in lines if line.event == "end")
     crashed = {line.job for line in lines if line.event == "crash"}
     started = {line.job for line in lines if line.event == "start"}
@@ -81,7 +81,7 @@ def balance(lines: Sequence[Line], sent: Collection[str], victims: Collection[st
 
 
 def _interrupted(lines: Sequence[Line]) -> list[str]:
-    """Find the attempts that came to no end, as JOB@POD."""
+    """Return the attempts that did not end, as JOB@POD."""
     open_attempts = Counter[str]()
     for line in lines:
         open_attempts[f"{line.job}@{line.pod}"] += 1 if line.event == "start" else -1

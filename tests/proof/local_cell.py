@@ -1,4 +1,4 @@
-"""A cell on the tests' own node: everything runs on this machine, and is measured."""
+"""A cell on the tests' own node: everything runs on this machine, and times are measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.proof.workers import Worker
 
 
 class LocalCell(Cell):
-    """A broker, a ledger, a node, and a Deployment whose pods pass the running webhook, or do not."""
+    """A broker, a ledger, a node, and a Deployment whose pods are sent through the running webhook, or not."""
 
     def __init__(self, worker: Worker, admission: Admission, directory: Path, *, protected: bool) -> None:
         folder = directory / "ledger"
@@ -60,7 +60,7 @@ class LocalCell(Cell):
     def delete(self, pod: Pod, grace: float | None = None, *, replace: bool = True) -> None:
         running = _running(pod)
         if grace is not None:
-            # The webhook is asked about the evictions of all pods.
+            # The API server calls the webhook for the evictions of all pods.
             grace = self._admission.evict(running.pod, running.name, int(grace))
         running.delete(grace)
         if replace:
@@ -87,7 +87,7 @@ class LocalCell(Cell):
 
     def run_out_of_memory(self, pod: Pod) -> None:
         _running(pod).run_out_of_memory("worker")
-        self.victims |= self.ledger.in_hand(pod.name)
+        self.victims |= self.ledger.unfinished_jobs(pod.name)
 
     def break_hooks(self, pod: Pod) -> None:
         _running(pod).hooks_fail = True
@@ -102,7 +102,7 @@ class LocalCell(Cell):
         self.broker.start()
 
     def status(self) -> Json:
-        """Return what the webhook says of the pods it has patched."""
+        """Return the webhook's status annotation of a pod that it has patched."""
         for pod in self.deployment.pods:
             with suppress(KeyError):
                 status: Json = json.loads(pod.pod["metadata"]["annotations"]["graceful-worker/status"])
@@ -116,5 +116,5 @@ class LocalCell(Cell):
 
 
 def _running(pod: Pod) -> RunningPod:
-    """Return a pod as the node knows it: here every pod is one of the node's."""
+    """Return a pod as the node's own type, which all pods have here."""
     return cast(RunningPod, pod)

@@ -1,4 +1,4 @@
-"""Runs cells of the matrix, several at once, each in a process of its own, against one running webhook."""
+"""Run cells of the matrix, several at once, each in its own process, with one running webhook."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from tests.server.process import Servers
 
 @dataclass(frozen=True)
 class Task:
-    """A cell to run, by its names."""
+    """A cell to run, with the names of its worker and its scenario."""
 
     worker: str
     scenario: str
     protected: bool
     patience: float = 1
-    """By what the bounds are multiplied where other things run on the machine meanwhile."""
+    """The factor for the bounds, because other processes may use the machine at the same time."""
 
 
 def refusal() -> str:
-    """Say why the matrix cannot run on this machine; empty where it can."""
+    """Return why the matrix cannot run on this machine; empty if it can."""
     return runtime.refusal() or broker.refusal()
 
 
 @contextmanager
 def running_webhook(kubeconfig: str) -> Iterator[Webhook]:
-    """Run the webhook as shipped, with its own certificate; a file names the API server that it reads pods from."""
+    """Run the webhook as shipped, with its own certificate; the kubeconfig names the API server for its pod lookups."""
     with tempfile.TemporaryDirectory(prefix="proof-webhook-") as name:
         directory = Path(name)
         issue_certificate(LOCAL_HOSTS).write(directory / "certs")
@@ -54,7 +54,7 @@ def running_webhook(kubeconfig: str) -> Iterator[Webhook]:
 
 @contextmanager
 def running_admission() -> Iterator[Admission]:
-    """Run the webhook, and what it asks for pods."""
+    """Run the webhook, and the API from which it reads pods."""
     with tempfile.TemporaryDirectory(prefix="proof-admission-") as name:
         kubeconfig = Path(name) / "kubeconfig"
         with pods_api(kubeconfig) as api_server, running_webhook(str(kubeconfig)) as webhook:
@@ -62,16 +62,16 @@ def running_admission() -> Iterator[Admission]:
 
 
 def run_cell(task: Task, admission: Admission) -> Result:
-    """Run one cell; what goes wrong in it becomes part of its result."""
+    """Run one cell; an error becomes part of its result."""
     with tempfile.TemporaryDirectory(prefix="proof-", ignore_cleanup_errors=True) as name:
-        # Every user of the containers must be able to enter.
+        # Accessible to every user of the containers.
         Path(name).chmod(0o755)
         plan = scenario(task.scenario)
         cell = LocalCell(load_worker(task.worker), admission, Path(name) / "cell", protected=task.protected)
         error = ""
         try:
             plan.run(cell)
-        except Exception as failure:  # a matrix of an hour does not end for one cell
+        except Exception as failure:  # one cell must not end a matrix that takes an hour
             error = "".join(traceback.format_exception_only(failure)).strip()
         try:
             return result_of(cell, plan, error, task.patience)
@@ -80,7 +80,7 @@ def run_cell(task: Task, admission: Admission) -> Result:
 
 
 def run(tasks: Iterable[Task], admission: Admission, at_once: int) -> Iterator[Result]:
-    """Run cells, some at once, the large ones alone; yield their results as they come."""
+    """Run cells, some in parallel, the large ones one at a time; yield each result when its cell ends."""
     tasks = list(tasks)
     for alone, processes in ((True, 1), (False, at_once)):
         with ProcessPoolExecutor(processes) as pool:

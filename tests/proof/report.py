@@ -1,4 +1,4 @@
-"""docs/proof.md, written from the results of the matrix: `python -m tests.proof.report RESULTS`."""
+"""Write docs/proof.md from the results of the matrix: `python -m tests.proof.report RESULTS`."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ $ .venv/bin/python -m tests.proof --worker celery --scenario rollout
 
 
 def _summary(workers: list[Worker], unpatched: Results, protected: Results) -> str:
-    """Return a row for each scenario: who loses what without the webhook, and what the webhook leaves of that."""
+    """Return a row per scenario: the messages that workers lose without the webhook, and with it."""
     rows = []
     for scenario in SCENARIOS:
         before, after = (_of(results, scenario) for results in (unpatched, protected))
@@ -173,7 +173,7 @@ def _of_worker(worker: Worker, unpatched: Results, protected: Results) -> str:
 
 
 def _left_out(worker: Worker) -> str:
-    """Say which cells are not there, and why."""
+    """Return a list of the cells that were left out, with the reasons."""
     lines = [f"- {s.title}: {worker.left_out[s.name]}." for s in SCENARIOS if s.name in worker.left_out]
     lines += [f"- The unpatched pod: {worker.left_out_unpatched}."] if worker.left_out_unpatched else []
     return "\n".join(["Left out:", "", *lines]) if lines else ""
@@ -191,7 +191,7 @@ def _versions(workers: list[Worker]) -> str:
 
 
 def _kept(document: str) -> str:
-    """Return what another report has written behind this one: the comparison with bare pods."""
+    """Return the part of the document that another report has written: the comparison with bare pods."""
     _, heading, rest = document.partition(OTHER_REPORT)
     return f"\n{heading}{rest}" if heading else ""
 

@@ -13,16 +13,16 @@ from tests.proof.scenarios import Scenario
 
 LOOP_BOUND = 0.1
 """Seconds from the last message's end to the worker's, in loop mode."""
-LAST_ACT = 20_000_000
-"""Nanoseconds: kill_sidecar is the wrapper's last act, so a sidecar may be gone a moment before its process; on a busy
-machine also before its end is noticed."""
+LAST_STEP = 20_000_000
+"""Nanoseconds: the wrapper's last step is to write kill_sidecar, so a sidecar may end a moment before the wrapper's
+process; on a busy machine, also before the end of that process is noticed."""
 EXIT_BOUND = 10.0
 """Seconds that a framework may take to exit by itself, beyond its last message."""
 
 
 @dataclass(frozen=True)
 class PodRecord:
-    """When things happened to a pod; nanoseconds, 0 where they did not."""
+    """The times of a pod's events in nanoseconds; 0 if an event did not happen."""
 
     name: str
     started: int
@@ -30,13 +30,13 @@ class PodRecord:
     worker_ended: int
     sidecar_ended: int
     killed: bool
-    """Whether the grace period ran out."""
+    """Whether the pod was killed at the end of its grace period."""
     events: list[Event]
 
 
 @dataclass(frozen=True)
 class Result:
-    """A cell's result; times are in seconds, the largest of all pods, None where there is nothing to measure."""
+    """A cell's result; times are in seconds, the largest of all pods, and None if the scenario has no such time."""
 
     worker: str
     scenario: str
@@ -46,9 +46,9 @@ class Result:
     drain: float | None
     """From the deletion to the worker's end."""
     after_message: float | None
-    """From the end of the last message to the worker's end, where one was in hand at the deletion."""
+    """From the end of the last message to the worker's end, if a message was in progress at the deletion."""
     sidecar: float | None
-    """From the worker's end to the sidecar's; negative where the sidecar left first."""
+    """From the worker's end to the sidecar's; negative if the sidecar ended first."""
     restart: float | None
     """From a failed liveness probe to the container's end."""
     exit_codes: list[int]
@@ -63,7 +63,7 @@ class Result:
 
 
 def result_of(cell: LocalCell, scenario: Scenario, error: str = "", patience: float = 1) -> Result:
-    """Work out a cell's result once its scenario is over; bounds are multiplied by `patience` on a busy machine."""
+    """Return a cell's result after its scenario is over; `patience` is a factor for the bounds on a busy machine."""
     lines = cell.ledger.lines()
     pods = [_record(pod) for pod in cell.deployment.pods]
     deleted = [pod for pod in pods if pod.deleted and pod.worker_ended]
@@ -108,7 +108,7 @@ def _after_message(pod: PodRecord, lines: list[Line]) -> int | None:
 
 
 def _restarts(pod: RunningPod) -> list[int]:
-    """Return how long each container took that failed its liveness probe, in nanoseconds."""
+    """Return for each failed liveness probe the nanoseconds until its container ended."""
     taken = []
     for failed in pod.events:
         if failed.what == "liveness probe failed":
@@ -122,7 +122,7 @@ def _largest(nanoseconds: list[int]) -> float | None:
 
 
 def _broken(result: Result, scenario: Scenario, idle_seconds: float, patience: float) -> list[str]:
-    """Name the bounds that a protected pod broke."""
+    """Return the bounds that a protected pod broke."""
     broken = [result.error] if result.error else []
     count = result.balance
     kinds = ("lost", "repeated", "missing", "interrupted")
@@ -147,9 +147,9 @@ def _broken(result: Result, scenario: Scenario, idle_seconds: float, patience: f
 
 
 def _broken_of_pod(pod: PodRecord, result: Result, scenario: Scenario, patience: float) -> list[str]:
-    """Name what a single pod did wrong: a maximum over all pods would hide it."""
+    """Return the errors of a single pod, which a maximum over all pods would hide."""
     broken = []
-    if scenario.sidecar_bound and pod.deleted and pod.sidecar_ended < pod.worker_ended - LAST_ACT * patience:
+    if scenario.sidecar_bound and pod.deleted and pod.sidecar_ended < pod.worker_ended - LAST_STEP * patience:
         broken.append(f"{pod.name}: the sidecar left before the worker, or did not end")
     hook = next((e.when for e in pod.events if e.container == "worker" and e.what.startswith("hook ends")), 0)
     late = [line.when for line in result.lines if line.pod == pod.name and line.event == "start" and line.when > hook]

@@ -1,4 +1,4 @@
-"""The scenarios: every way in which Kubernetes ends a pod or a container of it, each a function of a cell.
+"""The scenarios: every way in which Kubernetes ends a pod or one of its containers, each a function with a cell.
 
 To add one, write its function here.
 """
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from tests.proof.cell import LONG, Cell, Pod
 
 EVICTION_GRACE = 1
-"""Seconds that an eviction asks for, less than a message takes; stands for an autoscaler's 600 s, and for 0."""
+"""The grace period of an eviction in seconds, less than a message takes; in place of an autoscaler's 600 s, or of 0."""
 SHORT = 2.0
-"""Seconds of a message that fits into the unpatched pod's grace period."""
+"""The duration in seconds of a message that ends within the unpatched pod's grace period."""
 DRAIN_FOLDER = "/drain"
 CRASH_CODE = 70
 """The exit code with which a job crashes its process."""
@@ -22,17 +22,17 @@ CRASH_CODE = 70
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario, and what is special about what it asks of a protected pod; bounds are in seconds."""
+    """A scenario, and its special requirements for a protected pod; bounds are in seconds."""
 
     run: Callable[[Cell], None]
     idle: bool = False
-    """No message is in hand at the deletion: the drain takes what an idle run takes."""
+    """No message is in progress at the deletion: the drain takes as long as an idle run."""
     start_up: float = 0
-    """What the framework's own start takes of the drain, at most."""
+    """How much of the drain the framework's own start may take."""
     sidecar_bound: float | None = 1.0
-    """From the worker's end to the sidecar's; None where the sidecar may leave first."""
+    """From the worker's end to the sidecar's; None if the sidecar may end first."""
     alone: bool = False
-    """So many containers that other cells beside it would change the times."""
+    """Whether the scenario has so many containers that parallel cells would change its times."""
     restart_bound: float | None = None
     """From the failed liveness probe to the container's end."""
 
@@ -42,7 +42,7 @@ class Scenario:
 
     @property
     def title(self) -> str:
-        """What happens, for the tables: the first line of the function's description."""
+        """What happens, for the tables: the first line of the function's docstring."""
         return (self.run.__doc__ or "").split("\n")[0].rstrip(".")
 
 
@@ -67,7 +67,7 @@ def scale_down(cell: Cell) -> None:
 def deletion(cell: Cell) -> None:
     """Deletion during a message."""
     cell.start()
-    _delete_in_mid_message(cell)
+    _delete_during_a_message(cell)
     cell.until_all_are_done()
 
 
@@ -100,7 +100,7 @@ def _delete_at_age(cell: Cell, pod: Pod, seconds: float) -> None:
 def eviction(cell: Cell) -> None:
     """Eviction that asks for 1 s."""
     cell.start()
-    _delete_in_mid_message(cell, EVICTION_GRACE)
+    _delete_during_a_message(cell, EVICTION_GRACE)
     cell.until_all_are_done()
 
 
@@ -115,8 +115,8 @@ def sidecar_liveness(cell: Cell) -> None:
 
 
 def _fail_liveness(cell: Cell, container: str, seconds: float) -> None:
-    """Let a container hang while messages of some seconds are in hand, and send more once it has been restarted."""
-    # Longer than the message, Dramatiq's exit (3 s) and a sidecar's patience (5 s) together, as the usual 30 s are.
+    """Let a container hang during messages of some seconds, and send more messages after its restart."""
+    # Like the usual 30 s, longer than the message, Dramatiq's exit (3 s) and a sidecar's own timeout (5 s) together.
     cell.template["spec"]["terminationGracePeriodSeconds"] = 20
     cell.container(container)["livenessProbe"]["periodSeconds"] = 1
     cell.start()
@@ -131,7 +131,7 @@ def _fail_liveness(cell: Cell, container: str, seconds: float) -> None:
 def out_of_memory(cell: Cell) -> None:
     """SIGKILL of the worker while draining."""
     cell.start()
-    _delete_in_mid_message(cell)
+    _delete_during_a_message(cell)
     time.sleep(1)
     cell.run_out_of_memory(cell.pod)
     cell.until("the pod is gone", lambda: cell.pod.is_gone)
@@ -141,11 +141,11 @@ def out_of_memory(cell: Cell) -> None:
 def hook_not_run(cell: Cell) -> None:
     """The runtime fails to run any preStop hook.
 
-    So nothing holds the sidecar, which leaves at the stop signal.
+    So nothing holds the sidecar, which exits at the stop signal.
     """
     cell.start()
     cell.break_hooks(cell.pod)
-    _delete_in_mid_message(cell)
+    _delete_during_a_message(cell)
     cell.until_all_are_done()
 
 
@@ -153,14 +153,14 @@ def own_hook_fails(cell: Cell) -> None:
     """The worker's own preStop hook fails."""
     cell.container("worker")["lifecycle"] = {"preStop": {"exec": {"command": ["/bin/false"]}}}
     cell.start()
-    _delete_in_mid_message(cell)
+    _delete_during_a_message(cell)
     cell.until_all_are_done()
 
 
 def second_term(cell: Cell) -> None:
     """A second SIGTERM, from a kubelet that was restarted."""
     cell.start()
-    _delete_in_mid_message(cell)
+    _delete_during_a_message(cell)
     time.sleep(1)
     cell.restart_kubelet(cell.pod)
     cell.until_all_are_done()
@@ -172,7 +172,7 @@ def crashes(cell: Cell) -> None:
     cell.send(3, 0.3, crash=True)
     cell.until("a message crashes", lambda: cell.ledger.count("crash"))
     time.sleep(3)
-    # A framework may survive its job; where it does not, CrashLoopBackOff must show the job's exit code.
+    # A framework may survive its job; if it does not, CrashLoopBackOff must show the job's exit code.
     assert set(cell.pod.exit_codes("worker")) <= {CRASH_CODE}
     cell.delete(cell.pod, replace=False)
     cell.until("the pod is gone", lambda: cell.pod.is_gone)
@@ -181,7 +181,7 @@ def crashes(cell: Cell) -> None:
 def broker_gone(cell: Cell) -> None:
     """The broker is gone for 1.5 s during the drain."""
     cell.start()
-    _delete_in_mid_message(cell)
+    _delete_during_a_message(cell)
     time.sleep(0.3)
     cell.take_broker_away()
     time.sleep(1.5)
@@ -203,7 +203,7 @@ def by_hand(cell: Cell) -> None:
     cell.template["spec"]["volumes"].append({"name": "drain", "emptyDir": {}})
     cell.template["spec"]["terminationGracePeriodSeconds"] = 20
     cell.start()
-    _delete_in_mid_message(cell)
+    _delete_during_a_message(cell)
     cell.until_all_are_done()
 
 
@@ -211,7 +211,7 @@ def shared_processes(cell: Cell) -> None:
     """Deletion during a message, with a PID namespace that the containers share."""
     cell.template["spec"]["shareProcessNamespace"] = True
     cell.start()
-    _delete_in_mid_message(cell)
+    _delete_during_a_message(cell)
     cell.until_all_are_done()
 
 
@@ -229,12 +229,12 @@ def restricted(cell: Cell) -> None:
         container.setdefault("volumeMounts", []).append({"name": f"tmp-{name}", "mountPath": "/tmp"})
         cell.template["spec"]["volumes"].append({"name": f"tmp-{name}", "emptyDir": {}})
     cell.start()
-    _delete_in_mid_message(cell)
+    _delete_during_a_message(cell)
     cell.until_all_are_done()
 
 
-def _delete_in_mid_message(cell: Cell, grace: float | None = None) -> None:
-    """Fill the hands of the first pod, let as many messages wait, and delete it."""
+def _delete_during_a_message(cell: Cell, grace: float | None = None) -> None:
+    """Make all workers of the first pod busy, with as many messages waiting, and delete it."""
     cell.send(2 * cell.worker.slots, LONG)
     cell.until_all_workers_are_busy()
     cell.delete(cell.pod, grace)
@@ -253,7 +253,7 @@ SCENARIOS = [
     Scenario(hook_not_run, sidecar_bound=None),
     Scenario(own_hook_fails),
     Scenario(second_term),
-    # No worker drains in a container that waits for its restart; the sidecar cannot tell that from a slow start.
+    # No worker drains in a container that waits for its restart; for the sidecar, this looks like a slow start.
     Scenario(crashes, idle=True, sidecar_bound=5),
     Scenario(broker_gone),
     Scenario(by_hand),

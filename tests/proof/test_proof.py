@@ -1,4 +1,4 @@
-"""A slice of the matrix, small enough for every run of the tests; `make proof` runs all of it, with its bounds."""
+"""A part of the matrix, small enough for every run of the tests; `make proof` runs the full matrix, with its bounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.proof.workers import all_workers, load_worker
 
 AT_ONCE = 4
 BUSY = 5.0
-"""By what the bounds are multiplied, because other tests run at the same time."""
+"""The factor for the bounds, because other tests run at the same time."""
 LARGE = ("rollout", "scale-down")
 EVERY_SCENARIO_OF = "plain"
 DELETIONS = [(worker.name, "deletion") for worker in all_workers()]
@@ -29,7 +29,7 @@ DISTURBED = [
     ("native", "restricted"),
 ]
 LONGEST = [("symfony", "young"), ("symfony", "worker-liveness")]
-"""An idle run of Symfony's takes a minute: these begin first."""
+"""An idle run of Symfony takes a minute, so these start first."""
 PROTECTED = [Task(*cell, protected=True, patience=BUSY) for cell in (*LONGEST, *DELETIONS, *DISTURBED)]
 UNPATCHED = Task(EVERY_SCENARIO_OF, "deletion", protected=False)
 
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.skipif(bool(refusal()), reason=refusal()), pytest.mark
 
 @pytest.fixture(scope="module")
 def cells() -> Iterator[dict[Task, Future[Result]]]:
-    """Run all cells of the slice, some at once; each test waits for its own."""
+    """Run all cells of this part, some in parallel; each test waits for its own cell."""
     tasks = [task for task in (*PROTECTED, UNPATCHED) if not load_worker(task.worker).missing()]
     with running_admission() as admission, ProcessPoolExecutor(AT_ONCE) as pool:
         yield {task: pool.submit(run_cell, task, admission) for task in tasks}
@@ -53,12 +53,12 @@ def result(cells: dict[Task, Future[Result]], task: Task) -> Result:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("task", PROTECTED, ids=lambda task: f"{task.worker}-{task.scenario}")
-def test_a_protected_pod_loses_and_repeats_nothing_and_keeps_the_bounds(
+def test_a_protected_pod_loses_and_repeats_no_message_and_keeps_the_bounds(
     cells: dict[Task, Future[Result]], task: Task
 ) -> None:
     assert result(cells, task).broken == []
 
 
 @pytest.mark.timeout(600)
-def test_the_same_pod_loses_its_message_when_it_is_not_patched(cells: dict[Task, Future[Result]]) -> None:
+def test_the_same_pod_loses_its_message_if_it_is_not_patched(cells: dict[Task, Future[Result]]) -> None:
     assert len(result(cells, UNPATCHED).balance.lost) == 1

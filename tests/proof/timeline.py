@@ -1,6 +1,7 @@
-"""The picture of one rollout: pods as rows, messages as bars; unpatched above, patched below.
+"""Draw a picture of one rollout: pods as rows, messages as bars; unpatched above, patched below.
 
-`python -m tests.proof.timeline RESULTS PICTURE`, in the environment of the proof's frameworks, which has matplotlib.
+`python -m tests.proof.timeline RESULTS PICTURE`, in the virtual environment of the proof's frameworks, which includes
+matplotlib.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _is_shown(result: Result, protected: bool) -> bool:
 
 
 def _begin(result: Result) -> int:
-    """Return when the first pod was deleted."""
+    """Return the time at which the first pod was deleted."""
     return min(int(pod["deleted"]) for pod in result["pods"] if pod["deleted"])
 
 
@@ -96,7 +97,7 @@ def _bar(axis: Axes, row: int, begin: float, end: float, colour: str, height: fl
 
 
 def _messages(lines: list[dict[str, Any]], pod: dict[str, Any], begin: int) -> Iterator[Bar]:
-    """Return the bars of a pod's messages; one that never ended lasts until its worker did."""
+    """Return the bars of a pod's messages; the bar of one that never ended lasts until the end of its worker."""
     mine = [line for line in lines if line["pod"] == pod["name"]]
     ends = {line["job"]: line["when"] for line in mine if line["event"] == "end"}
     for line in mine:

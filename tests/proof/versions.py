@@ -1,4 +1,4 @@
-"""The versions of everything that the proof runs."""
+"""The versions of all programs that the proof runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def versions(workers: Sequence[Worker]) -> list[str]:
 
 
 def _framework(worker: Worker) -> str:
-    """Ask a framework for its version, in its own image."""
+    """Return a framework's version, by a command in its own image."""
     with tempfile.TemporaryDirectory(prefix="version-") as directory:
         image = worker.named_images(Path(directory, "images")).get(WORKER_IMAGE, worker.image)
         environment = {**image.environment, **worker.environment}

@@ -1,4 +1,4 @@
-"""Reads the proof's workers, a folder each with code and worker.toml, and makes the Deployment that runs one."""
+"""Read the proof's workers, each from a folder with code and worker.toml, and make the Deployment that runs one."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ FOLDER = Path(__file__).with_name("workers")
 SHARED = FOLDER / "shared"
 MANIFEST = Path(__file__).with_name("deployment.yaml")
 INSTALLED = Path(__file__).parent.parent.parent / ".local" / "proof"
-"""Where `make proof-workers` puts the frameworks: `python` and `arq` (virtual environments), `node_modules`."""
+"""The folder into which `make proof-workers` installs the frameworks: virtual environments `python` and `arq`, and
+`node_modules`."""
 
 WORKER_IMAGE = "worker"
 """The name of the worker's image in MANIFEST."""
 SHELL_PROGRAMS = ("sh", "mkdir", "rm", "sleep")
-"""What the scripts call where the image of the shell is mounted; the init container needs none of these."""
+"""The programs that the scripts call if the image of the shell is mounted; an init container needs none of these."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What worker.toml says.
+    """The content of worker.toml.
 
     `command` is what the framework's own documentation recommends, unchanged; `slots` is how many jobs one pod handles
-    at once; `idle_seconds` is how long an idle run lasts that ends by itself. `code_of` names the worker whose code
-    this one runs. `source` is a C file; the static program that it becomes is all that the worker's image holds.
+    at once; `idle_seconds` is how long an idle run takes that ends by itself. `code_of` names the worker whose code
+    this one runs. `source` is a C file; the worker's image contains only the static program that is built from it.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Worker:
     version: list[str]
     idle_seconds: float = 0
     by_hand: list[str] = field(default_factory=list)
-    """The command inside the loop that the article writes by hand, where that is another one."""
+    """The command inside the article's hand-written loop, if it is different."""
     annotations: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     code_of: str = ""
@@ -61,7 +62,7 @@ class Worker:
     left_out: dict[str, str] = field(default_factory=dict)
     """Scenarios that make no sense for this worker, and why."""
     left_out_unpatched: str = ""
-    """Why the unpatched pod is not run; empty where it is."""
+    """Why the unpatched pod is not run; empty if it is."""
 
     @property
     def folder(self) -> Path:
@@ -74,7 +75,7 @@ class Worker:
             Mount(self.folder, "/app", read_only=True),
             Mount(SHARED, "/shared", read_only=True),
             Mount(INSTALLED, "/proof", read_only=True),
-            # The programs of a virtual environment name its path.
+            # The programs of a virtual environment contain its path.
             Mount(INSTALLED, str(INSTALLED), read_only=True),
         ]
         path = f"{INSTALLED}/python/bin:{INSTALLED}/arq/bin:{Path(sys.base_prefix, 'bin')}:/usr/local/bin:/usr/bin:/bin"
@@ -82,7 +83,7 @@ class Worker:
         return Image(tuple(mounts), environment, "/app")
 
     def named_images(self, directory: Path) -> dict[str, Image]:
-        """Make the images, in a folder, that hold no more than what they are for; by their names."""
+        """Make the minimal images in a folder; return them by name."""
         if not self.source:
             return {}
         return {
@@ -91,11 +92,11 @@ class Worker:
         }
 
     def runs(self, scenario: str, *, protected: bool) -> bool:
-        """Tell whether a cell of the matrix makes sense for this worker."""
+        """Return whether a cell of the matrix makes sense for this worker."""
         return scenario not in self.left_out and (protected or not self.left_out_unpatched)
 
     def deployment(self, ledger: Path) -> Json:
-        """Return the Deployment for this worker, as a user would write it."""
+        """Return a user's Deployment for this worker."""
         manifest: Json = copy.deepcopy(YAML(typ="safe").load(MANIFEST))
         template = manifest["spec"]["template"]
         template["metadata"]["annotations"] = dict(self.annotations)
@@ -109,7 +110,7 @@ class Worker:
         return manifest
 
     def missing(self) -> str:
-        """Say what this worker lacks on this machine; empty where it can run."""
+        """Return what this worker lacks on this machine; empty if it can run."""
         if self.source:
             return compiler_refusal() or busybox_refusal()
         program = self.command[0]
@@ -126,5 +127,5 @@ def load_worker(name: str) -> Worker:
 
 
 def all_workers() -> list[Worker]:
-    """Read all of them, in the order of their names."""
+    """Read all workers, sorted by name."""
     return [load_worker(file.parent.name) for file in sorted(FOLDER.glob("*/worker.toml"))]

@@ -12,5 +12,5 @@ async def handle(_context: dict[str, Any], job: str, seconds: float, crash: bool
 class WorkerSettings:
     functions: ClassVar = [handle]
     redis_settings = RedisSettings.from_dsn(os.environ["REDIS_URL"])
-    # Seconds that a signal waits for the jobs at hand: with the default of 0 it cancels them at once.
+    # Seconds for which the worker waits for the current jobs at a signal; the default of 0 cancels them at once.
     job_completion_wait = 3600

@@ -1,4 +1,4 @@
-"""Sends jobs: ID:SECONDS or ID:SECONDS:crash, as many as there are arguments."""
+"""Send a job per argument: ID:SECONDS or ID:SECONDS:crash."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""A worker without a framework: handles one message, if there is one within 5 s, and exits."""
+"""A worker without a framework: it handles one message, if one arrives within 5 s, and exits."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ redis = urlsplit(os.environ["REDIS_URL"])
 with socket.create_connection((redis.hostname, redis.port or 6379)) as connection:
     connection.sendall(b"BLPOP jobs 5\r\n")
     reply = connection.makefile("rb")
-    found = reply.readline()  # *2: the list's name and the message, each behind its length; *-1: nothing came
+    found = reply.readline()  # *2: the list's name and the message, each after its length; *-1: no message
     if found == b"*2\r\n":
         message = [reply.readline() for _ in range(4)][-1]
         handle(*next(orders([message.decode().rstrip()])))

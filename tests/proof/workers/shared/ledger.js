@@ -1,4 +1,4 @@
-// The job that every worker of the proof does, and the ledger that it leaves its lines in.
+// The job of every worker of the proof, and the ledger to which it writes.
 
 'use strict';
 
@@ -7,7 +7,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const NAP = 50;
 
-/** Works until a deadline, and leaves the event loop free as a job that waits for others does. */
+/** Works until a deadline without blocking the event loop, like a job that waits for I/O. */
 async function handle(job, seconds, crash) {
   record('start', job);
   const deadline = performance.now() + seconds * 1000;
@@ -19,10 +19,10 @@ async function handle(job, seconds, crash) {
     return;
   }
   record('crash', job);
-  process.exit(70); // as a fatal error would: no promise is rejected
+  process.exit(70); // like a fatal error: no promise is rejected
 }
 
-/** One line in one write, so that lines of several processes never mix. */
+/** Writes one line with one write, so that the lines of several processes never mix. */
 function record(event, job) {
   const line = `${process.hrtime.bigint()} ${event} ${job} ${process.env.HOSTNAME}\n`;
   const ledger = fs.openSync(process.env.LEDGER, 'a');

@@ -1,10 +1,10 @@
 <?php
 
-// The job that every worker of the proof does, and the ledger that it leaves its lines in.
+// The job of every worker of the proof, and the ledger to which it writes.
 
 declare(strict_types=1);
 
-/** Works until a deadline: a signal cuts a sleep short, never the job. */
+/** Works until a deadline: a signal can end a sleep early, but not the job. */
 function handle(string $job, float $seconds, bool $crash): void
 {
     record('start', $job);
@@ -18,10 +18,10 @@ function handle(string $job, float $seconds, bool $crash): void
         return;
     }
     record('crash', $job);
-    exit(70); // as a fatal error would: neither `catch` nor `finally` sees it
+    exit(70); // like a fatal error: neither `catch` nor `finally` runs
 }
 
-/** One line in one write, so that lines of several processes never mix. */
+/** Writes one line with one write, so that the lines of several processes never mix. */
 function record(string $event, string $job): void
 {
     $line = sprintf("%d %s %s %s\n", hrtime(true), $event, $job, getenv('HOSTNAME'));

@@ -1,4 +1,4 @@
-"""The job that every worker of the proof does, and the ledger that it leaves its lines in."""
+"""The job of every worker of the proof, and the ledger to which it writes."""
 
 import asyncio
 import os
@@ -9,14 +9,14 @@ NAP = 0.05
 
 
 def orders(arguments: list[str]) -> Iterator[tuple[str, float, bool]]:
-    """What ID:SECONDS and ID:SECONDS:crash stand for."""
+    """A job, parsed from ID:SECONDS or ID:SECONDS:crash."""
     for argument in arguments:
         job, seconds, *crash = argument.split(":")
         yield job, float(seconds), crash == ["crash"]
 
 
 def handle(job: str, seconds: float, crash: bool) -> None:
-    """Works until a deadline: a signal cuts a sleep short, never the job."""
+    """Work until a deadline: a signal can end a sleep early, but not the job."""
     record("start", job)
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
@@ -25,7 +25,7 @@ def handle(job: str, seconds: float, crash: bool) -> None:
 
 
 async def handle_async(job: str, seconds: float, crash: bool) -> None:
-    """The same for an event loop, which a sleeping thread would hold up."""
+    """The same for an event loop, which a sleeping thread would block."""
     record("start", job)
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
@@ -38,11 +38,11 @@ def finish(job: str, crash: bool) -> None:
         record("end", job)
         return
     record("crash", job)
-    os._exit(70)  # as a segfault would: no exception, no exit handler
+    os._exit(70)  # like a segfault: no exception, no exit handler
 
 
 def record(event: str, job: str) -> None:
-    """One line in one write, so that lines of several processes never mix."""
+    """Write one line with one write, so that the lines of several processes never mix."""
     line = f"{time.monotonic_ns()} {event} {job} {os.environ['HOSTNAME']}\n"
     ledger = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:

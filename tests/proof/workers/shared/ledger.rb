@@ -1,12 +1,12 @@
 # frozen_string_literal: true
 
-# The job that every worker of the proof does, and the ledger that it leaves its lines in.
+# The job of every worker of the proof, and the ledger to which it writes.
 module Ledger
   NAP = 0.05
 
   module_function
 
-  # Works until a deadline: a signal cuts a sleep short, never the job.
+  # Works until a deadline: a signal can end a sleep early, but not the job.
   def handle(job, seconds, crash)
     record('start', job)
     deadline = monotonic + (seconds * 1_000_000_000).round
@@ -16,10 +16,10 @@ module Ledger
     return record('end', job) unless crash
 
     record('crash', job)
-    Process.exit!(70) # as a segfault would: no exception, no exit handler
+    Process.exit!(70) # like a segfault: no exception, no exit handler
   end
 
-  # One line in one write, so that lines of several processes never mix.
+  # Writes one line with one write, so that the lines of several processes never mix.
   def record(event, job)
     line = "#{monotonic} #{event} #{job} #{ENV.fetch('HOSTNAME')}\n"
     File.open(ENV.fetch('LEDGER'), File::WRONLY | File::APPEND | File::CREAT) { |ledger| ledger.syswrite(line) }

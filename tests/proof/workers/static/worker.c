@@ -1,10 +1,10 @@
-// A worker without a framework, and without anything else in its image.
+// A worker without a framework, and the only file in its image.
 //
-//   worker               handles one message, if there is one within 5 s, and exits
+//   worker               handles one message, if one arrives within 5 s, and exits
 //   worker send JOB...   sends jobs: ID:SECONDS or ID:SECONDS:crash
 //   worker healthy       its liveness probe
-//   worker hang          lets the liveness probe fail, until the container is started again
-//   worker version       says what it is
+//   worker hang          makes the liveness probe fail until the container is started again
+//   worker version       prints the version
 
 #include <arpa/inet.h>
 #include <fcntl.h>
