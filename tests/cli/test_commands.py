@@ -1,4 +1,4 @@
-"""The command line on manifests: what it writes, what it says, and its exit codes."""
+"""The command line with manifests: its output, its messages, and its exit codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(*arguments: str, standard_input: str | None = None, **environment: str) 
     return CliRunner().invoke(main, list(arguments), input=standard_input, env=environment)
 
 
-def on(manifest: str, command: str, *arguments: str) -> Result:
+def run_on(manifest: str, command: str, *arguments: str) -> Result:
     return run(command, "-f", str(MANIFESTS / manifest), *arguments)
 
 
@@ -35,8 +35,8 @@ def documents(text: str) -> list[object]:
 
 
 @pytest.mark.parametrize("manifest", ALL)
-def test_uninject_gives_back_what_inject_was_given(manifest: str) -> None:
-    injected = on(manifest, "inject")
+def test_uninject_restores_the_original_manifest(manifest: str) -> None:
+    injected = run_on(manifest, "inject")
     original = run("uninject", "-f", "-", standard_input=injected.stdout)
     assert injected.exit_code == original.exit_code == 0
     assert documents(original.stdout) == documents((MANIFESTS / manifest).read_text()) != documents(injected.stdout)
@@ -44,13 +44,13 @@ def test_uninject_gives_back_what_inject_was_given(manifest: str) -> None:
 
 @pytest.mark.parametrize("manifest", ALL)
 def test_inject_changes_nothing_the_second_time(manifest: str) -> None:
-    once = on(manifest, "inject").stdout
+    once = run_on(manifest, "inject").stdout
     assert run("inject", "-f", "-", standard_input=once).stdout == once
 
 
 def test_inject_keeps_comments_order_and_untouched_lines() -> None:
     before = (MANIFESTS / "several.yaml").read_text().splitlines()
-    after = on("several.yaml", "inject").stdout.splitlines()
+    after = run_on("several.yaml", "inject").stdout.splitlines()
     kept = [line for line in before if line in after]
     assert [line for line in before if "#" in line] == [line for line in after if "#" in line and line in before]
     assert set(before) - set(kept) == {
@@ -67,13 +67,13 @@ def test_inject_keeps_line_ends(tmp_path: Path) -> None:
     assert [line for line in lines if not line.endswith(b"\r\n")] == []
 
 
-def test_inject_writes_nothing_at_all_when_one_pod_is_refused() -> None:
+def test_inject_writes_no_output_if_one_pod_is_refused() -> None:
     result = run("inject", "-f", str(MANIFESTS / "several.yaml"), "-f", str(MANIFESTS / "refused.yaml"))
     assert (result.exit_code, result.stdout) == (1, "")
 
 
-def test_a_refusal_names_file_document_object_annotation_value_and_what_is_accepted() -> None:
-    line = on("refused.yaml", "inject").stderr
+def test_a_refusal_names_file_document_object_annotation_value_and_an_accepted_value() -> None:
+    line = run_on("refused.yaml", "inject").stderr
     for part in (
         "refused.yaml",
         "document 2",
@@ -90,32 +90,32 @@ def test_inject_of_several_files_separates_them() -> None:
     assert len(documents(result.stdout)) == 4
 
 
-def test_inject_tells_on_standard_error_what_is_left_alone() -> None:
-    result = on("list.json", "inject")
+def test_inject_reports_unchanged_pods_on_stderr() -> None:
+    result = run_on("list.json", "inject")
     assert "Pod web: left alone" in result.stderr
     assert "[not-a-worker]" in result.stderr
     assert [bool("graceful-worker" in str(item)) for item in json.loads(result.stdout)["items"]] == [True, False]
 
 
-def test_only_labelled_leaves_other_pods_alone() -> None:
-    result = on("rollout.yaml", "inject", "--only-labelled")
+def test_only_labelled_leaves_other_pods_unchanged() -> None:
+    result = run_on("rollout.yaml", "inject", "--only-labelled")
     assert result.stdout == (MANIFESTS / "rollout.yaml").read_text()
 
 
 def test_the_grace_period_can_be_set_by_option_and_by_environment() -> None:
-    by_option = on("rollout.yaml", "inject", "--grace-period", "2h").stdout
+    by_option = run_on("rollout.yaml", "inject", "--grace-period", "2h").stdout
     by_environment = run("inject", "-f", str(MANIFESTS / "rollout.yaml"), GRACEFUL_WORKER_GRACE_PERIOD="2h").stdout
     assert "terminationGracePeriodSeconds: 7200" in by_option
     assert by_option == by_environment
 
 
-def test_a_grace_period_that_is_no_duration_is_a_usage_error() -> None:
-    result = on("rollout.yaml", "inject", "--grace-period", "soon")
+def test_a_grace_period_that_is_not_a_duration_is_a_usage_error() -> None:
+    result = run_on("rollout.yaml", "inject", "--grace-period", "soon")
     assert result.exit_code == 2
     assert "1h30m" in result.stderr
 
 
-def test_the_resources_of_the_brought_shell_can_be_set() -> None:
+def test_the_resources_of_the_injected_shell_can_be_set() -> None:
     text = (MANIFESTS / "rollout.yaml").read_text()
     asking = text.replace("    spec:", "    metadata: {annotations: {graceful-worker/shell: injected}}\n    spec:")
     options = ["--shell-cpu", "100m", "--shell-memory", "0.5Gi"]
@@ -124,54 +124,54 @@ def test_the_resources_of_the_brought_shell_can_be_set() -> None:
 
 
 @pytest.mark.parametrize("amount", ["", "0", "-1", "50 m", "1e3", "much", "50mi"])
-def test_what_is_no_amount_of_a_resource_is_a_usage_error(amount: str) -> None:
-    result = on("rollout.yaml", "inject", "--shell-memory", amount)
+def test_an_invalid_resource_quantity_is_a_usage_error(amount: str) -> None:
+    result = run_on("rollout.yaml", "inject", "--shell-memory", amount)
     assert result.exit_code == 2
     assert "16Mi" in result.stderr
 
 
 @pytest.mark.parametrize(("manifest", "code"), [("several.yaml", 1), ("refused.yaml", 2), ("broken.yaml", 2)])
-def test_diff_ends_with_1_for_changes_and_2_for_errors(manifest: str, code: int) -> None:
-    assert on(manifest, "diff").exit_code == code
+def test_diff_exits_with_1_for_changes_and_2_for_errors(manifest: str, code: int) -> None:
+    assert run_on(manifest, "diff").exit_code == code
 
 
 def test_diff_of_an_injected_manifest_is_empty() -> None:
-    injected = on("several.yaml", "inject").stdout
+    injected = run_on("several.yaml", "inject").stdout
     result = run("diff", "-f", "-", standard_input=injected)
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-def test_diff_shows_lines_that_come_and_go() -> None:
-    text = on("several.yaml", "diff").stdout
+def test_diff_shows_added_and_removed_lines() -> None:
+    text = run_on("several.yaml", "diff").stdout
     assert '-        command: ["php", "bin/console", "messenger:consume", "async"]' in text
     assert "+      terminationGracePeriodSeconds: 3600" in text
 
 
-def test_explain_says_for_each_container_what_is_done_and_why() -> None:
-    text = on("several.yaml", "explain").stdout
+def test_explain_says_for_each_container_what_is_changed_and_why() -> None:
+    text = run_on("several.yaml", "explain").stdout
     for part in ("document 1, Deployment worker", "container worker", "Symfony Messenger", "--time-limit=60", "3600 s"):
         assert part in text
     for part in ("document 3, CronJob nightly", "container report", "[run-to-completion]"):
         assert part in text
 
 
-def test_explain_says_why_nothing_is_done() -> None:
-    assert "[not-a-worker]" in on("list.json", "explain").stdout
+def test_explain_says_why_a_pod_is_not_changed() -> None:
+    assert "[not-a-worker]" in run_on("list.json", "explain").stdout
 
 
-def test_explain_of_a_refused_pod_ends_with_1() -> None:
-    result = on("refused.yaml", "explain")
+def test_explain_of_a_refused_pod_exits_with_1() -> None:
+    result = run_on("refused.yaml", "explain")
     assert result.exit_code == 1
     assert "[annotation-invalid]" in result.stdout
 
 
-def test_a_file_without_pods_passes_through_unchanged() -> None:
+def test_a_file_without_pods_stays_unchanged() -> None:
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
     assert run("inject", "-f", "-", standard_input=text).stdout == text
 
 
 @pytest.mark.parametrize("command", ["inject", "diff"])
-def test_an_object_without_a_pod_template_is_told_of(command: str) -> None:
+def test_an_object_without_a_pod_template_is_reported(command: str) -> None:
     text = "kind: ConfigMap\n---\nkind: RayCluster\nmetadata: {name: a}\n---\nkind: List\nitems: [{kind: Service}]\n"
     lines = run(command, "-f", "-", standard_input=text).stderr.splitlines()
     titles = ("-, document 1, ConfigMap: ", "-, document 2, RayCluster a: ", "-, document 3, Service: ")
@@ -179,53 +179,53 @@ def test_an_object_without_a_pod_template_is_told_of(command: str) -> None:
     assert all("spec.template" in line for line in lines)
 
 
-def test_explain_tells_of_an_object_without_a_pod_template() -> None:
+def test_explain_reports_an_object_without_a_pod_template() -> None:
     text = (MANIFESTS / "rollout.yaml").read_text() + "---\nkind: RayCluster\nmetadata: {name: a}\n"
     assert "-, document 2, RayCluster a" in run("explain", "-f", "-", standard_input=text).stdout
 
 
-def test_of_objects_with_a_pod_template_nothing_is_told() -> None:
-    assert "no pod template" not in on("rollout.yaml", "inject").stderr
+def test_an_object_with_a_pod_template_is_not_reported() -> None:
+    assert "no pod template" not in run_on("rollout.yaml", "inject").stderr
 
 
 @pytest.mark.parametrize("command", ["inject", "uninject", "diff", "explain"])
 @pytest.mark.parametrize(
     "text", ["{{- if .Values.a }}\nkind: Pod\n{{- end }}\n", "kind: Pod\nmetadata:\n  name: {{ .Release.Name }}\n"]
 )
-def test_a_helm_template_is_to_be_rendered_first(command: str, text: str) -> None:
+def test_a_helm_template_is_refused_until_it_is_rendered(command: str, text: str) -> None:
     result = run(command, "-f", "-", standard_input=text)
     assert result.exit_code in (1, 2)
     assert result.stdout == ""
     assert "this is a Helm template; render it first: helm template" in result.stderr
 
 
-def test_what_makes_jobs_makes_pods_that_run_to_completion() -> None:
-    text = on("jobs.yaml", "explain").stdout
+def test_pods_of_objects_that_create_jobs_run_to_completion() -> None:
+    text = run_on("jobs.yaml", "explain").stdout
     assert text.count("[run-to-completion]") == 3
 
 
-def test_no_restart_policy_is_written_where_there_was_none() -> None:
-    injected = on("jobs.yaml", "inject").stdout
+def test_inject_adds_no_restart_policy() -> None:
+    injected = run_on("jobs.yaml", "inject").stdout
     assert injected.count("restartPolicy") == (MANIFESTS / "jobs.yaml").read_text().count("restartPolicy") == 1
     assert run("inject", "-f", "-", standard_input=injected).stdout == injected
 
 
 @pytest.mark.parametrize("command", ["inject", "uninject", "explain"])
-def test_a_broken_file_is_an_error_that_says_where(command: str) -> None:
-    result = on("broken.yaml", command)
+def test_a_broken_file_is_an_error_with_a_line_number(command: str) -> None:
+    result = run_on("broken.yaml", command)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "broken.yaml: " in result.stderr
     assert "line" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["inject", "uninject", "diff", "explain"])
-def test_a_missing_file_is_an_error_that_names_it(command: str) -> None:
+def test_a_missing_file_is_an_error_with_its_name(command: str) -> None:
     result = run(command, "-f", "no-such-file.yaml")
     assert result.exit_code in (1, 2)
     assert "no-such-file.yaml: No such file" in result.stderr
 
 
-def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"kind: \xff\xfe")
     assert "not UTF-8" in run("inject", "-f", str(binary)).stderr
@@ -239,32 +239,32 @@ def test_uninject_refuses_a_forged_record() -> None:
     assert "graceful-worker/status" in result.stderr
 
 
-def test_certs_issue_writes_a_key_that_only_its_owner_reads(tmp_path: Path) -> None:
+def test_certs_issue_writes_a_key_that_only_its_owner_can_read(tmp_path: Path) -> None:
     assert run("certs", "issue", "--host", "webhook.example.com", str(tmp_path / "pair")).exit_code == 0
     assert (tmp_path / "pair" / "tls.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_certs_issue_refuses_a_name_that_is_none(tmp_path: Path) -> None:
+def test_certs_issue_refuses_an_invalid_host_name(tmp_path: Path) -> None:
     result = run("certs", "issue", "--host", "a b", str(tmp_path))
     assert result.exit_code == 1
     assert "neither a DNS name nor an IP address" in result.stderr
 
 
-def test_certs_show_says_for_whom_by_whom_and_until_when(tmp_path: Path) -> None:
+def test_certs_show_prints_subject_issuer_and_hosts(tmp_path: Path) -> None:
     run("certs", "issue", "--host", "webhook.example.com", str(tmp_path))
     text = run("certs", "show", str(tmp_path / "tls.crt")).stdout
     for part in ("CN=graceful-worker\n", "signed by CN=graceful-worker throw-away CA", "for       webhook.example.com"):
         assert part in text
 
 
-def test_certs_show_refuses_what_is_no_certificate(tmp_path: Path) -> None:
+def test_certs_show_refuses_a_file_that_is_not_a_certificate(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("nonsense")
     result = run("certs", "show", str(tmp_path / "file"))
     assert result.exit_code == 1
     assert "contains no certificate" in result.stderr
 
 
-def checked(tmp_path: Path, host: str, ca: str = "a", key: str = "a") -> Result:
+def check_certificate(tmp_path: Path, host: str, ca: str = "a", key: str = "a") -> Result:
     for folder in ("a", "b"):
         run("certs", "issue", "--host", "webhook.shop.svc", str(tmp_path / folder))
     files = {"--cert": "a/tls.crt", "--key": f"{key}/tls.key", "--ca": f"{ca}/ca.crt"}
@@ -272,15 +272,15 @@ def checked(tmp_path: Path, host: str, ca: str = "a", key: str = "a") -> Result:
     return run("certs", "check", *words, "--host", host)
 
 
-def test_certs_check_accepts_what_the_api_server_accepts(tmp_path: Path) -> None:
-    assert "accepts the certificate for webhook.shop.svc" in checked(tmp_path, "webhook.shop.svc").stdout
+def test_certs_check_accepts_a_certificate_that_the_api_server_accepts(tmp_path: Path) -> None:
+    assert "accepts the certificate for webhook.shop.svc" in check_certificate(tmp_path, "webhook.shop.svc").stdout
 
 
 @pytest.mark.parametrize(
     ("host", "ca", "key"), [("other.svc", "a", "a"), ("webhook.shop.svc", "b", "a"), ("webhook.shop.svc", "a", "b")]
 )
 def test_certs_check_refuses_another_host_ca_or_key(tmp_path: Path, host: str, ca: str, key: str) -> None:
-    assert checked(tmp_path, host, ca, key).exit_code == 1
+    assert check_certificate(tmp_path, host, ca, key).exit_code == 1
 
 
 def test_serve_refuses_a_certificate_without_its_key(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_serve_refuses_a_certificate_without_its_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--tls-cert", __file__]])
-def test_serve_says_what_to_give_where_there_is_no_certificate(options: list[str]) -> None:
+def test_serve_without_a_certificate_names_the_required_options(options: list[str]) -> None:
     result = run("serve", *options)
     assert result.exit_code == 1
     assert "--tls-key" in result.stderr
@@ -337,7 +337,7 @@ def test_serve_help_names_the_environment_variables() -> None:
         assert f"GRACEFUL_WORKER_{name}" in text
 
 
-def test_status_help_names_rights_that_only_read() -> None:
+def test_status_help_lists_only_permissions_to_read() -> None:
     lines = run("status", "--help").stdout.partition("Required permissions")[2].splitlines()
     rights = [line for line in lines if line.startswith("    ")]
     assert len(rights) == len(
@@ -347,5 +347,5 @@ def test_status_help_names_rights_that_only_read() -> None:
     assert [right for right in rights if "secret" in right] == []
 
 
-def test_version_is_the_packages() -> None:
+def test_version_prints_the_version_of_the_package() -> None:
     assert __version__ in run("--version").stdout

@@ -1,4 +1,4 @@
-"""`graceful-worker drains` as people and pipelines run it, before an API server on loopback with a clock of its own."""
+"""`graceful-worker drains` in terminals and pipelines, with an API server on loopback that has its own clock."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def deployment(status: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def api() -> ApiServer:
-    """At second 100 of its own clock, which is not the local one."""
+    """A fake API server at second 100 of its own clock, which differs from the local one."""
     return ApiServer(second=100)
 
 
@@ -44,59 +44,63 @@ def address(api: ApiServer) -> Iterator[str]:
         yield address
 
 
-def ended(directory: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
+def run_to_end(directory: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
     with DrainsProcess(directory, address, *arguments) as running:
         assert running.end() == code, running.errors
         return running
 
 
-def test_the_table_has_the_time_left_by_the_api_servers_clock(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_the_table_has_the_remaining_time_according_to_the_api_servers_clock(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
     api.see(pod("a", deleted=99), pod("b"))
-    head, line = ended(tmp_path, address).lines
+    head, line = run_to_end(tmp_path, address).lines
     assert head.split()[:5] == ["NAMESPACE", "POD", "OWNER", "WORKER", "CAUSE"]
     used = re.fullmatch(r"shop +a +deployment/emails +celery \(signal\) +deletion +(\d+)s +59m\d+s of 1h +node-1", line)
     assert used
     assert 1 <= int(used[1]) <= (api.now - START).total_seconds() - 99 + 1
 
 
-def test_without_drains_it_says_among_how_many_pods(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_without_drains_the_output_has_the_number_of_pods(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a"), pod("b"))
-    assert ended(tmp_path, address).text == "No drains: 2 protected pods, none terminating.\n"
+    assert run_to_end(tmp_path, address).text == "No drains: 2 protected pods, none terminating.\n"
 
 
 def test_json_is_one_object(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=60), pod("b", deleted=60, owner="Job b"))
-    said = json.loads(ended(tmp_path, address, "-o", "json", "job/b").text)
-    assert said["context"] == "prod"
-    assert [(drain["pod"], drain["deadline"]) for drain in said["drains"]] == [("b", "2026-08-01T04:01:00Z")]
+    output = json.loads(run_to_end(tmp_path, address, "-o", "json", "job/b").text)
+    assert output["context"] == "prod"
+    assert [(drain["pod"], drain["deadline"]) for drain in output["drains"]] == [("b", "2026-08-01T04:01:00Z")]
 
 
-def test_only_the_namespaces_that_are_named_are_asked(tmp_path: Path, api: ApiServer, address: str) -> None:
-    ended(tmp_path, address, "-n", "shop", "-n", "mail")
+def test_only_the_given_namespaces_are_listed(tmp_path: Path, api: ApiServer, address: str) -> None:
+    run_to_end(tmp_path, address, "-n", "shop", "-n", "mail")
     assert api.requests == ["list /api/v1/namespaces/shop/pods", "list /api/v1/namespaces/mail/pods"]
 
 
-def test_a_look_needs_no_right_to_watch(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_single_table_needs_no_permission_to_watch(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.refused["watch"] = 403
-    ended(tmp_path, address)
+    run_to_end(tmp_path, address)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--watch",), ("--wait",)])
-def test_a_missing_right_is_said_and_the_exit_code_is_2(
+def test_a_missing_permission_is_reported_and_the_exit_code_is_2(
     arguments: tuple[str, ...], tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.refused["list"] = 403
     assert (
         "permission missing to list and watch pods in all namespaces"
-        in ended(tmp_path, address, *arguments, code=2).errors
+        in run_to_end(tmp_path, address, *arguments, code=2).errors
     )
 
 
-def test_without_a_kubeconfig_it_says_so(tmp_path: Path) -> None:
-    assert "set KUBECONFIG" in ended(tmp_path, "", code=2).errors
+def test_a_missing_kubeconfig_is_reported(tmp_path: Path) -> None:
+    assert "set KUBECONFIG" in run_to_end(tmp_path, "", code=2).errors
 
 
-def test_piped_a_watch_writes_a_line_for_each_begin_and_end(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_piped_watch_writes_a_line_for_the_start_and_the_end_of_each_drain(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
     api.see(pod("a"))
     with DrainsProcess(tmp_path, address, "--watch") as process:
         api.until_watched()
@@ -111,7 +115,9 @@ def test_piped_a_watch_writes_a_line_for_each_begin_and_end(tmp_path: Path, api:
     assert (process.errors, "\x1b" in process.raw) == ("", False)
 
 
-def test_piped_as_json_it_writes_an_object_for_each(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_piped_watch_with_json_writes_an_object_for_the_start_and_the_end_of_each_drain(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
     with DrainsProcess(tmp_path, address, "--watch", "-o", "json") as process:
         api.until_watched()
         api.gone(pod("a", deleted=100, grace=60, ends=KILLED))
@@ -122,7 +128,7 @@ def test_piped_as_json_it_writes_an_object_for_each(tmp_path: Path, api: ApiServ
     assert (over["event"], over["pod"], over["outcome"], over["seconds"]) == ("ended", "a", "killed", 60)
 
 
-def test_a_watch_goes_on_through_an_expired_version_and_a_dropped_connection(
+def test_a_watch_continues_after_an_expired_version_and_a_dropped_connection(
     tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(pod("a", deleted=100), pod("b", deleted=100))
@@ -138,7 +144,7 @@ def test_a_watch_goes_on_through_an_expired_version_and_a_dropped_connection(
         assert process.interrupt() == 0
 
 
-def test_piped_a_watch_says_when_the_connection_is_lost_and_when_it_is_back(
+def test_a_piped_watch_reports_when_the_connection_is_lost_and_when_it_is_restored(
     tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(pod("a", deleted=100))
@@ -153,14 +159,16 @@ def test_piped_a_watch_says_when_the_connection_is_lost_and_when_it_is_back(
         process.until("shop/a finished")
         assert process.interrupt() == 0
     begun, lost, back, _ = process.lines
-    said = re.fullmatch(
+    match = re.fullmatch(
         r"(\S+) no connection to the API server since (\S+): the API server cannot be reached: .+", lost
     )
-    assert said
-    assert begun.partition(" ")[0] <= said[2] <= said[1] <= back.partition(" ")[0]
+    assert match
+    assert begun.partition(" ")[0] <= match[2] <= match[1] <= back.partition(" ")[0]
 
 
-def test_piped_as_json_the_connection_is_told_as_events(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_piped_watch_with_json_reports_connection_changes_as_events(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
     with DrainsProcess(tmp_path, address, "--watch", "-o", "json") as process:
         api.until_watched()
         api.go_away()
@@ -175,7 +183,7 @@ def test_piped_as_json_the_connection_is_told_as_events(tmp_path: Path, api: Api
 
 
 @pytest.mark.parametrize("width", [80, 150])
-def test_in_a_terminal_a_lost_connection_is_shown_with_how_old_the_table_is(
+def test_a_terminal_shows_a_lost_connection_and_the_age_of_the_table(
     width: int, tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(pod("emails-1", deleted=99))
@@ -196,7 +204,7 @@ def test_in_a_terminal_a_lost_connection_is_shown_with_how_old_the_table_is(
         assert process.interrupt() == 0
 
 
-def test_a_lost_connection_is_shown_in_a_small_terminal_that_has_more_drains_than_lines(
+def test_a_lost_connection_is_shown_in_a_terminal_with_fewer_lines_than_drains(
     tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(*(pod(f"emails-{number}", deleted=99) for number in range(40)))
@@ -211,7 +219,7 @@ def test_a_lost_connection_is_shown_in_a_small_terminal_that_has_more_drains_tha
         assert drawn.rstrip("\n").count("\n") < 12
 
 
-def test_in_a_terminal_bars_are_redrawn_and_ends_stay(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_terminal_redraws_the_bars_and_keeps_ended_drains(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("emails-1", deleted=60, grace=600), pod("emails-2", deleted=99))
     with DrainsProcess(tmp_path, address, "--watch", size=(30, 150)) as process:
         process.until(
@@ -230,7 +238,7 @@ def test_in_a_terminal_bars_are_redrawn_and_ends_stay(tmp_path: Path, api: ApiSe
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
-def test_in_a_narrow_terminal_what_matters_less_is_left_out(
+def test_a_narrow_terminal_leaves_out_the_less_important_columns(
     width: int, tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(*(pod(f"emails-{number}", deleted=99) for number in range(40)))
@@ -241,7 +249,7 @@ def test_in_a_narrow_terminal_what_matters_less_is_left_out(
     assert ("NODE" in process.text) is (width == 200)
 
 
-def test_a_terminal_that_knows_no_cursor_gets_lines(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_terminal_without_cursor_control_gets_plain_lines(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=60))
     with DrainsProcess(tmp_path, address, "--watch", size=(24, 80), term="dumb") as process:
         process.until("shop/a drains:")
@@ -256,7 +264,7 @@ def test_a_terminal_that_knows_no_cursor_gets_lines(tmp_path: Path, api: ApiServ
         (3600, {}, 2, "unseen: shop/a."),
     ],
 )
-def test_a_wait_ends_with_the_drains_and_says_how(
+def test_a_wait_ends_with_the_drains_and_reports_their_outcomes(
     grace: int, ends: dict[str, Any], code: int, words: str, tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(pod("a", deleted=100, grace=grace), pod("b", owner="Deployment other", deleted=100))
@@ -271,12 +279,12 @@ def test_a_wait_ends_with_the_drains_and_says_how(
     assert words in process.text
 
 
-def test_a_wait_with_nothing_to_wait_for_ends_at_once(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_wait_without_drains_ends_at_once(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a"))
-    assert ended(tmp_path, address, "--wait").text == "No drain was observed.\n"
+    assert run_to_end(tmp_path, address, "--wait").text == "No drain was observed.\n"
 
 
-def test_a_wait_for_a_rollout_waits_for_drains_that_are_still_to_begin(
+def test_a_wait_for_a_rollout_waits_for_drains_that_have_not_started_yet(
     tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.see(pod("a"), pod("new", revision="2"))
@@ -301,39 +309,41 @@ def test_a_wait_for_a_rollout_waits_for_drains_that_are_still_to_begin(
         ),
     ],
 )
-def test_a_rollout_that_will_not_come_is_not_waited_for(
+def test_a_wait_ends_with_an_error_for_a_rollout_that_cannot_complete(
     objects: dict[str, Any], words: str, tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.objects |= objects
-    assert words in ended(tmp_path, address, "--wait", "deploy/emails", "-n", "shop", code=2).errors
+    assert words in run_to_end(tmp_path, address, "--wait", "deploy/emails", "-n", "shop", code=2).errors
 
 
-def test_without_the_right_to_a_deployment_it_says_what_it_waits_for(
+def test_without_permission_to_read_the_deployment_a_wait_says_what_it_waits_for(
     tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.refused["get"] = 403
-    process = ended(tmp_path, address, "--wait", "deploy/emails", "-n", "shop")
+    process = run_to_end(tmp_path, address, "--wait", "deploy/emails", "-n", "shop")
     assert (
         "Permission missing: get deployments.apps emails in namespace shop. Waiting only for drains in progress"
         in process.errors
     )
 
 
-def test_a_wait_ends_with_its_timeout_and_names_what_is_left(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_wait_ends_at_its_timeout_and_names_the_remaining_drains(
+    tmp_path: Path, api: ApiServer, address: str
+) -> None:
     api.see(pod("a", deleted=100))
-    process = ended(tmp_path, address, "--wait", "--timeout", "5", code=3)
+    process = run_to_end(tmp_path, address, "--wait", "--timeout", "5", code=3)
     assert "still draining: shop/a" in process.text
     assert process.errors == "the timeout of 5 s has expired\n"
 
 
-def test_a_wait_that_is_interrupted_does_not_look_finished(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_an_interrupted_wait_exits_with_130(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=100))
     with DrainsProcess(tmp_path, address, "--wait") as process:
         process.until("shop/a drains")
         assert process.interrupt() == 130
 
 
-def test_a_wait_can_be_watched_in_a_terminal(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_wait_can_show_the_table_in_a_terminal(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=100, grace=60))
     with DrainsProcess(tmp_path, address, "--watch", "--wait", size=(24, 120)) as process:
         process.until("prod: 1 drain", "TIME USED")
@@ -342,7 +352,7 @@ def test_a_wait_can_be_watched_in_a_terminal(tmp_path: Path, api: ApiServer, add
         assert process.end() == 1
 
 
-def test_a_wait_tells_scripts_how_it_went(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_wait_with_json_ends_with_an_object_of_the_outcomes(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.see(pod("a", deleted=100, grace=60))
     with DrainsProcess(tmp_path, address, "--wait", "-o", "json") as process:
         process.until('"begun"')
@@ -364,18 +374,18 @@ def test_a_wait_tells_scripts_how_it_went(tmp_path: Path, api: ApiServer, addres
         (["emails"], "deployment/emails"),
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], words: str) -> None:
+def test_a_contradictory_or_invalid_option_is_a_usage_error(arguments: list[str], words: str) -> None:
     result = CliRunner().invoke(main, ["drains", *arguments])
     assert result.exit_code == 2
     assert words in result.stderr
 
 
-def test_help_lists_rights_and_exit_codes() -> None:
+def test_help_lists_permissions_and_exit_codes() -> None:
     text = CliRunner().invoke(main, ["drains", "--help"]).stdout
     for part in (*PERMISSIONS, *ROLLOUT_PERMISSIONS, "killed, cut short, ran out of memory", "kubectl drain"):
         assert part in text
 
 
-def test_serve_and_a_plain_table_do_not_load_what_draws() -> None:
+def test_serve_and_a_plain_table_do_not_import_rich() -> None:
     code = "import sys, webhook.cli.serve, webhook.cli.drains_run; print('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -1,4 +1,4 @@
-"""`graceful-worker drains --history` as people run it: beside a watch that serves its metrics, or without one."""
+"""`graceful-worker drains --history` with a watch that serves its metrics, and without one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def address(api: ApiServer) -> Iterator[str]:
 
 @pytest.fixture
 def watch() -> Iterator[Served]:
-    """A watch that has seen the end of two drains of one Deployment, and of one of a StatefulSet."""
+    """A watch that has observed the end of two drains of a Deployment and of one of a StatefulSet."""
     served = Served()
     served.see(
         PodsListed([]),
@@ -66,13 +66,13 @@ def watch() -> Iterator[Served]:
     served.close()
 
 
-def ended(directory: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
+def run_to_end(directory: Path, address: str, *arguments: str, code: int = 0) -> DrainsProcess:
     with DrainsProcess(directory, address, "--history", *arguments) as running:
         assert running.end() == code, running.errors
         return running
 
 
-def test_the_watch_is_found_in_the_cluster_and_asked_through_its_pod(
+def test_the_watch_is_found_in_the_cluster_and_read_through_the_pod_proxy(
     tmp_path: Path, api: ApiServer, address: str, watch: Served
 ) -> None:
     api.watch_pods = [
@@ -81,7 +81,7 @@ def test_the_watch_is_found_in_the_cluster_and_asked_through_its_pod(
         watch_pod("x", "Pending"),
     ]
     api.proxied = watch.address
-    process = ended(tmp_path, address)
+    process = run_to_end(tmp_path, address)
     assert process.lines[0].startswith("From the watch graceful-worker/watch-1, which counts since ")
     assert "shop deployment/emails: longest drain of 2: 42 s of 60 s; 1 was killed at 60 s" in process.text
     assert "  → raise it: graceful-worker/grace-period: 2m" in process.text
@@ -89,9 +89,9 @@ def test_the_watch_is_found_in_the_cluster_and_asked_through_its_pod(
     assert process.errors == ""
 
 
-def test_a_watch_is_asked_at_an_address_without_any_cluster(tmp_path: Path, watch: Served) -> None:
+def test_a_watch_can_be_read_at_an_address_without_a_cluster(tmp_path: Path, watch: Served) -> None:
     for address in (watch.address, f"{watch.address}/metrics"):
-        process = ended(tmp_path, "", "--watch-url", address)
+        process = run_to_end(tmp_path, "", "--watch-url", address)
         assert process.lines[0].startswith(f"From the watch {watch.address}/metrics, which counts since ")
         assert "statefulset/import" in process.text
 
@@ -106,15 +106,15 @@ def test_a_watch_is_asked_at_an_address_without_any_cluster(tmp_path: Path, watc
     ],
 )
 def test_namespaces_and_owners_select(arguments: list[str], owners: list[str], tmp_path: Path, watch: Served) -> None:
-    said = json.loads(ended(tmp_path, "", "--watch-url", watch.address, "-o", "json", *arguments).text)
-    assert [each["owner"]["name"] for each in said["history"]] == owners
+    output = json.loads(run_to_end(tmp_path, "", "--watch-url", watch.address, "-o", "json", *arguments).text)
+    assert [each["owner"]["name"] for each in output["history"]] == owners
 
 
 def test_json_has_numbers_and_codes(tmp_path: Path, api: ApiServer, address: str, watch: Served) -> None:
     api.watch_pods, api.proxied = [watch_pod()], watch.address
-    said = json.loads(ended(tmp_path, address, "-o", "json", "deployment/emails").text)
-    assert (said["context"], said["source"]["kind"], said["notKnown"]) == ("prod", "watch", [])
-    (emails,) = said["history"]
+    output = json.loads(run_to_end(tmp_path, address, "-o", "json", "deployment/emails").text)
+    assert (output["context"], output["source"]["kind"], output["notKnown"]) == ("prod", "watch", [])
+    (emails,) = output["history"]
     assert (emails["drains"], emails["longestSeconds"], emails["gracePeriodSeconds"]) == (2, 42, 60)
     assert emails["outcomes"] == {"finished": 1, "killed": 1}
     assert emails["killed"] == [{"outcome": "killed", "cause": "deletion", "count": 1, "afterSeconds": 60}]
@@ -138,7 +138,7 @@ def test_json_has_numbers_and_codes(tmp_path: Path, api: ApiServer, address: str
         ([watch_pod()], {}, "the watch graceful-worker/watch-1 responds with status 503"),
     ],
 )
-def test_without_a_watch_the_cluster_tells_what_it_still_knows(
+def test_without_a_watch_the_history_comes_from_pods_and_events_of_the_cluster(
     pods: list[dict[str, Any]], refused: dict[str, int], words: str, tmp_path: Path, api: ApiServer, address: str
 ) -> None:
     api.watch_pods, api.refused, api.proxied = pods, refused, "http://127.0.0.1:1"
@@ -146,27 +146,27 @@ def test_without_a_watch_the_cluster_tells_what_it_still_knows(
     regarding = {"kind": "Deployment", "name": "emails", "namespace": "shop", "apiVersion": "apps/v1"}
     event = {"metadata": {"namespace": "shop"}, "involvedObject": regarding, "reason": "WorkerOutOfMemory", "count": 2}
     api.objects[EVENTS]["items"] = [event]
-    text = ended(tmp_path, address).text
+    text = run_to_end(tmp_path, address).text
     assert f"Not known: what a watch has counted: {words}" in text
     assert "shop deployment/emails: longest drain of 1: 12 s of 3600 s; longest run: 9 s; 2 were out of memory" in text
 
 
-def test_a_missing_right_to_pods_is_said(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_a_missing_permission_for_pods_is_reported(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.refused["list"] = 403
-    text = ended(tmp_path, address).text
+    text = run_to_end(tmp_path, address).text
     assert "permission missing to find the watch: list pods in namespace graceful-worker.\n" in text
     assert "Not known: permission missing: list pods in all namespaces.\n" in text
 
 
-def test_where_nothing_may_be_seen_the_exit_code_is_2(tmp_path: Path, api: ApiServer, address: str) -> None:
+def test_without_any_permission_the_exit_code_is_2(tmp_path: Path, api: ApiServer, address: str) -> None:
     api.refused = {"list": 403, "get": 403}
-    errors = ended(tmp_path, address, code=2).errors
+    errors = run_to_end(tmp_path, address, code=2).errors
     assert "permissions missing: list pods in all namespaces; list events" in errors
 
 
 @contextmanager
-def answering(head: bytes, pieces: int) -> Iterator[str]:
-    """Answer with some MiB of nothing."""
+def server_with_response(head: bytes, pieces: int) -> Iterator[str]:
+    """Serve a response with the given head and a body of some MiB of spaces."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -199,23 +199,21 @@ def answering(head: bytes, pieces: int) -> Iterator[str]:
         (b"no HTTP at all\r\n\r\n", 0, "cannot be reached"),
     ],
 )
-def test_an_address_at_which_no_watch_answers_is_exit_code_2(
-    head: bytes, pieces: int, words: str, tmp_path: Path
-) -> None:
-    with answering(head, pieces) as address:
-        assert words in ended(tmp_path, "", "--watch-url", address, code=2).errors
+def test_an_address_that_is_not_a_watch_gives_exit_code_2(head: bytes, pieces: int, words: str, tmp_path: Path) -> None:
+    with server_with_response(head, pieces) as address:
+        assert words in run_to_end(tmp_path, "", "--watch-url", address, code=2).errors
 
 
-def test_an_address_that_never_answers_is_given_up(tmp_path: Path) -> None:
+def test_an_address_that_never_responds_times_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        errors = ended(tmp_path, "", "--watch-url", address, code=2).errors
+        errors = run_to_end(tmp_path, "", "--watch-url", address, code=2).errors
     assert "does not respond within 15 s" in errors or "cannot be reached" in errors
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8080", "ftp://watch/", "http://", "http://[::"])
-def test_what_is_no_address_is_said(address: str, tmp_path: Path) -> None:
-    assert "is not " in ended(tmp_path, "", "--watch-url", address, code=2).errors
+def test_an_invalid_address_is_reported(address: str, tmp_path: Path) -> None:
+    assert "is not " in run_to_end(tmp_path, "", "--watch-url", address, code=2).errors
 
 
 @pytest.mark.parametrize(
@@ -227,13 +225,13 @@ def test_what_is_no_address_is_said(address: str, tmp_path: Path) -> None:
         (["--watch-url", "http://127.0.0.1:8080"], "--watch-url requires --history"),
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(arguments: list[str], words: str) -> None:
+def test_a_contradictory_or_invalid_option_is_a_usage_error(arguments: list[str], words: str) -> None:
     result = CliRunner().invoke(main, ["drains", *arguments])
     assert result.exit_code == 2
     assert words in result.stderr
 
 
-def test_help_lists_the_rights() -> None:
+def test_help_lists_the_permissions() -> None:
     text = CliRunner().invoke(main, ["drains", "--help"]).stdout
     for right in HISTORY_PERMISSIONS:
         assert right in text

@@ -1,4 +1,4 @@
-"""The options about images: a value that cannot be used is reported before anything is done."""
+"""The options about images: an invalid value is reported before anything else happens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def explain(pod: Path, *options: str) -> Result:
 
 
 @pytest.mark.parametrize("option", ["--registry-ca", "--registry-credentials"])
-def test_a_file_that_cannot_be_used_is_named(pod: Path, other: Path, option: str) -> None:
+def test_a_file_that_cannot_be_used_is_an_error_with_its_name(pod: Path, other: Path, option: str) -> None:
     result = explain(pod, option, str(other))
     assert result.exit_code == 1
     assert str(other) in result.output
@@ -42,7 +42,7 @@ def test_a_file_that_is_not_needed_is_not_read(pod: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("platform", ["linux", "linux/", "linux/arm/v7/x", "/amd64"])
-def test_what_is_no_platform_is_refused(pod: Path, platform: str) -> None:
+def test_an_invalid_platform_is_a_usage_error(pod: Path, platform: str) -> None:
     result = explain(pod, "--image-platform", platform)
     assert result.exit_code == 2
     assert "linux/arm64" in result.output
@@ -55,7 +55,7 @@ def test_a_command_in_the_manifest_needs_no_registry(pod: Path) -> None:
 
 
 @pytest.fixture
-def silent(pod: Path) -> Path:
+def pod_of_unreachable_registry(pod: Path) -> Path:
     """A labelled pod whose image is in a registry that does not respond."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         host = f"127.0.0.1:{free.getsockname()[1]}"
@@ -67,27 +67,27 @@ def silent(pod: Path) -> Path:
 
 
 @pytest.mark.parametrize("options", [(), ("--registry-trouble", "admit")])
-def test_while_a_registry_does_not_answer_a_worker_is_admitted_with_a_warning(
-    silent: Path, options: tuple[str, ...]
+def test_if_the_registry_does_not_respond_the_worker_is_admitted_with_a_warning(
+    pod_of_unreachable_registry: Path, options: tuple[str, ...]
 ) -> None:
-    result = explain(silent, *options)
+    result = explain(pod_of_unreachable_registry, *options)
     assert result.exit_code == 0
     assert "protected" in result.output
     assert "[registry-trouble]" in result.output
 
 
-def test_while_a_registry_does_not_answer_a_worker_is_refused_where_the_operator_wants_that(
-    silent: Path, monkeypatch: pytest.MonkeyPatch
+def test_if_the_registry_does_not_respond_the_worker_is_refused_if_so_configured(
+    pod_of_unreachable_registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_option = explain(silent, "--registry-trouble", "refuse")
+    by_option = explain(pod_of_unreachable_registry, "--registry-trouble", "refuse")
     monkeypatch.setenv("GRACEFUL_WORKER_REGISTRY_TROUBLE", "refuse")
-    for result in (by_option, explain(silent)):
+    for result in (by_option, explain(pod_of_unreachable_registry)):
         assert "refused" in result.output
         assert "connection refused; try again" in result.output
         assert "[registry-required]" in result.output
 
 
-def test_a_pod_is_protected_as_unknown_where_its_registry_may_not_be_asked(pod: Path) -> None:
+def test_a_pod_is_protected_as_unknown_if_requests_to_its_registry_are_forbidden(pod: Path) -> None:
     pod.write_text(
         "kind: Pod\nmetadata: {labels: {graceful-worker: enabled}}\nspec: {containers: [{name: a, image: b}]}\n"
     )
