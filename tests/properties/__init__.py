@@ -1,1 +1,1 @@
-"""Properties of every pod: realistic ones, unusual ones, and objects that are not pods."""
+"""Properties of every pod, realistic or unusual, and of objects that are not pods."""

@@ -1,4 +1,4 @@
-"""What an injected pod must be like, stated independently of the code that injects it."""
+"""The specification of an injected pod, independent of the code that injects it."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ KUBERNETES_GRACE = 30
 
 
 def check(before: JsonObject, after: JsonObject, policy: Policy) -> None:
-    """Check that `after` is `before`, protected."""
+    """Check that `after` is the protected form of `before`."""
     settings = read_settings(annotations_of(before))
     workers = json.loads(annotations_of(after)[STATUS_ANNOTATION])["workers"]
     spec = after["spec"]
     native = [container["name"] for container in before["spec"]["containers"] if container["name"] not in workers]
     check_init_containers(before, after, settings, native, policy)
-    after = with_sidecars_back(before, after)
+    after = undo_sidecar_moves(before, after)
     spec = after["spec"]
     assert workers
     assert (after["metadata"]["labels"])[INJECTED_LABEL] == "true"
@@ -59,11 +59,11 @@ def check(before: JsonObject, after: JsonObject, policy: Policy) -> None:
             if (before["spec"].get("restartPolicy") or "Always") != "Always":
                 assert workers[name]["mode"] == "signal"
         check_hook(old, new, settings, list(workers), shell_of(settings, policy))
-    assert untouched(before) == untouched(after)
+    assert remaining_fields(before) == remaining_fields(after)
 
 
 def shell_of(settings: Settings, policy: Policy) -> tuple[str, str]:
-    """Return the path of the worker's shell, and the name that its scripts get."""
+    """Return the path of the worker's shell, and the name under which its scripts run."""
     if settings.shell != INJECTED_SHELL:
         return settings.shell, VOLUME
     folder = COPIED_SHELL if policy.shell_source is ShellSource.INIT_CONTAINER else MOUNTED_SHELL
@@ -74,21 +74,21 @@ def shell_of(settings: Settings, policy: Policy) -> tuple[str, str]:
 def check_init_containers(
     before: JsonObject, after: JsonObject, settings: Settings, sidecars: list[str], policy: Policy
 ) -> None:
-    """Check the init containers: those that were there, in their order, what brings the shell, and native sidecars."""
+    """Check the init containers: the original ones in their order, the one for the shell, and native sidecars."""
     names = [container["name"] for container in before["spec"].get("initContainers") or ()]
     if settings.shell == INJECTED_SHELL and policy.shell_source is ShellSource.INIT_CONTAINER:
         names.append(SHELL_CONTAINER)
     moved = sidecars if settings.sidecars is Sidecars.NATIVE else []
     init_containers = after["spec"].get("initContainers") or []
     now = [container["name"] for container in init_containers]
-    # One that came later may stand behind those that were moved before it.
+    # A sidecar that was added later may follow those that were moved earlier.
     assert sorted(now) == sorted([*names, *moved])
     assert [name for name in now if name not in moved] == names
     assert all(c["restartPolicy"] == "Always" for c in init_containers if c["name"] in moved)
 
 
-def with_sidecars_back(before: JsonObject, after: JsonObject) -> JsonObject:
-    """Return a pod whose native sidecars are where they were, and which lacks what brings a shell."""
+def undo_sidecar_moves(before: JsonObject, after: JsonObject) -> JsonObject:
+    """Return the pod with its native sidecars at their original places, and without the shell's init container."""
     after = deepcopy(after)
     spec = after["spec"]
     init_containers = spec.get("initContainers") or []
@@ -107,7 +107,7 @@ def check_grace(before: JsonObject, after: JsonObject, settings: Settings, polic
     given = before["spec"].get("terminationGracePeriodSeconds")
     old = KUBERNETES_GRACE if given is None else given
     grace: int = after["spec"]["terminationGracePeriodSeconds"]
-    # It stays if a worker may ignore signals and cannot have a parent.
+    # It does not change if a worker may ignore signals and cannot have a parent.
     assert grace in (max(old, settings.grace_period or policy.grace_period), old)
     for was, now in zip(_long_running(before), _long_running(after), strict=True):
         for probe in ("livenessProbe", "startupProbe"):
@@ -121,7 +121,7 @@ def check_grace(before: JsonObject, after: JsonObject, settings: Settings, polic
 def check_worker(
     old: JsonObject, new: JsonObject, settings: Settings, status: JsonObject, grace: int, expected: tuple[str, str]
 ) -> None:
-    """Check what stands before the command, and that it is intact but for the flags that its framework needs."""
+    """Check the wrapper, and that the command is unchanged except for the flags that its framework needs."""
     command = new.get("command") or []
     before = [*(old.get("command") or ()), *(old.get("args") or ())]
     if find_wrapper(command):
@@ -156,12 +156,12 @@ def _with_flags(argv: list[str], name: str | None, mode: str, grace: int) -> Ite
 
 
 def check_hook(
-    old: JsonObject, new: JsonObject, settings: Settings, workers: list[str], brought: tuple[str, str]
+    old: JsonObject, new: JsonObject, settings: Settings, workers: list[str], worker_shell: tuple[str, str]
 ) -> None:
     before = (old.get("lifecycle") or {}).get("preStop") or {}
     is_worker = new["name"] in workers
     if not is_worker and settings.sidecars is not Sidecars.HOOK:
-        assert _without_hollow(without_parent(old)) == _without_hollow(without_parent(new))
+        assert _without_empty_values(without_parent(old)) == _without_empty_values(without_parent(new))
         return
     if not is_worker and settings.shell != INJECTED_SHELL and is_shell_less(new):
         assert new.get("lifecycle") == old.get("lifecycle")
@@ -177,7 +177,7 @@ def check_hook(
         return
     command = new["lifecycle"]["preStop"]["exec"]["command"]
     own_command = (before.get("exec") or {}).get("command") or []
-    shell, name = brought if is_worker or settings.shell == INJECTED_SHELL else (DEFAULT_SHELL, VOLUME)
+    shell, name = worker_shell if is_worker or settings.shell == INJECTED_SHELL else (DEFAULT_SHELL, VOLUME)
     assert [command[0], command[1], command[3]] == [shell, "-c", name]
     if is_worker:
         assert command[4] == f"{MOUNT_PATH}/{new['name']}"
@@ -190,7 +190,7 @@ def check_hook(
 
 
 def without_parent(container: JsonObject) -> JsonObject:
-    """Return a native sidecar without its probes' grace periods, and without the parent that it may have got."""
+    """Return a native sidecar without its probes' grace periods, and without a parent that was added to it."""
     container = deepcopy(container)
     for probe in ("livenessProbe", "startupProbe"):
         (container.get(probe) or {}).pop("terminationGracePeriodSeconds", None)
@@ -216,8 +216,8 @@ def annotations_of(pod: JsonObject) -> dict[str, str]:
     return (pod.get("metadata") or {}).get("annotations") or {}
 
 
-def untouched(pod: JsonObject) -> JsonObject:
-    """Return what of a pod is none of graceful-worker's business; empty and absent are the same here."""
+def remaining_fields(pod: JsonObject) -> JsonObject:
+    """Return the parts of a pod that graceful-worker must not change; empty and absent are the same here."""
     rest = deepcopy(pod)
     metadata = rest.get("metadata") or {}
     for field in ("labels", "annotations"):
@@ -237,19 +237,19 @@ def untouched(pod: JsonObject) -> JsonObject:
         for key in ("lifecycle", "preStop", "exec"):
             container = container.get(key) or {}  # noqa: PLW2901
         container.pop("command", None)
-    meaning: dict[str, Any] = _without_hollow(rest)
+    meaning: dict[str, Any] = _without_empty_values(rest)
     return meaning
 
 
-def _without_hollow(value: Any) -> Any:
+def _without_empty_values(value: Any) -> Any:
     if isinstance(value, dict):
-        inner = {key: _without_hollow(item) for key, item in value.items()}
+        inner = {key: _without_empty_values(item) for key, item in value.items()}
         return {key: item for key, item in inner.items() if item not in (None, {}, [])}
-    return [_without_hollow(item) for item in value] if isinstance(value, list) else value
+    return [_without_empty_values(item) for item in value] if isinstance(value, list) else value
 
 
 def _long_running(pod: JsonObject) -> list[JsonObject]:
-    """Return the containers whose probes count: regular ones and native sidecars."""
+    """Return the containers with relevant probes: regular ones and native sidecars."""
     spec = pod["spec"]
     native = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
     return [*spec["containers"], *native]

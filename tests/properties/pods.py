@@ -1,4 +1,4 @@
-"""Pods as people and other webhooks write them, with optional fields present, absent, null and empty."""
+"""Pods from users and other webhooks, with optional fields present, absent, null and empty."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ argvs = st.one_of(
     st.just(["/app/consume-one", "$(QUEUE)", "$$(LITERAL)", "$HOME", "'\"\\"]),
     st.lists(text, min_size=1, max_size=4),
 )
-# What the unlabelled majority of containers runs: no worker that is known.
+# The commands of most containers: no known worker.
 plain_argvs = st.sampled_from([["nginx", "-g", "daemon off;"], ["/agent", "run"], ["sh", "-c", "exec /agent"]])
 
 
 def objects(fields: dict[str, Any], *, odd: bool) -> SearchStrategy[dict[str, Any]]:
-    """An object: each field may be absent; with `odd`, also null, and there may be unknown fields."""
+    """An object: each field may be absent; with `odd`, fields may also be null or unknown."""
     if not odd:
         return st.fixed_dictionaries({}, optional=fields)
     known = st.fixed_dictionaries({}, optional={key: value | _NULL for key, value in fields.items()})
@@ -112,7 +112,7 @@ def containers(*, odd: bool) -> SearchStrategy[JsonObject]:
 added_later = st.tuples(containers(odd=True), plain_argvs).map(
     lambda parts: {"name": "added-later", "command": parts[1], **parts[0]}
 )
-"""A container that another webhook adds: no worker."""
+"""A container that another webhook adds, and that is not a worker."""
 
 _GOOD_VALUES = {
     "mode": ["auto", "loop", "signal"],
@@ -158,12 +158,12 @@ def _metadata(*, odd: bool, bad: bool) -> SearchStrategy[JsonObject]:
     other = st.fixed_dictionaries(
         {}, optional={"app": text, "a/b~c": text, "sidecar.istio.io/inject": st.sampled_from(["true", "false"])}
     )
-    asked = _BAD_SETTINGS if bad else _FEW_SETTINGS
+    own = _BAD_SETTINGS if bad else _FEW_SETTINGS
     return objects(
         {
             "name": st.just("mailer-1"),
             "labels": st.tuples(label, other).map(lambda parts: parts[0] | parts[1]) | other,
-            "annotations": st.tuples(asked, _OTHER_ANNOTATIONS).map(lambda parts: parts[0] | parts[1]),
+            "annotations": st.tuples(own, _OTHER_ANNOTATIONS).map(lambda parts: parts[0] | parts[1]),
         },
         odd=odd,
     )
@@ -174,7 +174,7 @@ _VOLUMES = [{"name": "data", "emptyDir": {}}, {"name": "tmp", "configMap": {"nam
 
 @cache
 def _specs(*, odd: bool) -> SearchStrategy[JsonObject]:
-    """A pod's specification without containers."""
+    """A pod's spec without containers."""
     return objects(
         {
             "volumes": st.sampled_from([[], _VOLUMES, [*_VOLUMES, {"name": VOLUME, "emptyDir": {}}]]),
@@ -212,9 +212,9 @@ def pods(draw: st.DrawFn, *, odd: bool = True, bad: bool = False) -> JsonObject:
             container["restartPolicy"] = "Always"
     head = {} if odd else {"apiVersion": "v1", "kind": "Pod"}
     metadata = draw(_metadata(odd=odd, bad=bad))
-    asked = (metadata.get("annotations") or {}) if not bad else {}
-    if PREFIX + "containers" in asked:
-        asked[PREFIX + "containers"] = ",".join(chosen[: draw(st.integers(1, regular))])
+    own = (metadata.get("annotations") or {}) if not bad else {}
+    if PREFIX + "containers" in own:
+        own[PREFIX + "containers"] = ",".join(chosen[: draw(st.integers(1, regular))])
     pod: dict[str, Any] = head | {"metadata": metadata, "spec": spec}
     if odd and draw(st.integers(0, 9)) == 9:
         pod = {"metadata": None, "spec": spec} if draw(st.booleans()) else {"spec": spec}
@@ -223,7 +223,7 @@ def pods(draw: st.DrawFn, *, odd: bool = True, bad: bool = False) -> JsonObject:
 
 
 def _unshared(value: Any) -> Any:
-    """Copy a value so that no object is in it twice, as in what is read from JSON."""
+    """Copy a value so that it contains no object twice, like a value that was parsed from JSON."""
     if isinstance(value, dict):
         return {key: _unshared(item) for key, item in value.items()}
     return [_unshared(item) for item in value] if isinstance(value, list) else value
@@ -235,9 +235,9 @@ policies = st.builds(
     only_labelled=st.just(False),
     shell_source=st.sampled_from(ShellSource),
 )
-"""What the operator sets."""
+"""The operator's settings."""
 
 
 def mounts_of(container: JsonObject) -> list[str]:
-    """Return the volumes that are mounted where the workers' folders are."""
+    """Return the volumes that are mounted at the path of the workers' folders."""
     return [mount["name"] for mount in container.get("volumeMounts") or () if mount["mountPath"] == MOUNT_PATH]

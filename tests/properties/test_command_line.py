@@ -1,4 +1,4 @@
-"""Command lines are always parsed, quickly, and can be put together again."""
+"""Every command line is parsed, fast, and can be restored."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from webhook.core.wrapper import is_wrapped, loop, sidecar_hook, worker_hook, wr
 from .pods import argvs, plain_argvs
 
 SIZE = 100_000
-AT_ONCE = 0.05 if sys.gettrace() is None else 0.5
-"""Seconds, with room for measuring coverage."""
+TIME_LIMIT = 0.05 if sys.gettrace() is None else 0.5
+"""Seconds, with reserve for a run that measures coverage."""
 
 _SCRIPT_PIECES = st.sampled_from(
     [*"'\"\\$`();<>|&# \n\t{}=!*~", "&&", "$(", "while ", "do ", "exec ", "sh -c ", "celery ", "worker", "A=1 ", "é"]
@@ -30,7 +30,7 @@ words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 @given(st.lists(st.text(), max_size=6) | argvs | scripts.map(lambda script: ["sh", "-c", script]))
-def test_any_argv_is_read(argv: list[str]) -> None:
+def test_any_argv_is_parsed(argv: list[str]) -> None:
     line, match = find_framework(argv)
     assert all(program.words for program in line.programs)
     if match is not None and match.program.start is not None:
@@ -39,7 +39,7 @@ def test_any_argv_is_read(argv: list[str]) -> None:
 
 
 @given(st.sampled_from(["9" * 5000, "٣", "²", "-1", "1e9", "0x1", "$(LIMIT)", ""]) | st.text(max_size=5))
-def test_any_value_of_a_flag_is_read(value: str) -> None:
+def test_any_value_of_a_flag_is_parsed(value: str) -> None:
     for framework in TABLE.framework:
         for flag in framework.flags:
             for words in ([flag.names[0], value], [f"{flag.names[0]}={value}"]):
@@ -64,10 +64,10 @@ HOSTILE: dict[str, Callable[[], list[str]]] = {
 
 
 @pytest.mark.parametrize("argv", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_command_lines_are_read_at_once(argv: Callable[[], list[str]]) -> None:
+def test_hostile_command_lines_are_parsed_fast(argv: Callable[[], list[str]]) -> None:
     hostile = argv()
-    # The time of this process, and the best of some: others may be using the machine.
-    assert min(_seconds(hostile) for _ in range(5)) < AT_ONCE
+    # The CPU time of this process, and the best of five runs, because other processes may use the machine.
+    assert min(_seconds(hostile) for _ in range(5)) < TIME_LIMIT
 
 
 def _seconds(argv: list[str]) -> float:
@@ -77,7 +77,7 @@ def _seconds(argv: list[str]) -> float:
 
 
 @given(st.sampled_from(sorted(SHELLS)), st.lists(words, min_size=1, max_size=4).filter(lambda command: command[0]))
-def test_quoted_words_are_read_as_the_shell_reads_them(shell: str, command: list[str]) -> None:
+def test_quoted_words_are_parsed_as_the_shell_parses_them(shell: str, command: list[str]) -> None:
     known = ["celery", "worker", *command]
     for script in (
         shlex.join(known),
@@ -94,7 +94,7 @@ def test_quoted_words_are_read_as_the_shell_reads_them(shell: str, command: list
 
 
 @given(argvs)
-def test_command_behind_launchers_is_the_same_command(argv: list[str]) -> None:
+def test_a_command_after_launchers_is_the_same_command(argv: list[str]) -> None:
     _, match = find_framework(argv)
     for launcher in (["tini", "-g", "--"], ["env", "-u", "X", "Y=1"], ["gosu", "app"], ["/docker-entrypoint.sh"]):
         _, behind = find_framework([*launcher, *argv])
@@ -102,7 +102,7 @@ def test_command_behind_launchers_is_the_same_command(argv: list[str]) -> None:
 
 
 @given(argvs, plain_argvs | st.just(["/vault/vault-env"]))
-def test_wrapped_argv_is_found_again(argv: list[str], tool: list[str]) -> None:
+def test_the_original_argv_is_recovered_from_a_wrapped_one(argv: list[str], tool: list[str]) -> None:
     first, later = (loop("/bin/sh", "worker", delay, "/dev/termination-log") for delay in (0, 1))
     wrapped = wrap(argv, first)
     assert wrapped_command(wrapped) == argv
@@ -112,7 +112,7 @@ def test_wrapped_argv_is_found_again(argv: list[str], tool: list[str]) -> None:
 
 
 @given(st.lists(st.text(), max_size=5), st.lists(st.sampled_from(["worker", "a"]), min_size=1, unique=True))
-def test_chained_hook_is_found_again(hook: list[str], workers: list[str]) -> None:
+def test_the_original_hook_is_recovered_from_a_chained_one(hook: list[str], workers: list[str]) -> None:
     chained = bool(hook)
     for ours in (
         worker_hook("/bin/sh", "worker", "listen 15 30", sidecars_wait=True, chained=chained),
@@ -122,7 +122,7 @@ def test_chained_hook_is_found_again(hook: list[str], workers: list[str]) -> Non
 
 
 def expand(text: str, variables: dict[str, str]) -> str:
-    """Expand as the kubelet does: third_party/forked/golang/expansion in Kubernetes."""
+    """Expand like the kubelet: third_party/forked/golang/expansion in Kubernetes."""
     expanded = ""
     while text:
         operator, following = text[:1], text[1:2]
@@ -152,12 +152,12 @@ def expand(text: str, variables: dict[str, str]) -> str:
         ("$()", "$()"),
     ],
 )
-def test_reference_expands_as_documented(text: str, expanded: str) -> None:
+def test_the_reference_implementation_expands_as_documented(text: str, expanded: str) -> None:
     assert expand(text, {"A": "1"}) == expanded
 
 
 @given(st.lists(st.sampled_from([*"$()A x\n", "$$", "$(", "$(A)"]), max_size=20).map("".join))
-def test_kept_text_survives_the_expansion(text: str) -> None:
+def test_escaped_text_is_unchanged_after_the_expansion(text: str) -> None:
     assert expand(keep_from_expansion(text), {"A": "1", "": "2", "x": "3"}) == text
 
 
@@ -188,7 +188,7 @@ def test_no_launcher_is_a_worker() -> None:
         ("while true; do beat; sleep 1; done & celery worker", False),
     ],
 )
-def test_a_loop_is_endless_where_it_does_nothing_but_start_the_worker_anew(script: str, is_endless: bool) -> None:
+def test_a_loop_is_endless_if_it_only_starts_the_worker_again(script: str, is_endless: bool) -> None:
     _, match = find_framework(["sh", "-c", script])
     assert match
     assert match.program.is_endless is is_endless

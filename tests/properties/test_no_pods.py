@@ -31,14 +31,14 @@ _POINTERS = st.lists(
 
 
 @given(json | st.fixed_dictionaries({"spec": json}, optional={"metadata": json}))
-def test_any_json_is_answered(value: Any) -> None:
+def test_any_json_gets_a_decision(value: Any) -> None:
     injection = inject(value, Policy())
     assert injection.decision.reason is Reason.POD_MALFORMED
     assert injection.patch == []
 
 
 @given(st.data(), pods(bad=True), json)
-def test_pod_with_something_wrong_in_it_is_answered(data: st.DataObject, pod: JsonObject, value: Any) -> None:
+def test_a_pod_with_an_invalid_value_gets_a_decision(data: st.DataObject, pod: JsonObject, value: Any) -> None:
     wrong = {"pod": deepcopy(pod)}
     parent, key = data.draw(st.sampled_from(list(_places(wrong))))
     parent[key] = value
@@ -62,25 +62,25 @@ def test_pod_with_something_wrong_in_it_is_answered(data: st.DataObject, pod: Js
         },
     ),
 )
-def test_record_that_somebody_else_wrote_is_answered(pod: JsonObject, record: Any) -> None:
+def test_a_pod_with_a_foreign_status_record_gets_a_decision(pod: JsonObject, record: Any) -> None:
     pod["metadata"] = {"annotations": {STATUS_ANNOTATION: msgspec.json.encode(record).decode()}}
     injection = inject(pod, Policy())
     after = jsonpatch.apply_patch(pod, injection.patch)
     if injection.decision.outcome is Kind.PROTECTED:
         assert inject(after, Policy()).patch == []
     for either in (pod, after):
-        _restored(either)
+        _try_to_restore(either)
 
 
 @given(st.text())
-def test_record_that_is_no_record_is_refused(text: str) -> None:
+def test_a_status_annotation_that_is_not_a_record_is_refused(text: str) -> None:
     pod = {"metadata": {"annotations": {STATUS_ANNOTATION: text}}, "spec": {"containers": [{"name": "worker"}]}}
     assert inject(pod, Policy()).decision.reason is Reason.ANNOTATION_INVALID
-    _restored(pod)
+    _try_to_restore(pod)
 
 
 @given(st.lists(odd_keys, min_size=1, max_size=4), json)
-def test_odd_keys_are_found_again(path: list[str], value: Any) -> None:
+def test_odd_keys_are_restored_at_their_place(path: list[str], value: Any) -> None:
     named = "".join(f"/{escape(key)}" for key in ("metadata", *path))
     record = {"before": {named: value}}
     odd: Any = {path[-1]: "something else"}
@@ -93,12 +93,12 @@ def test_odd_keys_are_found_again(path: list[str], value: Any) -> None:
 
 
 @given(json)
-def test_anything_can_be_asked_to_be_undone(value: Any) -> None:
-    _restored(value)
+def test_uninject_accepts_any_json(value: Any) -> None:
+    _try_to_restore(value)
 
 
-def _restored(pod: Any) -> None:
-    """Undo what can be undone: it may be refused, but in no other way fail, and the patch applies."""
+def _try_to_restore(pod: Any) -> None:
+    """Restore a pod: this may be refused, but must not fail in another way, and the patch must apply."""
     try:
         operations = restore(pod)
     except (Malformed, Refused):
@@ -107,7 +107,7 @@ def _restored(pod: Any) -> None:
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every place inside a value: what it is in, and the key or index there."""
+    """Yield every place inside a value: its parent, and its key or index in the parent."""
     if isinstance(value, (dict, list)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield value, key

@@ -38,14 +38,14 @@ def test_durations_round_trip(seconds: int) -> None:
 
 
 @given(st.integers(LONGEST_DURATION + 1, 10**30))
-def test_durations_have_an_end(seconds: int) -> None:
+def test_durations_have_an_upper_limit(seconds: int) -> None:
     for written in (str(seconds), in_units(seconds)):
         with pytest.raises(ValueError, match=written):
             duration(written)
 
 
 @given(st.text() | st.text(alphabet="0123456789dhms.- ٣", max_size=21))
-def test_what_is_no_duration_is_none(text: str) -> None:
+def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
     try:
         seconds = duration(text)
     except ValueError:
@@ -58,7 +58,7 @@ def test_what_is_no_duration_is_none(text: str) -> None:
 
 
 @given(st.text(max_size=40), st.text())
-def test_unknown_annotations_are_named(name: str, value: str) -> None:
+def test_the_refusal_names_unknown_annotations(name: str, value: str) -> None:
     key = PREFIX + name
     if key in KNOWN:
         return
@@ -72,7 +72,7 @@ def test_unknown_annotations_are_named(name: str, value: str) -> None:
 
 @every_annotation
 @given(value=st.text() | st.sampled_from(["x" * 300_000, "\n" * 300_000, "[" * 300_000, '"' * 300_000, "1" * 300_000]))
-def test_values_are_taken_or_refused_by_name(annotation: Annotation, value: str) -> None:
+def test_values_are_accepted_or_the_refusal_names_the_annotation(annotation: Annotation, value: str) -> None:
     injection = inject(pod_with({annotation.key: value}), Policy())
     refusal = injection.refusal
     if injection.decision.outcome is Kind.REFUSED:
@@ -85,7 +85,7 @@ def test_values_are_taken_or_refused_by_name(annotation: Annotation, value: str)
         annotation.read(value)
 
 
-def test_refusal_of_a_pod_of_many_containers_is_short() -> None:
+def test_the_refusal_of_a_pod_of_many_containers_is_short() -> None:
     pod = pod_with({f"{PREFIX}containers": "worker"})
     pod["spec"]["containers"] = [{"name": f"{'x' * 60}{number}"} for number in range(200)]
     injection = inject(pod, Policy())
@@ -95,7 +95,7 @@ def test_refusal_of_a_pod_of_many_containers_is_short() -> None:
 
 
 @given(st.text() | st.just("x" * 300_000), st.booleans() | st.integers())
-def test_labels_that_are_no_strings_are_named(key: str, value: object) -> None:
+def test_the_refusal_names_labels_that_are_not_strings(key: str, value: object) -> None:
     pod = pod_with({})
     pod["metadata"]["labels"] = {key: value}
     injection = inject(pod, Policy())
@@ -110,15 +110,15 @@ def test_labels_that_are_no_strings_are_named(key: str, value: object) -> None:
     st.sampled_from(["", "worker", LONGEST_NAME]),
     st.text(max_size=200),
 )
-def test_warnings_are_short_enough(reason: Reason, container: str, detail: str) -> None:
-    said = format_warning(Finding(reason, container, detail))
-    assert len(said) <= WARNING_LENGTH
-    assert said.startswith(f"{reason.value}: {container[:8]}")
+def test_warnings_are_not_too_long(reason: Reason, container: str, detail: str) -> None:
+    warning = format_warning(Finding(reason, container, detail))
+    assert len(warning) <= WARNING_LENGTH
+    assert warning.startswith(f"{reason.value}: {container[:8]}")
 
 
 @pytest.mark.parametrize("framework", TABLE.framework, ids=lambda framework: framework.name)
-def test_warnings_about_frameworks_are_whole(framework: Framework) -> None:
-    """What is to be done must not be cut off: neither a caution, nor the flags to add to a shell string."""
+def test_warnings_about_frameworks_are_not_truncated(framework: Framework) -> None:
+    """The required action must not be cut off: neither a caution, nor the flags to add to a shell string."""
     longest = {"grace_seconds": LONGEST_DURATION, "grace_milliseconds": LONGEST_DURATION * 1000}
     for mode in {flag.mode for flag in framework.flags}:
         added = " ".join(word for flag in framework.flags if flag.mode is mode for word in flag.add).format(**longest)
