@@ -1,4 +1,4 @@
-"""A node for every test, and short builders of its pods."""
+"""A node for each test, and short builders of pods."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.node.specification import Json
 
 IMAGE = Image(environment={"PATH": "/usr/local/bin:/usr/bin:/bin"})
 BACK_OFF = 0.4
-"""Seconds, in place of the kubelet's 10."""
+"""The back-off in seconds, in place of the kubelet's 10."""
 
 Shell = Callable[..., Json]
 
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """Return a folder that every user may enter."""
+    """Return a folder that is accessible to every user."""
     with tempfile.TemporaryDirectory(prefix="node-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -44,7 +44,7 @@ def shell(script: str, name: str = "main", **fields: object) -> Json:
 
 
 def pod(*containers: Json, grace: int = 10, **spec: object) -> Json:
-    """Return a pod as the API server has stored it."""
+    """Return a pod in the form in which the API server stores it."""
     volumes = [{"name": "shared", "emptyDir": {}}]
     fields = {"containers": list(containers), "volumes": volumes, "terminationGracePeriodSeconds": grace, **spec}
     return {"metadata": {"name": "pod-1"}, "spec": fields}
@@ -56,12 +56,12 @@ def hook(script: str) -> Json:
 
 
 def output(running: RunningPod, container: str = "main") -> str:
-    """Return what the container's last instance has printed."""
+    """Return the output of the container's last instance."""
     instance = running.state(container).instance
     assert instance
     return instance.log.read_text()
 
 
 def seconds_of_event(running: RunningPod, what: str, container: str = "main") -> float:
-    """Return when something first happened to a container, in seconds."""
+    """Return the time of the first such event of a container, in seconds."""
     return next(e.when for e in running.events if e.container == container and e.what.startswith(what)) / 1e9

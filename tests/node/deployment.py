@@ -1,6 +1,6 @@
 """The Deployment controller's part: replicas, scale-down and rolling update.
 
-With the defaults of a Deployment, maxSurge and maxUnavailable of 25 %; pods that are terminating do not count.
+It uses the defaults of a Deployment, maxSurge and maxUnavailable of 25 %; terminating pods do not count.
 https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment
 """
 
@@ -17,12 +17,12 @@ from tests.node.node import Node
 from tests.node.specification import Json
 
 Admission = Callable[[Json], Json]
-"""Takes a pod that is about to be created, and returns what the API server stores."""
+"""A function that takes a pod that is about to be created, and returns the pod that the API server stores."""
 POLL_SECONDS = 0.02
 
 
 class Deployment:
-    """Keeps a number of pods of a template running on a node; every pod passes the admission first."""
+    """Keeps a number of a template's pods running on a node; every pod is sent through admission first."""
 
     def __init__(self, node: Node, admission: Admission, manifest: Json) -> None:
         self.pods: list[RunningPod] = []
@@ -41,7 +41,7 @@ class Deployment:
         self._reconcile_until(lambda: len(self._ready(self.pods)) == self._replicas, seconds)
 
     def scale(self, replicas: int) -> list[RunningPod]:
-        """Change the number of replicas; return the pods that are deleted for it, at once."""
+        """Change the number of replicas; return at once, with the pods that are being deleted."""
         self._replicas = replicas
         surplus = self._alive()[replicas:]
         for pod in surplus:
@@ -49,7 +49,7 @@ class Deployment:
         return surplus
 
     def roll_out(self, seconds: float = 300) -> list[RunningPod]:
-        """Replace every pod as a rolling update does; return those of the old revision when all have been deleted."""
+        """Replace every pod by a rolling update; return the pods of the old revision when all have been deleted."""
         old = self._alive()
         self._revision += 1
         self._old = set(map(id, old))
@@ -78,7 +78,7 @@ class Deployment:
             pod.delete()
 
     def create(self) -> RunningPod:
-        """Create one pod, as the controller does."""
+        """Create one pod, like the controller."""
         name = f"{self._name}-{self._revision}-{next(self._numbers):02}"
         metadata = {**self._template["metadata"], "generateName": f"{self._name}-{self._revision}-"}
         stored = self._admit({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": self._template["spec"]})

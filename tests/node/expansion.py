@@ -1,4 +1,4 @@
-"""Expands a container's command as the kubelet does before it calls the runtime."""
+"""Expand a container's command like the kubelet does before it calls the runtime."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
-    """Expand `$(NAME)` and `$$` as `Expand` in k8s.io/kubernetes/third_party/forked/golang/expansion does it.
+    """Expand `$(NAME)` and `$$` like `Expand` in k8s.io/kubernetes/third_party/forked/golang/expansion.
 
-    A name that the environment lacks stays as it stands (`MappingFuncFor`).
+    A reference to a name that is not in the environment stays unchanged (`MappingFuncFor`).
     """
     result = []
     at = 0

@@ -1,4 +1,4 @@
-"""Images that are made at test time: a root folder with nothing but static programs."""
+"""Images that are made at test time: a root folder that contains only static programs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 
 from tests.node.runtime import Image
 
-# What a runtime sets where the image does not.
+# The variables that a runtime sets if the image does not.
 # https://github.com/containerd/containerd/blob/main/pkg/oci/spec.go, defaultUnixEnv
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 UNPACKED = Path(__file__).parent.parent.parent / ".local" / "busybox-static"
-"""Where `make busybox-static` unpacks Debian's package busybox-static, which cannot be installed beside busybox."""
+"""The folder into which `make busybox-static` unpacks Debian's package busybox-static, which conflicts with busybox."""
 _BUSYBOXES = (UNPACKED / "bin" / "busybox", UNPACKED / "usr" / "bin" / "busybox", Path("/bin/busybox"))
 
 
 @cache
 def busybox_refusal() -> str:
-    """Say why there is no image of a static busybox on this machine; empty where there is one."""
+    """Return why no image of a static busybox can be made on this machine; empty if one can."""
     return "" if static_busybox() else f"no static busybox in {UNPACKED}: make busybox-static"
 
 
 def busybox_image(root: Path, names: Iterable[str]) -> Image:
-    """Make an image that has a static busybox as /bin/busybox, and links of some names to it."""
+    """Make an image that has a static busybox as /bin/busybox, and links with the given names to it."""
     busybox = static_busybox()
     assert busybox, busybox_refusal()
     folder = root / "bin"
@@ -39,7 +39,7 @@ def busybox_image(root: Path, names: Iterable[str]) -> Image:
 
 @cache
 def compiler_refusal() -> str:
-    """Say why no static program can be compiled on this machine; empty where one can."""
+    """Return why no static program can be compiled on this machine; empty if one can."""
     if shutil.which("cc") is None:
         return "cc is not installed"
     with tempfile.TemporaryDirectory(prefix="static-") as directory:
@@ -50,7 +50,7 @@ def compiler_refusal() -> str:
 
 
 def static_image(root: Path, source: Path, program: str) -> Image:
-    """Make an image that has nothing but a static program, compiled from C."""
+    """Make an image that contains only a static program, compiled from C."""
     path = root / program.lstrip("/")
     path.parent.mkdir(parents=True)
     compiled = _compile(source, path)
@@ -65,10 +65,10 @@ def _compile(source: Path, program: Path) -> subprocess.CompletedProcess[str]:
 
 @cache
 def static_busybox() -> Path | None:
-    """Return the path of a static busybox; None where there is none."""
+    """Return the path of a static busybox; None if none exists."""
     return next((path for path in _BUSYBOXES if path.is_file() and _is_static(path)), None)
 
 
 def _is_static(program: Path) -> bool:
-    told = subprocess.run(["ldd", str(program)], check=False, capture_output=True, text=True)
-    return any(words in told.stdout + told.stderr for words in ("not a dynamic executable", "statically linked"))
+    result = subprocess.run(["ldd", str(program)], check=False, capture_output=True, text=True)
+    return any(words in result.stdout + result.stderr for words in ("not a dynamic executable", "statically linked"))

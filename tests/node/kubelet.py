@@ -1,4 +1,4 @@
-"""The kubelet's part: starts a pod's containers, restarts and ends them."""
+"""The kubelet's part: start, restart and end a pod's containers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ BACK_OFF = 10.0
 """Seconds before the second restart; each one after it waits twice as long, up to MAX_BACK_OFF."""
 MAX_BACK_OFF = 300.0
 BACK_OFF_RESET = 600.0
-"""Seconds of running after which the next restart is as the first one.
+"""Seconds of running after which the next restart has no back-off, like the first one.
 
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
 """
 MINIMUM_GRACE = 2.0
-"""Seconds that a container has after its hook, however long that took: minimumGracePeriodInSeconds of the kubelet."""
-FOR_EVER = 1e6
+"""Seconds that a container has after its hook, even after a long one: minimumGracePeriodInSeconds of the kubelet."""
+FOREVER = 1e6
 
 
 @dataclass
 class Event:
-    """Something that happened to a pod, with the time in nanoseconds of the monotonic clock."""
+    """An event of a pod, with the time in nanoseconds of the monotonic clock."""
 
     when: int
     container: str
@@ -36,7 +36,7 @@ class Event:
 
 @dataclass
 class ContainerState:
-    """A container of a pod over all its restarts."""
+    """A container of a pod, across all its restarts."""
 
     spec: Json
     restarts: int = 0
@@ -45,7 +45,7 @@ class ContainerState:
     instance: Container | None = None
     exit_codes: list[int] = field(default_factory=list)
     ended: int = 0
-    """When the last instance ended, in nanoseconds; 0 while one runs."""
+    """The time at which the last instance ended, in nanoseconds; 0 while an instance runs."""
     hooks_running: int = 0
 
     @property
@@ -54,7 +54,7 @@ class ContainerState:
 
     @property
     def running(self) -> Container | None:
-        """The instance, if it runs."""
+        """The instance, if it is running."""
         return self.instance if self.instance is not None and self.instance.running else None
 
 
@@ -66,14 +66,14 @@ class RunningPod:
         self.pod = specification.pod
         self.events: list[Event] = []
         self.hooks_fail = False
-        """Whether the runtime fails to run hooks: the kubelet reports FailedPreStopHook and goes on."""
+        """Whether the runtime fails to run hooks: the kubelet reports FailedPreStopHook and continues."""
         self._specification = specification
         self._directory = directory
         self._back_off = back_off
         self._states = {spec["name"]: ContainerState(spec) for spec in specification.spec["containers"]}
         init = {spec["name"]: ContainerState(spec) for spec in specification.spec.get("initContainers") or ()}
         self._init = init
-        """Init containers, native sidecars among them, in the order in which they start."""
+        """Init containers, including native sidecars, in the order in which they start."""
         self._sidecars = {name: state for name, state in init.items() if is_native_sidecar(state.spec)}
         self._pid_namespace = ""
         self._pause: Container | None = None
@@ -85,7 +85,7 @@ class RunningPod:
         self.deleted_at = 0
         self._spawn(self._run)
 
-    # What can be seen of it
+    # State
 
     def state(self, container: str) -> ContainerState:
         return self._states.get(container) or self._init[container]
@@ -110,18 +110,18 @@ class RunningPod:
         return self.state(container).restarts
 
     def exit_codes(self, container: str) -> list[int]:
-        """Return how the instances of a container ended so far."""
+        """Return the exit codes of the instances of a container that have ended so far."""
         return list(self.state(container).exit_codes)
 
     @property
     def ready(self) -> bool:
-        """Whether all containers are running and the pod is not deleted; there are no readiness probes here."""
+        """Whether all containers are running and the pod is not deleted; this node has no readiness probes."""
         return not self.terminating.is_set() and self.started.is_set() and all(s.running for s in self._states.values())
 
-    # What can be done to it
+    # Actions
 
     def delete(self, grace: float | None = None) -> None:
-        """Begin to end the pod; a grace period in seconds overrides the pod's own, as an eviction may."""
+        """Begin to end the pod; a grace period in seconds overrides the pod's own, as in an eviction."""
         with self._lock:
             if self.terminating.is_set():
                 return
@@ -131,13 +131,13 @@ class RunningPod:
         self._spawn(self._terminate, self._specification.grace if grace is None else grace)
 
     def terminate_again(self) -> None:
-        """End the pod anew, hooks and stop signals, as a kubelet does that was restarted meanwhile."""
+        """End the pod again, with hooks and stop signals, like a kubelet that was restarted meanwhile."""
         self._note("", "kubelet restarted")
         grace = self._specification.grace - (time.monotonic_ns() - self.deleted_at) / 1e9
         self._end_containers(grace)
 
     def fail_liveness(self, container: str) -> None:
-        """Let a container's liveness probe have failed."""
+        """Act as if a container's liveness probe had failed."""
         state = self.state(container)
         probe = state.spec["livenessProbe"]
         self._note(container, "liveness probe failed")
@@ -157,7 +157,7 @@ class RunningPod:
         return running.exec(argv, seconds) if running else None
 
     def remove(self) -> None:
-        """End the pod at once, whatever it does, and forget its files."""
+        """End the pod at once, in any state, and delete its files."""
         self.terminating.set()
         with self._lock:
             instances = [s.instance for s in (*self._states.values(), *self._init.values()) if s.instance]
@@ -188,19 +188,19 @@ class RunningPod:
         self.started.set()
 
     def _start_sidecar(self, state: ContainerState) -> None:
-        """Start a native sidecar; what follows it waits until it runs."""
+        """Start a native sidecar, and wait until it runs; the next containers start after that."""
         self._spawn(self._keep_running, state)
         _until(lambda: state.running or self.terminating.is_set())
 
     def _start_pause(self) -> Container:
-        """Start the process that a shared PID namespace begins with; it reaps what others leave behind."""
+        """Start process 1 of a shared PID namespace, which reaps orphans."""
         directory = self._directory / "pause"
         directory.mkdir()
         reap = "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"
         return Container(directory, ContainerSpec(["/bin/sh", "-c", reap], {"PATH": "/usr/bin:/bin"}, ()))
 
     def _run_to_success(self, state: ContainerState) -> bool:
-        """Run an init container until it succeeds, or once where the pod is never to restart a container.
+        """Run an init container until it succeeds, or once if the restart policy of the pod is Never.
 
         https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#detailed-behavior
         """
@@ -213,13 +213,13 @@ class RunningPod:
         return False
 
     def _keep_running(self, state: ContainerState) -> None:
-        """Run a container and, as the restart policy says, run it again."""
+        """Run a container, and run it again according to the restart policy."""
         policy = state.spec.get("restartPolicy") or self._specification.spec.get("restartPolicy", "Always")
         while instance := self._start(state):
             code = self._wait_for_end(state, instance)
             if policy == "Never" or (policy == "OnFailure" and code == 0):
                 return
-            # A hook that still runs belongs to the instance that has ended; the kubelet's worker is busy with it.
+            # A hook that still runs belongs to the instance that has ended; the kubelet's pod worker waits for it.
             _until(lambda: not state.hooks_running)
             if not self._prepare_restart(state, instance):
                 return
@@ -234,7 +234,7 @@ class RunningPod:
         return instance.exit_code
 
     def _prepare_restart(self, state: ContainerState, instance: Container) -> bool:
-        """Back off, and say whether the pod still wants the container."""
+        """Back off, and return whether the container is still to be restarted."""
         self._wait_before_restart(state, instance)
         with self._lock:
             if self.terminating.is_set():
@@ -259,7 +259,7 @@ class RunningPod:
             return state.instance
 
     def _wait_before_restart(self, state: ContainerState, instance: Container) -> None:
-        """Back off: the first restart is at once, the second after 10 s, then twice as long each time."""
+        """Back off: the first restart is immediate, the second after 10 s, and each further one after twice as long."""
         if (instance.ended - instance.started) / 1e9 > BACK_OFF_RESET:
             state.failures = 0
         if state.failures:
@@ -276,7 +276,7 @@ class RunningPod:
         for thread in self._end_containers(grace):
             thread.join()
         states = (*self._states.values(), *self._init.values())
-        # Their ends are written down a moment after they have come.
+        # The end of a container is recorded a moment after it has happened.
         _until(lambda: all(s.ended for s in states if s.instance), grace - (time.monotonic() - begin) + 30)
         if self._pause:
             self._pause.kill()
@@ -285,12 +285,12 @@ class RunningPod:
         self.gone.set()
 
     def _end_containers(self, grace: float) -> list[threading.Thread]:
-        """End all containers at once, native sidecars after the regular ones, in the reverse of their order.
+        """End all containers at once, and native sidecars after the regular ones, in reverse order.
 
         newTerminationOrdering() in
         https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/kuberuntime_termination_order.go
         """
-        with self._lock:  # a container that is being started is there before it is ended
+        with self._lock:  # a container that is just starting has an instance before it is ended
             regular = list(self._states.values())
         init = [state for name, state in self._init.items() if name not in self._sidecars]
         threads = [self._spawn(self._end_container, state, grace) for state in (*regular, *init)]
@@ -301,7 +301,7 @@ class RunningPod:
         return threads
 
     def _end_container(self, state: ContainerState, grace: float, before: Sequence[Container | None] = ()) -> None:
-        """End one instance: hook, turn, stop signal, SIGKILL at the end of the grace period.
+        """End one instance: hook, wait for its turn, stop signal, SIGKILL at the end of the grace period.
 
         killContainer() in https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/kuberuntime_container.go
         """
@@ -342,7 +342,7 @@ class RunningPod:
         code = 126 if self.hooks_fail else instance.exec(hook["exec"]["command"], grace)
         self._note(state.name, f"hook ends with {'time-out' if code is None else f'exit code {code}'}")
 
-    # The rest
+    # Helpers
 
     def _note(self, container: str, what: str, when: int | None = None) -> None:
         self.events.append(Event(when or time.monotonic_ns(), container, what))
@@ -354,7 +354,7 @@ class RunningPod:
         return thread
 
 
-def _until(condition: Callable[[], object], seconds: float = FOR_EVER) -> None:
+def _until(condition: Callable[[], object], seconds: float = FOREVER) -> None:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.002)

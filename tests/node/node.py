@@ -1,4 +1,4 @@
-"""The node: knows images by name, runs pods, and probes whether their containers live."""
+"""The node: has images by name, runs pods, and runs their liveness probes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.node.specification import Json, PodSpecification, is_native_sidecar
 
 
 class LivenessProbe:
-    """Runs a container's exec liveness probe as its specification says, and ends the container when it fails."""
+    """Runs a container's exec liveness probe according to its spec, and ends the container when the probe fails."""
 
     def __init__(self, pod: RunningPod, container: str) -> None:
         self._pod = pod
@@ -20,7 +20,7 @@ class LivenessProbe:
         self._probe = self._state.spec["livenessProbe"]
 
     def run(self) -> None:
-        """Probe until the pod is being ended: https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/."""
+        """Probe until the pod terminates: https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/."""
         period, threshold = self._probe.get("periodSeconds", 10), self._probe.get("failureThreshold", 3)
         failures, seen = 0, None
         while not self._pod.terminating.wait(period):
@@ -36,14 +36,14 @@ class LivenessProbe:
 
 
 class Node:
-    """Runs pods, and ends all of them when it is closed."""
+    """Runs pods, and ends all of them on `close`."""
 
     def __init__(
         self, directory: Path, image: Image, services: Mapping[str, str] | None = None, back_off: float = BACK_OFF
     ) -> None:
         self.pods: list[RunningPod] = []
         self.images: dict[str, Image] = {}
-        """Those that it knows by name; every other container has the one image that the node was made with."""
+        """The images by name; containers with other images use the default image of the node."""
         self._directory = directory
         self._image = image
         self._services = services or {}

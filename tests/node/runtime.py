@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# What containerd gives a container that asks for nothing.
+# containerd's default capabilities of a container.
 # https://github.com/containerd/containerd/blob/main/pkg/oci/spec.go, defaultUnixCaps()
 CAPABILITIES = [
     f"CAP_{name}"
@@ -28,17 +28,17 @@ CAPABILITIES = [
     )
 ]
 START_SECONDS = 60
-# crun refuses cgroups of version 1 beside version 2; a mount namespace with version 2 alone contents it.
-_VERSION_2_ALONE = ("unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh")
+# crun refuses cgroups of version 1 beside version 2; a mount namespace with only version 2 works.
+_ONLY_VERSION_2 = ("unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh")
 
 
 class NotStarted(Exception):
-    """The runtime could not start a container; the message is its own."""
+    """The runtime could not start a container; the message is the runtime's."""
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or folder of the node, and where it is in the container."""
+    """A file or folder of the node, and its path in the container."""
 
     source: Path
     target: str
@@ -47,10 +47,10 @@ class Mount:
 
 @dataclass(frozen=True)
 class Image:
-    """What an image brings: files, environment, working directory, the signal that ends it (empty: TERM).
+    """The content of an image: files, environment, working directory, and stop signal (empty: TERM).
 
-    `root` is a folder that is the whole root file system; without one it is this machine's programs, with the mounts
-    above them.
+    `root` is a folder with the complete root file system; without it, the root contains this machine's programs, with
+    the mounts on top of them.
     """
 
     mounts: tuple[Mount, ...] = ()
@@ -62,7 +62,7 @@ class Image:
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What the kubelet asks the runtime for; `root` is the image's, `pid_namespace` the path of a shared one."""
+    """The kubelet's request to the runtime; `root` is the image's, `pid_namespace` the path of a shared namespace."""
 
     argv: Sequence[str]
     environment: Mapping[str, str]
@@ -81,7 +81,7 @@ class ContainerSpec:
 
 @cache
 def refusal() -> str:
-    """Say why containers cannot run on this machine; empty where they can."""
+    """Return why containers cannot run on this machine; empty if they can."""
     if shutil.which("crun") is None:
         return "crun is not installed"
     if os.geteuid() != 0:
@@ -93,17 +93,17 @@ def refusal() -> str:
 @cache
 def _crun() -> tuple[str, ...]:
     alone = Path("/sys/fs/cgroup/cgroup.controllers").exists()
-    return (*(() if alone else _VERSION_2_ALONE), "crun", "--cgroup-manager=cgroupfs")
+    return (*(() if alone else _ONLY_VERSION_2), "crun", "--cgroup-manager=cgroupfs")
 
 
 class Container:
-    """A running container: its first process, seen from the node."""
+    """A running container, with its first process as seen from the node."""
 
     def __init__(self, directory: Path, spec: ContainerSpec) -> None:
         """Start a container whose files are in `directory`.
 
         Raises:
-            NotStarted: the runtime says no.
+            NotStarted: the runtime cannot start it.
 
         """
         self._directory = directory
@@ -148,7 +148,7 @@ class Container:
             poll.register(self._pidfd, select.POLLIN)
             poll.poll()
             self.ended = time.monotonic_ns()
-        # In a PID namespace that the pod shares, nothing but the runtime ends the other processes of a container.
+        # In a shared PID namespace, only the runtime ends the other processes of a container.
         self._kill_cgroup()
         self.exit_code = self._crun_run.wait()
         self.ended = self.ended or time.monotonic_ns()
@@ -160,25 +160,25 @@ class Container:
         return not self._over.is_set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait for the end; tell whether it came."""
+        """Wait for the end; return whether the container has ended."""
         return self._over.wait(seconds)
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal the first process, as the runtime does it: from outside its namespaces."""
+        """Signal the first process from outside its namespaces, like the runtime."""
         if self._pidfd is not None and self.running:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
-        """End all processes of the container at once, as running out of memory does."""
+        """Kill all processes of the container at once, like the out-of-memory killer."""
         self._kill_cgroup()
         self.signal(signal.SIGKILL)
 
     def exec(self, argv: Sequence[str], seconds: float) -> int | None:
         """Run a command in the container until it has ended and no process holds its output open.
 
-        Returns its exit code, or None where it has been given up after some seconds; it is killed then.
-        The kubelet's ExecSync waits for the end of the streams as well, so a hook that leaves a child behind may hang.
+        Returns its exit code, or None if it is killed after the given seconds.
+        The kubelet's ExecSync also waits for the end of the streams, so a hook that leaves a child behind may hang.
         """
         read, write = os.pipe()
         name = f"exec-{time.monotonic_ns()}"
@@ -199,23 +199,23 @@ class Container:
         finally:
             os.close(read)
             if process.poll() is None:
-                # Not crun: its processes must be reaped, or the container's namespace could not end.
+                # Not crun itself: it must reap its processes, or the container's namespace could not end.
                 with suppress(OSError, ValueError):
                     os.kill(int(pid_file.read_text()), signal.SIGKILL)
                 process.wait()
         return None
 
     def _kill_cgroup(self) -> None:
-        """Write cgroup.kill, which reaches processes that are being forked at the moment, too."""
+        """Write cgroup.kill, which also reaches processes that are just being forked."""
         with suppress(OSError):
             (_cgroup_mount() / self._cgroup / "cgroup.kill").write_text("1")
 
     def pids(self) -> list[int]:
-        """Return the container's processes, as the node numbers them."""
+        """Return the PIDs of the container's processes in the node's PID namespace."""
         return [int(pid) for pid in (_cgroup_mount() / self._cgroup / "cgroup.procs").read_text().split()]
 
     def remove(self) -> None:
-        """End the container, however it is."""
+        """End the container, in any state."""
         self.kill()
         self.wait()
         if self._pidfd is not None:
@@ -225,7 +225,7 @@ class Container:
 
 @cache
 def _cgroup_mount() -> Path:
-    """Return where cgroups of version 2 are mounted: alone, or beside those of version 1."""
+    """Return the mount point of cgroups of version 2: alone, or beside those of version 1."""
     alone, beside = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")
     return beside if beside.is_dir() else alone
 
@@ -234,7 +234,7 @@ def _write_bundle(directory: Path, spec: ContainerSpec, cgroup: str) -> None:
     """Write config.json and the root file system: https://github.com/opencontainers/runtime-spec/blob/main/config.md."""
     root = directory / "rootfs"
     if spec.root:
-        # Its own copy: what one container writes, no other one sees.
+        # A copy for each container, so that no container sees the writes of another one.
         shutil.copytree(spec.root, root, symlinks=True)
     else:
         _make_root(root)
@@ -257,7 +257,7 @@ def _write_bundle(directory: Path, spec: ContainerSpec, cgroup: str) -> None:
 
 
 def _make_root(root: Path) -> None:
-    """Make what this machine's programs are mounted into."""
+    """Make the root folder into which this machine's programs are mounted."""
     (root / "tmp").mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
     for name in _LINKS:
@@ -265,9 +265,9 @@ def _make_root(root: Path) -> None:
 
 
 def _process(spec: ContainerSpec) -> dict[str, Any]:
-    """Return the process of a container; what is executed in it later has the same user, environment and rights."""
+    """Return the process of a container; commands executed in it later have the same user, environment and rights."""
     capabilities = list(spec.capabilities)
-    # As containerd does it: a user other than root has them in its bounding set only.
+    # Like containerd: a user other than root has them only in its bounding set.
     held = capabilities if spec.user == 0 else []
     return {
         "args": list(spec.argv),
@@ -291,7 +291,7 @@ _FOLDERS = ["usr", "etc", "var/lib", *(name for name in ("bin", "sbin", "lib", "
 
 @cache
 def _machine() -> tuple[Mount, ...]:
-    """Return this machine's programs, and the interpreter's folder where it is installed elsewhere."""
+    """Return this machine's programs, and the folder of the Python interpreter if it is installed elsewhere."""
     folders = [Path("/", name) for name in _FOLDERS if Path("/", name).is_dir()]
     python = Path(sys.base_prefix)
     if not any(python.is_relative_to(folder) for folder in folders):
@@ -300,7 +300,7 @@ def _machine() -> tuple[Mount, ...]:
 
 
 def _depth(mount: Mount) -> int:
-    """Return how deep a mount is: what is mounted at /tmp must not hide what is mounted below it.
+    """Return the depth of a mount: a mount at /tmp must not hide mounts below it.
 
     https://github.com/containerd/containerd/blob/main/internal/cri/opts/spec_linux_opts.go (orderedMounts)
     """

@@ -1,4 +1,4 @@
-"""Works out from a pod's spec what the kubelet asks the container runtime for."""
+"""Derive the kubelet's requests to the container runtime from a pod's spec."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DEFAULT_GRACE = 30
 
 @dataclass(frozen=True)
 class PodSpecification:
-    """A pod as the API server has stored it, read for the node that runs it.
+    """A pod in the form in which the API server stores it, read for the node that runs it.
 
-    `images` are those that the node knows by name, `image` stands for all others; `services` are the variables of the
-    Services in its namespace; `volumes` is the folder for its emptyDirs.
+    `images` are the node's images by name, `image` replaces all others; `services` are the variables of the Services in
+    the pod's namespace; `volumes` is the folder for its emptyDirs.
     """
 
     pod: Json
@@ -49,7 +49,7 @@ class PodSpecification:
         return bool(self.spec.get("shareProcessNamespace"))
 
     def make_volumes(self) -> None:
-        """Make the emptyDirs, which every user may write to."""
+        """Make the emptyDirs, which are writable for every user."""
         for volume in self.spec.get("volumes") or ():
             if "emptyDir" in volume:
                 folder = self.volumes / volume["name"]
@@ -57,7 +57,7 @@ class PodSpecification:
                 folder.chmod(0o777)
 
     def container(self, container: Json, pid_namespace: str = "") -> ContainerSpec:
-        """Return what to run for a container: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/."""
+        """Return what the runtime runs for a container: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/."""
         image = self.images.get(container.get("image", ""), self.image)
         environment = self._environment(container, image)
         pod_context = self.spec.get("securityContext") or {}
@@ -84,12 +84,12 @@ class PodSpecification:
         )
 
     def stop_signal(self, container: Json) -> signal.Signals:
-        """Return what the runtime sends to end a container: what the pod says, else its image, else TERM."""
+        """Return the stop signal of a container: from the pod, else from its image, else TERM."""
         image = self.images.get(container.get("image", ""), self.image)
         return signal.Signals[(container.get("lifecycle") or {}).get("stopSignal") or image.stop_signal or "SIGTERM"]
 
     def _environment(self, container: Json, image: Image) -> dict[str, str]:
-        """Merge the image's variables, those of Services, and the container's, which may refer to those before them.
+        """Merge the variables of the image, of Services, and of the container, which may refer to earlier ones.
 
         makeEnvironmentVariables() in https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kubelet_pods.go
         """
@@ -125,7 +125,7 @@ class PodSpecification:
 
 
 def is_native_sidecar(container: Json) -> bool:
-    """Tell whether an init container runs beside the others: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/."""
+    """Return whether an init container is a native sidecar: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/."""
     return container.get("restartPolicy") == "Always"
 
 

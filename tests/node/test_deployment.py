@@ -1,4 +1,4 @@
-"""Rolling update and scale-down, as the Deployment controller does them."""
+"""Rolling update and scale-down, like those of the Deployment controller."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def manifest(replicas: int) -> Json:
     return {"metadata": {"name": "web"}, "spec": {"replicas": replicas, "template": template}}
 
 
-def test_a_rolling_update_keeps_three_quarters_of_the_pods_and_makes_a_quarter_more(node: Node) -> None:
+def test_a_rolling_update_keeps_three_quarters_of_the_pods_and_creates_at_most_a_quarter_more(node: Node) -> None:
     web = deployment(node, 8)
     seen: list[tuple[int, int]] = []
     over = threading.Event()
@@ -44,13 +44,13 @@ def test_a_rolling_update_keeps_three_quarters_of_the_pods_and_makes_a_quarter_m
     assert max(alive for _, alive in seen) <= 10
 
 
-def test_a_scale_down_deletes_the_surplus(node: Node) -> None:
+def test_a_scale_down_deletes_the_surplus_pods(node: Node) -> None:
     web = deployment(node, 3)
     assert len(web.scale(1)) == 2
     assert sum(not pod.terminating.is_set() for pod in web.pods) == 1
 
 
-def test_every_pod_passes_the_admission(node: Node) -> None:
+def test_every_pod_is_sent_through_admission(node: Node) -> None:
     admitted: list[Json] = []
 
     def admit(created: Json) -> Json:

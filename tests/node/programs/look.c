@@ -1,4 +1,4 @@
-// A static program that says what it finds: each argument is a file or a folder, written down if it is there.
+// A static program that prints which of its arguments, files or folders, exist.
 #include <stdio.h>
 #include <unistd.h>
 
