@@ -1,1 +1,1 @@
-"""The webhook behind a real API server, where there is one."""
+"""Tests of the webhook with a real API server; they are skipped if its binaries are missing."""

@@ -1,4 +1,4 @@
-"""Another webhook: adds a container to every pod that has none of that name. Arguments: port, certificate, key."""
+"""Another webhook: it adds the container `late` to every pod that lacks it. Arguments: port, certificate, key."""
 
 from __future__ import annotations
 

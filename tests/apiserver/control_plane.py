@@ -1,4 +1,4 @@
-"""A real etcd and kube-apiserver on loopback, found by envtest's convention: KUBEBUILDER_ASSETS.
+"""Runs a real etcd and kube-apiserver on loopback; like envtest, it finds their binaries by KUBEBUILDER_ASSETS.
 
 https://book.kubebuilder.io/reference/envtest
 """
@@ -30,7 +30,7 @@ START_SECONDS = 60
 
 
 def missing() -> str:
-    """Say what is missing for a control plane; empty where nothing is."""
+    """Return which binaries of the control plane are missing; empty if none is."""
     absent = [str(binary) for binary in BINARIES if not os.access(binary, os.X_OK)]
     return (
         f"no {' and no '.join(absent)} (setup-envtest installs them; KUBEBUILDER_ASSETS names the folder)"
@@ -53,9 +53,9 @@ class ControlPlane:
 
     client: httpx.Client
     ca: Path
-    """The certificate by which clients verify the server."""
+    """The certificate with which clients verify the server."""
     restart: Callable[[float], None]
-    """Kills the API server, waits for some seconds, and starts it again at the same address; etcd stays."""
+    """Kills the API server, waits the given seconds, and starts it again at the same address; etcd keeps running."""
 
     def create_namespace(self, name: str, labels: Labels | None = None) -> None:
         self.client.post("/api/v1/namespaces", json=builders.namespace(name, labels)).raise_for_status()
@@ -65,16 +65,16 @@ class ControlPlane:
         return self.client.post(f"/api/v1/namespaces/{namespace}/pods", json=pod, params=parameters)
 
     def try_pod(self, namespace: str, pod: Json) -> tuple[str, bool]:
-        """Create a pod without storing it; return what went wrong, and whether it is protected."""
-        answer = self.create_pod(namespace, pod, dry_run=True)
-        if not answer.is_success:
-            return answer.text, False
-        return "", answer.json()["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true"
+        """Create a pod as a dry run; return the error, if any, and whether the pod is protected."""
+        response = self.create_pod(namespace, pod, dry_run=True)
+        if not response.is_success:
+            return response.text, False
+        return "", response.json()["metadata"].get("labels", {}).get(INJECTED_LABEL) == "true"
 
 
 @contextmanager
 def control_plane(directory: Path, services: str = "10.0.0.0/24") -> Iterator[ControlPlane]:
-    """Run etcd and an API server that lets the holder of one token do everything; Services are given a range."""
+    """Run etcd and an API server with one cluster-admin token; `services` is the range of the cluster IPs."""
     client_port, peer_port, port = free_ports(3)
     key = rsa.generate_private_key(65537, 2048)
     (directory / "accounts.key").write_bytes(
@@ -106,7 +106,7 @@ def control_plane(directory: Path, services: str = "10.0.0.0/24") -> Iterator[Co
         f"--service-account-signing-key-file={directory / 'accounts.key'}",
         f"--service-cluster-ip-range={services}",
         "--allow-privileged=true",
-        # No controller manager makes default service accounts here.
+        # No controller manager runs here, so the default ServiceAccounts do not exist.
         "--disable-admission-plugins=ServiceAccount",
     ]
     processes: list[subprocess.Popen[bytes]] = []
@@ -115,11 +115,11 @@ def control_plane(directory: Path, services: str = "10.0.0.0/24") -> Iterator[Co
         with (directory / f"{Path(command[0]).name}.log").open("ab") as log:
             processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
-    def restart(away: float) -> None:
+    def restart(pause: float) -> None:
         ended = processes.pop()
         ended.kill()
         ended.wait(30)
-        time.sleep(away)
+        time.sleep(pause)
         start(api_server)
         _client(directory, port, processes[1]).close()
 
@@ -135,7 +135,7 @@ def control_plane(directory: Path, services: str = "10.0.0.0/24") -> Iterator[Co
 
 
 def _client(directory: Path, port: int, api_server: subprocess.Popen[bytes]) -> httpx.Client:
-    """Wait until the API server is ready; it signs its own certificate when it starts."""
+    """Wait until the API server is ready, and return a client; the server creates its certificate when it starts."""
     deadline = time.monotonic() + START_SECONDS
     certificate = directory / "pki" / "apiserver.crt"
     while time.monotonic() < deadline and api_server.poll() is None:
@@ -147,7 +147,7 @@ def _client(directory: Path, port: int, api_server: subprocess.Popen[bytes]) -> 
                 timeout=30,
             )
             try:
-                # Pods are admitted against their namespace and its defaults, which the server makes by itself.
+                # A pod is only admitted to an existing namespace; the API server creates `default` after its start.
                 if client.get("/readyz").status_code == 200 and client.get("/api/v1/namespaces/default").is_success:
                     return client
             except httpx.TransportError:

@@ -1,7 +1,8 @@
-"""The chart as a release in the API server of the tests, which calls the webhook by its Service.
+"""Installs the chart as a Helm release in the tests' API server, which calls the webhook through its Service.
 
-The Service has an address of loopback, so the API server finds the replicas as it does in a cluster: it looks the
-Service up, and fails where that is gone. What a kubelet does is done here: a replica ends when its Deployment is gone.
+The Service's cluster IP is a loopback address, so the API server finds the replicas as it does in a cluster: it looks
+the Service up, and the call fails if the Service is deleted. No kubelet runs here, so this module also ends the
+replicas when their Deployment is deleted.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ NAME = "graceful-worker"
 NAMESPACE = "platform"
 WORKERS = "workers"
 DRAIN = 5
-"""Seconds in which a replica serves on; the Deployment gives it 15."""
-LEFT_OUT = {"events", "leases", "namespaces"}
-"""What the API server itself makes, and what `helm --create-namespace` makes and does not delete."""
+"""For how many seconds a replica keeps serving after SIGTERM; the Deployment sets 15."""
+IGNORED_RESOURCES = {"events", "leases", "namespaces"}
+"""Resources that the API server itself creates, or that `helm --create-namespace` creates and does not delete."""
 
 
 def service_missing() -> str:
-    """Say that a Service's port cannot be listened at; empty where it can."""
+    """Return why this process cannot listen on the Service's port; empty if it can."""
     try:
         socket.create_server(("127.77.0.250", 443)).close()
     except OSError as error:
@@ -49,7 +50,7 @@ def service_missing() -> str:
 
 @dataclass(frozen=True)
 class Tool:
-    """A Helm, and how it takes over what another tool has installed."""
+    """A Helm binary, and its flags for taking over what another tool has installed."""
 
     program: str
     takes_over: tuple[str, ...] = ("--take-ownership",)
@@ -57,7 +58,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class Release:
-    """A release, and what is done to it."""
+    """A release, and the Helm commands that act on it."""
 
     plane: ControlPlane
     tool: Tool
@@ -65,7 +66,7 @@ class Release:
     namespace: str = NAMESPACE
 
     def helm(self, verb: str, *arguments: str) -> str:
-        """Run Helm on the release, and return what it prints."""
+        """Run Helm on the release, and return its output."""
         return self._run(verb, NAME, *arguments)
 
     def _run(self, *arguments: str) -> str:
@@ -94,13 +95,13 @@ class Release:
         return [entry["clientConfig"] for entry in entries]
 
     def deployment(self) -> dict[str, Any] | None:
-        answer = self.plane.client.get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{NAME}")
-        return answer.json() if answer.is_success else None
+        response = self.plane.client.get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{NAME}")
+        return response.json() if response.is_success else None
 
 
 @contextmanager
 def release(plane: ControlPlane, tool: Tool, directory: Path, namespace: str = NAMESPACE) -> Iterator[Release]:
-    """Give a release that is yet to be installed, and take it away in the end."""
+    """Yield a release that is not installed yet, and uninstall it at the end."""
     one = Release(plane, tool, write_kubeconfig(plane, directory / "helm.kubeconfig"), namespace)
     try:
         yield one
@@ -110,17 +111,17 @@ def release(plane: ControlPlane, tool: Tool, directory: Path, namespace: str = N
 
 @contextmanager
 def ending_with_the_deployment(one: Release, group: Replicas) -> Iterator[None]:
-    """Tell the replicas to end when the Deployment is gone, as a kubelet does."""
+    """Terminate the replicas when the Deployment is deleted, as a kubelet does."""
     over = threading.Event()
 
-    def look() -> None:
+    def poll() -> None:
         while not over.wait(0.05):
             if one.deployment() is None:
                 for replica in group.running:
                     replica.process.terminate()
                 return
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=poll)
     thread.start()
     try:
         yield
@@ -130,13 +131,17 @@ def ending_with_the_deployment(one: Release, group: Replicas) -> Iterator[None]:
 
 
 def objects(plane: ControlPlane) -> set[str]:
-    """Return every object that there is, by resource, namespace and name."""
+    """Return all objects in the API server, as resource, namespace and name."""
     groups = plane.client.get("/apis").raise_for_status().json()["groups"]
     paths = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
     found = set()
     for path in paths:
         for resource in plane.client.get(path).raise_for_status().json()["resources"]:
-            if "list" in resource["verbs"] and "/" not in resource["name"] and resource["name"] not in LEFT_OUT:
+            if (
+                "list" in resource["verbs"]
+                and "/" not in resource["name"]
+                and resource["name"] not in IGNORED_RESOURCES
+            ):
                 items = _listed(plane, f"{path}/{resource['name']}")
                 found |= {
                     f"{resource['name']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
@@ -146,17 +151,17 @@ def objects(plane: ControlPlane) -> set[str]:
 
 
 def _listed(plane: ControlPlane, path: str) -> list[dict[str, Any]]:
-    """List a resource; a kind that was just defined is not there at once (429)."""
+    """List a resource; for a kind that was just defined, the API server first responds 429, so retry."""
     for _ in range(100):
-        answer = plane.client.get(path)
-        if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+        response = plane.client.get(path)
+        if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             break
         time.sleep(0.1)
-    return list(answer.raise_for_status().json()["items"] or ())
+    return list(response.raise_for_status().json()["items"] or ())
 
 
 def try_labelled_pod(plane: ControlPlane) -> tuple[str, bool]:
-    """Create a labelled pod without storing it; return what went wrong, and whether it is protected."""
+    """Create a labelled pod as a dry run; return the error, if any, and whether the pod is protected."""
     return plane.try_pod(WORKERS, pod(labels={LABEL: LABEL_ENABLED}))
 
 
@@ -166,7 +171,7 @@ def labelled_pods(plane: ControlPlane) -> PodStream:
 
 
 def previous_chart(directory: Path) -> Path | None:
-    """Return the newest chart of the history that is another one than today's; None where there is none."""
+    """Return the newest chart in the git history that differs from the current one; None if no chart does."""
     folder = CHART.relative_to(ROOT)
 
     def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:

@@ -24,12 +24,12 @@ JSON_PATCH = {"Content-Type": "application/json-patch+json"}
 
 
 def kubectl_missing() -> str:
-    """Say that there is no kubectl; empty where there is one."""
+    """Return why kubectl cannot be run; empty if it is found."""
     return "" if _kubectl() else f"no {ASSETS / 'kubectl'}, and none on the PATH"
 
 
 def kubectl(kubeconfig: Path, *arguments: str) -> str:
-    """Run kubectl, and return what it prints."""
+    """Run kubectl, and return its output."""
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     command = [_kubectl() or "kubectl", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -42,7 +42,7 @@ def _kubectl() -> str | None:
 
 
 def write_kubeconfig(plane: ControlPlane, file: Path, token: str = TOKEN) -> Path:
-    """Write a client's configuration, the administrator's by default."""
+    """Write a kubeconfig, by default the administrator's."""
     file.write_text(
         f"""apiVersion: v1
 kind: Config
@@ -56,14 +56,14 @@ current-context: test
 
 
 def service_account_token(plane: ControlPlane, account: str = SERVICE_ACCOUNT, namespace: str = NAMESPACE) -> str:
-    """Return a token with the rights that deploy/ gives the webhook, or another account, and no others."""
+    """Return a token of the webhook's ServiceAccount, or of another one: it has only the rights that deploy/ grants."""
     url = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}
     return str(plane.client.post(url, json=body).raise_for_status().json()["status"]["token"])
 
 
 def apply(plane: ControlPlane, directory: Path, folder: str = ".", *options: str) -> None:
-    """Apply deploy/ or an overlay of it, as the user does."""
+    """Apply deploy/ or an overlay of it with kubectl, as a user does."""
     environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, directory / "admin.kubeconfig"))}
     command = [_kubectl() or "kubectl", "apply", *options, "-k", str(DEPLOY / folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -71,7 +71,7 @@ def apply(plane: ControlPlane, directory: Path, folder: str = ".", *options: str
 
 
 def call_at(plane: ControlPlane, url: str, bundle: str = "") -> None:
-    """Let the API server call the webhook at an address; the bundle, in base64, is left to the webhook by default."""
+    """Make the API server call the webhook at a URL; without a `bundle` (base64), the webhook writes the caBundle."""
     client = {"url": url, **({"caBundle": bundle} if bundle else {})}
     patch = [
         {"op": "replace", "path": f"/webhooks/{index}/clientConfig", "value": client}
@@ -82,12 +82,12 @@ def call_at(plane: ControlPlane, url: str, bundle: str = "") -> None:
 
 def configuration(plane: ControlPlane) -> dict[str, Any]:
     """Return the live configuration."""
-    answer: dict[str, Any] = plane.client.get(CONFIGURATION).raise_for_status().json()
-    return answer
+    found: dict[str, Any] = plane.client.get(CONFIGURATION).raise_for_status().json()
+    return found
 
 
 def make_ready(plane: ControlPlane) -> None:
-    """Do what controllers, the kubelet and the webhook do, none of which are here."""
+    """Write what the controllers, the kubelet and the webhook would write; none of them runs here."""
     bundle = base64.b64encode(
         issue_certificate(["graceful-worker.graceful-worker.svc"], validity=datetime.timedelta(days=365)).ca
     ).decode()
@@ -109,7 +109,7 @@ def make_ready(plane: ControlPlane) -> None:
 
 
 def account(plane: ControlPlane, name: str, rights: tuple[str, ...]) -> str:
-    """Return the token of an account that has some rights."""
+    """Create a ServiceAccount with the given rights, and return a token of it."""
     rules = []
     for right in rights:
         verb, _, kind = right.partition(" (")[0].partition(" ")

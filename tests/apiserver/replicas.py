@@ -24,12 +24,12 @@ LEAF_SECONDS = 6
 PROPAGATION_SECONDS = 1
 PROBE_PERIOD = 0.1
 FAILURE_THRESHOLD = 2
-"""After how many of them a replica gets no connections any more, as in deploy/base."""
+"""After how many failed probes a replica gets no more connections, as in deploy/base."""
 
 
 @dataclass
 class Replica:
-    """A process of the webhook."""
+    """A process of the webhook, and the state of its readiness probe."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -40,26 +40,26 @@ class Replica:
     def ready(self) -> bool:
         return self.failed_probes < FAILURE_THRESHOLD
 
-    def look(self) -> None:
-        """See whether it is ready, as the kubelet does: without verifying its certificate."""
+    def probe(self) -> None:
+        """Run the readiness probe as the kubelet does: without verifying the certificate."""
         try:
-            answer = httpx.get(f"https://127.0.0.1:{self.port}/readyz", verify=False, timeout=3)
-            well = answer.status_code == 200
+            response = httpx.get(f"https://127.0.0.1:{self.port}/readyz", verify=False, timeout=3)
+            is_ok = response.status_code == 200
         except httpx.HTTPError:
-            well = False
-        self.failed_probes = 0 if well else self.failed_probes + 1
+            is_ok = False
+        self.failed_probes = 0 if is_ok else self.failed_probes + 1
 
 
 @dataclass
 class Replicas:
-    """Several replicas, and the address at which a ready one of them answers."""
+    """Several replicas, and the address that forwards connections to the ready ones."""
 
     directory: Path
     kubeconfig: Path
     namespace: str = NAMESPACE
     drain: int = 1
     host: str = "127.0.0.1"
-    """Where the Service is."""
+    """The address of the Service."""
     port: int = field(default_factory=lambda: free_ports(1)[0])
     running: list[Replica] = field(default_factory=list)
     turned_away: int = 0
@@ -67,7 +67,7 @@ class Replicas:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> Replica:
-        """Start one more replica; it is used as soon as it is ready."""
+        """Start one more replica; it gets connections as soon as it is ready."""
         port = free_ports(1)[0]
         log = self.directory / f"replica-{port}.log"
         command = [sys.executable, "-m", "webhook", "serve", "--host", "127.0.0.1", "--port", str(port)]
@@ -106,16 +106,16 @@ class Replicas:
             replica.process.kill()
             replica.process.wait()
 
-    # The Service
+    # The parts of the Service: probes and load balancing
 
     def watch(self) -> None:
-        """Look after who is ready, until the end."""
+        """Probe the replicas until `close` is called."""
         while not self._over.wait(PROBE_PERIOD):
             for replica in list(self.running):
-                replica.look()
+                replica.probe()
 
     def balance(self) -> None:
-        """Pass connections on to ready replicas, until the end."""
+        """Forward connections to ready replicas until `close` is called."""
         asyncio.run(self._balance())
 
     async def _balance(self) -> None:
@@ -126,7 +126,7 @@ class Replicas:
         for connection in connections:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
-        await asyncio.sleep(0.1)  # in which what was closed goes away
+        await asyncio.sleep(0.1)  # the event loop needs it to release the closed transports
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ready = [replica for replica in self.running if replica.ready]
@@ -154,7 +154,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def replicas(
     plane: ControlPlane, directory: Path, count: int, namespace: str = NAMESPACE, **settings: Any
 ) -> Iterator[Replicas]:
-    """Run replicas, with the rights that deploy/ gives them, and their Service."""
+    """Run replicas with the rights that deploy/ grants, and the load balancer in place of their Service."""
     token = service_account_token(plane, namespace=namespace)
     group = Replicas(directory, write_kubeconfig(plane, directory / "replica.kubeconfig", token), namespace, **settings)
     threads = [threading.Thread(target=target) for target in (group.watch, group.balance)]

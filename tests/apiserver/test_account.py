@@ -42,7 +42,7 @@ Object = dict[str, Any]
 Change = Callable[[Object], None]
 
 OWN_FIELDS = {"clientConfig.caBundle", "clientConfig.service.path"}
-"""Of an entry, what the account may change."""
+"""The fields of an entry that the account may change."""
 OTHER_FIELDS: dict[str, Any] = {
     "name": "another.label.graceful-worker",
     "clientConfig.url": ELSEWHERE,
@@ -71,42 +71,42 @@ OTHER_FIELDS: dict[str, Any] = {
     "matchConditions[].name": "another",
     "matchConditions[].expression": "false",
 }
-"""Of an entry, what the account may not change, and what it is changed to."""
+"""The fields of an entry that the account may not change, and the value that the tests write."""
 METADATA: dict[str, Any] = {
     "labels": {"another": "label"},
     "annotations": {"another": "annotation"},
     "finalizers": ["example.com/stays"],
     "ownerReferences": [OWNER],
 }
-"""Of the metadata, what a writer can change."""
-OF_THE_SERVER = {
+"""The metadata that a client can change."""
+SERVER_METADATA = {
     *("name", "generateName", "namespace", "uid", "selfLink", "resourceVersion", "generation", "managedFields"),
     *("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
 }
 
 
 ENTRIES = {"namespace.label": 0, "pod.label": 1, "pod.eviction": 2}
-"""Where each entry stands."""
-OF_EVICTIONS: dict[str, Any] = {
+"""The index of each entry."""
+EVICTION_FIELDS: dict[str, Any] = {
     "clientConfig.service.name": "another",
     "rules[].resources": ["pods/eviction", "secrets"],
     "failurePolicy": "Fail",
     "timeoutSeconds": 30,
     "matchConditions": [],
 }
-"""Of the entry for evictions, what would send more to the webhook, or let it fail a drain."""
+"""Changes of the entry for evictions that would send more requests to the webhook, or let it fail a drain."""
 
 
 def entry_with(field: str, value: Any, position: int = 0) -> Change:
-    """Return what sets a field of an entry, by its path in the schema; of a list, that of the first item."""
+    """Return a change that sets a field of an entry by its path in the schema; in a list, it sets the first item's."""
 
     def change(live: Object) -> None:
-        *way, last = field.split(".")
+        *parents, last = field.split(".")
         entry = live["webhooks"][position]
         if field == "clientConfig.url":
-            # The API server takes one of the two.
+            # A clientConfig has either a URL or a Service.
             del entry["clientConfig"]["service"]
-        for step in way:
+        for step in parents:
             entry = entry[step.removesuffix("[]")][0] if step.endswith("[]") else entry[step]
         assert entry.get(last) != value
         entry[last] = value
@@ -115,7 +115,7 @@ def entry_with(field: str, value: Any, position: int = 0) -> Change:
 
 
 def calling(url: str) -> Change:
-    """Return what lets an entry that calls a URL call another one."""
+    """Return a change that replaces the URL of the first entry."""
     return lambda live: live["webhooks"][0]["clientConfig"].update(url=url)
 
 
@@ -159,7 +159,7 @@ OTHER_CHANGES: dict[str, Change] = {
     **{field: entry_with(field, value) for field, value in OTHER_FIELDS.items()},
     **{
         f"pod.eviction: {field}": entry_with(field, value, ENTRIES["pod.eviction"])
-        for field, value in OF_EVICTIONS.items()
+        for field, value in EVICTION_FIELDS.items()
     },
     **{f"metadata.{field}": metadata_with(field, value) for field, value in METADATA.items()},
     **{shape.__name__: shape for shape in SHAPES},
@@ -183,7 +183,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def account(plane: ControlPlane) -> Iterator[httpx.Client]:
-    """A holder of the token, while the policies are in force."""
+    """A client with the account's token, once the policies are in effect."""
     with httpx.Client(
         base_url=plane.client.base_url,
         verify=ssl.create_default_context(cafile=str(plane.ca)),
@@ -198,7 +198,7 @@ def account(plane: ControlPlane) -> Iterator[httpx.Client]:
 
 
 def _write(client: httpx.Client, plane: ControlPlane, change: Change) -> httpx.Response:
-    """Change the configuration, without storing it."""
+    """Change the configuration as a dry run."""
     live = deepcopy(configuration(plane))
     change(live)
     body = {"metadata": live["metadata"], "webhooks": live["webhooks"]}
@@ -211,41 +211,43 @@ def _secret(name: str = "graceful-worker-ca", type_: str = "kubernetes.io/tls", 
 
 
 def _create(client: httpx.Client, *arguments: str, **metadata: Any) -> httpx.Response:
-    """Create a Secret, without storing it."""
+    """Create a Secret as a dry run."""
     return client.post(SECRETS, json=_secret(*arguments, **metadata), params=DRY_RUN)
 
 
-def _is_refused(answer: httpx.Response) -> bool:
-    """Tell whether a policy, not RBAC or a rule of the API server, has refused a request."""
-    return answer.status_code == 403 and "ValidatingAdmissionPolicy 'graceful-worker-account-" in answer.text
+def _is_refused(response: httpx.Response) -> bool:
+    """Return whether a policy has refused the request, rather than RBAC or the API server's own validation."""
+    return response.status_code == 403 and "ValidatingAdmissionPolicy 'graceful-worker-account-" in response.text
 
 
-def test_every_entry_is_tried(plane: ControlPlane) -> None:
+def test_every_entry_of_the_configuration_is_covered(plane: ControlPlane) -> None:
     names = [entry["name"] for entry in configuration(plane)["webhooks"]]
     assert names == [f"{name}.graceful-worker" for name in ENTRIES]
 
 
 @every_own_change
-def test_the_account_may_change_its_fields(plane: ControlPlane, account: httpx.Client, change: Change) -> None:
-    answer = _write(account, plane, change)
-    assert answer.is_success, answer.text
+def test_the_account_may_change_the_bundle_and_the_path_of_an_entry(
+    plane: ControlPlane, account: httpx.Client, change: Change
+) -> None:
+    response = _write(account, plane, change)
+    assert response.is_success, response.text
 
 
 @every_other_change
-def test_the_account_may_change_nothing_else(plane: ControlPlane, account: httpx.Client, change: Change) -> None:
-    answer = _write(account, plane, change)
-    assert _is_refused(answer), answer.text
+def test_the_account_may_not_change_anything_else(plane: ControlPlane, account: httpx.Client, change: Change) -> None:
+    response = _write(account, plane, change)
+    assert _is_refused(response), response.text
 
 
 @pytest.mark.usefixtures("account")
 @every_other_change
 def test_an_administrator_may_change_everything(plane: ControlPlane, change: Change) -> None:
-    answer = _write(plane.client, plane, change)
-    assert answer.is_success, answer.text
+    response = _write(plane.client, plane, change)
+    assert response.is_success, response.text
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/mutate/", "/mutate/short", f"{PATH}.x", f"/x{PATH}", f"{PATH * 2}"])
-def test_the_account_may_set_no_path_that_the_webhook_does_not_write(
+def test_the_account_may_not_set_a_path_that_the_webhook_would_not_write(
     plane: ControlPlane, account: httpx.Client, path: str
 ) -> None:
     change = entry_with("clientConfig.service.path", path)
@@ -253,7 +255,7 @@ def test_the_account_may_set_no_path_that_the_webhook_does_not_write(
     assert _write(plane.client, plane, change).is_success
 
 
-def test_the_account_may_go_on_where_an_administrator_has_the_webhook_called_at_an_address(
+def test_if_the_entries_call_a_url_the_account_may_still_change_the_bundle_and_the_path_of_the_url(
     plane: ControlPlane, account: httpx.Client
 ) -> None:
     before = configuration(plane)["webhooks"]
@@ -266,20 +268,20 @@ def test_the_account_may_go_on_where_an_administrator_has_the_webhook_called_at_
         assert _write(account, plane, calling(f"https://elsewhere.example.com{PATH}")).is_success
         others = ("https://example.com", "https://elsewhere.example.com/x")
         for url in (*(f"{other}{PATH}" for other in others), f"{ELSEWHERE}/x", ELSEWHERE[:-1]):
-            answer = _write(account, plane, calling(url))
-            assert _is_refused(answer), answer.text
+            response = _write(account, plane, calling(url))
+            assert _is_refused(response), response.text
         back = _write(account, plane, lambda live: live["webhooks"][0].update(clientConfig=before[0]["clientConfig"]))
         assert _is_refused(back), back.text
     finally:
         _store(plane, before)
 
 
-def test_the_account_may_fill_no_configuration_that_has_no_entries(plane: ControlPlane, account: httpx.Client) -> None:
+def test_the_account_may_not_add_entries_to_an_empty_configuration(plane: ControlPlane, account: httpx.Client) -> None:
     before = configuration(plane)["webhooks"]
     _store(plane, [])
     try:
-        answer = _write(account, plane, lambda live: live.update(webhooks=before))
-        assert _is_refused(answer), answer.text
+        response = _write(account, plane, lambda live: live.update(webhooks=before))
+        assert _is_refused(response), response.text
     finally:
         _store(plane, before)
 
@@ -288,15 +290,15 @@ def _store(plane: ControlPlane, webhooks: list[Object]) -> None:
     plane.client.patch(CONFIGURATION, json={"webhooks": webhooks}, headers=MERGE).raise_for_status()
 
 
-def test_rbac_lets_the_account_change_no_other_configuration_and_take_none_away(account: httpx.Client) -> None:
+def test_rbac_denies_the_account_other_configurations_and_the_deletion_of_its_own(account: httpx.Client) -> None:
     assert account.delete(CONFIGURATION, params=DRY_RUN).status_code == 403
     assert account.post(CONFIGURATIONS, json={"metadata": {"name": "another"}}, params=DRY_RUN).status_code == 403
     assert account.patch(f"{CONFIGURATIONS}/another", json={}, headers=MERGE, params=DRY_RUN).status_code == 403
 
 
-def test_rbac_lets_the_account_look_at_one_pod_and_do_nothing_else_with_pods(account: httpx.Client) -> None:
+def test_rbac_lets_the_account_get_a_single_pod_and_do_nothing_else_with_pods(account: httpx.Client) -> None:
     pods = "/api/v1/namespaces/default/pods"
-    # There is none of that name.
+    # No pod of that name exists: 404 shows that the account may get it.
     assert account.get(f"{pods}/worker").status_code == 404
     assert account.get(pods).status_code == 403
     assert account.get(pods, params={"watch": "true"}).status_code == 403
@@ -305,17 +307,17 @@ def test_rbac_lets_the_account_look_at_one_pod_and_do_nothing_else_with_pods(acc
     assert account.delete(f"{pods}/worker", params=DRY_RUN).status_code == 403
 
 
-def test_every_field_that_this_api_server_has_is_tried(plane: ControlPlane) -> None:
+def test_every_field_of_this_api_servers_schema_is_covered(plane: ControlPlane) -> None:
     schemas = plane.client.get(SCHEMAS).raise_for_status().json()["components"]["schemas"]
     entry = "io.k8s.api.admissionregistration.v1.MutatingWebhook"
     assert set(_fields(schemas, entry)) - OWN_FIELDS <= OTHER_FIELDS.keys()
     assert set(schemas[f"{entry}Configuration"]["properties"]) == {"apiVersion", "kind", "metadata", "webhooks"}
     metadata = schemas["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]["properties"]
-    assert set(metadata) <= METADATA.keys() | OF_THE_SERVER
+    assert set(metadata) <= METADATA.keys() | SERVER_METADATA
 
 
 def _fields(schemas: Object, name: str) -> Iterator[str]:
-    """List the paths of all fields of a schema that are no objects with fields of their own."""
+    """List the paths of all fields of a schema, without those that are objects with fields of their own."""
     for field, schema in schemas[name]["properties"].items():
         inner, path = (schema["items"], f"{field}[]") if schema.get("type") == "array" else (schema, field)
         reference = inner.get("$ref") or next((each["$ref"] for each in inner.get("allOf", ())), "")
@@ -328,14 +330,14 @@ def _fields(schemas: Object, name: str) -> Iterator[str]:
 def test_the_account_may_create_and_replace_its_secret(plane: ControlPlane, account: httpx.Client) -> None:
     assert account.post(SECRETS, json=_secret()).is_success
     try:
-        # What others have added to it is written back with it.
+        # The account has to write back what others have added to the Secret.
         marked = {"labels": {"a": "b"}, "annotations": {"a": "b"}, "finalizers": ["example.com/stays"]}
         url = f"{SECRETS}/graceful-worker-ca"
         plane.client.patch(url, json={"metadata": marked}, headers=MERGE).raise_for_status()
         live = account.get(url).raise_for_status().json()
-        answer = account.put(url, json={**live, "data": {"tls.crt": "YQ==", "tls.key": "YQ=="}})
-        assert answer.is_success, answer.text
-        live = answer.json()
+        response = account.put(url, json={**live, "data": {"tls.crt": "YQ==", "tls.key": "YQ=="}})
+        assert response.is_success, response.text
+        live = response.json()
         for field, value in (("finalizers", []), ("ownerReferences", [OWNER])):
             changed = {**live, "metadata": {**live["metadata"], field: value}}
             assert _is_refused(account.put(url, json=changed, params=DRY_RUN)), field
@@ -359,7 +361,9 @@ def test_the_account_may_create_and_replace_its_secret(plane: ControlPlane, acco
     ],
     ids=["name", "type", "token", "finalizer", "owner", "generated-name"],
 )
-def test_the_account_may_create_no_other_secret(plane: ControlPlane, account: httpx.Client, secret: Object) -> None:
-    answer = account.post(SECRETS, json=secret, params=DRY_RUN)
-    assert _is_refused(answer), answer.text
+def test_the_account_may_not_create_any_other_secret(
+    plane: ControlPlane, account: httpx.Client, secret: Object
+) -> None:
+    response = account.post(SECRETS, json=secret, params=DRY_RUN)
+    assert _is_refused(response), response.text
     assert plane.client.post(SECRETS, json=secret, params=DRY_RUN).is_success
