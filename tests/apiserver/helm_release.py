@@ -35,7 +35,7 @@ NAMESPACE = "platform"
 WORKERS = "workers"
 DRAIN = 5
 """For how many seconds a replica keeps serving after SIGTERM; the Deployment sets 15."""
-IGNORED_RESOURCES = {"events", "leases", "namespaces"}
+IGNORED = {"events", "leases", "namespaces"}
 """Resources that the API server itself creates, or that `helm --create-namespace` creates and does not delete."""
 
 
@@ -137,11 +137,7 @@ def objects(plane: ControlPlane) -> set[str]:
     found = set()
     for path in paths:
         for resource in plane.client.get(path).raise_for_status().json()["resources"]:
-            if (
-                "list" in resource["verbs"]
-                and "/" not in resource["name"]
-                and resource["name"] not in IGNORED_RESOURCES
-            ):
+            if "list" in resource["verbs"] and "/" not in resource["name"] and resource["name"] not in IGNORED:
                 items = _listed(plane, f"{path}/{resource['name']}")
                 found |= {
                     f"{resource['name']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}"

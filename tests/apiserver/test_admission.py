@@ -1,4 +1,4 @@
-"""The webhook behind a real API server: which pods it patches, which it refuses, and what it warns of."""
+"""The webhook behind a real API server: which pods it patches, which it refuses, and which warnings it returns."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _append_later(plane: ControlPlane, url: str, bundle: str) -> None:
 
 
 def _wait_until_called(plane: ControlPlane) -> None:
-    """A configuration takes effect within a second or so."""
+    """Wait until the API server calls both webhooks: a configuration takes effect only within a second or so."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         responses = [plane.create_pod(name, pod(), dry_run=True) for name in ("workers", APPENDED_NAMESPACE)]
@@ -117,18 +117,18 @@ def is_injected(pod: Json) -> bool:
     ],
 )
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_pod_is_injected_by_its_own_label_or_its_namespaces(
+def test_a_pod_is_injected_if_it_or_its_namespace_has_the_label(
     cluster: ControlPlane, namespace: str, labels: dict[str, str], injected: bool, dry_run: bool
 ) -> None:
     assert is_injected(stored(cluster.create_pod(namespace, pod(labels=labels), dry_run=dry_run))) is injected
 
 
-def test_what_a_dry_run_shows_is_what_would_be_stored(cluster: ControlPlane) -> None:
+def test_a_dry_run_returns_the_spec_that_a_creation_stores(cluster: ControlPlane) -> None:
     shown = stored(cluster.create_pod("workers", pod(), dry_run=True))["spec"]
     assert shown == stored(cluster.create_pod("workers", pod()))["spec"]
 
 
-def test_a_refusal_arrives_as_an_error_that_says_what_to_write(cluster: ControlPlane) -> None:
+def test_a_refusal_reaches_the_client_as_an_error_that_shows_a_valid_value(cluster: ControlPlane) -> None:
     response = cluster.create_pod("workers", pod(annotations={"graceful-worker/grace-period": "one hour"}))
     assert response.status_code == 422
     message = response.json()["message"]
@@ -136,20 +136,20 @@ def test_a_refusal_arrives_as_an_error_that_says_what_to_write(cluster: ControlP
         assert part in message
 
 
-def test_warnings_arrive(cluster: ControlPlane) -> None:
+def test_warnings_reach_the_client(cluster: ControlPlane) -> None:
     worker = container(command=["sh", "-c", "php bin/console messenger:consume async"])
     response = cluster.create_pod("workers", pod("", worker))
     assert "loop-impossible: worker: " in response.headers["warning"]
 
 
-def test_a_container_that_another_webhook_adds_later_gets_what_it_lacks(cluster: ControlPlane) -> None:
+def test_a_container_that_another_webhook_adds_later_is_injected_too(cluster: ControlPlane) -> None:
     spec = stored(cluster.create_pod(APPENDED_NAMESPACE, pod()))["spec"]
     late = next(each for each in spec["containers"] if each["name"] == "late")
     assert VOLUME in [mount["name"] for mount in late["volumeMounts"]]
     assert late["lifecycle"]["preStop"]["exec"]["command"][3:] == ["graceful-worker", "", "/graceful-worker/worker"]
 
 
-def test_sidecars_become_native_ones_that_of_another_webhook_too(cluster: ControlPlane) -> None:
+def test_sidecars_become_native_sidecars_including_that_of_another_webhook(cluster: ControlPlane) -> None:
     native = pod("", container("nginx", ["nginx"], image="nginx:1"), container(), annotations={SIDECARS: "native"})
     spec = stored(cluster.create_pod(APPENDED_NAMESPACE, native))["spec"]
     assert [each["name"] for each in spec["containers"]] == ["worker"]
@@ -160,7 +160,9 @@ def test_sidecars_become_native_ones_that_of_another_webhook_too(cluster: Contro
 
 
 @pytest.mark.parametrize("user", [None, 1000])
-def test_a_brought_shell_is_admitted_where_pod_security_is_restricted(cluster: ControlPlane, user: int | None) -> None:
+def test_an_injected_shell_is_admitted_under_the_restricted_pod_security_standard(
+    cluster: ControlPlane, user: int | None
+) -> None:
     context = {
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
@@ -173,7 +175,7 @@ def test_a_brought_shell_is_admitted_where_pod_security_is_restricted(cluster: C
 
 
 @pytest.mark.parametrize("case", [case for case in all_cases() if case.expected_pod is not None], ids=str)
-def test_the_api_server_accepts_the_golden_pod_as_it_was_and_as_it_becomes(cluster: ControlPlane, case: Case) -> None:
+def test_the_api_server_accepts_the_golden_pod_before_and_after_injection(cluster: ControlPlane, case: Case) -> None:
     def named(pod: Json, label: str) -> Json:
         metadata = {**(pod.get("metadata") or {}), "generateName": "golden-"}
         metadata["labels"] = {**(metadata.get("labels") or {}), LABEL: label}

@@ -1,4 +1,4 @@
-"""The chart from installation to removal, behind a real API server: no pod is refused, and nothing is left."""
+"""The chart in a real API server, from install to uninstall: no pod is refused, and no object is left behind."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ pytestmark = [
 ]
 
 VALUES = ("--set", "validatingPolicy.enabled=true,validatingPolicy.deny=true,drainWatch.enabled=true")
-"""With the policy that refuses whatever the webhook did not protect."""
+"""With the policy that denies pods which the webhook did not protect."""
 WITHOUT_DENIAL = ("--reuse-values", "--set", "validatingPolicy.deny=false")
 every_helm = pytest.mark.parametrize("name", ["helm-4", "helm-3"])
-"""Helm 4 lets the API server apply; Helm 3 compares what it has sent before, what it sends, and what is there."""
+"""Helm 4 uses server-side apply; Helm 3 merges three ways: the previous manifest, the new one, and the live object."""
 
 
 def tool(name: str) -> Tool:
@@ -64,7 +64,7 @@ def tool(name: str) -> Tool:
         if program is None:
             pytest.skip("no helm in .local/helm/3: make helm")
         return Tool(program)
-    # kustomize folds expressions otherwise than the chart, which is a conflict where the API server applies.
+    # kustomize folds long expressions differently from the chart, which is a conflict for server-side apply.
     return Tool(helm_program(), takes_over=("--take-ownership", "--force-conflicts"))
 
 
@@ -72,13 +72,13 @@ def tool(name: str) -> Tool:
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with control_plane(tmp_path_factory.mktemp("chart"), SERVICES) as plane:
         plane.create_namespace(WORKERS, {})
-        # It comes when the API server is ready already.
+        # The API server creates this Service only after it is ready.
         wait_until(lambda: "services default/kubernetes" in objects(plane))
         yield plane
 
 
 def serving_replicas(one: Release, directory: Path) -> Iterator[Replicas]:
-    """Run two replicas where the release's Service is, until they protect pods."""
+    """Run two replicas at the address of the release's Service; yield them once they protect pods."""
     with replicas(one.plane, directory, 2, one.namespace, drain=DRAIN, host=one.service_address(), port=443) as group:
         group.wait_until_ready(2)
         wait_until(lambda: try_labelled_pod(one.plane) == ("", True))
@@ -86,7 +86,7 @@ def serving_replicas(one: Release, directory: Path) -> Iterator[Replicas]:
 
 
 @every_helm
-def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
+def test_no_pod_is_refused_from_install_to_uninstall_and_no_object_is_left_behind(
     plane: ControlPlane, tmp_path: Path, name: str
 ) -> None:
     before = objects(plane)
@@ -107,7 +107,7 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
                 assert deployment["spec"]["replicas"] == 2
                 assert (stream.refused, stream.unprotected) == ([], 0)
                 one.upgrade(*WITHOUT_DENIAL)
-                time.sleep(2)  # as README.md says
+                time.sleep(2)  # the wait that README.md prescribes
                 with ending_with_the_deployment(one, group):
                     one.helm("uninstall")
                     assert objects(plane) - before == set()
@@ -121,14 +121,14 @@ def test_no_pod_is_refused_from_the_installation_to_the_end_and_nothing_is_left(
 
 
 def replace_a_replica(group: Replicas) -> None:
-    """Exchange a replica, as a rolling update does."""
+    """Replace a replica, as a rolling update does."""
     group.start()
     group.wait_until_ready(3)
     group.stop(group.running[0])
 
 
 @every_helm
-def test_an_upgrade_from_the_chart_before_and_back_keeps_the_bundle_and_refuses_no_pod(
+def test_upgrade_from_and_rollback_to_the_previous_chart_keep_the_bundle_and_refuse_no_pod(
     plane: ControlPlane, tmp_path: Path, name: str
 ) -> None:
     chart = previous_chart(tmp_path)
@@ -150,7 +150,7 @@ def test_an_upgrade_from_the_chart_before_and_back_keeps_the_bundle_and_refuses_
 
 
 @every_helm
-def test_an_installation_by_kustomize_is_taken_over_without_a_refused_pod(
+def test_helm_takes_over_a_kustomize_installation_and_no_pod_is_refused(
     plane: ControlPlane, tmp_path: Path, name: str
 ) -> None:
     before = objects(plane)
@@ -175,8 +175,8 @@ def test_a_second_release_is_refused(plane: ControlPlane, tmp_path: Path) -> Non
         other.helm("uninstall", "--no-hooks", "--ignore-not-found")
 
 
-def define_cert_managers_kinds(plane: ControlPlane) -> None:
-    """Make the kinds without cert-manager itself: its Secrets are made by hand."""
+def create_cert_manager_crds(plane: ControlPlane) -> None:
+    """Create the CRDs without cert-manager itself: the test creates its Secrets."""
     for plural, kind in (("certificates", "Certificate"), ("issuers", "Issuer")):
         schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
         version = {"name": "v1", "served": True, "storage": True, "schema": schema}
@@ -191,10 +191,8 @@ def define_cert_managers_kinds(plane: ControlPlane) -> None:
     wait_until(lambda: all(plane.client.get(path).is_success for path in paths))
 
 
-def test_the_hooks_of_the_end_are_valid_and_take_cert_managers_secrets_away(
-    plane: ControlPlane, tmp_path: Path
-) -> None:
-    define_cert_managers_kinds(plane)
+def test_the_uninstall_hooks_are_valid_and_delete_cert_managers_secrets(plane: ControlPlane, tmp_path: Path) -> None:
+    create_cert_manager_crds(plane)
     before = objects(plane)
     with release(plane, tool("helm-4"), tmp_path) as one:
         one.install(*VALUES, "--set", "certManager.enabled=true")
@@ -215,7 +213,7 @@ def certificates(one: Release) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_release_of_helm_3_goes_on_with_helm_4(plane: ControlPlane, tmp_path: Path) -> None:
+def test_helm_4_upgrades_a_release_of_helm_3(plane: ControlPlane, tmp_path: Path) -> None:
     with release(plane, tool("helm-3"), tmp_path) as one:
         one.install()
         for _ in serving_replicas(one, tmp_path):
@@ -229,7 +227,7 @@ def test_a_release_of_helm_3_goes_on_with_helm_4(plane: ControlPlane, tmp_path: 
 
 
 def dry_run(one: Release, directory: Path) -> subprocess.CompletedProcess[str]:
-    """Run what the pod of `helm test` runs, with the rights of its account."""
+    """Run the script of the `helm test` pod, with the rights of its ServiceAccount."""
     directory.mkdir()
     rendered = directory / "test.yaml"
     command = [one.tool.program, "template", NAME, str(CHART), "--namespace", one.namespace, *IN_CLUSTER]
@@ -254,7 +252,7 @@ def dry_run(one: Release, directory: Path) -> subprocess.CompletedProcess[str]:
         kubectl(kubeconfig, "delete", "-f", str(rendered), "--ignore-not-found")
 
 
-def test_helm_test_finds_a_webhook_that_works_one_that_is_down_and_one_that_is_not_called(
+def test_helm_test_passes_if_the_webhook_works_and_fails_if_it_is_down_or_not_called(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
     with release(plane, tool("helm-4"), tmp_path) as one:
@@ -272,7 +270,9 @@ def test_helm_test_finds_a_webhook_that_works_one_that_is_down_and_one_that_is_n
         assert alone.stderr.startswith("the pod has no annotation graceful-worker/status: the webhook was not called.")
 
 
-def test_the_values_are_checked_against_the_kinds_that_the_cluster_has(plane: ControlPlane, tmp_path: Path) -> None:
+def test_an_install_fails_if_the_cluster_lacks_a_kind_or_the_namespace_is_excluded(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
     with release(plane, tool("helm-4"), tmp_path) as one:
         with pytest.raises(AssertionError, match=r"monitoring\.enabled: true needs the Prometheus operator"):
             one.install("--set", "monitoring.enabled=true")

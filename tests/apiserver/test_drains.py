@@ -32,11 +32,11 @@ LIVES: dict[str, tuple[int, dict[str, Any], int]] = {
     "failed": (15, {"exitCode": ERROR}, 9),
     "oom": (15, {"exitCode": KILLED, "reason": "OOMKilled"}, 9),
 }
-"""How many pods end how, and after how many of their 60 seconds."""
+"""Of each outcome: how many pods have it, the final state of their worker, and after how many of the 60 seconds."""
 
 
 class Cluster:
-    """A control plane, and what controllers and kubelets would do in it."""
+    """A control plane, and what controllers and kubelets would do in it: none of them runs here."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
@@ -58,7 +58,7 @@ class Cluster:
             list(workers.map(lambda name: self.plane.client.delete(_path(name)).raise_for_status(), names))
 
     def end(self, name: str, terminated: dict[str, Any], seconds: int) -> None:
-        """Say as a kubelet does how the worker has ended, and then that the pod is gone."""
+        """Write the worker's final state to the pod's status as a kubelet does, and then remove the pod."""
         pod = self.plane.client.get(_path(name)).raise_for_status().json()
         deadline = datetime.datetime.fromisoformat(pod["metadata"]["deletionTimestamp"])
         begun = deadline - datetime.timedelta(seconds=pod["metadata"]["deletionGracePeriodSeconds"])
@@ -95,26 +95,26 @@ def process(cluster: Cluster, directory: Path, *arguments: str, token: str = TOK
     return DrainsProcess(directory, "", *arguments)
 
 
-def test_two_hundred_pods_are_followed_through_their_lives(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_watch_reports_the_begin_and_the_end_of_two_hundred_drains(cluster: Cluster, tmp_path: Path) -> None:
     names = {outcome: [f"{outcome}-{number}" for number in range(count)] for outcome, (count, *_) in LIVES.items()}
-    everybody = [name for group in names.values() for name in group]
-    cluster.create(*everybody)
+    all_names = [name for group in names.values() for name in group]
+    cluster.create(*all_names)
     token = account(cluster.plane, "drains", PERMISSIONS)
     with process(cluster, tmp_path, "--watch", "-o", "json", "-n", "shop", token=token) as watch:
         cluster.delete("finished-0")
         watch.until('"finished-0"')
-        cluster.delete(*everybody[1:])
+        cluster.delete(*all_names[1:])
         for outcome, (_, terminated, seconds) in LIVES.items():
             cluster.end_all(names[outcome], terminated, seconds)
-        watch.until_count('"ended"', len(everybody))
+        watch.until_count('"ended"', len(all_names))
         assert watch.interrupt() == 0
-    told = [json.loads(line) for line in watch.lines]
-    assert Counter(each["pod"] for each in told if each["event"] == "begun") == Counter(everybody)
-    ended = {each["pod"]: (each["outcome"], each["seconds"]) for each in told if each["event"] == "ended"}
+    reported = [json.loads(line) for line in watch.lines]
+    assert Counter(each["pod"] for each in reported if each["event"] == "begun") == Counter(all_names)
+    ended = {each["pod"]: (each["outcome"], each["seconds"]) for each in reported if each["event"] == "ended"}
     assert ended == {name: (outcome, LIVES[outcome][2]) for outcome, group in names.items() for name in group}
 
 
-def test_the_time_left_is_that_of_the_api_server(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_time_left_is_measured_by_the_api_servers_clock(cluster: Cluster, tmp_path: Path) -> None:
     cluster.create("left", owner="StatefulSet left")
     cluster.delete("left")
     with process(cluster, tmp_path, "-o", "json", "sts/left") as look:
@@ -125,12 +125,14 @@ def test_the_time_left_is_that_of_the_api_server(cluster: Cluster, tmp_path: Pat
     cluster.remove("left")
 
 
-def test_a_watch_survives_a_restart_and_tells_what_it_could_not_see(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_watch_survives_a_restart_of_the_api_server_and_reports_which_end_it_missed(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     cluster.create("seen", "gap", "later")
     cluster.delete("seen", "gap")
     with process(cluster, tmp_path, "--watch", "-n", "shop") as watch:
         watch.until("shop/seen drains", "shop/gap drains")
-        # While it stands still, its version grows too old for the new API server's memory.
+        # While the process is stopped, its resourceVersion becomes too old for the new API server's watch cache.
         watch.stop()
         cluster.plane.restart(0)
         cluster.remove("gap")
@@ -146,7 +148,7 @@ def test_a_watch_survives_a_restart_and_tells_what_it_could_not_see(cluster: Clu
     assert len(watch.lines) == 6
 
 
-def test_a_wait_for_a_rollout_ends_when_its_drains_have(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_wait_for_a_rollout_ends_when_its_drains_have_ended(cluster: Cluster, tmp_path: Path) -> None:
     deployments = "/apis/apps/v1/namespaces/shop/deployments"
     cluster.plane.client.post(deployments, json=deployment("emails", replicas=1)).raise_for_status()
     cluster.create("old-a", "old-b")

@@ -1,4 +1,4 @@
-"""The policy on evictions in a real API server while no webhook runs: pods of labelled namespaces keep their period."""
+"""The eviction policy in a real API server, with no webhook running: pods in labelled namespaces keep their period."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ OWN_GRACE = 3600
 POLICIES = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
 FAILED_OPEN = "apiserver_admission_webhook_fail_open_count"
 NUMBERS = count()
-every_time = pytest.mark.parametrize("seconds", [0, 1, 600, 7200])
+every_period = pytest.mark.parametrize("seconds", [0, 1, 600, 7200])
 
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """The overlay is installed, no replica runs, and the policy is in force."""
+    """An API server with the overlay installed and the policy in effect; no replica runs."""
     directory = tmp_path_factory.mktemp("evictions")
     with control_plane(directory) as plane:
         if plane.client.get(POLICIES).status_code == 404:
@@ -52,7 +52,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 def create(plane: ControlPlane, namespace: str) -> str:
     """Create a pod on a node without a kubelet, so that it stays while it terminates.
 
-    It is opted out: no webhook is asked for it, and the policy looks at no label of a pod.
+    The pod is opted out, so no webhook is called for it; the policy does not look at the labels of pods.
     """
     name = f"worker-{next(NUMBERS)}"
     opted_out = {LABEL: LABEL_DISABLED}
@@ -67,26 +67,26 @@ def evict(plane: ControlPlane, namespace: str, name: str, body: Json) -> httpx.R
 
 
 def evicted(plane: ControlPlane, namespace: str, options: Json | None = None, **body: Any) -> Json:
-    """Evict a pod; return its metadata after that, empty where it is gone."""
+    """Evict a pod; return its metadata after that, empty if the pod is gone."""
     name = create(plane, namespace)
     if options is not None:
         body["deleteOptions"] = options
-    answer = evict(plane, namespace, name, body)
-    assert answer.is_success, answer.text
-    answer = plane.client.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
-    return dict(answer.json()["metadata"]) if answer.is_success else {}
+    response = evict(plane, namespace, name, body)
+    assert response.is_success, response.text
+    response = plane.client.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+    return dict(response.json()["metadata"]) if response.is_success else {}
 
 
 def failed_open(plane: ControlPlane) -> float:
-    """Count the evictions for which no webhook answered, by the API server's own metric."""
+    """Return how many evictions failed open because no webhook responded, by the API server's own metric."""
     lines = plane.client.get("/metrics").raise_for_status().text.splitlines()
     ours = (line for line in lines if line.startswith(FAILED_OPEN) and 'name="pod.eviction.graceful-worker"' in line)
     return sum(float(line.rpartition(" ")[2]) for line in ours)
 
 
-@every_time
+@every_period
 @pytest.mark.parametrize("version", ["policy/v1", "policy/v1beta1"])
-def test_in_a_labelled_namespace_a_pod_keeps_its_own_period_whatever_is_asked_for(
+def test_in_a_labelled_namespace_a_pod_keeps_its_own_period_whatever_the_eviction_requests(
     plane: ControlPlane, version: str, seconds: int
 ) -> None:
     metadata = evicted(plane, "workers", {"gracePeriodSeconds": seconds}, apiVersion=version)
@@ -95,9 +95,9 @@ def test_in_a_labelled_namespace_a_pod_keeps_its_own_period_whatever_is_asked_fo
     assert OWN_GRACE - 60 < end.timestamp() - time.time() <= OWN_GRACE
 
 
-@every_time
+@every_period
 @pytest.mark.parametrize("namespace", ["plain", "kube-system"])
-def test_in_all_other_namespaces_a_pod_is_given_what_is_asked_for(
+def test_in_all_other_namespaces_a_pod_gets_the_requested_period(
     plane: ControlPlane, namespace: str, seconds: int
 ) -> None:
     assert evicted(plane, namespace, {"gracePeriodSeconds": seconds}).get("deletionGracePeriodSeconds", 0) == seconds
@@ -105,7 +105,7 @@ def test_in_all_other_namespaces_a_pod_is_given_what_is_asked_for(
 
 @pytest.mark.parametrize("namespace", ["workers", "plain"])
 @pytest.mark.parametrize("options", [None, {}, {"gracePeriodSeconds": None}])
-def test_an_eviction_that_asks_for_no_time_is_as_ever(
+def test_an_eviction_that_requests_no_period_is_not_changed(
     plane: ControlPlane, namespace: str, options: Json | None
 ) -> None:
     assert evicted(plane, namespace, options)["deletionGracePeriodSeconds"] == OWN_GRACE
@@ -119,7 +119,7 @@ def test_a_dry_run_evicts_nothing(plane: ControlPlane, namespace: str, seconds: 
     assert "deletionTimestamp" not in metadata
 
 
-def test_a_precondition_still_holds(plane: ControlPlane) -> None:
+def test_a_precondition_still_applies(plane: ControlPlane) -> None:
     options = {"gracePeriodSeconds": 0, "preconditions": {"uid": "another"}}
     name = create(plane, "workers")
     assert evict(plane, "workers", name, {"deleteOptions": options}).status_code == 409
@@ -127,15 +127,15 @@ def test_a_precondition_still_holds(plane: ControlPlane) -> None:
     assert "deletionTimestamp" not in kept["metadata"]
 
 
-def test_a_deletion_is_no_eviction(plane: ControlPlane) -> None:
-    """It is the way to end such a pod all the same."""
+def test_the_policy_does_not_apply_to_deletions(plane: ControlPlane) -> None:
+    """So deleting the pod remains the way to end it sooner."""
     name = create(plane, "workers")
     url = f"/api/v1/namespaces/workers/pods/{name}"
     plane.client.delete(url, params={"gracePeriodSeconds": 0}).raise_for_status()
     assert plane.client.get(url).status_code == 404
 
 
-def test_no_webhook_is_called_where_the_policy_has_decided(plane: ControlPlane) -> None:
+def test_no_webhook_is_called_for_an_eviction_that_the_policy_has_changed(plane: ControlPlane) -> None:
     wait_until(lambda: bool(evicted(plane, "plain", {"gracePeriodSeconds": 600})) and failed_open(plane) > 0)
     before = failed_open(plane)
     evicted(plane, "workers", {"gracePeriodSeconds": 600})
