@@ -95,7 +95,7 @@ def process(cluster: Cluster, directory: Path, *arguments: str, token: str = TOK
     return DrainsProcess(directory, "", *arguments)
 
 
-def test_a_watch_reports_the_begin_and_the_end_of_two_hundred_drains(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_watch_reports_the_start_and_the_end_of_two_hundred_drains(cluster: Cluster, tmp_path: Path) -> None:
     names = {outcome: [f"{outcome}-{number}" for number in range(count)] for outcome, (count, *_) in LIVES.items()}
     all_names = [name for group in names.values() for name in group]
     cluster.create(*all_names)

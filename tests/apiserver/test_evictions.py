@@ -1,4 +1,4 @@
-"""Evictions behind a real API server, by the shipped manifests and the rights that they give."""
+"""Evictions in a real API server, with the shipped manifests and the rights that they grant."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ pytestmark = [
 ]
 
 SHOP = "shop"
-OWN = 3600
-CUT = 600
+OWN_GRACE = 3600
+CUT_GRACE = 600
 MANY = 500
 BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/graceful-worker-evictions"
 PODS = f"/api/v1/namespaces/{SHOP}/pods"
 NODE = "node"
-"""Without a kubelet: what runs there never ends."""
+"""A node without a kubelet: pods never end there."""
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 TIMEOUT_SECONDS = 60
 
 
 @dataclass
 class Cluster:
-    """An API server, and the webhook that it calls, which is started and ended by the tests."""
+    """An API server, and the webhook that it calls, which the tests start and stop."""
 
     plane: ControlPlane
     directory: Path
@@ -83,9 +83,9 @@ class Cluster:
             time.sleep(0.2)
 
     def is_guarded(self) -> bool:
-        """Tell whether the webhook answers, by a pod of its own."""
+        """Return whether the webhook handles evictions, by evicting a new pod."""
         pod = self.create()
-        return self.evict(pod, CUT).is_success and self.time_left(pod) == OWN
+        return self.evict(pod, CUT_GRACE).is_success and self.grace_period(pod) == OWN_GRACE
 
     def create_node(self, name: str, ready: str) -> None:
         node = {"metadata": {"name": name}}
@@ -94,7 +94,7 @@ class Cluster:
         self.plane.client.patch(f"/api/v1/nodes/{name}/status", json=status, headers=MERGE_PATCH).raise_for_status()
 
     def create(self, label: str = LABEL_ENABLED, node: str = NODE, **metadata: Any) -> str:
-        """Create a pod on a node that is none, so that it never ends."""
+        """Create a pod on a node without a kubelet, so that it never ends."""
         self.pods += 1
         name = f"pod-{self.pods}"
         labels = {LABEL: label, **metadata.pop("labels", {})}
@@ -109,18 +109,18 @@ class Cluster:
         return self.plane.client.post(f"{PODS}/{name}/eviction", json=eviction, timeout=60)
 
     def pod(self, name: str) -> Json | None:
-        answer = self.plane.client.get(f"{PODS}/{name}")
-        found: Json = answer.json()
-        return None if answer.status_code == 404 else found
+        response = self.plane.client.get(f"{PODS}/{name}")
+        found: Json = response.json()
+        return None if response.status_code == 404 else found
 
-    def time_left(self, name: str) -> int | None:
-        """Return the seconds that a terminating pod was given; None where it does not terminate, 0 where it is gone."""
+    def grace_period(self, name: str) -> int | None:
+        """Return the grace period of a terminating pod; None if it does not terminate, 0 if it is gone."""
         pod = self.pod(name)
         return pod["metadata"].get("deletionGracePeriodSeconds") if pod else 0
 
 
 def raise_webhook_timeouts(plane: ControlPlane) -> None:
-    """Let the API server wait for the webhook as long as it may: on a busy machine, the shipped time may be over."""
+    """Let the API server wait for the webhook as long as it can: on a busy machine, the shipped timeout may expire."""
     entries = configuration(plane)["webhooks"]
     patch = [
         {"op": "replace", "path": f"/webhooks/{place}/timeoutSeconds", "value": 30} for place, _ in enumerate(entries)
@@ -147,40 +147,40 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
-@pytest.mark.parametrize("grace", [None, CUT, 1, 0])
-def test_a_protected_pod_keeps_its_own_time_whatever_is_asked_for(
+@pytest.mark.parametrize("grace", [None, CUT_GRACE, 1, 0])
+def test_a_protected_pod_keeps_its_own_period_whatever_the_eviction_requests(
     cluster: Cluster, grace: int | None, version: str
 ) -> None:
     pod = cluster.create()
-    answer = cluster.evict(pod, grace, version)
-    assert answer.is_success, answer.text
-    assert cluster.time_left(pod) == OWN
-    assert ("kubectl delete pod" in answer.headers.get("warning", "")) is (grace is not None)
+    response = cluster.evict(pod, grace, version)
+    assert response.is_success, response.text
+    assert cluster.grace_period(pod) == OWN_GRACE
+    assert ("kubectl delete pod" in response.headers.get("warning", "")) is (grace is not None)
 
 
-def test_more_time_than_the_pod_has_is_as_asked(cluster: Cluster) -> None:
+def test_an_eviction_that_requests_a_longer_period_gets_it(cluster: Cluster) -> None:
     pod = cluster.create()
-    assert cluster.evict(pod, 2 * OWN).is_success
-    assert cluster.time_left(pod) == 2 * OWN
+    assert cluster.evict(pod, 2 * OWN_GRACE).is_success
+    assert cluster.grace_period(pod) == 2 * OWN_GRACE
 
 
-def test_a_dry_run_deletes_nothing_and_says_the_same(cluster: Cluster) -> None:
+def test_a_dry_run_deletes_nothing_and_returns_the_same_warning(cluster: Cluster) -> None:
     pod = cluster.create()
-    answer = cluster.evict(pod, 0, dryRun=["All"])
-    assert answer.is_success, answer.text
-    assert "kubectl delete pod" in answer.headers["warning"]
-    assert cluster.time_left(pod) is None
+    response = cluster.evict(pod, 0, dryRun=["All"])
+    assert response.is_success, response.text
+    assert "kubectl delete pod" in response.headers["warning"]
+    assert cluster.grace_period(pod) is None
 
 
-def test_preconditions_count(cluster: Cluster) -> None:
+def test_preconditions_still_apply(cluster: Cluster) -> None:
     pod = cluster.create()
     assert cluster.evict(pod, 0, preconditions={"uid": "another"}).status_code == 409
-    assert cluster.time_left(pod) is None
+    assert cluster.grace_period(pod) is None
 
 
-def test_a_disruption_budget_still_stands_in_the_way(cluster: Cluster) -> None:
+def test_a_disruption_budget_still_prevents_an_eviction(cluster: Cluster) -> None:
     pod = cluster.create(labels={"budget": "none"})
-    # Budgets count pods that run.
+    # A budget counts running pods only.
     running = {"status": {"phase": "Running"}}
     cluster.plane.client.patch(f"{PODS}/{pod}/status", json=running, headers=MERGE_PATCH).raise_for_status()
     budget = {
@@ -190,73 +190,73 @@ def test_a_disruption_budget_still_stands_in_the_way(cluster: Cluster) -> None:
     budgets = f"/apis/policy/v1/namespaces/{SHOP}/poddisruptionbudgets"
     cluster.plane.client.post(budgets, json=budget).raise_for_status()
     assert cluster.evict(pod, 0).status_code == 429
-    assert cluster.time_left(pod) is None
+    assert cluster.grace_period(pod) is None
 
 
-def test_a_pod_that_terminates_already_keeps_its_time(cluster: Cluster) -> None:
+def test_a_pod_that_is_already_terminating_keeps_its_period(cluster: Cluster) -> None:
     pod = cluster.create()
     cluster.plane.client.delete(f"{PODS}/{pod}").raise_for_status()
     assert cluster.evict(pod, 0).is_success
-    assert cluster.time_left(pod) == OWN
+    assert cluster.grace_period(pod) == OWN_GRACE
 
 
-def test_a_pod_that_nobody_protects_is_evicted_as_asked(cluster: Cluster) -> None:
+def test_an_unprotected_pod_is_evicted_as_requested(cluster: Cluster) -> None:
     pod = cluster.create(LABEL_DISABLED)
-    answer = cluster.evict(pod, 7)
-    assert answer.is_success
-    assert "warning" not in answer.headers
-    assert cluster.time_left(pod) == 7
+    response = cluster.evict(pod, 7)
+    assert response.is_success
+    assert "warning" not in response.headers
+    assert cluster.grace_period(pod) == 7
 
 
-def test_a_pod_that_lets_evictions_cut_its_time_is_evicted_as_asked(cluster: Cluster) -> None:
+def test_a_pod_whose_annotation_allows_shorter_evictions_is_evicted_as_requested(cluster: Cluster) -> None:
     pod = cluster.create(annotations={annotation_of("evict"): "as-asked"})
     found = cluster.pod(pod)
     assert found
     assert found["metadata"]["labels"][INJECTED_LABEL] == "true"
-    assert cluster.evict(pod, CUT).is_success
-    assert cluster.time_left(pod) == CUT
+    assert cluster.evict(pod, CUT_GRACE).is_success
+    assert cluster.grace_period(pod) == CUT_GRACE
 
 
 @pytest.mark.parametrize("node", ["lost", "removed"])
-def test_pods_of_a_node_that_nobody_hears_from_go_as_they_are_evicted(cluster: Cluster, node: str) -> None:
+def test_a_pod_on_a_lost_or_removed_node_is_evicted_as_requested(cluster: Cluster, node: str) -> None:
     if node == "lost":
         cluster.create_node(node, "Unknown")
     pod = cluster.create(node=node)
     assert cluster.evict(pod, 1).is_success
-    assert cluster.time_left(pod) == 1
+    assert cluster.grace_period(pod) == 1
 
 
-def test_a_pod_that_is_gone_is_not_found(cluster: Cluster) -> None:
+def test_an_eviction_of_a_pod_that_does_not_exist_gets_404(cluster: Cluster) -> None:
     assert cluster.evict("nobody", 0).status_code == 404
 
 
-def test_hundreds_of_evictions_at_once_are_all_healed(cluster: Cluster) -> None:
+def test_hundreds_of_concurrent_evictions_all_leave_the_pods_their_own_period(cluster: Cluster) -> None:
     pods = [cluster.create() for _ in range(MANY)]
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda pod: cluster.evict(pod, 0).status_code, pods))
-    assert Counter(answers) == {201: MANY}
-    assert Counter(cluster.time_left(pod) for pod in pods) == {OWN: MANY}
+        codes = list(pool.map(lambda pod: cluster.evict(pod, 0).status_code, pods))
+    assert Counter(codes) == {201: MANY}
+    assert Counter(cluster.grace_period(pod) for pod in pods) == {OWN_GRACE: MANY}
 
 
-def test_without_the_right_to_get_pods_evictions_are_as_asked(cluster: Cluster) -> None:
+def test_without_the_right_to_get_pods_evictions_are_as_requested(cluster: Cluster) -> None:
     pod = cluster.create()
     binding = cluster.plane.client.get(BINDING).raise_for_status().json()
     cluster.plane.client.delete(BINDING).raise_for_status()
     try:
-        # Authorizers learn of it a moment later.
+        # The authorizer sees the deletion a moment later.
         cluster.until(lambda: cluster.evict(pod, 0, dryRun=["All"]).headers.get("warning") is None)
-        assert cluster.evict(pod, CUT).is_success
-        assert cluster.time_left(pod) == CUT
+        assert cluster.evict(pod, CUT_GRACE).is_success
+        assert cluster.grace_period(pod) == CUT_GRACE
     finally:
         del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
         cluster.plane.client.post(BINDING.rpartition("/")[0], json=binding).raise_for_status()
 
 
-def test_while_the_webhook_is_down_evictions_are_as_asked(cluster: Cluster) -> None:
+def test_while_the_webhook_is_down_evictions_are_as_requested(cluster: Cluster) -> None:
     pod = cluster.create()
     cluster.end()
     try:
-        assert cluster.evict(pod, CUT).is_success
-        assert cluster.time_left(pod) == CUT
+        assert cluster.evict(pod, CUT_GRACE).is_success
+        assert cluster.grace_period(pod) == CUT_GRACE
     finally:
         cluster.serve()

@@ -50,7 +50,7 @@ ACCOUNT = "worker"
 
 @dataclass(frozen=True)
 class Cluster:
-    """The API server, and the names of an image that everybody may pull, and of one that is private."""
+    """The API server, and the names of a public image, of a private one, and of one that does not exist."""
 
     plane: ControlPlane
     open_image: str
@@ -101,7 +101,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _make_namespaces(plane: ControlPlane, closed_host: str) -> None:
-    """One whose pods may name a Secret, one whose ServiceAccount does, one with neither."""
+    """Create one whose pods may name a Secret, one whose ServiceAccount names it, and one with neither."""
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     config = base64.b64encode(json.dumps({"auths": {closed_host: {"auth": auth}}}).encode()).decode()
     for namespace in ("with-secret", "with-account", "without"):
@@ -129,7 +129,7 @@ def pod_of(image: str, *, labelled: bool = True, **spec: Any) -> Json:
 
 
 def recognised(response: httpx.Response) -> str:
-    """Return what the worker of a protected pod was recognised as; empty where its image could not be asked."""
+    """Return the framework recognised in a protected pod; empty if its image could not be read."""
     assert response.is_success, response.text
     metadata = response.json()["metadata"]
     assert metadata["labels"][INJECTED_LABEL] == "true"
@@ -151,7 +151,7 @@ def test_a_private_image_is_read_with_the_secret_of_the_service_account(cluster:
     assert recognised(cluster.plane.create_pod("with-account", made)) == FRAMEWORK
 
 
-def test_what_one_namespace_may_read_is_not_told_to_another(cluster: Cluster) -> None:
+def test_what_one_namespace_may_read_is_not_disclosed_to_another(cluster: Cluster) -> None:
     made = pod_of(cluster.private_image, imagePullSecrets=[{"name": SECRET}])
     assert recognised(cluster.plane.create_pod("with-secret", made)) == FRAMEWORK
     response = cluster.plane.create_pod("without", made)
@@ -159,20 +159,20 @@ def test_what_one_namespace_may_read_is_not_told_to_another(cluster: Cluster) ->
     assert FRAMEWORK not in response.text
 
 
-def test_who_is_not_the_api_server_learns_nothing_of_a_private_image(cluster: Cluster) -> None:
-    """A neighbour on the network names another namespace, and the Secret there."""
+def test_a_client_other_than_the_api_server_learns_nothing_about_a_private_image(cluster: Cluster) -> None:
+    """Another client on the network sends a review that names a foreign namespace and the Secret in it."""
     made = pod_of(cluster.private_image, imagePullSecrets=[{"name": SECRET}])
     assert recognised(cluster.plane.create_pod("with-secret", made)) == FRAMEWORK
     review = admission_review(made, namespace="with-secret")
     live = configuration(cluster.plane)["webhooks"][0]["clientConfig"]["url"]
     known = urlsplit(live).path
-    for path, is_told in (("/mutate", False), ("/", False), (f"/mutate/{64 * 'a'}", False), (known, True)):
+    for path, is_disclosed in (("/mutate", False), ("/", False), (f"/mutate/{64 * 'a'}", False), (known, True)):
         response = httpx.post(urljoin(live, path), json=review, verify=False).raise_for_status().json()["response"]
         assert response["allowed"]
         patch = base64.b64decode(response["patch"]).decode()
-        assert (FRAMEWORK in patch) is is_told, path
+        assert (FRAMEWORK in patch) is is_disclosed, path
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_a_pod_whose_image_is_not_there_is_protected_as_an_unknown_one(cluster: Cluster, labelled: bool) -> None:
+def test_a_pod_whose_image_does_not_exist_is_protected_as_an_unknown_worker(cluster: Cluster, labelled: bool) -> None:
     assert recognised(cluster.plane.create_pod("without", pod_of(cluster.missing_image, labelled=labelled))) == ""

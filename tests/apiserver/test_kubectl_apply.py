@@ -27,7 +27,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 def missing_kinds(plane: ControlPlane, installation: str) -> set[str]:
-    """Return the kinds that an operator brings, or a later Kubernetes."""
+    """Return the kinds that this API server lacks: an operator or a later Kubernetes brings them."""
     absent: set[str] = set()
     for manifest in installed(installation):
         group = manifest["apiVersion"]
@@ -38,7 +38,7 @@ def missing_kinds(plane: ControlPlane, installation: str) -> set[str]:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_server_side_apply_takes_over_without_a_conflict_and_back(
+def test_switching_to_server_side_apply_and_back_causes_no_conflict(
     plane: ControlPlane, tmp_path: Path, folder: str
 ) -> None:
     if missing_kinds(plane, folder.removeprefix("overlays/").replace(".", "default")):

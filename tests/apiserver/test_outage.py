@@ -1,4 +1,4 @@
-"""What the API server does while no replica answers, and what the validating policy says of unprotected pods."""
+"""What the API server does while no replica responds, and how the validating policy treats unprotected pods."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def create(plane: ControlPlane, namespace: str, label: str = "", **spec: Any) ->
 
 
 def install(plane: ControlPlane, directory: Path, folder: str) -> None:
-    """Install anew: what another test made of the configuration cannot be applied over."""
+    """Install anew: kubectl cannot apply over what another test has changed in the configuration."""
     plane.client.delete(CONFIGURATION)
     apply(plane, directory, folder)
 
@@ -61,9 +61,9 @@ def test_by_default_a_labelled_pod_is_refused_and_the_error_names_the_webhook(
     install_without_replicas(plane, directory, ".")
     wait_until(lambda: not create(plane, "workers").is_success)
     for namespace, label, entry in (("workers", "", "namespace.label"), ("plain", LABEL_ENABLED, "pod.label")):
-        answer = create(plane, namespace, label)
-        assert answer.status_code == 500
-        assert f'failed calling webhook "{entry}.graceful-worker"' in answer.json()["message"]
+        response = create(plane, namespace, label)
+        assert response.status_code == 500
+        assert f'failed calling webhook "{entry}.graceful-worker"' in response.json()["message"]
 
 
 @pytest.mark.parametrize(
@@ -80,45 +80,45 @@ def test_by_default_all_other_pods_are_created(
 @pytest.mark.parametrize("label", ["", LABEL_ENABLED])
 @pytest.mark.parametrize("priority_class", sorted(CRITICAL_CLASSES))
 @pytest.mark.parametrize("namespace", ["workers", "plain"])
-def test_by_default_what_a_cluster_cannot_do_without_is_created_however_it_is_labelled(
+def test_by_default_pods_of_a_critical_priority_class_are_created_whatever_their_label(
     plane: ControlPlane, directory: Path, namespace: str, priority_class: str, label: str
 ) -> None:
-    """A network plugin's pods, for example, without which no replica could start."""
+    """For example the pods of a network plugin: without them, no replica could start."""
     install_without_replicas(plane, directory, ".")
     wait_until(lambda: not create(plane, "workers").is_success)
-    answer = create(plane, namespace, label, priorityClassName=priority_class, hostNetwork=True)
-    assert answer.is_success, answer.text
+    response = create(plane, namespace, label, priorityClassName=priority_class, hostNetwork=True)
+    assert response.is_success, response.text
 
 
-def test_its_own_replicas_can_always_be_created(plane: ControlPlane, directory: Path) -> None:
+def test_replicas_of_the_webhook_can_always_be_created(plane: ControlPlane, directory: Path) -> None:
     install_without_replicas(plane, directory, ".")
     wait_until(lambda: not create(plane, "workers").is_success)
     path = "/apis/apps/v1/namespaces/graceful-worker/deployments/graceful-worker"
     template = plane.client.get(path).raise_for_status().json()["spec"]["template"]
     replica = pod(metadata=template["metadata"], **template["spec"])
-    answer = plane.create_pod("graceful-worker", replica, dry_run=True)
-    assert answer.is_success, answer.text
+    response = plane.create_pod("graceful-worker", replica, dry_run=True)
+    assert response.is_success, response.text
 
 
-def test_with_fail_open_a_labelled_pod_is_created_as_it_is(plane: ControlPlane, directory: Path) -> None:
+def test_with_fail_open_a_labelled_pod_is_created_unchanged(plane: ControlPlane, directory: Path) -> None:
     install_without_replicas(plane, directory, "overlays/fail-open")
     wait_until(lambda: create(plane, "workers").is_success)
     assert INJECTED_LABEL not in create(plane, "plain", LABEL_ENABLED).json()["metadata"]["labels"]
 
 
 @pytest.mark.parametrize(("overlay", "status"), [("validating-policy", 201), ("validating-policy-deny", 422)])
-def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
+def test_the_policy_warns_about_or_denies_a_labelled_pod_that_is_not_protected(
     plane: ControlPlane, directory: Path, overlay: str, status: int
 ) -> None:
     install(plane, directory, f"overlays/{overlay}")
     plane.client.delete(CONFIGURATION).raise_for_status()
 
-    def warning_and_answer() -> str:
-        answer = create(plane, "plain", LABEL_ENABLED)
-        return str(answer.headers.get("warning", "")) + answer.text
+    def warning_and_body() -> str:
+        response = create(plane, "plain", LABEL_ENABLED)
+        return str(response.headers.get("warning", "")) + response.text
 
     wait_until(
-        lambda: UNPROTECTED in warning_and_answer() and create(plane, "plain", LABEL_ENABLED).status_code == status
+        lambda: UNPROTECTED in warning_and_body() and create(plane, "plain", LABEL_ENABLED).status_code == status
     )
 
 
@@ -131,11 +131,11 @@ def test_the_policy_tells_of_a_labelled_pod_that_came_through_unprotected(
     ],
     ids=["protected", "windows", "critical"],
 )
-def test_the_policy_has_nothing_against_a_pod_that_is_protected_or_never_touched(
+def test_the_policy_admits_a_pod_that_is_protected_or_never_protected_by_the_webhook(
     plane: ControlPlane, directory: Path, fields: dict[str, Any]
 ) -> None:
     install(plane, directory, "overlays/validating-policy-deny")
     plane.client.delete(CONFIGURATION).raise_for_status()
     wait_until(lambda: UNPROTECTED in create(plane, "plain", LABEL_ENABLED).text)
-    answer = plane.create_pod("plain", pod(labels={LABEL: LABEL_ENABLED}, **fields), dry_run=True)
-    assert answer.is_success, answer.text
+    response = plane.create_pod("plain", pod(labels={LABEL: LABEL_ENABLED}, **fields), dry_run=True)
+    assert response.is_success, response.text

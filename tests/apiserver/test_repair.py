@@ -49,17 +49,17 @@ RESOURCES = {"Deployment": "deployments", "StatefulSet": "statefulsets", "Daemon
 TIMEOUT_SECONDS = 60
 
 
-def pod_of(kind: str, app: str, number: int, how: str, revision: int) -> Json:
-    """Make a pod as the owner's controller does: `bare`, `protected` or `older`."""
+def pod_of(kind: str, app: str, number: int, state: str, revision: int) -> Json:
+    """Build a pod as the owner's controller would: `bare`, `protected`, or `older` (by an older version)."""
     owner, labels = owner_reference(kind, app), {"app": app}
     if kind == "Deployment":
         owner = owner_reference("ReplicaSet", f"{app}-h{revision}")
         labels["pod-template-hash"] = f"h{revision}"
     raw = pod(f"{app}-{revision}-{number}", labels=labels, metadata={"ownerReferences": [owner]})
-    if how == "bare":
+    if state == "bare":
         return raw
     patched: Json = jsonpatch.apply_patch(raw, inject(raw, Policy()).patch)
-    if how == "older":
+    if state == "older":
         record = patched["metadata"]["annotations"][STATUS_ANNOTATION]
         patched["metadata"]["annotations"][STATUS_ANNOTATION] = record.replace(__version__, OLDER)
     return patched
@@ -67,23 +67,23 @@ def pod_of(kind: str, app: str, number: int, how: str, revision: int) -> Json:
 
 @dataclass
 class Shop:
-    """A namespace of workloads, and what happens to the pods of those that are restarted."""
+    """A namespace of workloads, and the controllers that replace the pods of those that are restarted."""
 
     plane: ControlPlane
     namespace: str
-    comes_back: dict[str, str] = field(default_factory=dict)
-    """How the new pods of an owner are; nothing happens to one that is not here."""
+    new_pods: dict[str, str] = field(default_factory=dict)
+    """The state of an owner's new pods after a restart; the pods of an owner that is not listed are not replaced."""
     _kinds: dict[str, str] = field(default_factory=dict)
-    _played: set[str] = field(default_factory=set)
+    _replaced: set[str] = field(default_factory=set)
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def create_owner(self, kind: str, app: str, *how: str) -> None:
-        """Create an owner, with these pods."""
-        spec: Json = {} if kind == "DaemonSet" else {"replicas": len(how)}
+    def create_owner(self, kind: str, app: str, *states: str) -> None:
+        """Create an owner with one pod in each of these states."""
+        spec: Json = {} if kind == "DaemonSet" else {"replicas": len(states)}
         spec |= {"serviceName": app} if kind == "StatefulSet" else {}
         self.plane.client.post(self._url(kind), json=workload(kind, app, **spec)).raise_for_status()
         self._kinds[app] = kind
-        self._replace(app, list(how), 0)
+        self._replace(app, list(states), 0)
 
     def owner(self, app: str) -> Json:
         url = f"{self._url(self._kinds[app])}/{app}"
@@ -96,18 +96,18 @@ class Shop:
     def _url(self, kind: str) -> str:
         return f"/apis/apps/v1/namespaces/{self.namespace}/{RESOURCES[kind]}"
 
-    def _replace(self, app: str, how: list[str], revision: int) -> None:
-        """Exchange all pods of an owner, and say so in its status."""
+    def _replace(self, app: str, states: list[str], revision: int) -> None:
+        """Replace all pods of an owner, and update its status."""
         pods = f"/api/v1/namespaces/{self.namespace}/pods"
         old = self.plane.client.get(pods, params={"labelSelector": f"app={app}"}).raise_for_status().json()["items"]
-        for number, each in enumerate(how):
+        for number, each in enumerate(states):
             self.plane.create_pod(
                 self.namespace, pod_of(self._kinds[app], app, number, each, revision)
             ).raise_for_status()
         for each in old:
             url = f"{pods}/{each['metadata']['name']}?gracePeriodSeconds=0"
             self.plane.client.delete(url).raise_for_status()
-        count = len(how)
+        count = len(states)
         if self._kinds[app] == "DaemonSet":
             fields = ("currentNumberScheduled", "desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable")
             counts = {"numberMisscheduled": 0, "numberReady": count, **dict.fromkeys(fields, count)}
@@ -119,7 +119,7 @@ class Shop:
 
     @contextmanager
     def controlled(self) -> Iterator[None]:
-        """Let the controllers run."""
+        """Simulate the controllers until the block ends."""
         thread = threading.Thread(target=self._control)
         thread.start()
         try:
@@ -130,15 +130,15 @@ class Shop:
 
     def _control(self) -> None:
         while not self._over.wait(0.2):
-            for app, how in list(self.comes_back.items()):
-                if app not in self._played and self.is_restarted(app):
-                    self._played.add(app)
-                    self._replace(app, [how, "protected"], 1)
+            for app, state in list(self.new_pods.items()):
+                if app not in self._replaced and self.is_restarted(app):
+                    self._replaced.add(app)
+                    self._replace(app, [state, "protected"], 1)
 
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """An installation that looks healthy but is never called: no server runs here."""
+    """An installation that looks healthy but is never called, because no webhook runs here."""
     directory = tmp_path_factory.mktemp("repair")
     with control_plane(directory) as plane:
         apply(plane, directory)
@@ -183,14 +183,14 @@ def run(plane: ControlPlane, directory: Path, *arguments: str, token: str = "") 
     return process.returncode, output + errors
 
 
-def test_a_dry_run_lists_the_owners_in_their_order_and_changes_nothing(plane: ControlPlane, tmp_path: Path) -> None:
+def test_a_dry_run_lists_the_owners_in_restart_order_and_changes_nothing(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "dry")
     made.create_owner("DaemonSet", "agent", "protected")
     before = [made.owner(app) for app in ("emails", "mailer", "orders")]
     code, output = run(plane, tmp_path, "-n", "dry", "-o", "json")
-    said = json.loads(output)
-    assert (code, said["wait"], said["byHand"]) == (1, None, [])
-    assert [(each["kind"], each["name"], each["versions"]) for each in said["restart"]] == [
+    report = json.loads(output)
+    assert (code, report["wait"], report["byHand"]) == (1, None, [])
+    assert [(each["kind"], each["name"], each["versions"]) for each in report["restart"]] == [
         ("Deployment", "orders", []),
         ("StatefulSet", "mailer", []),
         ("Deployment", "emails", [OLDER]),
@@ -202,7 +202,7 @@ def test_a_dry_run_lists_the_owners_in_their_order_and_changes_nothing(plane: Co
 def test_owners_are_restarted_until_all_pods_are_protected(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "good")
     made.create_owner("DaemonSet", "agent", "bare")
-    made.comes_back = dict.fromkeys(("agent", "emails", "mailer", "orders"), "protected")
+    made.new_pods = dict.fromkeys(("agent", "emails", "mailer", "orders"), "protected")
     token = account(plane, "repairer", (*PERMISSIONS, *REPAIR_PERMISSIONS, *RESTART_PERMISSIONS))
     with made.controlled():
         code, output = run(plane, tmp_path, "-n", "good", "--yes", token=token)
@@ -213,9 +213,9 @@ def test_owners_are_restarted_until_all_pods_are_protected(plane: ControlPlane, 
     assert run(plane, tmp_path, "-n", "good", "--yes") == (0, "test: Nothing to repair.\n")
 
 
-def test_the_first_pod_that_comes_back_unprotected_ends_it(plane: ControlPlane, tmp_path: Path) -> None:
+def test_the_first_new_pod_that_is_unprotected_ends_the_repair(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "bad")
-    made.comes_back = {"orders": "protected", "mailer": "bare", "emails": "protected"}
+    made.new_pods = {"orders": "protected", "mailer": "bare", "emails": "protected"}
     with made.controlled():
         code, output = run(plane, tmp_path, "-n", "bad", "--yes")
     assert code == 1
@@ -226,14 +226,14 @@ def test_the_first_pod_that_comes_back_unprotected_ends_it(plane: ControlPlane, 
 
 def test_only_the_owner_that_is_named_is_restarted(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "named")
-    made.comes_back = {"emails": "protected"}
+    made.new_pods = {"emails": "protected"}
     with made.controlled():
         code, output = run(plane, tmp_path, "-n", "named", "deployment/emails", "--yes", "-o", "json")
     assert code == 0, output
     assert not made.is_restarted("orders")
 
 
-def test_without_the_right_to_restart_the_first_owner_ends_it(plane: ControlPlane, tmp_path: Path) -> None:
+def test_without_the_right_to_restart_the_repair_ends_at_the_first_owner(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "unable")
     token = account(plane, "looker", (*PERMISSIONS, *REPAIR_PERMISSIONS))
     code, output = run(plane, tmp_path, "-n", "unable", "--yes", token=token)
@@ -242,13 +242,13 @@ def test_without_the_right_to_restart_the_first_owner_ends_it(plane: ControlPlan
     assert not made.is_restarted("mailer")
 
 
-def test_ctrl_c_ends_it_behind_the_present_rollout(plane: ControlPlane, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_repair_after_the_current_rollout(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "once")
     with made.controlled():
         process = start(plane, tmp_path, "-n", "once", "--yes")
         wait_until(lambda: made.is_restarted("orders"))
         process.send_signal(signal.SIGINT)
-        made.comes_back = dict.fromkeys(("emails", "mailer", "orders"), "protected")
+        made.new_pods = dict.fromkeys(("emails", "mailer", "orders"), "protected")
         output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 1, errors
     assert "ok       Deployment orders in once" in output
@@ -256,14 +256,14 @@ def test_ctrl_c_ends_it_behind_the_present_rollout(plane: ControlPlane, tmp_path
     assert not made.is_restarted("mailer")
 
 
-def test_a_second_ctrl_c_does_not_wait(plane: ControlPlane, tmp_path: Path) -> None:
+def test_a_second_ctrl_c_does_not_wait_for_the_rollout(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "twice")
     process = start(plane, tmp_path, "-n", "twice", "--yes")
     wait_until(lambda: made.is_restarted("orders"))
     process.send_signal(signal.SIGINT)
     assert process.stdout
-    said = iter(process.stdout.readline, "")
-    assert any("Press Ctrl-C again" in line for line in said)
+    lines = iter(process.stdout.readline, "")
+    assert any("Press Ctrl-C again" in line for line in lines)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 1, errors
@@ -272,7 +272,7 @@ def test_a_second_ctrl_c_does_not_wait(plane: ControlPlane, tmp_path: Path) -> N
     assert "0 of 3 owners repaired." in output
 
 
-def test_nothing_begins_while_nobody_answers(plane: ControlPlane, tmp_path: Path) -> None:
+def test_nothing_is_restarted_while_no_replica_is_ready(plane: ControlPlane, tmp_path: Path) -> None:
     made = shop(plane, "down")
     url = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/graceful-worker/status"
     for ready in (0, 2):

@@ -1,4 +1,4 @@
-"""Three replicas keep their CA in a real API server: it is rotated and restored, and no pod is created unpatched."""
+"""Three replicas share a CA in a real API server: it is rotated and restored, and no pod is created unpatched."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ pytestmark = [
 ]
 
 ROTATIONS = int(os.environ.get("ROTATIONS", "5"))
-"""How often the CA is rotated under load; `make test-apiserver` says 100."""
+"""How often the CA is rotated under load; `make test-apiserver` sets 100."""
 SECRET_PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 OF_NAMESPACES, OF_LABELLED_PODS, OF_EVICTIONS = range(3)
-"""Where the entries stand in the configuration."""
+"""The indexes of the entries in the configuration."""
 HEALINGS = "graceful_worker_bundle_healings_total"
 FOREIGN = base64.b64encode(b"nonsense").decode()
 
@@ -59,8 +59,8 @@ class Cluster:
     replicas: Replicas
 
     def secret(self) -> dict[str, Any]:
-        answer: dict[str, Any] = self.plane.client.get(f"{SECRET_PATH}/graceful-worker-ca").raise_for_status().json()
-        return answer
+        found: dict[str, Any] = self.plane.client.get(f"{SECRET_PATH}/graceful-worker-ca").raise_for_status().json()
+        return found
 
     def current_ca(self) -> str:
         return str(self.secret()["data"]["tls.crt"])
@@ -81,7 +81,7 @@ class Cluster:
         self.plane.client.patch(CONFIGURATION, content=json.dumps(patch), headers=JSON_PATCH).raise_for_status()
 
     def rotate(self, value: str) -> None:
-        """Ask for another CA by a new value of the annotation, and wait for it."""
+        """Request a new CA by a new value of the annotation, and wait until it is stored."""
         before = self.current_ca()
         body = json.dumps({"metadata": {"annotations": {"graceful-worker/rotate": value}}})
         url = f"{SECRET_PATH}/graceful-worker-ca"
@@ -94,12 +94,12 @@ class Cluster:
         self.plane.client.patch(url, content=patch, headers=JSON_PATCH).raise_for_status()
 
     def protects(self) -> bool:
-        """Tell whether a pod that is created without being stored would be protected."""
+        """Return whether a pod would be protected, by a dry run."""
         return self.plane.try_pod("workers", pod()) == ("", True)
 
     @contextmanager
     def every_pod_is_protected(self) -> Iterator[None]:
-        """Create pods all the time; if one fails, tell of it what only the replicas know."""
+        """Create pods continuously; if one is refused or not patched, show the logs of the replicas."""
         with PodStream(lambda: self.plane.try_pod("workers", pod()), pause=0.02) as stream:
             yield
         logs = "\n".join(replica.log.read_text()[-3000:] for replica in self.replicas.running)
@@ -128,18 +128,18 @@ def test_replicas_that_start_at_once_share_one_ca(cluster: Cluster) -> None:
     assert cluster.secret()["type"] == "kubernetes.io/tls"
 
 
-def test_a_first_installation_is_no_healing(cluster: Cluster) -> None:
+def test_a_first_installation_is_not_counted_as_a_healing(cluster: Cluster) -> None:
     assert cluster.replicas.count(HEALINGS) == 0
 
 
-def test_every_entry_calls_the_path_that_goes_with_the_ca(cluster: Cluster) -> None:
+def test_every_entry_calls_the_path_that_belongs_to_the_ca(cluster: Cluster) -> None:
     data = cluster.secret()["data"]
     authority = Authority(base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"]))
     assert set(cluster.paths()) == {secret_path(authority)}
 
 
 @pytest.mark.parametrize("position", [OF_LABELLED_PODS, OF_EVICTIONS])
-def test_a_path_that_somebody_resets_is_healed_and_pods_are_patched_meanwhile(cluster: Cluster, position: int) -> None:
+def test_a_path_that_is_reset_is_restored_and_pods_are_patched_meanwhile(cluster: Cluster, position: int) -> None:
     before = cluster.paths()
     with cluster.every_pod_is_protected():
         cluster.set_url(f"https://127.0.0.1:{cluster.replicas.port}/mutate", position)
@@ -148,7 +148,7 @@ def test_a_path_that_somebody_resets_is_healed_and_pods_are_patched_meanwhile(cl
 
 @pytest.mark.parametrize("position", [OF_NAMESPACES, OF_EVICTIONS])
 @pytest.mark.parametrize("bundle", [None, FOREIGN])
-def test_a_bundle_that_somebody_empties_or_alters_is_healed_within_seconds(
+def test_a_bundle_that_is_emptied_or_altered_is_restored_within_seconds(
     cluster: Cluster, bundle: str | None, position: int
 ) -> None:
     before, healings = set(cluster.bundles()), cluster.replicas.count(HEALINGS)
@@ -158,7 +158,7 @@ def test_a_bundle_that_somebody_empties_or_alters_is_healed_within_seconds(
     wait_until(cluster.protects)
 
 
-def test_a_deleted_secret_is_made_again_with_the_same_ca(cluster: Cluster) -> None:
+def test_a_deleted_secret_is_recreated_with_the_same_ca(cluster: Cluster) -> None:
     before = cluster.current_ca()
     with cluster.every_pod_is_protected():
         cluster.plane.client.delete(f"{SECRET_PATH}/graceful-worker-ca").raise_for_status()
@@ -167,13 +167,13 @@ def test_a_deleted_secret_is_made_again_with_the_same_ca(cluster: Cluster) -> No
     assert cluster.current_ca() == before
 
 
-def test_rotations_fail_no_creation(cluster: Cluster) -> None:
+def test_rotations_fail_no_pod_creation(cluster: Cluster) -> None:
     with cluster.every_pod_is_protected():
         for number in range(ROTATIONS):
             cluster.rotate(str(number))
 
 
-def test_an_old_ca_that_is_taken_out_of_the_secret_is_trusted_no_more(cluster: Cluster) -> None:
+def test_an_old_ca_that_is_removed_from_the_secret_is_no_longer_trusted(cluster: Cluster) -> None:
     with cluster.every_pod_is_protected():
         cluster.rotate("its key was seen by somebody")
         time.sleep(3 * PROPAGATION_SECONDS)
@@ -184,7 +184,7 @@ def test_an_old_ca_that_is_taken_out_of_the_secret_is_trusted_no_more(cluster: C
     assert set(cluster.bundles()) == {only}
 
 
-def test_a_rolling_restart_of_the_replicas_fails_no_creation(cluster: Cluster) -> None:
+def test_a_rolling_restart_of_the_replicas_fails_no_pod_creation(cluster: Cluster) -> None:
     with cluster.every_pod_is_protected():
         for replica in list(cluster.replicas.running):
             cluster.replicas.start()

@@ -51,12 +51,12 @@ LIMITING: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
 )
-"""What limits drains. Karpenter is not installed: the API server does not know its kinds."""
+"""Objects that limit drains. Karpenter is not installed: the API server does not know its kinds."""
 
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """Pods are created first: the Service has no server here, so no labelled pod could be created later."""
+    """Create the pods first: once the webhook is installed, no labelled pod can be created, as no server runs here."""
     directory = tmp_path_factory.mktemp("status")
     with control_plane(directory) as plane:
         plane.create_namespace("workers", {LABEL: LABEL_ENABLED})
@@ -82,7 +82,7 @@ def status(plane: ControlPlane, directory: Path, *arguments: str, token: str = "
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path) -> None:
+def test_the_status_of_a_cluster_from_no_installation_to_full_protection(plane: ControlPlane, tmp_path: Path) -> None:
     bare = status(plane, tmp_path)
     assert bare.returncode == 1
     assert "MutatingWebhookConfiguration graceful-worker does not exist" in bare.stdout
@@ -97,9 +97,9 @@ def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path)
     make_ready(plane)
     flawed = status(plane, tmp_path, "--pods", "-o", "json")
     assert flawed.returncode == 1
-    said = json.loads(flawed.stdout)
-    assert said["verdict"] == "flawed"
-    assert {f"{each['namespace']}/{each['name']}": (each["state"], each["reason"]) for each in said["pods"]} == {
+    report = json.loads(flawed.stdout)
+    assert report["verdict"] == "flawed"
+    assert {f"{each['namespace']}/{each['name']}": (each["state"], each["reason"]) for each in report["pods"]} == {
         **{f"workers/{name}": ("protected", "") for name in PROTECTED},
         "workers/late": ("unprotected", ""),
         "shop/labelled": ("unprotected", ""),
@@ -112,14 +112,14 @@ def test_a_cluster_from_nothing_to_all_well(plane: ControlPlane, tmp_path: Path)
     for namespace, name in (("workers", "late"), ("shop", "labelled"), ("shop", "typo")):
         url = f"/api/v1/namespaces/{namespace}/pods/{name}?gracePeriodSeconds=0"
         plane.client.delete(url).raise_for_status()
-    well = status(plane, tmp_path, "--pods")
-    assert well.returncode == 0, well.stdout
-    assert well.stdout.startswith("test: Protection works.\n")
-    assert "worker=signal" in well.stdout
+    healthy = status(plane, tmp_path, "--pods")
+    assert healthy.returncode == 0, healthy.stdout
+    assert healthy.stdout.startswith("test: Protection works.\n")
+    assert "worker=signal" in healthy.stdout
 
 
 def _in_pages(plane: ControlPlane, directory: Path) -> None:
-    """Ask for one object at a time."""
+    """Check that lists in pages of one object give the same output."""
     small_pages = "from webhook.kubernetes import api_client; api_client.PAGE_SIZE = 1"
     code = f"{small_pages}; from webhook.cli.commands import main; main()"
     environment = {**os.environ, "KUBECONFIG": str(write_kubeconfig(plane, directory / "pages.kubeconfig"))}
@@ -129,11 +129,11 @@ def _in_pages(plane: ControlPlane, directory: Path) -> None:
 
 
 def _drains(plane: ControlPlane, directory: Path) -> None:
-    """Look at what limits drains, and at kubelets, none of which are here."""
-    said = json.loads(status(plane, directory, "--kubelets", "-o", "json").stdout)
+    """Check the limits of drains, and the kubelets: none of them runs here."""
+    report = json.loads(status(plane, directory, "--kubelets", "-o", "json").stdout)
     limits = {
         each["values"]["limit"]: each["values"]
-        for each in said["findings"]
+        for each in report["findings"]
         if each["code"] in ("drain-cut", "drain-kept")
     }
     assert {limit: values["seconds"] for limit, values in limits.items()} == {
@@ -143,7 +143,7 @@ def _drains(plane: ControlPlane, directory: Path) -> None:
     }
     assert all(values["gracePeriods"] == {"workers": 3600} for values in limits.values())
     assert limits["gke-spot"]["place"] == f"node {SPOT}"
-    assert [each["values"] for each in said["findings"] if each["code"] == "kubelet-silent"] == [{"node": SPOT}]
+    assert [each["values"] for each in report["findings"] if each["code"] == "kubelet-silent"] == [{"node": SPOT}]
 
 
 def _by_rights(plane: ControlPlane, directory: Path) -> None:

@@ -30,7 +30,7 @@ ENDS: tuple[dict[str, Any], ...] = (
     {"seconds": 9, "code": 137, "reason": "OOMKilled"},
     {"seconds": 9, "code": 1, "reason": "Error"},
 )
-"""How the first pod of each ten ends: killed, cut (it has 600 s), out of memory, with an error. All others finish."""
+"""How pods 0, 10, 20 and 30 end: killed, cut (it has 600 s), out of memory, with an error. All others finish."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,9 @@ def events(plane: ControlPlane, owner: str) -> list[dict[str, Any]]:
     return [each for each in items if each["involvedObject"]["name"] == owner]
 
 
-def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
+def test_the_drains_of_a_thousand_pods_are_counted_by_outcome(
+    plane: ControlPlane, pods: Pods, watch: WatchProcess
+) -> None:
     def end_of(number: int) -> dict[str, Any]:
         index = number // 10
         return ENDS[index] if number % 10 == 0 and index < len(ENDS) else {"seconds": 40}
@@ -81,7 +83,7 @@ def test_a_thousand_pods_are_seen_through_their_lives(plane: ControlPlane, pods:
     assert events(plane, "owner-50") == []
 
 
-def test_events_are_shown_where_the_documentation_says(
+def test_kubectl_shows_events_where_the_documentation_says(
     plane: ControlPlane, pods: Pods, watch: WatchProcess, directory: Path
 ) -> None:
     shown = (deployment("shown-deployment"), workload("StatefulSet", "shown-statefulset", serviceName="a"))
@@ -100,13 +102,13 @@ def test_events_are_shown_where_the_documentation_says(
     for kind in owners:
         assert "WorkerKilled" in kubectl(admin, "-n", SHOP, "events", "--for", f"{kind}/shown-{kind}")
     assert "WorkerKilled" in kubectl(admin, "-n", SHOP, "describe", "statefulset", "shown-statefulset")
-    # A pod tells the uid of its ReplicaSet, not of its Deployment, and describe asks for that.
+    # A pod names the UID of its ReplicaSet, not of its Deployment, and `describe` selects events by the UID.
     assert "WorkerKilled" not in kubectl(admin, "-n", SHOP, "describe", "deployment", "shown-deployment")
     by_source = kubectl(admin, "-n", SHOP, "get", "events", "--field-selector", "source=graceful-worker-watch")
     assert "deployment/shown-deployment" in by_source
 
 
-def test_a_pod_that_came_through_unprotected_is_told(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
+def test_a_pod_that_was_created_unprotected_is_reported(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
     pods.create("bare", "forgotten", protected=False)
     watch.until(lambda: watch.total("graceful_worker_unprotected_pods_total") == 1)
     watch.until(lambda: bool(events(plane, "forgotten")))
@@ -116,7 +118,7 @@ def test_a_pod_that_came_through_unprotected_is_told(plane: ControlPlane, pods: 
     pods.remove("bare")
 
 
-def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
+def test_the_watch_survives_a_restart_of_the_api_server(plane: ControlPlane, pods: Pods, watch: WatchProcess) -> None:
     pods.create("before")
     pods.delete("before")
     watch.until(lambda: watch.total("graceful_worker_drains_running") == 1)
@@ -124,7 +126,7 @@ def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods
     pods.create("after")
     pods.end("before", 50)
     pods.delete("after")
-    # It may have listed anew in between, and have missed the end: then it says so.
+    # It may have listed anew in between, and have missed the end: then the outcome is `unseen`.
     watch.until(lambda: sum(watch.outcomes().values()) == 1)
     assert set(watch.outcomes()) <= {"finished", "unseen"}
     watch.until(lambda: watch.total("graceful_worker_drains_running") == 1)
@@ -133,10 +135,10 @@ def test_a_restart_of_the_api_server_is_survived(plane: ControlPlane, pods: Pods
     assert watch.get("/healthz") == 200
 
 
-def test_what_it_did_not_see_to_its_end_is_not_called_killed(
+def test_a_drain_whose_end_was_missed_is_not_reported_as_killed(
     plane: ControlPlane, pods: Pods, watch: WatchProcess
 ) -> None:
-    """An API server that was restarted does not know what was before, so the watch has to list all pods anew."""
+    """A restarted API server does not have the earlier events, so the watch has to list all pods anew."""
     pods.create("missed")
     pods.delete("missed")
     watch.until(lambda: watch.total("graceful_worker_drains_running") == 1)
@@ -151,14 +153,14 @@ def test_what_it_did_not_see_to_its_end_is_not_called_killed(
     assert watch.total("graceful_worker_watch_events_total", result="written") == 0
 
 
-def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods, directory: Path) -> None:
+def test_the_watch_names_a_missing_right_and_waits_for_it(plane: ControlPlane, pods: Pods, directory: Path) -> None:
     binding = plane.client.get(BINDING).raise_for_status().json()
     plane.client.delete(BINDING).raise_for_status()
     del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
     restored: list[bool] = []
 
     def restore() -> bool:
-        """Give the right back when the log has named it."""
+        """Restore the right once the log has named it."""
         log = (directory / "watch.log").read_text() if (directory / "watch.log").exists() else ""
         if "permission missing to list and watch pods in all namespaces" in log and not restored:
             plane.client.post(BINDING.rpartition("/")[0], json=binding).raise_for_status()
@@ -173,7 +175,7 @@ def test_a_missing_right_is_named_and_waited_for(plane: ControlPlane, pods: Pods
         pods.remove("at-last")
 
 
-def test_it_may_do_nothing_else(plane: ControlPlane, directory: Path) -> None:
+def test_the_watchs_account_has_no_other_rights(plane: ControlPlane, directory: Path) -> None:
     admin = write_kubeconfig(plane, directory / "admin.kubeconfig")
     account = "--as=system:serviceaccount:graceful-worker:graceful-worker-watch"
     rights = kubectl(admin, "auth", "can-i", "--list", account, "--no-headers")

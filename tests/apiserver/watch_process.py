@@ -52,7 +52,7 @@ class WatchProcess:
         return httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=30).text
 
     def total(self, metric: str, **labels: str) -> float:
-        """Return the sum of the series that have some labels."""
+        """Return the sum of the series that have the given labels."""
         lines = re.findall(rf"^{metric}(?:{{(.*)}})? (\S+)$", self.metrics(), re.MULTILINE)
         wanted = [f'{name}="{value}"' for name, value in labels.items()]
         return sum(float(value) for found, value in lines if all(each in found.split(",") for each in wanted))
@@ -83,7 +83,7 @@ class WatchProcess:
 def running_watch(
     plane: ControlPlane, directory: Path, meanwhile: Callable[[], bool] = lambda: True
 ) -> Iterator[WatchProcess]:
-    """Run a watch, and wait until it has listed the pods; something may have to be done for that meanwhile."""
+    """Run a watch, and wait until `meanwhile` returns true and the watch has listed the pods."""
     (directory / "watch.log").unlink(missing_ok=True)
     kubeconfig = write_kubeconfig(plane, directory / "watch.kubeconfig", service_account_token(plane, ACCOUNT))
     watch = WatchProcess(kubeconfig, directory)
@@ -97,14 +97,14 @@ def running_watch(
 
 
 def install(plane: ControlPlane, directory: Path) -> None:
-    """Install the watch; the webhook itself is not here, so pods are not sent to it."""
+    """Install the watch; the webhook itself does not run, so delete its configuration."""
     apply(plane, directory, "overlays/drain-watch")
     plane.client.delete(CONFIGURATION).raise_for_status()
     plane.create_namespace(SHOP, {})
 
 
 class Pods:
-    """Makes protected pods and lets them end, as controllers and kubelets do."""
+    """Creates protected pods and lets them end, as controllers and kubelets do."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
@@ -116,7 +116,7 @@ class Pods:
         self._post(name, owner_reference("ReplicaSet", f"{owner}-1", uid), protected)
 
     def create_owned(self, name: str, owner: Json) -> None:
-        """Create one that an object of the API server owns itself."""
+        """Create a pod that an object in the API server owns directly."""
         metadata = owner["metadata"]
         self._post(name, owner_reference(owner["kind"], metadata["name"], metadata["uid"], owner["apiVersion"]), True)
 
@@ -127,12 +127,12 @@ class Pods:
         self._plane.create_pod(SHOP, raw).raise_for_status()
 
     def delete(self, name: str, period: int = GRACE) -> None:
-        """Delete one: it stays until the test removes it, because its node has no kubelet."""
+        """Delete a pod: it stays until the test removes it, because its node has no kubelet."""
         options = {"gracePeriodSeconds": period}
         self._plane.client.request("DELETE", f"{PODS}/{name}", json=options).raise_for_status()
 
     def end(self, name: str, seconds: float, code: int = 0, reason: str = "Completed") -> None:
-        """Say as a kubelet how the worker has ended, and remove the pod."""
+        """Write the worker's final state to the pod's status as a kubelet does, and remove the pod."""
         metadata = self._plane.client.get(f"{PODS}/{name}").raise_for_status().json()["metadata"]
         deadline = datetime.datetime.fromisoformat(metadata["deletionTimestamp"])
         begun = deadline - datetime.timedelta(seconds=metadata["deletionGracePeriodSeconds"])
@@ -145,7 +145,7 @@ class Pods:
         self._plane.client.request("DELETE", url, json={"gracePeriodSeconds": 0}).raise_for_status()
 
     def remove(self, name: str) -> None:
-        """Remove one by force."""
+        """Remove a pod by force."""
         options = {"gracePeriodSeconds": 0}
         self._plane.client.request("DELETE", f"{PODS}/{name}", json=options).raise_for_status()
 
