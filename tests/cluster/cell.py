@@ -26,8 +26,8 @@ from tests.proof.workers import SHARED, Worker
 
 LEDGER_FOLDER = "/var/lib/graceful-worker-e2e"
 POLL_PERIOD = 0.2
-"""How often the API server is asked at most."""
-# The broker is started again when the file `away` is gone; its data stay in its container.
+"""The shortest time between two requests for the same data."""
+# The broker restarts once the file `away` is removed; its data stay in its container.
 _BROKER = """
 chmod 777 /ledger
 while :; do
@@ -53,12 +53,12 @@ class ClusterPod:
 
     @property
     def is_deleted(self) -> bool:
-        self.cell.look()
+        self.cell.refresh()
         return self.absent or "deletionTimestamp" in self.seen["metadata"]
 
     @property
     def is_gone(self) -> bool:
-        self.cell.look()
+        self.cell.refresh()
         return self.absent
 
     def has_started(self, container: str) -> bool:
@@ -78,7 +78,7 @@ class ClusterPod:
         return bool(statuses) and all(status["ready"] for status in statuses) and not self.is_deleted
 
     def _state(self, container: str) -> Json:
-        self.cell.look()
+        self.cell.refresh()
         statuses: list[Json] = self.seen.get("status", {}).get("containerStatuses", [])
         return next((status for status in statuses if status["name"] == container), {})
 
@@ -95,12 +95,12 @@ class ClusterCell(cell.Cell):
         folder = Path(LEDGER_FOLDER, self.namespace)
         super().__init__(worker, Ledger(self._read_ledger), worker.deployment(folder), protected=protected)
         self._pods: dict[str, ClusterPod] = {}
-        self._looked = 0.0
+        self._refreshed = 0.0
         self._read = (0.0, "")
         self._bare = itertools.count(1)
         self._prepare(labels if protected else {})
 
-    # What the namespace has
+    # The objects in the namespace
 
     def _prepare(self, labels: dict[str, str]) -> None:
         self._client.create(Namespace(metadata=ObjectMeta(name=self.namespace, labels=labels)))
@@ -126,7 +126,7 @@ class ClusterCell(cell.Cell):
                 yield str((node.metadata.labels or {}).get("kubernetes.io/hostname"))
 
     def _complete(self, node: str) -> None:
-        """Put into the template what the cluster needs: images, the worker's code, the node that has the ledger."""
+        """Add to the template what the cluster needs: images, the worker's code, the node with the ledger."""
         self.manifest["metadata"]["namespace"] = self.namespace
         spec = self.template["spec"]
         spec["nodeSelector"] = {"kubernetes.io/hostname": node}
@@ -148,7 +148,7 @@ class ClusterCell(cell.Cell):
         }
 
     def _pod_of(self, name: str, labels: dict[str, str], container: Json) -> Json:
-        """Return a pod beside the Deployment's that the webhook leaves alone."""
+        """Return an additional pod, not of the Deployment, that the webhook ignores."""
         spec = self.template["spec"]
         mounts = container.get("volumeMounts") or [{"name": "ledger", "mountPath": "/ledger"}]
         return builders.pod(
@@ -178,12 +178,12 @@ class ClusterCell(cell.Cell):
         return list(self._all())
 
     def _all(self) -> list[ClusterPod]:
-        self.look()
+        self.refresh()
         return list(self._pods.values())
 
-    def look(self) -> None:
-        """Ask the API server for the pods, unless that has just been done."""
-        if time.monotonic() - self._looked < POLL_PERIOD:
+    def refresh(self) -> None:
+        """List the pods, unless that has just been done."""
+        if time.monotonic() - self._refreshed < POLL_PERIOD:
             return
         pods = self._client.list(PodResource, namespace=self.namespace, labels={"app": "worker"})
         found = sorted((pod.to_dict() for pod in pods), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
@@ -193,7 +193,7 @@ class ClusterCell(cell.Cell):
         names = {pod["metadata"]["name"] for pod in found}
         for name, known in self._pods.items():
             known.absent = name not in names
-        self._looked = time.monotonic()
+        self._refreshed = time.monotonic()
 
     def scale(self, replicas: int) -> None:
         alive = sum(not pod.is_deleted for pod in self._all())
@@ -214,8 +214,8 @@ class ClusterCell(cell.Cell):
         name = f"worker-bare-{next(self._bare)}"
         metadata = {**self.template["metadata"], "namespace": self.namespace}
         self._create(builders.pod(name, metadata=metadata, **self.template["spec"]))
-        self._looked = 0
-        self.look()
+        self._refreshed = 0
+        self.refresh()
         return self._pods[name]
 
     def delete(self, pod: cell.Pod, grace: float | None = None, *, replace: bool = True) -> None:
@@ -228,7 +228,7 @@ class ClusterCell(cell.Cell):
                 deleteOptions=DeleteOptions(gracePeriodSeconds=seconds),
             )
             self._client.create(eviction, pod.name)
-        self._looked = 0
+        self._refreshed = 0
 
     def _run_once(self, argv: list[str]) -> None:
         self._exec("sender", argv)
@@ -244,7 +244,7 @@ class ClusterCell(cell.Cell):
             self._read = (time.monotonic(), text)
         return text
 
-    # Disturbing
+    # Disruptions
 
     def hang(self, container: str) -> None:
         self._exec(self.pod.name, ["touch", "/tmp/hung"], container)
@@ -283,19 +283,19 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _key(path: Path) -> str:
-    """Return a path as a ConfigMap may name it."""
+    """Return a path as a valid key of a ConfigMap."""
     return str(path).replace("/", "__")
 
 
 async def _executed(pod: str, argv: list[str], namespace: str, container: str) -> str:
-    """Run a command in a container, and return what it prints.
+    """Run a command in a container, and return its output.
 
-    Not with lightkube's other client: its websocket has a thread that closes file descriptors which may be somebody
-    else's by then (seen as a TLS error on the next connection, lightkube 1.0.1).
+    lightkube's synchronous client is not used: its websocket has a thread that closes file descriptors which may
+    have been reused by then (seen as a TLS error on the next connection, lightkube 1.0.1).
     """
     client = AsyncClient()
     try:
-        answer = await client.exec(
+        response = await client.exec(
             pod,
             namespace=namespace,
             container=container,
@@ -306,6 +306,6 @@ async def _executed(pod: str, argv: list[str], namespace: str, container: str) -
         )
     finally:
         await client.close()
-    assert answer.exit_code == 0, f"{argv}: {answer.stderr!r}"
-    assert isinstance(answer.stdout, str)
-    return answer.stdout
+    assert response.exit_code == 0, f"{argv}: {response.stderr!r}"
+    assert isinstance(response.stdout, str)
+    return response.stdout

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from tests.proof.scenarios import SCENARIOS
 
 ON_THE_NODE = ("out-of-memory", "hook-not-run", "second-term")
-"""Scenarios that disturb the runtime or the kubelet itself, which needs access to the node."""
+"""Scenarios that disrupt the container runtime or the kubelet, which needs access to the node."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The images and scenarios to run; empty where the environment says nothing."""
+    """The images and scenarios to run; empty if the environment does not set them."""
 
     broker: str
     workers: dict[str, str]
@@ -22,7 +22,7 @@ class Settings:
 
     @property
     def refusal(self) -> str:
-        """Say what is missing; empty where nothing is."""
+        """Return which settings are missing; empty if none is."""
         if not os.environ.get("KUBECONFIG"):
             return "no cluster: KUBECONFIG is not set"
         if not self.broker or not self.workers:
@@ -44,7 +44,7 @@ def read_settings() -> Settings:
 
 
 def read_install_refusal() -> str:
-    """Say why the installation is not tried; empty where it is."""
+    """Return why the installation is not tested; empty if it is."""
     if not os.environ.get("KUBECONFIG"):
         return "no cluster: KUBECONFIG is not set"
     if os.environ.get("E2E_INSTALL") != "yes":
@@ -53,7 +53,7 @@ def read_install_refusal() -> str:
 
 
 def read_start_refusal() -> str:
-    """Say why the page for new users is not followed; empty where it is."""
+    """Return why the page for new users is not followed; empty if it is."""
     if not os.environ.get("KUBECONFIG"):
         return "no cluster: KUBECONFIG is not set"
     if os.environ.get("E2E_START") != "yes":
@@ -62,18 +62,18 @@ def read_start_refusal() -> str:
 
 
 def read_harm_images() -> tuple[str, str]:
-    """Return the image with Python, and that of busybox; empty where the environment says nothing."""
+    """Return the images of Python and of busybox; empty if the environment does not set them."""
     return os.environ.get("E2E_PYTHON", ""), os.environ.get("E2E_BUSYBOX", "")
 
 
 def read_harm_refusal() -> str:
-    """Say why pods are not compared with their unpatched selves; empty where they are."""
+    """Return why patched pods are not compared with unpatched ones; empty if they are."""
     if not os.environ.get("KUBECONFIG"):
         return "no cluster: KUBECONFIG is not set"
     return "" if os.environ.get("E2E_PYTHON") else "no image: set E2E_PYTHON"
 
 
 def read_kubelet() -> tuple[int, str]:
-    """Return the process id of the node's kubelet, and why nothing is done to it; empty where something may be."""
+    """Return the process id of the node's kubelet, and why the tests may not pause it; empty if they may."""
     given = os.environ.get("E2E_KUBELET_PID", "")
     return (int(given), "") if given else (0, "the kubelet is left alone: E2E_KUBELET_PID is not set")

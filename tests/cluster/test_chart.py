@@ -22,12 +22,12 @@ pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.tim
 CHART = Path(__file__).parent.parent.parent / "deploy" / "helm" / "graceful-worker"
 NAMESPACE = "graceful-worker-e2e-chart"
 RELEASE = "protection"
-"""Not the chart's own name: the objects have theirs all the same."""
+"""Differs from the chart's name: the names of the objects do not depend on it."""
 KINDS = (
     "mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,"
     "clusterrolebindings"
 )
-OF_THE_NAMESPACE = ",".join(
+NAMESPACED_KINDS = ",".join(
     (
         "all",
         "configmaps",
@@ -51,7 +51,7 @@ def helm(*arguments: str) -> str:
     return done.stdout
 
 
-def rolled_out() -> None:
+def wait_for_rollout() -> None:
     kubectl("-n", NAMESPACE, "rollout", "status", "deployment", "graceful-worker", "--timeout=180s")
 
 
@@ -62,12 +62,12 @@ def replicas() -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def installation() -> Iterator[None]:
-    """Install it by the three commands of its README, and take away what the tests have left."""
+    """Install the chart with the three commands of its README, and remove what the tests leave behind."""
     configurations = kubectl("get", "mutatingwebhookconfigurations", "-o", "name").split()
     assert not [name for name in configurations if name.endswith("/graceful-worker")], "it is installed already"
     helm("install", RELEASE, str(CHART), "--create-namespace")
     try:
-        rolled_out()
+        wait_for_rollout()
         kubectl("create", "namespace", WORKERS)
         kubectl("label", "namespace", WORKERS, f"{LABEL}={LABEL_ENABLED}")
         yield
@@ -81,32 +81,32 @@ def test_a_labelled_pod_is_protected_after_the_three_commands() -> None:
     wait_until(lambda: create() == ("", True))
 
 
-def test_helm_test_passes_and_leaves_nothing() -> None:
+def test_helm_test_passes_and_leaves_no_object_behind() -> None:
     assert "Succeeded" in helm("test", RELEASE)
     assert "graceful-worker-test" not in kubectl("get", "pods,roles,rolebindings,serviceaccounts", "-A", "-o", "name")
 
 
-def test_its_pods_start_and_its_test_passes_in_a_restricted_namespace() -> None:
+def test_the_replicas_start_and_helm_test_passes_in_a_restricted_namespace() -> None:
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     kubectl("-n", NAMESPACE, "rollout", "restart", "deployment", "graceful-worker")
-    rolled_out()
+    wait_for_rollout()
     helm("test", RELEASE)
 
 
-def test_an_upgrade_with_a_rollout_and_a_rollback_refuse_no_pod_and_keep_the_bundle() -> None:
+def test_upgrade_and_rollback_refuse_no_pod_and_keep_the_bundle() -> None:
     before = bundles()
     with PodStream(create, clients=2) as stream:
         helm("upgrade", RELEASE, str(CHART), "--set", "podAnnotations.upgraded=yes,drainWatch.enabled=true")
-        rolled_out()
+        wait_for_rollout()
         helm("rollback", RELEASE, "1")
-        rolled_out()
+        wait_for_rollout()
         wait_until(lambda: len(replicas()) == 2, 90)
     stream.assert_unbroken()
     assert bundles() == before
 
 
-def test_its_end_refuses_no_pod_and_leaves_nothing() -> None:
-    """With the policy that refuses what nothing protected, which is turned off first, as the README says."""
+def test_the_uninstall_refuses_no_pod_and_leaves_no_object_behind() -> None:
+    """With the policy that denies unprotected pods, which is turned off before the uninstall, as the README says."""
     helm("upgrade", RELEASE, str(CHART), "--set", "validatingPolicy.enabled=true,validatingPolicy.deny=true")
     wait_until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
     helm("upgrade", RELEASE, str(CHART), "--reuse-values", "--set", "validatingPolicy.deny=false")
@@ -115,16 +115,16 @@ def test_its_end_refuses_no_pod_and_leaves_nothing() -> None:
         helm("uninstall", RELEASE)
     messages = stream.refused + stream.warnings
     assert messages or stream.protected or stream.unprotected
-    # The policy still warns, until it is gone as well.
+    # The policy still warns until it is deleted as well.
     assert [message for message in messages if not message.startswith("Warning: ")] == []
     wait_until(lambda: UNPROTECTED not in create({LABEL: LABEL_ENABLED})[0], 10)
     wait_until(lambda: left() == [], 90)
 
 
 def left() -> list[str]:
-    """Return what is left of the installation, beside the namespace."""
+    """Return which objects of the installation remain, apart from the namespace."""
     cluster = [name for name in kubectl("get", KINDS, "-o", "name").split() if "/graceful-worker" in name]
     # What every namespace of this cluster has, such as the CA of its API server.
-    usual = kubectl("-n", WORKERS, "get", OF_THE_NAMESPACE, "-o", "name").split()
-    there = kubectl("-n", NAMESPACE, "get", OF_THE_NAMESPACE, "-o", "name").split()
-    return cluster + [name for name in there if name not in usual]
+    usual = kubectl("-n", WORKERS, "get", NAMESPACED_KINDS, "-o", "name").split()
+    present = kubectl("-n", NAMESPACE, "get", NAMESPACED_KINDS, "-o", "name").split()
+    return cluster + [name for name in present if name not in usual]

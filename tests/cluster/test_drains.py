@@ -1,4 +1,4 @@
-"""How drains end on a real node, as `graceful-worker drains` and `watch` tell it from outside."""
+"""How drains end on a real node, as `graceful-worker drains` and `watch` report it."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ needs_prometheus = pytest.mark.skipif(bool(missing()), reason=missing())
 pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.timeout(400)]
 
 MESSAGE = 12
-"""Seconds: whatever is to see a drain has to have started within them, on a busy machine."""
+"""Seconds of a message: long enough for every observer of the drain to start, on a busy machine."""
 SHORT = 15
-"""Seconds of a grace period that a worker is to outlast."""
+"""Seconds of a grace period that the worker's message outlasts."""
 CUT = 10
 """Seconds to which a longer period is shortened."""
 NEVER_ENDS = [WORKER, "after=600"]
 NO_MEMORY = {"command": [WORKER, "after=memory"], "resources": {"limits": {"memory": "64Mi"}}}
 TERMINAL = (24, 200)
 DRAWN_LATE = 2.5
-"""Seconds by which the time left may differ that is shown: it is in whole ones, and drawn once a second."""
+"""Seconds by which the displayed time left may differ: it is in whole seconds, and drawn once a second."""
 LATE = 5.0
-"""Seconds by which the kubelet's kill may come after the deadline, on a busy node."""
+"""Seconds after the deadline within which the kubelet kills, on a busy node."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Scene:
         return self.drains(targets[0].replace("/", "-"), "--wait", *targets)
 
     def until_counted(self, workload: Workload) -> dict[str, float]:
-        """Wait until the watch has counted an end, and return how the drains of a workload have ended."""
+        """Wait until the watch has counted an end, and return the counts of a workload's drains by outcome."""
         self.watch.until(lambda: bool(workload.outcomes(self.watch)))
         return workload.outcomes(self.watch)
 
@@ -86,7 +86,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield Scene(namespace, stack.enter_context(running_watch(directory)), directory)
 
 
-# Two rollouts at once: one is clean, the other is not
+# Two concurrent rollouts: in one the worker finishes, in the other it is killed
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Rollouts:
     killed: Workload
     old: dict[str, WatchedPod]
     left: dict[str, tuple[float, float]]
-    """By owner, the time left of a drain as it was shown, and by this machine's clock."""
+    """The time left of a drain, by owner: as it was shown, and by this machine's clock."""
     codes: dict[str, int]
     lines: dict[str, list[str]]
     server: Prometheus | None
@@ -127,7 +127,7 @@ def rollouts(scene: Scene) -> Iterator[Rollouts]:
 
 
 def shown_time_left(scene: Scene, owners: set[str]) -> dict[str, tuple[float, float]]:
-    """Look until drains of all owners are shown; return the time left of each, shown and by this machine's clock."""
+    """Wait until drains of all owners are shown; return the time left of each, shown and by this machine's clock."""
     found: dict[str, tuple[float, float]] = {}
     deadline = time.monotonic() + 60
     while found.keys() != owners:
@@ -143,14 +143,14 @@ def seconds_until(instant: str) -> float:
     return (datetime.datetime.fromisoformat(instant) - datetime.datetime.now(datetime.UTC)).total_seconds()
 
 
-def test_a_rollout_whose_worker_finishes_ends_the_wait_well(rollouts: Rollouts) -> None:
+def test_waiting_for_a_rollout_whose_worker_finishes_succeeds(rollouts: Rollouts) -> None:
     lines = rollouts.lines["clean"]
     assert rollouts.codes["clean"] == 0, lines
     assert lines[-1] == "1 drain ended: 1 finished."
     assert any(f"/{rollouts.old['clean'].name} drains: deployment/clean, (signal), rollout" in line for line in lines)
 
 
-def test_a_rollout_whose_worker_is_killed_ends_the_wait_badly(rollouts: Rollouts) -> None:
+def test_waiting_for_a_rollout_whose_worker_is_killed_fails(rollouts: Rollouts) -> None:
     lines = rollouts.lines["killed"]
     assert rollouts.codes["killed"] == 1, lines
     namespace, pod = rollouts.scene.namespace.name, rollouts.old["killed"].name
@@ -160,7 +160,7 @@ def test_a_rollout_whose_worker_is_killed_ends_the_wait_badly(rollouts: Rollouts
     ]
 
 
-def test_the_time_left_is_that_which_the_kubelet_keeps(rollouts: Rollouts) -> None:
+def test_the_kubelet_kills_when_the_time_left_is_over(rollouts: Rollouts) -> None:
     for shown, left in rollouts.left.values():
         assert abs(left - shown) <= DRAWN_LATE
     seconds = [line for line in rollouts.lines["killed"] if f"{rollouts.old['killed'].name} killed after" in line]
@@ -174,17 +174,17 @@ def test_each_end_is_counted_once(rollouts: Rollouts) -> None:
     assert rollouts.killed.outcomes(watch) == {"killed": 1}
 
 
-def test_the_one_that_was_killed_has_one_event_and_the_other_none(rollouts: Rollouts) -> None:
+def test_the_killed_drain_has_one_event_and_the_finished_one_none(rollouts: Rollouts) -> None:
     rollouts.scene.watch.until(lambda: bool(rollouts.killed.events()))
     (event,) = rollouts.killed.events()
     assert (event["type"], event["reason"]) == ("Warning", "WorkerKilled")
     assert f"{rollouts.old['killed'].name} was killed {SHORT} s after the deletion" in event["message"]
-    # It ended before the other one.
+    # This drain ended first, so its event would exist by now.
     assert rollouts.clean.events() == []
 
 
 @needs_prometheus
-def test_messages_were_killed_is_an_alert_of_the_one_and_not_of_the_other(rollouts: Rollouts) -> None:
+def test_the_alert_on_killed_messages_fires_for_the_killed_drain_only(rollouts: Rollouts) -> None:
     server = rollouts.server
     assert server
     namespace = rollouts.scene.namespace.name
@@ -195,11 +195,11 @@ def test_messages_were_killed_is_an_alert_of_the_one_and_not_of_the_other(rollou
     assert alert["metric"].items() >= {("owner_kind", "Deployment"), ("outcome", "killed")}
     (rule,) = (rule for rule in rules() if rule.get("alert") == "GracefulWorkerMessagesKilled")
     labels = [series["metric"] for series in server.ask(rule["expr"])]
-    # Others may use the cluster, too.
+    # Other users of the cluster may have drains, too.
     assert {each["owner"] for each in labels if each["namespace"] == namespace} == {"killed"}
 
 
-def test_a_terminal_shows_the_time_left_as_it_passes(scene: Scene) -> None:
+def test_a_terminal_shows_the_time_left_counting_down(scene: Scene) -> None:
     workload = scene.workload("shown", NEVER_ENDS, grace_period=str(SHORT))
     pod = workload.first_pod()
     with scene.drains("terminal", "--watch", f"deployment/{workload.name}", size=TERMINAL) as live:
@@ -221,7 +221,7 @@ def test_a_terminal_shows_the_time_left_as_it_passes(scene: Scene) -> None:
 
 
 def check_cut(scene: Scene, workload: Workload, pod: WatchedPod, wait: DrainsProcess) -> str:
-    """A worker was killed before the time that it asks for was over; return what the Event says."""
+    """Check that a worker was killed before its own grace period was over; return the message of the Event."""
     with wait:
         assert wait.end() == 1
     assert wait.lines[-1].startswith(f"cut: {scene.namespace.name}/{pod.name}.")
@@ -233,7 +233,7 @@ def check_cut(scene: Scene, workload: Workload, pod: WatchedPod, wait: DrainsPro
     return str(event["message"])
 
 
-def test_a_deletion_that_leaves_less_time_cuts_the_drain(scene: Scene) -> None:
+def test_a_deletion_with_a_shorter_grace_period_cuts_the_drain(scene: Scene) -> None:
     workload = scene.workload("deleted", NEVER_ENDS)
     pod = workload.first_pod()
     workload.kubectl("delete", "pod", pod.name, f"--grace-period={CUT}", "--wait=false")
@@ -242,7 +242,7 @@ def test_a_deletion_that_leaves_less_time_cuts_the_drain(scene: Scene) -> None:
     assert pod.exit_code() == 137
 
 
-def test_an_eviction_that_leaves_less_time_cuts_the_drain_of_a_pod_that_lets_it(scene: Scene) -> None:
+def test_an_eviction_with_a_shorter_grace_period_cuts_the_drain_if_the_pod_allows_it(scene: Scene) -> None:
     workload = scene.workload("evicted", NEVER_ENDS, evict="as-asked")
     pod = workload.first_pod()
     evict(pod, CUT)
@@ -250,8 +250,8 @@ def test_an_eviction_that_leaves_less_time_cuts_the_drain_of_a_pod_that_lets_it(
     assert "an eviction shortened the grace period" in message
 
 
-def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> None:
-    """The kubelet keeps to the first one, although the pod's deadline is another one now."""
+def test_a_second_deletion_with_a_shorter_grace_period_does_not_cut_the_drain(scene: Scene) -> None:
+    """The kubelet keeps the first deadline, although the pod's `deletionTimestamp` is an earlier one by then."""
     finished = scene.workload("finished-all-the-same", [WORKER, f"after={MESSAGE + CUT}"])
     killed = scene.workload("killed-all-the-same", NEVER_ENDS, grace_period=str(SHORT))
     pods = {workload.name: workload.first_pod() for workload in (finished, killed)}
@@ -260,7 +260,7 @@ def test_a_second_deletion_that_leaves_less_time_cuts_nothing(scene: Scene) -> N
         delete = ["-n", scene.namespace.name, "delete", "pod", "--wait=false", *names]
         kubectl(*delete)
         wait.until(*(f"{name} drains" for name in names))
-        # The kubelet has to have begun.
+        # By then, the kubelet has begun to terminate the pods.
         time.sleep(2)
         kubectl(*delete, f"--grace-period={CUT}")
         assert wait.end() == 1
@@ -280,7 +280,7 @@ def evict(pod: WatchedPod, seconds: int) -> None:
     kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
 
-def test_a_node_that_is_drained_with_less_time_is_waited_for_where_evictions_are_guarded(scene: Scene) -> None:
+def test_draining_a_node_with_a_shorter_grace_period_waits_for_protected_pods(scene: Scene) -> None:
     workload = scene.workload("drained", [WORKER, f"after={MESSAGE}"])
     pod = workload.first_pod()
     node = pod.seen["spec"]["nodeName"]
@@ -311,16 +311,16 @@ def test_a_node_that_is_drained_with_less_time_is_waited_for_where_evictions_are
     ("name", "command"),
     [
         ("memory", [WORKER, "after=memory"]),
-        # With a parent before it, which has little memory itself.
+        # Below a parent, which uses little memory itself.
         ("memory-of-a-child", ["python3", WORKER, "after=memory"]),
     ],
 )
-def test_a_worker_that_takes_too_much_memory_in_its_drain_is_told_so(
+def test_a_worker_that_runs_out_of_memory_during_its_drain_is_reported_as_such(
     scene: Scene, name: str, command: list[str]
 ) -> None:
     workload = scene.workload(name, {**NO_MEMORY, "command": command})
     pod = workload.first_pod()
-    # It is over within a second, so that it has to be watched from before.
+    # The drain is over within a second, so it has to be watched from the start.
     with scene.drains(name, "--watch", f"deployment/{name}", size=TERMINAL) as seen:
         seen.until("No drains.")
         workload.restart()
@@ -332,12 +332,12 @@ def test_a_worker_that_takes_too_much_memory_in_its_drain_is_told_so(
     assert event["reason"] == "WorkerOutOfMemory"
 
 
-# The node is gone
+# Lost and removed nodes
 
 
 @contextmanager
-def silent_kubelet() -> Iterator[None]:
-    """Let the kubelet stand still, as on a node that is lost."""
+def paused_kubelet() -> Iterator[None]:
+    """Pause the kubelet, as if the node was lost."""
     os.kill(KUBELET, signal.SIGSTOP)
     try:
         yield
@@ -346,10 +346,10 @@ def silent_kubelet() -> Iterator[None]:
 
 
 @needs_kubelet
-def test_a_pod_that_is_removed_by_force_from_a_lost_node_is_not_called_killed(scene: Scene) -> None:
+def test_a_pod_that_is_deleted_by_force_on_a_lost_node_is_not_reported_as_killed(scene: Scene) -> None:
     workload = scene.workload("forced", NEVER_ENDS)
     pod = workload.first_pod()
-    with silent_kubelet():
+    with paused_kubelet():
         pod.delete()
         with scene.waiting(f"pod/{pod.name}") as wait:
             wait.until(f"{pod.name} drains")
@@ -360,15 +360,15 @@ def test_a_pod_that_is_removed_by_force_from_a_lost_node_is_not_called_killed(sc
 
 
 @needs_kubelet
-def test_the_pods_of_a_node_that_was_removed_are_not_called_killed(scene: Scene) -> None:
-    """The last one here: the node is made anew."""
+def test_the_pods_of_a_removed_node_are_not_reported_as_killed(scene: Scene) -> None:
+    """Has to be the last test of this module: it deletes the node and creates it again."""
     workload = scene.workload("orphaned", NEVER_ENDS)
     pod = workload.first_pod()
     name = pod.seen["spec"]["nodeName"]
     node = objects("node", name)
     for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
         node["metadata"].pop(field, None)
-    with silent_kubelet():
+    with paused_kubelet():
         pod.delete()
         with scene.waiting(f"pod/{pod.name}") as wait:
             wait.until(f"{pod.name} drains")

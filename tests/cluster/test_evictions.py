@@ -1,4 +1,4 @@
-"""Evictions on a real node: a worker in mid-message finishes, however little time it is given."""
+"""Evictions on a real node: a worker in mid-message finishes, however short the requested grace period is."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ SHIPPED = Path(__file__).parent.parent.parent / "deploy" / "base" / "webhook-con
 ENTRY = "pod.eviction.graceful-worker"
 CONFIGURATION = "graceful-worker-e2e-evictions"
 MESSAGE = 8
-"""Seconds that a message still takes: more than the pod's own grace period, less than the raised one."""
+"""Remaining seconds of a message: more than the pod's original grace period, less than the raised one."""
 IN_MID_MESSAGE = [WORKER, f"after={MESSAGE}"]
 
 
 @dataclass
 class Guard:
-    """A webhook on this machine, which the API server asks about the evictions of one namespace."""
+    """A webhook on this machine, which the API server calls for the evictions of one namespace."""
 
     namespace: WatchedNamespace
     process: subprocess.Popen[bytes]
@@ -47,7 +47,7 @@ def kubectl(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str
 
 
 def configuration(namespace: str, url: str, bundle: str) -> dict[str, Any]:
-    """Return the shipped entry, for one namespace, as the API server of a cluster can call this machine."""
+    """Return a configuration with the shipped entry, limited to one namespace, that calls this machine."""
     shipped = YAML(typ="safe").load(SHIPPED)
     (entry,) = (each for each in shipped["webhooks"] if each["name"] == ENTRY)
     entry["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
@@ -80,7 +80,7 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
             manifest = configuration(namespace.name, f"https://127.0.0.1:{port}/mutate", bundle)
             done = kubectl("create", "-f", "-", stdin=json.dumps(manifest))
             assert done.returncode == 0, done.stderr
-            # API servers learn of a configuration a moment later.
+            # API servers see a new configuration a moment later.
             time.sleep(5)
             yield Guard(namespace, process, directory / "log")
         finally:
@@ -90,7 +90,7 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
 
 
 def evict(pod: WatchedPod, seconds: int | None) -> str:
-    """Evict a pod as drainers do, and return what the API server warns of."""
+    """Evict a pod as `kubectl drain` does, and return the warnings of the API server."""
     options = {} if seconds is None else {"deleteOptions": {"gracePeriodSeconds": seconds}}
     metadata = {"name": pod.name, "namespace": pod.namespace.name}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, **options}
@@ -102,7 +102,7 @@ def evict(pod: WatchedPod, seconds: int | None) -> str:
 
 
 @pytest.mark.parametrize("seconds", [0, 1, None])
-def test_a_worker_in_mid_message_finishes_it_however_little_time_its_eviction_asks_for(
+def test_a_worker_in_mid_message_finishes_it_however_short_the_requested_period_is(
     guard: Guard, seconds: int | None
 ) -> None:
     pod = start_patched(guard.namespace, pod_of(IN_MID_MESSAGE))
@@ -114,7 +114,7 @@ def test_a_worker_in_mid_message_finishes_it_however_little_time_its_eviction_as
     assert pod.exit_code() == 0
 
 
-def test_the_eviction_of_a_pod_that_nobody_protects_is_carried_out_as_it_is(guard: Guard) -> None:
+def test_the_eviction_of_an_unprotected_pod_is_not_changed(guard: Guard) -> None:
     pod = start_bare(guard.namespace, pod_of(IN_MID_MESSAGE))
     pod.line("begin")
     assert evict(pod, 1) == ""
@@ -122,7 +122,7 @@ def test_the_eviction_of_a_pod_that_nobody_protects_is_carried_out_as_it_is(guar
     assert pod.count("end") == 0
 
 
-def test_a_pod_that_lets_evictions_cut_its_time_is_cut(guard: Guard) -> None:
+def test_a_pod_whose_annotation_allows_shorter_evictions_is_killed_in_mid_message(guard: Guard) -> None:
     manifest = pod_of(IN_MID_MESSAGE)
     manifest["metadata"]["annotations"]["graceful-worker/evict"] = "as-asked"
     pod = start_patched(guard.namespace, manifest)
@@ -132,8 +132,8 @@ def test_a_pod_that_lets_evictions_cut_its_time_is_cut(guard: Guard) -> None:
     assert pod.count("end") == 0
 
 
-def test_a_guard_that_is_gone_keeps_no_pod_from_being_evicted(guard: Guard) -> None:
-    """The last one here."""
+def test_while_the_webhook_is_down_evictions_still_succeed(guard: Guard) -> None:
+    """Has to be the last test of this module: it ends the webhook."""
     pod = start_patched(guard.namespace, pod_of(IN_MID_MESSAGE))
     pod.line("begin")
     guard.process.terminate()

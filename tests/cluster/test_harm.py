@@ -1,6 +1,7 @@
-"""What only a kubelet decides: a pod that was patched is never worse off than the same pod unpatched.
+"""What only a real kubelet can show: a patched pod is never worse off than the same pod unpatched.
 
-The pods are patched here, so that no webhook has to be reachable. All run at once, as they wait most of the time.
+These tests patch the pods themselves, so that no webhook has to be reachable. They all run concurrently, because
+they mostly wait.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.tim
 GRACE = 5
 RAISED = 60
 SLACK = 5.0
-"""Seconds by which the end of one pod may come later than that of another, on a node where many end at once."""
+"""Seconds by which one pod may end later than another one, on a node where many pods end at once."""
 KILLED = 137
 WORKER = "/programs/worker"
 WELL_BEHAVED = ["python3", WORKER]
@@ -38,11 +39,11 @@ WITHOUT_SIGNAL_HANDLER = {
     "sleep": ["sleep", "infinity"],
 }
 
-# All at once
+# Concurrency
 
 
 class Running:
-    """The tests that were asked for, each in a thread of its own."""
+    """The selected tests, each in a thread of its own."""
 
     def __init__(self, namespace: WatchedNamespace, names: list[str]) -> None:
         self.namespace = namespace
@@ -53,7 +54,7 @@ class Running:
         return self._futures[name]
 
     def await_all(self) -> None:
-        """Wait until all have ended, well or not."""
+        """Wait until all tests have ended, whether they pass or fail."""
         wait(self._futures.values())
 
     def close(self) -> None:
@@ -65,7 +66,7 @@ CHECKS: dict[str, Check] = {}
 
 
 def side_by_side(check: Check) -> Callable[[Running], None]:
-    """Make a test of a check that runs beside all others."""
+    """Make a test from a check that runs concurrently with all others."""
     CHECKS[check.__name__] = check
 
     def test(running: Running) -> None:
@@ -90,7 +91,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 
 def pod_of(worker: Json | list[str], sidecar: Json | list[str] | None = None, **spec: object) -> Json:
-    """Return a pod that is labelled; a list stands for a container with that command."""
+    """Return a labelled pod; a list means a container with that command."""
     containers = [_container("worker", worker), *([_container("sidecar", sidecar)] if sidecar else [])]
     programs = {"name": "programs", "configMap": {"name": "programs", "defaultMode": 0o755, "items": _ITEMS}}
     defaults = {
@@ -144,7 +145,7 @@ def end_together(*pods: WatchedPod) -> list[float]:
     """Delete pods as soon as all of them run, and return the seconds until each is gone."""
     for pod in pods:
         pod.until_running()
-    # A program that runs has not begun yet.
+    # A container that is running has not necessarily executed its program yet.
     time.sleep(2)
     for pod in pods:
         pod.delete()
@@ -152,7 +153,7 @@ def end_together(*pods: WatchedPod) -> list[float]:
 
 
 def seconds_after_the_worker(pod: WatchedPod) -> float:
-    """Return the seconds from the last word of the worker to the stop signal of the sidecar."""
+    """Return the seconds from the last log line of the worker to the stop signal of the sidecar."""
     return pod.line("heard TERM", "sidecar").when - pod.line("end").when
 
 
@@ -160,7 +161,7 @@ def seconds_after_the_worker(pod: WatchedPod) -> float:
 
 
 @side_by_side
-def test_a_worker_that_handles_no_signal_is_gone_by_the_first_grace_period(namespace: WatchedNamespace) -> None:
+def test_a_worker_that_handles_no_signal_ends_with_the_original_grace_period(namespace: WatchedNamespace) -> None:
     pods = {name: start_both(namespace, pod_of(command)) for name, command in WITHOUT_SIGNAL_HANDLER.items()}
     seconds = end_together(*(pod for both in pods.values() for pod in both))
     for number, (name, (_, patched)) in enumerate(pods.items()):
@@ -184,21 +185,21 @@ def check_sidecar_without_signal_handler(
 
 
 @side_by_side
-def test_a_sidecar_that_handles_no_signal_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
+def test_a_sidecar_without_signal_handler_ends_with_the_original_period_if_the_worker_ends_at_once(
     namespace: WatchedNamespace,
 ) -> None:
     check_sidecar_without_signal_handler(namespace, 0, WITHOUT_SIGNAL_HANDLER["tail"])
 
 
 @side_by_side
-def test_a_sidecar_that_handles_no_signal_beside_a_short_message_ends_with_the_first_grace_period(
+def test_a_sidecar_without_signal_handler_ends_with_the_original_period_if_the_message_is_short(
     namespace: WatchedNamespace,
 ) -> None:
     check_sidecar_without_signal_handler(namespace, 4, WITHOUT_SIGNAL_HANDLER["python"])
 
 
 @side_by_side
-def test_a_sidecar_that_handles_no_signal_beside_a_long_message_ends_with_it(namespace: WatchedNamespace) -> None:
+def test_a_sidecar_without_signal_handler_ends_with_a_long_message(namespace: WatchedNamespace) -> None:
     check_sidecar_without_signal_handler(namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["sleep"])
 
 
@@ -213,21 +214,21 @@ def with_sidecar_that_becomes_native(pod: Json) -> Json:
 
 
 @side_by_side
-def test_a_native_sidecar_that_handles_no_signal_beside_a_worker_that_ends_at_once_ends_with_the_first_grace_period(
+def test_a_native_sidecar_without_handler_ends_with_the_original_period_if_the_worker_ends_at_once(
     namespace: WatchedNamespace,
 ) -> None:
     check_sidecar_without_signal_handler(namespace, 0, WITHOUT_SIGNAL_HANDLER["python"], with_native_sidecar)
 
 
 @side_by_side
-def test_a_native_sidecar_that_handles_no_signal_beside_a_long_message_ends_with_it(
+def test_a_native_sidecar_without_signal_handler_ends_with_a_long_message(
     namespace: WatchedNamespace,
 ) -> None:
     check_sidecar_without_signal_handler(namespace, GRACE + 5, WITHOUT_SIGNAL_HANDLER["tail"], with_native_sidecar)
 
 
 @side_by_side
-def test_a_sidecar_that_becomes_native_and_handles_no_signal_ends_with_a_long_message(
+def test_a_sidecar_made_native_without_signal_handler_ends_with_a_long_message(
     namespace: WatchedNamespace,
 ) -> None:
     check_sidecar_without_signal_handler(
@@ -250,17 +251,19 @@ def check_sidecar(namespace: WatchedNamespace, pod: Json) -> WatchedPod:
 
 
 @side_by_side
-def test_a_sidecar_leaves_within_a_second_behind_the_worker(namespace: WatchedNamespace) -> None:
+def test_a_sidecar_ends_within_a_second_after_the_worker(namespace: WatchedNamespace) -> None:
     check_sidecar(namespace, pod_of([WORKER, f"after={GRACE + 2}"], WELL_BEHAVED))
 
 
 @side_by_side
-def test_a_sidecar_leaves_within_a_second_behind_a_worker_below_a_parent(namespace: WatchedNamespace) -> None:
+def test_a_sidecar_ends_within_a_second_after_a_worker_below_a_parent(namespace: WatchedNamespace) -> None:
     check_sidecar(namespace, pod_of(["python3", WORKER, f"after={GRACE + 2}"], [WORKER]))
 
 
 @side_by_side
-def test_a_sidecar_of_another_user_on_a_read_only_root_leaves_within_a_second(namespace: WatchedNamespace) -> None:
+def test_a_sidecar_of_another_user_on_a_read_only_root_ends_within_a_second_after_the_worker(
+    namespace: WatchedNamespace,
+) -> None:
     def of_user(user: int, command: list[str]) -> Json:
         context = {"runAsUser": user, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
         return {"command": command, "securityContext": context}
@@ -270,7 +273,7 @@ def test_a_sidecar_of_another_user_on_a_read_only_root_leaves_within_a_second(na
 
 
 @side_by_side
-def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_ran_out_of_memory(namespace: WatchedNamespace) -> None:
+def test_a_sidecar_ends_within_a_second_after_a_worker_that_ran_out_of_memory(namespace: WatchedNamespace) -> None:
     limits = {"limits": {"memory": "100Mi"}}
     pod = pod_of({"command": ["/programs/celery", "worker", "after=memory"], "resources": limits}, WELL_BEHAVED)
     patched = start_patched(namespace, pod)
@@ -279,12 +282,12 @@ def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_ran_out_of_memory
     patched.end()
     assert (patched.exit_code(), patched.reason()) == (KILLED, "OOMKilled")
     assert patched.exit_code("sidecar") == 0
-    # The worker's last word comes before it has taken all that it may have.
+    # The worker's last log line is written before it reaches its memory limit.
     assert patched.line("heard TERM", "sidecar").when - patched.line("takes memory").when < 2
 
 
 @side_by_side
-def test_a_sidecar_leaves_within_a_second_behind_a_worker_that_was_killed(namespace: WatchedNamespace) -> None:
+def test_a_sidecar_ends_within_a_second_after_a_worker_that_was_killed(namespace: WatchedNamespace) -> None:
     patched = start_patched(namespace, pod_of(["python3", WORKER, "after=50"], WELL_BEHAVED))
     patched.line("begin", "sidecar")
     worker = patched.line("begin").text.removeprefix("begin ")
@@ -310,7 +313,9 @@ def start_job(namespace: WatchedNamespace, name: str, command: list[str]) -> Wat
 
 
 @side_by_side
-def test_a_job_of_work_and_ack_that_is_deleted_in_mid_work_does_both(namespace: WatchedNamespace) -> None:
+def test_a_job_that_is_deleted_during_its_work_finishes_the_work_and_acknowledges_it(
+    namespace: WatchedNamespace,
+) -> None:
     job = start_job(namespace, "work-and-ack", WORK_AND_ACK)
     job.line("begin")
     job.end()
@@ -320,7 +325,7 @@ def test_a_job_of_work_and_ack_that_is_deleted_in_mid_work_does_both(namespace: 
 
 
 @side_by_side
-def test_a_job_that_is_deleted_before_its_work_began_succeeds_only_if_the_work_is_done(
+def test_a_job_that_is_deleted_before_its_work_begins_succeeds_only_if_the_work_is_done(
     namespace: WatchedNamespace,
 ) -> None:
     commands = (
@@ -336,7 +341,7 @@ def test_a_job_that_is_deleted_before_its_work_began_succeeds_only_if_the_work_i
 
 
 @side_by_side
-def test_a_job_that_is_deleted_before_it_ran_does_not_succeed(namespace: WatchedNamespace) -> None:
+def test_a_job_that_is_deleted_before_it_runs_does_not_succeed(namespace: WatchedNamespace) -> None:
     job = start_job(namespace, "never-ran", WORK_AND_ACK)
     job.end()
     assert "ack" in job.texts() or job.seen["status"]["phase"] != "Succeeded"
@@ -349,7 +354,7 @@ PROBE = {"exec": {"command": ["test", "!", "-e", "/tmp/hung"]}, "periodSeconds":
 
 
 def until_restarted(pod: WatchedPod, container: str) -> float:
-    """Return the seconds from the moment in which a container hung until it works again."""
+    """Return the seconds from the moment when a container hangs until it works again."""
     hung = pod.line("hung", container).when
     return pod.line("begin", container).when - hung
 
@@ -364,19 +369,19 @@ def check_restart(namespace: WatchedNamespace, command: list[str]) -> None:
 
 
 @side_by_side
-def test_a_worker_that_hangs_is_restarted_as_quickly_and_drains_well_later(namespace: WatchedNamespace) -> None:
+def test_a_worker_that_hangs_is_restarted_as_quickly_and_still_drains(namespace: WatchedNamespace) -> None:
     check_restart(namespace, [WORKER])
 
 
 @side_by_side
-def test_a_worker_that_hangs_below_a_parent_is_restarted_as_quickly_and_drains_well_later(
+def test_a_worker_that_hangs_below_a_parent_is_restarted_as_quickly_and_still_drains(
     namespace: WatchedNamespace,
 ) -> None:
     check_restart(namespace, ["python3", WORKER])
 
 
 @side_by_side
-def test_a_sidecar_that_hangs_is_restarted_as_quickly_and_outlives_the_worker_later(
+def test_a_sidecar_that_hangs_is_restarted_as_quickly_and_still_outlives_the_worker(
     namespace: WatchedNamespace,
 ) -> None:
     sidecar = {"command": [*WELL_BEHAVED, *HANGING], "livenessProbe": PROBE}
@@ -391,7 +396,7 @@ def test_a_sidecar_that_hangs_is_restarted_as_quickly_and_outlives_the_worker_la
 
 
 @side_by_side
-def test_a_worker_whose_handler_is_installed_late_drains_all_the_same(namespace: WatchedNamespace) -> None:
+def test_a_worker_that_installs_its_signal_handler_late_still_drains(namespace: WatchedNamespace) -> None:
     for command in ([WORKER], ["python3", WORKER]):
         patched = start_patched(namespace, pod_of([*command, "late=4", f"after={GRACE}"]))
         patched.line("environment")
@@ -401,7 +406,7 @@ def test_a_worker_whose_handler_is_installed_late_drains_all_the_same(namespace:
 
 
 @side_by_side
-def test_a_worker_that_waits_by_sigwait_drains(namespace: WatchedNamespace) -> None:
+def test_a_worker_that_waits_with_sigwait_drains(namespace: WatchedNamespace) -> None:
     for command in ([WORKER], ["python3", WORKER]):
         patched = start_patched(namespace, pod_of([*command, "waits=sigwait", f"after={GRACE + 2}"]))
         patched.line("begin")
@@ -411,7 +416,7 @@ def test_a_worker_that_waits_by_sigwait_drains(namespace: WatchedNamespace) -> N
 
 
 @side_by_side
-def test_a_worker_that_ends_by_an_interrupt_hears_nothing_else(namespace: WatchedNamespace) -> None:
+def test_a_worker_that_ends_on_sigint_receives_no_other_signal(namespace: WatchedNamespace) -> None:
     for command in ([WORKER], ["python3", WORKER]):
         pod = pod_of([*command, "signal=INT", "waits=interrupt", f"after={GRACE + 2}"])
         patched = start_patched(namespace, annotated(pod, stop_signal="INT"))
@@ -429,21 +434,21 @@ def test_a_worker_that_ends_by_an_interrupt_hears_nothing_else(namespace: Watche
 def test_environment_names_that_a_shell_would_drop_reach_the_worker(namespace: WatchedNamespace) -> None:
     values = {"spring.rabbitmq.host": "rabbit", "with-dash": "1"}
     namespace.create_other({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "names"}, "data": values})
-    ways: Json = {"env": [{"name": "app.queue", "value": "mail"}], "envFrom": [{"configMapRef": {"name": "names"}}]}
-    told = "environment app.queue spring.rabbitmq.host with-dash"
+    sources: Json = {"env": [{"name": "app.queue", "value": "mail"}], "envFrom": [{"configMapRef": {"name": "names"}}]}
+    logged = "environment app.queue spring.rabbitmq.host with-dash"
     for command in ([WORKER], ["python3", WORKER]):
-        patched = start_patched(namespace, pod_of({"command": command, **ways}))
-        assert patched.line("environment").text == told
+        patched = start_patched(namespace, pod_of({"command": command, **sources}))
+        assert patched.line("environment").text == logged
         patched.end()
-    looped = start_patched(namespace, annotated(pod_of({"command": [WORKER], **ways}), mode="loop"))
-    assert looped.line("environment").text == told
+    looped = start_patched(namespace, annotated(pod_of({"command": [WORKER], **sources}), mode="loop"))
+    assert looped.line("environment").text == logged
 
 
-# Surroundings
+# Pod settings and images
 
 
 @side_by_side
-def test_containers_that_share_their_processes_drain(namespace: WatchedNamespace) -> None:
+def test_containers_in_a_shared_process_namespace_drain(namespace: WatchedNamespace) -> None:
     patched = start_patched(namespace, pod_of([WORKER, f"after={GRACE + 2}"], WELL_BEHAVED, shareProcessNamespace=True))
     patched.line("begin", "sidecar")
     patched.line("begin")
@@ -453,7 +458,9 @@ def test_containers_that_share_their_processes_drain(namespace: WatchedNamespace
 
 
 @side_by_side
-def test_what_handles_no_signal_among_shared_processes_is_gone_as_quickly(namespace: WatchedNamespace) -> None:
+def test_a_worker_without_signal_handler_in_a_shared_process_namespace_ends_as_quickly(
+    namespace: WatchedNamespace,
+) -> None:
     was, now = end_together(
         *start_both(namespace, pod_of(WITHOUT_SIGNAL_HANDLER["python"], shareProcessNamespace=True))
     )
@@ -491,7 +498,7 @@ def test_a_pod_of_busybox_drains(namespace: WatchedNamespace) -> None:
 
 
 @side_by_side
-def test_a_loop_ends_behind_its_message_and_the_sidecar_behind_that(namespace: WatchedNamespace) -> None:
+def test_a_loop_ends_after_its_message_and_the_sidecar_after_the_loop(namespace: WatchedNamespace) -> None:
     pod = annotated(pod_of(["/programs/once", str(GRACE + 2)], WELL_BEHAVED), mode="loop")
     patched = start_patched(namespace, pod)
     patched.line("begin", "sidecar")
@@ -508,7 +515,7 @@ def test_a_loop_ends_behind_its_message_and_the_sidecar_behind_that(namespace: W
 
 
 @side_by_side
-def test_a_known_worker_behind_a_shell_drains(namespace: WatchedNamespace) -> None:
+def test_a_known_worker_below_a_shell_drains(namespace: WatchedNamespace) -> None:
     command = ["sh", "-c", "/programs/celery -A shop worker after=7; echo behind"]
     patched = start_patched(namespace, pod_of(command, WELL_BEHAVED))
     patched.line("begin", "sidecar")
@@ -523,7 +530,7 @@ def test_a_known_worker_behind_a_shell_drains(namespace: WatchedNamespace) -> No
 
 
 def test_no_hook_fails_unless_its_container_ends_first(running: Running) -> None:
-    """A hook that stays, so that the kubelet sends nothing, ends with its container; so does that of a short Job."""
+    """A hook that blocks, so that the kubelet sends no signal, ends with its container; so does that of a short Job."""
     running.await_all()
     commands = [" ".join(pod.command()) for pod in running.namespace.pods_with_event("FailedPreStopHook")]
     assert [command for command in commands if "signal=INT" not in command and "/programs/once" not in command] == []

@@ -1,4 +1,4 @@
-"""`kubectl apply -k deploy/` in a real cluster: what holds afterwards, and that its removal leaves nothing."""
+"""`kubectl apply -k deploy/` in a real cluster: what works afterwards, and that its removal leaves nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMESPACE = "graceful-worker"
 WORKERS = "graceful-worker-e2e-install"
 POLICY = DEPLOY / "components" / "validating-policy" / "policy.yaml"
 UNPROTECTED: str = next(YAML(typ="safe").load_all(POLICY))["spec"]["validations"][0]["message"]
-"""What the validating policy says."""
+"""The message of the validating policy."""
 
 
 def kubectl(*arguments: str, stdin: str = "") -> str:
@@ -35,12 +35,12 @@ def kubectl(*arguments: str, stdin: str = "") -> str:
     return done.stdout
 
 
-def rolled_out() -> None:
+def wait_for_rollout() -> None:
     kubectl("-n", NAMESPACE, "rollout", "status", "deployment", "graceful-worker", "--timeout=180s")
 
 
 def create(labels: dict[str, str] | None = None) -> tuple[str, bool]:
-    """Create a pod without storing it; return what went wrong or was warned of, and whether it is protected."""
+    """Create a pod as a dry run; return the error or the warnings, and whether the pod is protected."""
     manifest = json.dumps(pod(labels=labels, metadata={"namespace": WORKERS}))
     command = ["kubectl", "create", "--dry-run=server", "-o", "json", "-f", "-"]
     done = subprocess.run(command, input=manifest, capture_output=True, text=True, check=False)
@@ -59,11 +59,11 @@ def bundles() -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def installation() -> Iterator[None]:
-    """Install it with the one command, and take it away at the end."""
+    """Install the webhook with one command, and remove it at the end."""
     assert kubectl("get", "namespace", NAMESPACE, "--ignore-not-found") == "", "graceful-worker is installed already"
     kubectl("apply", "-k", str(DEPLOY))
     try:
-        rolled_out()
+        wait_for_rollout()
         kubectl("apply", "-f", "-", stdin=json.dumps(namespace(WORKERS, {LABEL: LABEL_ENABLED})))
         yield
     finally:
@@ -71,32 +71,32 @@ def installation() -> Iterator[None]:
         kubectl("delete", "-k", str(DEPLOY), "--ignore-not-found")
 
 
-def test_a_labelled_pod_is_protected_with_no_other_step() -> None:
+def test_a_labelled_pod_is_protected_without_further_steps() -> None:
     assert create() == ("", True)
 
 
-def test_applying_it_again_changes_nothing() -> None:
+def test_applying_the_manifests_again_changes_nothing() -> None:
     before = bundles()
     kubectl("diff", "-k", str(DEPLOY))
     kubectl("apply", "-k", str(DEPLOY))
     assert bundles() == before
 
 
-def test_a_server_side_apply_takes_over_and_leaves_the_bundle_alone() -> None:
+def test_switching_to_server_side_apply_and_back_keeps_the_bundle() -> None:
     before = bundles()
     kubectl("apply", "--server-side", "-k", str(DEPLOY))
     kubectl("apply", "-k", str(DEPLOY))
     assert bundles() == before
 
 
-def test_a_bundle_that_is_emptied_is_healed() -> None:
+def test_a_bundle_that_is_emptied_is_restored() -> None:
     before = bundles()
     patch = '[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]'
     kubectl("patch", "mutatingwebhookconfiguration", "graceful-worker", "--type=json", "-p", patch)
     wait_until(lambda: bundles() == before, 10)
 
 
-def test_a_rotation_that_is_asked_for_fails_no_creation() -> None:
+def test_a_requested_rotation_fails_no_pod_creation() -> None:
     before = bundles()
     with PodStream(create, clients=2) as stream:
         annotation = f"graceful-worker/rotate={time.time_ns()}"
@@ -106,24 +106,24 @@ def test_a_rotation_that_is_asked_for_fails_no_creation() -> None:
     stream.assert_unbroken()
 
 
-def test_a_rolling_update_of_the_webhook_fails_no_creation() -> None:
+def test_a_rolling_update_of_the_webhook_fails_no_pod_creation() -> None:
     with PodStream(create, clients=2) as stream:
         kubectl("-n", NAMESPACE, "rollout", "restart", "deployment", "graceful-worker")
-        rolled_out()
+        wait_for_rollout()
         wait_until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == 2, 90)
     stream.assert_unbroken()
 
 
-def test_while_it_is_down_labelled_pods_are_refused_and_others_are_created() -> None:
+def test_while_the_webhook_is_down_labelled_pods_are_refused_and_others_are_created() -> None:
     scale(0)
-    trouble, _ = create()
-    assert "failed calling webhook" in trouble
+    error, _ = create()
+    assert "failed calling webhook" in error
     assert create({LABEL: "disabled"}) == ("", False)
     scale(2)
     wait_until(lambda: create() == ("", True))
 
 
-def test_while_it_is_down_under_fail_open_pods_are_created_unprotected() -> None:
+def test_while_the_webhook_is_down_with_fail_open_pods_are_created_unprotected() -> None:
     kubectl("apply", "-k", str(DEPLOY / "overlays" / "fail-open"))
     scale(0)
     wait_until(lambda: create() == ("", False), 10)
@@ -132,7 +132,7 @@ def test_while_it_is_down_under_fail_open_pods_are_created_unprotected() -> None
     wait_until(lambda: create() == ("", True))
 
 
-def test_the_policy_refuses_a_labelled_pod_that_came_through_unprotected() -> None:
+def test_the_policy_denies_a_labelled_pod_that_is_not_protected() -> None:
     kubectl("apply", "-k", str(DEPLOY / "overlays" / "validating-policy-deny"))
     try:
         wait_until(lambda: create({LABEL: LABEL_ENABLED}) == ("", True))
@@ -144,7 +144,7 @@ def test_the_policy_refuses_a_labelled_pod_that_came_through_unprotected() -> No
     wait_until(lambda: create() == ("", True))
 
 
-def test_its_end_leaves_nothing_behind_and_no_pod_is_refused_on_the_way() -> None:
+def test_the_removal_leaves_nothing_behind_and_refuses_no_pod() -> None:
     with PodStream(create) as stream:
         kubectl("delete", "-k", str(DEPLOY))
     assert (stream.refused, stream.warnings) == ([], [])
@@ -158,4 +158,4 @@ def scale(replicas: int) -> None:
     kubectl("-n", NAMESPACE, "scale", "deployment", "graceful-worker", f"--replicas={replicas}")
     wait_until(lambda: len(kubectl("-n", NAMESPACE, "get", "pods", "-o", "name").split()) == replicas, 90)
     if replicas:
-        rolled_out()
+        wait_for_rollout()

@@ -1,4 +1,4 @@
-"""`graceful-worker repair` with real controllers: restarted workloads come back protected, or it stops."""
+"""`graceful-worker repair` with real controllers: the new pods of restarted workloads are protected, or it stops."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ pytestmark = [pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL), pytest.mark.tim
 
 OLDER = "0.0.9"
 WELL_BEHAVED = [WORKER, "after=2"]
-NOBODY = "https://127.0.0.1:1/mutate"
+UNREACHABLE = "https://127.0.0.1:1/mutate"
 
 
 @dataclass
 class Site:
-    """A webhook that runs, and is not asked yet, and a namespace whose pods will be sent to it."""
+    """A running webhook that is not configured yet, and a namespace whose pods will be sent to it."""
 
     webhook: Webhook
     client: Client
@@ -42,14 +42,14 @@ class Site:
     labels: dict[str, str]
 
     def bare(self, name: str) -> Workload:
-        """Make a labelled worker while the webhook's configuration is absent."""
+        """Create a labelled worker while the webhook's configuration does not exist."""
         workload = Workload(self.namespace, name, WELL_BEHAVED)
         workload.first_pod()
         assert version_of(workload) == ""
         return workload
 
     def older(self, name: str) -> Workload:
-        """Make a worker that an older version has protected, as far as its record says."""
+        """Create a worker whose annotation says that an older version has protected it."""
         workload = self.protected(name)
         (pod,) = workload.pods()
         record = pod["metadata"]["annotations"][STATUS_ANNOTATION].replace(__version__, OLDER)
@@ -76,7 +76,7 @@ def site() -> Iterator[Site]:
 
 
 def version_of(workload: Workload) -> str:
-    """Return the version that has protected the pod of a workload; empty where none has."""
+    """Return the version that has protected the pod of a workload; empty if it is not protected."""
     (pod,) = workload.pods()
     metadata = pod["metadata"]
     if metadata["labels"].get(INJECTED_LABEL) != "true":
@@ -94,7 +94,7 @@ def restarted_at(workload: Workload) -> str:
     return str(annotations.get("kubectl.kubernetes.io/restartedAt", ""))
 
 
-def test_owners_of_bare_and_older_pods_are_listed_then_restarted_one_after_the_other(site: Site) -> None:
+def test_owners_of_bare_and_older_pods_are_listed_and_then_restarted_one_by_one(site: Site) -> None:
     bare = site.bare("bare")
     with configured(site.client, site.webhook.url, site.webhook.ca.read_bytes(), site.labels):
         older, well = site.older("older"), site.protected("well")
@@ -119,17 +119,17 @@ def test_owners_of_bare_and_older_pods_are_listed_then_restarted_one_after_the_o
         assert "Nothing to repair." in output
 
 
-def test_the_first_pod_that_comes_back_bare_ends_it(site: Site) -> None:
+def test_the_first_new_pod_that_is_unprotected_stops_the_repair(site: Site) -> None:
     first, second = site.bare("first"), site.bare("second")
     with configured(site.client, site.webhook.url, site.webhook.ca.read_bytes(), site.labels):
         entries = objects("mutatingwebhookconfiguration", NAME)["webhooks"]
         patch = [
             {"op": "replace", "path": f"/webhooks/{index}/{field}", "value": value}
             for index, _ in enumerate(entries)
-            for field, value in (("failurePolicy", "Ignore"), ("clientConfig", {"url": NOBODY}))
+            for field, value in (("failurePolicy", "Ignore"), ("clientConfig", {"url": UNREACHABLE}))
         ]
         kubectl("patch", "mutatingwebhookconfiguration", NAME, "--type=json", "-p", json.dumps(patch))
-        # API servers learn of a configuration a moment later.
+        # API servers see a changed configuration a moment later.
         time.sleep(3)
         code, output = site.repair("--yes")
     assert code == 1

@@ -42,7 +42,7 @@ def client() -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def labels(client: Client) -> Iterator[dict[str, str]]:
-    """Return the labels of namespaces whose pods are sent to the webhook, which runs meanwhile."""
+    """Run the webhook; return the labels of the namespaces whose pods are sent to it."""
     if SETTINGS.webhook_is_installed:
         yield {}
         return
@@ -73,7 +73,7 @@ def configured(client: Client, url: str, ca: bytes, labels: dict[str, str]) -> I
 
 
 def wait_until_called(client: Client, namespace: str) -> None:
-    """A configuration takes effect within a second or so."""
+    """Wait until the API server calls the webhook: a configuration takes effect only within a second or so."""
     probe = from_dict(pod("probe", labels={"graceful-worker": "enabled"}, metadata={"namespace": namespace}))
     for _ in range(100):
         seen = client.create(probe, dry_run=True)
@@ -86,7 +86,7 @@ def wait_until_called(client: Client, namespace: str) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SETTINGS.scenarios)
 @pytest.mark.parametrize("worker", SETTINGS.workers)
-def test_a_protected_pod_loses_and_repeats_nothing(
+def test_a_protected_pod_loses_and_repeats_no_message(
     client: Client, labels: dict[str, str], worker: str, name: str
 ) -> None:
     images = (SETTINGS.broker, SETTINGS.workers[worker])
@@ -102,7 +102,7 @@ def test_a_protected_pod_loses_and_repeats_nothing(
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("worker", SETTINGS.workers)
-def test_the_same_pod_loses_messages_when_it_is_not_patched(client: Client, worker: str) -> None:
+def test_the_same_pod_loses_messages_if_it_is_not_patched(client: Client, worker: str) -> None:
     images = (SETTINGS.broker, SETTINGS.workers[worker])
     cell = ClusterCell(client, load_worker(worker), images, {}, protected=False)
     try:

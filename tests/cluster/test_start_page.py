@@ -1,4 +1,4 @@
-"""The page for new users, command by command: install, label, roll out without a lost message, uninstall."""
+"""The page for new users, run command by command: install, label, roll out without a lost message, uninstall."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(line: str) -> str:
 
 @pytest.fixture(params=INSTALLATIONS)
 def installation(request: pytest.FixtureRequest) -> Iterator[str]:
-    """One way of installation; what it has left is removed afterwards."""
+    """Yield one way to install; afterwards, remove what it has created."""
     yield request.param
     run("kubectl delete -f examples/quick-start.yaml --ignore-not-found --wait=false")
     run("kubectl label namespace default graceful-worker-")
@@ -38,20 +38,20 @@ def installation(request: pytest.FixtureRequest) -> Iterator[str]:
     run("kubectl delete namespace graceful-worker --ignore-not-found")
 
 
-def test_a_rollout_loses_no_message_and_one_without_protection_loses_them(installation: str) -> None:
+def test_a_protected_rollout_loses_no_message_and_an_unprotected_one_loses_some(installation: str) -> None:
     *before, wait = lines_below(START, installation)
     for line in before:
         run(line)
     assert run(wait).splitlines()[-1] == block_below(START, "## What you see", "text").strip()
-    # Not at the end of a message: the pod would be gone before its log is followed.
+    # Do not start at the end of a message: the pod would be gone before its log is followed.
     time.sleep(15)
     assert ends_of_pods_during(lines_below(START, "## See the messages"), 75) == ["end"] * 3
-    # Protected pods still drain beside the three that are killed.
+    # Protected pods still drain while the other three are killed.
     assert ends_of_pods_during(lines_below(START, "## Compare with unprotected pods"), 45).count("begin") == 3
 
 
 def ends_of_pods_during(lines: list[str], seconds: float) -> list[str]:
-    """Follow the log for a while; return the last word of each pod that has ended by then."""
+    """Follow the log for some seconds; return the last word logged by each pod that has ended by then."""
     *before, follow = lines
     for line in before:
         run(line)
@@ -64,7 +64,7 @@ def ends_of_pods_during(lines: list[str], seconds: float) -> list[str]:
 
 
 def output_for(line: str, seconds: float) -> str:
-    """Return what a command prints that a user stops with Ctrl-C."""
+    """Return the output of a command that a user stops with Ctrl-C."""
     with subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
         try:
             return process.communicate(timeout=seconds)[0]

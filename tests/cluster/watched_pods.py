@@ -1,4 +1,4 @@
-"""Pods in a real cluster that are watched until they are gone: statuses and log lines, and when they came."""
+"""Watches pods in a real cluster until they are gone: their statuses, and their log lines with timestamps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.node.specification import Json
 
 PROGRAMS = Path(__file__).parent / "programs"
 TIMEOUT_SECONDS = 150
-"""Seconds that anything may take: all pods are started at once."""
+"""The timeout of every wait: long, because all pods start at once."""
 _POD = {"apiVersion": "v1", "kind": "Pod"}
 _DECODING = threading.Lock()
 _FRACTION = re.compile(r"(\.\d{1,6})\d*")
@@ -32,7 +32,7 @@ _FRACTION = re.compile(r"(\.\d{1,6})\d*")
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a container's log, and when it was written, by the node's clock."""
+    """A line of a container's log, with its timestamp by the node's clock."""
 
     when: float
     container: str
@@ -56,7 +56,7 @@ class WatchedPod:
             assert self.namespace.changed.wait_for(condition, seconds), f"{self.name}: not {what}: {self.describe()}"
 
     def line(self, text: str, container: str = "worker", number: int = 1) -> Line:
-        """Wait for a line that begins so, and return it."""
+        """Wait for a line that begins with a text, and return it."""
 
         def found() -> list[Line]:
             return [line for line in self.lines if line.container == container and line.text.startswith(text)]
@@ -76,7 +76,7 @@ class WatchedPod:
         self.until("running", lambda: {n for n, s in self.statuses().items() if "running" in s["state"]} == names)
 
     def until_started(self, container: str = "worker") -> None:
-        """Wait until a container runs, or has run: on a busy node, a short one has ended before the kubelet says so."""
+        """Wait until a container runs, or has run: on a busy node, a short one may end before it is reported."""
         started = {"running", "terminated"}
         self.until("started", lambda: bool(started & self.statuses().get(container, {}).get("state", {}).keys()))
 
@@ -87,14 +87,14 @@ class WatchedPod:
         return int(self.statuses().get(container, {}).get("restartCount", 0))
 
     def exit_code(self, container: str = "worker") -> int:
-        """Return the exit code that the last update before the object went has told."""
+        """Return the exit code from the last update before the object was deleted."""
         return int(self._end(container)["exitCode"])
 
     def reason(self, container: str = "worker") -> str:
         return str(self._end(container)["reason"])
 
     def message(self, container: str = "worker") -> str:
-        """Return its termination message; empty where there is none."""
+        """Return the container's termination message; empty if it has none."""
         return str(self._end(container).get("message", ""))
 
     def _end(self, container: str) -> Json:
@@ -130,7 +130,7 @@ class WatchedPod:
 
 
 class WatchedNamespace:
-    """A namespace, whose pods are watched; by its labels they may be sent to a webhook."""
+    """A namespace whose pods are watched; its labels may select them for a webhook."""
 
     def __init__(self, labels: dict[str, str] | None = None) -> None:
         self.name = f"graceful-worker-e2e-{time.time_ns():x}"
@@ -147,7 +147,7 @@ class WatchedNamespace:
         self._watcher.start()
 
     def create(self, manifest: Json, kind: str = "") -> WatchedPod:
-        """Create a pod of a manifest without a name."""
+        """Create a pod from a manifest without a name."""
         with self.changed:
             self._number += 1
             name = f"{kind}{'-' if kind else ''}{self._number}"
@@ -232,7 +232,7 @@ class WatchedNamespace:
 
 
 def _decode_everything(client: Client) -> None:
-    """Learn the types of a pod before there are threads: two that learn them at once crash msgspec."""
+    """Make msgspec inspect the types of a pod before other threads start: two that do so at once crash it."""
     from_dict(builders.pod())
     list(client.list(PodResource, namespace="*"))
 

@@ -28,7 +28,7 @@ def kubectl(*arguments: str, stdin: str = "") -> str:
 
 
 def objects(*arguments: str) -> Any:
-    """Return what `kubectl get` finds."""
+    """Return the output of `kubectl get` as JSON objects."""
     return json.loads(kubectl("get", "-o", "json", *arguments))
 
 
@@ -60,13 +60,13 @@ class Workload:
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def events(self) -> list[Json]:
-        """Return what the watch has said of it."""
+        """Return the events that the watch has written about the Deployment."""
         fields = f"involvedObject.kind=Deployment,involvedObject.name={self.name},source={SOURCE}"
         found: list[Json] = objects("-n", self.namespace.name, "events", "--field-selector", fields)["items"]
         return found
 
     def outcomes(self, watch: WatchProcess, **also: str) -> dict[str, float]:
-        """Return how the watch counts the ends of its drains."""
+        """Return the watch's counts of the Deployment's drains by outcome."""
         names = ("finished", "signalled", "failed", "killed", "cut", "oom", "unseen")
         labels = {"namespace": self.namespace.name, "owner": self.name, **also}
         counts = {name: watch.total("graceful_worker_drains_total", **labels, outcome=name) for name in names}
@@ -74,7 +74,7 @@ class Workload:
 
 
 def drains(directory: Path, *arguments: str, size: tuple[int, int] | None = None) -> DrainsProcess:
-    """Run `graceful-worker drains` beside the cluster; with a size, on a terminal."""
+    """Run `graceful-worker drains` for the cluster; with a size, on a terminal."""
     directory.mkdir(exist_ok=True)
     (directory / "kubeconfig").write_text(Path(os.environ["KUBECONFIG"]).read_text())
     return DrainsProcess(directory, "", *arguments, size=size)
@@ -89,7 +89,7 @@ def repair(*arguments: str) -> tuple[int, str]:
 
 @contextmanager
 def running_watch(directory: Path) -> Iterator[WatchProcess]:
-    """Run `graceful-worker watch`, from when it has listed the pods to its end."""
+    """Run `graceful-worker watch`, and yield it once it has listed the pods."""
     watch = WatchProcess(Path(os.environ["KUBECONFIG"]), directory)
     try:
         watch.until(lambda: watch.get("/readyz") == 200)
