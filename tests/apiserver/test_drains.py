@@ -132,11 +132,11 @@ def test_a_watch_survives_a_restart_of_the_api_server_and_reports_which_end_it_m
     cluster.delete("seen", "gap")
     with process(cluster, tmp_path, "--watch", "-n", "shop") as watch:
         watch.until("shop/seen drains", "shop/gap drains")
-        # While the process is stopped, its resourceVersion becomes too old for the new API server's watch cache.
-        watch.stop()
+        # While the process is paused, its resourceVersion becomes too old for the new API server's watch cache.
+        watch.pause()
         cluster.plane.restart(0)
         cluster.remove("gap")
-        watch.go_on()
+        watch.resume()
         watch.until("shop/gap is gone: the end of its worker was not observed")
         cluster.plane.restart(0)
         cluster.delete("later")

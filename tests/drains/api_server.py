@@ -1,4 +1,4 @@
-"""An API server on loopback that lists and watches pods as the real one does, and has troubles when it is told to."""
+"""A fake API server on loopback: it lists and watches pods like the real one, and fails as a test configures it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from urllib.request import urlopen
 
 from tests.drains.pods import START, Json
 
-PATIENCE = 60
-"""Seconds for what takes none on an idle machine."""
+TIMEOUT_SECONDS = 60
+"""The timeout of steps that take no time on an idle machine."""
 
 
 class ApiServer:
-    """Has pods, versions and a clock of its own, which reads `second` when it starts."""
+    """Stores pods, their resource versions, and a clock of its own, which starts at `second`."""
 
     def __init__(self, second: float = 0) -> None:
         self.pods: dict[str, Json] = {}
         self.objects: dict[str, Json] = {}
         """Other objects and lists, by their path."""
         self.watch_pods: list[Json] = []
-        """Pods of a watch."""
+        """The pods of `graceful-worker watch`."""
         self.proxied = ""
-        """The address of what answers for these, behind the proxy."""
+        """The address of the server that responds for these pods, behind the API server's proxy."""
         self.requests: list[str] = []
         self.refused: dict[str, int] = {}
-        """The status that is answered to `list`, `watch`, `get` and `proxy`, in place of an answer."""
+        """The error status for `list`, `watch`, `get` and `proxy`; other requests get their usual response."""
         self.is_away = False
-        """It takes connections, and closes them without an answer, as one behind a load balancer that restarts."""
+        """It closes every connection without a response, like a restarting API server behind a load balancer."""
         self.watching = 0
         self._second, self._started = second, time.monotonic()
         self._version, self._oldest, self._broken = 100, 0, 0
@@ -56,7 +56,7 @@ class ApiServer:
         self._happen("DELETED", pod)
 
     def expire(self) -> None:
-        """Forget all versions, and break off the watches."""
+        """Expire all resource versions, and end the watches."""
         with self._changed:
             self._version += 10
             self._oldest = self._version
@@ -81,9 +81,9 @@ class ApiServer:
             self._events.append((self._version, kind, stored))
             self._changed.notify_all()
 
-    def until(self, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not holds():
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not condition():
             assert time.monotonic() < deadline, "what was waited for has not come"
             time.sleep(0.02)
 
@@ -99,7 +99,7 @@ class ApiServer:
             return {"kind": "PodList", "metadata": metadata, "items": pods[begin:end]}
 
     def events_from(self, version: int) -> Iterator[Json | None]:
-        """Yield the events of a watch, None while there are none; it ends when it is broken off."""
+        """Yield the events of a watch, and None while there are none; return when the watch is dropped."""
         broken, past = self._broken, version
         while True:
             with self._changed:
@@ -119,7 +119,7 @@ class ApiServer:
 
     @contextmanager
     def served(self, port: int = 0) -> Iterator[str]:
-        """Serve, and return the address."""
+        """Serve on loopback, and yield the address."""
         server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"api": self}))
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -130,7 +130,7 @@ class ApiServer:
             server.shutdown()
             server.server_close()
             self.drop()
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT_SECONDS)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -153,22 +153,22 @@ class _Handler(BaseHTTPRequestHandler):
         verb = "proxy" if "/proxy/" in url.path else verb
         self.api.requests.append(f"{verb} {url.path}")
         if verb in self.api.refused:
-            return self._answer(
+            return self._respond(
                 self.api.refused[verb], {"kind": "Status", "code": self.api.refused[verb], "metadata": {}}
             )
         if verb == "proxy":
             return self._proxy(url.path.partition("/proxy/")[2])
         if verb == "get":
             found = self.api.objects.get(url.path)
-            return self._answer(200 if found else 404, found or {"kind": "Status", "code": 404})
+            return self._respond(200 if found else 404, found or {"kind": "Status", "code": 404})
         if parameters["labelSelector"] == "app.kubernetes.io/name=graceful-worker-watch":
-            return self._answer(200, {"kind": "PodList", "metadata": {}, "items": self.api.watch_pods})
+            return self._respond(200, {"kind": "PodList", "metadata": {}, "items": self.api.watch_pods})
         assert parameters["labelSelector"] == "graceful-worker/injected=true"
         if verb == "list":
-            return self._answer(200, self.api.list({"limit": "500", **parameters}))
+            return self._respond(200, self.api.list({"limit": "500", **parameters}))
         return self._watch(int(parameters["resourceVersion"]))
 
-    def _answer(self, code: int, body: Json) -> None:
+    def _respond(self, code: int, body: Json) -> None:
         content = json.dumps(body).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
@@ -178,10 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _proxy(self, path: str) -> None:
         try:
-            with urlopen(f"{self.api.proxied}/{path}", timeout=PATIENCE) as answer:
-                content = answer.read()
+            with urlopen(f"{self.api.proxied}/{path}", timeout=TIMEOUT_SECONDS) as response:
+                content = response.read()
         except OSError:
-            self._answer(503, {"kind": "Status", "code": 503, "message": "error trying to reach service"})
+            self._respond(503, {"kind": "Status", "code": 503, "message": "error trying to reach service"})
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")

@@ -1,4 +1,4 @@
-"""The cases in files: what is seen of pods, as YAML, and what follows from it."""
+"""Loads the cases: YAML files with pods or their changes, and the expected results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def targets_of(case: dict[str, Any]) -> list[Target]:
 
 
 def selected_drains_of(case: dict[str, Any]) -> SelectedDrains:
-    """Return what is seen at a moment: of each of its namespaces, the pods."""
+    """Apply the pods of a case, one namespace after the other, and return the selected drains."""
     namespaces = case.get("namespaces", [""])
     selected = SelectedDrains(namespaces, targets_of(case))
     for namespace in namespaces:
@@ -42,15 +42,15 @@ def moment(second: float) -> datetime.datetime:
 
 
 def printed(case: dict[str, Any]) -> str:
-    """Return what `drains` prints of a case."""
+    """Return the output of `graceful-worker drains` for a case."""
     selected = selected_drains_of(case)
     if selected.is_idle:
         return no_drains_message(selected.protected_pods, case.get("namespaces", [""]), targets_of(case)) + "\n"
     return "".join(f"{line}\n" for line, _ in table(selected.draining, moment(case["now"])))
 
 
-def happened(selected: SelectedDrains, step: dict[str, Any]) -> Iterator[DrainEvent]:
-    """Do a step of a stream: add, change or delete a pod, or list all of them."""
+def apply_step(selected: SelectedDrains, step: dict[str, Any]) -> Iterator[DrainEvent]:
+    """Apply a step of a stream: add, change or delete a pod, or list all of them."""
     ((kind, given),) = step.items()
     yield from selected.apply("", _change(kind, given))
 

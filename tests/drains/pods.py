@@ -1,4 +1,4 @@
-"""Builds pods as the API server stores them; a test states only what matters to it."""
+"""Builds pods as the API server stores them; a test sets only the fields that matter to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 Json = dict[str, Any]
 
 START = datetime.datetime(2026, 8, 1, 3, tzinfo=datetime.UTC)
-"""Second 0 of all tests."""
+"""The time that is second 0 in all tests."""
 _HASH_LABELS = {"Deployment": "pod-template-hash", "Rollout": "rollouts-pod-template-hash"}
 
 
@@ -20,7 +20,7 @@ def instant(second: float) -> str:
 
 
 def seconds_since_start() -> float:
-    """Return the time, in seconds of the tests' pods."""
+    """Return the current time in seconds since START."""
     return (datetime.datetime.now(datetime.UTC) - START).total_seconds()
 
 
@@ -43,9 +43,9 @@ def pod(
 ) -> Json:
     """Build a protected pod.
 
-    `deleted` is the second of its deletion, `period` the time that this left it, its own `grace` where nothing is said.
-    `ends` says of containers how they have ended: `code`, `at`, `reason`, `message`; `before` of those that were
-    restarted, how they ended before.
+    `deleted` is the second of its deletion, `period` the grace period of that deletion: by default the pod's own
+    `grace`. `ends` has the final state of containers: `code`, `at`, `reason`, `message`; `before` has the state in
+    which a restarted container ended before.
     """
     workers = workers or {"worker": {"mode": "signal", "framework": "celery"}}
     metadata: Json = {"name": name, "namespace": namespace, "uid": f"uid-of-{name}", "labels": {}, "annotations": {}}

@@ -1,4 +1,4 @@
-"""How long nothing was heard of the API server, by a clock that the test moves."""
+"""How long the API server has not responded, by a clock that the test advances."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def health(clock: Clock) -> SessionHealth:
     return health
 
 
-def test_a_failure_is_an_outage_since_the_last_word(clock: Clock, health: SessionHealth) -> None:
+def test_a_failure_is_an_outage_since_the_last_response(clock: Clock, health: SessionHealth) -> None:
     clock.seconds += 42
     health.record_failure(ApiServerUnavailable("connection refused"), "in all namespaces")
     assert health.outage == Outage(42, "connection refused")
@@ -37,29 +37,27 @@ def test_a_failure_is_an_outage_since_the_last_word(clock: Clock, health: Sessio
     assert health.outage is None
 
 
-def test_a_missing_right_is_one_that_names_the_right(health: SessionHealth) -> None:
+def test_a_missing_right_is_an_outage_that_names_the_right(health: SessionHealth) -> None:
     health.record_failure(StatusError(403, "forbidden", None), "in namespace shop")
     assert health.outage
     assert "permission missing to list and watch pods in namespace shop" in health.outage.reason
 
 
-def test_refusals_that_do_not_end_end_the_session(health: SessionHealth) -> None:
+def test_too_many_refusals_end_the_session(health: SessionHealth) -> None:
     for _ in range(MAX_DENIALS):
         health.record_failure(StatusError(401, "Unauthorized", None), "in all namespaces")
     with pytest.raises(ClusterUnavailable):
         health.record_failure(StatusError(401, "Unauthorized", None), "in all namespaces")
 
 
-def test_a_connection_that_dies_in_silence_is_an_outage_when_a_bookmark_is_long_overdue(
-    clock: Clock, health: SessionHealth
-) -> None:
+def test_a_silent_connection_is_an_outage_once_a_bookmark_is_long_overdue(clock: Clock, health: SessionHealth) -> None:
     clock.seconds += 100
     assert health.outage is None
     clock.seconds += 20
     assert health.outage == Outage(120, "the API server sends nothing")
 
 
-def test_of_several_the_longest_outage_counts(clock: Clock, health: SessionHealth) -> None:
+def test_of_several_outages_the_longest_one_is_reported(clock: Clock, health: SessionHealth) -> None:
     other = SessionHealth(clock)
     clock.seconds += 5
     other.record_response()

@@ -1,8 +1,8 @@
 """What the reflector yields from the responses of an API server: each case is a file.
 
-`responses` has one for each request: `list` (names of pods), `watch` (`TYPE name`, or what else a
-case puts on the line), or anything else that comes by HTTP. `requests` has the requests, `changes` what the
-reflector yields, and `log` what it logs.
+`responses` has one entry per request: `list` (names of pods), `watch` (lines of `TYPE name`, or any other
+content), `no` (a connection error), `status`, or any other HTTP response. `requests` has the requests, `changes`
+what the reflector yields, and `log` what it logs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class NoMoreResponses(BaseException):
 
 
 class ApiServer:
-    """Responds as a case says."""
+    """A fake API server that sends the responses of a case."""
 
     def __init__(self, responses: list[dict[str, Any]]) -> None:
         self._responses = iter(responses)
@@ -49,7 +49,7 @@ class ApiServer:
         response = next(self._responses, None)
         if response is None:
             raise NoMoreResponses
-        self.requests.append(self._words(request))
+        self.requests.append(self._describe_request(request))
         ((kind, given),) = response.items()
         if kind == "list":
             return self._list(given)
@@ -63,12 +63,12 @@ class ApiServer:
         return httpx2.Response(given["status"], headers=given.get("headers"), content=streamed(given.get("body", "")))
 
     @staticmethod
-    def _words(request: httpx2.Request) -> str:
-        asked = request.url.params
-        if asked.get("watch"):
-            return f"watch since {asked['resourceVersion']}"
-        rest = f", from {asked['continue']}" if "continue" in asked else ""
-        return f"list {asked['limit']}{rest}"
+    def _describe_request(request: httpx2.Request) -> str:
+        parameters = request.url.params
+        if parameters.get("watch"):
+            return f"watch since {parameters['resourceVersion']}"
+        rest = f", from {parameters['continue']}" if "continue" in parameters else ""
+        return f"list {parameters['limit']}{rest}"
 
     def _list(self, given: dict[str, Any]) -> httpx2.Response:
         self._version = given.get("version", self._version)
@@ -128,7 +128,7 @@ async def changes_from(server: ApiServer, health: WatchHealth) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((retry, "INITIAL_BACKOFF"), (retry, "MAX_BACKOFF"), (reflector, "MIN_WATCH_INTERVAL")):
         monkeypatch.setattr(module, name, 0.001)
     monkeypatch.setattr(list_watch, "MAX_LINE_BYTES", 4000)
@@ -136,7 +136,9 @@ def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_whatever_the_api_server_responds_pods_are_watched_on(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_reflector_keeps_watching_whatever_the_api_server_responds(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     case = CASES[name]
     server, health = ApiServer(case["responses"]), WatchHealth()
     with caplog.at_level(logging.ERROR, "graceful_worker"):
@@ -150,7 +152,7 @@ def test_whatever_the_api_server_responds_pods_are_watched_on(name: str, caplog:
     assert health.failures == case.get("failures", len(expected))
 
 
-def test_of_a_pod_nothing_is_kept_that_nobody_needs() -> None:
+def test_fields_of_a_pod_that_are_not_needed_are_dropped() -> None:
     server = ApiServer([{"list": {"pods": ["a"], "version": 1}}, {"watch": ["MODIFIED a"]}])
 
     async def kept() -> str:
@@ -165,7 +167,7 @@ def test_of_a_pod_nothing_is_kept_that_nobody_needs() -> None:
     assert [word for word in ("secret", "containers", "graceful-worker/status") if word in text] == []
 
 
-def test_a_watch_in_which_nothing_happens_counts_as_a_response() -> None:
+def test_a_watch_without_events_counts_as_a_response() -> None:
     now = 0.0
     silences = []
 

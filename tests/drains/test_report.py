@@ -1,4 +1,4 @@
-"""What is printed about the drains of a moment: each moment is a file, with its pods, the time, and what is printed."""
+"""What `graceful-worker drains` prints: each case is a file with the pods, the time, and the expected output."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TABLES = cases("tables")
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_moment_is_printed_as_its_file_says(name: str) -> None:
+def test_the_table_is_that_of_the_file(name: str) -> None:
     assert printed(TABLES[name]) == TABLES[name]["printed"]
 
 
 @pytest.mark.parametrize("name", [name for name, case in TABLES.items() if "json" in case])
-def test_a_moment_is_told_to_scripts_as_its_file_says(name: str) -> None:
+def test_the_json_output_is_that_of_the_file(name: str) -> None:
     case = TABLES[name]
     selected = selected_drains_of(case)
     assert as_object(selected.draining, moment(case["now"]), "prod", selected.protected_pods) == case["json"]
@@ -37,7 +37,7 @@ def test_overdue_drains_are_marked() -> None:
     ]
 
 
-def test_what_a_record_says_cannot_move_the_cursor() -> None:
+def test_control_characters_in_fields_of_a_pod_are_not_printed() -> None:
     workers = {"worker": {"mode": "signal", "framework": "celery\x1b[2J\n"}}
     selected = SelectedDrains([""])
     list(selected.apply("", PodsListed([pod("a", deleted=0, workers=workers, disruption="Odd\x07Reason")])))
@@ -49,5 +49,5 @@ def test_what_a_record_says_cannot_move_the_cursor() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0, "0s"), (42, "42s"), (558, "9m18s"), (3600, "1h"), (3661, "1h1m1s"), (7320, "2h2m")]
 )
-def test_a_time_is_written_as_kubectl_writes_it(seconds: int, words: str) -> None:
+def test_a_duration_is_written_as_kubectl_writes_it(seconds: int, words: str) -> None:
     assert format_duration(seconds) == words

@@ -1,4 +1,4 @@
-"""When a rollout is complete: each status is a file, as its controller writes it."""
+"""When a rollout is complete: each case is a file with the status as the controller writes it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ ROLLOUTS = cases("rollouts")
 
 
 @pytest.mark.parametrize("name", ROLLOUTS)
-def test_a_rollout_is_as_far_as_its_file_says(name: str) -> None:
+def test_the_stage_of_a_rollout_is_that_of_the_file(name: str) -> None:
     case = ROLLOUTS[name]
     assert rollout_for_drains(case["kind"], case["workload"]).stage.value == case["progress"]

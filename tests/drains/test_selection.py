@@ -1,4 +1,4 @@
-"""Drains are selected by what kubectl calls things."""
+"""Drains are selected by the names that kubectl uses for resources."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def test_a_pod_is_not_selected_by_another_name_or_kind(text: str) -> None:
     assert not is_emails_pod_selected(text)
 
 
-def test_without_a_target_all_are_selected_and_of_several_each_counts() -> None:
+def test_without_a_target_all_pods_are_selected_and_of_several_targets_one_has_to_match() -> None:
     assert is_emails_pod_selected()
     assert is_emails_pod_selected("node/node-2", "deploy/emails")
 
 
-def test_kinds_of_other_controllers_are_known_by_their_name() -> None:
+def test_owners_of_custom_kinds_are_selected_by_the_name_of_the_kind() -> None:
     owner = Owner("Rollout", "emails", "argoproj.io/v1alpha1")
     assert is_selected([read_target("rollouts/emails")], owner=owner, pod="x", node="")
 
 
 @pytest.mark.parametrize("text", ["emails", "/emails", "deployment/", "deployment/a/b", ""])
-def test_what_is_no_object_is_refused_with_what_is(text: str) -> None:
+def test_an_invalid_target_is_refused_with_a_valid_example(text: str) -> None:
     with pytest.raises(ValueError, match="deployment/emails"):
         read_target(text)

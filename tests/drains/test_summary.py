@@ -1,10 +1,10 @@
-"""What `--wait` says when all is over, or the time is: each wait is a file with what was seen, words and exit code."""
+"""What `--wait` prints when the drains have ended or time is up: each case is a file with changes, lines, exit code."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.drains.cases import cases, happened, targets_of
+from tests.drains.cases import apply_step, cases, targets_of
 from tests.drains.pods import pod
 from webhook.drains.reflector import PodDeleted, PodsListed, PodUpdated
 from webhook.drains.selected_drains import SelectedDrains
@@ -14,17 +14,17 @@ WAITS = cases("waits")
 
 
 @pytest.mark.parametrize("name", WAITS)
-def test_a_wait_ends_as_its_file_says(name: str) -> None:
+def test_a_wait_ends_with_the_lines_and_the_exit_code_of_the_file(name: str) -> None:
     case = WAITS[name]
     selected, summary = SelectedDrains([""], targets_of(case)), DrainSummary()
     for step in case["changes"]:
-        for event in happened(selected, step):
+        for event in apply_step(selected, step):
             summary.add(event)
     assert list(summary.lines(selected.draining)) == case["lines"]
     assert summary.exit_code == case["code"]
 
 
-def test_pods_that_were_asked_for_beside_the_watch_begin_once() -> None:
+def test_a_drain_that_both_a_separate_list_and_the_watch_report_starts_once() -> None:
     selected = SelectedDrains([""])
     list(selected.apply("", PodsListed([])))
     draining = pod("a", deleted=0)
@@ -33,7 +33,7 @@ def test_pods_that_were_asked_for_beside_the_watch_begin_once() -> None:
     assert not selected.is_idle
 
 
-def test_pods_that_were_asked_for_beside_a_watch_that_has_seen_their_end_do_not_begin_anew() -> None:
+def test_a_separate_list_does_not_restart_a_drain_whose_end_the_watch_has_seen() -> None:
     selected, summary = SelectedDrains([""]), DrainSummary()
     list(selected.apply("", PodsListed([])))
     for event in selected.apply("", PodDeleted(pod("a", deleted=0, ends={"worker": {"at": 1}}))):

@@ -1,7 +1,7 @@
 """Which drains the tracker finds in the changes of pods: each stream is a file.
 
-`changes` has what comes from the API server: `add`, `change` and `delete` with what pods.pod takes, `list` with several
-of these, and `relist` with the names that a new list has. `events` has a line for each drain that starts or ends.
+`changes` has the changes from the API server: `add`, `change` and `delete` with the arguments of pods.pod, `list` with
+several of these, and `relist` with the names in a new list. `events` has a line for each drain that starts or ends.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def events(tracker: Tracker, step: dict[str, Any]) -> Iterator[DrainEvent]:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_has_the_drains_that_the_file_says_and_no_more(name: str) -> None:
+def test_a_stream_has_exactly_the_drains_of_the_file(name: str) -> None:
     stream = STREAMS[name]
     tracker = Tracker()
     found = [describe(event) for step in stream["changes"] for event in events(tracker, step)]
