@@ -194,7 +194,7 @@ def test_the_alert_on_killed_messages_fires_for_the_killed_drain_only(rollouts: 
     )
     assert alert["metric"].items() >= {("owner_kind", "Deployment"), ("outcome", "killed")}
     (rule,) = (rule for rule in rules() if rule.get("alert") == "GracefulWorkerMessagesKilled")
-    labels = [series["metric"] for series in server.ask(rule["expr"])]
+    labels = [series["metric"] for series in server.query(rule["expr"])]
     # Other users of the cluster may have drains, too.
     assert {each["owner"] for each in labels if each["namespace"] == namespace} == {"killed"}
 

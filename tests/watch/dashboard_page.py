@@ -1,7 +1,7 @@
-"""Renders the shipped dashboard as a page, from its JSON and a real Prometheus, where there is no Grafana.
+"""Renders the shipped dashboard as a page without Grafana, from its JSON and a real Prometheus.
 
-`python -m tests.watch.dashboard_page PAGE` lets a watch see three rollouts in some 40 s, and writes the page. It shows
-what Grafana would show of queries, units, legends, colours, stacking and layout; it is not Grafana.
+`python -m tests.watch.dashboard_page PAGE` simulates three rollouts in about 40 s, and writes the page. The page shows
+queries, units, legends, colours, stacking and layout as Grafana would; Grafana itself is not involved.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.watch.served import Served
 from webhook.drains.reflector import PodDeleted, PodsListed, PodUpdated
 
 STEP = 1
-"""Seconds between two points: as many as a screen shows, in a run that takes no day."""
+"""Seconds between two points: short, so that a run of less than a minute fills the screen."""
 INTERVAL = "4s"
-"""What Grafana puts for $__rate_interval: four times the interval of the scrapes, here 0.5 s and more."""
+"""What Grafana substitutes for $__rate_interval: four times the scrape interval or more, which is 0.5 s here."""
 COLOURS = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#b877d9", "#5794f2", "#fa6400")
 NAMED = {
     "green": "#73bf69", "light-green": "#96d98d", "orange": "#ff9830", "dark-orange": "#fa6400", "red": "#f2495c",
@@ -43,7 +43,7 @@ Series = tuple[str, dict[float, float]]
 
 
 def page(server: Prometheus, begin: float, end: float) -> str:
-    """Return the page, of what happened between two times (seconds since 1970)."""
+    """Return the page for the time between `begin` and `end` (seconds since 1970)."""
     panels = "".join(_framed(panel, _content(panel, server, begin, end)) for panel in dashboard()["panels"])
     return f"<!doctype html><meta charset='utf-8'><style>{STYLE}</style>{panels}"
 
@@ -70,13 +70,13 @@ def _expression(target: dict[str, Any]) -> str:
 
 
 def _series(target: dict[str, Any], server: Prometheus, begin: float, end: float) -> list[Series]:
-    found = server.ask_range(_expression(target), begin, end, STEP)
+    found = server.query_range(_expression(target), begin, end, STEP)
     series = [(_legend(target, one["metric"]), dict(_numbers(one["values"]))) for one in found]
     return [(name, values) for name, values in series if values]
 
 
 def _numbers(values: list[tuple[float, str]]) -> Iterator[tuple[float, float]]:
-    """Leave out NaN, as Grafana does: a quantile of nothing."""
+    """Drop NaN, which is a quantile of no samples, as Grafana does."""
     return ((float(at), float(value)) for at, value in values if value != "NaN")
 
 
@@ -88,7 +88,7 @@ def _legend(target: dict[str, Any], labels: dict[str, str]) -> str:
 def _stat(panel: Panel, server: Prometheus) -> str:
     defaults = panel["fieldConfig"]["defaults"]
     (target,) = panel["targets"]
-    found = server.ask(_expression(target))
+    found = server.query(_expression(target))
     value = float(found[0]["value"][1]) if found else None
     colour = COLOURS[0]
     for step in defaults.get("thresholds", {}).get("steps", ()):
@@ -103,7 +103,7 @@ def _text(value: float, defaults: dict[str, Any]) -> str:
 
 
 def _table(panel: Panel, server: Prometheus) -> str:
-    """Merge the answers by their labels, as the panel's transformations do."""
+    """Merge the query results by their labels, as the panel's transformations do."""
     rows: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     (names,) = (one["options"]["renameByName"] for one in panel["transformations"] if one["id"] == "organize")
     own = {
@@ -112,7 +112,7 @@ def _table(panel: Panel, server: Prometheus) -> str:
     }
     for target in panel["targets"]:
         column = names[f"Value #{target['refId']}"]
-        for one in server.ask(_expression(target)):
+        for one in server.query(_expression(target)):
             defaults = panel["fieldConfig"]["defaults"] | own.get(column, {})
             key = tuple(sorted(one["metric"].items()))
             rows.setdefault(key, {})[column] = _text(float(one["value"][1]), defaults)
@@ -158,8 +158,8 @@ def _drawing(panel: Panel, series: list[Series], size: tuple[float, float], begi
     return f"{drawn}<div>{' &nbsp; '.join(legend)}</div>"
 
 
-def play(served: Served, server: Prometheus) -> None:
-    """Let three owners be rolled out: one cleanly, one that is slow, one whose workers are killed."""
+def simulate_rollouts(served: Served, server: Prometheus) -> None:
+    """Roll out three owners: one ends cleanly, one is slow, and the workers of one are killed."""
     owners = {"Deployment emails": (20, {}), "StatefulSet orders": (92, {}), "Deployment reports": (100, {"code": 137})}
     served.see(PodsListed([pod(f"new-{number}", owner=owner, revision="2") for number, owner in enumerate(owners)]))
     server.until("count_over_time(graceful_worker_watch_pods[1m]) >= 4")
@@ -188,11 +188,11 @@ def main(file: Path) -> None:
     served = Served()
     try:
         with (
-            tempfile.TemporaryDirectory() as room,
-            prometheus(Path(room), served.port, checked(rules(), Path(room))) as server,
+            tempfile.TemporaryDirectory() as directory,
+            prometheus(Path(directory), served.port, checked(rules(), Path(directory))) as server,
         ):
             begin = time.time()
-            play(served, server)
+            simulate_rollouts(served, server)
             file.write_text(page(server, begin, time.time()), encoding="utf-8")
     finally:
         served.close()

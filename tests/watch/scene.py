@@ -1,4 +1,4 @@
-"""A watch without an API server: a test supplies the changes of pods, and moves its clock."""
+"""A watch without an API server: a test supplies the changes of pods, and advances the clock."""
 
 from __future__ import annotations
 

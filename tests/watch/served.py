@@ -13,7 +13,7 @@ from webhook.watch.main import DrainWatch
 
 
 class Served:
-    """A watch that sees what a test tells it, and serves its metrics."""
+    """A watch that handles the changes that a test passes to `see`, and serves its metrics."""
 
     def __init__(self) -> None:
         self.watch = DrainWatch()

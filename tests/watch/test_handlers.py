@@ -1,8 +1,8 @@
-"""Which metrics, Events and log lines follow from the changes of pods: each stream is a file.
+"""Which metrics, Events and log lines result from the changes of pods: each stream is a file.
 
-`changes` is as in tests/drains/test_tracker.py, with two more: `wait` lets seconds pass, `unprotected` is a pod of the
-second watch. `metrics` has lines of the exposition, shortened by what all tests have in common; those of a name that is
-there are all that there are of it, zeros left out. `events` has all Events, `log` a line for each bad end.
+`changes` is as in tests/drains/test_tracker.py, with two more kinds: `wait` advances the clock, `unprotected` is a pod
+of the second watch. `metrics` has lines of the exposition without the labels that all tests share; of each metric that
+it names, it has all samples that are not zero. `events` has all Events, `log` a line for each drain that ended badly.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ STREAMS = {path.stem: YAML(typ="safe").load(path) for path in sorted(FOLDER.glob
 
 
 def samples(exposition: str) -> list[str]:
-    """Return the samples that are not zero, in short."""
+    """Return the samples that are not zero, in the form of `shortened`."""
     lines = [line for line in exposition.splitlines() if re.match("graceful_worker_(drain|sidecar)", line)]
     return [shortened(line) for line in lines if not line.endswith(" 0.0")]
 
 
 def shortened(line: str) -> str:
-    """Leave out the prefix, labels that are empty, and those that the pods of tests.drains.pods have by themselves."""
+    """Remove the prefix, empty labels, and the labels that the pods of tests.drains.pods have by default."""
     line = line.removeprefix("graceful_worker_").removesuffix(".0")
     line = re.sub(r'\b\w+=""', "", line)
     for common in COMMON:
@@ -37,7 +37,9 @@ def shortened(line: str) -> str:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_is_reported_as_the_file_says(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_yields_the_metrics_events_and_log_lines_of_the_file(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     stream, scene = STREAMS[name], Scene()
     with caplog.at_level(logging.WARNING, "graceful_worker"):
         for step in stream["changes"]:

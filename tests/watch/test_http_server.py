@@ -33,7 +33,7 @@ async def served(host: str = "127.0.0.1") -> AsyncIterator[int]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def answer(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
+async def send(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(request)
@@ -42,9 +42,9 @@ async def answer(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
         writer.close()
 
 
-async def answered(request: bytes) -> bytes:
+async def response_to(request: bytes) -> bytes:
     async with served() as port:
-        return await answer(port, request)
+        return await send(port, request)
 
 
 @pytest.mark.parametrize(
@@ -60,29 +60,29 @@ async def answered(request: bytes) -> bytes:
         ("", 405),
     ],
 )
-def test_a_request_is_answered(request_line: str, status: int) -> None:
-    answer = asyncio.run(answered(f"{request_line}\r\nhost: a\r\n\r\n".encode()))
-    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-    assert b"connection: close" in answer
-    assert (answer.partition(b"\r\n\r\n")[2] == b"") is request_line.startswith("HEAD")
+def test_a_request_gets_the_expected_status(request_line: str, status: int) -> None:
+    response = asyncio.run(response_to(f"{request_line}\r\nhost: a\r\n\r\n".encode()))
+    assert response.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"connection: close" in response
+    assert (response.partition(b"\r\n\r\n")[2] == b"") is request_line.startswith("HEAD")
 
 
-def test_a_large_answer_arrives_whole() -> None:
-    assert asyncio.run(answered(b"GET /metrics HTTP/1.1\r\n\r\n")).partition(b"\r\n\r\n")[2] == LARGE
+def test_a_large_response_arrives_completely() -> None:
+    assert asyncio.run(response_to(b"GET /metrics HTTP/1.1\r\n\r\n")).partition(b"\r\n\r\n")[2] == LARGE
 
 
-def test_a_head_without_end_is_refused() -> None:
-    assert asyncio.run(answered(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 3000)).startswith(b"HTTP/1.1 431 ")
+def test_an_endless_request_header_is_refused() -> None:
+    assert asyncio.run(response_to(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 3000)).startswith(b"HTTP/1.1 431 ")
 
 
-def test_clients_that_send_nothing_or_read_nothing_keep_nobody_out() -> None:
+def test_clients_that_send_or_read_nothing_do_not_block_others() -> None:
     async def crowded() -> bytes:
         async with served() as port:
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * http_server.MAX_CONNECTIONS)]
             for _, writer in silent[::2]:
                 writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
             try:
-                return await answer(port, HEALTH)
+                return await send(port, HEALTH)
             finally:
                 for _, writer in silent:
                     writer.close()
@@ -90,16 +90,16 @@ def test_clients_that_send_nothing_or_read_nothing_keep_nobody_out() -> None:
     assert asyncio.run(crowded()).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_client_that_is_slow_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.1)
-    assert asyncio.run(answered(b"GET /heal")) == b""
+    assert asyncio.run(response_to(b"GET /heal")) == b""
 
 
-def test_ipv6_is_served_where_there_is_any() -> None:
+def test_ipv6_is_served_if_it_is_available() -> None:
     async def over_ipv6() -> bytes:
         async with served("::") as port:
-            assert await answer(port, HEALTH)
-            return await answer(port, HEALTH, "::1")
+            assert await send(port, HEALTH)
+            return await send(port, HEALTH, "::1")
 
     try:
         assert asyncio.run(over_ipv6()).startswith(b"HTTP/1.1 200 ")
