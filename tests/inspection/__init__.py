@@ -1,1 +1,1 @@
-"""`graceful-worker status`: cases as files, and what does not fit into files."""
+"""`graceful-worker status`: cases as files, and tests that do not fit into files."""

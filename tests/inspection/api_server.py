@@ -1,4 +1,4 @@
-"""An API server that answers from a list of objects: selectors, pages, missing rights, and nothing but reading."""
+"""A fake, read-only API server on a list of objects, with selectors, pages and missing rights."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ KINDS = {
     "nodepools": "NodePool",
 }
 PAGE = 2
-"""So small that every list has pages."""
+"""The size of a page: so small that lists have several pages."""
 
 
 class ApiServer:
-    """Answers requests, and writes down which rights they needed."""
+    """Responds to requests, and records which rights they need."""
 
     def __init__(self, objects: Iterable[Object], denied: Iterable[str] = ()) -> None:
         self.objects = list(objects)
@@ -39,9 +39,9 @@ class ApiServer:
         self.requests: list[httpx2.Request] = []
 
     def client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(transport=httpx2.MockTransport(self.answer), base_url="https://cluster.test")
+        return httpx2.AsyncClient(transport=httpx2.MockTransport(self.respond), base_url="https://cluster.test")
 
-    def answer(self, request: httpx2.Request) -> httpx2.Response:
+    def respond(self, request: httpx2.Request) -> httpx2.Response:
         assert request.method == "GET"
         self.requests.append(request)
         if kubelet := KUBELET.fullmatch(request.url.path):
@@ -71,30 +71,30 @@ class ApiServer:
         return _page(request, found)
 
     def _kubelet(self, node: str) -> httpx2.Response:
-        """Answer as a kubelet does, behind the proxy; one that is not in the list is down."""
+        """Respond as a kubelet behind the API server's proxy; a kubelet without an object is down."""
         self.rights.add("get nodes/proxy")
         if "get nodes/proxy" in self._denied:
             return status(403, "forbidden")
-        said = [each for each in self.objects if each["kind"] == "Kubelet" and each["metadata"]["name"] == node]
-        return httpx2.Response(200, json=said[0]["answer"]) if said else status(502, "error trying to reach service")
+        found = [each for each in self.objects if each["kind"] == "Kubelet" and each["metadata"]["name"] == node]
+        return httpx2.Response(200, json=found[0]["answer"]) if found else status(502, "error trying to reach service")
 
     def _metrics(self, namespace: str, pod: str) -> httpx2.Response:
-        """Answer as the watch does, behind the proxy; one whose metrics are not in the list does not answer."""
+        """Respond as the watch behind the API server's proxy; a watch without an object does not respond."""
         self.rights.add("get pods/proxy")
         if "get pods/proxy" in self._denied:
             return status(403, "forbidden")
-        said = [each for each in self.objects if each["kind"] == "Metrics" and each["metadata"]["name"] == pod]
-        if not said:
+        found = [each for each in self.objects if each["kind"] == "Metrics" and each["metadata"]["name"] == pod]
+        if not found:
             return status(503, "error trying to reach service")
 
-        async def pieces() -> AsyncIterator[bytes]:
-            yield said[0]["text"].encode()
+        async def chunks() -> AsyncIterator[bytes]:
+            yield found[0]["text"].encode()
 
-        return httpx2.Response(200, content=pieces())
+        return httpx2.Response(200, content=chunks())
 
 
 def status(code: int, message: str) -> httpx2.Response:
-    """Answer with an error, as an API server does."""
+    """Return an error response as the API server does."""
     return httpx2.Response(code, json={"kind": "Status", "code": code, "message": message, "metadata": {}})
 
 
@@ -116,7 +116,7 @@ def _page(request: httpx2.Request, found: list[Object]) -> httpx2.Response:
 
 
 def _requirement(text: str) -> Callable[[dict[str, str]], bool]:
-    """Read one requirement of a selector, in the forms in which they are written here."""
+    """Parse one requirement of a selector, in the forms in which this project writes them."""
     if not text:
         return lambda labels: True
     if among := re.fullmatch(r"(\S+) (in|notin) \(([^)]*)\)", text):

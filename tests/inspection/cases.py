@@ -1,6 +1,6 @@
-"""The cases: a cluster in a file, asked as a real one is, and what is printed about it.
+"""The cases: a cluster as a file, inspected like a real one, and the expected output.
 
-`python -m tests.inspection.cases` writes the expectations anew.
+`python -m tests.inspection.cases` writes the expected outputs anew.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CA = re.compile(r"CA until (\S+)")
 
 @dataclass(frozen=True)
 class Case:
-    """A folder."""
+    """A folder with a cluster and the expected output."""
 
     name: str
 
@@ -58,7 +58,7 @@ class Case:
 
     @property
     def printed(self) -> str:
-        seen, diagnostics, verdict = look(self.api_server, kubelets=self.kubelets)
+        seen, diagnostics, verdict = inspect_cluster(self.api_server, kubelets=self.kubelets)
         lines = [*text(seen, diagnostics, verdict), *pods_table(seen), "", f"exit code {verdict.exit_code}"]
         return "\n".join(re.sub("\x1b\\[[0-9;]*m", "", line) for line in lines) + "\n"
 
@@ -79,14 +79,14 @@ def documents(file: Path) -> Iterator[Any]:
             yield document
 
 
-def look(api_server: ApiServer, *, kubelets: bool = False) -> tuple[Snapshot, list[Diagnostic], Verdict]:
-    """Ask an API server, and conclude."""
+def inspect_cluster(api_server: ApiServer, *, kubelets: bool = False) -> tuple[Snapshot, list[Diagnostic], Verdict]:
+    """Take a snapshot of a cluster, run the checks, and determine the verdict."""
 
-    async def ask() -> Snapshot:
+    async def snapshot() -> Snapshot:
         async with api_server.client() as client:
             return await take_snapshot(client, Names(context="prod"), kubelets=kubelets)
 
-    seen = asyncio.run(ask())
+    seen = asyncio.run(snapshot())
     diagnostics = run_checks(seen, NOW)
     return seen, diagnostics, overall_verdict(diagnostics)
 
@@ -114,7 +114,7 @@ def expanded(value: Any) -> Any:
 
 @cache
 def bundle(*ends: str) -> str:
-    """Return a caBundle of CAs that end at the beginning of these days."""
+    """Return a caBundle of CAs that expire at the start of these days."""
     authorities = (
         Authority.create(
             datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),

@@ -1,4 +1,4 @@
-"""What does not fit into the cases: invalid responses, kubeconfigs, selectors, output for scripts."""
+"""Tests that do not fit into the cases: invalid responses, kubeconfigs, selectors, output for scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from certs.api_server import Limits
 from tests.drains.pods import pod
-from tests.inspection.cases import CONFIGURATION, Case, look
+from tests.inspection.cases import CONFIGURATION, Case, inspect_cluster
 from tests.watch.served import Served
 from webhook.cli.commands import main
 from webhook.cli.status_report import as_json
@@ -47,9 +47,9 @@ def write(file: Path, config: dict[str, Any]) -> str:
     return str(file)
 
 
-def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Snapshot:
+def snapshot_of(respond: Callable[[httpx2.Request], httpx2.Response]) -> Snapshot:
     async def observed() -> Snapshot:
-        transport = httpx2.MockTransport(answer)
+        transport = httpx2.MockTransport(respond)
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
             return await take_snapshot(client, Names())
 
@@ -57,44 +57,44 @@ def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Snapshot:
 
 
 @pytest.mark.parametrize(
-    ("response", "said"),
+    ("response", "message"),
     [
         (httpx2.Response(401, json={"message": "Unauthorized"}), "rejects the credentials"),
         (httpx2.Response(200, text="<html>Please log in</html>"), "not a Kubernetes API server"),
         (httpx2.Response(500, json={"message": "etcd is gone"}), "500: etcd is gone"),
     ],
 )
-def test_an_answer_that_is_none_ends_everything(response: httpx2.Response, said: str) -> None:
-    with pytest.raises(ClusterUnavailable, match=said):
-        ask(lambda request: response)
+def test_an_invalid_response_makes_the_cluster_unavailable(response: httpx2.Response, message: str) -> None:
+    with pytest.raises(ClusterUnavailable, match=message):
+        snapshot_of(lambda request: response)
 
 
-def test_a_list_that_took_too_long_goes_on_as_things_are_now() -> None:
+def test_a_list_whose_continue_token_has_expired_goes_on_with_the_new_token() -> None:
     case = Case("many").api_server
-    answered = case.client()._transport
-    assert isinstance(answered, httpx2.MockTransport)
+    case_transport = case.client()._transport
+    assert isinstance(case_transport, httpx2.MockTransport)
     tokens: list[str] = []
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         token = request.url.params.get("continue", "")
         if token and token not in tokens:
             tokens.append(token)
             return httpx2.Response(410, json={"code": 410, "metadata": {"continue": token}})
-        return answered.handler(request)  # type: ignore[return-value]
+        return case_transport.handler(request)  # type: ignore[return-value]
 
-    ask(answer)
+    snapshot_of(respond)
     assert tokens
 
 
 def test_a_page_over_the_limit_is_requested_again_with_fewer_objects() -> None:
     limits: list[int] = []
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         limits.append(int(request.url.params["limit"]))
         return httpx2.Response(200, json={"items": [{"padding": "x" * 100}] * limits[-1]})
 
     async def listed(response_bytes: int) -> list[Any]:
-        transport = httpx2.MockTransport(answer)
+        transport = httpx2.MockTransport(respond)
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
             return await ApiClient(client, Limits(response_bytes=response_bytes, compression=True)).list(
                 ApiRequest("pods"), dict
@@ -107,13 +107,13 @@ def test_a_page_over_the_limit_is_requested_again_with_fewer_objects() -> None:
 
 
 def test_a_response_that_takes_too_long_makes_the_cluster_unavailable() -> None:
-    async def answer(request: httpx2.Request) -> httpx2.Response:
+    async def respond(request: httpx2.Request) -> httpx2.Response:
         await asyncio.sleep(60)
         raise AssertionError
 
     async def listed() -> list[Any]:
         async with httpx2.AsyncClient(
-            transport=httpx2.MockTransport(answer), base_url="https://cluster.test"
+            transport=httpx2.MockTransport(respond), base_url="https://cluster.test"
         ) as client:
             return await ApiClient(client, Limits(seconds=0.05)).list(ApiRequest("pods"), dict)
 
@@ -123,7 +123,7 @@ def test_a_response_that_takes_too_long_makes_the_cluster_unavailable() -> None:
 
 def test_a_kind_that_is_not_installed_has_no_objects() -> None:
     async def listed() -> list[Any]:
-        # The API server itself answers a path that it does not know without JSON.
+        # For an unknown path, the API server itself responds without JSON.
         transport = httpx2.MockTransport(lambda request: httpx2.Response(404, text="404 page not found\n"))
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
             return await ApiClient(client).list(ApiRequest("nodepools", "karpenter.sh"), dict)
@@ -131,16 +131,16 @@ def test_a_kind_that_is_not_installed_has_no_objects() -> None:
     assert asyncio.run(listed()) == []
 
 
-def test_a_kind_whose_objects_cannot_be_had_is_unknown_and_nothing_else() -> None:
-    answered = Case("drain-cluster-autoscaler").api_server.client()._transport
-    assert isinstance(answered, httpx2.MockTransport)
+def test_if_a_kind_cannot_be_listed_only_the_limits_of_that_kind_are_unknown() -> None:
+    case_transport = Case("drain-cluster-autoscaler").api_server.client()._transport
+    assert isinstance(case_transport, httpx2.MockTransport)
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("/nodepools"):
             return httpx2.Response(500, json={"message": "conversion webhook for karpenter.sh/v1 failed"})
-        return answered.handler(request)  # type: ignore[return-value]
+        return case_transport.handler(request)  # type: ignore[return-value]
 
-    limits = ask(answer).limits
+    limits = snapshot_of(respond).limits
     assert limits
     assert [each.limit for each in limits.effective_limits] == ["cluster-autoscaler"]
     assert [(each.limit, each.place) for each in limits.unreadable] == [
@@ -149,7 +149,7 @@ def test_a_kind_whose_objects_cannot_be_had_is_unknown_and_nothing_else() -> Non
 
 
 @pytest.mark.parametrize(
-    ("response", "error", "said"),
+    ("response", "error", "message"),
     [
         (httpx2.Response(403, json={"message": "you may not"}), PatchRejected, "you may not"),
         (httpx2.Response(404, text="404 page not found"), PatchRejected, "status 404"),
@@ -158,13 +158,15 @@ def test_a_kind_whose_objects_cannot_be_had_is_unknown_and_nothing_else() -> Non
         (httpx2.Response(503, json={"message": "etcd is gone"}), ClusterUnavailable, "503: etcd is gone"),
     ],
 )
-def test_a_change_that_is_not_accepted_says_why(response: httpx2.Response, error: type[Exception], said: str) -> None:
+def test_the_error_of_a_patch_that_is_not_accepted_has_the_reason(
+    response: httpx2.Response, error: type[Exception], message: str
+) -> None:
     async def changed() -> None:
         transport = httpx2.MockTransport(lambda request: response)
         async with httpx2.AsyncClient(transport=transport, base_url="https://cluster.test") as client:
             await ApiClient(client).patch(ApiRequest("deployments", "apps", "workers", "emails"), {}, "tests")
 
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         asyncio.run(changed())
 
 
@@ -181,18 +183,18 @@ def test_a_change_that_is_not_accepted_says_why(response: httpx2.Response, error
         (30, None),
     ],
 )
-def test_a_duration_is_read_as_go_writes_it(value: object, seconds: int | None) -> None:
+def test_durations_are_parsed_in_the_format_of_go(value: object, seconds: int | None) -> None:
     assert parse_duration(value) == seconds
 
 
-def test_a_cluster_that_cannot_be_reached_is_exit_code_2(tmp_path: Path) -> None:
+def test_an_unreachable_cluster_gives_exit_code_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status"], env={"KUBECONFIG": write(tmp_path / "config", CONFIG)})
     assert (result.exit_code, result.stdout) == (2, "")
     assert "cannot be reached" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("config", "arguments", "said"),
+    ("config", "arguments", "message"),
     [
         (CONFIG, ["--context", "other"], "'other' not found"),
         ({**CONFIG, "current-context": None}, [], "no current context"),
@@ -206,21 +208,21 @@ def test_a_cluster_that_cannot_be_reached_is_exit_code_2(tmp_path: Path) -> None
         ({**CONFIG, "users": [{"name": "u", "user": {"auth-provider": {}}}]}, [], "reached"),
     ],
 )
-def test_a_kubeconfig_that_cannot_be_used_is_exit_code_2(
-    tmp_path: Path, config: dict[str, Any], arguments: list[str], said: str
+def test_an_unusable_kubeconfig_gives_exit_code_2(
+    tmp_path: Path, config: dict[str, Any], arguments: list[str], message: str
 ) -> None:
     result = CliRunner().invoke(main, ["status", *arguments], env={"KUBECONFIG": write(tmp_path / "config", config)})
     assert (result.exit_code, result.stdout) == (2, "")
-    assert said in result.stderr
+    assert message in result.stderr
 
 
-def test_a_missing_kubeconfig_is_exit_code_2(tmp_path: Path) -> None:
+def test_a_missing_kubeconfig_gives_exit_code_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status"], env={"KUBECONFIG": str(tmp_path / "none")})
     assert result.exit_code == 2
     assert "does not exist" in result.stderr
 
 
-def test_of_several_kubeconfigs_the_first_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_several_kubeconfigs_the_first_one_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other").mkdir()
     cluster = {"name": "d", "cluster": {"server": "https://d.test", "certificate-authority": "ca.crt"}}
     other = {
@@ -260,7 +262,7 @@ def test_credential_plugins_of_both_versions_are_run(
     assert asyncio.run(authorization()) == ("Bearer of-me-v1" if version == "v1" else "Bearer of-me")
 
 
-def test_the_selectors_that_stand_in_for_an_unseen_configuration_are_those_of_deploy() -> None:
+def test_the_default_selectors_for_an_unknown_configuration_are_those_of_deploy() -> None:
     entries = [entry for entry in YAML(typ="safe").load(CONFIGURATION)["webhooks"] if not is_guard(entry)]
     fields = ("namespaceSelector", "objectSelector")
     assert default_entries("graceful-worker") == [{field: entry[field] for field in fields} for entry in entries]
@@ -277,14 +279,14 @@ def test_the_selectors_that_stand_in_for_an_unseen_configuration_are_those_of_de
         ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, {"a": ""}, "!a", False),
     ],
 )
-def test_a_selector_means_what_it_means_to_the_api_server(
+def test_a_selector_matches_as_in_the_api_server(
     selector: dict[str, Any] | None, labels: dict[str, str], query: str, matched: bool
 ) -> None:
     assert (to_query(selector), matches(selector, labels)) == (query, matched)
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "labels", "said"),
+    ("kind", "name", "labels", "owner"),
     [
         ("ReplicaSet", "shop-5d9", {"pod-template-hash": "5d9"}, "Deployment shop"),
         ("ReplicaSet", "shop-5d9", {"rollouts-pod-template-hash": "5d9"}, "Rollout shop"),
@@ -292,13 +294,15 @@ def test_a_selector_means_what_it_means_to_the_api_server(
         ("StatefulSet", "shop", {}, "StatefulSet shop"),
     ],
 )
-def test_the_owner_is_named_as_people_know_it(kind: str, name: str, labels: dict[str, str], said: str) -> None:
+def test_the_owner_of_a_pod_is_the_workload_that_users_know(
+    kind: str, name: str, labels: dict[str, str], owner: str
+) -> None:
     owners = [{"kind": "Other", "name": "x"}, {"kind": kind, "name": name, "controller": True}]
-    assert str(owner_of({"name": "p", "labels": labels, "ownerReferences": owners})) == said
+    assert str(owner_of({"name": "p", "labels": labels, "ownerReferences": owners})) == owner
 
 
-@pytest.mark.parametrize("answers", [True, False])
-def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
+@pytest.mark.parametrize("responds", [True, False])
+def test_a_watch_can_be_queried_at_a_given_address(responds: bool) -> None:
     watch = Served()
     watch.see(PodsListed([]), PodDeleted(pod("a", deleted=0, ends={"worker": {"at": 42}})))
 
@@ -307,56 +311,56 @@ def test_a_watch_is_asked_at_an_address_of_its_own(answers: bool) -> None:
             return await take_snapshot(client, Names(), watch_url=address)
 
     try:
-        history = asyncio.run(observed(watch.address if answers else f"{watch.address}/nowhere")).history
+        history = asyncio.run(observed(watch.address if responds else f"{watch.address}/nowhere")).history
     finally:
         watch.close()
-    if answers:
+    if responds:
         assert isinstance(history, History)
         assert [each.longest for each in history.records] == [42]
     else:
         assert history == HistoryUnavailable(f"the watch {watch.address}/nowhere responds with status 404")
 
 
-def test_an_api_server_that_cannot_find_the_watch_spoils_nothing_else() -> None:
-    answered = Case("history").api_server.client()._transport
-    assert isinstance(answered, httpx2.MockTransport)
+def test_if_the_watch_cannot_be_found_only_the_history_is_unavailable() -> None:
+    case_transport = Case("history").api_server.client()._transport
+    assert isinstance(case_transport, httpx2.MockTransport)
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         if request.url.params.get("labelSelector") == "app.kubernetes.io/name=graceful-worker-watch":
             return httpx2.Response(500, json={"message": "etcd is gone"})
-        return answered.handler(request)  # type: ignore[return-value]
+        return case_transport.handler(request)  # type: ignore[return-value]
 
-    seen = ask(answer)
+    seen = snapshot_of(respond)
     assert seen.history == HistoryUnavailable("the API server responded with 500: etcd is gone")
     assert seen.limits
 
 
-def test_scripts_get_codes_counts_and_pods() -> None:
-    seen, diagnostics, verdict = look(Case("unprotected").api_server)
-    said = json.loads(as_json(seen, diagnostics, verdict, with_pods=True))
-    assert (said["verdict"], said["exitCode"]) == ("flawed", 1)
-    assert said["podsByState"] == {"protected": 2, "unprotected": 6}
-    assert len(said["pods"]) == 8
-    codes = [finding["code"] for finding in said["findings"]]
+def test_the_json_output_has_codes_counts_and_pods() -> None:
+    seen, diagnostics, verdict = inspect_cluster(Case("unprotected").api_server)
+    report = json.loads(as_json(seen, diagnostics, verdict, with_pods=True))
+    assert (report["verdict"], report["exitCode"]) == ("flawed", 1)
+    assert report["podsByState"] == {"protected": 2, "unprotected": 6}
+    assert len(report["pods"]) == 8
+    codes = [finding["code"] for finding in report["findings"]]
     assert codes.count("unprotected") == 4
-    assert [finding["values"]["pods"] for finding in said["findings"] if finding["code"] == "unprotected"][2] == [
+    assert [finding["values"]["pods"] for finding in report["findings"] if finding["code"] == "unprotected"][2] == [
         "orders-7cb59-a",
         "orders-7cb59-b",
     ]
 
 
-def test_scripts_can_tell_no_pods_from_pods_that_could_not_be_seen() -> None:
-    seen, diagnostics, verdict = look(Case("no-right-to-pods").api_server)
+def test_the_json_output_distinguishes_no_pods_from_pods_that_cannot_be_listed() -> None:
+    seen, diagnostics, verdict = inspect_cluster(Case("no-right-to-pods").api_server)
     assert isinstance(seen.pods, NotPermitted)
     assert json.loads(as_json(seen, diagnostics, verdict, with_pods=True))["podsByState"] is None
 
 
-def test_nothing_that_a_pod_says_is_printed() -> None:
-    seen, diagnostics, verdict = look(Case("refused").api_server)
+def test_values_from_annotations_of_a_pod_are_not_printed() -> None:
+    seen, diagnostics, verdict = inspect_cluster(Case("refused").api_server)
     assert "one hour" not in as_json(seen, diagnostics, verdict, with_pods=True)
 
 
-def test_other_commands_do_not_load_what_only_this_one_needs() -> None:
+def test_other_commands_do_not_import_libraries_that_only_status_needs() -> None:
     code = (
         "import sys, webhook.cli.commands; print(*{'lightkube', 'httpx2', 'asyncio', 'cryptography'} & {*sys.modules})"
     )

@@ -1,1 +1,1 @@
-"""`graceful-worker repair`: plans, runs and rollouts as files, and what does not fit into files."""
+"""`graceful-worker repair`: plans, runs and rollouts as files, and tests that do not fit into files."""

@@ -1,6 +1,6 @@
-"""The cases: a cluster in a file, and what a dry run prints about it.
+"""The cases: a cluster as a file, and the expected output of a dry run or of a run.
 
-`python -m tests.repair.cases` writes the expectations anew.
+`python -m tests.repair.cases` writes the expected outputs anew.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RUNS = Path(__file__).parent / "runs"
 
 
 class FixedClock(Clock):
-    """It is always the time of the cases."""
+    """A clock that always shows the time of the cases."""
 
     def now(self) -> datetime.datetime:
         return NOW
@@ -39,7 +39,7 @@ class FixedClock(Clock):
 
 @dataclass(frozen=True)
 class Case:
-    """A folder, and a dry run."""
+    """A folder with a cluster, and its dry run."""
 
     name: str
 
@@ -58,8 +58,8 @@ class Case:
         return self.print(self.api_server)
 
     def print(self, api_server: ApiServer, *, as_json: bool = False) -> str:
-        said = FOLDER / self.name / "choice.yaml"
-        selection = choice_of(YAML(typ="safe").load(said)) if said.exists() else Selection()
+        choice = FOLDER / self.name / "choice.yaml"
+        selection = choice_of(YAML(typ="safe").load(choice)) if choice.exists() else Selection()
         return printed(api_server, selection, FixedClock(), is_dry=True, as_json=as_json)
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ class Run:
 
 
 def printed(api_server: ApiServer, selection: Selection, clock: Clock, *, is_dry: bool, as_json: bool) -> str:
-    """Return what is printed, and the exit code."""
+    """Return the output, followed by the exit code unless it is JSON."""
     work = RepairRun(Names(context="prod"), selection, Timing(), is_dry=is_dry, as_json=as_json, clock=clock)
 
     async def run() -> None:
@@ -118,9 +118,9 @@ def printed(api_server: ApiServer, selection: Selection, clock: Clock, *, is_dry
     return output.getvalue() if as_json else f"{output.getvalue()}\nexit code {code}\n"
 
 
-def choice_of(said: dict[str, list[str]]) -> Selection:
-    names = [OwnerName().convert(name, None, None) for name in said.get("owners", ())]
-    return Selection(frozenset(said.get("namespaces", ())), frozenset(names))
+def choice_of(choice: dict[str, list[str]]) -> Selection:
+    names = [OwnerName().convert(name, None, None) for name in choice.get("owners", ())]
+    return Selection(frozenset(choice.get("namespaces", ())), frozenset(names))
 
 
 def all_cases() -> list[Case]:

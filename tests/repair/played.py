@@ -23,7 +23,7 @@ STATUS = {
 
 
 class PlayedClock(Clock):
-    """Time passes only while the program waits."""
+    """A clock that advances only while the program waits."""
 
     def __init__(self, played: Played) -> None:
         self._played = played
@@ -39,11 +39,11 @@ class PlayedClock(Clock):
 
 
 class Played(ApiServer):
-    """An API server, and the acts of each owner: the last one stays.
+    """An API server that plays the acts of each owner after its restart; the last act stays.
 
-    An act has the numbers `updated` and `available`, how many `old` pods are left, and the `new` pods: each is
-    `protected`, a version that is older, or `bare`. It may have `conditions`; `is: gone`, `silent` or `rejected`; and
-    `ctrl-c: 1`.
+    An act has the numbers `updated` and `available`, the number of remaining `old` pods, and the `new` pods: each is
+    `protected`, `bare`, or an older version that has protected it. It may have `conditions`; `is: gone`, `silent` or
+    `rejected`; and `ctrl-c: 1`.
     """
 
     def __init__(
@@ -61,20 +61,20 @@ class Played(ApiServer):
                 each["metadata"]["uid"] = f"uid-of-{each['metadata']['name']}"
 
     def meanwhile(self, changes: dict[str, dict[str, Any]]) -> None:
-        """Let others change owners: their `spec`, or their `pods`, each of which is as in an act."""
+        """Change owners as other clients do: their `spec`, or their `pods`, each of which is as in an act."""
         for owner, change in changes.items():
             kind, name = KINDS[f"{owner.partition('/')[0]}s"], owner.partition("/")[2]
             self._owner(kind, name)["spec"] |= change.get("spec", {})
             if pods := change.get("pods"):
-                old = [pod for pod in self.objects if pod["kind"] == "Pod" and self._made(kind, name, pod)]
+                old = [pod for pod in self.objects if pod["kind"] == "Pod" and self._belongs_to(kind, name, pod)]
                 self.objects = [each for each in self.objects if each not in old]
-                self.objects += [_new(old[0], number, how) for number, how in enumerate(pods)]
+                self.objects += [_new(old[0], number, state) for number, state in enumerate(pods)]
 
     def _owner(self, kind: str, name: str) -> Object:
         (found,) = (each for each in self.objects if each["kind"] == kind and each["metadata"]["name"] == name)
         return found
 
-    def answer(self, request: httpx2.Request) -> httpx2.Response:
+    def respond(self, request: httpx2.Request) -> httpx2.Response:
         *_, resource, name = request.url.path.split("/")
         owner = f"{resource.removesuffix('s')}/{name}"
         if request.method == "PATCH":
@@ -84,7 +84,7 @@ class Played(ApiServer):
             if act.get("is") == "silent":
                 return status(503, "etcd is gone")
             self._play(act, owner, KINDS[resource], name)
-        return super().answer(request)
+        return super().respond(request)
 
     def _restart(self, request: httpx2.Request, owner: str, kind: str, name: str) -> httpx2.Response:
         assert request.headers["Content-Type"] == "application/strategic-merge-patch+json"
@@ -100,20 +100,20 @@ class Played(ApiServer):
         found["spec"]["template"].setdefault("metadata", {}).update(change["spec"]["template"]["metadata"])
         found["metadata"]["generation"] = found["metadata"].get("generation", 1) + 1
         self._left[owner] = acts
-        self._old[owner] = [pod for pod in self.objects if pod["kind"] == "Pod" and self._made(kind, name, pod)]
+        self._old[owner] = [pod for pod in self.objects if pod["kind"] == "Pod" and self._belongs_to(kind, name, pod)]
         return httpx2.Response(200, json=found)
 
     @staticmethod
-    def _made(kind: str, name: str, pod: Object) -> bool:
+    def _belongs_to(kind: str, name: str, pod: Object) -> bool:
         (owner,) = pod["metadata"].get("ownerReferences") or [{"kind": "", "name": ""}]
-        made_by = owner["name"].rpartition("-")[0] if owner["kind"] == "ReplicaSet" else owner["name"]
-        return bool(made_by == name) and (owner["kind"] == "ReplicaSet" or owner["kind"] == kind)
+        workload = owner["name"].rpartition("-")[0] if owner["kind"] == "ReplicaSet" else owner["name"]
+        return bool(workload == name) and (owner["kind"] == "ReplicaSet" or owner["kind"] == kind)
 
     def _play(self, act: dict[str, Any], owner: str, kind: str, name: str) -> None:
         found = self._owner(kind, name)
         old = self._old[owner]
-        others = [each for each in self.objects if each["kind"] != "Pod" or not self._made(kind, name, each)]
-        new = [_new(old[0], number, how) for number, how in enumerate(act.get("new", ()))]
+        others = [each for each in self.objects if each["kind"] != "Pod" or not self._belongs_to(kind, name, each)]
+        new = [_new(old[0], number, state) for number, state in enumerate(act.get("new", ()))]
         self.objects = [*others, *old[: act.get("old", 0)], *new]
         updated, available = STATUS[kind]
         found["status"] |= {updated: act.get("updated", 0), available: act.get("available", 0)}
@@ -127,16 +127,16 @@ class Played(ApiServer):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def _new(old: Object, number: int, how: str) -> Object:
-    """Make a pod as an old one was, but protected or not."""
+def _new(old: Object, number: int, state: str) -> Object:
+    """Copy an old pod under a new name, in a state as in an act."""
     pod = copy.deepcopy(old)
     metadata = pod["metadata"]
     metadata["name"] = f"{metadata['name'].rpartition('-')[0]}-new-{number}"
     metadata["uid"] = f"uid-of-{metadata['name']}"
     metadata.get("labels", {}).pop(INJECTED_LABEL, None)
     metadata.pop("annotations", None)
-    if how != "bare":
-        version = "0.1.0" if how == "protected" else how
+    if state != "bare":
+        version = "0.1.0" if state == "protected" else state
         metadata.setdefault("labels", {})[INJECTED_LABEL] = "true"
         record = {"version": version, "workers": {"worker": {"mode": "signal"}}}
         metadata["annotations"] = {STATUS_ANNOTATION: json.dumps(record)}

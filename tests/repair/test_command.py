@@ -24,12 +24,12 @@ from webhook.inspection.requests import PERMISSIONS, REPAIR_PERMISSIONS, RESTART
         ("cloneset/clone", ("cloneset", "clone")),
     ],
 )
-def test_an_owner_is_named_as_for_kubectl(text: str, owner: tuple[str, str]) -> None:
+def test_an_owner_is_named_as_in_kubectl(text: str, owner: tuple[str, str]) -> None:
     assert OwnerName().convert(text, None, None) == owner
 
 
 @pytest.mark.parametrize("text", ["emails", "deployment/", "/emails", "deployment/a/b"])
-def test_a_name_that_is_none_is_told_how_to_be_one(text: str) -> None:
+def test_an_invalid_name_is_refused_with_a_valid_example(text: str) -> None:
     with pytest.raises(click.BadParameter, match="use a value such as deployment/emails"):
         OwnerName().convert(text, None, None)
 
@@ -40,12 +40,14 @@ def test_an_owner_needs_a_namespace() -> None:
     assert "The namespace of deployment/emails is missing: add -n NAME." in result.stderr
 
 
-def test_a_cluster_that_cannot_be_asked_is_exit_code_2(tmp_path: Path) -> None:
+def test_without_a_kubeconfig_the_exit_code_is_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["repair", "--yes"], env={"KUBECONFIG": str(tmp_path / "none")})
     assert (result.exit_code, result.stdout) == (2, "")
     assert "does not exist" in result.stderr
 
 
 def test_the_help_lists_the_rights() -> None:
-    said = CliRunner().invoke(main, ["repair", "--help"]).stdout
-    assert [right for right in (*PERMISSIONS, *REPAIR_PERMISSIONS, *RESTART_PERMISSIONS) if right not in said] == []
+    help_text = CliRunner().invoke(main, ["repair", "--help"]).stdout
+    assert [
+        right for right in (*PERMISSIONS, *REPAIR_PERMISSIONS, *RESTART_PERMISSIONS) if right not in help_text
+    ] == []

@@ -13,7 +13,7 @@ CASES = sorted((Path(__file__).parent / "rollouts").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
-def test_how_far_a_rollout_is(file: Path) -> None:
+def test_a_rollout_has_the_stage_and_the_message_of_the_file(file: Path) -> None:
     case = YAML(typ="safe").load(file)
     rollout = rollout_of(case["owner"]["kind"], case["owner"])
     assert (rollout.stage.value, rollout.message) == (case["stage"], case["says"])
