@@ -164,8 +164,8 @@ def test_the_kubelet_kills_when_the_time_left_is_over(rollouts: Rollouts) -> Non
     for shown, left in rollouts.left.values():
         assert abs(left - shown) <= DRAWN_LATE
     seconds = [line for line in rollouts.lines["killed"] if f"{rollouts.old['killed'].name} killed after" in line]
-    took = float(seconds[0].rpartition(" after ")[2].split()[0])
-    assert SHORT - 1 <= took <= SHORT + LATE
+    duration = float(seconds[0].rpartition(" after ")[2].split()[0])
+    assert SHORT - 1 <= duration <= SHORT + LATE
 
 
 def test_each_end_is_counted_once(rollouts: Rollouts) -> None:

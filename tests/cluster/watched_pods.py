@@ -68,7 +68,7 @@ class WatchedPod:
         return [line.text for line in sorted(self.lines, key=lambda line: line.when) if line.container == container]
 
     def count(self, text: str, container: str = "worker") -> int:
-        return sum(said.startswith(text) for said in self.texts(container))
+        return sum(content.startswith(text) for content in self.texts(container))
 
     def until_running(self) -> None:
         """Wait until all containers run."""
@@ -224,9 +224,9 @@ class WatchedNamespace:
                 pod.name, namespace=self.name, container=container, follow=True, timestamps=True, newlines=False
             )
             for text in log:
-                when, _, said = text.partition(" ")
+                when, _, content = text.partition(" ")
                 with self.changed:
-                    pod.lines.append(Line(_seconds(when), container, said))
+                    pod.lines.append(Line(_seconds(when), container, content))
                     self.changed.notify_all()
         client.close()
 
