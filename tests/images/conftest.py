@@ -1,4 +1,4 @@
-"""Registries and certificates for the tests."""
+"""Fixtures for image lookups: real registries and a certificate authority."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
-    """A registry for everybody, over plain HTTP."""
+    """A registry without authentication, over plain HTTP."""
     if missing_program():
         pytest.skip(missing_program())
     with docker_registry(tmp_path_factory.mktemp("open")) as registry:
@@ -34,7 +34,7 @@ def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRe
 
 @pytest.fixture(scope="module")
 def closed_registry(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[DockerRegistry]:
-    """A registry for one user, over TLS."""
+    """A registry that accepts one user, over TLS."""
     if missing_program():
         pytest.skip(missing_program())
     with docker_registry(tmp_path_factory.mktemp("closed"), authority) as registry:

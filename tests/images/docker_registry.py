@@ -25,7 +25,7 @@ START_SECONDS = 20
 
 
 def missing_program() -> str:
-    """Say that there is no registry; empty where there is one."""
+    """Return an error if no registry program is installed, or an empty string."""
     return "" if BINARY else "no docker-registry in PATH (Debian: docker-registry; DOCKER_REGISTRY names the program)"
 
 
@@ -45,8 +45,8 @@ class DockerRegistry:
     def _push_parts(self, repository: str, built: OciImage) -> None:
         for blob in built.blobs:
             begun = self.client.post(f"/v2/{repository}/blobs/uploads/").raise_for_status()
-            place = httpx.URL(begun.headers["Location"]).copy_merge_params({"digest": blob.digest})
-            self.client.put(place, content=blob.content).raise_for_status()
+            location = httpx.URL(begun.headers["Location"]).copy_merge_params({"digest": blob.digest})
+            self.client.put(location, content=blob.content).raise_for_status()
         for part in built.parts:
             self._push_parts(repository, part)
             self._put_manifest(repository, part.digest, part.manifest)
@@ -60,27 +60,27 @@ class DockerRegistry:
 
 
 @contextmanager
-def docker_registry(room: Path, authority: trustme.CA | None = None) -> Iterator[DockerRegistry]:
-    """Run a registry: over plain HTTP for everybody, or with an authority's certificate for one user."""
+def docker_registry(folder: Path, authority: trustme.CA | None = None) -> Iterator[DockerRegistry]:
+    """Run a registry: over plain HTTP without credentials, or with a certificate of the authority for one user."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         host = f"127.0.0.1:{free.getsockname()[1]}"
     tls = auth = ""
     if authority:
         leaf = authority.issue_cert("127.0.0.1")
-        leaf.private_key_and_cert_chain_pem.write_to_path(room / "server.pem")
-        tls = f"  tls: {{certificate: {room / 'server.pem'}, key: {room / 'server.pem'}}}\n"
+        leaf.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+        tls = f"  tls: {{certificate: {folder / 'server.pem'}, key: {folder / 'server.pem'}}}\n"
         auth = f"auth: {{htpasswd: {{realm: test, path: {PASSWORDS}}}}}\n"
-    (room / "config.yml").write_text(
+    (folder / "config.yml").write_text(
         "version: 0.1\n"
         "log: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {room / 'storage'}}}}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder / 'storage'}}}}}\n"
         f"http:\n  addr: {host}\n{tls}{auth}"
     )
     context = ssl.create_default_context()
     if authority:
         authority.configure_trust(context)
-    with (room / "log").open("wb") as log:
-        process = subprocess.Popen([str(BINARY), "serve", str(room / "config.yml")], stdout=log, stderr=log)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([str(BINARY), "serve", str(folder / "config.yml")], stdout=log, stderr=log)
     client = httpx.Client(
         base_url=f"{'https' if authority else 'http'}://{host}",
         auth=(USER, PASSWORD) if authority else None,
@@ -88,7 +88,7 @@ def docker_registry(room: Path, authority: trustme.CA | None = None) -> Iterator
         trust_env=False,
     )
     try:
-        _wait(client, process, room / "log")
+        _wait(client, process, folder / "log")
         yield DockerRegistry(host, client)
     finally:
         client.close()

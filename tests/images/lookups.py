@@ -1,4 +1,4 @@
-"""Looks up what the images of pods run."""
+"""Helpers that look up the images of pods."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMESPACE = "shop"
 
 @dataclass
 class FakeClock:
-    """Stands still until it is set."""
+    """A clock that stands still until a test sets it."""
 
     seconds: float = 0.0
 
@@ -49,7 +49,7 @@ def keyring(host: str, username: str = "worker", password: str = "secret", **mor
 
 
 def trust(ca_file: Path, **more: Any) -> LookupOptions:
-    """Return options for registries on loopback whose certificate is of the tests' authority."""
+    """Return options for registries on loopback that have a certificate of the tests' authority."""
     return LookupOptions(**{"local_hosts": ("*",), "ca_file": ca_file, **more})
 
 
@@ -73,15 +73,15 @@ async def look_up(
     return found[NAME]
 
 
-def expect_image(answer: Image | Unavailable) -> Image:
-    assert isinstance(answer, Image), answer
-    return answer
+def expect_image(result: Image | Unavailable) -> Image:
+    assert isinstance(result, Image), result
+    return result
 
 
-def expect_unavailable(answer: Image | Unavailable, reason: Reason) -> str:
-    """Check why an image is unavailable, and return the particulars: short, and on one line."""
-    assert isinstance(answer, Unavailable), answer
-    assert answer.reason is reason, answer
-    assert answer.detail.isprintable()
-    assert 0 < len(answer.detail) < 500
-    return answer.detail
+def expect_unavailable(result: Image | Unavailable, reason: Reason) -> str:
+    """Check the reason why an image is unavailable, and return the detail, which is short and on one line."""
+    assert isinstance(result, Unavailable), result
+    assert result.reason is reason, result
+    assert result.detail.isprintable()
+    assert 0 < len(result.detail) < 500
+    return result.detail

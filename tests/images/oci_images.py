@@ -1,4 +1,4 @@
-"""OCI images, built here: their manifests and configurations as a registry stores them."""
+"""Builds OCI images: their manifests and configurations as a registry stores them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Types = dict[str, str]
 
 @dataclass(frozen=True)
 class Blob:
-    """A document, or a layer."""
+    """A manifest, a configuration or a layer."""
 
     media_type: str
     content: bytes
@@ -40,7 +40,7 @@ class Blob:
 
 @dataclass(frozen=True)
 class OciImage:
-    """An image, or an index of such: the manifest by which it is found, and all that this needs."""
+    """An image or an index: its manifest, and everything that the manifest refers to."""
 
     manifest: Blob
     blobs: tuple[Blob, ...] = ()
@@ -63,7 +63,7 @@ def build_image(
     annotations: dict[str, str] | None = None,
     config_type: str = "",
 ) -> OciImage:
-    """Build an image whose containers are run like this."""
+    """Build an image; `process` is the `config` object of its configuration."""
     document = {
         "os": "linux",
         "architecture": "amd64",
@@ -90,7 +90,7 @@ def platform(text: str) -> dict[str, str]:
 def build_index(
     variants: dict[str, OciImage], types: Types = OCI, annotations: dict[str, str] | None = None
 ) -> OciImage:
-    """Build an index of images by their platforms; empty where one has none."""
+    """Build an index from images by platform; an empty string is an entry without a platform."""
     entries = [
         built.manifest.descriptor(
             **({"platform": platform(name)} if name else {}),

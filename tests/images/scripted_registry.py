@@ -1,4 +1,4 @@
-"""A registry on real sockets that responds as a test tells it: for what a real one does not do by itself."""
+"""A registry on real sockets whose responses a test sets, for behaviour that a real registry does not show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.images.oci_images import Blob, OciImage
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """A request, as it arrived."""
+    """A request as the server received it."""
 
     method: str
     target: str
@@ -38,7 +38,7 @@ class ReceivedRequest:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer; `raw` is sent in its place, and then the connection is closed."""
+    """A response. If `raw` is set, it is sent instead, and the connection is closed."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
@@ -54,7 +54,7 @@ Handler = Callable[[ReceivedRequest], Reply | Awaitable[Reply]]
 
 @dataclass
 class ScriptedRegistry:
-    """A running server, and what it has been asked."""
+    """A running server, and the requests that it has received."""
 
     host: str
     requests: list[ReceivedRequest] = field(default_factory=list)
@@ -69,9 +69,9 @@ class ScriptedRegistry:
 
 @asynccontextmanager
 async def serve(
-    answer: Handler, authority: trustme.CA | None, name: str = "127.0.0.1"
+    handler: Handler, authority: trustme.CA | None, name: str = "127.0.0.1"
 ) -> AsyncIterator[ScriptedRegistry]:
-    """Serve on loopback; the certificate is for a name, by which the server is to be called, too."""
+    """Serve on loopback; `name` is the host name in the certificate and in the server's address."""
     context = None
     if authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -79,17 +79,17 @@ async def serve(
     scripted = ScriptedRegistry("")
     connections: set[asyncio.Task[None]] = set()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
         connections.add(task)
         task.add_done_callback(connections.discard)
-        # Clients may go when they want.
+        # Clients may close the connection at any time.
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await _converse(reader, writer, answer, scripted.requests)
+            await _handle_requests(reader, writer, handler, scripted.requests)
         writer.transport.abort()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(handle_connection, "127.0.0.1", 0, ssl=context)
     scripted.host = f"{name}:{server.sockets[0].getsockname()[1]}"
     try:
         yield scripted
@@ -101,8 +101,8 @@ async def serve(
         await server.wait_closed()
 
 
-async def _converse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Handler, seen: list[ReceivedRequest]
+async def _handle_requests(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler, seen: list[ReceivedRequest]
 ) -> None:
     while True:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -112,7 +112,7 @@ async def _converse(
             method, target, headers, await reader.readexactly(int(headers.get("content-length", 0)))
         )
         seen.append(request)
-        reply = answer(request)
+        reply = handler(request)
         if not isinstance(reply, Reply):
             reply = await reply
         if reply.raw is not None:
@@ -128,12 +128,12 @@ async def _converse(
 
 
 class RegistryWithImage:
-    """Answers as a registry does that keeps one image, for everybody."""
+    """Responds as a registry that has one image and needs no credentials."""
 
     def __init__(self, built: OciImage, repository: str = "team/app", tag: str = "latest") -> None:
         self.prefix = f"/v2/{repository}/"
-        self.manifests = {tag: built.manifest, **{part.digest: part.manifest for part in _all(built)}}
-        self.blobs = {blob.digest: blob for part in _all(built) for blob in part.blobs}
+        self.manifests = {tag: built.manifest, **{part.digest: part.manifest for part in _with_parts(built)}}
+        self.blobs = {blob.digest: blob for part in _with_parts(built) for blob in part.blobs}
 
     def __call__(self, request: ReceivedRequest) -> Reply:
         if request.path == "/v2/":
@@ -143,10 +143,10 @@ class RegistryWithImage:
         return _document(found) if found else Reply(404)
 
 
-def _all(built: OciImage) -> Iterator[OciImage]:
+def _with_parts(built: OciImage) -> Iterator[OciImage]:
     yield built
     for part in built.parts:
-        yield from _all(part)
+        yield from _with_parts(part)
 
 
 def _document(blob: Blob) -> Reply:

@@ -1,4 +1,4 @@
-"""Challenges of registries, as they write them."""
+"""Parsing of the WWW-Authenticate headers of registries."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ HUB = 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",
         (["=;="], []),
     ],
 )
-def test_challenges_are_read(headers: list[str], expected: list[tuple[str, dict[str, str]]]) -> None:
+def test_challenges_are_parsed(headers: list[str], expected: list[tuple[str, dict[str, str]]]) -> None:
     assert parse_challenges(headers) == [Challenge(scheme, parameters) for scheme, parameters in expected]
 
 
-def test_a_long_header_takes_no_long_time() -> None:
+def test_a_long_header_is_parsed_quickly() -> None:
     for odd in ('Bearer realm="' + "\\" * 60_000, "a" * 60_000, "a=," * 20_000, " ," * 30_000, 'Bearer a="' * 6_000):
         parse_challenges([odd])

@@ -1,4 +1,4 @@
-"""What is learned once for many pods, and what only for those who may see it."""
+"""Which results are cached for all pods, and which only for pods with access to the image."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ BASIC = f"Basic {Credential('worker', 'secret').basic}"
 
 
 def private(request: ReceivedRequest) -> Reply:
-    """Answer one user only."""
+    """Respond as a registry that accepts one user."""
     if request.authorization != BASIC:
         return Reply(401, (("WWW-Authenticate", 'Basic realm="here"'),))
     return RegistryWithImage(BUILT)(request)
 
 
-def test_of_200_pods_with_one_image_the_registry_is_asked_once(authority: trustme.CA, ca_file: Path) -> None:
+def test_200_pods_with_one_image_share_one_lookup(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), authority) as server, open_lookup(trust(ca_file)) as lookup:
-            answers = await asyncio.gather(*(look_up(lookup, f"{server.host}/team/app") for _ in range(200)))
-            assert {expect_image(answer).entrypoint for answer in answers} == {("consume",)}
+            results = await asyncio.gather(*(look_up(lookup, f"{server.host}/team/app") for _ in range(200)))
+            assert {expect_image(result).entrypoint for result in results} == {("consume",)}
             assert server.request_lines == ["GET /v2/team/app/manifests/latest", f"GET /v2/team/app/blobs/{config()}"]
 
     asyncio.run(scenario())
@@ -48,7 +48,7 @@ def config() -> str:
     return BUILT.blobs[0].digest
 
 
-def test_what_is_known_is_not_asked_for_again(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_cached_image_is_not_requested_again(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), authority) as server, open_lookup(trust(ca_file)) as lookup:
             for _ in range(3):
@@ -58,7 +58,7 @@ def test_what_is_known_is_not_asked_for_again(authority: trustme.CA, ca_file: Pa
     asyncio.run(scenario())
 
 
-def test_a_tag_that_is_old_is_looked_at_by_head_alone(authority: trustme.CA, ca_file: Path) -> None:
+def test_an_expired_tag_is_revalidated_with_a_head_request_only(authority: trustme.CA, ca_file: Path) -> None:
     clock = FakeClock()
 
     async def scenario() -> None:
@@ -75,7 +75,7 @@ def test_a_tag_that_is_old_is_looked_at_by_head_alone(authority: trustme.CA, ca_
     asyncio.run(scenario())
 
 
-def test_where_head_is_not_answered_the_tag_is_fetched_anew(authority: trustme.CA, ca_file: Path) -> None:
+def test_without_a_usable_head_response_the_tag_is_fetched_again(authority: trustme.CA, ca_file: Path) -> None:
     for reply in (Reply(405), Reply(404), Reply(200)):
         asyncio.run(_without_head(authority, ca_file, reply))
 
@@ -84,10 +84,10 @@ async def _without_head(authority: trustme.CA, ca_file: Path, reply: Reply) -> N
     clock = FakeClock()
     kept = RegistryWithImage(BUILT)
 
-    def answer(request: ReceivedRequest) -> Reply:
+    def respond(request: ReceivedRequest) -> Reply:
         return reply if request.method == "HEAD" else kept(request)
 
-    async with serve(answer, authority) as server, open_lookup(trust(ca_file), clock=clock) as lookup:
+    async with serve(respond, authority) as server, open_lookup(trust(ca_file), clock=clock) as lookup:
         expect_image(await look_up(lookup, f"{server.host}/team/app"))
         kept.__init__(build_image({"Entrypoint": ["moved"]}))  # type: ignore[misc]
         clock.seconds = 301
@@ -95,7 +95,7 @@ async def _without_head(authority: trustme.CA, ca_file: Path, reply: Reply) -> N
         assert server.count("HEAD") == 1
 
 
-def test_what_a_digest_means_holds_for_ever(authority: trustme.CA, ca_file: Path) -> None:
+def test_an_image_with_a_digest_does_not_expire(authority: trustme.CA, ca_file: Path) -> None:
     clock = FakeClock()
 
     async def scenario() -> None:
@@ -112,7 +112,7 @@ def test_what_a_digest_means_holds_for_ever(authority: trustme.CA, ca_file: Path
     asyncio.run(scenario())
 
 
-def test_platforms_are_told_apart(authority: trustme.CA, ca_file: Path) -> None:
+def test_platforms_are_cached_separately(authority: trustme.CA, ca_file: Path) -> None:
     variants = {f"linux/{name}": build_image({"Entrypoint": [name]}) for name in ("amd64", "arm64")}
 
     async def scenario() -> None:
@@ -121,13 +121,13 @@ def test_platforms_are_told_apart(authority: trustme.CA, ca_file: Path) -> None:
             open_lookup(trust(ca_file)) as lookup,
         ):
             for name in ("arm64", "amd64"):
-                answer = await look_up(lookup, f"{server.host}/team/app", nodeSelector={"kubernetes.io/arch": name})
-                assert expect_image(answer).entrypoint == (name,)
+                result = await look_up(lookup, f"{server.host}/team/app", nodeSelector={"kubernetes.io/arch": name})
+                assert expect_image(result).entrypoint == (name,)
 
     asyncio.run(scenario())
 
 
-def test_a_failure_is_remembered_for_a_short_time(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_failure_is_cached_for_a_short_time(authority: trustme.CA, ca_file: Path) -> None:
     clock = FakeClock()
 
     async def scenario() -> None:
@@ -142,9 +142,7 @@ def test_a_failure_is_remembered_for_a_short_time(authority: trustme.CA, ca_file
     asyncio.run(scenario())
 
 
-def test_a_private_image_that_is_known_is_not_told_to_a_pod_that_may_not_see_it(
-    authority: trustme.CA, ca_file: Path
-) -> None:
+def test_a_cached_private_image_is_not_returned_for_a_pod_without_access(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with serve(private, authority) as server:
             keyrings = {"right": keyring(server.host), "wrong": keyring(server.host, password="guessed")}
@@ -166,7 +164,7 @@ def test_a_private_image_that_is_known_is_not_told_to_a_pod_that_may_not_see_it(
     asyncio.run(scenario())
 
 
-def test_a_private_image_is_not_told_to_a_pod_that_waits_for_it_without_credentials(
+def test_a_private_image_is_not_returned_for_a_pod_that_waits_for_it_without_credentials(
     authority: trustme.CA, ca_file: Path
 ) -> None:
     async def scenario() -> None:
@@ -183,7 +181,7 @@ def test_a_private_image_is_not_told_to_a_pod_that_waits_for_it_without_credenti
     asyncio.run(scenario())
 
 
-def test_a_registry_that_names_the_digest_of_anothers_image_is_told_nothing(
+def test_a_copied_manifest_does_not_reveal_the_configuration_of_another_repository(
     authority: trustme.CA, ca_file: Path
 ) -> None:
     # Any registry can copy a manifest's digests; the configuration must come from the same repository.
@@ -202,7 +200,7 @@ def test_a_registry_that_names_the_digest_of_anothers_image_is_told_nothing(
     asyncio.run(scenario())
 
 
-def test_what_everybody_may_see_is_told_without_reading_credentials(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_cached_public_image_is_returned_without_reading_credentials(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         secrets = FakeSecrets({"any": Keyring()})
         async with (
@@ -216,16 +214,16 @@ def test_what_everybody_may_see_is_told_without_reading_credentials(authority: t
     asyncio.run(scenario())
 
 
-def test_credentials_that_cannot_be_read_are_said_and_nothing_is_raised(ca_file: Path) -> None:
+def test_unreadable_credentials_are_reported_and_not_raised(ca_file: Path) -> None:
     async def scenario() -> None:
         async with open_lookup(trust(ca_file), secrets=FakeSecrets({})) as lookup:
-            answer = await look_up(lookup, "127.0.0.1:1/team/app", imagePullSecrets=[{"name": "unheard-of"}])
-            assert "KeyError" in expect_unavailable(answer, Reason.REGISTRY_FAILED)
+            result = await look_up(lookup, "127.0.0.1:1/team/app", imagePullSecrets=[{"name": "unheard-of"}])
+            assert "KeyError" in expect_unavailable(result, Reason.REGISTRY_FAILED)
 
     asyncio.run(scenario())
 
 
-def test_an_image_of_two_containers_is_asked_for_once(authority: trustme.CA, ca_file: Path) -> None:
+def test_an_image_of_two_containers_is_requested_once(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), authority) as server, open_lookup(trust(ca_file)) as lookup:
             image = f"{server.host}/team/app"

@@ -1,4 +1,4 @@
-"""Who hangs, and who asks too much, takes nothing from the others."""
+"""Registries that hang, and namespaces with many lookups, do not block other lookups."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from webhook.images.lookup import MAX_IMAGES, ImageLookup
 from webhook.images.options import LookupOptions
 
 BUILT = build_image({"Entrypoint": ["consume"]})
-# Without TLS, so that one server has as many names as are wanted.
+# Without TLS, so that one server can have any number of host names.
 ANY = LookupOptions(local_hosts=("*",), plain_http=("*",))
 Waiting = asyncio.Future[list[Image | Unavailable]]
 
 
 class Dns:
-    """DNS that never answers for some names, and knows others that are here."""
+    """DNS that never responds for *.silent.test, and resolves *.here.test to loopback."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -60,15 +60,15 @@ async def hang(request: ReceivedRequest) -> Reply:
     return Reply()
 
 
-def names_of(server: ScriptedRegistry, count: int) -> list[str]:
-    """Return different names of the host of a server."""
+def host_names(server: ScriptedRegistry, count: int) -> list[str]:
+    """Return different host names for one server."""
     port = server.host.rpartition(":")[2]
     return [f"r{number}.here.test:{port}" for number in range(count)]
 
 
 @asynccontextmanager
 async def waiting_for(lookup: ImageLookup, images: Sequence[str], **more: Any) -> AsyncIterator[Waiting]:
-    """Have pods wait for images."""
+    """Start lookups of these images, and cancel them at the end."""
     waiting = asyncio.gather(*(look_up(lookup, image, seconds=20, **more) for image in images))
     try:
         yield waiting
@@ -89,7 +89,7 @@ def tags(host: str, count: int) -> list[str]:
 
 @pytest.mark.parametrize("namespaces", [("one", "one"), ("one", "two")])
 @pytest.mark.parametrize("requester", ["one", "three"])
-def test_two_registries_that_hang_keep_nobody_from_asking_others(namespaces: Sequence[str], requester: str) -> None:
+def test_two_registries_that_hang_do_not_block_lookups_at_others(namespaces: Sequence[str], requester: str) -> None:
     async def scenario() -> None:
         async with (
             serve(hang, None) as first,
@@ -107,31 +107,31 @@ def test_two_registries_that_hang_keep_nobody_from_asking_others(namespaces: Seq
     asyncio.run(scenario())
 
 
-def test_a_namespace_whose_images_have_hundreds_of_hosts_that_hang_stops_no_other(dns: Dns) -> None:
+def test_a_namespace_with_hundreds_of_hosts_that_hang_does_not_block_other_namespaces(dns: Dns) -> None:
     async def scenario() -> None:
         async with (
             serve(hang, None) as hanging,
             serve(RegistryWithImage(BUILT), None) as good,
             open_lookup(ANY) as lookup,
-            waiting_for(lookup, [f"{host}/team/app" for host in names_of(hanging, 200)], namespace="odd"),
+            waiting_for(lookup, [f"{host}/team/app" for host in host_names(hanging, 200)], namespace="odd"),
         ):
             await until_requested(hanging, single_flight.MAX_RUNNING // 2)
-            answers = [look_up(lookup, image, namespace="other") for image in tags(good.host, 40)]
-            found = await asyncio.gather(*answers, look_up(lookup, f"{good.host}/team/app", namespace="third"))
-            assert all(isinstance(answer, Image) or answer.reason is Reason.IMAGE_NOT_FOUND for answer in found)
+            lookups = [look_up(lookup, image, namespace="other") for image in tags(good.host, 40)]
+            found = await asyncio.gather(*lookups, look_up(lookup, f"{good.host}/team/app", namespace="third"))
+            assert all(isinstance(result, Image) or result.reason is Reason.IMAGE_NOT_FOUND for result in found)
             expect_image(found[-1])
             assert len(hanging.requests) == single_flight.MAX_RUNNING // 2
 
     asyncio.run(scenario())
 
 
-def test_nobody_waits_behind_what_another_namespace_has_wanted_first(dns: Dns) -> None:
+def test_an_image_queued_by_one_namespace_is_looked_up_at_once_for_another(dns: Dns) -> None:
     async def scenario() -> None:
         async with (
             serve(hang, None) as hanging,
             serve(RegistryWithImage(BUILT), None) as good,
             open_lookup(ANY) as lookup,
-            waiting_for(lookup, [f"{host}/team/app" for host in names_of(hanging, 50)], namespace="odd"),
+            waiting_for(lookup, [f"{host}/team/app" for host in host_names(hanging, 50)], namespace="odd"),
         ):
             await until_requested(hanging, single_flight.MAX_RUNNING // 2)
             async with waiting_for(lookup, [f"{good.host}/team/app"], namespace="odd") as queued:
@@ -143,18 +143,18 @@ def test_nobody_waits_behind_what_another_namespace_has_wanted_first(dns: Dns) -
     asyncio.run(scenario())
 
 
-def test_of_many_namespaces_that_want_the_same_one_asks() -> None:
+def test_many_namespaces_with_the_same_image_share_one_lookup() -> None:
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), None) as server, open_lookup(ANY) as lookup:
             image = f"{server.host}/team/app"
-            answers = await asyncio.gather(*(look_up(lookup, image, namespace=f"n{number}") for number in range(60)))
-            assert {expect_image(answer).entrypoint for answer in answers} == {("consume",)}
+            results = await asyncio.gather(*(look_up(lookup, image, namespace=f"n{number}") for number in range(60)))
+            assert {expect_image(result).entrypoint for result in results} == {("consume",)}
             assert server.count("GET", "manifests") == 1
 
     asyncio.run(scenario())
 
 
-def test_who_would_wait_behind_too_many_is_told_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lookup_that_finds_the_queue_full_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(single_flight, "MAX_QUEUED", 8)
 
     async def scenario() -> None:
@@ -166,14 +166,14 @@ def test_who_would_wait_behind_too_many_is_told_so_at_once(monkeypatch: pytest.M
         ):
             await until_requested(hanging, single_flight.MAX_RUNNING // 4)
             async with asyncio.timeout(10):
-                answer = await look_up(lookup, f"{hanging.host}/team/app:last", seconds=20)
-            assert answer == Unavailable(Reason.REGISTRY_QUEUE)
+                result = await look_up(lookup, f"{hanging.host}/team/app:last", seconds=20)
+            assert result == Unavailable(Reason.REGISTRY_QUEUE)
             expect_image(await look_up(lookup, f"{good.host}/team/app"))
 
     asyncio.run(scenario())
 
 
-def test_who_waits_for_a_turn_in_vain_is_not_told_that_the_registry_is_slow() -> None:
+def test_a_lookup_that_times_out_in_the_queue_does_not_report_a_slow_registry() -> None:
     async def scenario() -> None:
         async with (
             serve(hang, None) as hanging,
@@ -181,26 +181,26 @@ def test_who_waits_for_a_turn_in_vain_is_not_told_that_the_registry_is_slow() ->
             waiting_for(lookup, tags(hanging.host, 50)),
         ):
             await until_requested(hanging, single_flight.MAX_RUNNING // 4)
-            answer = await look_up(lookup, f"{hanging.host}/team/app:last", seconds=0.1)
-            assert answer == Unavailable(Reason.REGISTRY_QUEUE)
+            result = await look_up(lookup, f"{hanging.host}/team/app:last", seconds=0.1)
+            assert result == Unavailable(Reason.REGISTRY_QUEUE)
 
     asyncio.run(scenario())
 
 
-def test_a_turn_comes_when_others_have_ended(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queued_lookups_run_when_others_have_ended(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(single_flight, "MAX_RUNNING", 2)
 
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), None) as server, open_lookup(ANY) as lookup:
-            hosts = [f"{host}/team/app" for host in names_of(server, 20)]
+            hosts = [f"{host}/team/app" for host in host_names(server, 20)]
             async with asyncio.timeout(20):
-                for answer in await asyncio.gather(*(look_up(lookup, image, seconds=20) for image in hosts)):
-                    expect_image(answer)
+                for result in await asyncio.gather(*(look_up(lookup, image, seconds=20) for image in hosts)):
+                    expect_image(result)
 
     asyncio.run(scenario())
 
 
-def test_of_a_pod_only_so_many_images_are_looked_up() -> None:
+def test_the_number_of_images_looked_up_per_pod_is_limited() -> None:
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), None) as server, open_lookup(ANY) as lookup:
             images = {f"c{number}": image for number, image in enumerate(tags(server.host, MAX_IMAGES + 5))}
@@ -208,7 +208,7 @@ def test_of_a_pod_only_so_many_images_are_looked_up() -> None:
             pod = pod_of("", containers=[{"name": name, "image": image} for name, image in images.items()])
             for _ in range(2):
                 found = await lookup.find(pod, list(images), NAMESPACE, 8)
-                over = [name for name, answer in found.items() if _reason(answer) is Reason.IMAGE_LIMIT]
+                over = [name for name, result in found.items() if _reason(result) is Reason.IMAGE_LIMIT]
                 assert over == [f"c{number}" for number in range(MAX_IMAGES, MAX_IMAGES + 5)]
             assert _reason(found["again"]) is _reason(found["c0"]) is Reason.IMAGE_NOT_FOUND
             assert "graceful-worker/containers" in expect_unavailable(found["c12"], Reason.IMAGE_LIMIT)
@@ -217,11 +217,11 @@ def test_of_a_pod_only_so_many_images_are_looked_up() -> None:
     asyncio.run(scenario())
 
 
-def _reason(answer: Image | Unavailable) -> Reason | None:
-    return answer.reason if isinstance(answer, Unavailable) else None
+def _reason(result: Image | Unavailable) -> Reason | None:
+    return result.reason if isinstance(result, Unavailable) else None
 
 
-def silent(count: int) -> list[str]:
+def images_without_dns(count: int) -> list[str]:
     return [f"r{number}.silent.test/team/app" for number in range(count)]
 
 
@@ -232,12 +232,12 @@ async def until_resolving(dns: Dns, times: int) -> None:
 
 
 @pytest.mark.parametrize(("count", "requester"), [(4, NAMESPACE), (4, "other"), (300, "other")])
-def test_names_that_dns_never_answers_stop_no_other(dns: Dns, count: int, requester: str) -> None:
+def test_names_without_a_dns_response_do_not_block_other_lookups(dns: Dns, count: int, requester: str) -> None:
     async def scenario() -> None:
         async with (
             serve(RegistryWithImage(BUILT), None) as server,
             open_lookup(ANY) as lookup,
-            waiting_for(lookup, silent(count)),
+            waiting_for(lookup, images_without_dns(count)),
         ):
             await until_resolving(dns, min(count, MAX_THREADS // 2))
             name = server.host.replace("127.0.0.1", "localhost")
@@ -247,7 +247,7 @@ def test_names_that_dns_never_answers_stop_no_other(dns: Dns, count: int, reques
     asyncio.run(scenario())
 
 
-def test_a_name_that_dns_does_not_answer_is_given_up_and_has_but_one_thread(
+def test_a_name_without_a_dns_response_times_out_and_uses_a_single_thread(
     dns: Dns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webhook.images.dns.TIMEOUT_SECONDS", 0.2)
@@ -255,28 +255,28 @@ def test_a_name_that_dns_does_not_answer_is_given_up_and_has_but_one_thread(
     async def scenario() -> None:
         async with open_lookup(LookupOptions(failure_seconds=0)) as lookup:
             for _ in range(3):
-                detail = expect_unavailable(await look_up(lookup, silent(1)[0]), Reason.REGISTRY_FAILED)
+                detail = expect_unavailable(await look_up(lookup, images_without_dns(1)[0]), Reason.REGISTRY_FAILED)
                 assert "DNS did not respond in time" in detail
             assert len(dns.requests) == 1
             dns.is_over.set()
             async with asyncio.timeout(10):
                 while "not found" not in expect_unavailable(
-                    await look_up(lookup, silent(1)[0]), Reason.REGISTRY_FAILED
+                    await look_up(lookup, images_without_dns(1)[0]), Reason.REGISTRY_FAILED
                 ):
                     await asyncio.sleep(0.05)
 
     asyncio.run(scenario())
 
 
-def test_threads_that_hang_are_few_and_those_of_one_namespace_leave_some_to_others(
+def test_hanging_dns_threads_are_limited_and_one_namespace_cannot_use_all_of_them(
     dns: Dns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webhook.images.dns.TIMEOUT_SECONDS", 0.05)
 
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), None) as server, open_lookup(ANY) as lookup:
-            answers = await asyncio.gather(*(look_up(lookup, image, seconds=20) for image in silent(60)))
-            details = [expect_unavailable(answer, Reason.REGISTRY_FAILED) for answer in answers]
+            results = await asyncio.gather(*(look_up(lookup, image, seconds=20) for image in images_without_dns(60)))
+            details = [expect_unavailable(result, Reason.REGISTRY_FAILED) for result in results]
             assert any("too many DNS queries without a response" in detail for detail in details)
             assert len(dns.requests) == MAX_THREADS // 2
             # An address needs no thread.
@@ -288,7 +288,7 @@ def test_threads_that_hang_are_few_and_those_of_one_namespace_leave_some_to_othe
     dns.is_over.set()
 
 
-def test_a_process_ends_though_dns_still_does_not_answer() -> None:
+def test_the_process_exits_even_if_a_dns_query_still_hangs() -> None:
     program = """
 import asyncio, socket, time
 from webhook.images import dns
@@ -307,7 +307,7 @@ except dns.DnsTimeout:
     assert (ended.returncode, ended.stdout) == (0, "unanswered\n"), ended.stderr
 
 
-def test_shares_leave_a_place_for_whoever_has_none() -> None:
+def test_the_fair_limit_leaves_a_place_for_a_namespace_that_has_none() -> None:
     limit = FairLimit(32)
     taken = [
         (namespace, host)

@@ -1,4 +1,4 @@
-"""Credentials as they are written, and for which images they are."""
+"""Parsing of Docker credentials, and the images for which they are used."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def encoded(text: str) -> str:
         ("ann:secret", None),
     ],
 )
-def test_an_entry_is_read_or_passed_over(entry: Any, expected: Credential | None) -> None:
+def test_an_entry_is_parsed_or_ignored(entry: Any, expected: Credential | None) -> None:
     auths = {"registry.example.com": entry, "other.example.com": {"username": "ben", "password": "p"}}
     for keyring in (
         Keyring(parse_docker_config(json.dumps({"auths": auths}).encode())),
@@ -69,17 +69,17 @@ def test_an_entry_is_read_or_passed_over(entry: Any, expected: Credential | None
 @pytest.mark.parametrize(
     "body", [b"", b"nonsense", b"[]", b'{"auths": []}', b'{"auths": null}', b"\xff", b'{"auths":' + b'{"a":' * 99999]
 )
-def test_a_configuration_that_is_none_counts_as_nothing(body: bytes) -> None:
+def test_an_invalid_configuration_counts_as_empty(body: bytes) -> None:
     assert parse_docker_config(body) == []
     assert found(Keyring(parse_dockercfg(body)), "registry.example.com/app") == []
 
 
-def test_keyrings_are_asked_in_their_order_and_nobody_is_named_twice() -> None:
+def test_keyrings_are_searched_in_order_and_each_credential_is_returned_once() -> None:
     ann, ben = Credential("ann", "p"), Credential("ben", "p")
     keyrings = UnionKeyring([Keyring([("x.test", ben)]), Keyring([("x.test", ann), ("x.test", ben)])])
     assert found(keyrings, "x.test/app") == [ben, ann]
 
 
-def test_a_credential_does_not_show_what_it_is() -> None:
+def test_the_repr_of_a_credential_shows_no_secret() -> None:
     shown = repr(Credential("name", "password", "identity", "registry"))
     assert not any(word in shown for word in ("name=", "password", "identity", "registry"))

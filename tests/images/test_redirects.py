@@ -1,4 +1,4 @@
-"""Where redirects may lead, and what does not go there."""
+"""Which redirects are followed, and that other hosts get no credentials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUILT = build_image({"Entrypoint": ["consume"]})
 
 
 def redirecting(location: str, status: int = 307) -> RegistryWithImage:
-    """Return a registry for one user, whose blobs are elsewhere."""
+    """Return a registry that accepts one user and redirects requests for blobs."""
 
     class Redirects(RegistryWithImage):
         def __call__(self, request: ReceivedRequest) -> Reply:
@@ -32,7 +32,7 @@ def redirecting(location: str, status: int = 307) -> RegistryWithImage:
     return Redirects(BUILT)
 
 
-async def learn(
+async def look_up_once(
     registry: RegistryWithImage, authority: trustme.CA, options: LookupOptions
 ) -> tuple[Image | Unavailable, ScriptedRegistry]:
     async with serve(registry, authority) as server, open_lookup(options, credentials=WORKER) as lookup:
@@ -40,11 +40,11 @@ async def learn(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_credentials_arrive_at_another_host(authority: trustme.CA, ca_file: Path, status: int) -> None:
+def test_credentials_are_not_sent_to_another_host(authority: trustme.CA, ca_file: Path, status: int) -> None:
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), authority, "localhost") as elsewhere:
             registry = redirecting(f"https://{elsewhere.host}{{path}}?X-Signature=abc", status)
-            expect_image((await learn(registry, authority, trust(ca_file)))[0])
+            expect_image((await look_up_once(registry, authority, trust(ca_file)))[0])
             (request,) = elsewhere.requests
             assert "authorization" not in request.headers
             assert request.query == {"X-Signature": ["abc"]}
@@ -61,11 +61,11 @@ def test_a_redirect_to_another_path_of_the_registry_keeps_the_credentials(author
                 return Reply(302, (("Location", f"{request.path}?moved=1"),))
             return super().__call__(request)
 
-    expect_image(asyncio.run(learn(Moved(BUILT), authority, trust(ca_file)))[0])
+    expect_image(asyncio.run(look_up_once(Moved(BUILT), authority, trust(ca_file)))[0])
 
 
 @pytest.mark.parametrize(
-    ("location", "said"),
+    ("location", "expected"),
     [
         ("http://127.0.0.1:1/", "redirects away from TLS"),
         ("ftp://127.0.0.1/", "redirects away from TLS"),
@@ -73,31 +73,31 @@ def test_a_redirect_to_another_path_of_the_registry_keeps_the_credentials(author
         ("{path}", "redirects more than 5 times"),
     ],
 )
-def test_a_redirect_that_leads_astray_is_not_followed(
-    authority: trustme.CA, ca_file: Path, location: str, said: str
+def test_a_redirect_that_drops_tls_is_invalid_or_never_ends_is_not_followed(
+    authority: trustme.CA, ca_file: Path, location: str, expected: str
 ) -> None:
-    answer, _ = asyncio.run(learn(redirecting(location), authority, trust(ca_file)))
-    assert said in expect_unavailable(answer, Reason.REGISTRY_FAILED)
+    result, _ = asyncio.run(look_up_once(redirecting(location), authority, trust(ca_file)))
+    assert expected in expect_unavailable(result, Reason.REGISTRY_FAILED)
 
 
 def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), authority, "localhost") as elsewhere:
             registry = redirecting(f"https://{elsewhere.host}{{path}}")
-            answer, _ = await learn(registry, authority, trust(ca_file, hosts=("127.0.0.1:*",)))
-            assert "--registry-host" in expect_unavailable(answer, Reason.IMAGE_HOST_FORBIDDEN)
+            result, _ = await look_up_once(registry, authority, trust(ca_file, hosts=("127.0.0.1:*",)))
+            assert "--registry-host" in expect_unavailable(result, Reason.IMAGE_HOST_FORBIDDEN)
             assert not elsewhere.requests
 
     asyncio.run(scenario())
 
 
 def test_a_redirect_to_a_local_address_is_not_followed(authority: trustme.CA, ca_file: Path) -> None:
-    # As to the metadata of a cloud's machine, with a registry that the pod's author has.
+    # For example to a cloud's metadata service, from a registry that the pod's author controls.
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), authority, "localhost") as elsewhere:
             registry = redirecting(f"https://{elsewhere.host}{{path}}?secret=1")
-            answer, _ = await learn(registry, authority, trust(ca_file, local_hosts=("127.0.0.1:*",)))
-            detail = expect_unavailable(answer, Reason.IMAGE_HOST_FORBIDDEN)
+            result, _ = await look_up_once(registry, authority, trust(ca_file, local_hosts=("127.0.0.1:*",)))
+            detail = expect_unavailable(result, Reason.IMAGE_HOST_FORBIDDEN)
             assert "--registry-local" in detail
             assert "secret" not in detail
             assert not elsewhere.requests
