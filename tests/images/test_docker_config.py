@@ -1,4 +1,4 @@
-"""The user's own credentials: in files, and with helpers, which are real programs here."""
+"""The user's own credentials: in files, and from credential helpers, which are real programs in these tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def names(credentials: list[Credential]) -> list[str]:
 
 @pytest.fixture
 def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for helpers."""
+    """A folder in PATH for credential helpers."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -50,7 +50,7 @@ def helper(folder: Path, name: str, script: str) -> None:
     file.chmod(file.stat().st_mode | stat.S_IXUSR)
 
 
-def says(username: str) -> str:
+def print_credential(username: str) -> str:
     return f"""read -r server; printf '{{"ServerURL":"%s","Username":"{username}","Secret":"s"}}' "$server" """
 
 
@@ -79,13 +79,13 @@ def test_credentials_are_found_where_docker_and_podman_keep_them(tmp_path: Path,
     "config",
     ["", "{", "[]", {"auths": 7}, {"credsStore": ["x"]}, "\udcff".encode("utf-8", "surrogateescape").decode("latin-1")],
 )
-def test_a_configuration_that_is_malformed_counts_as_nothing(tmp_path: Path, config: Any) -> None:
+def test_a_malformed_configuration_counts_as_empty(tmp_path: Path, config: Any) -> None:
     write(tmp_path / ".docker" / "config.json", config)
     assert found(tmp_path) == []
 
 
-def test_a_helper_is_asked_for_its_registry(tmp_path: Path, helpers: Path) -> None:
-    helper(helpers, "own", f"""test "$1" = get || exit 1; {says("kept")}""")
+def test_a_credential_helper_is_used_for_its_registry(tmp_path: Path, helpers: Path) -> None:
+    helper(helpers, "own", f"""test "$1" = get || exit 1; {print_credential("kept")}""")
     config = {"credHelpers": {"registry.example.com": "own"}, "auths": {"other.example.com": ANN}}
     write(tmp_path / ".docker" / "config.json", config)
     assert found(tmp_path) == [Credential("kept", "s")]
@@ -93,17 +93,17 @@ def test_a_helper_is_asked_for_its_registry(tmp_path: Path, helpers: Path) -> No
     assert found(tmp_path, "third.example.com/app") == []
 
 
-def test_the_store_is_asked_for_all_others(tmp_path: Path, helpers: Path) -> None:
-    helper(helpers, "own", says("of-the-helper"))
-    helper(helpers, "store", says("of-the-store"))
+def test_the_credentials_store_is_used_for_all_other_registries(tmp_path: Path, helpers: Path) -> None:
+    helper(helpers, "own", print_credential("of-the-helper"))
+    helper(helpers, "store", print_credential("of-the-store"))
     config = {"credsStore": "store", "credHelpers": {"registry.example.com": "own"}, "auths": {"x.example.com": {}}}
     write(tmp_path / ".docker" / "config.json", config)
     assert names(found(tmp_path)) == ["of-the-helper"]
     assert names(found(tmp_path, "x.example.com/app")) == ["of-the-store"]
 
 
-def test_a_helper_is_asked_once_for_many_images_of_a_registry(tmp_path: Path, helpers: Path) -> None:
-    helper(helpers, "store", f"echo asked >>{tmp_path / 'log'}; {says('u')}")
+def test_a_helper_runs_once_for_many_images_of_a_registry(tmp_path: Path, helpers: Path) -> None:
+    helper(helpers, "store", f"echo asked >>{tmp_path / 'log'}; {print_credential('u')}")
     write(tmp_path / ".docker" / "config.json", {"credsStore": "store"})
     keyring = load_user_keyring({"HOME": str(tmp_path)})
 
@@ -114,7 +114,7 @@ def test_a_helper_is_asked_once_for_many_images_of_a_registry(tmp_path: Path, he
     assert (tmp_path / "log").read_text() == "asked\n"
 
 
-def test_docker_hub_has_a_name_of_its_own_with_helpers(tmp_path: Path, helpers: Path) -> None:
+def test_a_helper_gets_the_index_url_for_docker_hub(tmp_path: Path, helpers: Path) -> None:
     helper(
         helpers,
         "store",
@@ -124,8 +124,8 @@ def test_docker_hub_has_a_name_of_its_own_with_helpers(tmp_path: Path, helpers: 
     assert names(found(tmp_path, "nginx")) == ["u"]
 
 
-def test_a_helper_may_have_an_identity_token(tmp_path: Path, helpers: Path) -> None:
-    helper(helpers, "store", says("<token>"))
+def test_a_helper_may_return_an_identity_token(tmp_path: Path, helpers: Path) -> None:
+    helper(helpers, "store", print_credential("<token>"))
     write(tmp_path / ".docker" / "config.json", {"credsStore": "store"})
     assert found(tmp_path) == [Credential(identity_token="s")]
 
@@ -140,19 +140,19 @@ def test_a_helper_may_have_an_identity_token(tmp_path: Path, helpers: Path) -> N
         "printf '\\377'",
     ],
 )
-def test_a_helper_that_has_nothing_counts_as_nothing(tmp_path: Path, helpers: Path, script: str) -> None:
+def test_a_helper_without_credentials_is_ignored(tmp_path: Path, helpers: Path, script: str) -> None:
     helper(helpers, "store", script)
     write(tmp_path / ".docker" / "config.json", {"credsStore": "store", "auths": {"registry.example.com": ANN}})
     assert names(found(tmp_path)) == ["ann"]
 
 
 @pytest.mark.parametrize("name", ["missing", "../../bin/sh", "a b", "x;y", ""])
-def test_a_helper_that_is_none_counts_as_nothing(tmp_path: Path, name: str) -> None:
+def test_a_missing_or_invalid_helper_is_ignored(tmp_path: Path, name: str) -> None:
     write(tmp_path / ".docker" / "config.json", {"credsStore": name})
     assert found(tmp_path) == []
 
 
-def test_a_helper_that_hangs_is_ended(tmp_path: Path, helpers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_helper_that_hangs_times_out(tmp_path: Path, helpers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker_config, "HELPER_SECONDS", 0.2)
     helper(helpers, "store", "exec sleep 60")
     write(tmp_path / ".docker" / "config.json", {"credsStore": "store"})

@@ -1,4 +1,4 @@
-"""Which hosts and addresses may be asked, whatever a pod names."""
+"""The hosts and addresses to which lookups may connect, whatever image a pod names."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def is_forbidden(options: LookupOptions, host: str, port: int = 443) -> bool:
         "localhost",
     ],
 )
-def test_addresses_of_the_machine_and_of_its_link_are_forbidden(host: str) -> None:
+def test_loopback_link_local_multicast_and_metadata_addresses_are_forbidden(host: str) -> None:
     assert is_forbidden(LookupOptions(), host)
     assert is_forbidden(LookupOptions(local_hosts=("other.test",)), host)
     assert not is_forbidden(LookupOptions(local_hosts=("*",)), host)
@@ -66,7 +66,7 @@ def test_addresses_of_the_machine_and_of_its_link_are_forbidden(host: str) -> No
 @pytest.mark.parametrize(
     "host", ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "8.8.8.8", "fd12::1", "2606:4700::1"]
 )
-def test_other_addresses_are_allowed_private_ones_too(host: str) -> None:
+def test_other_addresses_including_private_ones_are_allowed(host: str) -> None:
     assert not is_forbidden(LookupOptions(), host)
 
 
@@ -82,7 +82,7 @@ def test_other_addresses_are_allowed_private_ones_too(host: str) -> None:
         ("[::1]", "::1", 443, False),
     ],
 )
-def test_a_local_host_is_allowed_with_its_port(pattern: str, host: str, port: int, forbidden: bool) -> None:
+def test_a_local_host_is_allowed_for_its_port_only(pattern: str, host: str, port: int, forbidden: bool) -> None:
     assert is_forbidden(LookupOptions(local_hosts=(pattern,)), host, port) is forbidden
 
 
@@ -114,7 +114,7 @@ def refusal(options: LookupOptions, url: str) -> str:
         (("docker.io",), "https://ghcr.io/", False),
     ],
 )
-def test_only_hosts_that_fit_a_pattern_are_asked(hosts: tuple[str, ...], url: str, allowed: bool) -> None:
+def test_only_hosts_that_match_a_pattern_are_allowed(hosts: tuple[str, ...], url: str, allowed: bool) -> None:
     detail = refusal(LookupOptions(hosts=hosts), url)
     assert allowed is not bool(detail)
     assert allowed or "--registry-host" in detail
@@ -132,7 +132,7 @@ def test_only_hosts_that_fit_a_pattern_are_asked(hosts: tuple[str, ...], url: st
         ("http://other.test/", False),
     ],
 )
-def test_only_hosts_that_are_named_are_asked_without_tls(url: str, allowed: bool) -> None:
+def test_plain_http_is_allowed_only_for_the_configured_hosts(url: str, allowed: bool) -> None:
     detail = refusal(LookupOptions(plain_http=("plain.test", "port.test:5000")), url)
     assert allowed is not bool(detail)
     assert allowed or "--registry-plain-http" in detail
@@ -151,19 +151,19 @@ def test_only_hosts_that_are_named_are_asked_without_tls(url: str, allowed: bool
         ("[::1]", "https://[::1]/v2/"),
     ],
 )
-def test_a_registry_is_asked_by_tls_unless_it_is_named(host: str, base: str) -> None:
+def test_the_base_url_uses_https_unless_the_host_is_configured_for_plain_http(host: str, base: str) -> None:
     options = LookupOptions(plain_http=("plain.test", "port.test:5000", "[::1]:5000"))
     assert str(EgressPolicy(options).base_url(host)) == base
 
 
 @pytest.mark.parametrize("host", ["[:::]", "[1::2::3]:5000", "[12345::]"])
-def test_a_host_that_is_none_is_said_to_be_none(host: str) -> None:
+def test_an_invalid_host_is_reported_as_an_invalid_image_name(host: str) -> None:
     with pytest.raises(LookupFailed) as raised:
         EgressPolicy(LookupOptions()).base_url(host)
     assert raised.value.reason is Reason.IMAGE_NAME_INVALID
 
 
-def test_a_pod_cannot_have_a_local_address_asked(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_pod_cannot_make_a_lookup_connect_to_a_local_address(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with (
             serve(RegistryWithImage(build_image()), authority) as server,
@@ -177,19 +177,19 @@ def test_a_pod_cannot_have_a_local_address_asked(authority: trustme.CA, ca_file:
 
 
 class Resolving(EgressPolicy):
-    """Resolves a name that only it knows, and only once."""
+    """Resolves the name to the given addresses, and only once."""
 
     def __init__(self, options: LookupOptions, addresses: Sequence[str]) -> None:
         super().__init__(options)
-        self._answers: list[Any] = [addresses]
+        self._results: list[Any] = [addresses]
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
-        found: Sequence[str] = self._answers.pop()
+        found: Sequence[str] = self._results.pop()
         return found
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["127.0.0.2", "127.0.0.1"]])
-def test_the_address_that_was_checked_is_connected_to_and_the_certificate_is_for_the_name(
+def test_the_checked_address_is_used_and_the_certificate_is_verified_for_the_name(
     authority: trustme.CA, ca_file: Path, addresses: list[str]
 ) -> None:
     # A second lookup of the name would fail, or return an address that its owner has changed.

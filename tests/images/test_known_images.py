@@ -1,4 +1,4 @@
-"""What names of images and containers tell: who has no shell, and who serves."""
+"""What the names of images and containers reveal: a missing shell, and a server."""
 
 from __future__ import annotations
 
@@ -67,34 +67,34 @@ WITH = (
 
 
 @pytest.mark.parametrize("image", WITHOUT)
-def test_an_image_without_a_shell_is_known(image: str) -> None:
+def test_an_image_without_a_shell_is_recognized(image: str) -> None:
     assert explain_missing_shell(image, "sidecar") == WITHOUT[image]
 
 
 @pytest.mark.parametrize("image", WITH)
-def test_of_any_other_image_nothing_is_said(image: str) -> None:
+def test_no_other_image_is_reported_as_shell_less(image: str) -> None:
     assert explain_missing_shell(image, "sidecar") == ""
 
 
-def test_a_proxy_is_known_by_its_container_too() -> None:
+def test_a_proxy_is_recognized_by_its_container_name_too() -> None:
     assert explain_missing_shell("registry.example.com/mesh:1", "linkerd-proxy") == "it is linkerd-proxy"
     assert explain_missing_shell("registry.example.com/mesh:1", "istio-proxy") == ""
 
 
-def test_meshes_have_a_switch_of_their_own() -> None:
+def test_service_meshes_have_their_own_switch_for_native_sidecars() -> None:
     assert native_switch("istio-proxy") == "sidecar.istio.io/nativeSidecar"
     assert native_switch("linkerd-proxy") == "config.linkerd.io/proxy-enable-native-sidecar"
     assert native_switch("nginx") == ""
 
 
-def test_every_row_says_where_it_is_from() -> None:
+def test_every_row_names_its_source() -> None:
     table = shell_less_images.TABLE
     sources = [row.source for row in table.base] + [row.source for row in table.program]
     sources += [row.source for row in table.mesh]
     assert all(source.startswith("https://") for source in sources)
 
 
-def test_programs_are_named_by_two_words_at_least() -> None:
+def test_programs_are_listed_with_at_least_two_path_components() -> None:
     assert all("/" in image for program in shell_less_images.TABLE.program for image in program.images)
 
 
@@ -115,12 +115,12 @@ def test_programs_are_named_by_two_words_at_least() -> None:
         "ghcr.io/dapr/daprd:1.14.4",
     ],
 )
-def test_an_image_that_serves_is_known(image: str) -> None:
+def test_an_image_that_serves_is_recognized(image: str) -> None:
     assert serves_by_image(image, "other")
 
 
 @pytest.mark.parametrize("container", ["istio-proxy", "linkerd-proxy", "nginx", "vault-agent", "cloud-sql-proxy"])
-def test_a_container_that_serves_is_known_whatever_its_image_is(container: str) -> None:
+def test_a_container_that_serves_is_recognized_by_its_name_whatever_its_image(container: str) -> None:
     assert serves_by_image("registry.example.com/app:1", container)
     assert serves_by_image("", container)
 
@@ -137,11 +137,11 @@ def test_a_container_that_serves_is_known_whatever_its_image_is(container: str) 
         "example/vector",
     ],
 )
-def test_who_may_be_a_worker_is_not_said_to_serve(image: str) -> None:
+def test_an_image_that_may_be_a_worker_is_not_reported_as_serving(image: str) -> None:
     assert not serves_by_image(image, "worker")
 
 
-def test_no_name_is_there_twice() -> None:
+def test_no_name_is_listed_twice() -> None:
     for names in (
         [image for group in serving_images.TABLE.kind for image in group.images],
         [container for group in serving_images.TABLE.kind for container in group.containers],
@@ -163,5 +163,5 @@ def test_no_name_is_there_twice() -> None:
         (f"ghcr.io/a:1@{DIGEST}", ("ghcr.io", "a", "1", DIGEST)),
     ],
 )
-def test_a_name_is_taken_apart_as_runtimes_do(image: str, parts: tuple[str, ...]) -> None:
+def test_an_image_name_is_split_as_in_container_runtimes(image: str, parts: tuple[str, ...]) -> None:
     assert split_image_name(image) == ImageName(*parts)

@@ -1,4 +1,4 @@
-"""Documents are read as container runtimes read them: these are written in Go, which takes keys in any case."""
+"""Manifests and configurations are parsed as in container runtimes: Go accepts JSON keys in any case."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_keys_of_a_configuration_may_be_in_any_case(write: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["Config", "CONFIG", "config"])
-def test_what_is_no_key_stays_as_it_is(key: str) -> None:
+def test_values_that_look_like_keys_stay_unchanged(key: str) -> None:
     words = ["entrypoint", '"cmd": ', "cmd", ":", 'say "entrypoint": no', "\\"]
     assert config_of(json.dumps({key: {"cmd": words}})).execution.cmd == words
 
@@ -43,15 +43,15 @@ def test_what_is_no_key_stays_as_it_is(key: str) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [("Entrypoint", "entrypoint"), ("entrypoint", "Entrypoint"), ("ENTRYPOINT", "entrypoint")]
 )
-def test_of_several_the_last_one_counts_as_in_go(first: str, second: str) -> None:
+def test_the_last_of_several_equal_keys_counts_as_in_go(first: str, second: str) -> None:
     assert config_of(f'{{"config": {{"{first}": ["a"], "{second}" : ["b"]}}}}').execution.entrypoint == ["b"]
 
 
-def test_letters_that_go_takes_for_ascii_ones_are_taken_so_too() -> None:
+def test_letters_that_go_folds_to_ascii_are_folded_too() -> None:
     assert config_of('{"config": {"\u017ftop\u017fignal": "INT"}}').execution.stop_signal == "INT"
 
 
-def test_other_keys_are_none_of_ours() -> None:
+def test_keys_with_similar_names_are_ignored() -> None:
     assert config_of('{"configs": {"cmd": ["a"]}, "container_config": {"Cmd": ["b"]}}').execution.cmd is None
 
 
@@ -76,14 +76,14 @@ def test_the_keys_of_an_index_may_be_in_any_case() -> None:
 
 
 @pytest.mark.parametrize("more", [{"Manifests": []}, {"MANIFESTS": []}, {"FSLayers": []}, {"MediaType": OCI["index"]}])
-def test_what_go_may_read_as_either_is_refused(more: dict[str, Any]) -> None:
+def test_a_document_that_go_could_parse_as_a_manifest_or_an_index_is_rejected(more: dict[str, Any]) -> None:
     with pytest.raises(LookupFailed) as failed:
         parse_manifest(json.dumps(manifest(**more)).encode(), "")
     assert failed.value.reason is Reason.IMAGE_INVALID
 
 
 def nulls(document: Any) -> Any:
-    """Return a document with null in the place of every text and number."""
+    """Return a document with null in place of every string and number."""
     if isinstance(document, dict):
         return {key: nulls(value) for key, value in document.items()}
     return list(map(nulls, document)) if isinstance(document, list) else None
@@ -121,15 +121,15 @@ def test_null_is_the_empty_value_in_an_index() -> None:
         choose_manifest(read.manifests, Platform("linux", "amd64"))
 
 
-def test_what_is_no_utf_8_is_a_letter_that_says_so_as_in_go() -> None:
+def test_invalid_utf_8_becomes_the_replacement_character_as_in_go() -> None:
     assert parse_config(b'{"author": "\xff", "config": {"Cmd": ["a\xff"]}}').execution.cmd == ["a\ufffd"]
 
 
 @pytest.mark.parametrize("part", [b'"', b'"cmd', b'"cmd"', b'"cmd" ', b"cmd", b'"cmd":'])
-def test_a_hostile_document_takes_no_longer_than_it_is_long(part: bytes) -> None:
+def test_a_hostile_document_is_parsed_in_linear_time(part: bytes) -> None:
     def read(size: int) -> None:
         with pytest.raises(LookupFailed):
             parse_config(part * (size // len(part)))
 
-    # Eight, or 64 if each byte were to cost as much as there are bytes.
+    # Linear time gives a factor of 8, quadratic time one of 64.
     assert growth(read, 500_000, times=8) < 24

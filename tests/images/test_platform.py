@@ -48,12 +48,12 @@ def among(*values: str, key: str = "kubernetes.io/arch", operator: str = "In") -
         ({"affinity": {"nodeAffinity": {}}}, "linux/amd64/v2"),
     ],
 )
-def test_a_pods_platform_is_that_of_the_nodes_it_asks_for(spec: dict[str, Any], expected: str) -> None:
+def test_a_pods_platform_is_that_of_the_nodes_it_selects(spec: dict[str, Any], expected: str) -> None:
     assert str(pod_platform(pod_of("app", **spec), DEFAULT)) == expected
 
 
 def entry(text: str, **more: Any) -> Descriptor:
-    """Return an entry of an index, whose digest is what it is for."""
+    """Return an entry of an index; its digest is the name of its platform, so that tests see which entry is chosen."""
     return Descriptor(text or "silent", platform=DescriptorPlatform(**parts(text)) if text else None, **more)
 
 
@@ -89,7 +89,7 @@ def test_the_entry_for_the_platform_is_chosen(entries: str, wanted: str, expecte
         ("", "linux/amd64"),
     ],
 )
-def test_nothing_is_chosen_in_the_place_of_what_is_missing(entries: str, wanted: str) -> None:
+def test_a_missing_platform_is_not_replaced_by_another(entries: str, wanted: str) -> None:
     with pytest.raises(LookupFailed) as raised:
         choose_manifest([entry(text) for text in entries.split()], Platform(**parts(wanted)))
     assert raised.value.reason is Reason.IMAGE_PLATFORM_MISSING
@@ -107,30 +107,30 @@ def test_nothing_is_chosen_in_the_place_of_what_is_missing(entries: str, wanted:
     ],
 )
 @pytest.mark.parametrize("wanted", ["linux/amd64", "linux/arm/v5"])
-def test_an_index_for_a_single_platform_is_for_that_one(entries: str, expected: str, wanted: str) -> None:
+def test_the_only_platform_of_an_index_is_chosen_whatever_is_wanted(entries: str, expected: str, wanted: str) -> None:
     chosen = choose_manifest([entry(text) for text in entries.split()], Platform(**parts(wanted)))
     assert chosen.digest == expected
 
 
-def test_an_attestation_is_no_image_whatever_its_platform() -> None:
+def test_an_attestation_is_never_chosen_whatever_its_platform() -> None:
     attestation = entry("linux/amd64", annotations={"vnd.docker.reference.type": "attestation-manifest"})
     with pytest.raises(LookupFailed):
         choose_manifest([attestation], Platform("linux", "amd64"))
 
 
-def test_the_only_image_of_an_index_is_taken_where_it_does_not_say_for_what_it_is() -> None:
+def test_the_only_image_of_an_index_is_chosen_if_it_has_no_platform() -> None:
     assert choose_manifest([entry(""), entry("unknown/unknown")], Platform("linux", "amd64")).digest == "silent"
     with pytest.raises(LookupFailed):
         choose_manifest([entry(""), entry("")], Platform("linux", "amd64"))
 
 
-def test_an_index_within_is_looked_into_where_nothing_else_fits() -> None:
+def test_a_nested_index_is_chosen_if_nothing_else_matches() -> None:
     entries = [entry("linux/arm64"), entry("", media_type=INDEX_TYPES[0])]
     assert choose_manifest(entries, Platform("linux", "amd64")).digest == "silent"
     assert choose_manifest(entries, Platform("linux", "arm64")).digest == "linux/arm64"
 
 
-def test_of_platforms_that_are_made_up_only_a_few_are_listed() -> None:
+def test_the_error_lists_only_a_few_of_many_invented_platforms() -> None:
     entries = [entry(f"linux/{'x' * 1000}\n{number}") for number in range(1000)]
     with pytest.raises(LookupFailed) as raised:
         choose_manifest(entries, Platform("linux", "amd64"))

@@ -1,4 +1,4 @@
-"""Credentials of pods in a cluster: what is read of it, and what is passed over."""
+"""Image pull secrets of pods: which are read from the cluster, and which are ignored."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ OBJECTS = {
 
 
 class Cluster:
-    """An API server with these objects, and what it was asked for."""
+    """An API server with these objects, which records the requests."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.denied: dict[str, int] = {}
-        self.odd: dict[str, httpx2.Response] = {}
+        self.responses: dict[str, httpx2.Response] = {}
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         name = request.url.path.removeprefix("/api/v1/namespaces/")
-        self.asked.append(name)
-        if name in self.odd:
-            return self.odd[name]
+        self.requested.append(name)
+        if name in self.responses:
+            return self.responses[name]
         if name in self.denied:
             if not self.denied[name]:
                 raise httpx2.ConnectError("refused")
@@ -86,7 +86,7 @@ def secrets(cluster: Cluster, clock: FakeClock | None = None) -> ClusterPullSecr
 
 
 def users(cluster: Cluster, names: Sequence[str] = (), service_account: str = "", namespace: str = "shop") -> list[str]:
-    """Return whose credentials a pod has."""
+    """Return the user names of a pod's credentials."""
 
     async def read() -> list[str]:
         pull_secrets = secrets(cluster)
@@ -118,12 +118,12 @@ def test_a_pod_has_the_credentials_of_its_secrets_or_of_its_service_account(
 
 
 @pytest.mark.parametrize("name", ["missing", "opaque", "empty", "no-base64", "no-json", "no-data"])
-def test_a_secret_that_is_of_no_use_is_passed_over(cluster: Cluster, name: str) -> None:
+def test_a_missing_or_malformed_secret_is_ignored(cluster: Cluster, name: str) -> None:
     assert users(cluster, [name, "ann"]) == ["ann"]
 
 
 @pytest.mark.parametrize("status", [403, 500, 0])
-def test_a_secret_that_cannot_be_read_is_passed_over(cluster: Cluster, status: int) -> None:
+def test_a_secret_that_cannot_be_read_is_ignored(cluster: Cluster, status: int) -> None:
     cluster.denied["shop/secrets/old"] = status
     assert users(cluster, ["old", "ann"]) == ["ann"]
 
@@ -140,45 +140,45 @@ def test_a_secret_that_cannot_be_read_is_passed_over(cluster: Cluster, status: i
         httpx2.Response(200, json={"data": {".dockerconfigjson": 7}, "type": 7}),
     ],
 )
-def test_an_odd_answer_is_passed_over(cluster: Cluster, odd: httpx2.Response) -> None:
-    cluster.odd["shop/secrets/old"] = odd
+def test_an_unexpected_response_is_ignored(cluster: Cluster, odd: httpx2.Response) -> None:
+    cluster.responses["shop/secrets/old"] = odd
     assert users(cluster, ["old", "ann"]) == ["ann"]
 
 
 @pytest.mark.parametrize(
     "name", ["../../other/secrets/hidden", "..", ".", "a/b", "hidden?x=1", "a%2fb", "Upper", "", "x" * 254, "a\nb"]
 )
-def test_a_name_that_leads_elsewhere_is_not_followed(cluster: Cluster, name: str) -> None:
+def test_a_name_that_would_change_the_path_of_the_request_is_ignored(cluster: Cluster, name: str) -> None:
     assert users(cluster, [name]) == []
     assert users(cluster, [], namespace=name) == []
     assert users(cluster, [], service_account=name or "-") == []
-    assert cluster.asked == []
+    assert cluster.requested == []
 
 
-def test_names_that_are_none_are_passed_over_alone(cluster: Cluster) -> None:
+def test_an_invalid_name_does_not_affect_the_others(cluster: Cluster) -> None:
     assert users(cluster, ["../x", "ann"]) == ["ann"]
 
 
 def test_without_a_namespace_nothing_is_read(cluster: Cluster) -> None:
     assert users(cluster, ["ann"], namespace="") == []
-    assert cluster.asked == []
+    assert cluster.requested == []
 
 
-def test_many_pods_are_read_for_once_and_again_after_a_while(cluster: Cluster) -> None:
+def test_a_secret_is_read_once_for_many_pods_and_again_after_a_while(cluster: Cluster) -> None:
     async def scenario() -> None:
         clock = FakeClock()
         pull_secrets = secrets(cluster, clock)
         await asyncio.gather(*(pull_secrets.keyring("shop", "", ["ann"]) for _ in range(200)))
-        assert cluster.asked == ["shop/secrets/ann"]
+        assert cluster.requested == ["shop/secrets/ann"]
         clock.seconds = 11
         await pull_secrets.keyring("shop", "", ["ann"])
-        assert cluster.asked == ["shop/secrets/ann"] * 2
+        assert cluster.requested == ["shop/secrets/ann"] * 2
         await pull_secrets.aclose()
 
     asyncio.run(scenario())
 
 
-def test_outside_of_a_cluster_there_are_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_outside_a_cluster_there_are_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
     monkeypatch.setenv("HOME", str(tmp_path))
 

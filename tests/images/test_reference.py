@@ -1,4 +1,4 @@
-"""Names of images, as the kubelet reads them."""
+"""Image names are parsed as in the kubelet."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HUB = ("docker.io", "registry-1.docker.io")
         ("ghcr.io/a__b/c-d.e--f", Reference("ghcr.io", "ghcr.io", "a__b/c-d.e--f")),
     ],
 )
-def test_a_name_is_read(image: str, expected: Reference) -> None:
+def test_an_image_name_is_parsed(image: str, expected: Reference) -> None:
     assert parse_reference(image) == expected
 
 
@@ -79,13 +79,13 @@ def test_a_digest_wins_over_a_tag() -> None:
         "ghcr.io/" + "a" * 256,
     ],
 )
-def test_what_is_no_name_is_said_to_be_none(image: str) -> None:
+def test_an_invalid_image_name_is_rejected(image: str) -> None:
     with pytest.raises(InvalidReference) as raised:
         parse_reference(image)
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 200
 
 
-def test_of_upper_case_it_is_said_that_this_is_what_is_wrong() -> None:
+def test_the_error_for_upper_case_says_to_use_lower_case() -> None:
     with pytest.raises(InvalidReference, match="lower case"):
         parse_reference("ghcr.io/Team/app")
