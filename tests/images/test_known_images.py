@@ -1,4 +1,4 @@
-"""What the names of images and containers reveal: a missing shell, and a server."""
+"""What the names of images and containers reveal: that an image has no shell, or that it serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that can have no shell, as far as that can be known."""
+"""Detection of images without a shell, as far as this is certain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BAZEL = "bazel build ..."
 COPY = "COPY app /app # buildkit"
 
 
-def why(
+def reason_for(
     base: str = "",
     layers: list[Descriptor] = LAYERS,
     history: tuple[str, ...] = (),
@@ -45,8 +45,8 @@ def why(
     ],
 )
 @pytest.mark.parametrize("where", ["manifest", "index", "label"])
-def test_a_base_without_a_shell_is_named(base: str, where: str) -> None:
-    assert why(base, where=where) == f"its base image is {base.partition('@')[0]}"
+def test_a_base_image_without_a_shell_is_reported(base: str, where: str) -> None:
+    assert reason_for(base, where=where) == f"its base image is {base.partition('@')[0]}"
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_a_base_without_a_shell_is_named(base: str, where: str) -> None:
         "scratch:latest",
     ],
 )
-def test_of_any_other_base_nothing_is_said(base: str) -> None:
-    assert why(base) == ""
+def test_no_other_base_image_is_reported(base: str) -> None:
+    assert reason_for(base) == ""
 
 
 def test_an_image_without_layers_has_no_shell() -> None:
-    assert why(layers=[]) == "it has no layers"
+    assert reason_for(layers=[]) == "it has no layers"
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_an_image_without_layers_has_no_shell() -> None:
     ],
 )
 def test_an_image_that_runs_a_shell_has_one(process: dict[str, Any]) -> None:
-    assert why("gcr.io/distroless/static", **process) == ""
-    assert why(layers=[], **process) == ""
+    assert reason_for("gcr.io/distroless/static", **process) == ""
+    assert reason_for(layers=[], **process) == ""
 
 
-def test_distroless_is_known_by_its_traces() -> None:
-    assert why(history=(BAZEL, BAZEL, COPY), env=[PATH, CERTIFICATES]) == "its base image is distroless"
+def test_distroless_is_recognized_by_its_history_and_environment() -> None:
+    assert reason_for(history=(BAZEL, BAZEL, COPY), env=[PATH, CERTIFICATES]) == "its base image is distroless"
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,13 @@ def test_distroless_is_known_by_its_traces() -> None:
         ((BAZEL, "RUN /bin/sh -c apt-get update # buildkit"), [PATH, CERTIFICATES]),
     ],
 )
-def test_traces_that_are_less_than_certain_say_nothing(history: tuple[str, ...], environment: list[str] | None) -> None:
-    assert why(history=history, env=environment) == ""
+def test_an_uncertain_history_or_environment_is_not_reported(
+    history: tuple[str, ...], environment: list[str] | None
+) -> None:
+    assert reason_for(history=history, env=environment) == ""
 
 
-def test_the_first_to_name_a_base_is_believed() -> None:
+def test_the_base_image_in_the_manifest_takes_precedence_over_the_label() -> None:
     labels = {BASE_NAME: "gcr.io/distroless/static"}
     manifest = Manifest(Descriptor("c"), LAYERS, {BASE_NAME: "debian:12"})
     assert shell_less_reason(manifest, ImageConfig(ExecutionConfig(labels=labels)), {}) == ""

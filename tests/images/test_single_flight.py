@@ -1,4 +1,4 @@
-"""How long pods wait for image lookups, and what happens to a lookup for which no pod waits any more."""
+"""How long pods wait for image lookups, and what happens to a lookup for which no pod waits."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ BUILT = build_image({"Entrypoint": ["consume"]})
 
 
 class Slow:
-    """Answers when it is told to."""
+    """A registry that responds only after `may_respond` is set."""
 
     def __init__(self) -> None:
-        self.may_answer = asyncio.Event()
+        self.may_respond = asyncio.Event()
 
     async def __call__(self, request: ReceivedRequest) -> Reply:
-        await self.may_answer.wait()
+        await self.may_respond.wait()
         return RegistryWithImage(BUILT)(request)
 
 
-def test_who_waits_too_long_gives_up_and_the_next_one_finds_the_answer(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_lookup_continues_after_a_timeout_and_the_next_pod_gets_its_result(
+    authority: trustme.CA, ca_file: Path
+) -> None:
     async def scenario() -> None:
         slow = Slow()
         async with serve(slow, authority) as server, open_lookup(trust(ca_file)) as lookup:
@@ -38,14 +40,14 @@ def test_who_waits_too_long_gives_up_and_the_next_one_finds_the_answer(authority
                 await look_up(lookup, f"{server.host}/team/app", seconds=0.2), Reason.REGISTRY_TOO_SLOW
             )
             assert server.host in detail
-            slow.may_answer.set()
+            slow.may_respond.set()
             expect_image(await look_up(lookup, f"{server.host}/team/app"))
             assert server.count("GET", "manifests") == 1
 
     asyncio.run(scenario())
 
 
-def test_without_any_time_left_the_question_is_put_all_the_same(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_request_is_sent_even_if_no_time_is_left_to_wait_for_it(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), authority) as server, open_lookup(trust(ca_file)) as lookup:
             expect_unavailable(await look_up(lookup, f"{server.host}/team/app", seconds=0), Reason.REGISTRY_TOO_SLOW)
@@ -55,7 +57,7 @@ def test_without_any_time_left_the_question_is_put_all_the_same(authority: trust
     asyncio.run(scenario())
 
 
-def test_a_pod_that_is_gone_takes_nothing_from_those_that_wait_with_it(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_cancelled_wait_does_not_cancel_the_lookup_for_other_pods(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         slow = Slow()
         async with serve(slow, authority) as server, open_lookup(trust(ca_file)) as lookup:
@@ -63,14 +65,14 @@ def test_a_pod_that_is_gone_takes_nothing_from_those_that_wait_with_it(authority
             stays = asyncio.create_task(look_up(lookup, f"{server.host}/team/app"))
             await _until_requested(server)
             gone.cancel()
-            slow.may_answer.set()
+            slow.may_respond.set()
             expect_image(await stays)
             assert gone.cancelled()
 
     asyncio.run(scenario())
 
 
-def test_all_ends_when_it_is_closed_and_who_waits_is_told(authority: trustme.CA, ca_file: Path) -> None:
+def test_closing_ends_all_lookups_and_waiting_pods_get_a_reason(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with serve(Slow(), authority) as server:
             before = asyncio.all_tasks()
@@ -79,13 +81,13 @@ def test_all_ends_when_it_is_closed_and_who_waits_is_told(authority: trustme.CA,
                 await _until_requested(server)
             expect_unavailable(await waiting, Reason.REGISTRY_TOO_SLOW)
             expect_unavailable(await look_up(lookup, f"{server.host}/team/app"), Reason.REGISTRY_TOO_SLOW)
-            # Beside them, only the server's own that has the connection.
+            # The only other task is that of the server's connection.
             assert len(asyncio.all_tasks() - before) <= 1
 
     asyncio.run(scenario())
 
 
-def test_a_registry_that_hangs_keeps_nobody_from_asking_others(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_registry_that_hangs_does_not_block_lookups_at_others(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         async with (
             serve(Slow(), authority) as hanging,
@@ -108,7 +110,7 @@ async def _until_requested(server: ScriptedRegistry, times: int = 1) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_a_look_up_ends_though_nobody_waits_for_it_any_more(
+def test_a_lookup_ends_even_if_no_pod_waits_for_it(
     authority: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webhook.images.lookup.MAX_SECONDS", 0.3)
@@ -121,13 +123,13 @@ def test_a_look_up_ends_though_nobody_waits_for_it_any_more(
                     expect_unavailable(
                         await look_up(lookup, f"{server.host}/team/app", seconds=60), Reason.REGISTRY_TOO_SLOW
                     )
-            # That it was too slow is remembered, as any failure is.
+            # The timeout is cached, as any failure is.
             assert len(server.requests) == 1
 
     asyncio.run(scenario())
 
 
-def test_credentials_that_come_too_late_are_said_to_be_late(ca_file: Path) -> None:
+def test_credentials_that_come_too_late_are_reported(ca_file: Path) -> None:
     class Late(FakeSecrets):
         async def keyring(self, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
             await asyncio.sleep(60)
@@ -143,7 +145,7 @@ def test_credentials_that_come_too_late_are_said_to_be_late(ca_file: Path) -> No
     asyncio.run(scenario())
 
 
-def test_a_defect_of_ours_is_told_and_not_raised(
+def test_an_internal_error_is_reported_and_not_raised(
     authority: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""The table and the registry together: who is asked, how often, and what is left of the time."""
+"""The command table and the registry together: which is used, how often, and how much time is left."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ TABLE = CommandTable((Row("one", command=("/app/one",)),))
 
 
 class Registry:
-    """Tells the same of every image, and remembers what it was asked."""
+    """A registry that returns the same command for every image, and records the requests."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[tuple[str, ...], float]] = []
+        self.requested: list[tuple[tuple[str, ...], float]] = []
         self.is_closed = False
 
     async def find(self, pod: Pod, names: Sequence[str], namespace: str, seconds: float) -> Images:
-        self.asked.append((tuple(names), seconds))
+        self.requested.append((tuple(names), seconds))
         return dict.fromkeys(names, Image(("/app/other",)))
 
     async def aclose(self) -> None:
         self.is_closed = True
 
 
-class Making:
-    """Makes registries, which takes a while; the first attempts may fail."""
+class SlowFactory:
+    """Creates registries after a delay; the first attempts may fail."""
 
     def __init__(self, seconds: float = 0.0, failures: int = 0) -> None:
-        self.made: list[Registry] = []
+        self.created: list[Registry] = []
         self._seconds = seconds
         self._failures = failures
 
@@ -45,47 +45,47 @@ class Making:
         if self._failures:
             self._failures -= 1
             raise OSError("no such file")
-        self.made.append(Registry())
-        return self.made[-1]
+        self.created.append(Registry())
+        return self.created[-1]
 
 
-def test_what_the_table_says_is_asked_of_nobody_else() -> None:
-    making = Making()
-    found = asyncio.run(ImageSources(TABLE, making).find(POD, ["a", "b"], "", 5))
+def test_an_image_in_the_table_is_not_looked_up_at_the_registry() -> None:
+    factory = SlowFactory()
+    found = asyncio.run(ImageSources(TABLE, factory).find(POD, ["a", "b"], "", 5))
     assert found == {"a": Image(("/app/one",), source="the table: one"), "b": Image(("/app/other",))}
-    assert [names for names, _ in making.made[0].asked] == [("b",)]
+    assert [names for names, _ in factory.created[0].requested] == [("b",)]
 
 
-def test_without_a_registry_the_rest_stays_unknown() -> None:
+def test_without_a_registry_all_other_images_are_unavailable() -> None:
     found = asyncio.run(ImageSources(TABLE, None).find(POD, ["b"], "", 5))
     assert found == {"b": Unavailable(Reason.REGISTRY_OFF)}
 
 
-def test_many_at_once_share_one_registry_which_is_closed_in_the_end() -> None:
-    making = Making(seconds=0.05)
+def test_concurrent_lookups_share_one_registry_which_is_closed_at_the_end() -> None:
+    factory = SlowFactory(seconds=0.05)
 
     async def scenario() -> None:
-        sources = ImageSources(TABLE, making)
+        sources = ImageSources(TABLE, factory)
         await asyncio.gather(*(sources.find(POD, ["b"], "", 5) for _ in range(40)))
         await sources.aclose()
 
     asyncio.run(scenario())
-    (registry,) = making.made
-    assert len(registry.asked) == 40
+    (registry,) = factory.created
+    assert len(registry.requested) == 40
     assert registry.is_closed
 
 
-def test_the_time_that_it_takes_to_make_the_registry_is_gone() -> None:
-    making = Making(seconds=0.2)
-    asyncio.run(ImageSources(TABLE, making).find(POD, ["b"], "", 5))
-    assert making.made[0].asked[0][1] < 4.85
+def test_the_time_to_create_the_registry_counts_as_waiting_time() -> None:
+    factory = SlowFactory(seconds=0.2)
+    asyncio.run(ImageSources(TABLE, factory).find(POD, ["b"], "", 5))
+    assert factory.created[0].requested[0][1] < 4.85
 
 
-def test_a_registry_that_could_not_be_made_is_made_the_next_time() -> None:
-    making = Making(failures=1)
+def test_a_registry_that_could_not_be_created_is_created_the_next_time() -> None:
+    factory = SlowFactory(failures=1)
 
     async def scenario() -> Images:
-        sources = ImageSources(TABLE, making)
+        sources = ImageSources(TABLE, factory)
         with pytest.raises(OSError, match="no such file"):
             await sources.find(POD, ["b"], "", 5)
         return await sources.find(POD, ["b"], "", 5)
@@ -93,7 +93,7 @@ def test_a_registry_that_could_not_be_made_is_made_the_next_time() -> None:
     assert asyncio.run(scenario()) == {"b": Image(("/app/other",))}
 
 
-def test_what_nobody_has_asked_for_is_closed_without_being_made() -> None:
-    making = Making()
-    asyncio.run(ImageSources(TABLE, making).aclose())
-    assert making.made == []
+def test_closing_unused_sources_creates_no_registry() -> None:
+    factory = SlowFactory()
+    asyncio.run(ImageSources(TABLE, factory).aclose())
+    assert factory.created == []

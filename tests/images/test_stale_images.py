@@ -1,4 +1,4 @@
-"""What was known before serves where a registry cannot be asked: for a while, and for those who were shown it alone."""
+"""A stale result is used while a registry fails: for a limited time, and only for pods with access to the image."""
 
 from __future__ import annotations
 
@@ -43,20 +43,22 @@ async def hang(request: ReceivedRequest) -> Reply:
     return Reply()
 
 
-class Changing:
-    """Answers as it is told at the time."""
+class ReplaceableRegistry:
+    """A registry whose handler a test replaces."""
 
-    def __init__(self, answering: Handler | None = None) -> None:
-        self.now: Handler = answering or RegistryWithImage(BUILT)
+    def __init__(self, handler: Handler | None = None) -> None:
+        self.handler: Handler = handler or RegistryWithImage(BUILT)
 
     def __call__(self, request: ReceivedRequest) -> Any:
-        return self.now(request)
+        return self.handler(request)
 
 
-class World:
-    """A registry whose answers change, and a look-up whose clock is set."""
+class Setup:
+    """A registry whose responses change, and a lookup whose clock a test sets."""
 
-    def __init__(self, registry: Changing, server: ScriptedRegistry, lookup: ImageLookup, clock: FakeClock) -> None:
+    def __init__(
+        self, registry: ReplaceableRegistry, server: ScriptedRegistry, lookup: ImageLookup, clock: FakeClock
+    ) -> None:
         self.registry = registry
         self.server = server
         self.clock = clock
@@ -68,30 +70,30 @@ class World:
 
 
 @asynccontextmanager
-async def world(
-    authority: trustme.CA, ca_file: Path, answering: Handler | None = None, **more: Any
-) -> AsyncIterator[World]:
-    registry, clock = Changing(answering), FakeClock()
+async def set_up(
+    authority: trustme.CA, ca_file: Path, handler: Handler | None = None, **more: Any
+) -> AsyncIterator[Setup]:
+    registry, clock = ReplaceableRegistry(handler), FakeClock()
     async with serve(registry, authority) as server:
         both = [(f"{server.host}/team", Credential("other", "secret")), (server.host, Credential("worker", "secret"))]
         keyrings = {"right": keyring(server.host), "other": keyring(server.host, "other"), "both": Keyring(both)}
         async with open_lookup(trust(ca_file, **more), clock=clock, secrets=FakeSecrets(keyrings)) as lookup:
-            yield World(registry, server, lookup, clock)
+            yield Setup(registry, server, lookup, clock)
 
 
 @pytest.fixture
 def run(authority: trustme.CA, ca_file: Path) -> Callable[..., None]:
-    def run(scenario: Callable[[World], Any], answering: Handler | None = None, **more: Any) -> None:
-        async def all_of_it() -> None:
-            async with world(authority, ca_file, answering, **more) as there:
-                await scenario(there)
+    def run(scenario: Callable[[Setup], Any], handler: Handler | None = None, **more: Any) -> None:
+        async def run_scenario() -> None:
+            async with set_up(authority, ca_file, handler, **more) as setup:
+                await scenario(setup)
 
-        asyncio.run(all_of_it())
+        asyncio.run(run_scenario())
 
     return run
 
 
-TROUBLES: dict[str, tuple[Handler, str]] = {
+FAILURES: dict[str, tuple[Handler, str]] = {
     "429": (lambda request: Reply(429), "returned 429"),
     "429-with-time": (lambda request: Reply(429, (("Retry-After", "60"),)), "retry in 60 s"),
     "500": (lambda request: Reply(500), "returned 500"),
@@ -101,76 +103,76 @@ TROUBLES: dict[str, tuple[Handler, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", TROUBLES)
-def test_the_last_known_answer_serves_and_says_why(run: Callable[..., None], name: str) -> None:
-    answering, words = TROUBLES[name]
+@pytest.mark.parametrize("name", FAILURES)
+def test_the_last_known_result_is_used_and_contains_the_failure(run: Callable[..., None], name: str) -> None:
+    handler, words = FAILURES[name]
 
-    async def scenario(there: World) -> None:
-        fresh = expect_image(await there.look_up())
+    async def scenario(setup: Setup) -> None:
+        fresh = expect_image(await setup.look_up())
         assert fresh.stale == ""
-        there.registry.now = answering
-        there.clock.seconds = OLD
-        stale = expect_image(await there.look_up())
+        setup.registry.handler = handler
+        setup.clock.seconds = OLD
+        stale = expect_image(await setup.look_up())
         assert (stale.entrypoint, stale.source) == (fresh.entrypoint, fresh.source)
         assert stale.stale.startswith("registry-failed: ")
         assert words in stale.stale
-        there.clock.seconds = TOO_OLD
-        assert words in expect_unavailable(await there.look_up(), Reason.REGISTRY_FAILED)
+        setup.clock.seconds = TOO_OLD
+        assert words in expect_unavailable(await setup.look_up(), Reason.REGISTRY_FAILED)
 
     run(scenario)
 
 
-def test_a_failure_is_remembered_and_the_registry_is_believed_as_soon_as_it_answers(run: Callable[..., None]) -> None:
-    async def scenario(there: World) -> None:
-        expect_image(await there.look_up())
-        there.registry.now = lambda request: Reply(400)
-        there.clock.seconds = OLD
-        assert expect_image(await there.look_up()).stale
-        request = len(there.server.requests)
-        assert expect_image(await there.look_up()).stale
-        assert len(there.server.requests) == request
-        there.registry.now = RegistryWithImage(MOVED)
-        there.clock.seconds = OLD + OPTIONS.failure_seconds
-        fresh = expect_image(await there.look_up())
+def test_a_failure_is_cached_and_the_next_response_replaces_the_stale_result(run: Callable[..., None]) -> None:
+    async def scenario(setup: Setup) -> None:
+        expect_image(await setup.look_up())
+        setup.registry.handler = lambda request: Reply(400)
+        setup.clock.seconds = OLD
+        assert expect_image(await setup.look_up()).stale
+        count = len(setup.server.requests)
+        assert expect_image(await setup.look_up()).stale
+        assert len(setup.server.requests) == count
+        setup.registry.handler = RegistryWithImage(MOVED)
+        setup.clock.seconds = OLD + OPTIONS.failure_seconds
+        fresh = expect_image(await setup.look_up())
         assert (fresh.entrypoint, fresh.stale) == (("moved",), "")
 
     run(scenario)
 
 
-def test_the_age_counts_from_when_the_registry_has_confirmed_it_last(run: Callable[..., None]) -> None:
-    async def scenario(there: World) -> None:
-        expect_image(await there.look_up())
-        there.clock.seconds = TOO_OLD - 2
-        assert expect_image(await there.look_up()).stale == ""
-        there.registry.now = lambda request: Reply(500)
-        there.clock.seconds = TOO_OLD + OLD
-        assert expect_image(await there.look_up()).stale
+def test_the_age_counts_from_the_last_confirmation_by_the_registry(run: Callable[..., None]) -> None:
+    async def scenario(setup: Setup) -> None:
+        expect_image(await setup.look_up())
+        setup.clock.seconds = TOO_OLD - 2
+        assert expect_image(await setup.look_up()).stale == ""
+        setup.registry.handler = lambda request: Reply(500)
+        setup.clock.seconds = TOO_OLD + OLD
+        assert expect_image(await setup.look_up()).stale
 
     run(scenario)
 
 
-def test_where_a_registry_hangs_one_pod_waits_and_the_next_ones_do_not(run: Callable[..., None]) -> None:
-    async def scenario(there: World) -> None:
-        expect_image(await there.look_up())
-        there.registry.now = hang
-        there.clock.seconds = OLD
-        assert "registry-too-slow" in expect_image(await there.look_up(seconds=0.3)).stale
+def test_when_a_registry_hangs_only_the_first_pod_waits(run: Callable[..., None]) -> None:
+    async def scenario(setup: Setup) -> None:
+        expect_image(await setup.look_up())
+        setup.registry.handler = hang
+        setup.clock.seconds = OLD
+        assert "registry-too-slow" in expect_image(await setup.look_up(seconds=0.3)).stale
         async with asyncio.timeout(5):
-            assert "registry-too-slow" in expect_image(await there.look_up(seconds=60)).stale
+            assert "registry-too-slow" in expect_image(await setup.look_up(seconds=60)).stale
 
     run(scenario)
 
 
-def test_a_digest_is_known_whatever_becomes_of_the_registry(run: Callable[..., None]) -> None:
-    async def scenario(there: World) -> None:
+def test_an_image_with_a_digest_stays_cached_even_if_the_registry_fails(run: Callable[..., None]) -> None:
+    async def scenario(setup: Setup) -> None:
         for version in (f"@{BUILT.digest}", f":old@{BUILT.digest}"):
-            expect_image(await there.look_up(version=version))
-        there.registry.now = lambda request: Reply(500)
-        there.clock.seconds = 100 * TOO_OLD
-        request = len(there.server.requests)
+            expect_image(await setup.look_up(version=version))
+        setup.registry.handler = lambda request: Reply(500)
+        setup.clock.seconds = 100 * TOO_OLD
+        count = len(setup.server.requests)
         for version in (f"@{BUILT.digest}", f":old@{BUILT.digest}", f":new@{BUILT.digest}"):
-            assert expect_image(await there.look_up(version=version)).stale == ""
-        assert len(there.server.requests) == request
+            assert expect_image(await setup.look_up(version=version)).stale == ""
+        assert len(setup.server.requests) == count
 
     run(scenario)
 
@@ -188,111 +190,109 @@ DEFINITE: dict[str, tuple[Handler, Reason]] = {
 
 
 @pytest.mark.parametrize("name", DEFINITE)
-def test_what_the_registry_itself_says_counts_and_ends_what_was_known(run: Callable[..., None], name: str) -> None:
-    answering, reason = DEFINITE[name]
+def test_a_definite_response_counts_and_removes_the_last_known_result(run: Callable[..., None], name: str) -> None:
+    handler, reason = DEFINITE[name]
 
-    async def scenario(there: World) -> None:
-        expect_image(await there.look_up())
-        there.registry.now = answering
-        there.clock.seconds = OLD
-        expect_unavailable(await there.look_up(), reason)
-        there.registry.now = lambda request: Reply(500)
-        there.clock.seconds = 2 * OLD
-        expect_unavailable(await there.look_up(), Reason.REGISTRY_FAILED)
+    async def scenario(setup: Setup) -> None:
+        expect_image(await setup.look_up())
+        setup.registry.handler = handler
+        setup.clock.seconds = OLD
+        expect_unavailable(await setup.look_up(), reason)
+        setup.registry.handler = lambda request: Reply(500)
+        setup.clock.seconds = 2 * OLD
+        expect_unavailable(await setup.look_up(), Reason.REGISTRY_FAILED)
 
     run(scenario)
 
 
 def failing(method: str, part: str, built: OciImage = MOVED) -> Handler:
-    """Answer well, but for some questions."""
+    """Return a registry that fails for some requests only."""
     kept = RegistryWithImage(built)
 
-    def answer(request: ReceivedRequest) -> Reply:
+    def respond(request: ReceivedRequest) -> Reply:
         return Reply(500) if request.method == method and part in request.path else kept(request)
 
-    return answer
+    return respond
 
 
 @pytest.mark.parametrize(("method", "part"), [("GET", "/blobs/"), ("GET", "/manifests/")])
-def test_a_tag_that_has_moved_no_longer_means_what_it_did_though_the_rest_fails(
+def test_a_moved_tag_gets_no_stale_result_even_if_the_further_requests_fail(
     run: Callable[..., None], method: str, part: str
 ) -> None:
-    async def scenario(there: World) -> None:
-        expect_image(await there.look_up())
-        there.registry.now = failing(method, part)
-        there.clock.seconds = OLD
-        assert "500" in expect_unavailable(await there.look_up(), Reason.REGISTRY_FAILED)
+    async def scenario(setup: Setup) -> None:
+        expect_image(await setup.look_up())
+        setup.registry.handler = failing(method, part)
+        setup.clock.seconds = OLD
+        assert "500" in expect_unavailable(await setup.look_up(), Reason.REGISTRY_FAILED)
 
     run(scenario)
 
 
 def only_for(*users: str) -> Handler:
-    """Answer as a registry that shows its image to some users only."""
+    """Return a registry that shows its image to some users only."""
     kept = RegistryWithImage(BUILT)
     allowed = {f"Basic {Credential(user, 'secret').basic}" for user in users}
 
-    def answer(request: ReceivedRequest) -> Reply:
+    def respond(request: ReceivedRequest) -> Reply:
         return kept(request) if request.authorization in allowed else Reply(401, (("WWW-Authenticate", "Basic"),))
 
-    return answer
+    return respond
 
 
-@pytest.mark.parametrize("trouble", [lambda request: Reply(500), hang], ids=["fails", "hangs"])
+@pytest.mark.parametrize("failure", [lambda request: Reply(500), hang], ids=["fails", "hangs"])
 @pytest.mark.parametrize("secret", ["", "other"])
-def test_what_one_credential_was_shown_serves_nobody_else(
-    run: Callable[..., None], trouble: Handler, secret: str
+def test_a_stale_result_of_one_credential_is_not_used_for_another(
+    run: Callable[..., None], failure: Handler, secret: str
 ) -> None:
-    async def scenario(there: World) -> None:
-        expect_image(await there.look_up(secret="right"))
-        there.registry.now = trouble
-        there.clock.seconds = OLD
-        answers = [await there.look_up(seconds=1, secret=name) for name in ("right", secret, "right", secret)]
-        assert expect_image(answers[0]).stale
-        assert expect_image(answers[2]).stale
-        for answer in (answers[1], answers[3]):
-            assert isinstance(answer, Unavailable)
-            assert answer.reason in (Reason.REGISTRY_FAILED, Reason.REGISTRY_TOO_SLOW)
+    async def scenario(setup: Setup) -> None:
+        expect_image(await setup.look_up(secret="right"))
+        setup.registry.handler = failure
+        setup.clock.seconds = OLD
+        results = [await setup.look_up(seconds=1, secret=name) for name in ("right", secret, "right", secret)]
+        assert expect_image(results[0]).stale
+        assert expect_image(results[2]).stale
+        for result in (results[1], results[3]):
+            assert isinstance(result, Unavailable)
+            assert result.reason in (Reason.REGISTRY_FAILED, Reason.REGISTRY_TOO_SLOW)
 
     run(scenario, only_for("worker"))
 
 
-def test_what_was_shown_to_everybody_serves_everybody(run: Callable[..., None]) -> None:
-    async def scenario(there: World) -> None:
-        expect_image(await there.look_up())
-        there.registry.now = lambda request: Reply(500)
-        there.clock.seconds = OLD
-        assert expect_image(await there.look_up(secret="other")).stale
+def test_a_stale_result_of_a_public_image_is_used_for_every_pod(run: Callable[..., None]) -> None:
+    async def scenario(setup: Setup) -> None:
+        expect_image(await setup.look_up())
+        setup.registry.handler = lambda request: Reply(500)
+        setup.clock.seconds = OLD
+        assert expect_image(await setup.look_up(secret="other")).stale
 
     run(scenario)
 
 
-def test_a_credential_that_was_withdrawn_is_not_served_when_another_one_meets_trouble(
+def test_a_revoked_credential_gets_no_stale_result_if_another_one_fails(
     run: Callable[..., None],
 ) -> None:
     denied = only_for()
     right = f"Basic {Credential('worker', 'secret').basic}"
 
-    async def scenario(there: World) -> None:
-        expect_image(await there.look_up(secret="both"))
-        there.registry.now = lambda request: Reply(500) if request.authorization == right else denied(request)
-        there.clock.seconds = OLD
-        expect_unavailable(await there.look_up(secret="both"), Reason.REGISTRY_FAILED)
+    async def scenario(setup: Setup) -> None:
+        expect_image(await setup.look_up(secret="both"))
+        setup.registry.handler = lambda request: Reply(500) if request.authorization == right else denied(request)
+        setup.clock.seconds = OLD
+        expect_unavailable(await setup.look_up(secret="both"), Reason.REGISTRY_FAILED)
 
     run(scenario, only_for("other"))
 
 
-def test_where_credentials_cannot_be_read_what_everybody_was_shown_serves(run: Callable[..., None]) -> None:
-    async def scenario(there: World) -> None:
-        expect_image(await there.look_up())
-        there.clock.seconds = OLD
-        assert "credentials" in expect_image(await there.look_up(secret="unheard-of")).stale
+def test_if_credentials_cannot_be_read_a_stale_result_of_a_public_image_is_used(run: Callable[..., None]) -> None:
+    async def scenario(setup: Setup) -> None:
+        expect_image(await setup.look_up())
+        setup.clock.seconds = OLD
+        assert "credentials" in expect_image(await setup.look_up(secret="unheard-of")).stale
 
     run(scenario)
 
 
-def test_of_so_many_images_the_ones_asked_for_last_are_known(
-    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_keeps_the_images_requested_last(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MAX_ENTRIES", 2)
     manifest = json.loads(BUILT.manifest.content)
     registries: Sequence[OciImage] = [
@@ -300,17 +300,17 @@ def test_of_so_many_images_the_ones_asked_for_last_are_known(
         for number in range(3)
     ]
 
-    def answer(request: ReceivedRequest) -> Reply:
+    def respond(request: ReceivedRequest) -> Reply:
         number = next((number for number in range(3) if f"v{number}" in request.path), 0)
         return RegistryWithImage(registries[number], tag=f"v{number}")(request)
 
-    async def scenario(there: World) -> None:
+    async def scenario(setup: Setup) -> None:
         for number in range(3):
-            expect_image(await there.look_up(version=f":v{number}"))
-        there.registry.now = lambda request: Reply(500)
-        there.clock.seconds = OLD
-        expect_unavailable(await there.look_up(version=":v0"), Reason.REGISTRY_FAILED)
-        assert expect_image(await there.look_up(version=":v1")).stale
-        assert expect_image(await there.look_up(version=":v2")).stale
+            expect_image(await setup.look_up(version=f":v{number}"))
+        setup.registry.handler = lambda request: Reply(500)
+        setup.clock.seconds = OLD
+        expect_unavailable(await setup.look_up(version=":v0"), Reason.REGISTRY_FAILED)
+        assert expect_image(await setup.look_up(version=":v1")).stale
+        assert expect_image(await setup.look_up(version=":v2")).stale
 
-    run(scenario, answer)
+    run(scenario, respond)

@@ -1,4 +1,4 @@
-"""Registries that are broken, slow, busy or hostile: always an answer, and one that says what to do."""
+"""Registries that are broken, slow, busy or hostile: a lookup always returns a result, which says what to do."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ BUILT = build_image({"Entrypoint": ["consume"]})
 CONFIG = BUILT.blobs[0]
 
 
-def learn(
-    answer: Handler, authority: trustme.CA, ca_file: Path, version: str = "", seconds: float = 8.0
+def look_up_once(
+    handler: Handler, authority: trustme.CA, ca_file: Path, version: str = "", seconds: float = 8.0
 ) -> tuple[Image | Unavailable, ScriptedRegistry]:
     async def scenario() -> tuple[Image | Unavailable, ScriptedRegistry]:
-        async with serve(answer, authority) as server, open_lookup(trust(ca_file)) as lookup:
+        async with serve(handler, authority) as server, open_lookup(trust(ca_file)) as lookup:
             return await look_up(lookup, f"{server.host}/team/app{version}", seconds), server
 
     return asyncio.run(scenario())
 
 
-def of_blob(reply: Callable[[Reply], Reply]) -> Handler:
-    """Answer with something else where a blob is asked for."""
+def change_blob(reply: Callable[[Reply], Reply]) -> Handler:
+    """Return a registry whose responses for blobs are changed."""
     kept = RegistryWithImage(BUILT)
     return lambda request: reply(kept(request)) if "/blobs/" in request.path else kept(request)
 
 
-def of_manifest(reply: Callable[[Reply], Reply]) -> Handler:
+def change_manifest(reply: Callable[[Reply], Reply]) -> Handler:
     kept = RegistryWithImage(BUILT)
     return lambda request: reply(kept(request)) if "/manifests/" in request.path else kept(request)
 
@@ -52,28 +52,26 @@ def with_manifest(document: Any, media_type: str = OCI["manifest"]) -> Handler:
 
 
 def once(first: Reply) -> Handler:
-    """Answer one question in this way, and all others well."""
+    """Return this response for one request, and the usual ones for all others."""
     replies = [first]
     return lambda request: replies.pop() if replies else RegistryWithImage(BUILT)(request)
 
 
 WRONG = {
-    "blob": (of_blob(lambda reply: Reply(200, reply.headers, reply.content + b" ")), ""),
-    "tag": (of_manifest(lambda reply: Reply(200, reply.headers, reply.content + b" ")), ""),
+    "blob": (change_blob(lambda reply: Reply(200, reply.headers, reply.content + b" ")), ""),
+    "tag": (change_manifest(lambda reply: Reply(200, reply.headers, reply.content + b" ")), ""),
     "digest": (
-        of_manifest(lambda reply: Reply(200, (), BUILT.manifest.content + b" ")),
+        change_manifest(lambda reply: Reply(200, (), BUILT.manifest.content + b" ")),
         f"@{BUILT.digest}",
     ),
-    "long-digest": (of_manifest(lambda reply: Reply(200, (), BUILT.manifest.content)), f"@sha512:{'0' * 128}"),
+    "long-digest": (change_manifest(lambda reply: Reply(200, (), BUILT.manifest.content)), f"@sha512:{'0' * 128}"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_has_another_digest_than_it_should_is_not_believed(
-    authority: trustme.CA, ca_file: Path, name: str
-) -> None:
-    answer, version = WRONG[name]
-    detail = expect_unavailable(learn(answer, authority, ca_file, version)[0], Reason.IMAGE_INVALID)
+def test_content_that_does_not_match_its_digest_is_rejected(authority: trustme.CA, ca_file: Path, name: str) -> None:
+    handler, version = WRONG[name]
+    detail = expect_unavailable(look_up_once(handler, authority, ca_file, version)[0], Reason.IMAGE_INVALID)
     assert "returned content that does not match sha" in detail
 
 
@@ -81,19 +79,19 @@ def test_a_digest_of_sha512_is_verified_too(authority: trustme.CA, ca_file: Path
     digest = f"sha512:{hashlib.sha512(BUILT.manifest.content).hexdigest()}"
     kept = RegistryWithImage(BUILT)
     kept.manifests[digest] = BUILT.manifest
-    expect_image(learn(kept, authority, ca_file, f"@{digest}")[0])
+    expect_image(look_up_once(kept, authority, ca_file, f"@{digest}")[0])
 
 
-def test_a_digest_that_the_registry_tells_in_another_way_is_no_matter(authority: trustme.CA, ca_file: Path) -> None:
-    answer = of_manifest(lambda reply: Reply(200, (("Docker-Content-Digest", "md5:abc"),), reply.content))
-    expect_image(learn(answer, authority, ca_file)[0])
+def test_a_docker_content_digest_of_an_unknown_kind_is_ignored(authority: trustme.CA, ca_file: Path) -> None:
+    handler = change_manifest(lambda reply: Reply(200, (("Docker-Content-Digest", "md5:abc"),), reply.content))
+    expect_image(look_up_once(handler, authority, ca_file)[0])
 
 
 TOO_LONG = {
-    "told": of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{}")),
-    "absurd": of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n{}" % (b"9" * 15))),
-    "not-told": of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (5 << 20))),
-    "chunked": of_blob(
+    "told": change_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{}")),
+    "absurd": change_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n{}" % (b"9" * 15))),
+    "not-told": change_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (5 << 20))),
+    "chunked": change_blob(
         lambda reply: Reply(
             raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"100000\r\n%b\r\n" % (b" " * (1 << 20)) * 5
         )
@@ -104,23 +102,23 @@ TOO_LONG = {
 @pytest.mark.parametrize("name", TOO_LONG)
 def test_no_document_is_read_beyond_its_limit(authority: trustme.CA, ca_file: Path, name: str) -> None:
     assert "more than 4096 KiB" in expect_unavailable(
-        learn(TOO_LONG[name], authority, ca_file)[0], Reason.IMAGE_INVALID
+        look_up_once(TOO_LONG[name], authority, ca_file)[0], Reason.IMAGE_INVALID
     )
 
 
-def test_a_document_that_is_shorter_than_told_is_not_believed(authority: trustme.CA, ca_file: Path) -> None:
-    answer = of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n{}"))
-    assert "incomplete" in expect_unavailable(learn(answer, authority, ca_file)[0], Reason.REGISTRY_FAILED)
+def test_a_document_that_is_shorter_than_its_content_length_is_rejected(authority: trustme.CA, ca_file: Path) -> None:
+    handler = change_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n{}"))
+    assert "incomplete" in expect_unavailable(look_up_once(handler, authority, ca_file)[0], Reason.REGISTRY_FAILED)
 
 
-def test_a_document_that_is_longer_than_told_is_not_believed(authority: trustme.CA, ca_file: Path) -> None:
-    answer = of_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + reply.content))
-    expect_unavailable(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
+def test_a_document_that_is_longer_than_its_content_length_is_rejected(authority: trustme.CA, ca_file: Path) -> None:
+    handler = change_blob(lambda reply: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + reply.content))
+    expect_unavailable(look_up_once(handler, authority, ca_file)[0], Reason.IMAGE_INVALID)
 
 
-def test_nothing_compressed_is_asked_for_nor_read(authority: trustme.CA, ca_file: Path) -> None:
-    answer, server = learn(of_blob(lambda r: r.with_header("Content-Encoding", "gzip")), authority, ca_file)
-    assert "compressed" in expect_unavailable(answer, Reason.IMAGE_INVALID)
+def test_compressed_content_is_neither_requested_nor_read(authority: trustme.CA, ca_file: Path) -> None:
+    result, server = look_up_once(change_blob(lambda r: r.with_header("Content-Encoding", "gzip")), authority, ca_file)
+    assert "compressed" in expect_unavailable(result, Reason.IMAGE_INVALID)
     assert {request.headers["accept-encoding"] for request in server.requests} == {"identity"}
 
 
@@ -149,13 +147,13 @@ ODD_MANIFESTS = {
 
 
 @pytest.mark.parametrize("name", ODD_MANIFESTS)
-def test_a_manifest_of_the_wrong_shape_is_said_to_be_one(authority: trustme.CA, ca_file: Path, name: str) -> None:
-    expect_unavailable(learn(with_manifest(ODD_MANIFESTS[name]), authority, ca_file)[0], Reason.IMAGE_INVALID)
+def test_a_malformed_manifest_is_reported_as_invalid(authority: trustme.CA, ca_file: Path, name: str) -> None:
+    expect_unavailable(look_up_once(with_manifest(ODD_MANIFESTS[name]), authority, ca_file)[0], Reason.IMAGE_INVALID)
 
 
-def test_of_schema_1_it_is_said_that_it_must_be_pushed_anew(authority: trustme.CA, ca_file: Path) -> None:
-    answer = with_manifest({"schemaVersion": 1}, "application/vnd.docker.distribution.manifest.v1+prettyjws")
-    assert "push it again" in expect_unavailable(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
+def test_the_error_for_schema_1_says_to_push_the_image_again(authority: trustme.CA, ca_file: Path) -> None:
+    handler = with_manifest({"schemaVersion": 1}, "application/vnd.docker.distribution.manifest.v1+prettyjws")
+    assert "push it again" in expect_unavailable(look_up_once(handler, authority, ca_file)[0], Reason.IMAGE_INVALID)
 
 
 ODD_CONFIGS = {
@@ -171,11 +169,11 @@ ODD_CONFIGS = {
 
 
 @pytest.mark.parametrize("name", ODD_CONFIGS)
-def test_a_configuration_of_the_wrong_shape_is_said_to_be_one(authority: trustme.CA, ca_file: Path, name: str) -> None:
+def test_a_malformed_configuration_is_reported_as_invalid(authority: trustme.CA, ca_file: Path, name: str) -> None:
     config = Blob(OCI["config"], ODD_CONFIGS[name])
     document = manifest(config=config.descriptor())
-    answer = RegistryWithImage(OciImage(as_json(OCI["manifest"], document), (config,)))
-    expect_unavailable(learn(answer, authority, ca_file)[0], Reason.IMAGE_INVALID)
+    handler = RegistryWithImage(OciImage(as_json(OCI["manifest"], document), (config,)))
+    expect_unavailable(look_up_once(handler, authority, ca_file)[0], Reason.IMAGE_INVALID)
 
 
 def nested(depth: int) -> OciImage:
@@ -186,54 +184,54 @@ def nested(depth: int) -> OciImage:
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_an_index_may_be_in_an_index(authority: trustme.CA, ca_file: Path, depth: int) -> None:
-    expect_image(learn(RegistryWithImage(nested(depth)), authority, ca_file)[0])
+def test_an_index_may_contain_an_index(authority: trustme.CA, ca_file: Path, depth: int) -> None:
+    expect_image(look_up_once(RegistryWithImage(nested(depth)), authority, ca_file)[0])
 
 
 def test_an_index_may_not_be_nested_more_deeply(authority: trustme.CA, ca_file: Path) -> None:
     assert "nested" in expect_unavailable(
-        learn(RegistryWithImage(nested(3)), authority, ca_file)[0], Reason.IMAGE_INVALID
+        look_up_once(RegistryWithImage(nested(3)), authority, ca_file)[0], Reason.IMAGE_INVALID
     )
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_an_error_of_the_registry_is_tried_once_more(authority: trustme.CA, ca_file: Path, status: int) -> None:
-    expect_image(learn(once(Reply(status)), authority, ca_file)[0])
-    answer, server = learn(lambda request: Reply(status), authority, ca_file)
-    assert expect_unavailable(answer, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
+def test_a_server_error_is_retried_once(authority: trustme.CA, ca_file: Path, status: int) -> None:
+    expect_image(look_up_once(once(Reply(status)), authority, ca_file)[0])
+    result, server = look_up_once(lambda request: Reply(status), authority, ca_file)
+    assert expect_unavailable(result, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 400, 418])
-def test_any_other_status_is_said(authority: trustme.CA, ca_file: Path, status: int) -> None:
-    answer, server = learn(lambda request: Reply(status), authority, ca_file)
-    assert expect_unavailable(answer, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
+def test_any_other_status_is_reported(authority: trustme.CA, ca_file: Path, status: int) -> None:
+    result, server = look_up_once(lambda request: Reply(status), authority, ca_file)
+    assert expect_unavailable(result, Reason.REGISTRY_FAILED) == f"{server.host} returned {status}"
 
 
-def test_a_connection_that_breaks_off_is_tried_once_more(authority: trustme.CA, ca_file: Path) -> None:
-    expect_image(learn(once(Reply(raw=b"")), authority, ca_file)[0])
-    answer, server = learn(lambda request: Reply(raw=b""), authority, ca_file)
-    assert "incomplete" in expect_unavailable(answer, Reason.REGISTRY_FAILED)
+def test_a_broken_connection_is_retried_once(authority: trustme.CA, ca_file: Path) -> None:
+    expect_image(look_up_once(once(Reply(raw=b"")), authority, ca_file)[0])
+    result, server = look_up_once(lambda request: Reply(raw=b""), authority, ca_file)
+    assert "incomplete" in expect_unavailable(result, Reason.REGISTRY_FAILED)
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("raw", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" * 9999])
-def test_what_is_no_http_is_said(authority: trustme.CA, ca_file: Path, raw: bytes) -> None:
+def test_a_response_that_is_not_http_is_reported(authority: trustme.CA, ca_file: Path, raw: bytes) -> None:
     assert "not HTTP" in expect_unavailable(
-        learn(lambda request: Reply(raw=raw), authority, ca_file)[0], Reason.REGISTRY_FAILED
+        look_up_once(lambda request: Reply(raw=raw), authority, ca_file)[0], Reason.REGISTRY_FAILED
     )
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_registry_that_is_busy_is_asked_again_when_it_wants(
+def test_a_busy_registry_gets_another_request_after_its_retry_after_time(
     authority: trustme.CA, ca_file: Path, status: int
 ) -> None:
     begun = time.monotonic()
-    expect_image(learn(once(Reply(status, (("Retry-After", "1"),))), authority, ca_file)[0])
+    expect_image(look_up_once(once(Reply(status, (("Retry-After", "1"),))), authority, ca_file)[0])
     assert time.monotonic() - begun >= 1
 
 
-def test_a_registry_that_is_busy_for_longer_is_left_alone_for_so_long(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_busy_registry_gets_no_request_during_a_long_retry_after_time(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         clock = FakeClock()
         busy = Reply(429, (("Retry-After", "120"),))
@@ -249,7 +247,7 @@ def test_a_registry_that_is_busy_for_longer_is_left_alone_for_so_long(authority:
     asyncio.run(scenario())
 
 
-def test_nobody_is_left_alone_for_more_than_five_minutes(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_retry_after_time_is_limited_to_five_minutes(authority: trustme.CA, ca_file: Path) -> None:
     async def scenario() -> None:
         clock = FakeClock()
         day = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1), usegmt=True)
@@ -264,33 +262,33 @@ def test_nobody_is_left_alone_for_more_than_five_minutes(authority: trustme.CA, 
     asyncio.run(scenario())
 
 
-def test_a_registry_that_hangs_is_given_up_in_time(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_lookup_at_a_registry_that_hangs_times_out(authority: trustme.CA, ca_file: Path) -> None:
     async def hang(request: ReceivedRequest) -> Reply:
         await asyncio.sleep(60)
         return Reply()
 
     begun = time.monotonic()
-    expect_unavailable(learn(hang, authority, ca_file, seconds=0.3)[0], Reason.REGISTRY_TOO_SLOW)
+    expect_unavailable(look_up_once(hang, authority, ca_file, seconds=0.3)[0], Reason.REGISTRY_TOO_SLOW)
     assert time.monotonic() - begun < 30
 
 
-def test_where_nobody_listens_the_connection_is_refused(ca_file: Path) -> None:
+def test_a_refused_connection_is_reported(ca_file: Path) -> None:
     async def scenario() -> None:
         async with serve(RegistryWithImage(BUILT), None) as server:
             host = server.host
         async with open_lookup(trust(ca_file)) as lookup:
-            answer = await look_up(lookup, f"{host}/team/app")
-            assert expect_unavailable(answer, Reason.REGISTRY_FAILED) == f"{host}: connection refused"
+            result = await look_up(lookup, f"{host}/team/app")
+            assert expect_unavailable(result, Reason.REGISTRY_FAILED) == f"{host}: connection refused"
 
     asyncio.run(scenario())
 
 
-def test_a_host_without_an_address_is_said_to_have_none(ca_file: Path) -> None:
+def test_a_host_without_an_address_is_reported(ca_file: Path) -> None:
     async def scenario() -> None:
         async with open_lookup(trust(ca_file)) as lookup:
-            # So long that no server of names is asked.
-            answer = await look_up(lookup, f"{'a' * 64}.test/team/app")
-            assert "its name is not found" in expect_unavailable(answer, Reason.REGISTRY_FAILED)
+            # Too long for DNS, so that no DNS server is queried.
+            result = await look_up(lookup, f"{'a' * 64}.test/team/app")
+            assert "its name is not found" in expect_unavailable(result, Reason.REGISTRY_FAILED)
 
     asyncio.run(scenario())
 
@@ -308,22 +306,22 @@ def test_a_certificate_for_another_name_is_not_trusted(authority: trustme.CA, ca
 
 
 def test_cookies_are_not_kept(authority: trustme.CA, ca_file: Path) -> None:
-    answer, server = learn(of_manifest(lambda r: r.with_header("Set-Cookie", "a=b")), authority, ca_file)
-    expect_image(answer)
+    result, server = look_up_once(change_manifest(lambda r: r.with_header("Set-Cookie", "a=b")), authority, ca_file)
+    expect_image(result)
     assert not any("cookie" in request.headers for request in server.requests)
 
 
-def test_a_registry_that_is_busy_is_left_alone_when_a_tag_is_looked_at_again(
+def test_a_busy_registry_gets_no_further_request_when_a_tag_is_revalidated(
     authority: trustme.CA, ca_file: Path
 ) -> None:
     async def scenario() -> None:
         clock = FakeClock()
         kept = RegistryWithImage(BUILT)
 
-        def answer(request: ReceivedRequest) -> Reply:
+        def respond(request: ReceivedRequest) -> Reply:
             return Reply(429, (("Retry-After", "60"),)) if request.method == "HEAD" else kept(request)
 
-        async with serve(answer, authority) as server, open_lookup(trust(ca_file), clock=clock) as lookup:
+        async with serve(respond, authority) as server, open_lookup(trust(ca_file), clock=clock) as lookup:
             expect_image(await look_up(lookup, f"{server.host}/team/app"))
             clock.seconds = 301
             assert "429" in expect_image(await look_up(lookup, f"{server.host}/team/app")).stale
@@ -332,6 +330,6 @@ def test_a_registry_that_is_busy_is_left_alone_when_a_tag_is_looked_at_again(
     asyncio.run(scenario())
 
 
-def test_of_an_error_that_goes_on_and_on_only_the_beginning_is_read(authority: trustme.CA, ca_file: Path) -> None:
-    answer = learn(lambda request: Reply(404, content=b"x" * (8 << 20)), authority, ca_file)[0]
-    expect_unavailable(answer, Reason.IMAGE_NOT_FOUND)
+def test_only_the_beginning_of_a_long_error_response_is_read(authority: trustme.CA, ca_file: Path) -> None:
+    result = look_up_once(lambda request: Reply(404, content=b"x" * (8 << 20)), authority, ca_file)[0]
+    expect_unavailable(result, Reason.IMAGE_NOT_FOUND)
