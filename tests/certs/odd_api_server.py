@@ -17,9 +17,9 @@ import jsonpatch
 from certs.clock import wall_clock
 
 Object = dict[str, Any]
-Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+Response = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
-QUESTIONS = (
+REQUEST_KINDS = (
     "read configuration",
     "read secret",
     "create secret",
@@ -28,7 +28,7 @@ QUESTIONS = (
     "watch secret",
     "watch configuration",
 )
-MOST_SENT = 100 * 1024 * 1024
+MAX_SENT = 100 * 1024 * 1024
 """Maximum size of an endless response, whether or not the client stops reading."""
 
 
@@ -43,14 +43,14 @@ class OddApiServer:
             "metadata": {"name": "graceful-worker", "resourceVersion": "1"},
             "webhooks": [{"name": name, "clientConfig": {"service": {"name": "graceful-worker"}}} for name in "ab"],
         }
-        self.odd: dict[str, deque[Answer]] = defaultdict(deque)
+        self.faults: dict[str, deque[Response]] = defaultdict(deque)
         self.offset = datetime.timedelta()
-        """By how much its clock is ahead."""
+        """How far its clock is ahead."""
         self.date_line: bytes | None = None
-        """What it says in place of the time."""
+        """The Date header that is sent instead of the time."""
         self.base_url = ""
         self.busy = 0
-        """Odd answers under way."""
+        """The number of unexpected responses that are being sent."""
         self._version = 1
         self._changed = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
@@ -90,19 +90,19 @@ class OddApiServer:
         method, target, _ = request.split(" ", 2)
         lengths = [line.split(":")[1] for line in request.lower().splitlines() if line.startswith("content-length")]
         body = json.loads(await reader.readexactly(int(lengths[0]))) if lengths else None
-        question = _question(method, target)
-        if self.odd[question]:
+        kind = _request_kind(method, target)
+        if self.faults[kind]:
             self.busy += 1
             try:
-                await self.odd[question].popleft()(writer)
+                await self.faults[kind].popleft()(writer)
             finally:
                 self.busy -= 1
             return False
-        if question.startswith("watch"):
+        if kind.startswith("watch"):
             await self._watch(writer)
             return False
-        status, answer = self._answer(question, body)
-        content = json.dumps(answer).encode()
+        status, document = self._respond(kind, body)
+        content = json.dumps(document).encode()
         now = f"Date: {format_datetime(wall_clock() + self.offset, usegmt=True)}\r\n".encode()
         head = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n".encode()
         writer.write(f"HTTP/1.1 {status} X\r\n".encode() + (now if self.date_line is None else self.date_line) + head)
@@ -110,8 +110,8 @@ class OddApiServer:
         await writer.drain()
         return True
 
-    def _answer(self, question: str, body: Any) -> tuple[int, Object]:
-        match question:
+    def _respond(self, kind: str, body: Any) -> tuple[int, Object]:
+        match kind:
             case "read configuration":
                 return 200, self.configuration
             case "read secret":
@@ -132,11 +132,11 @@ class OddApiServer:
             return _status(422)
         return 200, self.configuration
 
-    def _new(self, thing: Object) -> Object:
+    def _new(self, resource: Object) -> Object:
         self._version += 1
         self._changed.set()
         self._changed = asyncio.Event()
-        return {**thing, "metadata": {**thing["metadata"], "resourceVersion": str(self._version)}}
+        return {**resource, "metadata": {**resource["metadata"], "resourceVersion": str(self._version)}}
 
     async def _watch(self, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
@@ -146,48 +146,48 @@ class OddApiServer:
             await self._changed.wait()
 
 
-def _question(method: str, target: str) -> str:
-    thing = "secret" if "/secrets" in target else "configuration"
+def _request_kind(method: str, target: str) -> str:
+    resource = "secret" if "/secrets" in target else "configuration"
     if "watch=true" in target:
-        return f"watch {thing}"
-    return {"GET": "read", "POST": "create", "PUT": "replace", "PATCH": "patch"}[method] + f" {thing}"
+        return f"watch {resource}"
+    return {"GET": "read", "POST": "create", "PUT": "replace", "PATCH": "patch"}[method] + f" {resource}"
 
 
-def _version(thing: Object) -> str:
-    return str(thing["metadata"]["resourceVersion"])
+def _version(resource: Object) -> str:
+    return str(resource["metadata"]["resourceVersion"])
 
 
 def _status(code: int) -> tuple[int, Object]:
     return code, {"kind": "Status", "apiVersion": "v1", "code": code, "message": f"no: {code}"}
 
 
-def raw(text: bytes) -> Answer:
-    """Answer with these bytes, and close."""
+def raw(text: bytes) -> Response:
+    """Respond with these bytes, and close the connection."""
 
-    async def answer(writer: asyncio.StreamWriter) -> None:
+    async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(text)
         await writer.drain()
 
-    return answer
+    return respond
 
 
-def whole(status: str, body: bytes, *headers: str) -> Answer:
-    """Answer with a body and its length."""
+def full_response(status: str, body: bytes, *headers: str) -> Response:
+    """Respond with a body and its length."""
     lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
     return raw("\r\n".join(lines).encode() + body)
 
 
-def endless(head: bytes, part: bytes, pause: float = 0.0) -> Answer:
-    """Answer without end."""
+def endless(head: bytes, part: bytes, pause: float = 0.0) -> Response:
+    """Send a response that does not end."""
 
-    async def answer(writer: asyncio.StreamWriter) -> None:
+    async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(head)
-        for _ in range(MOST_SENT // len(part)):
+        for _ in range(MAX_SENT // len(part)):
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(pause)
 
-    return answer
+    return respond
 
 
 def encoded(data: dict[str, bytes]) -> dict[str, str]:

@@ -22,7 +22,7 @@ HOST = "graceful-worker.graceful-worker.svc"
 
 
 class Scene:
-    """Manages a certificate while a test acts."""
+    """Runs a controller that manages a certificate, while a test acts."""
 
     def __init__(self) -> None:
         self.server = OddApiServer()
@@ -32,32 +32,32 @@ class Scene:
         self.served = ServedCertificate(Leaf(placeholder.certificate, placeholder.key))
         self.controller: Controller
 
-    def play(self, act: Callable[[], Awaitable[None]]) -> None:
-        """Look after the certificate while something is done; it must not end by itself."""
-        asyncio.run(self._play(act))
+    def run(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Run the controller during `act`; the controller must not end by itself."""
+        asyncio.run(self._run(act))
 
-    async def _play(self, act: Callable[[], Awaitable[None]]) -> None:
+    async def _run(self, act: Callable[[], Awaitable[None]]) -> None:
         async with self.server.running():
             client = httpx2.AsyncClient(base_url=self.server.base_url)
             names = Names("graceful-worker", "graceful-worker-ca", "graceful-worker")
             cluster = Cluster(ApiServer(client, self.limits), names)
             settings = RotationSettings(propagation=0.05)
             self.controller = Controller(cluster, self.served, [HOST], self.metrics, settings)
-            care = asyncio.create_task(self.controller.run())
+            management = asyncio.create_task(self.controller.run())
             try:
                 await act()
-                assert not care.done()
+                assert not management.done()
             finally:
-                care.cancel()
+                management.cancel()
                 with pytest.raises(asyncio.CancelledError):
-                    await care
+                    await management
 
     async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
                 await asyncio.sleep(0.01)
 
-    async def all_is_well(self) -> None:
+    async def until_ready(self) -> None:
         """Wait until the certificate is accepted, and all unexpected responses are used."""
         server = self.server
-        await self.until(lambda: self.controller.is_ready and not any(server.odd.values()) and not server.busy)
+        await self.until(lambda: self.controller.is_ready and not any(server.faults.values()) and not server.busy)

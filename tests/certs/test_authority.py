@@ -20,7 +20,7 @@ def pair() -> IssuedCertificate:
     return issue_certificate(["webhook.graceful-worker.svc", "10.0.0.1", "::1"], now=NOW)
 
 
-def test_names_and_addresses_are_alternative_names_of_their_kind(pair: IssuedCertificate) -> None:
+def test_host_names_and_ip_addresses_are_subject_alternative_names_of_their_type(pair: IssuedCertificate) -> None:
     certificate = x509.load_pem_x509_certificate(pair.certificate)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["webhook.graceful-worker.svc"]
@@ -32,7 +32,7 @@ def test_the_ca_signed_the_certificate(pair: IssuedCertificate) -> None:
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(pair.ca))
 
 
-def test_the_key_is_that_of_the_certificate_and_not_that_of_the_ca(pair: IssuedCertificate) -> None:
+def test_the_key_belongs_to_the_certificate_and_not_to_the_ca(pair: IssuedCertificate) -> None:
     key = load_pem_private_key(pair.key, None).public_key()
     assert key == x509.load_pem_x509_certificate(pair.certificate).public_key()
     assert key != x509.load_pem_x509_certificate(pair.ca).public_key()
@@ -56,7 +56,7 @@ def test_the_certificate_cannot_sign_others(pair: IssuedCertificate) -> None:
     assert extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign is False
 
 
-def test_no_two_are_the_same() -> None:
+def test_every_certificate_has_its_own_key_and_serial_number() -> None:
     first, second = issue_certificate(LOCAL_HOSTS), issue_certificate(LOCAL_HOSTS)
     assert first.key != second.key
     serials = {x509.load_pem_x509_certificate(pem).serial_number for pem in (first.certificate, second.certificate)}
@@ -64,7 +64,7 @@ def test_no_two_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("hosts", [[], [""], ["a b"], ["https://localhost"], ["ümlaut.example"], ["localhost", " "]])
-def test_what_is_no_host_is_refused(hosts: list[str]) -> None:
+def test_an_invalid_host_is_rejected(hosts: list[str]) -> None:
     with pytest.raises(ValueError, match=r"."):
         issue_certificate(hosts)
 
@@ -75,7 +75,7 @@ def test_only_the_owner_can_read_the_key(pair: IssuedCertificate, tmp_path: Path
     assert stat.S_IMODE((tmp_path / "tls.key").stat().st_mode) == 0o600
 
 
-def test_the_files_hold_what_their_names_say(pair: IssuedCertificate, tmp_path: Path) -> None:
+def test_each_file_contains_what_its_name_says(pair: IssuedCertificate, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     pair.write(folder)
     contents = {path.name: path.read_bytes() for path in folder.iterdir()}

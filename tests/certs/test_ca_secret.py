@@ -1,4 +1,4 @@
-"""The Secret of the CAs: what is written can be read, and unusable content is rejected."""
+"""The Secret of the CAs: written data can be read again, and unusable data is rejected."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FIRST, SECOND, THIRD = (Authority.create(NOT_BEFORE, LATER) for _ in range(3))
         CaSecret(FIRST, dropped=(SECOND.parsed,)),
     ],
 )
-def test_what_is_written_can_be_read(ca_secret: CaSecret) -> None:
+def test_written_data_can_be_read_again(ca_secret: CaSecret) -> None:
     assert read_data(write_data(ca_secret)) == ca_secret
 
 
-def test_that_the_previous_cas_were_removed_by_hand_can_be_told_from_there_being_none() -> None:
+def test_previous_cas_removed_by_hand_are_distinguished_from_no_previous_cas() -> None:
     data = write_data(CaSecret(FIRST))
     del data["previous.crt"]
     assert read_data(data) == CaSecret(FIRST, lacks_previous=True)
@@ -46,6 +46,6 @@ def test_that_the_previous_cas_were_removed_by_hand_can_be_told_from_there_being
         {**write_data(CaSecret(FIRST)), "next.crt": SECOND.certificate},
     ],
 )
-def test_what_cannot_be_used_is_refused(data: dict[str, bytes]) -> None:
+def test_unusable_data_is_rejected(data: dict[str, bytes]) -> None:
     with pytest.raises(Unusable):
         read_data(data)

@@ -18,7 +18,7 @@ from tests.certs.scene import Scene
 HOUR, YEAR = datetime.timedelta(hours=1), datetime.timedelta(days=365)
 
 
-def ask_for_rotation(scene: Scene) -> None:
+def request_rotation(scene: Scene) -> None:
     secret = scene.server.secret
     assert secret is not None
     scene.server.store({**secret, "metadata": {**secret["metadata"], "annotations": {ROTATE_ANNOTATION: "now"}}})
@@ -34,11 +34,11 @@ def test_a_rotation_waits_until_the_clocks_agree(scene: Scene, hours: int, caplo
     caplog.set_level("INFO")
 
     async def act() -> None:
-        await scene.all_is_well()
+        await scene.until_ready()
         before = current_ca(scene)
         assert abs(scene.metrics.clock_skew or 99) < 30
         scene.server.offset = hours * HOUR
-        ask_for_rotation(scene)
+        request_rotation(scene)
         await scene.until(lambda: abs(scene.metrics.clock_skew or 0) > 3000)
         await asyncio.sleep(0.5)
         assert current_ca(scene) == before
@@ -47,20 +47,20 @@ def test_a_rotation_waits_until_the_clocks_agree(scene: Scene, hours: int, caplo
         scene.server.store(scene.server.secret)
         await scene.until(lambda: current_ca(scene) != before)
 
-    scene.play(act)
-    (told,) = (record.getMessage() for record in caplog.records if "creating no CA" in record.getMessage())
-    assert ("differ by -3" in told) is (hours > 0)
+    scene.run(act)
+    (message,) = (record.getMessage() for record in caplog.records if "creating no CA" in record.getMessage())
+    assert ("differ by -3" in message) is (hours > 0)
     assert "agree again" in caplog.text
 
 
 @pytest.mark.parametrize("years", [-3, 10])
-def test_without_any_ca_one_is_made_by_the_api_servers_clock(scene: Scene, years: int) -> None:
+def test_without_a_ca_one_is_created_by_the_api_servers_clock(scene: Scene, years: int) -> None:
     scene.server.offset = years * YEAR
 
     async def act() -> None:
-        await scene.all_is_well()
+        await scene.until_ready()
 
-    scene.play(act)
+    scene.run(act)
     (ca,) = read_bundle(base64.b64decode(current_ca(scene)))
     now = wall_clock() + years * YEAR
     assert abs(ca.not_valid_after_utc - now - RotationSettings().ca_validity) < HOUR
@@ -69,14 +69,14 @@ def test_without_any_ca_one_is_made_by_the_api_servers_clock(scene: Scene, years
 
 
 @pytest.mark.parametrize("line", [b"", b"Date: yesterday\r\n", b"Date: Thu, 99 Nov 2026 00:00:00 GMT\r\n"])
-def test_an_api_server_that_does_not_say_the_time_is_no_hindrance(scene: Scene, line: bytes) -> None:
+def test_a_rotation_needs_no_valid_date_header_of_the_api_server(scene: Scene, line: bytes) -> None:
     scene.server.date_line = line
 
     async def act() -> None:
-        await scene.all_is_well()
+        await scene.until_ready()
         before = current_ca(scene)
-        ask_for_rotation(scene)
+        request_rotation(scene)
         await scene.until(lambda: current_ca(scene) != before)
 
-    scene.play(act)
+    scene.run(act)
     assert scene.metrics.clock_skew is None

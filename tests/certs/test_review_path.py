@@ -19,14 +19,14 @@ def authorities() -> list[Authority]:
     return [Authority.create(NOT_BEFORE, END) for _ in range(2)]
 
 
-def test_every_replica_finds_the_same_path_and_every_ca_has_its_own(authorities: list[Authority]) -> None:
+def test_every_replica_derives_the_same_path_and_every_ca_has_its_own(authorities: list[Authority]) -> None:
     one, other = authorities
     assert secret_path(one) == secret_path(Authority(one.certificate, one.key))
     assert secret_path(one) != secret_path(other)
     assert all(is_secret_path(secret_path(authority)) for authority in authorities)
 
 
-def test_a_path_is_known_before_the_ca_signs_and_as_long_as_it_does(authorities: list[Authority]) -> None:
+def test_a_path_is_accepted_before_its_ca_signs_and_while_it_does(authorities: list[Authority]) -> None:
     current, following = authorities
     assert CaSecret(current).path == secret_path(current)
     rotating = CaSecret(current, following)
@@ -36,7 +36,7 @@ def test_a_path_is_known_before_the_ca_signs_and_as_long_as_it_does(authorities:
 
 
 @pytest.mark.parametrize("path", ["/mutate", "/mutate/", PATH + "x", PATH[:-1], f"{PATH}/", "/", "", f"/x{PATH}"])
-def test_other_paths_are_none_of_a_ca(path: str) -> None:
+def test_other_paths_are_not_secret_paths(path: str) -> None:
     assert not is_secret_path(path)
 
 
@@ -54,9 +54,9 @@ def test_only_the_end_of_a_url_is_changed(url: str, found: str, changed: str) ->
 
 
 @pytest.mark.parametrize("path", ["/other", "", "/mutate/pods", "/mutates"])
-def test_a_url_that_leads_elsewhere_is_none_of_ours(path: str) -> None:
+def test_a_url_with_another_path_has_no_review_path(path: str) -> None:
     assert find_review_path(f"https://example.com{path}") is None
 
 
-def test_what_is_no_url_is_none_of_ours() -> None:
+def test_an_invalid_url_has_no_review_path() -> None:
     assert find_review_path("https://[example.com/mutate") is None

@@ -17,7 +17,7 @@ WORK = st.tuples(st.just("act"), REPLICAS)
 TOGETHER = st.tuples(st.just("work"), st.integers(1, 15))
 TIME = st.tuples(st.just("advance"), st.sampled_from([0.1, 1.0, 2.4, 5.0, 60.0, 6 * 3600.0]))
 BEGINS, ENDS = (-400, 3, 400), (-1, 5, 40, 3650)
-TROUBLE = st.one_of(
+FAILURE = st.one_of(
     st.tuples(st.just("crash"), REPLICAS),
     st.tuples(st.just("delete_secret")),
     st.tuples(st.just("restore_secret"), st.integers(0, 5)),
@@ -27,13 +27,13 @@ TROUBLE = st.one_of(
     st.tuples(st.just("jump"), REPLICAS, st.sampled_from([-4000, -400, -2, 2, 40, 400, 4000])),
     st.tuples(st.just("plant"), st.sampled_from(["next", "alone"]), st.sampled_from(BEGINS), st.sampled_from(ENDS)),
 )
-# Mostly work, so that rotations come far enough to be disturbed in all of their states.
-HISTORIES = st.lists(st.one_of(WORK, WORK, WORK, TOGETHER, TIME, TROUBLE, TROUBLE), max_size=60)
+# Mostly work, so that rotations get far enough to be interrupted in each of their states.
+HISTORIES = st.lists(st.one_of(WORK, WORK, WORK, TOGETHER, TIME, FAILURE, FAILURE), max_size=60)
 
 
 @given(HISTORIES)
 @example([("ask_for_rotation",), ("work", 12), ("restore_secret", 2), ("work", 2), ("restore_secret", 2)])
-def test_no_served_leaf_ever_fails_and_all_ends_well(history: list[tuple[Any, ...]]) -> None:
+def test_every_served_leaf_is_always_verified_and_all_replicas_settle(history: list[tuple[Any, ...]]) -> None:
     world = settled()
     for name, *arguments in history:
         getattr(world, name)(*arguments)
@@ -41,7 +41,7 @@ def test_no_served_leaf_ever_fails_and_all_ends_well(history: list[tuple[Any, ..
     assert [world.is_settled(index) for index in range(3)] == [True] * 3
 
 
-def test_an_empty_cluster_comes_to_one_ca_that_all_replicas_share() -> None:
+def test_in_an_empty_cluster_all_replicas_agree_on_one_ca() -> None:
     world = settled()
     assert world.ca_secret is not None
     assert world.ca_secret.current is not None
@@ -49,7 +49,7 @@ def test_an_empty_cluster_comes_to_one_ca_that_all_replicas_share() -> None:
     assert all(replica.leaf for replica in world.replicas)
 
 
-def test_a_ca_is_replaced_in_the_last_third_of_its_life_and_dropped_in_the_end() -> None:
+def test_a_ca_is_replaced_in_the_last_third_of_its_validity_and_finally_removed() -> None:
     world = settled()
     assert world.ca_secret is not None
     before = world.ca_secret.current
@@ -64,10 +64,10 @@ def test_a_ca_is_replaced_in_the_last_third_of_its_life_and_dropped_in_the_end()
     assert world.ca_secret.previous == ()
 
 
-@pytest.mark.parametrize("asked", [1, 5])
-def test_a_rotation_that_is_asked_for_is_carried_out_once(asked: int) -> None:
+@pytest.mark.parametrize("requests", [1, 5])
+def test_a_requested_rotation_is_carried_out_once(requests: int) -> None:
     world = settled()
-    for _ in range(asked):
+    for _ in range(requests):
         world.ask_for_rotation()
     world.settle()
     assert world.ca_secret is not None
@@ -76,7 +76,7 @@ def test_a_rotation_that_is_asked_for_is_carried_out_once(asked: int) -> None:
     assert world.ca_secret.current == after
 
 
-def test_bundles_do_not_grow_without_end_however_many_rotations_are_asked_for() -> None:
+def test_the_size_of_bundles_is_limited_however_many_rotations_are_requested() -> None:
     world = settled()
     largest = 0
     for _ in range(40):
@@ -95,7 +95,7 @@ def test_a_cluster_that_was_off_for_years_recovers() -> None:
     assert [world.is_settled(index) for index in range(3)] == [True] * 3
 
 
-def test_a_secret_restored_from_before_a_rotation_leaves_no_gap() -> None:
+def test_a_secret_restored_from_before_a_rotation_causes_no_outage() -> None:
     world = settled()
     before = world.ca_secret
     world.ask_for_rotation()
@@ -105,7 +105,7 @@ def test_a_secret_restored_from_before_a_rotation_leaves_no_gap() -> None:
     assert [world.is_settled(index) for index in range(3)] == [True] * 3
 
 
-def test_previous_cas_that_are_removed_by_hand_are_trusted_no_more() -> None:
+def test_previous_cas_removed_by_hand_are_no_longer_trusted() -> None:
     world = settled()
     world.ask_for_rotation()
     world.work(20)
@@ -117,7 +117,7 @@ def test_previous_cas_that_are_removed_by_hand_are_trusted_no_more() -> None:
     assert len(world.ca_secret.trusted) == 1
 
 
-def test_a_replica_whose_clock_is_wrong_makes_no_ca_and_another_one_does() -> None:
+def test_a_replica_with_a_wrong_clock_creates_no_ca_but_another_replica_does() -> None:
     world = settled()
     world.ask_for_rotation()
     world.jump(0, 3650)
@@ -137,7 +137,7 @@ def test_a_replica_whose_clock_is_wrong_makes_no_ca_and_another_one_does() -> No
 
 
 @pytest.mark.parametrize("days", [3650, -400])
-def test_where_there_is_no_ca_the_api_servers_clock_decides(days: int) -> None:
+def test_without_a_ca_the_api_servers_clock_is_used(days: int) -> None:
     world = World()
     for index in range(3):
         world.jump(index, days)
@@ -146,7 +146,7 @@ def test_where_there_is_no_ca_the_api_servers_clock_decides(days: int) -> None:
 
 
 @pytest.mark.parametrize("days", [3650, -400])
-def test_a_replica_whose_clock_is_wrong_signs_by_the_api_servers(days: int) -> None:
+def test_a_replica_with_a_wrong_clock_signs_by_the_api_servers_clock(days: int) -> None:
     world = settled()
     world.jump(0, days)
     for _ in range(26):
@@ -159,14 +159,14 @@ def test_a_replica_whose_clock_is_wrong_signs_by_the_api_servers(days: int) -> N
 
 @pytest.mark.parametrize("place", ["next", "alone"])
 @pytest.mark.parametrize(("begin", "end"), [(-400, 3650), (3, 40), (3, 3650), (-400, -1)])
-def test_a_ca_that_was_made_by_a_wrong_clock_is_replaced_without_a_gap(place: str, begin: int, end: int) -> None:
+def test_a_ca_created_with_a_wrong_clock_is_replaced_without_an_outage(place: str, begin: int, end: int) -> None:
     world = settled()
     world.plant(place, begin, end)
     world.work(40)
     assert [world.is_settled(index) for index in range(3)] == [True] * 3
 
 
-def test_a_secret_that_was_lost_is_written_again_as_it_was() -> None:
+def test_a_deleted_secret_is_restored_unchanged() -> None:
     world = settled()
     before = world.ca_secret
     world.delete_secret()

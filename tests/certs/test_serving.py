@@ -1,4 +1,4 @@
-"""A certificate that is replaced while it is served: only for new connections, and only by one that works."""
+"""A certificate that is replaced while it is served: only for new connections, and only by a usable one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from certs.served_certificate import ServedCertificate
 
 LATER = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
 HOST = "webhook.shop.svc"
-Scene = Callable[[int], Awaitable[None]]
+Client = Callable[[int], Awaitable[None]]
 
 
 def authority() -> Authority:
@@ -43,31 +43,33 @@ def rsa_leaf() -> Leaf:
     return Leaf(certificate, pem)
 
 
-def serve(served: ServedCertificate, scene: Scene) -> None:
-    """Serve with a certificate while a scene is played."""
+def serve(served: ServedCertificate, client: Client) -> None:
+    """Serve with a certificate while a client runs."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(100):
             writer.write(data)
         writer.close()
 
-    async def play() -> None:
+    async def run() -> None:
         server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=served.context)
         async with server:
-            await scene(server.sockets[0].getsockname()[1])
+            await client(server.sockets[0].getsockname()[1])
 
-    asyncio.run(play())
+    asyncio.run(run())
 
 
-def anybody() -> ssl.SSLContext:
+def unverified_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
-async def shown(port: int, server_name: str | None = HOST) -> bytes:
-    """Return the certificate that a new connection is shown."""
-    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=anybody(), server_hostname=server_name or "")
+async def presented_certificate(port: int, server_name: str | None = HOST) -> bytes:
+    """Return the certificate that the server presents on a new connection."""
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=unverified_context(), server_hostname=server_name or ""
+    )
     certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     return bytes(certificate)
@@ -83,25 +85,27 @@ def test_a_new_connection_gets_the_new_certificate(other: Callable[[], Leaf], se
     first, second = leaf(), other()
     served = ServedCertificate(first)
 
-    async def scene(port: int) -> None:
-        assert await shown(port, server_name) == der(first)
+    async def client(port: int) -> None:
+        assert await presented_certificate(port, server_name) == der(first)
         served.exchange(second)
-        assert await shown(port, server_name) == der(second)
+        assert await presented_certificate(port, server_name) == der(second)
 
-    serve(served, scene)
+    serve(served, client)
 
 
-def test_an_open_connection_is_not_disturbed() -> None:
+def test_an_open_connection_keeps_working() -> None:
     served = ServedCertificate(leaf())
 
-    async def scene(port: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=anybody(), server_hostname=HOST)
+    async def client(port: int) -> None:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=unverified_context(), server_hostname=HOST
+        )
         served.exchange(leaf())
         writer.write(b"still here")
         assert await reader.read(100) == b"still here"
         writer.close()
 
-    serve(served, scene)
+    serve(served, client)
 
 
 def mismatch() -> Leaf:
@@ -117,16 +121,16 @@ def encrypted() -> Leaf:
 
 
 @pytest.mark.parametrize("bad", [mismatch, encrypted, lambda: Leaf(b"nonsense", b"nonsense")])
-def test_what_cannot_be_served_leaves_the_old_certificate_in_place(bad: Callable[[], Leaf]) -> None:
+def test_an_unusable_certificate_leaves_the_old_one_in_place(bad: Callable[[], Leaf]) -> None:
     first = leaf()
     served = ServedCertificate(first)
 
-    async def scene(port: int) -> None:
+    async def client(port: int) -> None:
         with pytest.raises(Unusable):
             served.exchange(bad())
-        assert await shown(port) == der(first)
+        assert await presented_certificate(port) == der(first)
 
-    serve(served, scene)
+    serve(served, client)
 
 
 def test_a_certificate_that_the_bundle_does_not_verify_is_not_served() -> None:
@@ -155,7 +159,7 @@ def from_files(folder: Path) -> tuple[FileCertificate, ServedCertificate, Certif
     return FileCertificate(served, folder / "tls.crt", folder / "tls.key", metrics), served, metrics
 
 
-def test_files_that_change_are_served(tmp_path: Path) -> None:
+def test_changed_files_are_served(tmp_path: Path) -> None:
     source, served, metrics = from_files(tmp_path)
     pair = issue_certificate([HOST])
     pair.write(tmp_path)
@@ -165,9 +169,7 @@ def test_files_that_change_are_served(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", leaf().certificate])
-def test_files_that_do_not_fit_together_are_refused_once_and_the_old_pair_is_served(
-    tmp_path: Path, content: bytes
-) -> None:
+def test_files_that_do_not_match_are_rejected_once_and_the_old_pair_is_served(tmp_path: Path, content: bytes) -> None:
     source, served, metrics = from_files(tmp_path)
     before = served.leaf
     (tmp_path / "tls.crt").write_bytes(content)

@@ -18,7 +18,7 @@ from certs.rotation_settings import RotationSettings
 HOST = "graceful-worker.graceful-worker.svc"
 SETTINGS = RotationSettings(datetime.timedelta(days=90), datetime.timedelta(hours=24), 5.0)
 LAG = SETTINGS.propagation / 2
-"""Seconds by which an API server may be behind with what it knows of the configuration."""
+"""Seconds by which an API server's view of the configuration may be out of date."""
 ENTRIES = 2
 START = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
 Bundle = frozenset[x509.Certificate]
@@ -26,7 +26,7 @@ Bundle = frozenset[x509.Certificate]
 
 @dataclass
 class Replica:
-    """A replica: what it remembers, and how far it is with its look at the cluster."""
+    """A replica: what it has observed before, and what it has read so far of the cluster."""
 
     known: CaSecret | None = None
     seen: int | None = None
@@ -55,7 +55,7 @@ class World:
     seconds: float = 0.0
     replicas: list[Replica] = field(default_factory=lambda: [Replica() for _ in range(3)])
     past: list[tuple[float, tuple[Bundle, ...]]] = field(default_factory=list)
-    """Until when which bundles were live."""
+    """Earlier bundles, each with the time until which it was live."""
     disturbed: bool = False
     """Whether another client has broken the bundles; then failing leaves are not the replicas' fault."""
     backups: list[CaSecret | None] = field(default_factory=list)
@@ -64,7 +64,7 @@ class World:
     def now(self) -> datetime.datetime:
         return START + datetime.timedelta(seconds=self.seconds)
 
-    # What a replica does, in three steps between which anything may happen
+    # What a replica does, in three steps; anything may happen between them
 
     def act(self, index: int) -> None:
         replica = self.replicas[index]
@@ -131,14 +131,14 @@ class World:
         self.bundles, self.configuration_version = bundles, self.configuration_version + 1
 
     def work(self, seconds: int) -> None:
-        """Let everybody look once a second."""
+        """Let every replica read the cluster and act once a second."""
         for _ in range(seconds):
             self.advance(1.0)
             for index in range(len(self.replicas)):
                 for _ in range(3):
                     self.act(index)
 
-    # What goes wrong
+    # Failures and changes by others
 
     def crash(self, index: int) -> None:
         self.replicas[index] = Replica(offset=self.replicas[index].offset)
@@ -160,7 +160,7 @@ class World:
             self._store(replace(ca_secret, previous=(), lacks_previous=True))
 
     def plant(self, place: str, begin: int, end: int) -> None:
-        """Put a CA into the Secret that was created by a wrong clock: valid from and until so many days."""
+        """Put a CA into the Secret that was created with a wrong clock: `begin` and `end` are in days from now."""
         days = datetime.timedelta(days=1)
         planted = Authority.create(max(self.now + begin * days, NOT_BEFORE), self.now + max(end, begin + 1) * days)
         if self.ca_secret is None or place == "alone":
@@ -183,10 +183,10 @@ class World:
         self.seconds += seconds
         self.check()
 
-    # What must hold
+    # Invariants
 
     def check(self) -> None:
-        """No replica that takes itself for ready fails against a bundle that an API server may have at this time."""
+        """Check that each bundle that an API server may have now verifies the leaf of every ready replica."""
         if self.disturbed:
             return
         live = [self.bundles] + [bundles for until, bundles in self.past if until > self.seconds - LAG]
@@ -198,7 +198,7 @@ class World:
                 assert is_of(leaf, bundle)
 
     def settle(self) -> None:
-        """Let everybody work undisturbed until nothing is left to be done."""
+        """Let all replicas work without failures until nothing is left to do."""
         for replica in self.replicas:
             replica.offset = datetime.timedelta()
         for pause in (
@@ -229,7 +229,7 @@ class World:
 
 @lru_cache(maxsize=10_000)
 def is_of(leaf: Leaf, bundle: Bundle) -> bool:
-    """Tell whether a leaf that has not expired is verified by a bundle."""
+    """Return whether a bundle verifies a leaf that has not expired."""
     return not rejection_reason(leaf, tuple(bundle), HOST, leaf.ends - datetime.timedelta(seconds=1))
 
 
@@ -237,7 +237,7 @@ FOREIGN = Authority.create(NOT_BEFORE, START + datetime.timedelta(days=9000), "s
 
 
 def settled() -> World:
-    """Return a world in which all is well."""
+    """Return a world whose replicas have settled."""
     return deepcopy(_settled())
 
 
