@@ -25,17 +25,17 @@ OVERLAYS = {folder.name: folder for folder in sorted((DEPLOY / "overlays").iterd
 INSTALLATIONS = {"default": DEPLOY, **OVERLAYS}
 """Everything that can be applied, by name."""
 FIRST_RELEASES = {"eviction-policy": "1.36.0"}
-"""The first Kubernetes that has all kinds of an overlay, where it is not the oldest that is supported."""
+"""The first Kubernetes release that has all kinds of an overlay, if it is not the oldest supported one."""
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin"))
 UNPACKED = ROOT / ".local" / "helm"
 """Where `make helm` puts Helm and kubectl."""
 NAME = "graceful-worker"
 """The name of the installation: that of its namespace and of most objects."""
 WATCH = f"{NAME}-watch"
-"""The name of all that the watch of drains consists of."""
+"""The name of all objects of the drain watch."""
 
 CUSTOM = {"cert-manager.io/v1", "monitoring.coreos.com/v1"}
-"""API groups that are no part of Kubernetes; other tests look at the shape of their objects."""
+"""API groups that are not part of Kubernetes; other tests check the fields of their objects."""
 
 Manifest = dict[str, Any]
 every_installation = pytest.mark.parametrize("installation", INSTALLATIONS)
@@ -61,12 +61,12 @@ def _rendered(folder: Path) -> list[Manifest]:
 
 
 def render(folder: Path) -> list[Manifest]:
-    """Render a folder; each call returns objects of its own."""
+    """Render a folder; each call returns new objects."""
     return deepcopy(_rendered(folder))
 
 
 def combined(components: Sequence[str], directory: Path) -> list[Manifest]:
-    """Render the base with components, in their order."""
+    """Render the base with components, in this order."""
 
     def relative(folder: Path) -> str:
         return os.path.relpath(folder, directory)
@@ -82,7 +82,7 @@ def combined(components: Sequence[str], directory: Path) -> list[Manifest]:
 
 @cache
 def _fault(manifest: str, release: str) -> str:
-    # Most manifests are in all overlays.
+    # Cached, because most manifests are in all overlays.
     try:
         kubernetes_validate.validate(json.loads(manifest), release, strict=True)
     except kubernetes_validate.ValidationError as error:
@@ -91,7 +91,7 @@ def _fault(manifest: str, release: str) -> str:
 
 
 def faults(manifests: list[Manifest], release: str) -> dict[str, str]:
-    """Say of which manifests the strict schema of a release finds something wrong; unknown fields are wrong, too."""
+    """Return the errors of a release's strict schema, by manifest; unknown fields are errors, too."""
     found = {
         f"{manifest['kind']} {manifest['metadata']['name']}": _fault(json.dumps(manifest), release)
         for manifest in manifests
@@ -109,13 +109,13 @@ def select_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
 
 
 def entries(manifests: list[Manifest], resource: str) -> list[Manifest]:
-    """Return the entries of the webhook's configuration that are about a resource, in their order."""
+    """Return the entries of the webhook configuration for a resource, in order."""
     configuration = select_one(manifests, "MutatingWebhookConfiguration")
     return [entry for entry in configuration["webhooks"] if entry["rules"][0]["resources"] == [resource]]
 
 
 def select_one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
-    """Return the one of a kind and a name; without a name, the webhook's, or the only one that there is."""
+    """Return the object of a kind and a name; without a name, that of the webhook or the only one."""
     found = select_kind(manifests, kind)
     if name or len(found) > 1:
         found = [each for each in found if each["metadata"]["name"] == (name or NAME)]

@@ -1,4 +1,4 @@
-"""The overlay for cert-manager; its kinds have no schema here, so they are looked at one by one.
+"""The overlay for cert-manager. No schema of its kinds is available, so the tests check the fields themselves.
 
 https://cert-manager.io/docs/reference/api-docs/
 """
@@ -12,7 +12,7 @@ def certificates() -> dict[str, Manifest]:
     return {c["metadata"]["name"]: c["spec"] for c in select_kind(installed("cert-manager"), "Certificate")}
 
 
-def test_the_bundle_is_that_of_the_servers_certificate() -> None:
+def test_the_ca_bundle_comes_from_the_servers_certificate() -> None:
     annotations = select_one(installed("cert-manager"), "MutatingWebhookConfiguration")["metadata"]["annotations"]
     namespace, _, name = annotations["cert-manager.io/inject-ca-from"].partition("/")
     assert namespace == NAME
@@ -31,7 +31,7 @@ def test_the_certificate_is_signed_by_a_ca_that_keeps_its_key() -> None:
     assert authority["privateKey"]["rotationPolicy"] == "Never"
 
 
-def test_the_fields_are_those_that_the_kinds_have() -> None:
+def test_the_objects_have_only_fields_of_their_kinds() -> None:
     fields = {"secretName", "duration", "privateKey", "issuerRef"}
     assert set(certificates()[NAME]) == fields | {"renewBefore", "dnsNames", "usages"}
     for spec in certificates().values():
@@ -54,7 +54,7 @@ def test_the_replicas_serve_the_certificate_from_the_mounted_secret() -> None:
 
 
 def test_cert_manager_never_waits_for_the_webhook_that_starts_with_its_certificate() -> None:
-    """Where its namespace is labelled, or a pod of it."""
+    """Even if its namespace or a pod in it has the label."""
     for entry in select_one(installed("cert-manager"), "MutatingWebhookConfiguration")["webhooks"]:
         (outside,) = (
             each

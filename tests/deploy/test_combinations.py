@@ -18,33 +18,33 @@ from webhook.cli.commands import main
 from webhook.server import https_server
 from webhook.server.options import ServerOptions
 
-CONCERNED = ("cert-manager", "no-eviction-guard", "no-registry", "pull-secrets")
+INTERACTING = ("cert-manager", "no-eviction-guard", "no-registry", "pull-secrets")
 """The components that change the program's options, its network connections, and its permissions."""
-OTHERS = tuple(name for name in COMPONENTS if name not in CONCERNED)
+OTHERS = tuple(name for name in COMPONENTS if name not in INTERACTING)
 PAIRS = [*combinations(COMPONENTS, 2)]
-CONCERNED_SUBSETS = [subset for count in range(len(CONCERNED) + 1) for subset in combinations(CONCERNED, count)]
-# All of them would take minutes, and the others touch nothing of what these do.
-SUBSETS = sorted({*PAIRS, *CONCERNED_SUBSETS, *((*subset, *OTHERS) for subset in CONCERNED_SUBSETS)})
+INTERACTING_SUBSETS = [subset for count in range(len(INTERACTING) + 1) for subset in combinations(INTERACTING, count)]
+# All subsets would take minutes, and the other components change nothing that these change.
+SUBSETS = sorted({*PAIRS, *INTERACTING_SUBSETS, *((*subset, *OTHERS) for subset in INTERACTING_SUBSETS)})
 API_SERVER = {443, 6443, 8443, 16443}
 REGISTRIES = {443}
 DNS = {53, 5353}
-"""The latter in OpenShift: a policy sees the port behind the Service."""
+"""5353 is OpenShift's: a policy sees the port behind the Service."""
 
 every_subset = pytest.mark.parametrize("components", SUBSETS, ids="+".join)
 
 
 def needs_token(components: Collection[str]) -> bool:
-    """Tell whether the program talks to the API server: for a CA of its own, or for the pods' Secrets."""
+    """Return whether the program connects to the API server: for its own CA, or to read the pods' Secrets."""
     return "cert-manager" not in components or "pull-secrets" in components
 
 
 def queries_registries(components: Collection[str]) -> bool:
-    """Tell whether it is looked up what images run: not where no caller can prove to be the API server."""
+    """Return whether images are looked up: not if no client can authenticate as the API server."""
     return not {"no-registry", "cert-manager"} & set(components)
 
 
 def guards_evictions(components: Collection[str]) -> bool:
-    """Tell whether evictions are sent: not where no caller can prove to be the API server."""
+    """Return whether evictions are sent: not if no client can authenticate as the API server."""
     return not {"no-eviction-guard", "cert-manager"} & set(components)
 
 
@@ -56,22 +56,22 @@ def expected_rights(components: Collection[str]) -> set[Right]:
     )
 
 
-def template(manifests: list[Manifest]) -> Manifest:
+def pod_spec(manifests: list[Manifest]) -> Manifest:
     spec: Manifest = select_one(manifests, "Deployment")["spec"]["template"]["spec"]
     return spec
 
 
 def has_token(manifests: list[Manifest]) -> bool:
-    """The pod's own word counts, then the ServiceAccount's.
+    """The field of the pod takes precedence over that of the ServiceAccount.
 
     https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting
     """
     of_the_account = select_one(manifests, "ServiceAccount")["automountServiceAccountToken"]
-    return bool(template(manifests).get("automountServiceAccountToken", of_the_account))
+    return bool(pod_spec(manifests).get("automountServiceAccountToken", of_the_account))
 
 
 def open_ports(manifests: list[Manifest]) -> set[int]:
-    """All policies of a pod are added up."""
+    """Return the ports that the pod may connect to; all policies that select a pod are additive."""
     labels = select_one(manifests, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
     policies = [policy["spec"] for policy in select_kind(manifests, "NetworkPolicy")]
     specs = [spec for spec in policies if spec["podSelector"]["matchLabels"].items() <= labels]
@@ -80,15 +80,15 @@ def open_ports(manifests: list[Manifest]) -> set[int]:
 
 
 def environment(manifests: list[Manifest]) -> dict[str, str]:
-    (container,) = template(manifests)["containers"]
+    (container,) = pod_spec(manifests)["containers"]
     variables = {variable["name"]: variable.get("value", NAME) for variable in container["env"]}
     assert len(variables) == len(container["env"])
     return variables
 
 
 def without_order(manifests: list[Manifest]) -> list[Any]:
-    """Leave out the order of objects and of variables, which means nothing."""
-    for container in template(manifests)["containers"]:
+    """Sort objects and variables, because their order has no meaning."""
+    for container in pod_spec(manifests)["containers"]:
         container["env"].sort(key=lambda variable: variable["name"])
     return sorted(manifests, key=lambda manifest: (manifest["kind"], manifest["metadata"]["name"]))
 
@@ -105,7 +105,7 @@ def test_a_combination_is_valid_and_has_what_it_needs_and_no_more(components: tu
     assert rights(manifests) == expected_rights(components)
     assert rights(manifests, WATCH) == (DRAINS if "drain-watch" in components else set())
     assert bool(entries(manifests, "pods/eviction")) is guards_evictions(components)
-    # Nothing is bound that is not there, and nothing is there that is not bound.
+    # Every binding has its role, and every role its binding.
     bindings = select_kind(manifests, "RoleBinding") + select_kind(manifests, "ClusterRoleBinding")
     roles = select_kind(manifests, "Role") + select_kind(manifests, "ClusterRole")
     assert sorted((b["roleRef"]["kind"], b["roleRef"]["name"]) for b in bindings) == sorted(
@@ -125,9 +125,9 @@ def test_the_order_of_all_components_does_not_matter(tmp_path: Path) -> None:
 def start(
     components: tuple[str, ...], directory: Path, monkeypatch: pytest.MonkeyPatch, *, token: bool
 ) -> tuple[Result, list[ServerOptions]]:
-    """Start the program as it is rendered, up to the point where it would serve; a kubeconfig stands for the token.
+    """Start the program with the rendered settings, and a kubeconfig instead of a token; stop where it would serve.
 
-    With what it would serve, if it would.
+    Return the result, and the options with which the program would serve, if it got that far.
     """
     issue_certificate(["localhost"]).write(directory)
     kubeconfig = directory / "kubeconfig"
@@ -143,8 +143,8 @@ def start(
     return CliRunner().invoke(main, ["serve"], env={**variables, **access}), served
 
 
-@pytest.mark.parametrize("components", CONCERNED_SUBSETS, ids="+".join)
-def test_a_combination_starts_or_says_in_a_sentence_what_does_not_go_together(
+@pytest.mark.parametrize("components", INTERACTING_SUBSETS, ids="+".join)
+def test_a_combination_starts_or_reports_in_one_line_which_options_exclude_each_other(
     components: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result, served = start(components, tmp_path, monkeypatch, token=True)
@@ -159,9 +159,7 @@ def test_a_combination_starts_or_says_in_a_sentence_what_does_not_go_together(
     assert ("--no-registry" if "no-registry" in components else "--client-ca") in result.stderr
 
 
-def test_a_start_without_the_token_that_pull_secrets_needs_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pull_secrets_without_a_token_is_reported_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if someone had removed the token by a patch."""
     result, _ = start(("pull-secrets",), tmp_path, monkeypatch, token=False)
     assert result.exit_code == 1

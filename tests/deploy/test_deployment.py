@@ -29,7 +29,7 @@ def container(installation: str = "default") -> Manifest:
 
 
 def violations(spec: dict[str, Any]) -> list[str]:
-    """Return what contradicts the Pod Security Standard "restricted" (and so "baseline").
+    """Return the violations of the Pod Security Standard "restricted" (and so "baseline").
 
     https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
     """
@@ -66,7 +66,7 @@ def violations(spec: dict[str, Any]) -> list[str]:
 
 
 @every_installation
-def test_nothing_contradicts_the_restricted_standard(installation: str) -> None:
+def test_the_pod_complies_with_the_restricted_standard(installation: str) -> None:
     assert violations(pod(installation)) == []
 
 
@@ -76,7 +76,7 @@ def test_the_root_file_system_is_read_only(installation: str) -> None:
 
 
 @every_installation
-def test_what_selects_the_pods_matches_their_labels(installation: str) -> None:
+def test_all_selectors_of_the_pods_match_their_labels(installation: str) -> None:
     manifests = installed(installation)
     labels = deployment(installation)["template"]["metadata"]["labels"]
     budget = select_one(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
@@ -96,7 +96,7 @@ def test_what_selects_the_pods_matches_their_labels(installation: str) -> None:
 
 
 @every_installation
-def test_the_replicas_are_two_or_more_and_one_of_them_is_always_left(installation: str) -> None:
+def test_there_are_two_or_more_replicas_and_an_eviction_always_leaves_one(installation: str) -> None:
     budget = select_one(installed(installation), "PodDisruptionBudget")["spec"]
     assert deployment(installation)["replicas"] >= 2
     assert budget["maxUnavailable"] == 1
@@ -109,7 +109,7 @@ def test_the_replicas_are_spread_over_nodes_and_zones_but_run_where_there_is_onl
 
 
 @every_installation
-def test_a_rolling_update_ends_a_replica_only_when_another_is_there(installation: str) -> None:
+def test_a_rolling_update_ends_a_replica_only_when_another_is_ready(installation: str) -> None:
     strategy = deployment(installation)["strategy"]["rollingUpdate"]
     assert strategy["maxUnavailable"] == 0
     assert strategy["maxSurge"] >= 1
@@ -117,13 +117,13 @@ def test_a_rolling_update_ends_a_replica_only_when_another_is_there(installation
 
 
 @every_installation
-def test_the_grace_period_is_enough_for_the_drain_and_for_what_is_in_flight(installation: str) -> None:
+def test_the_grace_period_is_enough_for_the_drain_and_for_requests_in_flight(installation: str) -> None:
     values = {variable["name"]: variable.get("value") for variable in container(installation)["env"]}
     drain = float(values["GRACEFUL_WORKER_DRAIN"])
     assert drain >= DEFAULTS["drain_seconds"]
     most = drain + DEFAULTS["finish_seconds"] + DEFAULTS["head_seconds"]
     assert pod(installation)["terminationGracePeriodSeconds"] >= most
-    # The signal has to come at once: it is what begins the drain.
+    # Without a preStop hook the signal arrives at once, which starts the drain.
     assert "lifecycle" not in container(installation)
 
 
@@ -137,14 +137,14 @@ def test_every_variable_is_a_setting_of_the_program(installation: str) -> None:
 
 
 @every_installation
-def test_the_kubelet_sets_no_variables_of_the_service_over_the_settings(installation: str) -> None:
+def test_service_links_are_off_because_their_variables_would_override_a_setting(installation: str) -> None:
     service = select_one(installed(installation), "Service")["metadata"]["name"].upper().replace("-", "_")
     assert f"{service}_PORT" in {parameter.envvar for parameter in serve_command.params}
     assert pod(installation)["enableServiceLinks"] is False
 
 
 @every_installation
-def test_the_probes_ask_the_port_that_is_served(installation: str) -> None:
+def test_the_probes_use_the_served_port(installation: str) -> None:
     webhook = container(installation)
     (port,) = webhook["ports"]
     assert port["containerPort"] == 8443
@@ -157,8 +157,8 @@ def test_the_probes_ask_the_port_that_is_served(installation: str) -> None:
 
 
 @every_installation
-def test_no_user_is_named_so_that_openshift_can_give_one(installation: str) -> None:
-    """Its policy "restricted-v2" takes users of the namespace's own range only.
+def test_no_user_is_set_so_that_openshift_can_assign_one(installation: str) -> None:
+    """Its policy "restricted-v2" accepts only users of the namespace's own range.
 
     https://docs.redhat.com/en/documentation/openshift_container_platform/4.18/html/authentication_and_authorization/managing-pod-security-policies
     """
@@ -167,8 +167,8 @@ def test_no_user_is_named_so_that_openshift_can_give_one(installation: str) -> N
 
 
 @every_installation
-def test_no_mesh_stands_before_the_webhook(installation: str) -> None:
-    """Where it demands mutual TLS, the API server, which is in no mesh, would be turned away."""
+def test_the_webhook_is_in_no_mesh(installation: str) -> None:
+    """A mesh that requires mutual TLS would reject the API server, which is in no mesh."""
     metadata = deployment(installation)["template"]["metadata"]
     assert metadata["labels"].items() >= {
         ("sidecar.istio.io/inject", "false"),
@@ -180,7 +180,7 @@ def test_no_mesh_stands_before_the_webhook(installation: str) -> None:
         ("linkerd.io/inject", "disabled"),
         ("consul.hashicorp.com/connect-inject", "false"),
     }
-    # A selector cannot be changed later on, so it has none of these.
+    # A selector is immutable, so it has none of these.
     assert set(deployment(installation)["selector"]["matchLabels"]) == {"app.kubernetes.io/name"}
 
 
@@ -191,7 +191,7 @@ def test_memory_is_limited_and_cpu_is_not() -> None:
 
 
 @every_installation
-def test_the_priority_class_is_covered_by_a_quota_for_clusters_that_ask_for_one(installation: str) -> None:
+def test_the_priority_class_is_covered_by_a_quota_for_clusters_that_require_one(installation: str) -> None:
     quota = select_one(installed(installation), "ResourceQuota")["spec"]
     (expression,) = quota["scopeSelector"]["matchExpressions"]
     assert expression["scopeName"] == "PriorityClass"

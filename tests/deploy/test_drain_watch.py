@@ -1,4 +1,4 @@
-"""The watch of drains: a pod of its own with few rights, and alerts and a dashboard that ask for what it has."""
+"""The drain watch: a pod of its own with few rights, and alerts and a dashboard that use only metrics that it has."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALERTS = {
     "GracefulWorkerWatchDown": "absent(graceful_worker_watch_build_info)",
     "GracefulWorkerWatchBlind": "watch_failures",
 }
-"""By name, what they are about."""
+"""The metric of each alert, by the alert's name."""
 LABEL_VALUES = {
     "outcome": {outcome.value for outcome in Outcome},
     "cause": set(CAUSES),
@@ -68,7 +68,7 @@ def expressions() -> Iterator[str]:
 
 
 def metrics() -> set[str]:
-    """Return the names of all series that the watch has, once drains were seen."""
+    """Return the names of all series of the watch after it has observed drains."""
     watch = DrainWatch()
     watch.drains.handle(PodsListed([]))
     ends = {"worker": {"at": 5}, "nginx": {"at": 6}}
@@ -77,28 +77,28 @@ def metrics() -> set[str]:
     return set(names)
 
 
-def test_nothing_contradicts_the_restricted_standard() -> None:
+def test_the_pod_complies_with_the_restricted_standard() -> None:
     assert violations(template()["spec"]) == []
     assert container()["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def test_no_user_is_named_so_that_openshift_can_give_one() -> None:
+def test_no_user_is_set_so_that_openshift_can_assign_one() -> None:
     for context in (template()["spec"]["securityContext"], container()["securityContext"]):
         assert not {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "seLinuxOptions"} & set(context)
 
 
-def test_there_is_one_at_a_time() -> None:
+def test_only_one_replica_runs_at_a_time() -> None:
     assert deployment()["spec"]["replicas"] == 1
     assert deployment()["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_it_takes_no_place_of_what_is_critical() -> None:
+def test_it_has_no_priority_class_and_no_cpu_limit() -> None:
     assert "priorityClassName" not in template()["spec"]
     assert set(container()["resources"]["limits"]) == {"memory"}
     assert set(container()["resources"]["requests"]) == {"cpu", "memory"}
 
 
-def test_nothing_of_the_webhook_selects_its_pods() -> None:
+def test_no_selector_of_the_webhook_matches_its_pods() -> None:
     manifests = installed("drain-watch")
     labels = template()["metadata"]["labels"].items()
     of_the_webhook = [
@@ -132,31 +132,31 @@ def test_the_port_is_served_probed_scraped_and_open() -> None:
     assert monitor["selector"]["matchLabels"].items() <= template()["metadata"]["labels"].items()
 
 
-def test_the_label_namespace_stays_that_of_the_drained_pods() -> None:
-    """Prometheus would put that of the scraped pod in its place."""
+def test_the_namespace_label_is_that_of_the_drained_pods() -> None:
+    """Otherwise Prometheus would replace it with that of the scraped pod."""
     (endpoint,) = select_one(installed("drain-watch-monitoring"), "PodMonitor")["spec"]["podMetricsEndpoints"]
     assert endpoint["honorLabels"] is True
 
 
-def test_every_variable_is_a_setting_and_the_kubelet_sets_none() -> None:
+def test_every_variable_is_a_setting_and_service_links_are_off() -> None:
     known = {parameter.envvar for parameter in watch_command.params}
     assert [variable["name"] for variable in container()["env"] if variable["name"] not in known] == []
     assert template()["spec"]["enableServiceLinks"] is False
     assert container()["args"] == ["watch"]
 
 
-def test_a_token_is_mounted_only_where_it_is_asked_for() -> None:
+def test_a_token_is_mounted_only_because_the_pod_requests_it() -> None:
     assert select_one(installed("drain-watch"), "ServiceAccount", WATCH)["automountServiceAccountToken"] is False
     assert template()["spec"]["automountServiceAccountToken"] is True
 
 
 def test_the_help_names_the_rights_that_it_has() -> None:
     rules = select_one(installed("drain-watch"), "ClusterRole", WATCH)["rules"]
-    said = {f"{' and '.join(rule['verbs'])} {rule['resources'][0]}" for rule in rules}
-    assert said == set(PERMISSIONS)
+    described = {f"{' and '.join(rule['verbs'])} {rule['resources'][0]}" for rule in rules}
+    assert described == set(PERMISSIONS)
 
 
-def test_no_mesh_takes_it_in() -> None:
+def test_it_is_in_no_mesh() -> None:
     labels = select_one(installed("drain-watch"), "Deployment", NAME)["spec"]["template"]["metadata"]["labels"]
     assert {**template()["metadata"]["labels"], "app.kubernetes.io/name": NAME} == labels
 
@@ -166,38 +166,38 @@ def test_the_image_is_that_of_the_webhook() -> None:
     assert container()["image"] == webhook["image"]
 
 
-def test_no_metric_has_the_name_of_one_of_the_webhook() -> None:
+def test_no_metric_has_the_name_of_a_metric_of_the_webhook() -> None:
     common = {name for name in metrics() & own_metrics() if name.startswith("graceful_worker_")}
     assert common == set()
 
 
-def test_every_expression_is_about_metrics_that_exist() -> None:
+def test_every_expression_uses_existing_metrics() -> None:
     named = {name for text in expressions() for name in re.findall(r"\bgraceful_worker_\w+", text)}
     assert named - metrics() == set()
 
 
-def test_every_label_is_asked_for_a_value_that_it_can_have() -> None:
-    asked = [pair for text in expressions() for pair in re.findall(r'(\w+)=~?"([^"]*)"', text)]
-    assert asked
-    for label, values in asked:
+def test_every_label_is_compared_with_a_value_that_it_can_have() -> None:
+    matchers = [pair for text in expressions() for pair in re.findall(r'(\w+)=~?"([^"]*)"', text)]
+    assert matchers
+    for label, values in matchers:
         assert set(values.split("|")) <= LABEL_VALUES[label]
 
 
-def test_lost_messages_are_asked_for_by_all_their_outcomes() -> None:
+def test_the_alert_about_lost_messages_matches_all_their_outcomes() -> None:
     (alert,) = (rule["expr"] for rule in rules() if rule["alert"] == "GracefulWorkerMessagesKilled")
     (outcomes,) = re.findall(r'outcome=~"([^"]*)"', alert)
     assert set(outcomes.split("|")) == {outcome.value for outcome in LOST}
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_there_is_an_alert_that_says_what_happened_and_what_to_do(alert: str) -> None:
+def test_each_alert_says_what_happened_and_what_to_do(alert: str) -> None:
     (rule,) = (rule for rule in rules() if rule["alert"] == alert)
     assert ALERTS[alert] in rule["expr"]
     assert rule["labels"]["severity"] in SEVERITIES
     assert set(rule["annotations"]) == {"summary", "description", "runbook"}
 
 
-def test_all_alerts_are_named_here() -> None:
+def test_there_are_no_other_alerts() -> None:
     assert {rule["alert"] for rule in rules()} == set(ALERTS)
 
 
@@ -211,8 +211,8 @@ def test_the_dashboard_is_found_by_grafanas_sidecar_and_its_panels_do_not_overla
     assert len({panel["id"] for panel in dashboard()["panels"]}) == len(places)
 
 
-def test_a_bar_is_at_least_as_wide_as_the_time_that_it_counts() -> None:
-    """Else a drain is in several bars: at 24 h, Grafana draws a point a minute, of four scrapes and more."""
+def test_a_bar_is_at_least_as_wide_as_the_interval_that_it_counts() -> None:
+    """Otherwise several bars count a drain: at 24 h, Grafana draws a point a minute, each of four scrapes or more."""
     bars = [
         panel
         for panel in dashboard()["panels"]
@@ -223,7 +223,7 @@ def test_a_bar_is_at_least_as_wide_as_the_time_that_it_counts() -> None:
     assert {panel.get("interval") for panel in bars} == {"5m"}
 
 
-def test_both_dashboards_have_an_identity_of_their_own() -> None:
+def test_both_dashboards_have_their_own_uid_and_title() -> None:
     maps = select_kind(installed("drain-watch-monitoring"), "ConfigMap")
     parsed = [json.loads(text) for each in maps for text in each["data"].values()]
     assert len({each["uid"] for each in parsed}) == len({each["title"] for each in parsed}) == 2

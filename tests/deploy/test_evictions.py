@@ -1,4 +1,4 @@
-"""The entry for evictions cannot fail a drain, and goes with the guard; the policy does the same without a webhook."""
+"""The entry for evictions, which exists only with the guard and cannot fail a drain; and the policy in its place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.deploy.rendered import (
 from tests.deploy.test_selectors import LABELS, labelled, matches
 
 UNGUARDED = {"cert-manager", "no-eviction-guard"}
-"""The overlays where evictions are carried out as they are asked for."""
+"""The overlays in which evictions are carried out as requested."""
 SETTING = "GRACEFUL_WORKER_EVICTION_GUARD"
 
 
@@ -30,12 +30,12 @@ def guard(installation: str = "default") -> Manifest:
 
 
 @every_installation
-def test_evictions_are_sent_by_one_entry_or_by_none_where_the_guard_is_off(installation: str) -> None:
+def test_evictions_have_one_entry_or_none_if_the_guard_is_off(installation: str) -> None:
     assert len(entries(installed(installation), "pods/eviction")) == (installation not in UNGUARDED)
 
 
 @every_installation
-def test_pods_are_sent_whether_evictions_are_or_not(installation: str) -> None:
+def test_pods_are_sent_with_and_without_the_guard(installation: str) -> None:
     manifests = installed(installation)
     both = [*entries(manifests, "pods"), *entries(manifests, "pods/eviction")]
     assert both == select_one(manifests, "MutatingWebhookConfiguration")["webhooks"]
@@ -51,7 +51,7 @@ def test_the_entry_fails_open_and_fast_and_has_no_side_effects(installation: str
     assert entry["sideEffects"] == "None"
 
 
-def test_the_entry_is_about_evictions_and_nothing_else() -> None:
+def test_the_entry_matches_evictions_only() -> None:
     assert guard()["rules"] == [
         {
             "apiGroups": [""],
@@ -65,7 +65,7 @@ def test_the_entry_is_about_evictions_and_nothing_else() -> None:
     assert guard()["matchPolicy"] == "Equivalent"
 
 
-def test_an_eviction_without_a_time_of_its_own_is_not_sent() -> None:
+def test_an_eviction_without_its_own_grace_period_is_not_sent() -> None:
     """Evaluated in a real API server by tests/apiserver."""
     (condition,) = guard()["matchConditions"]
     assert condition["expression"] == "has(object.deleteOptions) && has(object.deleteOptions.gracePeriodSeconds)"
@@ -75,22 +75,22 @@ every_namespace = pytest.mark.parametrize(("namespace", "label"), [*product(["sh
 
 
 @every_namespace
-def test_evictions_of_all_namespaces_are_sent_but_of_the_systems_and_the_webhooks_own(
+def test_evictions_in_all_namespaces_but_kube_system_and_the_webhooks_own_are_sent(
     namespace: str, label: str | None
 ) -> None:
     labels = {"kubernetes.io/metadata.name": namespace, **labelled(label)}
     assert matches(guard()["namespaceSelector"], labels) is (namespace == "shop")
 
 
-def test_no_label_is_asked_for_as_an_eviction_has_none_of_its_pods() -> None:
+def test_there_is_no_object_selector_because_an_eviction_lacks_its_pods_labels() -> None:
     assert "objectSelector" not in guard()
 
 
 @every_installation
-def test_the_program_is_told_when_it_is_to_let_evictions_be(installation: str) -> None:
+def test_only_the_component_no_eviction_guard_switches_the_guard_off(installation: str) -> None:
     (container,) = select_one(installed(installation), "Deployment")["spec"]["template"]["spec"]["containers"]
-    told = [variable["value"] for variable in container["env"] if variable["name"] == SETTING]
-    assert told == (["false"] if installation == "no-eviction-guard" else [])
+    values = [variable["value"] for variable in container["env"] if variable["name"] == SETTING]
+    assert values == (["false"] if installation == "no-eviction-guard" else [])
 
 
 def policy(manifests: list[Manifest]) -> Manifest:
@@ -98,25 +98,25 @@ def policy(manifests: list[Manifest]) -> Manifest:
     return spec
 
 
-def test_the_policy_is_bound_everywhere() -> None:
+def test_the_policy_is_bound_without_restrictions() -> None:
     manifests = installed("eviction-policy")
     name = select_one(manifests, "MutatingAdmissionPolicy")["metadata"]["name"]
     assert select_one(manifests, "MutatingAdmissionPolicyBinding")["spec"] == {"policyName": name}
 
 
 @every_namespace
-def test_the_policy_looks_at_the_namespaces_whose_pods_are_workers(namespace: str, label: str | None) -> None:
+def test_the_policy_matches_the_labelled_namespaces(namespace: str, label: str | None) -> None:
     manifests = installed("eviction-policy")
     labels = {"kubernetes.io/metadata.name": namespace, **labelled(label)}
     constraints = policy(manifests)["matchConstraints"]
     of_namespaces, _ = entries(manifests, "pods")
     assert constraints["namespaceSelector"] == of_namespaces["namespaceSelector"]
     assert matches(constraints["namespaceSelector"], labels) is (namespace == "shop" and label == "enabled")
-    # An eviction has none of its pod's labels.
+    # An eviction does not have its pod's labels.
     assert constraints["objectSelector"] == {}
 
 
-def test_the_policy_looks_at_the_same_evictions_as_the_webhook_and_cannot_fail_one() -> None:
+def test_the_policy_matches_the_same_evictions_as_the_webhook_and_fails_open() -> None:
     manifests = installed("eviction-policy")
     (entry,) = entries(manifests, "pods/eviction")
     assert policy(manifests)["matchConstraints"]["resourceRules"] == entry["rules"]
@@ -125,7 +125,7 @@ def test_the_policy_looks_at_the_same_evictions_as_the_webhook_and_cannot_fail_o
     assert policy(manifests)["failurePolicy"] == entry["failurePolicy"] == "Ignore"
 
 
-def test_the_policy_takes_one_field_away_once() -> None:
+def test_the_policy_removes_one_field_and_runs_once() -> None:
     """Its effect is tested in a real API server: tests/apiserver/test_eviction_policy.py."""
     spec = policy(installed("eviction-policy"))
     (mutation,) = spec["mutations"]
@@ -135,7 +135,7 @@ def test_the_policy_takes_one_field_away_once() -> None:
 
 
 @pytest.mark.parametrize("other", sorted(UNGUARDED))
-def test_the_policy_stands_where_the_guard_is_off(other: str, tmp_path: Path) -> None:
+def test_the_policy_also_works_if_the_guard_is_off(other: str, tmp_path: Path) -> None:
     manifests = combined(["eviction-policy", other], tmp_path)
     assert select_kind(manifests, "MutatingAdmissionPolicyBinding")
     assert entries(manifests, "pods/eviction") == []

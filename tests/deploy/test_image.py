@@ -27,12 +27,12 @@ def arguments(word: str) -> list[str]:
     return [rest for instruction, rest in instructions() if instruction == word]
 
 
-def test_every_instruction_is_one_that_dockerfiles_have() -> None:
+def test_every_instruction_is_known() -> None:
     known = {"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
     assert {word for word, _ in instructions()} <= known
 
 
-def test_the_base_is_one_argument_which_may_bear_a_digest_and_is_not_what_is_shipped() -> None:
+def test_the_base_image_is_an_argument_with_an_optional_digest_and_is_not_shipped() -> None:
     build, shipped = arguments("FROM")
     assert (build, shipped) == ("${BASE} AS build", "scratch")
     word, base = instructions()[0]
@@ -40,19 +40,19 @@ def test_the_base_is_one_argument_which_may_bear_a_digest_and_is_not_what_is_shi
     assert re.fullmatch(r"BASE=python:3\.\d+-slim(@sha256:[0-9a-f]{64})?", base)
 
 
-def test_everything_that_is_installed_is_locked_by_hash() -> None:
+def test_every_installed_package_is_locked_by_hash() -> None:
     installs = re.findall(r"pip (?:--python \S+ )?install (.+?)(?= && |$)", "\n".join(arguments("RUN")), re.MULTILINE)
     assert len(installs) == 3
     assert all("--require-hashes" in options or "--no-deps --no-index" in options for options in installs)
 
 
-def test_the_package_and_the_standard_library_are_compiled_and_depend_on_no_time() -> None:
+def test_the_package_and_the_standard_library_are_compiled_without_timestamps() -> None:
     compilations = re.findall(r"-m compileall (.+?)(?= && |$)", "\n".join(arguments("RUN")), re.MULTILINE)
     assert [options.split()[-1] for options in compilations] == ["/venv/lib", "/usr/local/lib/python3.*"]
     assert all("-j 1 --invalidation-mode unchecked-hash" in options for options in compilations)
 
 
-def test_what_builds_the_wheel_is_in_the_lock_with_all_that_it_needs() -> None:
+def test_the_build_backend_and_its_requirements_are_in_the_lock() -> None:
     needed = {
         requirement.name
         for requirement in map(Requirement, requires(BUILD_BACKEND) or ())
@@ -61,7 +61,7 @@ def test_what_builds_the_wheel_is_in_the_lock_with_all_that_it_needs() -> None:
     assert set(locked("build")) >= needed | {BUILD_BACKEND}
 
 
-def test_what_builds_the_wheel_is_what_the_tests_build_it_with() -> None:
+def test_the_image_and_the_tests_build_the_wheel_with_the_same_versions() -> None:
     assert locked("build").items() <= locked("dev").items()
 
 
@@ -71,14 +71,14 @@ def locked(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", lock, re.MULTILINE))
 
 
-def test_all_that_is_copied_exists_and_is_not_ignored() -> None:
+def test_every_copied_file_exists_and_is_not_ignored() -> None:
     sources = [source for line in arguments("COPY") if not line.startswith("--from") for source in line.split()[:-1]]
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     assert sorted(sources) == sorted(allowed)
     assert all((ROOT / source).exists() for source in sources)
 
 
-def test_the_user_is_a_number_so_that_the_kubelet_can_tell_that_it_is_not_root() -> None:
+def test_the_user_is_a_number_so_that_the_kubelet_can_verify_that_it_is_not_root() -> None:
     """https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#implicit-group-memberships-defined-in-etc-group-for-containers"""
     context = select_one(installed("default"), "Deployment")["spec"]["template"]["spec"]["securityContext"]
     assert context["runAsNonRoot"] is True
@@ -94,7 +94,7 @@ def test_the_program_is_the_first_process_and_gets_the_signals() -> None:
     assert "command" not in container
 
 
-def test_the_health_check_asks_the_served_port_with_a_program_of_the_image() -> None:
+def test_the_health_check_requests_the_served_port_with_a_program_in_the_image() -> None:
     (check,) = arguments("HEALTHCHECK")
     program, option, code = json.loads(check.partition("CMD ")[2])
     assert (program, option) == ("/venv/bin/python", "-c")

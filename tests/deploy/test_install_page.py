@@ -30,12 +30,12 @@ def test_every_overlay_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("overlay", FIRST_RELEASES)
-def test_an_overlay_that_needs_a_later_kubernetes_says_so_in_the_table(overlay: str) -> None:
+def test_the_table_says_which_overlays_need_a_later_kubernetes(overlay: str) -> None:
     (row,) = re.findall(rf"^\| \[{overlay}\].*$", TEXT, re.MULTILINE)
     assert f"Kubernetes {FIRST_RELEASES[overlay].removesuffix('.0')} " in row
 
 
-def test_the_example_is_sorted_as_the_overlays_are() -> None:
+def test_the_example_is_sorted_as_the_overlays() -> None:
     (example,) = (block for block in BLOCKS if block.startswith("# kustomization.yaml"))
     options, shipped = (
         YAML(typ="safe").load(text)["sortOptions"]["legacySortOptions"]

@@ -1,4 +1,4 @@
-"""The licences that are copied into the image, for every way in which packages state theirs."""
+"""The licences that are copied into the image, for each way in which a package can declare its licence."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def package(environment: Path, metadata: str, **files: str) -> None:
     (folder / "METADATA").write_text(f"Metadata-Version: 2.4\nName: thing\nVersion: 1.0\n{metadata}")
     names = {"METADATA": ""} | {name.replace("__", "/"): text for name, text in files.items()}
     for name, text in files.items():
-        place = folder / name.replace("__", "/")
-        place.parent.mkdir(exist_ok=True)
-        place.write_text(text)
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     (folder / "RECORD").write_text("".join(f"{folder.name}/{name},,\n" for name in names))
 
 

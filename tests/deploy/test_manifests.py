@@ -1,4 +1,4 @@
-"""The rendered manifests: valid for every supported Kubernetes, in a safe order, and each overlay only what it says."""
+"""The rendered manifests: valid for every supported Kubernetes, in a safe order, and each overlay as described."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def test_every_manifest_is_valid(installation: str, release: str) -> None:
 
 
 @every_installation
-def test_every_object_is_in_the_namespace_or_in_none_and_bears_the_name_as_label(installation: str) -> None:
+def test_every_namespaced_object_is_in_the_namespace_and_every_object_has_the_name_label(installation: str) -> None:
     for manifest in installed(installation):
         assert manifest["metadata"].get("namespace") == (None if manifest["kind"] in CLUSTER_SCOPED else NAME)
         assert manifest["metadata"]["labels"]["app.kubernetes.io/name"] == NAME
 
 
 @every_installation
-def test_what_decides_on_pods_is_deleted_before_what_answers(installation: str) -> None:
-    """kubectl deletes in the order of the manifests: cmd/delete visits them as they come.
+def test_policies_and_the_webhook_configuration_are_deleted_before_the_webhook(installation: str) -> None:
+    """kubectl deletes in the order of the manifests: cmd/delete visits them one after the other.
 
     https://github.com/kubernetes/kubectl/blob/master/pkg/cmd/delete/delete.go
     """
@@ -68,8 +68,8 @@ def test_what_decides_on_pods_is_deleted_before_what_answers(installation: str) 
 
 
 @every_installation
-def test_every_installation_is_sorted_alike(installation: str) -> None:
-    """With a component added, each is still in a safe order."""
+def test_every_installation_has_the_same_order(installation: str) -> None:
+    """So each is still in a safe order after a component is added."""
     options, default = (
         YAML(typ="safe").load(folder / "kustomization.yaml")["sortOptions"]
         for folder in (INSTALLATIONS[installation], DEPLOY)
@@ -80,14 +80,14 @@ def test_every_installation_is_sorted_alike(installation: str) -> None:
 
 
 @every_installation
-def test_the_namespace_is_restricted_and_not_one_of_workers(installation: str) -> None:
+def test_the_namespace_is_restricted_and_lacks_the_label_for_workers(installation: str) -> None:
     labels = select_one(installed(installation), "Namespace")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert NAME not in labels
 
 
 @every_installation
-def test_the_configuration_is_shipped_without_bundle_and_path_and_asks_the_service(installation: str) -> None:
+def test_the_configuration_calls_the_service_and_is_shipped_without_bundle_and_secret_path(installation: str) -> None:
     manifests = installed(installation)
     service = select_one(manifests, "Service")
     expected = {"name": service["metadata"]["name"], "namespace": NAME, "port": 443}
@@ -99,8 +99,8 @@ def test_the_configuration_is_shipped_without_bundle_and_path_and_asks_the_servi
 
 
 @every_installation
-def test_the_name_of_an_entry_is_one_that_the_api_server_takes(installation: str) -> None:
-    """Three parts or more; no schema says so.
+def test_every_entry_has_a_unique_name_that_the_api_server_accepts(installation: str) -> None:
+    """Three segments or more; the schema does not check this.
 
     https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
     """
@@ -136,7 +136,7 @@ def test_fail_open_changes_the_failure_policy_for_pods_and_nothing_else() -> Non
 @pytest.mark.parametrize(
     "overlay", ["drain-watch", "drain-watch-monitoring", "eviction-policy", "monitoring", *POLICY_OVERLAYS]
 )
-def test_an_overlay_adds_and_changes_nothing(overlay: str) -> None:
+def test_an_overlay_only_adds_objects(overlay: str) -> None:
     default = installed("default")
     assert [manifest for manifest in installed(overlay) if manifest in default] == default
 
@@ -157,7 +157,7 @@ def test_high_availability_is_three_replicas_on_three_nodes_and_nothing_else() -
 @pytest.mark.parametrize(
     ("overlay", "actions"), [("validating-policy", ["Warn", "Audit"]), ("validating-policy-deny", ["Deny"])]
 )
-def test_the_policy_warns_or_refuses(overlay: str, actions: list[str]) -> None:
+def test_the_policy_warns_or_denies(overlay: str, actions: list[str]) -> None:
     manifests = installed(overlay)
     binding = select_one(manifests, "ValidatingAdmissionPolicyBinding", NAME)["spec"]
     assert binding["policyName"] == select_one(manifests, "ValidatingAdmissionPolicy", NAME)["metadata"]["name"]

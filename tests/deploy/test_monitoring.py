@@ -42,7 +42,7 @@ RESOURCES = {
     "GracefulWorkerCallsFail": {"pods"},
     "GracefulWorkerCallsSlow": {"pods", "pods/eviction"},
 }
-"""By alert on the API server's calls, what they are about."""
+"""The resources of each alert about the API server's calls."""
 VERDICTS = [reason for reason in Reason if reason.kind in (Kind.PROTECTED, Kind.LEFT_ALONE, Kind.REFUSED, Kind.ERROR)]
 SEVERITIES = {"critical", "warning"}
 
@@ -64,14 +64,14 @@ def expressions() -> Iterator[str]:
 
 
 def own_metrics() -> set[str]:
-    """Return the names of all series that the program has; one without a value yet has a line that says its type."""
+    """Return the names of all series of the program; those without a value yet have only a TYPE line."""
     metrics = Metrics(CertificateMetrics(), LoadShedder(1, 1))
     metrics.observe(Reason.INJECTED, outcome=Kind.PROTECTED, dry_run=False, seconds=0.001)
     names = re.findall(r"^(?:# TYPE )?(graceful_worker_\w+)", metrics.exposition().decode(), re.MULTILINE)
     return set(names)
 
 
-def test_every_expression_is_about_metrics_that_exist() -> None:
+def test_every_expression_uses_existing_metrics() -> None:
     known = own_metrics() | API_SERVER_METRICS
     named = {name for text in expressions() for name in re.findall(r"\b(?:graceful_worker|apiserver)_\w+", text)}
     assert named - known == set()
@@ -83,44 +83,44 @@ def test_all_certificate_metrics_exist_and_are_on_the_dashboard() -> None:
     assert [name for name in CERTIFICATE_METRICS if name not in text] == []
 
 
-def test_every_label_is_asked_for_a_value_that_it_can_have() -> None:
-    asked = [pair for text in expressions() for pair in re.findall(r'(\w+)!?="([^"]*)"', text)]
-    assert asked
-    assert [(label, value) for label, value in asked if value not in LABEL_VALUES[label]] == []
+def test_every_label_is_compared_with_a_value_that_it_can_have() -> None:
+    matchers = [pair for text in expressions() for pair in re.findall(r'(\w+)!?="([^"]*)"', text)]
+    assert matchers
+    assert [(label, value) for label, value in matchers if value not in LABEL_VALUES[label]] == []
 
 
 def resources(expression: str) -> set[str]:
-    """Return what the entries that an expression asks for are about; each pattern asks for all about a resource."""
+    """Return the resources of the entries that an expression selects; a pattern selects all entries of a resource."""
     manifests = installed("monitoring")
     found = set()
     for pattern in re.findall(r'name=~"([^"]+)"', expression):
         for resource in ("pods", "pods/eviction"):
-            asked = {bool(re.fullmatch(pattern, entry["name"])) for entry in entries(manifests, resource)}
-            assert len(asked) == 1
-            found |= {resource} if asked == {True} else set()
+            selected = {bool(re.fullmatch(pattern, entry["name"])) for entry in entries(manifests, resource)}
+            assert len(selected) == 1
+            found |= {resource} if selected == {True} else set()
     return found
 
 
-def test_the_api_servers_metrics_are_asked_for_the_shipped_entries() -> None:
+def test_expressions_with_the_api_servers_metrics_select_the_shipped_entries() -> None:
     for text in expressions():
         assert bool(resources(text)) is ("apiserver_" in text)
 
 
-def test_an_alert_on_calls_is_about_pods_or_evictions_as_it_says() -> None:
-    """What an eviction suffers is another thing to mend than what a pod does."""
-    asked = {rule["alert"]: resources(rule["expr"]) for rule in rules() if "apiserver_" in rule["expr"]}
-    assert asked == RESOURCES
+def test_an_alert_about_calls_selects_the_resources_that_it_names() -> None:
+    """A failure for evictions needs another remedy than one for pods."""
+    selected = {rule["alert"]: resources(rule["expr"]) for rule in rules() if "apiserver_" in rule["expr"]}
+    assert selected == RESOURCES
 
 
 @pytest.mark.parametrize("reason", VERDICTS)
-def test_what_is_said_of_pods_leaves_evictions_out_and_nothing_else(reason: Reason) -> None:
+def test_expressions_about_pods_exclude_the_reasons_of_evictions_and_no_others(reason: Reason) -> None:
     patterns = {pattern for text in expressions() for pattern in re.findall(r'reason!~"([^"]+)"', text)}
     assert patterns
     for pattern in patterns:
         assert bool(re.fullmatch(pattern, reason.value)) is reason.name.startswith("EVICTION_")
 
 
-def test_every_expression_is_balanced() -> None:
+def test_every_expression_has_balanced_brackets() -> None:
     for text in expressions():
         for opening, closing in ("()", "[]", "{}"):
             assert text.count(opening) == text.count(closing), text

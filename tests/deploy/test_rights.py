@@ -17,11 +17,11 @@ AUTHORITY: set[Right] = {
         for verb in ("get", "list", "watch", "patch")
     ),
 }
-"""What the CA of its own needs."""
+"""The rights that a CA of its own needs."""
 
-# get alone: the guard on evictions knows the pod's name.
+# Only get: the eviction guard knows the pod's name.
 EVICTIONS: set[Right] = {("ClusterRole", resource, "*", "get") for resource in ("nodes", "pods")}
-# get alone: with list or watch it would see Secrets that no pod names.
+# Only get: list or watch would also return Secrets that no pod refers to.
 PULL_SECRETS: set[Right] = {("ClusterRole", resource, "*", "get") for resource in ("secrets", "serviceaccounts")}
 EXPECTED = AUTHORITY | EVICTIONS
 OTHER_RIGHTS: dict[str, set[Right]] = {
@@ -31,7 +31,7 @@ OTHER_RIGHTS: dict[str, set[Right]] = {
 }
 
 
-# Pods have no part that could be read alone, and RBAC knows no labels.
+# Whole pods, and all of them: no subresource has only what is needed, and RBAC has no label selectors.
 DRAINS: set[Right] = {
     *(("ClusterRole", "pods", "*", verb) for verb in ("list", "watch")),
     ("ClusterRole", "events", "*", "create"),
@@ -61,20 +61,20 @@ def rights(manifests: list[Manifest], account: str = NAME) -> set[Right]:
 
 
 @every_installation
-def test_the_rights_are_these_and_no_others(installation: str) -> None:
+def test_the_rights_are_exactly_these(installation: str) -> None:
     manifests = installed(installation)
     assert rights(manifests) == OTHER_RIGHTS.get(installation, EXPECTED)
     assert rights(manifests, WATCH) == (DRAINS if installation in WATCHING else set())
 
 
 @every_installation
-def test_pods_may_be_looked_at_where_evictions_are_sent_and_nowhere_else(installation: str) -> None:
+def test_pods_may_be_read_only_where_evictions_are_sent(installation: str) -> None:
     manifests = installed(installation)
     assert (rights(manifests) >= EVICTIONS) is bool(entries(manifests, "pods/eviction"))
 
 
 @every_installation
-def test_each_role_is_bound_to_the_service_account_of_one_deployment_alone(installation: str) -> None:
+def test_each_role_is_bound_to_the_service_account_of_only_one_deployment(installation: str) -> None:
     manifests = installed(installation)
     accounts = {account["metadata"]["name"] for account in select_kind(manifests, "ServiceAccount")}
     pods = [deployment["spec"]["template"]["spec"] for deployment in select_kind(manifests, "Deployment")]
@@ -97,8 +97,8 @@ def test_the_configuration_that_may_be_patched_is_the_shipped_one() -> None:
 
 @every_installation
 @pytest.mark.parametrize("policy", ["graceful-worker-account-configuration", "graceful-worker-account-secret"])
-def test_a_policy_holds_that_account_to_its_own_and_fails_closed(installation: str, policy: str) -> None:
-    """What it lets through is seen in a real API server: tests/apiserver/test_account.py."""
+def test_a_policy_restricts_the_account_to_its_own_objects_and_fails_closed(installation: str, policy: str) -> None:
+    """What the policy allows is tested in a real API server: tests/apiserver/test_account.py."""
     manifests = installed(installation)
     account = select_one(manifests, "ServiceAccount")["metadata"]
     spec = select_one(manifests, "ValidatingAdmissionPolicy", policy)["spec"]
@@ -112,7 +112,7 @@ def test_a_policy_holds_that_account_to_its_own_and_fails_closed(installation: s
     assert binding == {"policyName": policy, "validationActions": ["Deny"]}
 
 
-def test_the_policies_are_about_all_that_the_account_may_write() -> None:
+def test_the_policies_cover_everything_that_the_account_may_write() -> None:
     policies = [policy["spec"] for policy in select_kind(installed("default"), "ValidatingAdmissionPolicy")]
     rules = [rule for policy in policies for rule in policy["matchConstraints"]["resourceRules"]]
     held = {
@@ -124,7 +124,7 @@ def test_the_policies_are_about_all_that_the_account_may_write() -> None:
     assert held == {resource for _, resource, _, verb in EXPECTED if verb not in ("get", "list", "watch")}
 
 
-def test_a_token_is_mounted_only_where_it_is_asked_for() -> None:
+def test_a_token_is_mounted_only_because_the_pod_requests_it() -> None:
     manifests = installed("default")
     assert select_one(manifests, "ServiceAccount")["automountServiceAccountToken"] is False
     assert select_one(manifests, "Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"] is True

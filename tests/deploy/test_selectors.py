@@ -1,4 +1,4 @@
-"""The shipped selectors, evaluated as the API server evaluates them: which pods are sent, and how often."""
+"""The shipped selectors, evaluated as in the API server: which pods are sent, and how often."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def is_selected(selectors: dict[str, Any], namespace: str, namespace_label: str 
 
 @every_installation
 @every_place
-def test_a_pod_is_sent_once_if_its_namespace_or_itself_is_labelled_and_it_is_not_opted_out(
+def test_a_pod_is_sent_once_if_it_or_its_namespace_is_labelled_and_it_is_not_opted_out(
     installation: str, namespace: str, namespace_label: str | None, pod_label: str | None
 ) -> None:
     sent = [
@@ -67,15 +67,15 @@ def test_a_pod_is_sent_once_if_its_namespace_or_itself_is_labelled_and_it_is_not
 
 @pytest.mark.parametrize("installation", ["validating-policy", "validating-policy-deny"])
 @every_place
-def test_the_validating_policy_looks_at_the_labelled_pods_that_are_sent_to_the_webhook(
+def test_the_validating_policy_matches_the_labelled_pods_that_are_sent_to_the_webhook(
     installation: str, namespace: str, namespace_label: str | None, pod_label: str | None
 ) -> None:
     constraints = select_one(installed(installation), "ValidatingAdmissionPolicy", NAME)["spec"]["matchConstraints"]
-    looked_at = is_selected(constraints, namespace, namespace_label, pod_label)
-    assert looked_at is (namespace == "shop" and pod_label == "enabled")
+    is_matched = is_selected(constraints, namespace, namespace_label, pod_label)
+    assert is_matched is (namespace == "shop" and pod_label == "enabled")
 
 
-def test_the_validating_policy_looks_at_the_same_requests_as_the_webhook() -> None:
+def test_the_validating_policy_matches_the_same_requests_as_the_webhook() -> None:
     constraints = select_one(installed("validating-policy"), "ValidatingAdmissionPolicy", NAME)["spec"][
         "matchConstraints"
     ]
@@ -83,8 +83,8 @@ def test_the_validating_policy_looks_at_the_same_requests_as_the_webhook() -> No
 
 
 @every_installation
-def test_pods_on_which_the_webhook_depends_are_not_sent_as_the_core_would_not_touch_them(installation: str) -> None:
-    """Evaluated in a real API server by tests/apiserver/test_outage.py."""
+def test_system_critical_pods_on_which_the_webhook_depends_are_not_sent(installation: str) -> None:
+    """The core would not change them either. Evaluated in a real API server by tests/apiserver/test_outage.py."""
     manifests = installed(installation)
     policies = [
         policy for policy in select_kind(manifests, "ValidatingAdmissionPolicy") if policy["metadata"]["name"] == NAME
@@ -97,7 +97,7 @@ def test_pods_on_which_the_webhook_depends_are_not_sent_as_the_core_would_not_to
 
 
 @every_installation
-def test_aks_writes_nothing_into_the_selectors(installation: str) -> None:
+def test_aks_does_not_change_the_selectors(installation: str) -> None:
     assert configuration(installation)["metadata"]["labels"]["admissions.enforcer/disabled"] == "true"
 
 
@@ -107,7 +107,7 @@ def test_the_configuration_sorts_before_istios() -> None:
 
 
 @pytest.mark.parametrize("position", [0, 1])
-def test_an_entry_for_pods_is_called_again_has_no_side_effects_and_fails_closed_and_fast(position: int) -> None:
+def test_an_entry_for_pods_is_reinvoked_has_no_side_effects_and_fails_closed_and_fast(position: int) -> None:
     entry = entries(installed("default"), "pods")[position]
     assert entry["reinvocationPolicy"] == "IfNeeded"
     assert entry["sideEffects"] == "None"

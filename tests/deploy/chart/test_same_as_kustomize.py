@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from tests.deploy.chart.comparison import by_name, differences
 from tests.deploy.chart.rendered import HERE, refusal, render
 from tests.deploy.rendered import COMPONENTS, INSTALLATIONS, NAME, Manifest, combined, installed, select_one
-from tests.deploy.test_combinations import CONCERNED_SUBSETS, OTHERS, queries_registries
+from tests.deploy.test_combinations import INTERACTING_SUBSETS, OTHERS, queries_registries
 from webhook import __version__
 
 HELMS_LABELS = {
@@ -20,7 +20,7 @@ HELMS_LABELS = {
     "helm.sh/chart": f"{NAME}-{__version__}",
 }
 COMBINATIONS = [
-    (*subset, *others) for subset in CONCERNED_SUBSETS for others in ((), OTHERS) if len(subset) > 1 or others
+    (*subset, *others) for subset in INTERACTING_SUBSETS for others in ((), OTHERS) if len(subset) > 1 or others
 ]
 """Of those that change the same objects, all; of the others, which add some of their own, all at once."""
 
