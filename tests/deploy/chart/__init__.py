@@ -1,1 +1,1 @@
-"""The Helm chart: its templates are written from the kustomize base, and both install the same."""
+"""The Helm chart: its templates are generated from the kustomize base, and both install the same objects."""

@@ -11,11 +11,11 @@ from tests.deploy.rendered import Manifest
 
 ABSENT = "absent"
 Difference = tuple[str, Any, Any]
-"""Where it is, and what stands there in the one and in the other."""
+"""The path of a field, and its values in the two renderings."""
 
 
 def by_name(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """Return the objects by what names them, without the order of variables, which means nothing."""
+    """Return the objects by kind and name, and variables by name, because their order has no meaning."""
     found = {}
     for manifest in deepcopy(manifests):
         if manifest["kind"] == "Deployment":
@@ -29,7 +29,7 @@ def by_name(manifests: list[Manifest]) -> dict[str, Manifest]:
 
 
 def differences(one: Any, other: Any, where: str = "") -> Iterator[Difference]:
-    """Return the differences field by field: the objects have two hundred lines."""
+    """Return the differences field by field, because objects have up to two hundred lines."""
     if isinstance(one, dict) and isinstance(other, dict):
         for field in sorted(one.keys() | other.keys()):
             yield from differences(one.get(field, ABSENT), other.get(field, ABSENT), f"{where}.{field}")
@@ -42,5 +42,5 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[Difference]:
 
 
 def unfolded(value: Any) -> Any:
-    """Leave out empty lines: kustomize folds long expressions anew, and adds some."""
+    """Remove empty lines: kustomize folds long expressions differently, and adds some."""
     return re.sub(r"\n+", "\n", value) if isinstance(value, str) else value

@@ -17,16 +17,16 @@ from tests.deploy.rendered import NAME, UNPACKED, Manifest
 
 HERE = Path(__file__).parent
 IN_CLUSTER = ("--api-versions", "v1/Secret")
-"""Lets Helm know the kinds of a cluster, as Argo CD does: see graceful-worker.knowsKinds in _helpers.tpl."""
+"""Gives Helm the kinds of a cluster, as Argo CD does: see graceful-worker.knowsKinds in _helpers.tpl."""
 
 
 def helm_missing() -> str:
-    """Say that there is no Helm; empty where there is one."""
+    """Return an error if Helm is not installed, or an empty string."""
     return "" if _helm() else "no helm in PATH or .local/helm: make helm"
 
 
 def helm_program() -> str:
-    """Return a Helm, or skip the test."""
+    """Return the path of Helm, or skip the test."""
     program = _helm()
     if program is None:
         pytest.skip(helm_missing())
@@ -47,7 +47,7 @@ def files(names: Sequence[Path]) -> list[str]:
 
 
 def render(*values: Path, namespace: str = NAME, options: Sequence[str] = ()) -> list[Manifest]:
-    """Render the chart with files of values, of which later ones win."""
+    """Render the chart with values files; later files take precedence."""
     return deepcopy(_rendered(values, namespace, tuple(options)))
 
 
@@ -59,7 +59,7 @@ def _rendered(values: Sequence[Path], namespace: str, options: Sequence[str]) ->
 
 
 def refusal(*values: Path, options: Sequence[str] = ()) -> str:
-    """Return what Helm says of values that it refuses."""
+    """Return Helm's error for values that it refuses."""
     result = helm("template", NAME, str(CHART), "--namespace", NAME, *files(values), *options)
     assert result.returncode != 0, "rendered"
     return result.stderr

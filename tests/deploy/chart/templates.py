@@ -1,6 +1,6 @@
-"""The chart's templates, written from the manifests of kustomize: `make chart`.
+"""Generates the chart's templates from the manifests of kustomize: `make chart`.
 
-So each object and its comments stand once, in deploy/base or a component; templates.toml has what Helm's values change.
+So each object and its comments exist once, in deploy/base or a component; templates.toml has what the values change.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Outdated(Exception):
     """A rule no longer fits its source."""
 
 
-def written() -> Iterator[tuple[Path, str]]:
-    """Return every file that is written, and its text.
+def generated() -> Iterator[tuple[Path, str]]:
+    """Return every generated file and its text.
 
     Raises:
         Outdated: a rule no longer fits its source.
@@ -44,8 +44,8 @@ def written() -> Iterator[tuple[Path, str]]:
 
 
 def template(text: str, rule: dict[str, Any], namespace: dict[str, str]) -> str:
-    """Return the template of a source."""
-    # Alerts have templates of their own, which are for Prometheus.
+    """Return the template that is generated from a source."""
+    # Alerts contain templates for Prometheus, which Helm must not evaluate.
     text = re.sub(r"\{\{|\}\}", lambda braces: f'{{{{ "{braces[0]}" }}}}', text)
     for find, put in namespace.items():
         text = text.replace(find, put)
@@ -83,7 +83,7 @@ def _field(text: str, pattern: str) -> str:
 
 
 def _labelled(text: str, kind: str) -> str:
-    """Put the chart's labels in place of the one that kustomize adds."""
+    """Replace the label that kustomize adds with the chart's labels."""
     found = _METADATA.search(text)
     assert found, text
     before, after = text[: found.end()], text[found.end() :]
@@ -92,12 +92,12 @@ def _labelled(text: str, kind: str) -> str:
     return before + labels + after.removeprefix("  labels:\n").removeprefix(_NAME_LABEL)
 
 
-def is_written(file: Path) -> bool:
-    """Tell whether a file of the chart is one that is written here."""
+def is_generated(file: Path) -> bool:
+    """Return whether a file of the chart is generated."""
     return MARK in file.read_text().partition("\n")[0]
 
 
 if __name__ == "__main__":
-    for path, content in written():
+    for path, content in generated():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)

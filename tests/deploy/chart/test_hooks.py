@@ -1,4 +1,4 @@
-"""The objects beside the release, such as the pod of `helm test`; tests/apiserver/test_chart.py runs them."""
+"""Helm hooks, which are not part of a release, such as the pod of `helm test`. See tests/apiserver/test_chart.py."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def hooks(manifests: list[Manifest], event: str) -> list[Manifest]:
     return [manifest for annotations, manifest in annotated if annotations.get("helm.sh/hook") == event]
 
 
-def test_helm_template_shows_no_hook_that_kubectl_would_apply() -> None:
+def test_helm_template_renders_no_hook_that_kubectl_would_apply() -> None:
     for manifest in render(CERT_MANAGER, DENY):
         assert "helm.sh/hook" not in manifest["metadata"].get("annotations", {})
 
 
-def test_argo_cd_gets_no_hook_for_an_object_that_is_there_already() -> None:
-    """It would try to make it, and its deletion of the application would hang: only Helm itself deletes it first."""
+def test_argo_cd_gets_no_hook_for_an_object_that_exists_already() -> None:
+    """Argo CD would try to create it, and deleting the application would hang: only Helm itself deletes it first."""
     manifests = render(CERT_MANAGER, DENY, options=[*IN_CLUSTER, *KINDS])
     assert hooks(manifests, "pre-delete") == hooks(manifests, "post-delete") == []
 
 
 @pytest.mark.parametrize("release", [OLDEST, RELEASES[-1]])
-def test_what_helm_test_makes_is_valid_and_deletes_itself(release: str) -> None:
+def test_the_objects_of_helm_test_are_valid_and_deleted_afterwards(release: str) -> None:
     found = hooks(render(options=IN_CLUSTER), "test")
     assert sorted(hook["kind"] for hook in found) == ["Pod", "Role", "RoleBinding", "ServiceAccount"]
     assert faults(found, release) == {}
@@ -40,7 +40,7 @@ def test_what_helm_test_makes_is_valid_and_deletes_itself(release: str) -> None:
         assert hook["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
 
 
-def test_nothing_of_the_installation_selects_the_pod_of_the_test() -> None:
+def test_no_selector_of_the_installation_matches_the_test_pod() -> None:
     manifests = render(options=IN_CLUSTER)
     labels = select_one(manifests, "Pod")["metadata"]["labels"].items()
     selectors = [select_one(manifests, "Service")["spec"]["selector"]]
@@ -50,7 +50,7 @@ def test_nothing_of_the_installation_selects_the_pod_of_the_test() -> None:
     assert [selector for selector in selectors if selector.items() <= labels] == []
 
 
-def test_the_pod_of_the_test_keeps_to_the_restricted_standard_and_is_in_no_mesh() -> None:
+def test_the_test_pod_complies_with_the_restricted_standard_and_is_in_no_mesh() -> None:
     manifests = render(options=IN_CLUSTER)
     pod = select_one(manifests, "Pod")
     assert violations(pod["spec"]) == []
@@ -72,8 +72,8 @@ def test_the_test_may_create_pods_in_its_namespace_and_nothing_else() -> None:
 
 
 def test_a_test_in_the_webhooks_own_namespace_is_refused_in_a_cluster() -> None:
-    said = refusal(options=[*IN_CLUSTER, "--set", f"test.namespace={NAME}"])
-    assert "set test.namespace to another namespace" in said
+    error = refusal(options=[*IN_CLUSTER, "--set", f"test.namespace={NAME}"])
+    assert "set test.namespace to another namespace" in error
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_a_test_in_the_webhooks_own_namespace_is_refused_in_a_cluster() -> None:
     ],
 )
 def test_a_kind_that_the_cluster_lacks_is_an_error_that_says_what_to_install(value: str, needs: str) -> None:
-    said = refusal(options=[*IN_CLUSTER, "--set", f"{value}=true"])
-    assert f"{value}: true needs {needs}, and the cluster has no " in said
+    error = refusal(options=[*IN_CLUSTER, "--set", f"{value}=true"])
+    assert f"{value}: true needs {needs}, and the cluster has no " in error

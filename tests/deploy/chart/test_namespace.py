@@ -1,4 +1,4 @@
-"""The chart in a namespace of the user's choice: its name changes, and nothing else."""
+"""The chart in a namespace of the user's choice: only the name of the namespace changes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ VARIANTS = {
 }
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
-PLACES = (
+FIELDS = (
     r"\.metadata\.namespace",
     r"\.subjects\[0\]\.namespace",
     r"\.clientConfig\.service\.namespace",
-    # The namespaces that are left out.
+    # The excluded namespaces.
     r"\.namespaceSelector\.matchExpressions\[\d\]\.values\[\d\]",
-    # The account, as the policies on it know it; and where it may write its Secret.
+    # The user name of the account in its policies, and the namespace in which it may write its Secret.
     r"policy graceful-worker-account-\w+\.spec\.matchConditions\[0\]\.expression",
     r"policy graceful-worker-account-secret\.spec\.validations\[1\]\.expression",
     r"certificate graceful-worker\.spec\.dnsnames\[0\]",
@@ -35,7 +35,7 @@ PLACES = (
     # Commands in the descriptions of alerts.
     r"prometheusrule .+\.annotations\.description",
 )
-"""Where the namespace stands."""
+"""The fields that contain the namespace."""
 
 
 def rendered(variant: str, namespace: str) -> dict[str, Manifest]:
@@ -43,23 +43,23 @@ def rendered(variant: str, namespace: str) -> dict[str, Manifest]:
 
 
 @every_variant
-def test_another_namespace_changes_only_what_stands_for_it(variant: str) -> None:
+def test_another_namespace_changes_only_the_fields_that_contain_it(variant: str) -> None:
     changed = [*differences(rendered(variant, NAME), rendered(variant, ELSEWHERE))]
     for where, one, other in changed:
-        assert any(re.search(f"{place}$", where, re.IGNORECASE) for place in PLACES), where
+        assert any(re.search(f"{pattern}$", where, re.IGNORECASE) for pattern in FIELDS), where
         assert other.replace(ELSEWHERE, NAME) == one
-    for place in PLACES[:6]:
-        assert any(re.search(f"{place}$", where, re.IGNORECASE) for where, _, _ in changed), place
+    for pattern in FIELDS[:6]:
+        assert any(re.search(f"{pattern}$", where, re.IGNORECASE) for where, _, _ in changed), pattern
 
 
 @every_variant
-def test_every_place_has_the_other_namespace(variant: str) -> None:
-    """Names are the same in every namespace, so whatever looks like the first one in these places was forgotten."""
+def test_every_namespace_field_has_the_other_namespace(variant: str) -> None:
+    """Names are the same in every namespace, so each of these fields that does not change was forgotten."""
     default, elsewhere = rendered(variant, NAME), rendered(variant, ELSEWHERE)
     changed = {where for where, _, _ in differences(default, elsewhere)}
-    places = [where for where in leaf_paths(default) if any(re.search(f"{place}$", where) for place in PLACES[:3])]
-    assert places
-    assert [where for where in places if where not in changed] == []
+    paths = [where for where in leaf_paths(default) if any(re.search(f"{pattern}$", where) for pattern in FIELDS[:3])]
+    assert paths
+    assert [where for where in paths if where not in changed] == []
 
 
 def leaf_paths(value: object, where: str = "") -> list[str]:
@@ -70,7 +70,7 @@ def leaf_paths(value: object, where: str = "") -> list[str]:
     return [where]
 
 
-def test_a_release_in_kube_system_leaves_that_out_once() -> None:
+def test_a_release_in_kube_system_excludes_that_namespace_once() -> None:
     values = [
         expression["values"]
         for entry in rendered("own-ca", "kube-system")["MutatingWebhookConfiguration graceful-worker"]["webhooks"]

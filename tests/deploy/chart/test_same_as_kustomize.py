@@ -14,7 +14,7 @@ from tests.deploy.rendered import COMPONENTS, INSTALLATIONS, NAME, Manifest, com
 from tests.deploy.test_combinations import INTERACTING_SUBSETS, OTHERS, queries_registries
 from webhook import __version__
 
-HELMS_LABELS = {
+HELM_LABELS = {
     "app.kubernetes.io/managed-by": "Helm",
     "app.kubernetes.io/version": __version__,
     "helm.sh/chart": f"{NAME}-{__version__}",
@@ -22,64 +22,64 @@ HELMS_LABELS = {
 COMBINATIONS = [
     (*subset, *others) for subset in INTERACTING_SUBSETS for others in ((), OTHERS) if len(subset) > 1 or others
 ]
-"""Of those that change the same objects, all; of the others, which add some of their own, all at once."""
+"""All combinations of components that change the same objects, without the others and with all of them."""
 
 
-def of_component(name: str) -> Path:
-    """Return the values that are equal to a component."""
+def component_values(name: str) -> Path:
+    """Return the values that are equivalent to a component."""
     return HERE / "components" / f"{name}.yaml"
 
 
-def of_overlay(name: str) -> list[Path]:
-    """Return the values that are equal to an overlay: those of its components, and its own."""
+def overlay_values(name: str) -> list[Path]:
+    """Return the values that are equivalent to an overlay: those of its components, and its own."""
     kustomization = YAML(typ="safe").load(INSTALLATIONS[name] / "kustomization.yaml")
     own = HERE / "overlays" / f"{name}.yaml"
-    components = [of_component(Path(folder).name) for folder in kustomization.get("components", ())]
+    components = [component_values(Path(folder).name) for folder in kustomization.get("components", ())]
     return [*components, *([own] if own.exists() else [])]
 
 
-def of_kustomize(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """Leave out the namespace, which Helm itself makes: --create-namespace."""
+def kustomize_objects(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """Leave out the namespace, which Helm itself creates: --create-namespace."""
     return by_name([manifest for manifest in manifests if manifest["kind"] != "Namespace"])
 
 
-def of_helm(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """Take away the labels that Helm's charts add, which every object has to have."""
+def chart_objects(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """Remove the labels that the chart adds, and check that every object has them."""
     found = by_name(manifests)
     for manifest in found.values():
         labels: dict[str, Any] = manifest["metadata"]["labels"]
-        assert {name: labels.pop(name, None) for name in HELMS_LABELS} == HELMS_LABELS
+        assert {name: labels.pop(name, None) for name in HELM_LABELS} == HELM_LABELS
     return found
 
 
 def assert_same(chart: list[Manifest], kustomize: list[Manifest]) -> None:
-    one, other = of_helm(chart), of_kustomize(kustomize)
+    one, other = chart_objects(chart), kustomize_objects(kustomize)
     assert [*differences(one, other)] == []
 
 
-def test_every_component_has_values_that_are_equal_to_it() -> None:
+def test_every_component_has_equivalent_values() -> None:
     assert sorted(file.stem for file in (HERE / "components").iterdir()) == COMPONENTS
 
 
 @pytest.mark.parametrize("installation", INSTALLATIONS)
-def test_an_overlay_is_some_values_of_the_chart(installation: str) -> None:
-    assert_same(render(*of_overlay(installation)), installed(installation))
+def test_every_overlay_has_equivalent_values(installation: str) -> None:
+    assert_same(render(*overlay_values(installation)), installed(installation))
 
 
 def contradiction(components: tuple[str, ...]) -> str:
-    """Say which value the chart refuses in a combination, as the program does; empty where it takes all."""
+    """Return the value that the chart refuses in a combination, as the program does, or an empty string."""
     if "pull-secrets" in components and not queries_registries(components):
         return "pullSecrets.enabled: true"
     return ""
 
 
 @pytest.mark.parametrize("components", COMBINATIONS, ids="+".join)
-def test_a_combination_of_components_is_these_values_together_or_refused(
+def test_a_combination_of_components_has_equivalent_values_or_is_refused(
     components: tuple[str, ...], tmp_path: Path
 ) -> None:
-    values = [of_component(name) for name in components]
-    if said := contradiction(components):
-        assert said in refusal(*values)
+    values = [component_values(name) for name in components]
+    if refused := contradiction(components):
+        assert refused in refusal(*values)
     else:
         assert_same(render(*values), combined(components, tmp_path))
 

@@ -30,7 +30,7 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
 
 
 def changes(values: Path) -> str:
-    """Say what values change, a line each field; their first line may name components that are there before."""
+    """Return what values change, one line per field; their first line may name components that are enabled before."""
     first = values.read_text().partition("\n")[0]
     names = first.removeprefix(BESIDE).split(", ") if first.startswith(BESIDE) else []
     before = [HERE / "components" / f"{name}.yaml" for name in names]
@@ -46,20 +46,20 @@ def _shown(value: Any) -> str:
 
 
 @every_case
-def test_values_change_these_fields_and_no_others(case: Path) -> None:
-    """`changes` beside the values: write it anew by `python -m tests.deploy.chart.test_values`, and read it."""
+def test_values_change_exactly_these_fields(case: Path) -> None:
+    """Regenerate the files .changes with `python -m tests.deploy.chart.test_values`, and review them."""
     assert changes(case) == case.with_suffix(".changes").read_text()
 
 
 @every_case
 @pytest.mark.parametrize("release", [OLDEST, RELEASES[-1]])
-def test_what_values_render_is_valid_in_the_oldest_and_the_newest_kubernetes(case: Path, release: str) -> None:
+def test_the_chart_with_values_is_valid_in_the_oldest_and_the_newest_kubernetes(case: Path, release: str) -> None:
     assert faults(render(case), release) == {}
 
 
 @every_case
-def test_with_all_values_pods_keep_to_the_restricted_standard_and_name_no_user(case: Path) -> None:
-    """OpenShift gives each namespace users of its own, and takes no other."""
+def test_with_all_values_pods_comply_with_the_restricted_standard_and_set_no_user(case: Path) -> None:
+    """OpenShift assigns a range of users to each namespace, and accepts no others."""
     for manifest in render(case):
         if manifest["kind"] == "Deployment":
             pod = manifest["spec"]["template"]["spec"]
@@ -74,14 +74,14 @@ def test_values_pass_the_strict_lint(case: Path) -> None:
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda path: path.stem)
-def test_wrong_values_are_refused_by_name_and_those_that_do_not_go_together_with_a_sentence(case: Path) -> None:
-    """Helm's own words for a value that breaks the schema, and how it writes the path, depend on its version."""
-    said = case.read_text().partition("\n")[0].removeprefix("# says: ")
-    assert said in refusal(case).replace("/", ".")
+def test_invalid_values_are_refused_by_name_and_contradictory_ones_with_an_explanation(case: Path) -> None:
+    """For a value that violates the schema, the message and the format of the path in it depend on Helm's version."""
+    message = case.read_text().partition("\n")[0].removeprefix("# says: ")
+    assert message in refusal(case).replace("/", ".")
 
 
 def set_by_the_chart() -> set[tuple[str, str]]:
-    """Return what the pods have already of what the values may add, by value and name."""
+    """Return the labels, annotations and node selectors that the chart itself sets on pods, by value and name."""
     specs = [
         each["spec"]["template"] for each in select_kind(render(HERE / "components" / "drain-watch.yaml"), "Deployment")
     ]
@@ -97,8 +97,8 @@ def set_by_the_chart() -> set[tuple[str, str]]:
     }
 
 
-def test_what_the_chart_sets_on_pods_cannot_be_set_again(tmp_path: Path) -> None:
-    """A second key of a name would be an error of YAML, or another selector."""
+def test_values_cannot_override_what_the_chart_sets_on_pods(tmp_path: Path) -> None:
+    """A duplicate key would be a YAML error, or change a selector."""
     found = set_by_the_chart()
     assert len(found) > 3
     for value, name in sorted(found):
@@ -108,19 +108,19 @@ def test_what_the_chart_sets_on_pods_cannot_be_set_again(tmp_path: Path) -> None
 
 
 def branches(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Return every level of the values that has names of its own, by where it stands."""
+    """Return every mapping in the values, with its path."""
     yield path, values
     for name, value in values.items():
         if isinstance(value, dict) and value:
             yield from branches(value, (*path, name))
 
 
-def test_a_misspelled_name_is_an_error_that_names_it_at_every_level(tmp_path: Path) -> None:
+def test_a_misspelled_name_is_reported_at_every_level(tmp_path: Path) -> None:
     wrong: dict[str, Any] = {}
     names = []
     for path, level in branches(VALUES):
         if path[-1:] in [("requests",), ("limits",)]:
-            continue  # where any name is a resource
+            continue  # any name of a resource is valid here
         here = wrong
         for name in path:
             here = here.setdefault(name, {})
@@ -128,11 +128,11 @@ def test_a_misspelled_name_is_an_error_that_names_it_at_every_level(tmp_path: Pa
         names += [f"{name}x" for name in level]
     file = tmp_path / "values.yaml"
     file.write_text(json.dumps(wrong))
-    said = re.findall(r"\w+", refusal(file))
-    assert [name for name in names if name not in said] == []
+    words = re.findall(r"\w+", refusal(file))
+    assert [name for name in names if name not in words] == []
 
 
-def test_the_schema_describes_exactly_the_values_that_there_are() -> None:
+def test_the_schema_describes_exactly_the_existing_values() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     jsonschema.Draft7Validator(SCHEMA).validate(VALUES)
     for path, level in branches(VALUES):
@@ -150,20 +150,20 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_a_setting_of_the_program_is_one_that_the_program_has() -> None:
+def test_the_schema_allows_exactly_the_settings_of_the_program() -> None:
     names = SCHEMA["definitions"]["variable"]["properties"]["name"]["then"]["enum"]
     assert names == sorted(str(parameter.envvar) for parameter in serve_command.params if parameter.envvar)
 
 
-def test_the_chart_is_of_the_programs_version_and_asks_for_the_oldest_kubernetes_that_is_supported() -> None:
+def test_the_chart_has_the_programs_version_and_requires_the_oldest_supported_kubernetes() -> None:
     chart = YAML(typ="safe").load(CHART / "Chart.yaml")
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
     assert chart["kubeVersion"] == f">={OLDEST}-0"
-    said = refusal(options=["--kube-version", "1.29.4"])
-    assert f"requires kubeVersion: >={OLDEST}-0" in said
+    message = refusal(options=["--kube-version", "1.29.4"])
+    assert f"requires kubeVersion: >={OLDEST}-0" in message
 
 
-def test_it_can_be_packaged(tmp_path: Path) -> None:
+def test_the_chart_can_be_packaged(tmp_path: Path) -> None:
     result = helm("package", str(CHART), "--destination", str(tmp_path))
     assert result.returncode == 0, result.stderr
     package = tmp_path / f"graceful-worker-{__version__}.tgz"
