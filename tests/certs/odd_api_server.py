@@ -1,4 +1,4 @@
-"""An API server on loopback that stores the Secret and the configuration, and responds incorrectly when told to."""
+"""An API server on loopback that stores the Secret and the configuration, and sends unexpected responses on request."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ every_installation_and_release = pytest.mark.parametrize(
 
 
 def kubectl() -> str:
-    """Return a kubectl, or skip the test."""
+    """Return the path of kubectl, or skip the test."""
     program = next(filter(None, (shutil.which("kubectl", path=path) for path in (None, ASSETS, UNPACKED))), None)
     if program is None:
         pytest.skip(f"no kubectl in PATH, {ASSETS} (KUBEBUILDER_ASSETS names the folder) or .local/helm (make helm)")

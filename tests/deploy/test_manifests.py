@@ -57,7 +57,7 @@ def test_every_namespaced_object_is_in_the_namespace_and_every_object_has_the_na
 
 @every_installation
 def test_policies_and_the_webhook_configuration_are_deleted_before_the_webhook(installation: str) -> None:
-    """kubectl deletes in the order of the manifests: cmd/delete visits them one after the other.
+    """kubectl deletes in the order of the manifests: cmd/delete visits them in their order.
 
     https://github.com/kubernetes/kubectl/blob/master/pkg/cmd/delete/delete.go
     """

@@ -31,7 +31,7 @@ class FakeClock:
 
 @dataclass
 class FakeSecrets:
-    """Credentials of pods, by the names of their imagePullSecrets."""
+    """Returns the keyring of an imagePullSecret by its name, and records the names that are read."""
 
     keyrings: Mapping[str, Keyring]
     read: list[str] = field(default_factory=list)
