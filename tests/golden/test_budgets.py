@@ -73,6 +73,41 @@ def test_a_pod_that_costs_too_much_is_refused_with_the_bound(
     assert str(bound) in injection.refusal
 
 
+def again(script: str, times: int, *last: str) -> list[str]:
+    return [*["sh", "-c", script, "sh"] * times, *last]
+
+
+def with_hook(script: str) -> dict[str, Any]:
+    return {"command": ["python", "worker.py"], "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", script]}}}}
+
+
+def with_probe(script: str) -> dict[str, Any]:
+    return {"command": ["python", "worker.py"], "livenessProbe": {"exec": {"command": ["sh", "-c", script]}}}
+
+
+HOSTILE = {
+    "image-of-many-parts": {"image": "a/" * 200_000 + "a", "command": ["celery", "worker"]},
+    "arguments-run-twice-nested": {"command": again('"$@";"$@"', 40, "true")},
+    "arguments-run-once-nested": {"command": again('"$@"', 2000, "true")},
+    "many-arguments-run-often": {"command": again('"$@";' * 1600, 1, *["a"] * 20_000)},
+    "scripts-of-launchers-nested": {"command": ["su", "-c"] * 20_000},
+    "many-launchers": {"command": ["env"] * 200_000},
+    "many-words-of-a-framework": {"command": ["x", *["rails"] * 63, *["-a"] * 400_000]},
+    "many-words": {"command": ["celery", *["a"] * 500_000]},
+    "hook-of-spaces": with_hook(f"kill{' ' * 100_000}x"),
+    "hook-of-kills": with_hook("kill " * 50_000),
+    "hook-of-pipes": with_hook("xargs " * 50_000),
+    "script-of-kills": {"command": ["sh", "-c", "kill A " * 50_000]},
+    "probe-of-pids": with_probe("1 pid " + "pid " * 50_000),
+}
+
+
+@pytest.mark.parametrize("container", HOSTILE.values(), ids=HOSTILE)
+def test_no_text_of_a_container_costs_more_than_its_length(container: dict[str, Any]) -> None:
+    """Each took seconds, or ended in an error: quadratic or exponential steps, and a stack as deep as the shells."""
+    assert quickly(labelled([{"name": "worker", **container}])).decision.outcome is Kind.PROTECTED
+
+
 def test_without_the_label_it_is_left_alone() -> None:
     assert quickly(pod_of(strings(340))).decision.outcome is Kind.LEFT_ALONE
 

@@ -28,6 +28,7 @@ HEARD_SIGNALS = ("TERM", "INT", "QUIT", "HUP")
 """The stop signals that the wrapper handles, whatever it forwards."""
 PASSED_SIGNALS = (*HEARD_SIGNALS, "USR1", "USR2", "TSTP", "WINCH")
 
+LONGEST_CONTAINER_NAME = 63
 CONTAINER_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 # Seconds without a unit must stand alone, because someone who writes 1h30 means 90 minutes.
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)", re.ASCII)

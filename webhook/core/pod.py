@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from webhook.core.annotations import CONTAINER_NAME
+from webhook.core.annotations import CONTAINER_NAME, LONGEST_CONTAINER_NAME
 from webhook.core.errors import Malformed
 from webhook.core.formatting import quoted
 from webhook.core.recognize.frameworks import VARIABLES
@@ -323,7 +323,7 @@ def check_names(pod: Pod) -> None:
     names = [container.name for container in pod.spec.containers]
     names += [container.name for container in pod.spec.init_containers or ()]
     for name in names:
-        if not _is_name(name):
+        if len(name) > LONGEST_CONTAINER_NAME or not _is_name(name):
             raise Malformed(f"{quoted(name)} is not a valid container name; use a-z, 0-9 and -, at most 63 characters")
     if len(set(names)) < len(names):
         twice, _ = Counter(names).most_common(1)[0]

@@ -19,6 +19,14 @@ from webhook.core.recognize.shell_script import (
     simple_commands,
 )
 
+LONGEST_ARGV = 1024
+"""How many words a command line has at most to be read; longer ones are unknown."""
+_DEEPEST = 16
+"""How many shell scripts may be nested."""
+_MOST_WORK = 32 * 1024
+"""How many characters of scripts are read for one command line, those that are run again with `"$@"` included."""
+_WORK_PER_SCRIPT = 64
+"""What a script of no length costs, in characters."""
 SHELLS = frozenset({"sh", "ash", "dash", "bash", "ksh", "mksh", "zsh"})
 _ALL_ARGUMENTS = ("$@", "$*")
 
@@ -94,7 +102,13 @@ class CommandLine(msgspec.Struct, frozen=True):
 
 
 def read_command_line(argv: Sequence[str], launchers: Launchers) -> CommandLine:
-    """Find the programs that an argv runs."""
+    """Find the programs that an argv runs.
+
+    A shell that runs its arguments more than once (`"$@"; "$@"`), nested, would run them exponentially often. So beyond
+    a limit, a shell's script is not read: the shell is the program.
+    """
+    if len(argv) > LONGEST_ARGV:
+        return CommandLine((Program(argv, 0),), exec_chain=(argv[0],))
     return _Reader(launchers).read(argv, 0, (), is_process_1=True)
 
 
@@ -103,6 +117,8 @@ class _Reader:
         self._launchers = launchers
         self._depth = 0
         """How many shell scripts are being read, each nested in the one before."""
+        self._work = _MOST_WORK
+        """How many characters may still be read."""
 
     def read(
         self, argv: Sequence[str], offset: int | None, launches: tuple[Launch, ...], *, is_process_1: bool
@@ -121,7 +137,7 @@ class _Reader:
             exec_chain += [] if has_stopped else [argv[position]]
             has_stopped = has_stopped or launch.launcher.stays
             script = launch.script
-            if script is not None:
+            if script is not None and self._may_read(script, ()):
                 line = self._read_script(
                     script[:LONGEST_SCRIPT], (), None, tuple(found_launches), is_process_1=is_process_1
                 )
@@ -133,7 +149,7 @@ class _Reader:
         words = argv[position:]
         start = None if offset is None else offset + position
         found = _shell_string(words)
-        if found is None:
+        if found is None or not self._may_read(found[0], words[found[1] :]):
             exec_chain += [] if has_stopped else words[:1]
             return CommandLine(
                 (Program(words, start, launches, is_process_1),) if words else (), exec_chain=tuple(exec_chain)
@@ -145,6 +161,12 @@ class _Reader:
         # A shell that ends with `exec` is process 1 only until then.
         shell_chain = line.exec_chain or tuple(words[:1])
         return msgspec.structs.replace(line, exec_chain=(*exec_chain, *(() if has_stopped else shell_chain)))
+
+    def _may_read(self, script: str, arguments: Sequence[str]) -> bool:
+        """Tell whether a script is within the limits, and count it."""
+        runs_arguments = script.count("$@") + script.count("$*")
+        self._work -= min(len(script), LONGEST_SCRIPT) + runs_arguments * len(arguments) + _WORK_PER_SCRIPT
+        return self._work >= 0 and self._depth < _DEEPEST
 
     def _read_script(
         self,

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 import msgspec
 
 from webhook.core.annotations import Mode
-from webhook.core.recognize.command_line import CommandLine, Program, read_command_line
+from webhook.core.recognize.command_line import LONGEST_ARGV, CommandLine, Program, read_command_line
 from webhook.core.recognize.launchers import Launcher, Launchers, basename
 from webhook.core.recognize.patterns import any_of
 from webhook.core.tables import load_table
@@ -20,9 +20,9 @@ MOST_ARGUMENTS_SEARCHED = 64
 """How many words of an unknown command are searched for a known one: launchers have few words."""
 
 _LONGEST_MEMOIZED = 1000
-"""Commands longer than this, in characters, are not memoized."""
+"""Commands longer than this, in characters and words, are not memoized."""
 _LONGEST_CACHED = 16 * 1024
-"""Commands longer than this, in characters, are not even cached briefly."""
+"""Commands longer than this, in characters and words, are not even cached briefly."""
 _NO_WORKER_OPTIONS = frozenset({"--version", "--help"})
 """Options that prevent a worker from starting, whatever else is given."""
 
@@ -202,7 +202,7 @@ def find_framework(argv: Sequence[str]) -> Recognized:
     A cluster has few different commands in many pods, so commands of usual length are memoized.
     """
     words = tuple(argv)
-    size = sum(map(len, words))
+    size = sum(map(len, words)) + len(words)
     if size > _LONGEST_MEMOIZED:
         # The commands of one pod are needed three times; there is room for few others, and only for a few KiB.
         return _find_long(words) if size < _LONGEST_CACHED else _find_framework(words)
@@ -211,6 +211,8 @@ def find_framework(argv: Sequence[str]) -> Recognized:
 
 def _find_framework(argv: tuple[str, ...]) -> Recognized:
     line = read_command_line(argv, _LAUNCHERS)
+    if len(argv) > LONGEST_ARGV:
+        return line, None
     found = [best for program in line.programs if (best := _first_match(program))]
     if not found:
         found = [best for program in line.programs if (best := _first_match_after_launcher(program))]

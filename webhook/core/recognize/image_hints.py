@@ -6,12 +6,16 @@ from functools import lru_cache
 
 import msgspec
 
+from webhook.core.annotations import LONGEST_CONTAINER_NAME
 from webhook.core.recognize.processes import suggests_worker
 from webhook.core.recognize.serving_images import serves_by_image
 from webhook.core.recognize.shell_less_images import explain_missing_shell
 
-_LONGEST_MEMOIZED = 300
-"""Image names of at least this length, in characters, are not memoized: real ones are shorter."""
+_LONGEST_IMAGE = 520
+"""Maximum length of an image name, in characters: a name of 255, a tag of 128, and a SHA-512 digest.
+
+https://github.com/distribution/reference/blob/v0.6.0/reference.go
+"""
 
 
 class ImageHints(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -29,11 +33,15 @@ NO_HINTS = ImageHints()
 
 
 def hints_of(image: str, container: str) -> ImageHints:
-    """Return what the names of an image and its container say: a cluster has few of them, in many pods."""
-    return _find_memoized(image, container) if len(image) < _LONGEST_MEMOIZED else _find_hints(image, container)
+    """Return what the names of an image and its container say; nothing if one of them is too long to be valid."""
+    if len(image) > _LONGEST_IMAGE or len(container) > LONGEST_CONTAINER_NAME:
+        return NO_HINTS
+    return _find_hints(image, container)
 
 
+@lru_cache(1024)
 def _find_hints(image: str, container: str) -> ImageHints:
+    """Memoized: a cluster has few different names, in many pods."""
     hints = ImageHints(
         serves=serves_by_image(image, container),
         suggests_worker=suggests_worker(container, image),
@@ -41,6 +49,3 @@ def _find_hints(image: str, container: str) -> ImageHints:
     )
     # The same object as the default: only that is left out when pods are compared as text.
     return hints if hints != NO_HINTS else NO_HINTS
-
-
-_find_memoized = lru_cache(1024)(_find_hints)

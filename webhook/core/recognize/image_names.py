@@ -22,6 +22,12 @@ class ImageName(NamedTuple):
         """The full name without tag and digest."""
         return f"{self.registry}/{self.repository}"
 
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The last two parts of the repository, and the last one: what tables know of an image, in any registry."""
+        rest, _, last = self.repository.rpartition("/")
+        return f"{rest.rpartition('/')[2]}/{last}", last
+
 
 def split_image_name(image: str) -> ImageName:
     """Parse an image name; missing parts get the runtimes' defaults."""

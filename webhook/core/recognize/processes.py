@@ -36,23 +36,36 @@ _OPAQUE = any_of(TABLE.opaque_runtime_classes)
 _SUGGESTS_WORKER = frozenset(TABLE.suggests_worker)
 _SUGGESTS_ASSISTANT = frozenset(TABLE.suggests_assistant)
 _WORD = re.compile(r"[^a-z0-9]+")
-# `kill -QUIT 1`, `kill -s SIGUSR2 1`, `kill 1`; not `kill -0 1`.
+_MOST_WORDS = 64
+"""How many words of a hook's or probe's command are read."""
+_LONGEST_TEXT = 32 * 1024
+"""How many characters of it are read: a pattern takes some hundredths of a microsecond for each."""
+# `kill -QUIT 1`, `kill -s SIGUSR2 1`, `kill 1`; not `kill -0 1`. Possessive, here and below: a thousand spaces would
+# otherwise be divided among two quantifiers in a thousand ways.
 _KILL = re.compile(
-    r"\bkill\s+(?:-s\s*|-n\s*|-)?(?:SIG)?"
-    r"(TERM|INT|QUIT|HUP|USR1|USR2|TSTP|WINCH|15|2|3|1|10|12|20|28)?\s*(?:--\s+)?1\b"
+    r"\bkill\s++(?:-s\s*+|-n\s*+|-)?(?:SIG)?"
+    r"(TERM|INT|QUIT|HUP|USR1|USR2|TSTP|WINCH|15|2|3|1|10|12|20|28)?\s*+(?:--\s++)?1\b"
 )
 _NUMBERS = {"15": "TERM", "2": "INT", "3": "QUIT", "1": "HUP", "10": "USR1", "12": "USR2", "20": "TSTP", "28": "WINCH"}
 # `kill 0`, `kill -TERM 0`, `kill -- -$$`; not `kill -0 1`.
 _KILL_GROUP = re.compile(
     r"\bkill\b(?:\s+-[A-Za-z0-9]+|\s+[A-Z]+[12]?)*\s+(?:--\s+)?[\"']?(?:0|-\$\$|-\$\{?BASHPID)(?![\w.])"
 )
-# `pkill -f worker`, `kill $(pgrep worker)`, `ps | grep worker | xargs kill`; `kill -TERM -1`, which spares process 1
-# alone, unlike `kill -1 1`; `kill $(cat /proc/1/task/1/children)`.
-_KILL_OTHERS = re.compile(
-    r"\b(?:pkill|killall)\b|\bkill\b[^;&|]*(?:\$\(|`)\s*(?:pgrep|pidof|ps)\b|\bxargs\b[^;&|]*\bkill\b"
-    r"|\bkill\s+(?:-s\s*\w+|-\w+|--)\s+(?:--\s+)?-1\b|/proc/1/task"
+# `pkill -f worker`; `kill -TERM -1`, which spares process 1 alone, unlike `kill -1 1`; `kill $(cat
+# /proc/1/task/1/children)`.
+_KILL_OTHERS = re.compile(r"\b(?:pkill|killall)\b|\bkill\s++(?:-s\s*+\w++|-\w++|--)\s++(?:--\s++)?-1\b|/proc/1/task")
+# Words that follow each other within one command: `kill $(pgrep worker)`, `ps | grep worker | xargs kill`. Two
+# patterns each, because one with `[^;&|]*` in between is quadratic.
+_FIND_AND_KILL = (
+    (re.compile(r"\bkill\b"), re.compile(r"(?:\$\(|`)\s*+(?:pgrep|pidof|ps)\b")),
+    (re.compile(r"\bxargs\b"), re.compile(r"\bkill\b")),
 )
-_PROCESS_1 = re.compile(r"/proc/1(?:/|\b)|\bkill\b[^;|&]*\s1\b|\bp(?:id|grep|kill|s)\b[^;|&]*\s(?:-[a-zA-Z]+\s*)?1\b")
+_PROCESS_1 = re.compile(r"/proc/1(?:/|\b)")
+_CHECK_PROCESS_1 = (
+    (re.compile(r"\bkill\b"), re.compile(r"\s1\b")),
+    (re.compile(r"\bp(?:id|grep|kill|s)\b"), re.compile(r"\s(?:-[a-zA-Z]++\s*+)?1\b")),
+)
+_COMMAND_END = re.compile(r"[;&|]")
 
 
 def must_be_process_1(argv: Sequence[str]) -> bool:
@@ -93,11 +106,11 @@ def suggests_worker(container: str, image: str) -> bool:
 
 def signal_to_process_1(command: Sequence[str]) -> str:
     """Return the name of the signal that a hook's command sends to process 1; empty if it sends none."""
-    joined = " ".join(command)
+    joined = _join(command)
     if "kill" not in joined:
         return ""
-    for text in (joined, *command):
-        found = _KILL.search(text)
+    for text in (joined, *command[:_MOST_WORDS]):
+        found = _KILL.search(text, 0, _LONGEST_TEXT)
         if found:
             name = found[1] or "TERM"
             return _NUMBERS.get(name, name)
@@ -106,7 +119,7 @@ def signal_to_process_1(command: Sequence[str]) -> str:
 
 def signals_its_group(argv: Sequence[str]) -> bool:
     """Tell whether a shell script signals its own process group, which the shell survives only as process 1."""
-    text = " ".join(argv)
+    text = _join(argv)
     return "kill" in text and _KILL_GROUP.search(text) is not None
 
 
@@ -115,11 +128,25 @@ def signals_others(command: Sequence[str]) -> bool:
 
     A shell survives that only as process 1, and the worker must be a direct child of process 1.
     """
-    text = " ".join(command)
-    return "kill" in text and _KILL_OTHERS.search(text) is not None
+    text = _join(command)
+    return "kill" in text and (_KILL_OTHERS.search(text) is not None or _has_words(text, _FIND_AND_KILL))
 
 
 def checks_process_1(command: Sequence[str]) -> bool:
     """Tell whether a probe's command checks process 1, which must then stay unchanged."""
-    text = " ".join(command)
-    return "1" in text and _PROCESS_1.search(text) is not None
+    text = _join(command)
+    return "1" in text and (_PROCESS_1.search(text) is not None or _has_words(text, _CHECK_PROCESS_1))
+
+
+def _join(words: Sequence[str]) -> str:
+    """Return the beginning of a command as text."""
+    return " ".join([word[:_LONGEST_TEXT] for word in words[:_MOST_WORDS]])[:_LONGEST_TEXT]
+
+
+def _has_words(text: str, pairs: Sequence[tuple[re.Pattern[str], re.Pattern[str]]]) -> bool:
+    """Tell whether a command in the text matches both patterns of a pair, one after the other."""
+    return any(
+        (found := first.search(command)) and then.search(command, found.end())
+        for command in _COMMAND_END.split(text)
+        for first, then in pairs
+    )

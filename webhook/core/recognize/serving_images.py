@@ -31,5 +31,4 @@ def serves_by_image(image: str, container: str) -> bool:
     """Tell whether a container is a server or helper, by the name of its image or its own name."""
     if container in _CONTAINERS:
         return True
-    rest, _, last = split_image_name(image).repository.rpartition("/")
-    return last in _IMAGES or f"{rest.rpartition('/')[2]}/{last}" in _IMAGES
+    return not _IMAGES.isdisjoint(split_image_name(image).ends)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import msgspec
 
@@ -72,7 +71,7 @@ def explain_missing_shell(image: str, container: str) -> str:
         return f"it is {container}"
     name = split_image_name(image)
     words = _WORD.split(name.tag)
-    for end in _ends(name.repository):
+    for end in name.ends:
         if end in _PROGRAMS:
             versions, shells = _PROGRAMS[end]
             return "" if versions.match(name.tag) or not shells.isdisjoint(words) else f"its image is {end}"
@@ -94,9 +93,3 @@ def is_shell_less_base(name: ImageName) -> bool:
         base.match(name.name) and not but.match(name.tag) and not but_images.match(name.name)
         for base, but, but_images in _BASES
     )
-
-
-def _ends(repository: str) -> Iterable[str]:
-    """Return the suffixes of a repository, from the last two parts on."""
-    parts = repository.split("/")
-    return ("/".join(parts[start:]) for start in range(max(len(parts) - 2, 0), -1, -1))
