@@ -52,6 +52,31 @@ def test_credentials_are_not_sent_to_another_host(authority: trustme.CA, ca_file
     asyncio.run(scenario())
 
 
+def test_a_redirects_target_cannot_request_the_credentials(authority: trustme.CA, ca_file: Path) -> None:
+    """CVE-2020-15157: the other host names a token server of its own."""
+
+    async def scenario() -> None:
+        def request_credentials(request: ReceivedRequest) -> Reply:
+            if request.path == "/token":
+                return Reply(content=b'{"token": "t"}')
+            realm = f'Bearer realm="https://{elsewhere.host}/token",service="s"'
+            return Reply(401, (("WWW-Authenticate", realm), ("WWW-Authenticate", "Basic")))
+
+        def redirect(request: ReceivedRequest) -> Reply:
+            return Reply(307, (("Location", f"https://{elsewhere.host}{request.path}"),))
+
+        async with (
+            serve(request_credentials, authority, "localhost") as elsewhere,
+            serve(redirect, authority) as server,
+            open_lookup(trust(ca_file), credentials=WORKER) as lookup,
+        ):
+            expect_unavailable(await look_up(lookup, f"{server.host}/team/app"), Reason.IMAGE_DENIED)
+            assert elsewhere.requests
+            assert [request.path for request in elsewhere.requests if request.authorization] == []
+
+    asyncio.run(scenario())
+
+
 def test_a_redirect_to_another_path_of_the_registry_keeps_the_credentials(authority: trustme.CA, ca_file: Path) -> None:
     class Moved(RegistryWithImage):
         def __call__(self, request: ReceivedRequest) -> Reply:

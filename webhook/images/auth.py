@@ -17,7 +17,7 @@ from webhook.core.reasons import Reason
 from webhook.images.credentials import Credential
 from webhook.images.egress import authority
 from webhook.images.errors import LookupFailed
-from webhook.images.http import AUTHORIZATION, Request, Response, check_status
+from webhook.images.http import AUTHORIZATION, CHALLENGE, Request, Response, check_status
 from webhook.images.retry import RetryingClient
 
 CLIENT_ID = "graceful-worker"
@@ -57,7 +57,7 @@ class Authenticator:
         if not self._attempts_left:
             return False
         self._attempts_left -= 1
-        challenges = parse_challenges(response.header_values("www-authenticate"))
+        challenges = parse_challenges(response.header_values(CHALLENGE))
         previous, self.headers = self.headers, {}
         authorization = await self._authorization(challenges)
         if authorization:

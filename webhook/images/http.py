@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import cast
@@ -20,6 +20,7 @@ from webhook.images.egress import CheckedNetworkBackend, EgressPolicy, authority
 from webhook.images.errors import DnsTimeout, LookupFailed, TooManyDnsQueries, printable
 
 AUTHORIZATION = "Authorization"
+CHALLENGE = "www-authenticate"
 _MAX_CONNECTIONS = 64
 _MAX_IDLE_CONNECTIONS = 16
 _IDLE_SECONDS = 30.0
@@ -82,6 +83,10 @@ class Response:
         """Return the first value of a header; empty if there is none."""
         return next(iter(self.header_values(name)), "")
 
+    def without_challenge(self) -> Response:
+        """Return the response without its requests for credentials."""
+        return replace(self, headers=tuple(header for header in self.headers if header[0] != CHALLENGE))
+
     @property
     def retry_after(self) -> float | None:
         """The header Retry-After in seconds; None if there is none.
@@ -132,15 +137,18 @@ class HttpClient:
 
         """
         url, headers = request.url, {**_DEFAULT_HEADERS, **request.headers}
+        challenged = True
         for _ in range(_MAX_REDIRECTS + 1):
             self._egress.check_url(url)
             response = await self._send_to(url, request, headers)
             location = response.header("location")
             if response.status not in _REDIRECTS or not location or request.content:
-                return response
+                return response if challenged else response.without_challenge()
             target = _redirect_target(url, location)
             if not is_same_origin(url, target):
                 headers.pop(AUTHORIZATION, None)
+                # Otherwise, the other origin could name a token server that gets the credentials: CVE-2020-15157.
+                challenged = False
             url = target
         raise _failed(url, f"redirects more than {_MAX_REDIRECTS} times")
 
