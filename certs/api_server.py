@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
-from httpx2 import AsyncClient, HTTPError, InvalidURL, Response, Timeout
+from httpx2 import AsyncClient, HTTPError, InvalidURL, LocalProtocolError, Response, Timeout
 from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConfigError
@@ -233,7 +233,9 @@ async def status_error(response: Response) -> ExpectedError:
 
 def unavailable(error: Exception) -> ApiServerUnavailable:
     """Describe why the client got no response."""
-    words = str(error) if isinstance(error, HTTPError | OSError | ConfigError) else ""
+    # A LocalProtocolError quotes the header that cannot be sent, which may be the token.
+    is_safe = isinstance(error, HTTPError | OSError | ConfigError) and not isinstance(error, LocalProtocolError)
+    words = str(error) if is_safe else ""
     return ApiServerUnavailable(f"the API server cannot be reached: {type(error).__name__}: {words}".removesuffix(": "))
 
 
