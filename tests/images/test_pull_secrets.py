@@ -159,6 +159,17 @@ def test_an_invalid_name_does_not_affect_the_others(cluster: Cluster) -> None:
     assert users(cluster, ["../x", "ann"]) == ["ann"]
 
 
+def test_only_so_many_secrets_are_read_for_a_pod(cluster: Cluster) -> None:
+    """Each is a request to the API server, and whoever creates a pod may name thousands."""
+    users(cluster, [*(f"s{number}" for number in range(10_000)), "ann"])
+    assert len(cluster.requested) == 32
+
+
+def test_a_secret_that_is_named_twice_is_read_once(cluster: Cluster) -> None:
+    assert users(cluster, ["ann"] * 1000) == ["ann"]
+    assert cluster.requested == ["shop/secrets/ann"]
+
+
 def test_without_a_namespace_nothing_is_read(cluster: Cluster) -> None:
     assert users(cluster, ["ann"], namespace="") == []
     assert cluster.requested == []

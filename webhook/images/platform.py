@@ -15,6 +15,9 @@ from webhook.images.options import Platform
 _ARCHITECTURE_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
 _OS_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
 
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+_LONGEST_LABEL_VALUE = 63
+
 # Other names of architectures, and default variants. https://github.com/containerd/platforms/blob/v1.0.0/database.go
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm"}
 _DEFAULT_VARIANTS = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
@@ -28,7 +31,7 @@ _ATTESTATION = "vnd.docker.reference.type"
 def pod_platform(pod: Pod, default: Platform) -> Platform:
     """Return the platform of the nodes that a pod selects, completed from the default."""
     spec = pod.spec
-    os = (spec.os and spec.os.name) or _selected_value(pod, _OS_LABELS) or default.os
+    os = (spec.os and _if_valid(spec.os.name)) or _selected_value(pod, _OS_LABELS) or default.os
     architecture = _selected_value(pod, _ARCHITECTURE_LABELS) or default.architecture
     is_default = (os, architecture) == (default.os, default.architecture)
     return Platform(os, architecture, default.variant if is_default else "")
@@ -37,13 +40,18 @@ def pod_platform(pod: Pod, default: Platform) -> Platform:
 def _selected_value(pod: Pod, labels: Sequence[str]) -> str:
     """Return the only possible value of a node label; empty if several are possible."""
     selector = pod.spec.node_selector or {}
-    value = next((selector[label] for label in labels if selector.get(label)), "")
+    value = next((value for label in labels if (value := _if_valid(selector.get(label)))), "")
     if value:
         return value
     affinity = pod.spec.affinity
     required = affinity and affinity.node and affinity.node.required
     values = {_only_value(term, labels) for term in (required and required.terms) or ()}
-    return values.pop() if len(values) == 1 else ""
+    return _if_valid(values.pop()) if len(values) == 1 else ""
+
+
+def _if_valid(value: str | None) -> str:
+    """Return a label's value, or an OS; empty if it is longer than any: results are cached by it."""
+    return value if value and len(value) <= _LONGEST_LABEL_VALUE else ""
 
 
 def _only_value(term: NodeSelectorTerm, labels: Sequence[str]) -> str:

@@ -20,6 +20,8 @@ DEFAULT_ACCOUNT = "default"
 CACHE_SECONDS = 10.0
 """How long Secrets are cached: a Deployment creates its pods all at once."""
 _MAX_ENTRIES = 1024
+_MAX_SECRETS = 32
+"""How many Secrets are read for a pod: each is a request to the API server."""
 # https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
 _SECRET_TYPES: Mapping[str, tuple[str, Callable[[bytes], list[tuple[str, Credential]]]]] = {
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson", parse_docker_config),
@@ -53,9 +55,11 @@ class ClusterPullSecrets:
         A pod without any gets those of its ServiceAccount on creation.
         https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#add-imagepullsecrets-to-a-service-account
         """
-        if self._client is None:
+        valid = dict.fromkeys(name for name in names if _NAME.fullmatch(name))
+        account = "" if names else service_account or DEFAULT_ACCOUNT
+        if self._client is None or not (valid or _NAME.fullmatch(account)):
             return Keyring()
-        key = (namespace, service_account or DEFAULT_ACCOUNT, tuple(names))
+        key = (namespace, account, tuple(valid)[:_MAX_SECRETS])
         return await self._keyrings.get(key, partial(_read_keyring, self._client, *key))
 
     async def aclose(self) -> None:

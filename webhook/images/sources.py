@@ -65,7 +65,12 @@ class ImageSources:
             return {**known, **dict.fromkeys(others, Unavailable(self._disabled_reason))}
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
-        registry = await self._get_registry(self._make_registry)
+        try:
+            registry = await self._get_registry(self._make_registry)
+        except Exception as error:
+            # For example, its CA file has been removed. The pod is protected by what is known.
+            detail = f"the client for registries cannot be created: {type(error).__name__}"
+            return {**known, **dict.fromkeys(others, Unavailable(Reason.REGISTRY_FAILED, detail))}
         return {**known, **await registry.find(pod, others, namespace, deadline - clock())}
 
     async def _get_registry(self, make: Callable[[], Awaitable[ImageSource]]) -> ImageSource:
