@@ -167,8 +167,16 @@ class Server:
     @property
     def resident_kib(self) -> int:
         """The resident memory of the process."""
+        return self._memory("VmRSS")
+
+    @property
+    def peak_kib(self) -> int:
+        """The most resident memory that the process has had."""
+        return self._memory("VmHWM")
+
+    def _memory(self, key: str) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        (size,) = re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+        (size,) = re.findall(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
         return int(size)
 
 

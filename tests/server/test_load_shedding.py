@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -14,7 +15,7 @@ from webhook.core.reasons import Reason
 from webhook.server.listener import ANY_ADDRESS, bind
 
 from .process import Server, Servers, wait_for
-from .samples import Review, large, read_review
+from .samples import Review, fresh, large, read_review
 from .wire import JSON, Connection, get, head, post
 
 GOOD_BODY = json.dumps(read_review("symfony-messenger")).encode()
@@ -140,6 +141,58 @@ def test_the_largest_object_that_an_api_server_accepts_is_admitted(server: Serve
     body = large(messenger, 3 * MIB).replace(b"x" * 1000, b"\\u0026" * 1000)
     assert len(body) > 17 * MIB
     assert server.review(body).admission_response["allowed"] is True
+
+
+@pytest.mark.parametrize("spec", [b"[],", b'{"name":""},', b'"",', b"0,"])
+def test_a_review_of_millions_of_values_is_rejected_before_it_fills_the_memory(servers: Servers, spec: bytes) -> None:
+    """18 MB of empty lists took 480 MB, once they were decoded."""
+    server = servers.start(log_level="error")
+    assert server.review(GOOD_BODY).status == 200
+    before = server.peak_kib
+    request = b'{"uid":"u","operation":"CREATE","kind":{"kind":"Pod","version":"v1"},"object":{"spec":[%s0]}}'
+    body = b'{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":%s}' % request
+    response = server.review(body % (spec * (18_000_000 // len(spec))))
+    assert (response.status, response.error) == (413, Reason.REVIEW_TOO_LARGE.value)
+    assert server.peak_kib - before < 100 * 1024
+
+
+@pytest.fixture
+def silent_registry() -> Iterator[str]:
+    """The host of a registry that accepts connections, and never responds."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def review_of_the_image_of(host: str, name: str, **container: Any) -> bytes:
+    review = fresh(read_review("no-command"))
+    review["request"]["object"]["spec"]["containers"][0] |= {"image": f"{host}/{name}:1", **container}
+    return json.dumps(review).encode()
+
+
+def test_pods_that_wait_for_a_registry_do_not_keep_others_out(servers: Servers, silent_registry: str) -> None:
+    """Their bodies were counted until the response, so that a dozen large pods left no room for a new one."""
+    server = servers.start(registry_local=silent_registry, registry=True)
+    with ExitStack() as stack:
+        env = [{"name": "N", "value": "x" * (3 * MIB)}]
+        for number in range(16):
+            waiting = stack.enter_context(server.connect())
+            waiting.send(post(review_of_the_image_of(silent_registry, f"app-{number}", env=env)))
+        wait_for(lambda: gauge(server, "graceful_worker_held_bytes") == 0)
+        begin = time.monotonic()
+        assert server.review(GOOD_BODY).admission_response["allowed"] is True
+        assert time.monotonic() - begin < 4
+
+
+def test_a_pod_that_is_large_without_its_environment_does_not_wait_for_a_registry(
+    servers: Servers, silent_registry: str
+) -> None:
+    server = servers.start(registry_local=silent_registry, registry=True)
+    begin = time.monotonic()
+    response = server.review(review_of_the_image_of(silent_registry, "app", args=["x" * 100_000])).admission_response
+    # Others wait for almost the ten seconds that an API server has by default.
+    assert time.monotonic() - begin < 5
+    assert response["allowed"] is True
+    assert "image-unknown" in response["auditAnnotations"]["findings"].split(",")
 
 
 def test_the_gauges_fall_when_the_clients_have_gone(small_server: Server) -> None:

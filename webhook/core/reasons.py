@@ -144,7 +144,7 @@ class Reason(CodedEnum):
     IMAGE_NOT_FOUND = "image-not-found", Kind.NOTE, "The registry has no such image."
     IMAGE_PLATFORM_MISSING = "image-platform-missing", Kind.NOTE, "The image does not support the pod's platform."
     IMAGE_INVALID = "image-invalid", Kind.NOTE, "The registry's response is not a valid image."
-    IMAGE_LIMIT = "image-limit", Kind.NOTE, "The pod has too many images to look up."
+    IMAGE_LIMIT = "image-limit", Kind.NOTE, "The pod has too many images to look up, or is too large to wait for them."
     REGISTRY_OFF = (
         "registry-off",
         Kind.NOTE,

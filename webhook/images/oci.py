@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
+from webhook.core.json_size import has_more_values
 from webhook.core.reasons import Reason
 from webhook.images.errors import LookupFailed, printable
 
@@ -34,6 +35,8 @@ _SCHEMA_1_TYPES = (
 MAX_COMMAND_LENGTH = 32 * 1024
 """Maximum length of an image's command, in characters: it is cached, and may be added to the pod."""
 _MAX_SIGNAL_LENGTH = 64
+_MAX_VALUES = 50_000
+"""Maximum number of strings, and of other values, in a document: 4 MiB may have a million, and take 200 MB decoded."""
 
 # Container runtimes are written in Go, which reads null as the zero value of any field.
 # https://pkg.go.dev/encoding/json#Unmarshal
@@ -177,6 +180,8 @@ def as_strings(words: Iterable[NullableStr] | None) -> tuple[str, ...]:
 
 
 def _decode(decoder: msgspec.json.Decoder[_Decoded], body: bytes, kind: str) -> _Decoded:
+    if has_more_values(body, _MAX_VALUES):
+        raise _invalid(f"its {kind} has more than {_MAX_VALUES} values")
     try:
         # Invalid UTF-8 is replaced, as in Go.
         return decoder.decode(_KEY.sub(_canonical_key, body.decode(errors="replace")))

@@ -12,6 +12,7 @@ from webhook.core.decision import Decision
 from webhook.core.eviction import Eviction, EvictionDecision, eviction_warnings
 from webhook.core.image_config import NO_IMAGES, Images
 from webhook.core.injection import Injection, inject, inject_pod
+from webhook.core.json_size import has_more_values
 from webhook.core.pod import NO_METADATA, JsonObject, Pod, drop_unread
 from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Kind, Reason
@@ -20,6 +21,11 @@ from webhook.server.patch_encoding import encode_patch
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
+MOST_VALUES = 300_000
+"""How many strings, and how many other values, a review may have: more than fit into the largest pod that etcd stores.
+
+A body at the limit on bytes may have twenty times as many, and take 500 MB once it is decoded.
+"""
 REFUSAL_CODE = 422
 """The pod is readable, but its settings are invalid; the API server forwards this code and the message."""
 
@@ -110,9 +116,11 @@ def read_review(body: bytes) -> Request:
     """Read an AdmissionReview.
 
     Raises:
-        RequestRejected: it is not JSON, or not an AdmissionReview of version v1 with a request.
+        RequestRejected: it is not JSON, not an AdmissionReview of version v1 with a request, or has too many values.
 
     """
+    if has_more_values(body, MOST_VALUES):
+        raise RequestRejected(Reason.REVIEW_TOO_LARGE, f"The limit is {MOST_VALUES} values.")
     try:
         review = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

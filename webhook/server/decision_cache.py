@@ -36,7 +36,7 @@ class DecisionCache:
         pod = request.object
         if not isinstance(pod, Pod) or skip_reason(request):
             return review(request, self._policy)
-        key = _cache_key(pod)
+        key = cache_key(pod)
         cached = self._entries.pop(key, None)
         if cached is not None:
             # Move it to the end: the first one is the least recently used.
@@ -56,7 +56,7 @@ class DecisionCache:
         self._entries[key] = verdict
 
 
-def _cache_key(pod: Pod) -> bytes:
+def cache_key(pod: Pod) -> bytes:
     """Serialise what a decision depends on, without the pod's name and what only image look-ups read."""
     metadata = pod.metadata and Metadata(
         pod.metadata.labels, pod.metadata.annotations, None, None, pod.metadata.unread_bytes

@@ -21,7 +21,7 @@ from webhook.server.errors import JSON, error_body
 from webhook.server.load_shedding import LoadShedder
 from webhook.server.memory import ClosedConnections
 from webhook.server.options import ServerOptions
-from webhook.server.review_handler import ABORT_REASON, SEND_RESPONSE
+from webhook.server.review_handler import ABORT_REASON, RELEASE_BODY, SEND_RESPONSE
 
 MAX_HEADER_BYTES = 64 * 1024
 """Maximum size of the headers of a request, in bytes: an API server sends well under 1 KiB."""
@@ -90,7 +90,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Drop the connection; a client in the middle of a body gets a reason, so that an API server retries."""
         if self._handshake is not None:
             self._handshake.cancel()
-        elif self._phase is Phase.BODY and not self.transport.get_write_buffer_size():
+        elif self._current_phase() is Phase.BODY and not self.transport.get_write_buffer_size():
             self._abort_request(Reason.REVIEW_SHED, HTTPStatus.SERVICE_UNAVAILABLE, "retry-after: 1\r\n")
         else:
             self.transport.abort()
@@ -178,7 +178,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._received_bytes = 0
         # uvicorn: creates the cycle, with on_response_complete of this object, and a task, which has not started yet.
         super().on_headers_complete()
-        self._extensions = {SEND_RESPONSE: partial(_send_response, self.cycle), CLIENT_CERTIFICATE: self._client}
+        self._extensions = {
+            SEND_RESPONSE: partial(_send_response, self.cycle),
+            CLIENT_CERTIFICATE: self._client,
+            RELEASE_BODY: self._release_body,
+        }
         self.scope["extensions"] = self._extensions
         if self.readiness.draining:
             self.disable_keep_alive()
@@ -234,11 +238,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Release the body of an answered request."""
-        self._held_bytes = sum(len(cycle.body) for cycle, _ in self.pipeline)
         self.shedder.response_sent(self)
-        self._update_held_bytes()
+        self._release_body()
         # uvicorn: starts the next request of the pipeline, or else the idle timer.
         super().on_response_complete()
+
+    def _release_body(self) -> None:
+        """Count only the bodies of the requests that wait for their turn."""
+        self._held_bytes = sum(len(cycle.body) for cycle, _ in self.pipeline)
+        self._update_held_bytes()
 
     def _abort_request(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from time import perf_counter
 
@@ -24,7 +25,7 @@ from webhook.server.admission_review import (
     review_eviction,
 )
 from webhook.server.authentication import Authenticator
-from webhook.server.decision_cache import DecisionCache
+from webhook.server.decision_cache import DecisionCache, cache_key
 from webhook.server.errors import JSON, RequestRejected, error_response
 from webhook.server.eviction_guard import EvictionGuard
 from webhook.server.json_log import LOGGER
@@ -35,6 +36,11 @@ SEND_RESPONSE = "graceful_worker.send_response"
 """The server extension that sends a response in one call."""
 ABORT_REASON = "graceful_worker.abort_reason"
 """The server extension that tells why the server has stopped waiting for a body: a Reason."""
+RELEASE_BODY = "graceful_worker.release_body"
+"""The server extension to call when the body is no longer needed, but the response will take a while."""
+LARGEST_WAITING = 64 * 1024
+"""Maximum size of a pod that waits for image lookups, in bytes: dozens of large ones would fill the memory."""
+_TOO_LARGE_TO_WAIT = Unavailable(Reason.IMAGE_LIMIT, "put `command` in the manifest")
 DEFAULT_TIMEOUT = 10.0
 """Kubernetes' default for a configuration without timeoutSeconds."""
 _MARGIN = 0.1
@@ -82,11 +88,14 @@ class ReviewHandler:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a review, or reject an invalid request."""
         received = started = perf_counter()
+        # Removed from the scope, as below: it references the connection, which references it.
+        release_body = scope.get("extensions", {}).pop(RELEASE_BODY, _do_nothing)
         try:
             body = await self._read_body(scope, receive)
             started = perf_counter()
             request = read_review(body)
-            verdict = await self._review(request, scope, received)
+            del body
+            verdict = await self._review(request, scope, received, release_body)
             content = encode_response(request, verdict)
             self._telemetry.record_review(request, verdict, perf_counter() - started)
         except RequestRejected as rejected:
@@ -106,11 +115,15 @@ class ReviewHandler:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _review(self, request: Request, scope: Scope, received: float) -> Verdict:
+    async def _review(
+        self, request: Request, scope: Scope, received: float, release_body: Callable[[], None]
+    ) -> Verdict:
         if not isinstance(request, EvictionRequest):
             verdict = self._decisions.decide(request)
             if not verdict.ask:
                 return verdict
+        # From here on, others may be slow, and what waits must not keep new reviews out.
+        release_body()
         by_api_server = self._authenticator.is_api_server(scope)
         deadline = received + seconds_to_respond(scope["query_string"])
         if isinstance(request, EvictionRequest):
@@ -125,6 +138,8 @@ class ReviewHandler:
     ) -> Verdict:
         """Look up what the verdict depends on, and review again; the result may require further lookups."""
         images: dict[str, Image | Unavailable] = {}
+        if sources and len(cache_key(request.object)) > LARGEST_WAITING:
+            return review(request, self._policy, dict.fromkeys(verdict.ask, _TOO_LARGE_TO_WAIT))
         while sources and verdict.ask:
             images |= await sources.find(request.object, verdict.ask, request.namespace, self._until(deadline))
             verdict = review(request, self._policy, images)
@@ -161,6 +176,10 @@ class ReviewHandler:
 
     def _too_large(self) -> RequestRejected:
         return RequestRejected(Reason.REVIEW_TOO_LARGE, f"The limit is {self._limits.body_bytes} bytes.")
+
+
+def _do_nothing() -> None:
+    """Stand in for an extension that a server does not have."""
 
 
 def seconds_to_respond(query: bytes) -> float:
