@@ -523,7 +523,7 @@ class Pod:
         **options: Any,
     ) -> Process:
         """Start a container with a parent around its command; `wanted` is the signal that the worker wants."""
-        passed = str(SIGNALS[wanted]) if wanted else ""
+        passed = str(SIGNALS.get(wanted, wanted))
         settings = [str(grace), looks, launchers, unknown, passed, str(busy), loops]
         return self._start(wrapper.parent(self.shell, name, settings), argv, **options)
 

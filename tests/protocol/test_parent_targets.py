@@ -213,6 +213,26 @@ def test_a_shell_that_stays_busy_after_the_worker_is_killed_after_the_original_g
     assert 2 < time.monotonic() - begin < 8
 
 
+@pytest.mark.parametrize("loops", ["loops", "endless"])
+@in_all_pods
+def test_a_run_that_needs_no_signal_gets_none_and_no_run_follows(pod: Pod, loops: str) -> None:
+    """PHP without pcntl has a handler for every signal, and dies of it all the same."""
+    pod.journal.hold()
+    worker = shlex.join(pod.message(code=7))
+    stop = pod.directory / "own-kill-file"
+    text = f"while [ ! -e {stop} ]; do {worker}; done; exit 5"
+    container = pod.start_parent(["/bin/sh", "-c", text], looks="message.py", wanted="0", loops=loops, grace=1)
+    pod.journal.until("begin")
+    pod.drain(container)
+    container.signal("TERM")
+    assert_stays("the run", lambda: container.running, 1.5)
+    if loops == "loops":
+        stop.touch()
+    pod.journal.release()
+    assert container.wait() == (5 if loops == "loops" else 137)
+    assert pod.journal.lines == ["begin", "end"]
+
+
 @in_all_pods
 def test_a_shell_gets_a_second_after_a_worker_that_ends_after_the_original_grace_period(pod: Pod) -> None:
     pod.journal.hold()

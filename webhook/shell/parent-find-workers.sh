@@ -208,14 +208,14 @@ is_between_runs() {
 }
 
 # Once for each process: after a second TERM, RQ, Celery and others drop the current message. If all signalled processes
-# have ended, the remaining one is a worker restarted by a loop.
+# have ended, the remaining one is a worker restarted by a loop. Signal 0 is none: the run ends by itself.
 signal_found() {
   for gw_process in $gw_found; do
     case $gw_signalled in
       *" $gw_process "*) continue ;;
     esac
     [ "$gw_signalled" = ' ' ] || has_living || return
-    heeds "$gw_process" "$1" || continue
+    [ "$1" -eq 0 ] || heeds "$gw_process" "$1" || continue
     [ "$gw_busy" -eq 0 ] || await_child "$gw_process"
     stop_loop "$gw_process"
     ! kill "-$1" "$gw_process" || gw_signalled="$gw_signalled$gw_process "

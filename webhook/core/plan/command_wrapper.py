@@ -115,7 +115,7 @@ def plan_wrapper(worker: ExaminedWorker, treatment: Treatment, signal: str) -> l
         return None
     if treatment is Treatment.LOOPED:
         return loop(shell, name, _delay(worker), worker.container.message_file)
-    number = str(SIGNALS[signal]) if signal and signal != NO_SIGNAL else ""
+    number = "0" if signal == NO_SIGNAL else str(SIGNALS[signal]) if signal else ""
     searches_descendants = worker.settings.mode is Mode.SIGNAL or worker.settings.stop_signal is not None
     grace, line, match = worker.context.original_grace, worker.line, worker.match
     return parent(shell, name, parent_settings(grace, line, match, number, searches_descendants=searches_descendants))

@@ -7,6 +7,7 @@ from webhook.core.errors import Refused
 from webhook.core.formatting import quoted
 from webhook.core.plan.worker_facts import ExaminedWorker
 from webhook.core.reasons import Finding, Reason
+from webhook.core.recognize.frameworks import Match
 from webhook.core.recognize.processes import signals_its_group, signals_others
 
 
@@ -45,6 +46,29 @@ def requested_mode(settings: Settings) -> Mode:
     return Mode.SIGNAL if settings.mode is Mode.AUTO and settings.stop_signal else settings.mode
 
 
+def ends_by_itself(worker: ExaminedWorker) -> bool:
+    """Tell whether a run ends soon after its message, in a shell script that cannot be looped.
+
+    Mostly, that is the script's own loop, with a kill file of its own. As process 1, the shell keeps every signal from
+    the run. PHP without pcntl would die of one in the middle of the message.
+    """
+    match = worker.match
+    return (
+        match is not None
+        and match.framework.mode is Mode.LOOP
+        and requested_mode(worker.settings) is Mode.AUTO
+        and worker.line.in_shell
+        and not match.program.is_process_1
+        and _is_limited(match)
+    )
+
+
+def _is_limited(match: Match) -> bool:
+    """Tell whether a command has all the flags by which it exits after a message, or after a while without one."""
+    words = match.program.words
+    return all(flag.given_in(words) for flag in match.framework.flags if flag.mode is Mode.LOOP)
+
+
 def _can_loop(worker: ExaminedWorker) -> bool:
     """Tell whether a framework's command exits after a message, so that it can be looped."""
     match = worker.match
@@ -52,8 +76,6 @@ def _can_loop(worker: ExaminedWorker) -> bool:
         return False
     if not worker.line.in_shell:
         return True
-    words = match.program.words
-    given = all(flag.given_in(words) for flag in match.framework.flags if flag.mode is Mode.LOOP)
     # A shell in a loop is not process 1, so it would not survive such a signal.
     is_hit = signals_its_group(worker.argv) or signals_others(worker.hook)
-    return given and not worker.has_own_loop and not worker.line.in_background and not is_hit
+    return _is_limited(match) and not worker.has_own_loop and not worker.line.in_background and not is_hit

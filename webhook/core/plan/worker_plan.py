@@ -14,7 +14,7 @@ from webhook.core.plan.conflicting_settings import find_cautions
 from webhook.core.plan.flags import Edit, plan_flags
 from webhook.core.plan.lookup_failures import is_registry_trouble
 from webhook.core.plan.memoization import memoized
-from webhook.core.plan.mode import choose_mode, requested_mode
+from webhook.core.plan.mode import choose_mode, ends_by_itself, requested_mode
 from webhook.core.plan.prestop_hooks import Hook, plan_worker_hook
 from webhook.core.plan.worker_facts import DEFAULT_SIGNAL, NO_SIGNAL, ExaminedWorker, WorkerFacts, examine
 from webhook.core.pod import Container
@@ -160,6 +160,8 @@ def _describe_unknown_command(worker: ExaminedWorker, treatment: Treatment, *, m
 
 def _choose_signal(worker: ExaminedWorker) -> str:
     """Choose the worker's signal: the annotation's, else the framework's; empty for the kubelet's."""
+    if ends_by_itself(worker):
+        return NO_SIGNAL
     return worker.settings.stop_signal or (worker.framework.signal if worker.framework else "")
 
 
