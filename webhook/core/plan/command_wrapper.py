@@ -70,6 +70,8 @@ def explain_needed_parent(worker: ExaminedWorker, signal: str) -> str:
     """Return why the worker needs a parent process; empty if it does not."""
     line, match = worker.line, worker.match
     if match:
+        if not match.framework.ends:
+            return ""
         if not worker.is_process_1:
             return f"process 1 is {quoted(line.process_1)}, not the worker"
         if match.framework.may_ignore:

@@ -134,7 +134,7 @@ def _may_raise_grace(worker: ExaminedWorker, treatment: Treatment, parent_reason
         return True
     if worker.runs_to_completion:
         return worker.is_process_1 if worker.framework else not worker.has_own_loop
-    if worker.runtime and not worker.runtime.ends:
+    if (worker.runtime and not worker.runtime.ends) or (worker.framework and not worker.framework.ends):
         return False
     if must_be_process_1(worker.argv):
         return True

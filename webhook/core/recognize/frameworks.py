@@ -102,6 +102,8 @@ class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     permanent_children: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
+    ends: bool = True
+    """Whether any signal ends it without cutting its message off; if not, its pod keeps its grace period."""
     may_ignore: bool = False
     """Whether it may ignore the signal, for a reason that manifests do not show."""
     caution: Annotated[str, msgspec.Meta(max_length=80)] = ""
