@@ -20,6 +20,8 @@ _LEFT_ALONE_WITHOUT_LABEL = frozenset(
     {
         Reason.COMMAND_UNKNOWN,
         Reason.SHELL_MISSING,
+        Reason.STOP_SIGNAL_UNHEARD,
+        Reason.VOLUME_CONFLICT,
         Reason.WORKERS_AMBIGUOUS,
         Reason.ANNOTATIONS_FULL,
         Reason.TOO_MANY_CONTAINERS,
