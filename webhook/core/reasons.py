@@ -240,11 +240,7 @@ class Reason(CodedEnum):
         Kind.WARNING,
         "grace period kept, as a worker may ignore TERM; if it does not, set graceful-worker/mode: signal",
     )
-    LOOP_IMPOSSIBLE = (
-        "loop-impossible",
-        Kind.WARNING,
-        "not looped: write the whole command as a list, without a shell",
-    )
+    LOOP_IMPOSSIBLE = "loop-impossible", Kind.WARNING, "not looped:"
     OWN_LIMIT = "own-limit", Kind.WARNING, "its own time limit cuts messages off after"
     PROBE_OF_PROCESS_1 = (
         "probe-of-process-1",

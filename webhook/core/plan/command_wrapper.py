@@ -10,7 +10,8 @@ from webhook.core.formatting import quoted
 from webhook.core.plan.parent import explain_forbidden_parent, explain_ignored_signals, parent_settings
 from webhook.core.plan.worker_facts import NO_SIGNAL, ExaminedWorker
 from webhook.core.reasons import Finding, Reason
-from webhook.core.recognize.processes import signals_others
+from webhook.core.recognize.launchers import basename
+from webhook.core.recognize.processes import must_be_process_1, signals_others
 from webhook.core.wrapper import SIGNALS, loop, parent
 
 OWN_LOOP_DELAY = 1
@@ -54,6 +55,14 @@ def _check_loop(worker: ExaminedWorker) -> None:
             name,
             f"write the whole command line as command: in the manifest, or copy the image's "
             f'to annotation {annotation_of("command")}: ["program", "argument"]',
+        )
+    process_1 = worker.line.process_1
+    if must_be_process_1([process_1]):
+        raise Refused(
+            Reason.ANNOTATION_CONFLICT,
+            name,
+            f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but {quoted(basename(process_1))} "
+            "has to be process 1; write signal, or remove the annotation",
         )
     if worker.shell_less:
         detail = f"{worker.shell_less}; set {annotation_of('shell')}: {INJECTED_SHELL}"

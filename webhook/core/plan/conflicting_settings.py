@@ -13,6 +13,8 @@ from webhook.core.wrapper import SIGNALS
 
 _PREPARES = "its entrypoint runs before each message: leave it out if it runs migrations."
 
+_PROBE = "a probe checks process 1, which is a shell in loop mode; make sure that it passes."
+
 
 def find_cautions(worker: ExaminedWorker, mode: Mode) -> list[Finding]:
     """Return the cautions about a worker in its mode."""
@@ -36,7 +38,10 @@ def find_cautions(worker: ExaminedWorker, mode: Mode) -> list[Finding]:
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, name, framework.note))
     if has_probe_of_process_1(worker.container):
-        findings.append(Finding(Reason.PROBE_OF_PROCESS_1, name))
+        loops = mode is Mode.LOOP
+        findings.append(
+            Finding(Reason.FRAMEWORK_CAUTION, name, _PROBE) if loops else Finding(Reason.PROBE_OF_PROCESS_1, name)
+        )
     if worker.runtime:
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, worker.runtime.caution))
     if worker.match and (worker.match.framework.conditions or worker.match.framework.limits):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from webhook.core.annotations import Mode, Settings, annotation_of
 from webhook.core.errors import Refused
 from webhook.core.formatting import quoted
+from webhook.core.plan.parent import has_probe_of_process_1
 from webhook.core.plan.worker_facts import ExaminedWorker
 from webhook.core.reasons import Finding, Reason
 from webhook.core.recognize.frameworks import Match
-from webhook.core.recognize.processes import signals_its_group, signals_others
+from webhook.core.recognize.launchers import basename
+from webhook.core.recognize.processes import must_be_process_1, signals_its_group, signals_others
 
 
 def choose_mode(worker: ExaminedWorker) -> tuple[Mode, Finding]:
@@ -36,8 +38,9 @@ def choose_mode(worker: ExaminedWorker) -> tuple[Mode, Finding]:
     framework = worker.framework
     if framework is None:
         return Mode.SIGNAL, Finding(Reason.MODE_DEFAULT, name)
-    if framework.mode is Mode.LOOP and not _can_loop(worker):
-        return Mode.SIGNAL, Finding(Reason.LOOP_IMPOSSIBLE, name)
+    obstacle = _explain_impossible_loop(worker) if framework.mode is Mode.LOOP else ""
+    if obstacle:
+        return Mode.SIGNAL, Finding(Reason.LOOP_IMPOSSIBLE, name, obstacle)
     return framework.mode, Finding(Reason.MODE_KNOWN, name, f"{framework.mode.value}: {framework.why}")
 
 
@@ -69,8 +72,17 @@ def _is_limited(match: Match) -> bool:
     return all(flag.given_in(words) for flag in match.framework.flags if flag.mode is Mode.LOOP)
 
 
+def _explain_impossible_loop(worker: ExaminedWorker) -> str:
+    """Return why a framework's command, which exits after a message, cannot be looped; empty if it can."""
+    if must_be_process_1([worker.line.process_1]):
+        return f"{basename(worker.line.process_1)} has to be process 1"
+    if has_probe_of_process_1(worker.container):
+        return "a probe checks process 1"
+    return "" if _can_loop(worker) else "write the whole command as a list, without a shell"
+
+
 def _can_loop(worker: ExaminedWorker) -> bool:
-    """Tell whether a framework's command exits after a message, so that it can be looped."""
+    """Tell whether a framework's command is known well enough, and its shell script plain enough."""
     match = worker.match
     if match is None or match.has_unknown_launcher or not worker.is_complete or match.program.is_hidden:
         return False
