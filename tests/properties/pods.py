@@ -45,6 +45,7 @@ argvs = st.one_of(
         lambda launcher: st.sampled_from(_COMMANDS).map(lambda command: [*launcher, *command])
     ),
     st.just(["/app/consume-one", "$(QUEUE)", "$$(LITERAL)", "$HOME", "'\"\\"]),
+    st.just(["php", "bin/console", "messenger:consume", "$(QUEUE)", "--time-limit=$(SECONDS)"]),
     st.lists(text, min_size=1, max_size=4),
 )
 # The commands of most containers: no known worker.
@@ -94,7 +95,7 @@ def containers(*, odd: bool) -> SearchStrategy[JsonObject]:
         {
             "image": st.sampled_from(["shop:1", "istio/proxyv2:1.27-distroless"]),
             "args": st.lists(text, max_size=2),
-            "env": st.just([{"name": "QUEUE", "value": "async"}]),
+            "env": st.just([{"name": "QUEUE", "value": "async"}, {"name": "SECONDS", "value": "3600"}]),
             "ports": st.just([{"containerPort": 8080}]),
             "lifecycle": hooks,
             "livenessProbe": _probes(odd),

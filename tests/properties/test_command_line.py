@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from webhook.core.recognize.command_line import SHELLS
 from webhook.core.recognize.frameworks import TABLE, find_framework
+from webhook.core.recognize.variables import expand_known, referenced_in
 from webhook.core.scripts import keep_from_expansion
 from webhook.core.wrapper import is_wrapped, loop, sidecar_hook, worker_hook, wrap, wrapped_command
 
@@ -44,7 +45,8 @@ def test_any_value_of_a_flag_is_parsed(value: str) -> None:
         for flag in framework.flags:
             for words in ([flag.names[0], value], [f"{flag.names[0]}={value}"]):
                 assert flag.given_in(words)
-                assert flag.value_in(words) >= 0
+                number = flag.value_in(words)
+                assert number is None or number >= 0
 
 
 HOSTILE: dict[str, Callable[[], list[str]]] = {
@@ -60,6 +62,9 @@ HOSTILE: dict[str, Callable[[], list[str]]] = {
     "many quotes": lambda: ["sh", "-c", *["'"] * SIZE],
     "many assignments": lambda: ["env", *["A=1"] * (SIZE // 10)],
     "many launchers": lambda: ["env"] * (SIZE // 10),
+    "many references to a variable": lambda: ["$(A)"] * (SIZE // 10),
+    "shell strings of references": lambda: ["sh", "-c", "$(A)" * 64] * 64,
+    "references without an end": lambda: ["$(" * SIZE, "$(A" * SIZE],
 }
 
 
@@ -72,7 +77,8 @@ def test_hostile_command_lines_are_parsed_fast(argv: Callable[[], list[str]]) ->
 
 def _seconds(argv: list[str]) -> float:
     started = time.process_time()
-    find_framework(argv)
+    referenced_in(argv)
+    find_framework(expand_known(argv, {"A": "a;" * 128}))
     return time.process_time() - started
 
 
@@ -159,6 +165,14 @@ def test_the_reference_implementation_expands_as_documented(text: str, expanded:
 @given(st.lists(st.sampled_from([*"$()A x\n", "$$", "$(", "$(A)"]), max_size=20).map("".join))
 def test_escaped_text_is_unchanged_after_the_expansion(text: str) -> None:
     assert expand(keep_from_expansion(text), {"A": "1", "": "2", "x": "3"}) == text
+
+
+@given(st.lists(st.sampled_from([*"$()A x\n", "$$", "$(", "$(A)", "$(B)"]), max_size=20).map("".join))
+def test_references_are_expanded_as_the_kubelet_expands_them(text: str) -> None:
+    variables = {"A": "1", "C": "2"}
+    (known,) = expand_known([text], variables)
+    assert expand(known, {}) == expand(text, variables)
+    assert (known == text) == referenced_in([text]).isdisjoint(variables)
 
 
 def test_no_launcher_is_a_worker() -> None:

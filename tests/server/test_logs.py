@@ -45,7 +45,7 @@ def with_secrets(review: Review) -> Review:
     pod["metadata"]["labels"]["team"] = f"{SECRET}-label"
     worker = pod["spec"]["containers"][0]
     worker["env"].append({"name": "PASSWORD", "value": f"{SECRET}-environment"})
-    worker["command"].append(f"--password={SECRET}-command")
+    worker["command"] += [f"--password={SECRET}-command", "--other=$(PASSWORD)", "$(PASSWORD)"]
     worker["args"] = [f"{SECRET}-argument"]
     worker["image"] = f"registry.example.com/{SECRET}-image"
     worker["lifecycle"] = {"preStop": {"exec": {"command": [f"{SECRET}-hook"]}}}

@@ -6,6 +6,7 @@ Where patches may write, UNSET distinguishes a missing field from null. Both are
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from copy import copy
 from functools import lru_cache
 from typing import Annotated, Any
@@ -13,11 +14,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from webhook.core.annotations import CONTAINER_NAME, LONGEST_CONTAINER_NAME
+from webhook.core.annotations import CONTAINER_NAME, LONGEST_CONTAINER_NAME, annotation_of
 from webhook.core.errors import Malformed
 from webhook.core.formatting import quoted
 from webhook.core.recognize.frameworks import VARIABLES
 from webhook.core.recognize.image_hints import NO_HINTS, ImageHints, hints_of
+from webhook.core.recognize.variables import expand_known, referenced_in
 from webhook.core.third_party_keys import is_read
 from webhook.core.wrapper import MOUNT_PATH, VOLUME
 
@@ -157,6 +159,10 @@ class Container(Part):
     def argv(self) -> list[str]:
         """The command line, as far as the manifest contains it."""
         return [*(self.command or ()), *(self.args or ())]
+
+    def expand(self, words: Sequence[str]) -> Sequence[str]:
+        """Replace references to variables whose values the manifest has; for decisions, never for messages."""
+        return expand_known(words, {variable.name: variable.value for variable in self.env}) if self.env else words
 
     @property
     def probes(self) -> list[Probe]:
@@ -339,8 +345,8 @@ def drop_unread(pod: Pod) -> None:
     """Reduce a pod to what decisions and patches depend on, so that pods that are the same in this are equal.
 
     Dropped are labels and annotations of other programs, volumes and mounts that are not needed, and environment
-    variables that the table does not mention. Checksums, versions and volume names differ between releases or pods, and
-    the values of variables may be secret. The name of an image is replaced by what it says.
+    variables that neither the table nor a command mentions. Checksums, versions and volume names differ between
+    releases or pods, and the values of variables may be secret. The name of an image is replaced by what it says.
     """
     if pod.metadata:
         _drop_unread_keys(pod.metadata)
@@ -350,6 +356,7 @@ def drop_unread(pod: Pod) -> None:
     # A pod with more containers is refused, and hints for thousands of names would take seconds.
     has_hints = len(containers) <= MOST_CONTAINERS
     images: dict[str, str] = {}
+    command = pod.annotations.get(annotation_of("command"), "")
     for container in containers:
         image = images[container.name] = container.image or ""
         container.hints = hints_of(image, container.name) if has_hints else NO_HINTS
@@ -357,7 +364,8 @@ def drop_unread(pod: Pod) -> None:
         if container.mounts:
             container.mounts = [mount for mount in container.mounts if mount.mount_path.startswith(MOUNT_PATH)]
         if container.env:
-            container.env = [variable for variable in container.env if variable.name in VARIABLES] or None
+            read = VARIABLES | referenced_in([*container.argv, command])
+            container.env = [variable for variable in container.env if variable.name in read] or None
     pod.images = images
 
 

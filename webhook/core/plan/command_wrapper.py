@@ -56,13 +56,12 @@ def _check_loop(worker: ExaminedWorker) -> None:
             f"write the whole command line as command: in the manifest, or copy the image's "
             f'to annotation {annotation_of("command")}: ["program", "argument"]',
         )
-    process_1 = worker.line.process_1
-    if must_be_process_1([process_1]):
+    if must_be_process_1([worker.line.process_1]):
         raise Refused(
             Reason.ANNOTATION_CONFLICT,
             name,
-            f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but {quoted(basename(process_1))} "
-            "has to be process 1; write signal, or remove the annotation",
+            f"annotation {annotation_of('mode')} is {quoted(Mode.LOOP.value)}, but "
+            f"{quoted(basename(worker.process_1))} has to be process 1; write signal, or remove the annotation",
         )
     if worker.shell_less:
         detail = f"{worker.shell_less}; set {annotation_of('shell')}: {INJECTED_SHELL}"
@@ -82,11 +81,11 @@ def explain_needed_parent(worker: ExaminedWorker, signal: str) -> str:
         if not match.framework.ends:
             return ""
         if not worker.is_process_1:
-            return f"process 1 is {quoted(line.process_1)}, not the worker"
+            return f"process 1 is {quoted(worker.process_1)}, not the worker"
         if match.framework.may_ignore:
             return "it may or may not handle the signal"
     elif line.has_hidden_program:
-        return f"{quoted(line.process_1)} hides the worker's command"
+        return f"{quoted(worker.process_1)} hides the worker's command"
     elif reason := explain_ignored_signals(line, worker.context.sandbox):
         return reason
     if signal in ("", NO_SIGNAL, worker.kubelet_signal):

@@ -42,7 +42,8 @@ class FlagPlan(msgspec.Struct, frozen=True):
 def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int | None, container: str) -> FlagPlan:
     """Add the flags that the mode needs after the worker's last known word, so that they are not after a `--`.
 
-    `grace` is None if the pod keeps its grace period; then the worker's own time limit stays, too.
+    `match` has the values of the variables that `argv` refers to. `grace` is None if the pod keeps its grace period;
+    then the worker's own time limit stays, too.
     """
     if match is None:
         return FlagPlan()
@@ -57,11 +58,16 @@ def plan_flags(argv: Sequence[str], match: Match | None, mode: Mode, grace: int 
             missing += _flag_words(flag, grace)
             continue
         given = flag.value_in(program.words)
-        if not flag.most or given <= flag.most:
+        if flag.most and given is None:
+            what = f"{flag.names[0]} has no known value; it must be at most {flag.most}."
+            findings.append(Finding(Reason.FRAMEWORK_CAUTION, container, what))
+        if not flag.most or given is None or given <= flag.most:
             continue
-        change = f"{flag.names[0]}={given} to {flag.most}"
+        # The value of a variable may be secret.
+        is_written = any(str(given) in word for word in argv)
+        change = f"{flag.names[0]}{f'={given}' if is_written else ''} to {flag.most}"
         if flag.lowers and program.start is not None:
-            edits.append(_lower(flag, program.words, program.start))
+            edits.append(_lower(flag, argv, program.words, program.start))
             findings.append(Finding(Reason.FLAGS_LOWERED, container, change))
         else:
             findings.append(Finding(Reason.FLAG_TOO_HIGH, container, change))
@@ -82,8 +88,8 @@ def _flag_words(flag: Flag, grace: int | None) -> list[str]:
     return [word.format(grace_seconds=room, grace_milliseconds=room * 1000) for word in flag.add]
 
 
-def _lower(flag: Flag, words: Sequence[str], start: int) -> Edit:
+def _lower(flag: Flag, argv: Sequence[str], words: Sequence[str], start: int) -> Edit:
     """Replace the words of a flag with those that would be added if it were missing."""
     index = option_index(words, flag.names) or 0
     size = 2 if words[index] in flag.names else 1
-    return Edit(start + index, tuple(words[index : index + size]), flag.add)
+    return Edit(start + index, tuple(argv[start + index : start + index + size]), flag.add)

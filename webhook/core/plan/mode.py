@@ -11,6 +11,7 @@ from webhook.core.reasons import Finding, Reason
 from webhook.core.recognize.frameworks import Match
 from webhook.core.recognize.launchers import basename
 from webhook.core.recognize.processes import must_be_process_1, signals_its_group, signals_others
+from webhook.core.recognize.variables import has_reference
 
 
 def choose_mode(worker: ExaminedWorker) -> tuple[Mode, Finding]:
@@ -75,10 +76,24 @@ def _is_limited(match: Match) -> bool:
 def _explain_impossible_loop(worker: ExaminedWorker) -> str:
     """Return why a framework's command, which exits after a message, cannot be looped; empty if it can."""
     if must_be_process_1([worker.line.process_1]):
-        return f"{basename(worker.line.process_1)} has to be process 1"
+        return f"{basename(worker.process_1)} has to be process 1"
     if has_probe_of_process_1(worker.container):
         return "a probe checks process 1"
-    return "" if _can_loop(worker) else "write the whole command as a list, without a shell"
+    if not _can_loop(worker):
+        return "write the whole command as a list, without a shell"
+    if worker.match and _has_unknown_argument(worker.match):
+        return "an argument's value is unknown; write it out, or set mode: loop"
+    return ""
+
+
+def _has_unknown_argument(match: Match) -> bool:
+    """Tell whether an argument that may forbid a loop is a variable whose value is not in the manifest."""
+    if not match.framework.unfit:
+        return False
+    arguments = [word for word in match.program.words[match.end :] if not word.startswith("-")]
+    # The kubelet replaces `$(NAME)`; a shell, `$NAME` and more.
+    in_shell = match.program.start is None
+    return any("$" in word for word in arguments) if in_shell else has_reference(arguments)
 
 
 def _can_loop(worker: ExaminedWorker) -> bool:

@@ -21,6 +21,7 @@ from webhook.core.recognize.frameworks import (
     find_framework,
     runtime_of,
 )
+from webhook.core.recognize.variables import has_reference
 from webhook.core.select.workers import Worker
 from webhook.core.status import WorkerStatus
 from webhook.core.wrapper import is_wrapped, wrapped_command
@@ -63,12 +64,13 @@ class ExaminedWorker(WorkerFacts, frozen=True, gc=False, kw_only=True):
     """A worker container with all known facts, before any decision."""
 
     argv: Sequence[str]
-    """The command line, as far as it is known."""
+    """The command line, as far as it is known, with its references to variables."""
     is_complete: bool
     """Whether the whole command line is known; not if only the image knows the command for `args`."""
     is_in_manifest: bool
     """Whether the command is in the manifest, so that it can be wrapped."""
     line: CommandLine
+    """The command line with the values of its variables: only `argv` and `process_1` are for messages."""
     match: Match | None
     runtime: Runtime | None
     image_signal: str
@@ -89,6 +91,13 @@ class ExaminedWorker(WorkerFacts, frozen=True, gc=False, kw_only=True):
         if self.match:
             return self.match.program.is_process_1 and not self.match.has_unknown_launcher
         return not self.line.programs or self.line.programs[-1].is_process_1
+
+    @property
+    def process_1(self) -> str:
+        """The final stage of process 1 for messages: the value of a variable may be secret."""
+        name = self.line.process_1
+        is_written = not has_reference(self.argv) or any(name in word for word in self.argv)
+        return name if is_written else "$(…)"
 
     @property
     def has_own_loop(self) -> bool:
@@ -129,7 +138,7 @@ def examine(facts: WorkerFacts) -> ExaminedWorker:
     """Examine a worker container."""
     container, settings, context, image = facts.container, facts.settings, facts.context, facts.image
     argv, is_complete = _argv(container, settings, image)
-    found = find_framework(argv)
+    found = find_framework(container.expand(argv))
     line, match = found if is_complete else _recorded_framework(found, facts.recorded)
     declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
     signal = _image_signal(facts)

@@ -44,10 +44,10 @@ class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Tell whether a command line has the flag, as `--flag`, `--flag=value` or `-fVALUE`."""
         return option_value(words, self.names) is not None
 
-    def value_in(self, words: Sequence[str]) -> int:
-        """Return the flag's number in a command line; 0 if it has none."""
+    def value_in(self, words: Sequence[str]) -> int | None:
+        """Return the flag's number in a command line; None if its value is not a number, but a variable."""
         value = option_value(words, self.names) or ""
-        return int(value) if value.isdecimal() and len(value) < 20 else 0
+        return int(value) if value.isdecimal() and len(value) < 20 else None
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -290,8 +290,8 @@ def option_value(words: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def option_index(words: Sequence[str], names: Sequence[str]) -> int | None:
-    """Return the index of an option in a command line; None if it is missing."""
-    return next((index for index, word in enumerate(words) if _is_option(word, names)), None)
+    """Return the index of an option in a command line, of its last one, which counts; None if it is missing."""
+    return next((index for index in reversed(range(len(words))) if _is_option(words[index], names)), None)
 
 
 def _is_option(word: str, names: Sequence[str]) -> bool:

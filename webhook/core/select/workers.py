@@ -127,10 +127,14 @@ def _known_worker(container: Container, images: Images, recorded: Collection[str
     if isinstance(image, Image):
         # An unknown entrypoint may still run the command in `args`.
         argvs = image_argv(image, container.args or ()), container.argv
-        return Worker(container, Reason.WORKER_KNOWN) if any(find_framework(argv)[1] for argv in argvs) else None
-    if find_framework(wrapped_command([*command, *(container.args or ())]))[1]:
+        return Worker(container, Reason.WORKER_KNOWN) if any(_is_known(container, argv) for argv in argvs) else None
+    if _is_known(container, wrapped_command([*command, *(container.args or ())])):
         return Worker(container, Reason.WORKER_KNOWN)
     return Worker(container, Reason.WORKER_RECORDED) if container.name in recorded else None
+
+
+def _is_known(container: Container, argv: Sequence[str]) -> bool:
+    return find_framework(container.expand(argv))[1] is not None
 
 
 def find_lookups(pod: Pod, settings: Settings | None, status: Status | None, images: Images) -> tuple[str, ...]:
