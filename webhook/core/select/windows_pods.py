@@ -7,7 +7,16 @@ import re
 from webhook.core.pod import Pod, Requirement, Spec
 
 _WINDOWS = "windows"
-_OS_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
+# AKS: Windows2019, Windows2022, WindowsAnnual, …; on Linux nodes Ubuntu, AzureLinux, …:
+# https://learn.microsoft.com/en-us/azure/aks/use-labels
+# OpenShift: Windows; on Linux nodes rhcos, rhel, …:
+# openshift/windows-machine-config-operator, pkg/controller/windowsmachine/nodeconfig/nodeconfig.go WindowsOSLabel
+_OS_LABELS = (
+    "kubernetes.io/os",
+    "beta.kubernetes.io/os",
+    "kubernetes.azure.com/os-sku",
+    "node.openshift.io/os_id",
+)
 # Only set on Windows nodes:
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#nodekubernetesiowindows-build
 _BUILD_LABEL = "node.kubernetes.io/windows-build"
@@ -34,7 +43,7 @@ def _has_windows_node_selector(spec: Spec) -> bool:
     selector = spec.node_selector
     if not selector:
         return False
-    return _BUILD_LABEL in selector or any(selector.get(label) == _WINDOWS for label in _OS_LABELS)
+    return _BUILD_LABEL in selector or any(_is_windows_value(selector.get(label, "")) for label in _OS_LABELS)
 
 
 def _has_windows_affinity(spec: Spec) -> bool:
@@ -50,7 +59,11 @@ def _requires_windows(requirement: Requirement) -> bool:
         return operator in ("In", "Exists")
     if key not in _OS_LABELS:
         return False
-    return set(values) == {_WINDOWS} if operator == "In" else operator == "NotIn" and "linux" in values
+    return all(map(_is_windows_value, values)) if operator == "In" else operator == "NotIn" and "linux" in values
+
+
+def _is_windows_value(value: str) -> bool:
+    return value.lower().startswith(_WINDOWS)
 
 
 def _has_windows_options(spec: Spec) -> bool:
