@@ -33,7 +33,7 @@ def find_cautions(worker: ExaminedWorker, mode: Mode) -> list[Finding]:
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, what))
     if framework and mode is Mode.LOOP and framework.mode is Mode.SIGNAL:
         findings.append(Finding(Reason.NEVER_RETURNS, name))
-    if framework and framework.caution and mode is framework.mode:
+    if framework and framework.caution and mode is Mode.SIGNAL:
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, framework.caution))
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, name, framework.note))
