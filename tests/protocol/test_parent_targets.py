@@ -5,9 +5,12 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from webhook.core.recognize.frameworks import FRAMEWORKS
 
 from .pods import Pod, Process, Setting, assert_stays, in_all_pods, number, require_program, until, why_unavailable
 
@@ -358,11 +361,34 @@ def test_a_worker_that_blocks_the_signal_and_waits_for_it_gets_it(pod: Pod, how:
     assert received_signals(pod) == ["heard TERM"]
 
 
-@pytest.mark.parametrize("title", ["[celeryd: worker@host:MainProcess]", "sidekiq 7.3 app [1 of 5 busy]"])
+@pytest.mark.parametrize(
+    ("framework", "title"),
+    [
+        ("celery", "[celeryd: worker@host:MainProcess]"),
+        ("sidekiq", "sidekiq 7.3 app [1 of 5 busy]"),
+        ("faktory-worker-ruby", "faktory-worker 2.2.0 app [1 of 5 busy]"),
+        ("delayed-job", "web/delayed_job.1"),
+    ],
+    ids=["celery", "sidekiq", "faktory-worker-ruby", "delayed-job"],
+)
 @in_all_pods
-def test_a_worker_that_changes_its_process_title_is_recognised_by_it(pod: Pod, title: str) -> None:
-    looks = "celery worker|=[[]celeryd: *:MainProcess]*|=sidekiq [0-9]*"
+def test_a_worker_that_changes_its_process_title_is_recognised_by_it(pod: Pod, framework: str, title: str) -> None:
+    looks = "|".join(["other worker", *(f"={pattern}" for pattern in FRAMEWORKS[framework].titles)])
     worker = shlex.join([require_program("perl"), *pod.worker("titled.pl", pod.journal.path, title)[1:]])
+    container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=looks)
+    pod.journal.until("ready")
+    assert drain_and_wait(pod, container) == 7
+    assert received_signals(pod) == ["heard TERM"]
+
+
+@in_all_pods
+def test_a_worker_that_has_executed_another_program_is_recognised_by_that_program(pod: Pod) -> None:
+    looks = "|".join(["other worker", *(f"={pattern}" for pattern in FRAMEWORKS["django-dramatiq"].titles)])
+    argv = pod.consumer(code=7)
+    start = next(index for index, word in enumerate(argv) if word.endswith("consumer.py"))
+    executed = pod.directory / "dramatiq"
+    executed.write_text(Path(argv[start]).read_text().replace("sys.argv[1:]", "sys.argv[2:]"))
+    worker = shlex.join([*argv[:start], str(executed), "--path", *argv[start + 1 :]])
     container = pod.start_parent(["/bin/sh", "-c", f"{worker}; exit $?"], looks=looks)
     pod.journal.until("ready")
     assert drain_and_wait(pod, container) == 7
