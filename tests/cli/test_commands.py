@@ -67,6 +67,20 @@ def test_inject_keeps_line_ends(tmp_path: Path) -> None:
     assert [line for line in lines if not line.endswith(b"\r\n")] == []
 
 
+HALF_A_PAIR = {
+    "json": r'{"kind":"Pod","metadata":{"name":"a\ud800"},"spec":{"containers":[{"name":"w","command":["\udc00"]}]}}',
+    "yaml": 'kind: Pod\nmetadata: {name: "a\\ud800"}\nspec:\n  containers:\n  - {name: w, command: ["\\udc00"]}',
+}
+
+
+@pytest.mark.parametrize("command", ["inject", "diff", "explain"])
+@pytest.mark.parametrize("text", HALF_A_PAIR.values(), ids=HALF_A_PAIR)
+def test_half_of_a_surrogate_pair_is_written_as_an_escape(command: str, text: str) -> None:
+    result = run(command, "-f", "-", standard_input=text)
+    assert result.exit_code == (1 if command == "diff" else 0)
+    assert r"a\ud800" in result.stdout
+
+
 def test_inject_writes_no_output_if_one_pod_is_refused() -> None:
     result = run("inject", "-f", str(MANIFESTS / "several.yaml"), "-f", str(MANIFESTS / "refused.yaml"))
     assert (result.exit_code, result.stdout) == (1, "")

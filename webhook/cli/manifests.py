@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import jsonpatch
 
+from webhook.core.formatting import printable
 from webhook.core.patch.json_patch import Operation, escape
 from webhook.core.pod import JsonObject
 from webhook.yaml_patch import InvalidYaml, YamlStream
@@ -27,6 +29,7 @@ _TEMPLATE_PATHS = (
     ("spec", "template"),
     ("template",),
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _JOB_TEMPLATES = _TEMPLATE_PATHS[:2]
 
 
@@ -54,7 +57,9 @@ class JsonText:
             return self._original
         second = self._original.lstrip().partition("\n")[2]
         indent = second[: len(second) - len(second.lstrip(" \t"))] or None
-        return json.dumps(self.documents[0], indent=indent, ensure_ascii=False) + "\n"
+        text = json.dumps(self.documents[0], indent=indent, ensure_ascii=False) + "\n"
+        # Half of a surrogate pair can only be written as an escape.
+        return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 Text = JsonText | YamlStream
@@ -168,7 +173,7 @@ def _parse(path: str, text: str) -> Text:
 
 
 def _title(document: int, kind: str, name: str) -> str:
-    return f"document {document + 1}, {kind}{name and f' {name}'}"
+    return printable(f"document {document + 1}, {kind}{name and f' {name}'}")
 
 
 def _search(document: Any, index: int, pointer: str) -> Iterator[Template | Unknown]:

@@ -14,7 +14,7 @@ import msgspec
 from webhook.core.errors import Refused
 from webhook.core.formatting import quoted
 from webhook.core.reasons import Reason
-from webhook.core.wrapper import MOUNT_PATH
+from webhook.core.wrapper import MOUNT_PATH, SHELL_MOUNT_PATH
 
 PREFIX = "graceful-worker/"
 LABEL = "graceful-worker"
@@ -32,6 +32,7 @@ LONGEST_CONTAINER_NAME = 63
 CONTAINER_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 # Seconds without a unit must stand alone, because someone who writes 1h30 means 90 minutes.
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)", re.ASCII)
+_OWN_PATHS = (f"{MOUNT_PATH}/", f"{SHELL_MOUNT_PATH}/")
 _PATH = re.compile(r"(/[A-Za-z0-9._+-]+)+", re.ASCII)
 
 
@@ -156,7 +157,7 @@ def _signal(text: str) -> str:
 
 def _shell(text: str) -> str:
     # The injected shells exist only where they are injected.
-    if text != INJECTED_SHELL and (not _PATH.fullmatch(text) or text.startswith(MOUNT_PATH)):
+    if text != INJECTED_SHELL and (not _PATH.fullmatch(text) or f"{text}/".startswith(_OWN_PATHS)):
         raise ValueError(text)
     return text
 
@@ -170,7 +171,7 @@ ANNOTATIONS = (
     ),
     Annotation(
         "containers",
-        "container names, separated by commas",
+        "container names, each once, separated by commas",
         "Which containers are workers; all others are sidecars.",
         _containers,
     ),
@@ -182,7 +183,7 @@ ANNOTATIONS = (
     ),
     Annotation(
         "grace-period",
-        "seconds, or a duration with a unit after every number, such as 3600, 90m or 1h30m; at most 30d",
+        "seconds, or a duration with a unit after every number, such as 3600, 90m or 1h30m; 1s to 30d",
         "The longest time that one message can take, plus a margin; the pod's grace period is raised to this value.",
         _grace_period,
     ),
@@ -212,7 +213,7 @@ ANNOTATIONS = (
     ),
     Annotation(
         "shell",
-        "the absolute path of a POSIX shell, such as /bin/bash, or injected",
+        "the absolute path of a POSIX shell in the image, such as /bin/bash, or injected",
         "The shell that runs the wrapper and the preStop hook: a path in the worker's image (sidecars use /bin/sh), or "
         "injected, for images without a shell.",
         _shell,

@@ -18,8 +18,13 @@ def listed(names: Iterable[str]) -> str:
 def quoted(value: str) -> str:
     """Quote a value from a manifest as one line of printable characters, shortened if it is long."""
     text = json.dumps(value[: _LONGEST_QUOTE + 1], ensure_ascii=False)
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    text = printable(text)
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + '…"'
+
+
+def printable(text: str) -> str:
+    """Escape characters that cannot be printed, such as half of a surrogate pair, which has no encoding."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def pluralize(number: int, noun: str) -> str:

@@ -148,7 +148,7 @@ def _describe_unknown_command(worker: ExaminedWorker, treatment: Treatment, *, m
     signal = worker.kubelet_signal if worker.kubelet_signal in PASSED_SIGNALS else DEFAULT_SIGNAL
     original_grace = worker.context.original_grace
     if treatment is Treatment.GIVEN_PARENT and worker.line.is_shell and not worker.line.has_hidden_program:
-        return f"its shell ignores signals; for more than {original_grace} s, set {annotation_of('mode')}: signal"
+        return f"shell ignores signals; set {annotation_of('mode')}: signal for more than {original_grace} s"
     if treatment is Treatment.GIVEN_PARENT and may_die_of_term(worker.line.exec_chain):
         return f"gets {signal}, and ends at once unless it handles it"
     if treatment is Treatment.GIVEN_PARENT:
