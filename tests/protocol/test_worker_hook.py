@@ -232,6 +232,26 @@ def test_a_hook_gives_up_on_a_process_1_that_handles_only_other_signals(pod: Pod
 
 
 @in_all_pods
+def test_a_hook_waits_for_a_worker_in_python_that_takes_long_to_start(pod: Pod) -> None:
+    """Python handles INT, and INT alone, until the worker sets its handler."""
+    container = as_process_1(pod, code=7, late=7)
+    pod.journal.until("start")
+    assert pod.pre_stop(container, action=f"listen {TERM}").wait() == 0
+    container.signal("TERM")
+    assert container.wait() == 7
+
+
+@in_all_pods
+def test_a_hook_waits_no_longer_than_the_original_grace_period_for_a_process_1_that_handles_only_int(pod: Pod) -> None:
+    """It may be the stop signal of an image that is not known."""
+    container = as_process_1(pod, "INT")
+    pod.journal.until("ready")
+    hook = pod.pre_stop(container, action="listen 15 7")
+    assert hook.wait() == 0
+    assert hook.seconds > 6
+
+
+@in_all_pods
 def test_a_hook_waits_for_a_loop_or_a_parent_that_is_still_starting(pod: Pod) -> None:
     if pod.setting is Setting.CHILD:
         pytest.skip("process 1 is this machine's")
@@ -265,9 +285,10 @@ def test_a_hook_sends_the_signal_once_and_stays_until_the_container_ends(pod: Po
     assert [line for line in pod.journal.lines if "INT" in line] == ["heard INT"]
 
 
+@pytest.mark.parametrize("late", [1, 6.5], ids=["soon", "after-five-seconds"])
 @in_all_pods
-def test_a_hook_sends_the_signal_when_a_late_worker_has_set_its_handler(pod: Pod) -> None:
-    container = as_process_1(pod, "QUIT", 7, late=1)
+def test_a_hook_sends_the_signal_when_a_late_worker_has_set_its_handler(pod: Pod, late: float) -> None:
+    container = as_process_1(pod, "QUIT", 7, late=late)
     pod.journal.until("start")
     hook = pod.pre_stop(container, ["echo", "chained"], action="send 3 0")
     assert container.wait() == 7

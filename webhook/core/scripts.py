@@ -128,6 +128,7 @@ def worker_hook(action: str, *, sidecars_wait: bool, chained: bool, process_1_is
     steps += ["hook-run-original"] if chained else []
     if action in ("listen", "send"):
         names += ["handles-signal"]
+    if action == "listen":
         steps += ["hook-wait-for-handler"]
     if action == "send" or (sidecars_wait and not process_1_is_wrapper):
         names += ["count-children"]
