@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -332,6 +333,33 @@ def test_a_command_that_handles_the_signal_is_not_killed_after_the_original_grac
     assert_stays("the message in work", lambda: container.running, 0.5)
     pod.journal.release()
     assert container.wait() == 7
+
+
+# Scripts that die from their own signal
+
+
+def dying_script(pod: Pod, pause: float, grace: int) -> Process:
+    """Start a script that forwards TERM to its process group after a pause, and return it when its worker is ready."""
+    worker = shlex.join(pod.consumer(code=7))
+    text = f"trap 'sleep {pause}; trap - TERM; kill 0; wait' TERM; {worker} & wait; wait"
+    container = pod.start_parent([require_program("bash"), "-c", text], grace=grace)
+    pod.journal.until("ready")
+    return container
+
+
+@pytest.mark.parametrize("late", [0, 100], ids=["in-time", "after-the-grace-period"])
+@in_all_pods
+def test_the_worker_of_a_script_that_dies_from_its_own_signal_is_awaited(pod: Pod, late: int) -> None:
+    """As process 1, the script would survive that signal."""
+    pod.journal.hold()
+    container = dying_script(pod, 0, 30 if not late else 5)
+    pod.kill_me().write_text(f"{now() - late}\n")
+    container.signal("TERM")
+    pod.journal.until("heard TERM")
+    assert_stays("the message in work", lambda: container.running, 1.3)
+    pod.journal.release()
+    assert container.wait() == 143
+    assert pod.journal.lines[-1] == "end"
 
 
 # Processes that are killed

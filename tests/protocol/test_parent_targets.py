@@ -13,6 +13,18 @@ import pytest
 from webhook.core.recognize.frameworks import FRAMEWORKS
 
 from .pods import Pod, Process, Setting, assert_stays, in_all_pods, number, require_program, until, why_unavailable
+from .pods import (
+    Pod,
+    Process,
+    Setting,
+    assert_stays,
+    in_all_pods,
+    now,
+    number,
+    require_program,
+    until,
+    why_unavailable,
+)
 
 LOOKS = "consumer.py"
 
@@ -319,6 +331,20 @@ def test_a_loop_that_sleeps_longer_than_the_original_grace_period_is_killed_at_i
     assert drain_and_wait(pod, container) == 137
     assert 2 < time.monotonic() - begin < 8
     assert pod.journal.lines[-2:] == ["end", "asleep"]
+
+
+@pytest.mark.parametrize("grace", [0, 1])
+@in_all_pods
+def test_a_worker_gets_its_signal_although_the_hook_took_the_original_grace_period(pod: Pod, grace: int) -> None:
+    pod.journal.hold()
+    container = shell_string(pod, "WORKER; exit $?", grace=grace)
+    pod.journal.until("ready")
+    pod.kill_me().write_text(f"{now() - 100}\n")
+    container.signal("TERM")
+    pod.journal.until("heard TERM")
+    assert_stays("the message in work", lambda: container.running, 2.5)
+    pod.journal.release()
+    assert container.wait() == 7
 
 
 @in_all_pods

@@ -177,24 +177,27 @@ leave() {
   exit
 }
 
-# The original grace period counts from the deletion, which the hook has recorded.
+# The original grace period counts from the deletion, which the hook has recorded; but $1 tenths of a second are left.
 set_deadline() {
   look_at_clock
   gw_until=$gw_now
   read -r gw_until <"$gw_folder/kill_me"
   gw_until=$((${gw_until:-$gw_now} + 10 * gw_grace))
+  [ "$gw_until" -ge $((gw_now + $1)) ] || gw_until=$((gw_now + $1))
 } 2>/dev/null
 
-# The pod is being deleted. Processes that ignore signals get the original grace period.
+# The pod is being deleted. Processes that ignore signals get the original grace period. However long the hook took, the
+# kubelet gives two seconds after its signal, in which a worker has to be found.
 drain() {
   handle_all
   set -f
-  set_deadline
   set -- "${gw_signal:-$1}"
   if [ -n "$gw_looks" ]; then
+    set_deadline 20
     drain_targets "$1"
     leave
   fi
+  set_deadline 0
   until heeds "$gw_child" "$1"; do
     ! is_late || leave
     nap
@@ -230,7 +233,7 @@ signal_command() {
 # the signal may run as long as the pod's original grace period. Each gets the signal once from here: npm and others die
 # without forwarding it.
 await_orphans() {
-  set_deadline
+  set_deadline 20
   gw_signalled=' ' gw_waits=1
   while [ -n "$gw_waits" ] && ! is_late; do
     gw_waits=
