@@ -347,12 +347,12 @@ def dying_script(pod: Pod, pause: float, grace: int) -> Process:
     return container
 
 
-@pytest.mark.parametrize("late", [0, 100], ids=["in-time", "after-the-grace-period"])
+@pytest.mark.parametrize(("pause", "late"), [(0, 0), (2, 0), (0, 100)], ids=["at-once", "later", "at-once-but-late"])
 @in_all_pods
-def test_the_worker_of_a_script_that_dies_from_its_own_signal_is_awaited(pod: Pod, late: int) -> None:
+def test_the_worker_of_a_script_that_dies_from_its_own_signal_is_awaited(pod: Pod, pause: float, late: int) -> None:
     """As process 1, the script would survive that signal."""
     pod.journal.hold()
-    container = dying_script(pod, 0, 30 if not late else 5)
+    container = dying_script(pod, pause, 5 if late else 30)
     pod.kill_me().write_text(f"{now() - late}\n")
     container.signal("TERM")
     pod.journal.until("heard TERM")

@@ -219,8 +219,9 @@ signal_command() {
   # Usually at once.
   while look_at "$gw_above" && [ "$gw_state" != T ] && has_tries; do :; done
   kill "-$1" "$gw_child"
-  gw_tries=10
-  while lives "$gw_child" && has_tries; do
+  # A script may take its time before it forwards the signal.
+  set_deadline 20
+  while lives "$gw_child" && ! is_late; do
     nap
   done
   case "$gw_state $gw_end" in
