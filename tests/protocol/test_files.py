@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from .pods import BROUGHT, Pod, Process, assert_stays, in_all_pods
+from .pods import BROUGHT, Pod, Process, assert_stays, in_all_pods, until
 from .test_arguments import BY_START, Start
+from .test_worker_hook import fifo_is_held
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
 as_root = pytest.mark.skipif(
@@ -38,6 +40,51 @@ def test_files_of_the_previous_container_are_removed_before_the_worker_starts(po
     container = start(pod, pod.message())
     pod.journal.until("begin")
     assert not any(file.exists() for file in files)
+    container.remove()
+
+
+def halt(pod: Pod, program: str, condition: str = "true") -> tuple[Path, Path]:
+    """Let a program of the scripts wait at its first call for which a condition holds.
+
+    Return the file that exists meanwhile, and the one that ends it.
+    """
+    pod.skip_where_applets_come_first()
+    here, go = pod.directory / "here", pod.directory / "go"
+    wait = f"if {condition} && mkdir {here}; then until [ -e {go} ]; do sleep 0.01; done; fi 2>/dev/null"
+    pod.tool(program, f'#!/bin/sh\n{wait}\nexec {shutil.which(program)} "$@"\n')
+    return here, go
+
+
+@pytest.mark.parametrize("program", ["rm", "mv"], ids=["no-file-before", "old-file-before"])
+@BY_START
+@in_all_pods
+def test_a_kill_file_that_the_hook_creates_while_a_script_removes_old_files_is_kept(
+    pod: Pod, start: Start, program: str
+) -> None:
+    if program == "mv":
+        leave_stale_files(pod)
+    # The hook renames another file.
+    here, go = halt(pod, program, '[ "$2" != new ]')
+    container = start(pod, pod.message())
+    until("the script at its old files", here.exists)
+    # A file of the same tenth of a second may be the previous drain's.
+    time.sleep(0.15)
+    hook = pod.pre_stop(container, holds=False)
+    assert hook.wait() == 0
+    go.touch()
+    assert container.wait() == 0
+    assert pod.kill_me().exists()
+
+
+@in_all_pods
+def test_a_fifo_that_the_hook_creates_at_the_same_moment_is_held(pod: Pod) -> None:
+    here, go = halt(pod, "mkfifo")
+    container = pod.start_parent(pod.consumer())
+    until("the script before its FIFO", here.exists)
+    os.mkfifo(pod.alive())
+    go.touch()
+    pod.journal.until("ready")
+    assert fifo_is_held(pod)
     container.remove()
 
 

@@ -19,9 +19,9 @@ over() {
 # The volume outlives the container: after a liveness restart, the files of the previous drain still exist.
 prepare() {
   [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder") || return 1
-  is_already_draining || rm -f "$gw_folder/kill_me"
-  rm -f "$gw_folder/kill_sidecar" "$gw_folder/heartbeat"
   hold
+  is_already_draining
+  rm -f "$gw_folder/kill_sidecar" "$gw_folder/heartbeat"
   [ -w "$gw_folder" ]
 }
 

@@ -266,16 +266,14 @@ signal_orphan() {
 gw_early='' gw_interrupted=
 handle_all
 [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")
+hold
 # As if the stop signal, which may have been lost, had arrived. Only for a known worker, which gets no second one from the
 # kubelet; another command may not expect two.
-if is_already_draining; then
-  [ -z "$gw_looks" ] || gw_early=15
-else
-  rm -f "$gw_folder/kill_me"
+if is_already_draining && [ -n "$gw_looks" ]; then
+  gw_early=15
 fi
 # The volume outlives the container: after a liveness restart, the files of the previous drain still exist.
 rm -f "$gw_folder/kill_sidecar" "$gw_folder/heartbeat" "$gw_folder/ended"
-hold
 trap 'true >"$gw_folder/kill_sidecar"' EXIT
 # In its own session, like process 1: a script may signal the process group that it leads. A terminal stays with
 # its original session.
