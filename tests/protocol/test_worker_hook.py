@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -78,6 +79,16 @@ def test_the_kill_file_is_also_written_if_the_image_has_no_program_to_rename_it(
 @in_all_pods
 def test_the_kill_file_exists_before_the_chained_hook_starts(pod: Pod) -> None:
     assert pod.pre_stop(loop_in_message(pod), ["test", "-s", str(pod.kill_me())]).wait() == 0
+
+
+@in_all_pods
+def test_the_kill_file_exists_before_the_environment_of_the_chained_hook_is_prepared(pod: Pod) -> None:
+    pod.skip_where_applets_come_first()
+    container = loop_in_message(pod)
+    file = pod.directory / "found"
+    pod.tool("tr", f'#!/bin/sh\nls {pod.kill_me()} >>{file}\nexec {shutil.which("tr")} "$@"\n')
+    assert pod.pre_stop(container, ["true"]).wait() == 0
+    assert file.read_text().split() == [str(pod.kill_me())]
 
 
 @pytest.mark.parametrize("holds", [False, True])

@@ -120,12 +120,12 @@ def worker_hook(action: str, *, sidecars_wait: bool, chained: bool, process_1_is
     """
     stays = action in ("send", "stay")
     names = ["arguments", "path"]
-    names += ["environment"] if chained else []
     names += ["signal-handlers"] if chained or sidecars_wait or stays else []
     names += ["clock"]
     names += ["open-fifo"] if sidecars_wait or stays else []
     steps = ["hook-make-folder", *(["hook-open-fifo"] if sidecars_wait or stays else []), "hook-create-kill-file"]
-    steps += ["hook-run-original"] if chained else []
+    # The kill file must not wait for the processes of `environment`.
+    steps += ["environment", "hook-run-original"] if chained else []
     if action in ("listen", "send"):
         names += ["handles-signal"]
     if action == "listen":
@@ -149,10 +149,10 @@ def sidecar_hook(*, chained: bool, has_parent: bool) -> Script:
 
     `chained` means that another hook follows, `has_parent` that process 1 is a parent, which reads the kill file.
     """
-    names = ["arguments", "path", *(["environment"] if chained else []), "signal-handlers", "clock"]
+    names = ["arguments", "path", "signal-handlers", "clock"]
     steps = ["hook-make-folder", "hook-create-kill-file"] if has_parent else []
     steps += ["sidecar-prestop"]
     if chained:
         names += ["deadline"]
-        steps += ["sidecar-run-original"]
+        steps += ["environment", "sidecar-run-original"]
     return _script(*names, *steps)
