@@ -12,7 +12,6 @@ import pytest
 
 from webhook.core.recognize.frameworks import FRAMEWORKS
 
-from .pods import Pod, Process, Setting, assert_stays, in_all_pods, number, require_program, until, why_unavailable
 from .pods import (
     Pod,
     Process,
