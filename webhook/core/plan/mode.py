@@ -53,7 +53,7 @@ def requested_mode(settings: Settings) -> Mode:
 def ends_by_itself(worker: ExaminedWorker) -> bool:
     """Tell whether a run ends soon after its message, in a shell script that cannot be looped.
 
-    Mostly, that is the script's own loop, with a kill file of its own. As process 1, the shell keeps every signal from
+    Mostly, that is a loop that ends at its own kill file. As process 1, the shell keeps every signal from
     the run. PHP without pcntl would die of one in the middle of the message.
     """
     match = worker.match
