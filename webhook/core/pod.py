@@ -33,6 +33,7 @@ MOST_CONTAINERS = 250
 """More than twice as many as a node has pods: https://kubernetes.io/docs/setup/best-practices/cluster-large/."""
 _NOT_JSON = "\x7f"
 """Begins the names of the fields that `drop_unread` fills in: no manifest has such a key."""
+_COMMAND = annotation_of("command")
 Argv = list[str] | UnsetType | None
 StringMap = dict[str, str] | UnsetType | None
 
@@ -356,7 +357,7 @@ def drop_unread(pod: Pod) -> None:
     # A pod with more containers is refused, and hints for thousands of names would take seconds.
     has_hints = len(containers) <= MOST_CONTAINERS
     images: dict[str, str] = {}
-    command = pod.annotations.get(annotation_of("command"), "")
+    command = pod.annotations.get(_COMMAND, "")
     for container in containers:
         image = images[container.name] = container.image or ""
         container.hints = hints_of(image, container.name) if has_hints else NO_HINTS
@@ -364,7 +365,9 @@ def drop_unread(pod: Pod) -> None:
         if container.mounts:
             container.mounts = [mount for mount in container.mounts if mount.mount_path.startswith(MOUNT_PATH)]
         if container.env:
-            read = VARIABLES | referenced_in([*container.argv, command])
+            words = [*(container.command or ()), *(container.args or ()), command]
+            # Joined first: few commands refer to a variable.
+            read = VARIABLES | referenced_in(words) if "$(" in " ".join(words) else VARIABLES
             container.env = [variable for variable in container.env if variable.name in read] or None
     pod.images = images
 
