@@ -109,7 +109,7 @@ def test_a_command_after_launchers_is_the_same_command(argv: list[str]) -> None:
 
 @given(argvs, plain_argvs | st.just(["/vault/vault-env"]))
 def test_the_original_argv_is_recovered_from_a_wrapped_one(argv: list[str], tool: list[str]) -> None:
-    first, later = (loop("/bin/sh", "worker", delay, "/dev/termination-log") for delay in (0, 1))
+    first, later = (loop("/bin/sh", "worker", delay, "TERM", "/dev/termination-log") for delay in (0, 1))
     wrapped = wrap(argv, first)
     assert wrapped_command(wrapped) == argv
     assert wrapped_command([*tool, *wrapped]) == argv

@@ -216,7 +216,7 @@ class Process:
     def signal(self, name: str) -> None:
         """Signal only this process, from outside its namespace, as the runtime does."""
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, number(name))
+            signal.pidfd_send_signal(self.pidfd, int(wrapper.signal_number(name) or number(name)))
 
     def signal_in_quick_succession(self, name: str) -> None:
         """Signal this process many times, as when both a hook of the pod's own and the kubelet signal process 1."""
@@ -497,6 +497,7 @@ class Pod:
         delay: int = 0,
         name: str = "worker",
         message_file: Path | None = None,
+        stop_signal: str = "TERM",
         **options: Any,
     ) -> Process:
         """Start a container with a loop around its worker.
@@ -507,7 +508,7 @@ class Pod:
             message_file = self.message_file(name)
             message_file.write_text("")
             message_file.chmod(0o666)
-        return self._start(wrapper.loop(self.shell, name, delay, str(message_file)), argv, **options)
+        return self._start(wrapper.loop(self.shell, name, delay, stop_signal, str(message_file)), argv, **options)
 
     def start_parent(
         self,
@@ -517,15 +518,19 @@ class Pod:
         launchers: str = "",
         unknown: str = "",
         wanted: str = "",
+        stop_signal: str = "TERM",
         busy: int = 0,
         loops: str = "",
         name: str = "worker",
         **options: Any,
     ) -> Process:
-        """Start a container with a parent around its command; `wanted` is the signal that the worker wants."""
+        """Start a container with a parent around its command.
+
+        `wanted` is the signal that the worker wants, `stop_signal` the one that the kubelet sends.
+        """
         passed = str(SIGNALS.get(wanted, wanted))
         settings = [str(grace), looks, launchers, unknown, passed, str(busy), loops]
-        return self._start(wrapper.parent(self.shell, name, settings), argv, **options)
+        return self._start(wrapper.parent(self.shell, name, settings, stop_signal), argv, **options)
 
     def _start(
         self,

@@ -85,6 +85,18 @@ def test_a_stop_signal_without_a_hook_ends_the_loop_after_the_run(pod: Pod, name
     assert pod.journal.count("begin") == pod.journal.count("end") == 1
 
 
+@pytest.mark.parametrize("name", ["WINCH", "USR1", "RTMIN"])
+@in_all_pods
+def test_the_images_stop_signal_ends_the_loop_after_the_run(pod: Pod, name: str) -> None:
+    pod.journal.hold()
+    container = pod.start_loop(pod.message(), stop_signal=name)
+    pod.journal.until("begin")
+    container.signal(name)
+    pod.journal.release()
+    assert container.wait() == 0
+    assert pod.journal.lines == ["begin", "end"]
+
+
 @pytest.mark.parametrize("name", STOP_SIGNALS)
 @in_all_pods
 def test_two_stop_signals_do_not_reach_the_run_in_progress(pod: Pod, name: str) -> None:

@@ -296,6 +296,27 @@ def test_a_command_without_handler_is_killed_after_the_original_grace_period_and
     assert pod.journal.lines == ["start", "ready"]
 
 
+@pytest.mark.parametrize("name", ["QUIT", "USR1", "WINCH", "RTMIN"])
+@in_all_pods
+def test_the_images_stop_signal_ends_a_command_without_handler_although_the_hook_has_not_run(
+    pod: Pod, name: str
+) -> None:
+    pod.journal.hold()
+    container = ready(pod, how="unhandled", grace=1, stop_signal=name)
+    container.signal(name)
+    assert container.wait() == 137
+
+
+@in_all_pods
+def test_a_command_gets_a_stop_signal_that_scripts_usually_do_not_handle(pod: Pod) -> None:
+    here = pod.directory / "ready"
+    listen = f"signal.signal(34, lambda *_: sys.exit(7)); open({str(here)!r}, 'w'); signal.pause()"
+    container = pod.start_parent([*PYTHON, "-c", f"import signal, sys; {listen}"], stop_signal="RTMIN")
+    until("the handler", here.exists)
+    container.signal("RTMIN")
+    assert container.wait() == 7
+
+
 @in_all_pods
 def test_the_original_grace_period_starts_at_the_time_in_the_kill_file(pod: Pod) -> None:
     pod.journal.hold()

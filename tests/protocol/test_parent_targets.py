@@ -162,6 +162,18 @@ def test_the_worker_gets_the_signal_that_it_wants(pod: Pod, name: str) -> None:
     assert received_signals(pod) == [f"heard {name}"]
 
 
+@pytest.mark.parametrize("name", ["QUIT", "USR1"])
+@in_all_pods
+def test_the_worker_gets_its_own_signal_in_place_of_the_images_although_the_hook_has_not_run(
+    pod: Pod, name: str
+) -> None:
+    container = shell_string(pod, "WORKER; exit $?", wanted="TERM", stop_signal=name)
+    pod.journal.until("ready")
+    container.signal(name)
+    assert container.wait() == 7
+    assert received_signals(pod) == ["heard TERM"]
+
+
 @in_all_pods
 def test_two_workers_get_the_signal_once_each(pod: Pod) -> None:
     pod.journal.hold()

@@ -176,6 +176,11 @@ class Container(Part):
         return self.lifecycle.pre_stop if self.lifecycle else None
 
     @property
+    def stop_signal(self) -> str:
+        """Its own stop signal without SIG; empty if it has none."""
+        return ((self.lifecycle and self.lifecycle.stop_signal) or "").removeprefix("SIG")
+
+    @property
     def hook_command(self) -> list[str]:
         """The exec command of its preStop hook; else empty."""
         hook = self.pre_stop

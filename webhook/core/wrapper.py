@@ -20,6 +20,27 @@ MOUNTED_SHELL = f"{SHELL_MOUNT_PATH}/bin/sh"
 SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "USR1": 10, "USR2": 12, "TERM": 15, "CONT": 18, "TSTP": 20, "WINCH": 28}
 """Linux signal numbers by name without SIG."""
 
+_OTHER_SIGNALS = {
+    **{"ILL": 4, "TRAP": 5, "ABRT": 6, "IOT": 6, "BUS": 7, "FPE": 8, "SEGV": 11, "PIPE": 13, "ALRM": 14, "STKFLT": 16},
+    **{"TTIN": 21, "TTOU": 22, "URG": 23, "XCPU": 24, "XFSZ": 25, "VTALRM": 26, "PROF": 27, "IO": 29, "POLL": 29},
+    **{"PWR": 30, "SYS": 31, "RTMIN": 34, "RTMAX": 64},
+    **{f"RTMIN+{step}": 34 + step for step in range(1, 16)},
+    **{f"RTMAX-{step}": 64 - step for step in range(1, 15)},
+}
+_NUMBERS = SIGNALS | _OTHER_SIGNALS
+"""Without the signals that a script cannot handle, and CHLD, which it gets from its own processes."""
+
+
+def signal_number(signal: str) -> str:
+    """Return the number of a signal's name without SIG; empty if a script cannot handle it."""
+    number = _NUMBERS.get(signal)
+    return str(number) if number else signal if signal in map(str, _NUMBERS.values()) else ""
+
+
+def _other_than_term(stop_signal: str) -> list[str]:
+    """Return the number of a kubelet's signal as a setting, which scripts do not have for TERM."""
+    return [number for number in [signal_number(stop_signal)] if number not in ("", "15")]
+
 
 def _script_name(shell: str) -> str:
     """Return $0: next to an injected shell, where the script finds mkdir, rm and sleep."""
@@ -43,15 +64,16 @@ def _command(shell: str, script: str, folder: str, settings: str) -> list[str]:
     return [shell, "-c", script, _script_name(shell), folder, settings]
 
 
-def loop(shell: str, container: str, delay: int, message_file: str) -> list[str]:
+def loop(shell: str, container: str, delay: int, stop_signal: str, message_file: str) -> list[str]:
     """Return the wrapper that runs a command in a loop, with `delay` seconds between runs."""
-    settings = scripts.keep_from_expansion(f"{delay} {message_file}")
+    settings = scripts.keep_from_expansion(f"{','.join([str(delay), *_other_than_term(stop_signal)])} {message_file}")
     return _command(shell, scripts.LOOP, folder(container), settings)
 
 
-def parent(shell: str, container: str, settings: Sequence[str]) -> list[str]:
+def parent(shell: str, container: str, settings: Sequence[str], stop_signal: str) -> list[str]:
     """Return the parent process for a command; parent.sh explains its settings."""
-    return _command(shell, scripts.parent(finds_worker=bool(settings[1])), folder(container), ";".join(settings))
+    script = scripts.parent(finds_worker=bool(settings[1]))
+    return _command(shell, script, folder(container), ";".join([*settings, *_other_than_term(stop_signal)]))
 
 
 def worker_hook(

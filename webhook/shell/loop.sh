@@ -1,6 +1,7 @@
 # Runs the worker in a loop until the pod is drained, and never signals it.
 #
-# SETTINGS   the seconds between two runs and, after a space, the file for the termination message
+# SETTINGS   the seconds between two runs; after a comma, the number of the kubelet's stop signal if it is not TERM; after a
+#            space, the file for the termination message
 
 gw_draining=
 gw_quick=0 gw_runs=0 gw_longest=0
@@ -9,6 +10,8 @@ gw_quick=0 gw_runs=0 gw_longest=0
 # lost. Handlers, never `trap ''`: the worker would inherit an ignored signal.
 trap 'gw_draining=1' TERM INT QUIT HUP
 trap : WINCH USR1 USR2 ALRM
+gw_stop=${gw_settings%% *}
+case $gw_stop in *,*) trap 'gw_draining=1' "${gw_stop#*,}" ;; esac
 # Whatever ends this shell (except SIGKILL), release the sidecars.
 trap 'true >"$gw_folder/kill_sidecar"' EXIT
 
@@ -28,7 +31,7 @@ prepare() {
 # Sleeps second by second in the background: `wait` ends at once on a stop signal, and a kill file without a signal
 # (while a slow hook is running) is noticed within a second.
 pause() {
-  gw_left=${gw_settings%% *}
+  gw_left=${gw_stop%,*}
   while [ "$gw_left" -gt 0 ] && ! over; do
     sleep 1 9>&- &
     wait "$!"

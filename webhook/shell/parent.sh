@@ -10,6 +10,7 @@
 #   how many children the worker has while it processes a message; 0: not significant
 #   `endless` if a loop always restarts the worker and does nothing else after it; `loops` if the loop may do something
 #     else, or end; else empty
+#   the number of the kubelet's stop signal, if it is not TERM
 #
 # As process 1, a program survives every signal without a handler; as a child, it would die. So a signal is only
 # forwarded to a process that handles it.
@@ -25,7 +26,8 @@ take && gw_launchers=$gw_taken
 take && gw_unknown=$gw_taken
 take && gw_signal=$gw_taken
 take && gw_busy=$gw_taken
-gw_loops=$gw_rest
+take && gw_loops=$gw_taken
+gw_stop=${gw_rest#"$gw_loops"}
 gw_child='' gw_drains=0 gw_signalled=' '
 
 # Starts the command, and sets gw_child. A shell starts background processes with INT and QUIT ignored, and only bash
@@ -123,23 +125,22 @@ await_end() {
 }
 
 receive() {
-  if [ "$1" -ne 15 ] && [ ! -e "$gw_folder/kill_me" ]; then
-    # Not the end of the pod, but a signal sent to process 1.
+  case $1 in
+    15 | "$gw_stop") : ;;
+    10 | 12 | 14 | 20) false ;;
+    # Without a kill file, not the end of the pod, but a signal sent to process 1.
+    *) [ -e "$gw_folder/kill_me" ] ;;
+  esac || {
     forward "$1" &
     return
+  }
+  # Counted in one command: bash may run this function again between any two.
+  set -- "$1" $((gw_drains += 1))
+  if [ "$2" -eq 1 ]; then
+    drain "$1" &
+  elif [ -z "$gw_looks$gw_signal" ]; then
+    forward "$1" &
   fi
-  case $1 in
-    10 | 12 | 14 | 20) forward "$1" & ;;
-    *)
-      # Counted in one command: bash may run this function again between any two.
-      set -- "$1" $((gw_drains += 1))
-      if [ "$2" -eq 1 ]; then
-        drain "$1" &
-      elif [ -z "$gw_looks$gw_signal" ]; then
-        forward "$1" &
-      fi
-      ;;
-  esac
 }
 
 # Sets gw_state, gw_parent and gw_session of process $1, and gw_end to how it ended if it is a zombie: field 52.
@@ -264,6 +265,7 @@ signal_orphan() {
 
 # First, because signals without a handler are lost on process 1. Until the command runs, signals are remembered.
 gw_early='' gw_interrupted=
+gw_signals="$gw_signals $gw_stop"
 handle_all
 [ -d "$gw_folder" ] || (umask 022 && mkdir -p "$gw_folder")
 hold

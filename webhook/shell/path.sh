@@ -1,8 +1,5 @@
 # shellcheck disable=SC2031 # Nothing is lost.
 gw_path=${PATH-}
-case ":$gw_path:" in
-  *:/bin:* | *:/usr/bin:*) ;;
-  *) PATH=$gw_path:/usr/bin:/bin ;;
-esac
+PATH=$gw_path:/usr/bin:/bin
 # Next to an injected shell, there are its own programs.
 [ -z "$gw_bin" ] || PATH=${gw_bin%/}:$PATH

@@ -66,12 +66,11 @@ def _check_loop(worker: ExaminedWorker) -> None:
     if worker.shell_less:
         detail = f"{worker.shell_less}; set {annotation_of('shell')}: {INJECTED_SHELL}"
         raise Refused(Reason.SHELL_MISSING, name, detail)
-    declared = (worker.container.lifecycle and worker.container.lifecycle.stop_signal) or ""
-    if declared and declared.removeprefix("SIG") not in HEARD_SIGNALS:
+    declared = worker.container.stop_signal
+    if declared and declared not in HEARD_SIGNALS:
         heard = ", ".join(f"SIG{signal}" for signal in HEARD_SIGNALS)
-        raise Refused(
-            Reason.STOP_SIGNAL_UNHEARD, name, f"lifecycle.stopSignal is {quoted(declared)}; write one of {heard}"
-        )
+        detail = f"lifecycle.stopSignal is {quoted(f'SIG{declared}')}; write one of {heard}"
+        raise Refused(Reason.STOP_SIGNAL_UNHEARD, name, detail)
 
 
 def explain_needed_parent(worker: ExaminedWorker, signal: str) -> str:
@@ -124,11 +123,12 @@ def plan_wrapper(worker: ExaminedWorker, treatment: Treatment, signal: str) -> l
     if treatment is Treatment.KEPT or worker.wrapper_is_in_args:
         return None
     if treatment is Treatment.LOOPED:
-        return loop(shell, name, _delay(worker), worker.container.message_file)
+        return loop(shell, name, _delay(worker), worker.kubelet_signal, worker.container.message_file)
     number = "0" if signal == NO_SIGNAL else str(SIGNALS[signal]) if signal else ""
     searches_descendants = worker.settings.mode is Mode.SIGNAL or worker.settings.stop_signal is not None
     grace, line, match = worker.context.original_grace, worker.line, worker.match
-    return parent(shell, name, parent_settings(grace, line, match, number, searches_descendants=searches_descendants))
+    settings = parent_settings(grace, line, match, number, searches_descendants=searches_descendants)
+    return parent(shell, name, settings, worker.kubelet_signal)
 
 
 def _delay(worker: ExaminedWorker) -> int:

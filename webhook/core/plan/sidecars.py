@@ -109,7 +109,8 @@ def _parent(facts: SidecarFacts) -> tuple[list[str] | None, list[Finding]]:
     if not reason or explain_forbidden_parent(container, argv, line.launches, facts.sandbox):
         return None, []
     settings = parent_settings(facts.original_grace, line, None, "", searches_descendants=False)
-    return parent(facts.shell, container.name, settings), [Finding(Reason.PARENT_ADDED, container.name, reason)]
+    wrapper = parent(facts.shell, container.name, settings, container.stop_signal)
+    return wrapper, [Finding(Reason.PARENT_ADDED, container.name, reason)]
 
 
 def _moved(container: Container) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from webhook.core.annotations import DEFAULT_SHELL, PASSED_SIGNALS, Settings
+from webhook.core.annotations import DEFAULT_SHELL, Settings
 from webhook.core.image_config import Image, Images, Unavailable, image_argv, image_signal
 from webhook.core.plan.parent import PodSandbox, is_looped
 from webhook.core.pod import Container
@@ -24,7 +24,7 @@ from webhook.core.recognize.frameworks import (
 from webhook.core.recognize.variables import has_reference
 from webhook.core.select.workers import Worker
 from webhook.core.status import WorkerStatus
-from webhook.core.wrapper import is_wrapped, wrapped_command
+from webhook.core.wrapper import is_wrapped, signal_number, wrapped_command
 
 DEFAULT_SIGNAL = "TERM"
 NO_SIGNAL = "CONT"
@@ -140,10 +140,9 @@ def examine(facts: WorkerFacts) -> ExaminedWorker:
     argv, is_complete = _argv(container, settings, image)
     found = find_framework(container.expand(argv))
     line, match = found if is_complete else _recorded_framework(found, facts.recorded)
-    declared = ((container.lifecycle and container.lifecycle.stop_signal) or "").removeprefix("SIG")
     signal = _image_signal(facts)
     # Others can edit the record.
-    is_valid = isinstance(image, Image) or signal in PASSED_SIGNALS
+    is_valid = isinstance(image, Image) or signal_number(signal)
     return ExaminedWorker(
         **msgspec.structs.asdict(facts),
         argv=argv,
@@ -153,7 +152,7 @@ def examine(facts: WorkerFacts) -> ExaminedWorker:
         match=match,
         runtime=runtime_of(line),
         image_signal=signal,
-        kubelet_signal=declared or (signal if is_valid else "") or DEFAULT_SIGNAL,
+        kubelet_signal=container.stop_signal or (signal if is_valid else "") or DEFAULT_SIGNAL,
         runs_to_completion=(container.restart_policy or context.restart_policy) != "Always",
         wrapper_is_in_args=is_wrapped(container.args or ()),
     )
