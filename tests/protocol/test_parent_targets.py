@@ -448,6 +448,41 @@ def test_a_launcher_with_the_workers_words_in_its_arguments_is_not_the_worker(po
     assert (received_signals(pod), container.stdout) == (["heard TERM"], "")
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@in_all_pods
+def test_a_launcher_that_has_not_started_the_worker_gets_no_signal(pod: Pod, known: bool) -> None:
+    records_term = "import os, signal, subprocess, sys, time; signal.signal(15, lambda *_: os.write(1, b'told'))"
+    launch = pod.directory / "launch.py"
+    launch.write_text(
+        f"{records_term}\nprint('here', flush=True)\ntime.sleep(2)\nsys.exit(subprocess.call(sys.argv[1:]))\n"
+    )
+    link = pod.directory / "launch"
+    link.symlink_to(pod.consumer()[0])
+    argv = [str(link), "-I", "-S", str(launch), *pod.consumer(code=7)]
+    launcher: dict[str, Any] = {"launchers" if known else "unknown": "other|launch"}
+    # The unknown launcher starts nothing that looks like the worker.
+    container = pod.start_parent(argv, looks=LOOKS if known else "other.py", **launcher, grace=5)
+    until("the launcher", lambda: "here" in container.stdout)
+    code = drain_and_wait(pod, container)
+    assert "told" not in container.stdout
+    assert code == (7 if known else 137)
+
+
+@in_all_pods
+def test_a_command_that_becomes_another_program_than_the_worker_gets_the_received_signal(pod: Pod) -> None:
+    pod.journal.hold()
+    container = shell_string(
+        pod, "if [ web = web ]; then exec WORKER; else exec celery worker; fi", looks="celery worker", wanted="QUIT"
+    )
+    pod.journal.until("ready")
+    pod.drain(container)
+    container.signal("TERM")
+    pod.journal.until("heard TERM")
+    assert_stays("the message in work", lambda: container.running and received_signals(pod) == ["heard TERM"], 1)
+    pod.journal.release()
+    assert container.wait() == 7
+
+
 @in_all_pods
 def test_an_unknown_launcher_is_the_worker_if_no_process_below_it_matches(pod: Pod) -> None:
     link = pod.directory / "takes-up"

@@ -149,9 +149,20 @@ await_child() {
   done
 }
 
-# Signals the workers, and returns when they have ended, or at the deadline if none handles the signal.
+# Nothing looks like the worker. If that stays so for a second, and the command has become another program that handles
+# the received signal $1, it gets that, as process 1 would: a script may execute a server in place of the worker.
+signal_other() {
+  gw_alone=$((gw_alone + 1))
+  [ "$gw_alone" -gt 10 ] && heeds "$gw_child" "$1" || return
+  if (gw_looks='*' && is_target "$gw_child" below && [ -z "$gw_unsure" ]) && kill "-$1" "$gw_child"; then
+    gw_signalled=" $gw_child "
+  fi
+}
+
+# Signals the workers, and returns when they have ended, or at the deadline if none handles the signal. $1 is their
+# signal, $2 the received one.
 drain_targets() {
-  gw_signalled=' ' gw_before='' gw_turn=0
+  gw_signalled=' ' gw_before='' gw_turn=0 gw_alone=0
   while :; do
     if [ $((gw_turn % 5)) -eq 0 ] && ! is_late; then
       find_targets
@@ -168,6 +179,7 @@ drain_targets() {
     else
       gw_turn=0
       ! is_late || return
+      [ -n "$gw_found" ] || signal_other "$2"
     fi
     nap
   done

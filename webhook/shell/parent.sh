@@ -192,10 +192,10 @@ set_deadline() {
 drain() {
   handle_all
   set -f
-  set -- "${gw_signal:-$1}"
+  set -- "${gw_signal:-$1}" "$1"
   if [ -n "$gw_looks" ]; then
     set_deadline 20
-    drain_targets "$1"
+    drain_targets "$@"
     leave
   fi
   set_deadline 0
