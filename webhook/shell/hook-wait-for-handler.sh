@@ -10,5 +10,11 @@ until heeds 1 "${gw_settings%% *}"; do
     *[!02]* | *2?*) [ "$gw_turn" -lt 50 ] || break ;;
     *2) [ "$gw_turn" -lt "${gw_settings#* }0" ] || break ;;
   esac
-  nap
+  # Some processes never handle it: after five seconds, they are looked at once a second.
+  if [ "$gw_turn" -lt 50 ]; then
+    nap
+  else
+    gw_turn=$((gw_turn + 9))
+    sleep 1
+  fi
 done
