@@ -259,15 +259,16 @@ def test_a_run_that_needs_no_signal_gets_none_and_no_run_follows(pod: Pod, loops
     assert pod.journal.lines == ["begin", "end"]
 
 
+@pytest.mark.parametrize("seconds", [1.8, 3])
 @in_all_pods
-def test_a_shell_gets_a_second_after_a_worker_that_ends_after_the_original_grace_period(pod: Pod) -> None:
+def test_a_shell_gets_a_second_after_a_worker_that_ends_at_or_after_the_deadline(pod: Pod, seconds: float) -> None:
     pod.journal.hold()
     container = shell_string(pod, "WORKER; sleep 0.4; NOTE behind; exit 5", grace=1)
     pod.journal.until("ready")
     pod.drain(container)
     container.signal("TERM")
     pod.journal.until("heard TERM")
-    time.sleep(1.5)
+    time.sleep(seconds)
     pod.journal.release()
     assert container.wait() == 5
     assert pod.journal.lines[-2:] == ["end", "behind"]

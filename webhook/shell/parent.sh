@@ -184,8 +184,14 @@ set_deadline() {
   gw_until=$gw_now
   read -r gw_until <"$gw_folder/kill_me"
   gw_until=$((${gw_until:-$gw_now} + 10 * gw_grace))
-  [ "$gw_until" -ge $((gw_now + $1)) ] || gw_until=$((gw_now + $1))
+  leave_time "$1"
 } 2>/dev/null
+
+# Extends the deadline so that $1 tenths of a second are left.
+leave_time() {
+  look_at_clock
+  [ "$gw_until" -ge $((gw_now + $1)) ] || gw_until=$((gw_now + $1))
+}
 
 # The pod is being deleted. Processes that ignore signals get the original grace period. However long the hook took, the
 # kubelet gives two seconds after its signal, in which a worker has to be found.
