@@ -4,6 +4,7 @@
 look_at_clock
 (
   umask 022
-  cd "$gw_folder" && { echo "$gw_now" >new && mv -f new kill_me || echo "$gw_now" >kill_me; }
+  # shellcheck disable=SC2086 # Digits.
+  cd "$gw_folder" && { echo $gw_now >new && mv -f new kill_me || echo $gw_now >kill_me; }
 )
 gw_code=$?
