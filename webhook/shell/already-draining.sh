@@ -4,8 +4,8 @@
 # container has released the sidecars. One from the future is older than the node's last start. Clock ticks are hundredths
 # of a second since then: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 #
-# Otherwise, this removes the file. The hook may create it at any moment, so an old one is renamed and read again, and one
-# that was not there is not removed.
+# Otherwise, this removes the file. The hook may create it at any moment, so an old one is renamed and read again, and
+# one that was not there is not removed.
 is_already_draining() {
   set -- "$gw_folder/kill_me" "$gw_folder/old"
   is_fresh "$1" && return

@@ -1,7 +1,7 @@
 # Runs the worker in a loop until the pod is drained, and never signals it.
 #
-# SETTINGS   the seconds between two runs; after a comma, the number of the kubelet's stop signal if it is not TERM; after a
-#            space, the file for the termination message
+# SETTINGS   the seconds between two runs; after a comma, the number of the kubelet's stop signal if it is not TERM;
+#            after a space, the file for the termination message
 
 gw_draining=
 gw_quick=0 gw_runs=0 gw_longest=0

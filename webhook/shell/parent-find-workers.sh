@@ -242,10 +242,10 @@ has_living() {
   return 1
 }
 
-# The workers have ended. Commands after them in a shell script may run if they start within a second; this may be a pause
-# in a loop, and commands after the loop. They have what is left of the pod's original grace period, but a second at least,
-# so that the exit code is theirs. Shells alone end by themselves, which takes longer than a second on a busy node. Other
-# processes beside the worker, and a restarted worker, are not awaited.
+# The workers have ended. Commands after them in a shell script may run if they start within a second; this may be a
+# pause in a loop, and commands after the loop. They have what is left of the pod's original grace period, but a second
+# at least, so that the exit code is theirs. Shells alone end by themselves, which takes longer than a second on a busy
+# node. Other processes beside the worker, and a restarted worker, are not awaited.
 see_off() {
   leave_time 10
   gw_tries=10
