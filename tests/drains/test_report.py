@@ -10,7 +10,7 @@ from tests.drains.cases import cases, moment, printed, selected_drains_of
 from tests.drains.pods import pod
 from webhook.drains.durations import format_duration
 from webhook.drains.reflector import PodsListed
-from webhook.drains.report import as_object, table
+from webhook.drains.report import as_object, event_line, table
 from webhook.drains.selected_drains import SelectedDrains
 
 TABLES = cases("tables")
@@ -40,10 +40,13 @@ def test_overdue_drains_are_marked() -> None:
 def test_control_characters_in_fields_of_a_pod_are_not_printed() -> None:
     workers = {"worker": {"mode": "signal", "framework": "celery\x1b[2J\n"}}
     selected = SelectedDrains([""])
-    list(selected.apply("", PodsListed([pod("a", deleted=0, workers=workers, disruption="Odd\x07Reason")])))
-    text = "".join(line for line, _ in table(selected.draining, moment(1)))
-    assert "celery?[2J? (signal)" in text
-    assert "Odd?Reason" in text
+    odd = pod("a", deleted=0, workers=workers, disruption="Odd\x07Reason", owner="Set c\x1b[2J")
+    started = list(selected.apply("", PodsListed([odd])))
+    table_text = "".join(line for line, _ in table(selected.draining, moment(1)))
+    for text in (table_text, event_line(started[0], moment(1))):
+        assert "set/c?[2J" in text
+        assert "celery?[2J? (signal)" in text
+        assert "Odd?Reason" in text
 
 
 @pytest.mark.parametrize(

@@ -22,17 +22,20 @@ from tests.inspection.cases import CONFIGURATION, Case, inspect_cluster
 from tests.watch.served import Served
 from webhook.cli.commands import main
 from webhook.cli.status_report import as_json
+from webhook.core.annotations import STATUS_ANNOTATION
 from webhook.core.ownership import owner_of
 from webhook.drains.reflector import PodDeleted, PodsListed
 from webhook.history.records import History
 from webhook.inspection.cluster import take_snapshot
 from webhook.inspection.drain_limit_parsing import parse_duration
 from webhook.inspection.snapshot import HistoryUnavailable, Names, Snapshot, is_guard
+from webhook.inspection.worker_pods import read_injected_pod
 from webhook.kubernetes.api_client import ApiClient, NotPermitted
 from webhook.kubernetes.errors import ClusterUnavailable, PatchRejected
 from webhook.kubernetes.kubeconfig import connect, read_kubeconfig
 from webhook.kubernetes.requests import ApiRequest
 from webhook.kubernetes.selectors import default_entries, matches, to_query
+from webhook.repair.replacement_pods import read_replacement_pod
 
 CONFIG = {
     "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
@@ -365,3 +368,23 @@ def test_other_commands_do_not_import_libraries_that_only_status_needs() -> None
         "import sys, webhook.cli.commands; print(*{'lightkube', 'httpx2', 'asyncio', 'cryptography'} & {*sys.modules})"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    "version", ["9" * 5000, "1." + "9" * 5000 + ".0", "", "1.2", "1.2.3 ", "1.2.3" + "x" * 50, "١.٢.٣"]
+)
+def test_a_version_that_no_release_has_counts_as_absent(version: str) -> None:
+    record = json.dumps({"version": version})
+    raw = {
+        "metadata": {
+            "namespace": "shop",
+            "name": "odd",
+            "uid": "u",
+            "labels": {"graceful-worker/injected": "true"},
+            "annotations": {STATUS_ANNOTATION: record},
+        },
+        "spec": {},
+    }
+    assert read_injected_pod(raw).version == ""
+    assert read_replacement_pod(raw)[1].version == ""
+    assert not read_replacement_pod(raw)[1].is_protected("0.1.0")

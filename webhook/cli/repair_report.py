@@ -10,6 +10,7 @@ import click
 from msgspec.structs import asdict
 
 from webhook.core.formatting import pluralize
+from webhook.drains.report import printable
 from webhook.repair.blockers import BlockerCode
 from webhook.repair.candidates import RestartCandidate
 from webhook.repair.plan import Plan, UnmetPrecondition
@@ -87,9 +88,9 @@ def summary(plan: Plan, results: Sequence[Result]) -> Iterator[str]:
 
 
 def _lines(sign: str, colour: str, sentence: str, advice: str) -> Iterator[str]:
-    yield f"{click.style(sign.ljust(_INDENT), fg=colour)}{sentence}"
+    yield f"{click.style(sign.ljust(_INDENT), fg=colour)}{printable(sentence)}"
     if advice:
-        yield f"{' ' * _INDENT}→ {advice}"
+        yield f"{' ' * _INDENT}→ {printable(advice)}"
 
 
 def as_json(

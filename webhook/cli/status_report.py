@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from webhook.drains.report import align, printable
 from webhook.inspection.checks import Verdict
 from webhook.inspection.diagnostics import Code, Diagnostic, Severity
 from webhook.inspection.snapshot import Snapshot, State, WorkerPod
@@ -42,9 +43,9 @@ def text(snapshot: Snapshot, diagnostics: list[Diagnostic], verdict: Verdict) ->
 
 def _lines(code: Code, sentence: str, advice: str) -> Iterator[str]:
     sign, colour = _SIGNS[code.severity]
-    yield f"{click.style(sign.ljust(6), fg=colour)} {code.topic.ljust(14)} {sentence}"
+    yield f"{click.style(sign.ljust(6), fg=colour)} {code.topic.ljust(14)} {printable(sentence)}"
     if advice:
-        yield f"{' ' * 22}→ {advice}"
+        yield f"{' ' * 22}→ {printable(advice)}"
 
 
 def pods_table(snapshot: Snapshot) -> Iterator[str]:
@@ -52,15 +53,12 @@ def pods_table(snapshot: Snapshot) -> Iterator[str]:
     if isinstance(snapshot.pods, NotPermitted) or not snapshot.pods:
         return
     yield ""
-    rows = [("NAMESPACE", "POD", "STATE", "WORKERS", "VERSION"), *map(_row, snapshot.pods)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from align([("NAMESPACE", "POD", "STATE", "WORKERS", "VERSION"), *map(_row, snapshot.pods)])
 
 
 def _row(pod: WorkerPod) -> tuple[str, str, str, str, str]:
     state = pod.state.value + (f", {pod.verdict.reason.value}" if pod.verdict else "")
-    workers = ",".join(f"{name}={mode}" for name, mode in pod.workers.items())
+    workers = printable(",".join(f"{name}={mode}" for name, mode in pod.workers.items()))
     return pod.namespace, pod.name, state + (", ending" if pod.ending else ""), workers or "-", pod.version or "-"
 
 

@@ -49,7 +49,7 @@ def table_row(drain: DrainStarted, now: datetime.datetime) -> Row:
     return Row(
         pod.namespace,
         pod.name,
-        kubectl_name(pod.owner),
+        printable(kubectl_name(pod.owner)),
         worker_text(pod.framework, pod.mode),
         printable(drain.cause),
         format_duration(seconds_used(pod, now)),
@@ -73,7 +73,7 @@ def _left_text(pod: DrainingPod, now: datetime.datetime) -> str:
 
 
 def printable(text: str) -> str:
-    """Remove terminal control characters: others may have edited the annotation."""
+    """Replace terminal control characters: annotations and owners are whatever the pod's author wrote."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -105,8 +105,8 @@ def event_line(event: DrainEvent, now: datetime.datetime) -> str:
     pod = event.pod
     start = f"{_timestamp(now)} {pod.namespace}/{pod.name}"
     if isinstance(event, DrainStarted):
-        parts = [kubectl_name(pod.owner), worker_text(pod.framework, pod.mode), printable(event.cause), pod.node]
-        return f"{start} drains: {', '.join(filter(None, parts))}; {_left_text(pod, now)}"
+        parts = [kubectl_name(pod.owner), worker_text(pod.framework, pod.mode), event.cause, pod.node]
+        return f"{start} drains: {printable(', '.join(filter(None, parts)))}; {_left_text(pod, now)}"
     return f"{start} {outcome_text(event)}"
 
 

@@ -24,6 +24,8 @@ RENEWAL_MARGIN = datetime.timedelta(days=14)
 show its lifetime, because its validity starts far in the past to allow for slow clocks."""
 BUNDLE_FAILS = frozenset({Code.BUNDLE_MISSING, Code.BUNDLE_UNREADABLE, Code.BUNDLE_EXPIRED})
 """Each of these makes calls fail."""
+UNKNOWN_VERSION = "unknown"
+"""What texts say for a pod whose annotation has no valid version."""
 _VERSION_TAG = re.compile(r":v?(\d+\.\d+\.\d+[\w.+-]*)$", re.ASCII)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.formatting import listed, pluralize, quoted
 from webhook.inspection.diagnostics import Code, Diagnostic
-from webhook.inspection.installation_checks import is_older, newest_version, permission_missing
+from webhook.inspection.installation_checks import UNKNOWN_VERSION, is_older, newest_version, permission_missing
 from webhook.inspection.snapshot import Namespace, Snapshot, State, WorkerPod
 from webhook.inspection.worker_pods import format_verdict
 from webhook.kubernetes.api_client import NotPermitted
@@ -74,7 +74,7 @@ def check_pods(snapshot: Snapshot, *, can_protect: bool) -> Iterator[Diagnostic]
 
 def _check_versions(protected: Sequence[WorkerPod], snapshot: Snapshot) -> Iterator[Diagnostic]:
     newest = newest_version(snapshot, protected)
-    older = Counter(pod.version for pod in protected if is_older(pod.version, newest))
+    older = Counter(pod.version or UNKNOWN_VERSION for pod in protected if is_older(pod.version, newest))
     if older:
         versions = ", ".join(f"{version}: {count}" for version, count in sorted(older.items()))
         count = pluralize(older.total(), "pod")

@@ -60,7 +60,7 @@ class WorkerPod(msgspec.Struct, frozen=True):
     workers: dict[str, str] = {}
     """The mode of each worker container."""
     version: str = ""
-    """The version that protected it."""
+    """The version that protected it; empty if that is unknown."""
     ending: bool = False
     grace: int = 0
     """Its grace period, in seconds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TypedDict
 
@@ -20,6 +21,8 @@ from webhook.inspection.snapshot import State, WorkerPod
 
 _EVICT = annotation_of("evict")
 _AS_ASKED = Evict.AS_ASKED.value
+# As releases are named; others can edit the annotation.
+_VERSION = re.compile(r"\d{1,6}\.\d{1,6}\.\d{1,6}[\w.+-]{0,40}", re.ASCII)
 _STATES = {Kind.PROTECTED: State.UNPROTECTED, Kind.REFUSED: State.REFUSED}
 
 
@@ -62,7 +65,7 @@ def read_injected_pod(pod: JsonObject) -> WorkerPod:
     return replace(
         _read(pod, State.PROTECTED),
         workers={name: worker.mode for name, worker in status.workers.items()},
-        version=status.version,
+        version=recorded_version(status),
         grace=_grace(pod),
         # Thousands of pods share the same node names.
         node=sys.intern(spec.get("nodeName") or ""),
@@ -83,6 +86,11 @@ def read_status_or_none(annotations: dict[str, str]) -> Status | None:
         return read_status(annotations)
     except Refused:
         return None
+
+
+def recorded_version(status: Status) -> str:
+    """Return the version that protected a pod; empty if the annotation does not have the form of one."""
+    return status.version if _VERSION.fullmatch(status.version) else ""
 
 
 def read_candidate_pod(pod: JsonObject) -> WorkerPod:

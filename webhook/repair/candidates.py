@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.core.formatting import listed, pluralize
 from webhook.core.reasons import Finding
-from webhook.inspection.installation_checks import is_older, newest_version
+from webhook.inspection.installation_checks import UNKNOWN_VERSION, is_older, newest_version
 from webhook.inspection.snapshot import Snapshot, State, WorkerPod
 from webhook.kubernetes.api_client import NotPermitted
 
@@ -63,7 +63,7 @@ class RestartCandidate(msgspec.Struct, frozen=True):
             parts.append(f"{pluralize(len(self.unprotected), 'pod')} unprotected")
         if self.older:
             verb = "has" if len(self.older) == 1 else "have"
-            versions = listed(self.versions)
+            versions = listed(version or UNKNOWN_VERSION for version in self.versions)
             parts.append(f"{pluralize(len(self.older), 'pod')} {verb} an older injection ({versions})")
         return ", ".join(parts)
 

@@ -9,7 +9,7 @@ from webhook.core.ownership import Owner, owner_of
 from webhook.core.pod import JsonObject
 from webhook.inspection.installation_checks import is_older
 from webhook.inspection.snapshot import State
-from webhook.inspection.worker_pods import format_verdict, read_candidate_pod, read_status_or_none
+from webhook.inspection.worker_pods import format_verdict, read_candidate_pod, read_status_or_none, recorded_version
 from webhook.repair.candidates import Workload
 
 
@@ -32,7 +32,7 @@ def read_replacement_pod(raw: JsonObject) -> tuple[Owner, ReplacementPod]:
     metadata = raw["metadata"]
     record = read_status_or_none(metadata.get("annotations") or {})
     is_injected = (metadata.get("labels") or {}).get(INJECTED_LABEL) == "true"
-    version = record.version if record and is_injected else ""
+    version = recorded_version(record) if record and is_injected else ""
     return owner_of(metadata), ReplacementPod(
         metadata["name"], metadata["uid"], "deletionTimestamp" in metadata, version
     )
