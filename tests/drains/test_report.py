@@ -49,6 +49,18 @@ def test_control_characters_in_fields_of_a_pod_are_not_printed() -> None:
         assert "Odd?Reason" in text
 
 
+@pytest.mark.parametrize("period", [10**10, 10**12, 2**63 - 1])
+def test_a_deletion_with_a_period_of_centuries_is_shown(period: int) -> None:
+    # The API server's sum overflows too: its time may be anything.
+    odd = pod("a", deleted=0, grace=period, period=60)
+    odd["metadata"]["deletionGracePeriodSeconds"] = period
+    selected = SelectedDrains([""])
+    (started,) = selected.apply("", PodsListed([odd]))
+    assert len(list(table(selected.draining, moment(1)))) == 2
+    assert "shop/a drains" in event_line(started, moment(1))
+    assert as_object(selected.draining, moment(1), "", 0)["drains"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0, "0s"), (42, "42s"), (558, "9m18s"), (3600, "1h"), (3661, "1h1m1s"), (7320, "2h2m")]
 )

@@ -15,6 +15,8 @@ from webhook.core.status import Status, WorkerStatus, read_status
 
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
 DISRUPTION = "DisruptionTarget"
+LONGEST_SECONDS = 10**9
+"""30 years: pods may have longer grace periods, but times have no room for them."""
 _REVISION_LABELS = (ROLLOUT_HASH_LABEL, HASH_LABEL, REVISION_LABEL)
 
 
@@ -118,8 +120,8 @@ def read_draining_pod(pod: JsonObject) -> DrainingPod:
         revision=revision_of(metadata),
         node=sys.intern(spec.get("nodeName") or ""),
         workers=read_workers(metadata.get("annotations") or {}),
-        grace=DEFAULT_GRACE if grace is None else grace,
-        period=metadata.get("deletionGracePeriodSeconds") or 0,
+        grace=DEFAULT_GRACE if grace is None else min(grace, LONGEST_SECONDS),
+        period=min(metadata.get("deletionGracePeriodSeconds") or 0, LONGEST_SECONDS),
         deadline=datetime.datetime.fromisoformat(metadata["deletionTimestamp"]),
         disruption=_disruption(status),
         terminations=_terminations(status),
