@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 
 from webhook.core.formatting import pluralize
 from webhook.drains.report import printable
+from webhook.inspection.diagnostics import Code
 from webhook.repair.blockers import BlockerCode
 from webhook.repair.candidates import RestartCandidate
 from webhook.repair.plan import Plan, UnmetPrecondition
@@ -39,6 +40,8 @@ def plan_text(context: str, plan: Plan, unmet: UnmetPrecondition | None, *, is_d
         yield _headline(context, unmet.sentence, "red" if unmet.exit_code == 1 else "yellow")
         yield f"{' ' * _INDENT}→ {unmet.advice}"
     yield _headline("" if unmet else context, _intention(plan, unmet, is_dry=is_dry))
+    if not plan.version and not unmet:
+        yield from _lines("note", "cyan", Code.VERSION_UNKNOWN.sentence, Code.VERSION_UNKNOWN.advice)
     for candidate in plan.restarts:
         yield from _lines(
             "restart", "cyan", f"{candidate.workload}: {candidate}.", restart_command(candidate) if is_dry else ""
@@ -100,6 +103,7 @@ def as_json(
     document: dict[str, Any] = {
         "context": context,
         "exitCode": code,
+        "version": plan.version or None,
         "wait": {"sentence": unmet.sentence, "advice": unmet.advice} if unmet else None,
         "restart": [{**_candidate(each), "command": restart_command(each)} for each in plan.restarts],
         "byHand": [

@@ -197,6 +197,13 @@ class Code(CodedEnum):
         "{count} protected by versions before {version} ({versions}); these pods keep the older scripts.",
         "graceful-worker repair lists their owners; with --yes, it restarts them",
     )
+    VERSION_UNKNOWN = (
+        "version-unknown",
+        Severity.NOTE,
+        "pods",
+        "Whether pods keep older scripts is unknown: nothing of the webhook shows its version.",
+        "set the label app.kubernetes.io/version in the webhook's pod template",
+    )
     UNPROTECTED = ("unprotected", Severity.ERROR, "pods", "{owner} in {namespace}: {count} unprotected.", "{recreate}")
     UNRECORDED = (
         "unrecorded",

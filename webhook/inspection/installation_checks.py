@@ -14,7 +14,7 @@ from certs.certificate import read_bundle
 from webhook.core.formatting import listed, pluralize
 from webhook.core.pod import JsonObject
 from webhook.inspection.diagnostics import Code, Diagnostic
-from webhook.inspection.snapshot import Names, Snapshot, WorkerPod, is_guard
+from webhook.inspection.snapshot import Names, Snapshot, is_guard
 from webhook.kubernetes.api_client import NotPermitted
 
 DEPLOYMENT = "graceful-worker"
@@ -26,7 +26,10 @@ BUNDLE_FAILS = frozenset({Code.BUNDLE_MISSING, Code.BUNDLE_UNREADABLE, Code.BUND
 """Each of these makes calls fail."""
 UNKNOWN_VERSION = "unknown"
 """What texts say for a pod whose annotation has no valid version."""
-_VERSION_TAG = re.compile(r":v?(\d+\.\d+\.\d+[\w.+-]*)$", re.ASCII)
+VERSION_LABEL = "app.kubernetes.io/version"
+_VERSION = r"v?(\d+\.\d+\.\d+[\w.+-]*)"
+_VERSION_TAG = re.compile(f":{_VERSION}(?:@.*)?$", re.ASCII)
+_VERSION_ALONE = re.compile(f"{_VERSION}$", re.ASCII)
 
 
 def called_service(configuration: JsonObject | NotPermitted | None, names: Names) -> tuple[str, str] | None:
@@ -141,7 +144,9 @@ def _deployment(snapshot: Snapshot, namespace: str, name: str) -> Iterator[Diagn
         yield Diagnostic(Code.REPLICAS_ELSEWHERE if _ready_endpoints(snapshot) else Code.NO_DEPLOYMENT, values)
         return
     replicas = [] if isinstance(snapshot.replicas, NotPermitted) else snapshot.replicas
-    images = sorted(_images(replicas)) or [str(_webhook_image(snapshot.deployment["spec"]["template"]))]
+    images = sorted(set(map(_webhook_image, _webhook_pods(snapshot)))) or [
+        str(_webhook_image(snapshot.deployment["spec"]["template"]))
+    ]
     # The API server's default for a missing field is 1.
     wanted = snapshot.deployment["spec"].get("replicas", 1)
     ready = (snapshot.deployment.get("status") or {}).get("readyReplicas", 0)
@@ -162,15 +167,22 @@ def _deployment(snapshot: Snapshot, namespace: str, name: str) -> Iterator[Diagn
 
 
 def running_versions(snapshot: Snapshot) -> list[str]:
-    """Return the running versions, as far as image tags show them."""
-    pods = [] if isinstance(snapshot.replicas, NotPermitted) else snapshot.replicas
-    images = _images(pod for pod in pods if _is_ready(pod))
-    return [found[1] for image in images if (found := _VERSION_TAG.search(image))]
+    """Return the versions that the webhook's ready pods show."""
+    return _shown_versions(pod for pod in _webhook_pods(snapshot) if _is_ready(pod))
 
 
-def newest_version(snapshot: Snapshot, protected: Iterable[WorkerPod]) -> str:
-    """Return the running version; if no image shows it, the newest that protected a pod, else empty."""
-    return max(running_versions(snapshot) or [pod.version for pod in protected], key=_order, default="")
+def newest_version(snapshot: Snapshot) -> str:
+    """Return the running version, or that which is about to run; empty if nothing of the webhook shows it.
+
+    Records of protected pods do not count, because any author of pods can write them.
+    """
+    deployment = snapshot.deployment if isinstance(snapshot.deployment, dict) else None
+    versions = (
+        running_versions(snapshot)
+        or _shown_versions(_webhook_pods(snapshot))
+        or _shown_versions([deployment["spec"]["template"]] if deployment else ())
+    )
+    return max(versions, key=_order, default="")
 
 
 def is_older(version: str, other: str) -> bool:
@@ -187,8 +199,20 @@ def _is_ready(pod: JsonObject) -> bool:
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
-def _images(pods: Iterable[JsonObject]) -> set[str]:
-    return {_webhook_image(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+def _webhook_pods(snapshot: Snapshot) -> list[JsonObject]:
+    pods = [] if isinstance(snapshot.replicas, NotPermitted) else snapshot.replicas
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def _shown_versions(pods: Iterable[JsonObject]) -> list[str]:
+    return sorted({_shown_version(pod) for pod in pods} - {""})
+
+
+def _shown_version(pod: JsonObject) -> str:
+    """Return the version of an image's tag, else that of the label, which stays if only the image is replaced."""
+    labels = (pod.get("metadata") or {}).get("labels") or {}
+    found = _VERSION_TAG.search(_webhook_image(pod)) or _VERSION_ALONE.match(labels.get(VERSION_LABEL, ""))
+    return found[1] if found else ""
 
 
 def _webhook_image(pod: JsonObject) -> str:

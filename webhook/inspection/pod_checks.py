@@ -73,7 +73,10 @@ def check_pods(snapshot: Snapshot, *, can_protect: bool) -> Iterator[Diagnostic]
 
 
 def _check_versions(protected: Sequence[WorkerPod], snapshot: Snapshot) -> Iterator[Diagnostic]:
-    newest = newest_version(snapshot, protected)
+    newest = newest_version(snapshot)
+    if not newest:
+        yield Diagnostic(Code.VERSION_UNKNOWN)
+        return
     older = Counter(pod.version or UNKNOWN_VERSION for pod in protected if is_older(pod.version, newest))
     if older:
         versions = ", ".join(f"{version}: {count}" for version, count in sorted(older.items()))

@@ -73,17 +73,12 @@ def workload_of(pod: WorkerPod) -> Workload:
     return Workload(pod.namespace, pod.owner.kind, pod.owner.name)
 
 
-def newest_injection_version(snapshot: Snapshot) -> str:
-    """Return the version that injections should have."""
-    return newest_version(snapshot, _protected(_pods(snapshot)))
-
-
 def find_candidates(snapshot: Snapshot) -> list[RestartCandidate]:
     """Return the workloads with pods to recreate: first those with unprotected pods, then those with older injections.
 
     A terminating pod does not count: it is too late for it.
     """
-    newest = newest_injection_version(snapshot)
+    newest = newest_version(snapshot)
     by_workload: dict[Workload, list[WorkerPod]] = {}
     for pod in _pods(snapshot):
         if not pod.ending:

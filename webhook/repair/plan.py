@@ -9,7 +9,7 @@ import msgspec
 
 from webhook.inspection.checks import BLOCKING, overall_verdict
 from webhook.inspection.diagnostics import Code, Severity
-from webhook.inspection.installation_checks import check_installation, running_versions
+from webhook.inspection.installation_checks import check_installation, newest_version, running_versions
 from webhook.inspection.snapshot import Snapshot
 from webhook.kubernetes.api_client import NotPermitted
 from webhook.repair.blockers import Blocker, LiveObject, find_blocker, find_blocker_by_kind
@@ -23,6 +23,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     restarts: list[RestartCandidate]
     blocked: list[Blocker]
+    version: str = ""
+    """The running version; empty if it is unknown, so that no older injections are known either."""
 
 
 class UnmetPrecondition(msgspec.Struct, frozen=True):
@@ -65,7 +67,7 @@ def make_plan(
     candidates: Sequence[RestartCandidate], live_objects: Mapping[Workload, LiveObject], snapshot: Snapshot
 ) -> Plan:
     """Plan the restarts, given the state of the workloads."""
-    plan = Plan([], [])
+    plan = Plan([], [], newest_version(snapshot))
     for candidate in candidates:
         live_object = live_objects.get(candidate.workload)
         blocker = find_blocker_by_kind(candidate) or find_blocker(candidate, live_object, snapshot)
@@ -91,7 +93,7 @@ def check_preconditions(snapshot: Snapshot, now: datetime.datetime) -> UnmetPrec
             "obtain these permissions (--help lists all)",
             2,
         )
-    versions = sorted(set(running_versions(snapshot)))
+    versions = running_versions(snapshot)
     if len(versions) > 1:
         names = f"-n {snapshot.names.namespace} rollout status"
         return UnmetPrecondition(

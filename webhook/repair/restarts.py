@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from webhook.inspection.installation_checks import newest_version
 from webhook.inspection.snapshot import Snapshot
 from webhook.kubernetes.api_client import ApiClient
 from webhook.kubernetes.errors import ClusterUnavailable, PatchRejected
 from webhook.repair.blockers import find_blocker
-from webhook.repair.candidates import RestartCandidate, newest_injection_version
+from webhook.repair.candidates import RestartCandidate
 from webhook.repair.results import Outcome, Result
 from webhook.repair.rollout_watch import Clock, RolloutWatch, Timing, list_pods, read_live_object, request_for
 
@@ -29,7 +30,7 @@ class Restarts:
     ) -> None:
         self._api = api
         self._snapshot = snapshot
-        self._newest = newest_injection_version(snapshot)
+        self._newest = newest_version(snapshot)
         self._timing = timing
         self._clock = clock
         self._print_line = print_line
