@@ -52,8 +52,8 @@ def _versions(root: Path) -> dict[str, str]:
     for field in ("version", "appVersion"):
         found[f"{CHART}/Chart.yaml ({field})"] = str(chart.get(field, ""))
     for file in image_users(root):
-        for tag in re.findall(rf"image: {NAME}:(\S+)", file.read_text()):
-            found[str(file.relative_to(root))] = tag
+        versions = re.findall(rf"(?:image: {NAME}:|app\.kubernetes\.io/version: )(\S+)", file.read_text())
+        found[str(file.relative_to(root))] = ", ".join(sorted(set(versions)))
     return found
 
 

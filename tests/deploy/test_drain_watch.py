@@ -158,7 +158,8 @@ def test_the_help_names_the_rights_that_it_has() -> None:
 
 def test_it_is_in_no_mesh() -> None:
     labels = select_one(installed("drain-watch"), "Deployment", NAME)["spec"]["template"]["metadata"]["labels"]
-    assert {**template()["metadata"]["labels"], "app.kubernetes.io/name": NAME} == labels
+    own = {label: value for label, value in labels.items() if not label.startswith("app.kubernetes.io/")}
+    assert template()["metadata"]["labels"] == {**own, "app.kubernetes.io/name": WATCH}
 
 
 def test_the_image_is_that_of_the_webhook() -> None:

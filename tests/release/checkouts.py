@@ -40,7 +40,8 @@ def checkout(directory: Path, chart: Path = SMALL_CHART) -> Path:
         shutil.copytree(ROOT / "deploy" / part, directory / "deploy" / part)
     shutil.copy(ROOT / "deploy/kustomization.yaml", directory / "deploy")
     for file in (directory / "deploy").rglob("*.yaml"):
-        file.write_text(file.read_text().replace(f"graceful-worker:{__version__}", f"graceful-worker:{VERSION}"))
+        text = file.read_text().replace(f"graceful-worker:{__version__}", f"graceful-worker:{VERSION}")
+        file.write_text(text.replace(f"kubernetes.io/version: {__version__}", f"kubernetes.io/version: {VERSION}"))
     shutil.copytree(chart, directory / CHART)
     (directory / CHART / "Chart.yaml").write_text((chart / "Chart.yaml").read_text().replace(__version__, VERSION))
     (directory / "webhook").mkdir()

@@ -41,6 +41,7 @@ def test_every_overlay_differs_in_the_image_alone(unpacked: Path, installation: 
 
 def with_published_image(manifests: list[Manifest]) -> list[Manifest]:
     text = json.dumps(manifests).replace(f'"graceful-worker:{__version__}"', f'"{IMAGE}@{DIGEST}"')
+    text = text.replace(f'"app.kubernetes.io/version": "{__version__}"', f'"app.kubernetes.io/version": "{VERSION}"')
     changed: list[Manifest] = json.loads(text)
     return changed
 

@@ -40,6 +40,12 @@ def test_the_version_of_the_chart_s_program_counts_too(tmp_path: Path) -> None:
     assert "(appVersion) says 1.2.2" in release(root, "notes", TAG).stderr
 
 
+def test_the_version_of_the_webhook_s_label_counts_too(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    edit(root / "deploy/base/deployment.yaml", "kubernetes.io/version: 1.2.3", "kubernetes.io/version: 1.2.2")
+    assert "deploy/base/deployment.yaml says 1.2.2, 1.2.3" in release(root, "notes", TAG).stderr
+
+
 def test_a_checkout_without_the_chart_is_not_released(tmp_path: Path) -> None:
     root = checkout(tmp_path)
     (root / CHART / "Chart.yaml").unlink()
