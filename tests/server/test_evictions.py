@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import threading
 from collections import Counter
@@ -19,6 +20,7 @@ import pytest
 import trustme
 from ruamel.yaml import YAML
 
+from webhook.core.eviction import OVERDUE_SECONDS, DeleteOptions, Eviction, decide_eviction, read_evicted_pod
 from webhook.core.reasons import Kind, Reason
 from webhook.core.warnings import WARNING_LENGTH
 
@@ -336,3 +338,26 @@ def test_every_reason_for_an_eviction_has_a_case_and_none_refuses() -> None:
         "eviction-guard-off",
         "eviction-closed",
     }
+
+
+@pytest.mark.parametrize(
+    ("period", "second", "reason"),
+    [
+        (3600, -1, Reason.EVICTION_HEALED),
+        (3600, OVERDUE_SECONDS - 1, Reason.EVICTION_HEALED),
+        (3600, OVERDUE_SECONDS + 1, Reason.EVICTION_OVERDUE),
+        # A kubelet that is ending a pod keeps the first period, whatever a second deletion asks for.
+        (60, OVERDUE_SECONDS + 1, Reason.EVICTION_HEALED),
+        (60, 3540 + OVERDUE_SECONDS + 1, Reason.EVICTION_OVERDUE),
+        # The autoscaler's or an operator's own, longer period.
+        (7200, -1, Reason.EVICTION_HEALED),
+        (7200, OVERDUE_SECONDS + 1, Reason.EVICTION_OVERDUE),
+        (2**63 - 1, 0, Reason.EVICTION_HEALED),
+    ],
+)
+def test_a_drain_is_overdue_some_time_after_its_own_grace_period(period: int, second: int, reason: Reason) -> None:
+    deadline = datetime.datetime(2026, 8, 1, 3, tzinfo=datetime.UTC)
+    deletion = {"deletionTimestamp": "2026-08-01T03:00:00Z", "deletionGracePeriodSeconds": period}
+    pod = read_evicted_pod(merged(pod_of(HEALED), {"metadata": deletion}))
+    now = deadline + datetime.timedelta(seconds=second)
+    assert decide_eviction(Eviction(DeleteOptions(0)), pod, 86400, now).verdict.reason is reason

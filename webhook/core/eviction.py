@@ -6,6 +6,9 @@ applies. https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
 
 from __future__ import annotations
 
+import datetime
+from typing import Annotated
+
 import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL, Evict, annotation_of
@@ -15,6 +18,8 @@ from webhook.core.pod import DEFAULT_GRACE, JsonObject
 from webhook.core.reasons import Finding, Reason
 from webhook.core.warnings import WARNING_LENGTH
 
+OVERDUE_SECONDS = 60
+"""How long after its grace period a pod still counts as draining: clocks differ, and kubelets need time to report."""
 _GRACE_POINTER = "/deleteOptions/gracePeriodSeconds"
 _ANNOTATION = annotation_of("evict")
 
@@ -45,6 +50,10 @@ class Eviction(msgspec.Struct):
 class _Metadata(msgspec.Struct):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    deadline: Annotated[datetime.datetime, msgspec.Meta(tz=True)] | None = msgspec.field(
+        default=None, name="deletionTimestamp"
+    )
+    period: int | None = msgspec.field(default=None, name="deletionGracePeriodSeconds")
 
 
 class _Spec(msgspec.Struct):
@@ -63,6 +72,17 @@ class EvictedPod(msgspec.Struct):
     def grace(self) -> int:
         """The pod's grace period, in seconds."""
         return DEFAULT_GRACE if self.spec.grace is None else self.spec.grace
+
+    def is_overdue(self, grace_period: int, now: datetime.datetime) -> bool:
+        """Tell whether its time is over although it still exists: its kubelet hangs, or a volume cannot be unmounted.
+
+        A second deletion with less time changes the object; a kubelet that is ending the pod already keeps to the first
+        one: https://github.com/kubernetes/kubernetes/issues/113606
+        """
+        deadline, period = self.metadata.deadline, self.metadata.period or 0
+        if deadline is None:
+            return False
+        return (now - deadline).total_seconds() > max(grace_period - period, 0) + OVERDUE_SECONDS
 
 
 class _Condition(msgspec.Struct):
@@ -118,7 +138,7 @@ def is_lost(node: JsonObject | None) -> bool:
     return any(each.type == "Ready" and each.status == "Unknown" for each in conditions)
 
 
-def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int) -> EvictionDecision:
+def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int, now: datetime.datetime) -> EvictionDecision:
     """Decide whether a pod keeps its own grace period, up to `limit` seconds."""
     requested = eviction.grace
     if (pod.metadata.labels or {}).get(INJECTED_LABEL) != "true":
@@ -128,6 +148,8 @@ def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int) -> Eviction
     grace_period = min(pod.grace, limit)
     if requested is None or requested >= grace_period:
         return EvictionDecision(Finding(Reason.EVICTION_LONG_ENOUGH))
+    if pod.is_overdue(grace_period, now):
+        return EvictionDecision(Finding(Reason.EVICTION_OVERDUE))
     verdict = Finding(Reason.EVICTION_HEALED, detail=f"{grace_period} s, not {requested} s")
     patch: Operation = {"op": "remove", "path": _GRACE_POINTER}
     if grace_period < pod.grace:

@@ -66,6 +66,11 @@ class Reason(CodedEnum):
         Kind.LEFT_ALONE,
         "The pod's node is unreachable, so there is nothing to wait for.",
     )
+    EVICTION_OVERDUE = (
+        "eviction-overdue",
+        Kind.LEFT_ALONE,
+        "The pod's grace period is over, so there is nothing to wait for.",
+    )
     EVICTION_GONE = "eviction-gone", Kind.LEFT_ALONE, "The pod no longer exists."
     EVICTION_UNSEEN = "eviction-unseen", Kind.LEFT_ALONE, "The pod cannot be read, so the eviction is left unchanged."
     EVICTION_CLOSED = (

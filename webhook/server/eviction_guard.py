@@ -10,6 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from certs.clock import wall_clock
 from certs.errors import describe_error
 from webhook.core.errors import Malformed
 from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
@@ -56,7 +57,7 @@ class EvictionGuard:
 
     async def _look(self, pods: ClusterPods, request: EvictionRequest, eviction: Eviction) -> EvictionDecision:
         pod = read_evicted_pod(await pods.get(request.namespace, request.name))
-        decision = decide_eviction(eviction, pod, self._limit)
+        decision = decide_eviction(eviction, pod, self._limit, wall_clock())
         # On a dead node, no message can finish, and a user who drains it wants its pods gone.
         node = pod.spec.node
         if decision.grace_period is not None and node and is_lost(await pods.node(node)):
