@@ -164,7 +164,7 @@ def test_fields_of_a_pod_that_are_not_needed_are_dropped() -> None:
 
     text = asyncio.run(kept())
     assert "uid-of-a" in text
-    assert [word for word in ("secret", "containers", "graceful-worker/status") if word in text] == []
+    assert [word for word in ("secret", "PASSWORD", "graceful-worker/status") if word in text] == []
 
 
 def test_a_watch_without_events_counts_as_a_response() -> None:

@@ -7,6 +7,7 @@ it names, it has all samples that are not zero. `events` has all Events, `log` a
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from pathlib import Path
@@ -14,7 +15,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.watch.scene import Scene, describe_event
+from tests.golden.cases import FOLDER as GOLDEN
+from tests.golden.cases import Case
+from tests.watch.scene import Scene, describe_event, unprotected
+from webhook.core.pod import read_pod
+from webhook.core.select.pods import never_touched
+from webhook.drains.pod_fields import decode_pod
+from webhook.drains.reflector import PodUpdated
 
 FOLDER = Path(__file__).with_name("streams")
 COMMON = ('framework="celery"', 'mode="signal"', 'namespace="shop"', 'owner="emails"', 'owner_kind="Deployment"')
@@ -53,3 +60,15 @@ def test_a_stream_yields_the_metrics_events_and_log_lines_of_the_file(
     assert found == stream.get("metrics", [])
     logged = [{key: record.fields[key] for key in ("pod", "outcome", "cause")} for record in caplog.records]  # type: ignore[attr-defined]
     assert logged == stream.get("log", [])
+
+
+@pytest.mark.parametrize("name", sorted(file.name.removesuffix(".pod.yaml") for file in GOLDEN.glob("who/*.pod.yaml")))
+def test_a_pod_that_the_webhook_never_touches_is_not_reported_as_unprotected(name: str) -> None:
+    raw = Case(f"who/{name}").pod
+    given = unprotected(created=5, name="a")
+    metadata = {**(raw.get("metadata") or {}), **given["metadata"]}
+    for field in ("labels", "annotations"):
+        metadata[field] = (raw.get("metadata") or {}).get(field) or {}
+    scene = Scene()
+    scene.unprotected.handle(PodUpdated(decode_pod(json.dumps({**raw, "metadata": metadata}).encode())))
+    assert scene.aggregator.unprotected == (never_touched(read_pod(raw)) is None)

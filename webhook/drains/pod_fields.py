@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL, LABEL, STATUS_ANNOTATION
 from webhook.core.ownership import HASH_LABEL, REVISION_LABEL, ROLLOUT_HASH_LABEL
 from webhook.core.pod import JsonObject
+from webhook.core.third_party_keys import MIRROR
 
 MAX_STATUS_LENGTH = 16 * 1024
 """Maximum length of our annotation. A longer one was written by someone else, and is ignored."""
-
-MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
-OS_LABEL = "kubernetes.io/os"
 
 # The keys of labels and annotations are not Python identifiers, so these cannot be classes.
 _Labels = TypedDict(
@@ -31,7 +29,7 @@ _Labels = TypedDict(
 )
 _Annotations = TypedDict(
     "_Annotations",
-    {STATUS_ANNOTATION: str, MIRROR_ANNOTATION: str},  # type: ignore[misc]
+    {STATUS_ANNOTATION: str, MIRROR: str},  # type: ignore[misc]
     total=False,
 )
 
@@ -56,19 +54,54 @@ class _Metadata(TypedDict, total=False):
     ownerReferences: list[_OwnerReference] | None
 
 
-_NodeSelector = TypedDict("_NodeSelector", {OS_LABEL: str}, total=False)  # type: ignore[misc]
-
-
 class _System(TypedDict, total=False):
     name: str
 
 
+class _Requirement(TypedDict, total=False):
+    key: str
+    operator: str
+    values: list[str] | None
+
+
+class _Term(TypedDict, total=False):
+    matchExpressions: list[_Requirement] | None
+
+
+class _NodeSelector(TypedDict, total=False):
+    nodeSelectorTerms: list[_Term] | None
+
+
+class _NodeAffinity(TypedDict, total=False):
+    requiredDuringSchedulingIgnoredDuringExecution: _NodeSelector | None
+
+
+class _Affinity(TypedDict, total=False):
+    nodeAffinity: _NodeAffinity | None
+
+
+class _SecurityContext(TypedDict, total=False):
+    windowsOptions: dict[str, Any] | None
+
+
+class _Container(TypedDict, total=False):
+    name: str
+    securityContext: _SecurityContext | None
+
+
 class _Spec(TypedDict, total=False):
+    """What drains need, and what shows that the webhook leaves a pod alone."""
+
     nodeName: str
     terminationGracePeriodSeconds: int | None
     priorityClassName: str
-    nodeSelector: _NodeSelector | None
+    runtimeClassName: str | None
+    nodeSelector: dict[str, str] | None
+    affinity: _Affinity | None
     os: _System | None
+    securityContext: _SecurityContext | None
+    containers: list[_Container]
+    initContainers: list[_Container] | None
 
 
 class _Terminated(TypedDict, total=False):
@@ -110,7 +143,7 @@ _DECODER = msgspec.json.Decoder(_Pod)
 
 
 def decode_pod(raw: bytes | msgspec.Raw) -> JsonObject:
-    """Read a pod; if it is not terminating, only its metadata and its node.
+    """Read a pod; if it is not terminating, without its status.
 
     Raises:
         msgspec.MsgspecError: it is not a pod.

@@ -8,10 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from webhook.core.pod import JsonObject
-from webhook.core.select.pods import CRITICAL_CLASSES
+from webhook.core.errors import Malformed
+from webhook.core.pod import JsonObject, read_pod
+from webhook.core.select.pods import never_touched
 from webhook.drains.outcome import UNSUCCESSFUL
-from webhook.drains.pod_fields import MIRROR_ANNOTATION, OS_LABEL
 from webhook.drains.reflector import PodChange, PodDeleted, PodsListed
 from webhook.drains.tracker import DrainEnded, DrainStarted, Tracker
 from webhook.server.json_log import FIELDS, LOGGER
@@ -105,13 +105,10 @@ class UnprotectedPodHandler:
 
 def _is_exempt(pod: JsonObject) -> bool:
     """Tell whether the webhook is never called for a pod, or never patches it: docs/concepts/workers.md."""
-    spec = pod.get("spec") or {}
-    if spec.get("priorityClassName") in CRITICAL_CLASSES or MIRROR_ANNOTATION in (
-        pod["metadata"].get("annotations") or {}
-    ):
-        return True
-    systems = (spec.get("os") or {}).get("name"), (spec.get("nodeSelector") or {}).get(OS_LABEL)
-    return "windows" in systems
+    try:
+        return never_touched(read_pod(pod)) is not None
+    except Malformed:
+        return False
 
 
 def _fields(ended: DrainEnded) -> dict[str, object]:
