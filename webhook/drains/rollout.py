@@ -15,15 +15,11 @@ _COMPLETE = Rollout(Stage.COMPLETE)
 def rollout_for_drains(kind: str, workload: JsonObject) -> Rollout:
     """Return the progress of a rollout or scale-down, as far as it terminates pods."""
     spec, status = workload.get("spec") or {}, workload.get("status") or {}
-    strategy = spec.get("updateStrategy") or {}
-    # https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#update-strategies
-    if strategy.get("type") == "OnDelete":
-        return _COMPLETE
-    rollout = rollout_of(KINDS[kind], workload)
     wanted = spec.get("replicas", 1)
+    rollout = rollout_of(KINDS[kind], workload)
     has_seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
-    if has_seen and _keeps_old_pods(strategy, status, wanted):
-        return _COMPLETE
+    if has_seen and _keeps_old_pods(spec.get("updateStrategy") or {}, status, wanted):
+        rollout = _COMPLETE
     surplus = (status.get("replicas") or 0) - wanted
     if rollout.stage is Stage.COMPLETE and surplus > 0 and kind != "daemonset":
         return Rollout(Stage.UNDER_WAY, f"pods pending termination: {surplus}")
@@ -31,6 +27,11 @@ def rollout_for_drains(kind: str, workload: JsonObject) -> Rollout:
 
 
 def _keeps_old_pods(strategy: JsonObject, status: JsonObject, wanted: int) -> bool:
-    """Tell whether the remaining old pods are those that a partition keeps."""
+    """Tell whether the remaining old pods are those that the strategy keeps: all of them, or those of a partition.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#update-strategies
+    """
+    if strategy.get("type") == "OnDelete":
+        return True
     partition = (strategy.get("rollingUpdate") or {}).get("partition") or 0
     return partition > 0 and (status.get("updatedReplicas") or 0) >= wanted - partition
