@@ -39,13 +39,14 @@ def pod(
     ends: Mapping[str, Json] | None = None,
     before: Mapping[str, Json] | None = None,
     disruption: str = "",
+    disrupted: float | None = None,
     protected: bool = True,
 ) -> Json:
     """Build a protected pod.
 
     `deleted` is the second of its deletion, `period` the grace period of that deletion: by default the pod's own
     `grace`. `ends` has the final state of containers: `code`, `at`, `reason`, `message`; `before` has the state in
-    which a restarted container ended before.
+    which a restarted container ended before. `disrupted` is the second at which the condition `disruption` was set.
     """
     workers = workers or {"worker": {"mode": "signal", "framework": "celery"}}
     metadata: Json = {"name": name, "namespace": namespace, "uid": f"uid-of-{name}", "labels": {}, "annotations": {}}
@@ -64,7 +65,8 @@ def pod(
             each["lastState"] = _status(each["name"], (before or {})[each["name"]])["state"]
     status: Json = {"containerStatuses": statuses}
     if disruption:
-        status["conditions"] = [{"type": "DisruptionTarget", "status": "True", "reason": disruption}]
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": disruption}
+        status["conditions"] = [condition | ({} if disrupted is None else {"lastTransitionTime": instant(disrupted)})]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
-
 import msgspec
 
 from webhook.core.coded_enum import CodedEnum
-from webhook.drains.pods import ContainerTermination, DrainingPod
+from webhook.drains.pods import CLOCK_TOLERANCE, ContainerTermination, DrainingPod
 
 KILLED, TERMINATED, INTERRUPTED = 128 + 9, 128 + 15, 128 + 2
 """Exit codes for the signals KILL, TERM and INT."""
 OUT_OF_MEMORY = "OOMKilled"
-DEADLINE_TOLERANCE = datetime.timedelta(seconds=3)
-"""How much earlier than the deadline a kill may be: times are whole seconds, and clocks differ."""
 
 
 class Outcome(CodedEnum):
@@ -73,7 +69,7 @@ def result_of(pod: DrainingPod) -> DrainResult:
 
 def _effective_period(pod: DrainingPod, outcome: Outcome, seconds: float) -> int:
     """Return the grace period that the kubelet kept to: the object may have a shorter one."""
-    is_past = seconds > pod.period + DEADLINE_TOLERANCE.total_seconds()
+    is_past = seconds > pod.period + CLOCK_TOLERANCE.total_seconds()
     return max(pod.period, pod.grace) if outcome is Outcome.KILLED or (outcome not in LOST and is_past) else pod.period
 
 
@@ -92,6 +88,6 @@ def _outcome(pod: DrainingPod, end: ContainerTermination) -> Outcome:
         return Outcome.FINISHED
     if end.exit_code in (TERMINATED, INTERRUPTED):
         return Outcome.SIGNALLED
-    if end.exit_code == KILLED and end.at and end.at >= pod.deadline - DEADLINE_TOLERANCE:
-        return Outcome.CUT if end.at < pod.full_deadline - DEADLINE_TOLERANCE else Outcome.KILLED
+    if end.exit_code == KILLED and end.at and end.at >= pod.deadline - CLOCK_TOLERANCE:
+        return Outcome.CUT if end.at < pod.full_deadline - CLOCK_TOLERANCE else Outcome.KILLED
     return Outcome.FAILED

@@ -124,6 +124,7 @@ class _Condition(TypedDict, total=False):
     type: str
     status: str
     reason: str | None
+    lastTransitionTime: str | None
 
 
 class _Status(TypedDict, total=False):

@@ -17,6 +17,8 @@ from webhook.core.status import Status, WorkerStatus, read_status
 DISRUPTION = "DisruptionTarget"
 LONGEST_SECONDS = 10**9
 """30 years: pods may have longer grace periods, but times have no room for them."""
+CLOCK_TOLERANCE = datetime.timedelta(seconds=3)
+"""How much times may differ: they are whole seconds, and clocks differ."""
 _REVISION_LABELS = (ROLLOUT_HASH_LABEL, HASH_LABEL, REVISION_LABEL)
 
 
@@ -49,6 +51,8 @@ class DrainingPod(msgspec.Struct, frozen=True):
     deadline: datetime.datetime
     disruption: str = ""
     """The reason of the condition DisruptionTarget, such as EvictionByEvictionAPI; empty if there is none."""
+    disrupted_at: datetime.datetime | None = None
+    """When that condition was set."""
     terminations: dict[str, ContainerTermination] = {}
     owner_uid: str = ""
 
@@ -70,6 +74,13 @@ class DrainingPod(msgspec.Struct, frozen=True):
     def is_cut(self) -> bool:
         """Whether its grace period was shortened."""
         return self.period < self.grace
+
+    @property
+    def is_disruption(self) -> bool:
+        """Whether a disruption deleted it: one that deletes a pod sets the condition first, by a clock of its own."""
+        return bool(self.disruption) and (
+            not self.disrupted_at or self.disrupted_at <= self.deleted_at + CLOCK_TOLERANCE
+        )
 
     @property
     def is_removed(self) -> bool:
@@ -111,6 +122,8 @@ def read_draining_pod(pod: JsonObject) -> DrainingPod:
     """Read a terminating pod."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     status = pod.get("status") or {}
+    disruption = _disruption(status)
+    disrupted_at = disruption.get("lastTransitionTime")
     grace = spec.get("terminationGracePeriodSeconds")
     return DrainingPod(
         uid=metadata.get("uid", ""),
@@ -123,7 +136,8 @@ def read_draining_pod(pod: JsonObject) -> DrainingPod:
         grace=DEFAULT_GRACE if grace is None else min(grace, LONGEST_SECONDS),
         period=min(metadata.get("deletionGracePeriodSeconds") or 0, LONGEST_SECONDS),
         deadline=datetime.datetime.fromisoformat(metadata["deletionTimestamp"]),
-        disruption=_disruption(status),
+        disruption=disruption.get("reason") or "",
+        disrupted_at=datetime.datetime.fromisoformat(disrupted_at) if disrupted_at else None,
         terminations=_terminations(status),
         owner_uid=owner_uid_of(metadata),
     )
@@ -138,9 +152,9 @@ def read_workers(annotations: Mapping[str, str]) -> dict[str, WorkerStatus]:
     return status.workers if status else {}
 
 
-def _disruption(status: JsonObject) -> str:
+def _disruption(status: JsonObject) -> JsonObject:
     conditions = status.get("conditions") or ()
-    return next((c.get("reason") or "" for c in conditions if c["type"] == DISRUPTION and c["status"] == "True"), "")
+    return next((each for each in conditions if each["type"] == DISRUPTION and each["status"] == "True"), {})
 
 
 def _terminations(status: JsonObject) -> dict[str, ContainerTermination]:

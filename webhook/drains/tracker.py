@@ -131,10 +131,11 @@ class Tracker:
             del self._revisions[owner]
 
     def _start_drain(self, pod: DrainingPod, known: DrainStarted | None) -> DrainStarted:
-        """Determine the cause from the pod's condition, else from the state when the drain started."""
+        """Determine the cause at the start; later, only a disruption that takes time from the drain changes it."""
         if known is not None and pod.is_removed:
             pod = msgspec.structs.replace(pod, deadline=known.pod.deadline, period=known.pod.period)
-        if pod.disruption:
+        is_cause = pod.is_disruption if known is None else bool(pod.disruption) and pod.period < known.pod.period
+        if is_cause:
             return DrainStarted(pod, _CAUSE_BY_CONDITION.get(pod.disruption, pod.disruption))
         if known is not None:
             return DrainStarted(pod, known.cause)
