@@ -81,6 +81,25 @@ def test_half_of_a_surrogate_pair_is_written_as_an_escape(command: str, text: st
     assert r"a\ud800" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ('"spec": {}', "the key 'spec' occurs twice"),
+        ('"a": {"b": 1, "\\u0062": 2}', "the key 'b' occurs twice"),
+        ('"a": 1e400', "1e400 is not a number that JSON can carry"),
+        ('"a": [-1e400]', "-1e400 is not a number that JSON can carry"),
+        ('"a": NaN', "NaN is not a number that JSON can carry"),
+        ('"a": -Infinity', "-Infinity is not a number that JSON can carry"),
+    ],
+)
+@pytest.mark.parametrize("command", ["inject", "uninject", "diff", "explain"])
+def test_json_that_would_come_out_different_is_refused(command: str, field: str, problem: str) -> None:
+    spec = '"spec": {"containers": [{"name": "w", "command": ["celery", "-A", "shop", "worker"]}]}'
+    result = run(command, "-f", "-", standard_input=f'{{"kind": "Pod", {field}, {spec}}}')
+    assert (result.exit_code, result.stdout) == (2 if command == "diff" else 1, "")
+    assert problem in result.stderr
+
+
 def test_inject_writes_no_output_if_one_pod_is_refused() -> None:
     result = run("inject", "-f", str(MANIFESTS / "several.yaml"), "-f", str(MANIFESTS / "refused.yaml"))
     assert (result.exit_code, result.stdout) == (1, "")

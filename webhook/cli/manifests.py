@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -37,11 +38,30 @@ class Unreadable(ValueError):
     """A file cannot be read; the message names the file, the place and the reason."""
 
 
+class _NotFinite(ValueError):
+    """A number is infinite or none, which JSON cannot carry: it would be written as something else."""
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise _NotFinite(f"{text} is not a number that JSON can carry")
+    return number
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a key occurs twice")  # YAML's error says which one, and where.
+    return fields
+
+
 class JsonText:
     """A text of one JSON document that keeps its indentation."""
 
     def __init__(self, text: str) -> None:
-        self.documents: list[Any] = [json.loads(text)]
+        self.documents: list[Any] = [
+            json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite)
+        ]
         self._original = text
         self._changed = False
 
@@ -162,6 +182,8 @@ def _parse(path: str, text: str) -> Text:
     if text.lstrip()[:1] in ("{", "["):
         try:
             return JsonText(text)
+        except _NotFinite as error:
+            raise Unreadable(f"{path}: {error}") from None
         except (ValueError, RecursionError):
             pass  # It may be YAML in flow style, whose errors are more helpful.
     try:

@@ -77,7 +77,7 @@ class DrainingPod(msgspec.Struct, frozen=True):
 
     @property
     def is_disruption(self) -> bool:
-        """Whether a disruption deleted it: one that deletes a pod sets the condition first, by a clock of its own."""
+        """Whether a disruption deleted it: one that deletes a pod sets the condition first, by its own clock."""
         return bool(self.disruption) and (
             not self.disrupted_at or self.disrupted_at <= self.deleted_at + CLOCK_TOLERANCE
         )
