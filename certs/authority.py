@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.certificate import Leaf
+from certs.certificate import UNREADABLE, Leaf
 from certs.errors import Unusable
 
 COMMON_NAME = "graceful-worker CA"
@@ -93,7 +93,7 @@ class Authority:
             certificate = self.parsed
             constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
             own = self._key.public_key() == certificate.public_key()
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
+        except (*UNREADABLE, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
             raise Unusable(f"not a CA certificate with an elliptic-curve key: {error}") from None
         if not constraints.ca:
             raise Unusable("the certificate is not a CA certificate")

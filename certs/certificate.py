@@ -11,6 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import verification
 
+UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension)
+"""What reading a certificate and its fields raises."""
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -34,7 +37,7 @@ def read_bundle(pem: bytes) -> list[x509.Certificate]:
     """Read the certificates in a bundle; an unreadable bundle has none, and invalid certificates are skipped."""
     try:
         return [certificate for certificate in x509.load_pem_x509_certificates(pem) if _is_readable(certificate)]
-    except ValueError:
+    except UNREADABLE:
         return []
 
 
@@ -48,7 +51,7 @@ def _is_readable(certificate: x509.Certificate) -> bool:
     try:
         list(certificate.subject)
         certificate.not_valid_after_utc  # noqa: B018 - parses it
-    except ValueError:
+    except UNREADABLE:
         return False
     return True
 
@@ -63,7 +66,7 @@ def rejection_reason(leaf: Leaf, bundle: Sequence[x509.Certificate], host: str, 
     builder = verification.PolicyBuilder().store(verification.Store(list(bundle))).time(now)
     try:
         builder.build_server_verifier(x509.DNSName(host)).verify(leaf.parsed, [])
-    except (verification.VerificationError, ValueError) as error:
+    except (verification.VerificationError, *UNREADABLE) as error:
         return str(error)
     return ""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,33 @@ def test_half_of_a_surrogate_pair_is_written_as_an_escape(command: str, text: st
     result = run(command, "-f", "-", standard_input=text)
     assert result.exit_code == (1 if command == "diff" else 0)
     assert r"a\ud800" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["inject", "uninject", "diff", "explain"])
+def test_a_closed_standard_input_is_reported(command: str) -> None:
+    program = [sys.executable, "-m", "webhook", command, "-f", "-"]
+    result = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *program], text=True, capture_output=True, check=False)
+    assert (result.returncode, result.stdout) == (2 if command == "diff" else 1, "")
+    assert "-: standard input is closed" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("record", [{"command": 5}, {"command": "celery"}, {"args": [1]}, {"lifecycle": []}])
+def test_uninject_refuses_a_record_that_makes_no_pod_of_a_native_sidecar(record: dict[str, object]) -> None:
+    before = {f"/spec/initContainers/side/{field}": value for field, value in record.items()}
+    status = {"before": before, "moved": {"side": 0}, "commands": {"side": {}}, "hooks": ["side"]}
+    pod = {
+        "kind": "Pod",
+        "metadata": {"name": "a", "annotations": {"graceful-worker/status": json.dumps(status)}},
+        "spec": {
+            "initContainers": [{"name": "side", "restartPolicy": "Always", "command": ["nginx"]}],
+            "containers": [{"name": "w", "command": ["celery"]}],
+        },
+    }
+    result = run("uninject", "-f", "-", standard_input=json.dumps(pod))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "graceful-worker/status" in result.stderr
+    assert isinstance(result.exception, SystemExit)
 
 
 @pytest.mark.parametrize(

@@ -42,11 +42,11 @@ def issue_command(hosts: tuple[str, ...], days: int, folder: Path) -> None:
 @click.argument("file", type=EXISTING)
 def show_command(file: Path) -> None:
     """Show the certificates in FILE: names, issuer, validity."""
-    from certs.certificate import describe_certificates  # noqa: PLC0415
+    from certs.certificate import UNREADABLE, describe_certificates  # noqa: PLC0415
 
     try:
         click.echo("\n".join(describe_certificates(file.read_bytes())))
-    except ValueError as error:
+    except UNREADABLE as error:
         fail(f"{file} contains no certificate: {error}")
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jsonpatch
 
@@ -169,13 +169,20 @@ def read_manifest(path: str) -> Manifest:
     """
     try:
         # As bytes, to preserve line endings.
-        content = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
+        content = _read_standard_input() if path == STANDARD_INPUT else Path(path).read_bytes()
         text = content.decode()
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise Unreadable(f"{path}: not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from None
     return Manifest(path, _parse(path, text))
+
+
+def _read_standard_input() -> bytes:
+    stream: TextIO | None = sys.stdin
+    if stream is None:
+        raise Unreadable(f"{STANDARD_INPUT}: standard input is closed")
+    return stream.buffer.read()
 
 
 def _parse(path: str, text: str) -> Text:

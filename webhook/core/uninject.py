@@ -8,7 +8,7 @@ from typing import Any
 
 from webhook import __version__
 from webhook.core.annotations import STATUS_ANNOTATION
-from webhook.core.errors import Refused
+from webhook.core.errors import Malformed, Refused
 from webhook.core.formatting import listed, quoted
 from webhook.core.patch.json_patch import Operation, escape
 from webhook.core.pod import JsonObject, check_names, read_pod
@@ -49,6 +49,8 @@ def restore(raw: JsonObject) -> list[Operation]:
     # From the first index on, so that each index is valid when it is used.
     for name, place in sorted(moved.items(), key=lambda item: item[1]):
         undo.move_back(name, place)
+    if later:
+        undo.check()
     for name, command in status.commands.items():
         undo.undo_command(name, command)
     for name in status.hooks:
@@ -69,6 +71,19 @@ class _Undo:
     def __init__(self, raw: JsonObject) -> None:
         self.operations: list[Operation] = []
         self._pod = deepcopy(raw)
+
+    def check(self) -> None:
+        """Check that the recorded values make a pod: others can edit the annotation.
+
+        Raises:
+            Refused: they do not.
+
+        """
+        try:
+            read_pod(self._pod)
+        except Malformed as malformed:
+            detail = f"annotation {STATUS_ANNOTATION} has values that make no pod: {malformed}"
+            raise Refused(Reason.ANNOTATION_INVALID, detail=detail) from None
 
     def undo(self, status: Status, names: Sequence[str]) -> None:
         """Undo the recorded changes of some fields."""
