@@ -6,9 +6,6 @@ applies. https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
 
 from __future__ import annotations
 
-import datetime
-from typing import Annotated
-
 import msgspec
 
 from webhook.core.annotations import INJECTED_LABEL, Evict, annotation_of
@@ -50,9 +47,7 @@ class Eviction(msgspec.Struct):
 class _Metadata(msgspec.Struct):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
-    deadline: Annotated[datetime.datetime, msgspec.Meta(tz=True)] | None = msgspec.field(
-        default=None, name="deletionTimestamp"
-    )
+    deadline: str | None = msgspec.field(default=None, name="deletionTimestamp")
     period: int | None = msgspec.field(default=None, name="deletionGracePeriodSeconds")
 
 
@@ -73,16 +68,15 @@ class EvictedPod(msgspec.Struct):
         """The pod's grace period, in seconds."""
         return DEFAULT_GRACE if self.spec.grace is None else self.spec.grace
 
-    def is_overdue(self, grace_period: int, now: datetime.datetime) -> bool:
+    def is_overdue(self, grace_period: int, late: float) -> bool:
         """Tell whether its time is over although it still exists: its kubelet hangs, or a volume cannot be unmounted.
+
+        `late` is how long its deletionTimestamp has passed, in seconds; negative before that.
 
         A second deletion with less time changes the object; a kubelet that is ending the pod already keeps to the first
         one: https://github.com/kubernetes/kubernetes/issues/113606
         """
-        deadline, period = self.metadata.deadline, self.metadata.period or 0
-        if deadline is None:
-            return False
-        return (now - deadline).total_seconds() > max(grace_period - period, 0) + OVERDUE_SECONDS
+        return late > max(grace_period - (self.metadata.period or 0), 0) + OVERDUE_SECONDS
 
 
 class _Condition(msgspec.Struct):
@@ -138,8 +132,8 @@ def is_lost(node: JsonObject | None) -> bool:
     return any(each.type == "Ready" and each.status == "Unknown" for each in conditions)
 
 
-def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int, now: datetime.datetime) -> EvictionDecision:
-    """Decide whether a pod keeps its own grace period, up to `limit` seconds."""
+def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int, late: float) -> EvictionDecision:
+    """Decide whether a pod keeps its own grace period, up to `limit` seconds; for `late`, see EvictedPod."""
     requested = eviction.grace
     if (pod.metadata.labels or {}).get(INJECTED_LABEL) != "true":
         return EvictionDecision(Finding(Reason.EVICTION_OF_ANOTHER))
@@ -148,7 +142,7 @@ def decide_eviction(eviction: Eviction, pod: EvictedPod, limit: int, now: dateti
     grace_period = min(pod.grace, limit)
     if requested is None or requested >= grace_period:
         return EvictionDecision(Finding(Reason.EVICTION_LONG_ENOUGH))
-    if pod.is_overdue(grace_period, now):
+    if pod.is_overdue(grace_period, late):
         return EvictionDecision(Finding(Reason.EVICTION_OVERDUE))
     verdict = Finding(Reason.EVICTION_HEALED, detail=f"{grace_period} s, not {requested} s")
     patch: Operation = {"op": "remove", "path": _GRACE_POINTER}

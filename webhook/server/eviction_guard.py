@@ -6,6 +6,7 @@ If anything fails, the eviction proceeds unchanged: a failing guard must not blo
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from certs.clock import wall_clock
 from certs.errors import describe_error
 from webhook.core.errors import Malformed
-from webhook.core.eviction import Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
+from webhook.core.eviction import EvictedPod, Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
 from webhook.core.reasons import Finding, Reason
 from webhook.server.admission_review import EvictionRequest
 from webhook.server.errors import PodNotFound, PodUnreadable
@@ -57,7 +58,7 @@ class EvictionGuard:
 
     async def _look(self, pods: ClusterPods, request: EvictionRequest, eviction: Eviction) -> EvictionDecision:
         pod = read_evicted_pod(await pods.get(request.namespace, request.name))
-        decision = decide_eviction(eviction, pod, self._limit, wall_clock())
+        decision = decide_eviction(eviction, pod, self._limit, _seconds_late(pod))
         # On a dead node, no message can finish, and a user who drains it wants its pods gone.
         node = pod.spec.node
         if decision.grace_period is not None and node and is_lost(await pods.node(node)):
@@ -75,6 +76,15 @@ class EvictionGuard:
         """Close the connections to the API server."""
         if self._pods is not None:
             await self._pods.aclose()
+
+
+def _seconds_late(pod: EvictedPod) -> float:
+    """Return how long a pod's deletionTimestamp has passed; 0 if it has none that can be read."""
+    try:
+        deadline = datetime.datetime.fromisoformat(pod.metadata.deadline or "")
+        return (wall_clock() - deadline).total_seconds()
+    except (ValueError, TypeError):
+        return 0
 
 
 def _as_asked(reason: Reason, detail: str = "") -> EvictionDecision:
