@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from webhook.yaml_patch.nodes import Alias, Collection, Node, Scalar, to_data, walk
 from webhook.yaml_patch.patch import (
@@ -20,19 +20,19 @@ from webhook.yaml_patch.patch import (
 def expand_broken_aliases(root: Slot) -> None:
     """Write out every alias whose anchored node was changed or removed, with the original value."""
     intact = {id(node) for node in _intact_anchors(root)}
-    for slot in list(slots(root)):
-        if isinstance(slot.value, Alias) and id(slot.value.target) not in intact:
-            slot.value = to_data(slot.value)
-        elif isinstance(slot.value, PatchedMapping) and not intact.issuperset(_merged_anchors(slot.value)):
-            expand_merge(slot.value)
+    _expand(root, lambda node: isinstance(node, Alias) and id(node.target) not in intact)
 
 
 def expand_aliases(root: Slot, aliases: frozenset[int]) -> None:
     """Write out some aliases, by the ids of their nodes."""
+    _expand(root, lambda node: id(node) in aliases)
+
+
+def _expand(root: Slot, is_broken: Callable[[Node], bool]) -> None:
     for slot in list(slots(root)):
-        if isinstance(slot.value, Alias) and id(slot.value) in aliases:
+        if isinstance(slot.value, Alias) and is_broken(slot.value):
             slot.value = to_data(slot.value)
-        elif isinstance(slot.value, PatchedMapping) and aliases.intersection(map(id, _merge_nodes(slot.value))):
+        elif isinstance(slot.value, PatchedMapping) and any(map(is_broken, _merge_nodes(slot.value))):
             expand_merge(slot.value)
 
 
@@ -55,10 +55,6 @@ def _anchors_outside_values(patched: PatchedCollection) -> Iterator[Node]:
         if isinstance(key, Scalar) and key.anchored:
             yield key
     yield from (node for node in _merge_nodes(patched) if not isinstance(node, Alias) and node.anchored)
-
-
-def _merged_anchors(mapping: PatchedMapping) -> set[int]:
-    return {id(node.target) for node in _merge_nodes(mapping) if isinstance(node, Alias)}
 
 
 def _merge_nodes(patched: PatchedCollection) -> Iterator[Node]:

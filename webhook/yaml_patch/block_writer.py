@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from webhook.yaml_patch.flow_writer import FlowWriter
-from webhook.yaml_patch.nodes import Collection, Document, Entry, Node, Scalar, find_comments, is_block
+from webhook.yaml_patch.nodes import Collection, Document, Entry, Node, Scalar, find_comments, is_block, match_end
 from webhook.yaml_patch.patch import PatchedCollection, PatchedSequence, Slot, children, entry_changes, slot_data
 from webhook.yaml_patch.style import MAX_FLOW_WIDTH, Style
 
@@ -51,8 +51,7 @@ class DocumentWriter:
         if not is_block and root.start < root.end and self._is_single_line(root_entry):
             return text[: root.start] + self._style.flow(value) + text[root.end :]
         if not isinstance(root, Collection) or root.flow:  # Its trailing comment is kept.
-            rest = _LINE_END.match(text, root.end)
-            root_entry.end = rest.end() if rest else root.end
+            root_entry.end = match_end(_LINE_END, text, root.end)
         lines = self._comment_lines(root_entry, root.start, 0)
         lines = lines + self._style.block(value, 0) if is_block else self._style.flow(value) + newline + lines
         head = text[: root.start].rstrip(" ")

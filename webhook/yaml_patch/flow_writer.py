@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.yaml_patch.nodes import Collection, Entry, Node, Scalar, find_comments
+from webhook.yaml_patch.nodes import Collection, Entry, Node, Scalar, find_comments, match_end
 from webhook.yaml_patch.patch import PatchedCollection, Slot, children, entry_changes, slot_data
 from webhook.yaml_patch.scalars import is_one_line, single_quoted
 from webhook.yaml_patch.style import Style, Unquoted, detect_unquoted
@@ -74,18 +74,17 @@ class FlowWriter:
         """Return the start of a collection, its items by the ids of their entries, its end, and a trailing comma."""
         text, close = self.text, node.end - 1
         items: dict[int, _Item] = {}
-        opening = _COMMENT_AFTER.match(text, node.body + 1, close)
-        start = position = opening.end() if opening else node.body + 1
+        start = position = match_end(_COMMENT_AFTER, text, node.body + 1, close)
         comma = ""
         for entry in node.entries:
-            gap = _GAP.match(text, entry.end, close)
-            stop = gap.end() if gap else entry.end
+            stop = match_end(_GAP, text, entry.end, close)
             comma = text[stop:close][:1]
-            comment = _COMMENT_AFTER.match(text, stop + 1 if comma else entry.end, close)
-            comment_after = comment.group() if comment else ""
             trail = text[entry.end : stop] if comma else ""
-            items[id(entry)] = _Item(text[position : entry.start], text[entry.start : entry.end], trail, comment_after)
-            position = comment.end() if comment else stop
+            item = _Item(text[position : entry.start], text[entry.start : entry.end], trail)
+            after = stop + 1 if comma else entry.end
+            position = match_end(_COMMENT_AFTER, text, after, close)
+            item.comment = text[after:position]
+            items[id(entry)] = item
         return text[node.body : start], items, text[position:close], comma
 
     def _comments_of(self, entry: Entry | None, items: dict[int, _Item]) -> list[str]:

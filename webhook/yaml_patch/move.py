@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
-from webhook.yaml_patch.nodes import Alias, Collection, Document, Entry, Node, walk
+from webhook.yaml_patch.nodes import Alias, Collection, Document, Entry, Node, match_end, walk
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _LINE_BREAK = re.compile(r"\r\n?|\n")
@@ -86,13 +87,13 @@ def move_item(document: Document, source_path: Sequence[str], target_path: Seque
     cut = _Span(min(item.lines.start, item.gap.start), max(item.lines.end, item.gap.end))
     place = insertions[-1].span.start
     changed = {id(node) for node in (source.node, *source.ancestors, target.node, *target.ancestors)}
-    aliases = (node for node in walk(root) if isinstance(node, Alias))
-    broken = (
-        alias
-        for alias in aliases
-        if id(alias.target) in changed or _rank(alias, cut, place) < _rank(alias.target, cut, place)
+    broken = frozenset(
+        id(node)
+        for node in walk(root)
+        if isinstance(node, Alias)
+        and (id(node.target) in changed or _rank(node, cut, place) < _rank(node.target, cut, place))
     )
-    return Move(_apply_edits(text, [*emptying, *insertions, _Edit(cut, "")]), frozenset(map(id, broken)))
+    return Move(_apply_edits(text, [*emptying, *insertions, _Edit(cut, "")]), broken)
 
 
 def _find_list(root: Node, path: Sequence[str], without: Entry | None) -> _List | None:
@@ -126,7 +127,7 @@ def _find_item(text: str, source: _List, entry: Entry) -> _Item | None:
     start = _last_lines(text, _Span(above, line), lambda text: _is_comment(text) and _indentation(text) <= deepest)
     end = _comments_end(text, entry.end, column)
     if is_first and len(entries) > 1:
-        return _Item(_Span(start, end), _Span(end, _blank_lines_end(text, end)))
+        return _Item(_Span(start, end), _Span(end, match_end(_BLANK_LINES, text, end)))
     return _Item(_Span(start, end), _Span(_last_lines(text, _Span(above, start), lambda text: not text.strip()), start))
 
 
@@ -143,26 +144,15 @@ def _first_line(text: str, where: _List) -> int:
 
 def _last_lines(text: str, above: _Span, belongs: Callable[[str], bool]) -> int:
     """Return the start of the lines at the end of a span that belong to what follows."""
-    start = above.end
-    for line in reversed(list(_LINE.finditer(text, *above))):
-        if not belongs(line.group()):
-            break
-        start = line.start()
-    return start
+    lines = takewhile(belongs, reversed(_LINE.findall(text, *above)))
+    return above.end - sum(map(len, lines))
 
 
 def _comments_end(text: str, position: int, column: int) -> int:
     """Return the end of the comments that follow an item and are indented more than its dash."""
-    for line in _LINE.finditer(text, position):
-        if not _is_comment(line.group()) or _indentation(line.group()) <= column:
-            break
-        position = line.end()
-    return position
-
-
-def _blank_lines_end(text: str, position: int) -> int:
-    blank = _BLANK_LINES.match(text, position)
-    return blank.end() if blank else position
+    lines = (line.group() for line in _LINE.finditer(text, position))
+    comments = takewhile(lambda line: _is_comment(line) and _indentation(line) > column, lines)
+    return position + sum(map(len, comments))
 
 
 def _is_comment(line: str) -> bool:
@@ -177,8 +167,7 @@ def _empty(text: str, source: _List) -> list[_Edit] | None:
     """Return the edit that makes a list empty; None if it does not follow a key."""
     if source.parent_entry is None or source.parent_entry.key is None or source.parent_entry.explicit:
         return None
-    after = _ANCHOR_OR_TAG.match(text, source.parent_entry.after)
-    place = after.end() if after else source.parent_entry.after
+    place = match_end(_ANCHOR_OR_TAG, text, source.parent_entry.after)
     return [_Edit(_Span(place, place), " []")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -152,6 +153,12 @@ def _scalars(entry: Entry) -> Iterator[tuple[int, int]]:
             pending += reversed(entry.value.entries)
         elif isinstance(entry.value, Scalar):
             yield entry.value.body, entry.value.end
+
+
+def match_end(pattern: re.Pattern[str], text: str, start: int, limit: int = sys.maxsize) -> int:
+    """Return where a match at a position ends; the position itself if there is none."""
+    found = pattern.match(text, start, limit)
+    return found.end() if found else start
 
 
 def resolve_alias(node: Node) -> Scalar | Collection:

@@ -21,6 +21,7 @@ from webhook.yaml_patch.nodes import (
     Node,
     Scalar,
     is_block,
+    match_end,
     merged_nodes,
     resolve_alias,
     to_data,
@@ -227,8 +228,7 @@ class _Composer:
                 raise self._error(event, "a merge key needs a mapping, or a sequence of mappings")
             if twice := to_data(mapping).keys() & {above.key for above in node.entries}:
                 # In YAML, the mapping's own key wins; in go-yaml v2, the last one.
-                problem = f"the merge key repeats {min(twice)!r}: parsers disagree on which value wins"
-                raise self._error(event, problem)
+                raise self._error(event, f"the merge key repeats {min(twice)!r}: parsers disagree on which value wins")
 
     def _close(self, node: Collection, event: Any) -> None:
         if not node.flow:
@@ -251,14 +251,10 @@ class _Composer:
 
     def _last_line(self, value: Node) -> int:
         """Return the end of the last line of an entry in block style."""
-        if is_block(value):
-            return value.end
-        line = _LINE_END.match(self._text, value.end)
-        return line.end() if line else value.end
+        return value.end if is_block(value) else match_end(_LINE_END, self._text, value.end)
 
     def _skip(self, position: int) -> int:
-        gap = _GAP.match(self._text, position)
-        return gap.end() if gap else position
+        return match_end(_GAP, self._text, position)
 
 
 def _scalar_data(event: Any) -> Any:

@@ -137,10 +137,8 @@ def slot_data(value: Any) -> Any:
     if isinstance(value, PatchedSequence):
         return [slot_data(slot.value) for slot in value.slots]
     if isinstance(value, PatchedMapping):
-        pairs = {} if value.expanded is not None else deepcopy(value.merged)
-        for key, slot in value.slots.items():
-            pairs[key] = slot_data(slot.value)
-        return pairs
+        merged = {} if value.expanded is not None else deepcopy(value.merged)
+        return merged | {key: slot_data(slot.value) for key, slot in value.slots.items()}
     return value
 
 

@@ -77,8 +77,7 @@ class YamlStream:
                 raise UnsupportedOperation(f"{operation['op']} {operation['path']!r} cannot be applied to YAML text")
             if not _is_json(operation.get("value")):
                 raise UnsupportedOperation(f"the value for {operation['path']!r} is not JSON")
-        indexes = [index for index, part in enumerate(self._documents) if part.root is not None]
-        index = indexes[document]
+        index = [index for index, part in enumerate(self._documents) if part.root is not None][document]
         self._documents[index] = _patch_document(self._documents[index], operations)
 
 
