@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from webhook.cli.failure import fail
-
-EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+from webhook.cli.settings import EXISTING_FILE
 
 
 @click.group("certs")
@@ -39,7 +38,7 @@ def issue_command(hosts: tuple[str, ...], days: int, folder: Path) -> None:
 
 
 @certs.command("show")
-@click.argument("file", type=EXISTING)
+@click.argument("file", type=EXISTING_FILE)
 def show_command(file: Path) -> None:
     """Show the certificates in FILE: names, issuer, validity."""
     from certs.certificate import UNREADABLE, describe_certificates  # noqa: PLC0415
@@ -51,9 +50,9 @@ def show_command(file: Path) -> None:
 
 
 @certs.command("check")
-@click.option("--cert", required=True, type=EXISTING, help="Certificate chain (PEM).")
-@click.option("--key", required=True, type=EXISTING, help="Private key of the certificate (PEM).")
-@click.option("--ca", required=True, type=EXISTING, help="CAs that the API server trusts: the caBundle (PEM).")
+@click.option("--cert", required=True, type=EXISTING_FILE, help="Certificate chain (PEM).")
+@click.option("--key", required=True, type=EXISTING_FILE, help="Private key of the certificate (PEM).")
+@click.option("--ca", required=True, type=EXISTING_FILE, help="CAs that the API server trusts: the caBundle (PEM).")
 @click.option("--host", required=True, help="Host name that the API server connects to: SERVICE.NAMESPACE.svc")
 def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
     """Check whether the API server would accept a certificate; if not, exit with code 1."""
@@ -69,7 +68,6 @@ def check_command(cert: Path, key: Path, ca: Path, host: str) -> None:
         ServedCertificate(leaf).exchange(leaf, bundle, host)
     except Unusable as unusable:
         fail(str(unusable))
-    reason = rejection_reason(leaf, bundle, host, wall_clock())
-    if reason:
+    if reason := rejection_reason(leaf, bundle, host, wall_clock()):
         fail(f"the API server would reject certificate {cert}: {reason}")
     click.echo(f"The API server accepts the certificate for {host} until {leaf.ends:%Y-%m-%d %H:%M} UTC.")

@@ -11,14 +11,12 @@ from typing import Any, cast
 import click
 
 from webhook.cli.failure import fail
-from webhook.cli.settings import Command, setting, with_options
+from webhook.cli.settings import EXISTING_FILE, Command, setting, with_options
 from webhook.images.command_table import CommandTable, read_table
 from webhook.images.docker_config import parse_docker_config
 from webhook.images.errors import InvalidTable
 from webhook.images.options import LookupOptions, Platform
 from webhook.images.sources import ImageSettings
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class PlatformType(click.ParamType[Platform]):
@@ -45,7 +43,7 @@ _OPTIONS = (
     ),
     setting(
         "--image-commands",
-        type=_FILE,
+        type=EXISTING_FILE,
         help="Table of images and their commands (TOML); has priority over registries.",
     ),
     setting(
@@ -73,10 +71,10 @@ _OPTIONS = (
         metavar="HOST[:PORT]",
         help="Registry that may have a loopback or link-local address; can be repeated.",
     ),
-    setting("--registry-ca", type=_FILE, help="Additional CA certificates to trust for registries (PEM)."),
+    setting("--registry-ca", type=EXISTING_FILE, help="Additional CA certificates to trust for registries (PEM)."),
     setting(
         "--registry-credentials",
-        type=_FILE,
+        type=EXISTING_FILE,
         help="Registry credentials, used for all pods, in the format that `docker login` writes.",
     ),
 )

@@ -6,14 +6,14 @@ import asyncio
 import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import click
-from msgspec.structs import replace
 
 from webhook.cli.explanation import explain, unified_diff
 from webhook.cli.failure import fail
 from webhook.cli.image_settings import image_settings
-from webhook.cli.manifests import LOOKED_FOR, Manifest, Unreadable, read_manifest
+from webhook.cli.manifests import LOOKED_FOR, Manifest, Template, Unreadable, read_manifest
 from webhook.cli.settings import policy_settings
 from webhook.core.errors import Malformed, Refused
 from webhook.core.image_config import Image, Unavailable
@@ -52,13 +52,13 @@ only_labelled_option = click.option(
 @only_labelled_option
 @policy_settings
 @image_settings
-def inject_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
+def inject_command(filenames: tuple[str, ...], policy: Policy, images: ImageSettings) -> None:
     """Write the manifests to standard output, with their workers protected.
 
     Comments and order are preserved. If a pod is refused, nothing is written and the exit code is 1.
     """
     manifests = _read_manifests(filenames)
-    _inject_all(manifests, replace(policy, only_labelled=only_labelled), images)
+    _inject_all(manifests, policy, images)
     _write_manifests(manifests)
 
 
@@ -84,11 +84,11 @@ def uninject_command(filenames: tuple[str, ...]) -> None:
 @only_labelled_option
 @policy_settings
 @image_settings
-def diff_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
+def diff_command(filenames: tuple[str, ...], policy: Policy, images: ImageSettings) -> None:
     """Show what inject would change. The exit code is 0 for no change, 1 for changes, 2 for an error."""
     manifests = _read_manifests(filenames, exit_code=2)
     before = [manifest.text.text for manifest in manifests]
-    _inject_all(manifests, replace(policy, only_labelled=only_labelled), images, exit_code=2)
+    _inject_all(manifests, policy, images, exit_code=2)
     differences = [
         unified_diff(manifest.path, text, manifest.text.text) for manifest, text in zip(manifests, before, strict=True)
     ]
@@ -101,21 +101,19 @@ def diff_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy
 @only_labelled_option
 @policy_settings
 @image_settings
-def explain_command(filenames: tuple[str, ...], only_labelled: bool, policy: Policy, images: ImageSettings) -> None:
+def explain_command(filenames: tuple[str, ...], policy: Policy, images: ImageSettings) -> None:
     """Explain, container by container, what inject would change and why, or why it changes nothing.
 
     The exit code is 1 if a pod would be refused.
     """
-    policy = replace(policy, only_labelled=only_labelled)
     refused = False
     for manifest in _read_manifests(filenames):
-        templates = list(manifest.templates)
         for unknown in manifest.unknown:
             click.echo(f"{manifest.path}, {unknown.title}\n  contains no known pod template; looked for {LOOKED_FOR}")
-        if not templates:
+        decisions = _decide_all(manifest, policy, images)
+        if not decisions:
             click.echo(f"{manifest.path}: contains no pod and no pod template.")
-        injections = _decide_all([template.as_made for template in templates], policy, images)
-        for template, injection in zip(templates, injections, strict=True):
+        for template, injection in decisions:
             click.echo("\n".join(explain(manifest.path, template, injection)))
             refused = refused or injection.decision.outcome is Kind.REFUSED
     sys.exit(1 if refused else 0)
@@ -132,10 +130,10 @@ def _inject_all(manifests: Iterable[Manifest], policy: Policy, images: ImageSett
     """Inject into all templates; report refusals, templates left alone, and warnings."""
     refusals: list[str] = []
     for manifest in manifests:
-        _report_unknown(manifest)
-        templates = list(manifest.templates)
-        injections = _decide_all([template.as_made for template in templates], policy, images)
-        for template, injection in zip(templates, injections, strict=True):
+        for unknown in manifest.unknown:
+            place = f"{manifest.path}, {unknown.title}"
+            click.echo(f"{place}: left unchanged: contains no known pod template; looked for {LOOKED_FOR}", err=True)
+        for template, injection in _decide_all(manifest, policy, images):
             place = f"{manifest.path}, {template.title}"
             if injection.refusal:
                 refusals.append(f"{place}: {injection.decision.verdict} [{injection.decision.reason.value}]")
@@ -144,12 +142,6 @@ def _inject_all(manifests: Iterable[Manifest], policy: Policy, images: ImageSett
             manifest.text.apply(template.document, template.absolute(injection.patch))
     if refusals:
         fail("\n".join(refusals), exit_code)
-
-
-def _report_unknown(manifest: Manifest) -> None:
-    for unknown in manifest.unknown:
-        place = f"{manifest.path}, {unknown.title}"
-        click.echo(f"{place}: left unchanged: contains no known pod template; looked for {LOOKED_FOR}", err=True)
 
 
 def _report_decision(place: str, injection: Injection) -> None:
@@ -169,23 +161,20 @@ def _write_manifests(manifests: Iterable[Manifest]) -> None:
         click.echo(text, nl=not text.endswith("\n"))
 
 
-def _decide_all(pods: Sequence[JsonObject], policy: Policy, settings: ImageSettings) -> list[Injection]:
-    """Decide on raw pods or pod templates; images are looked up with the user's own credentials."""
+def _decide_all(manifest: Manifest, policy: Policy, settings: ImageSettings) -> list[tuple[Template, Injection]]:
+    """Decide on all pods and pod templates; images are looked up with the user's own credentials."""
+    templates = list(manifest.templates)
+    pods = [template.as_made for template in templates]
     injections = [inject(pod, policy) for pod in pods]
-    if not any(injection.decision.lookups for injection in injections):
-        return injections
-    return asyncio.run(_decide_with_images(pods, injections, policy, settings))
+    if any(injection.decision.lookups for injection in injections):
+        injections = asyncio.run(_decide_with_images(pods, injections, policy, settings))
+    return list(zip(templates, injections, strict=True))
 
 
 async def _decide_with_images(
     pods: Sequence[JsonObject], injections: Sequence[Injection], policy: Policy, settings: ImageSettings
 ) -> list[Injection]:
-    lookup = settings.lookup
-
-    async def make_registry() -> ImageSource:
-        return _registry(lookup or LookupOptions())
-
-    sources = ImageSources(settings.table, make_registry if lookup else None)
+    sources = ImageSources(settings.table, partial(_registry, settings.lookup) if settings.lookup else None)
 
     async def decide(pod: JsonObject, injection: Injection) -> Injection:
         images: dict[str, Image | Unavailable] = {}
@@ -200,7 +189,7 @@ async def _decide_with_images(
         await sources.aclose()
 
 
-def _registry(options: LookupOptions) -> ImageSource:
+async def _registry(options: LookupOptions) -> ImageSource:
     from webhook.images.docker_config import load_user_keyring  # noqa: PLC0415 - few manifests need a registry
     from webhook.images.lookup import ImageLookup  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import jsonpatch
 
@@ -167,22 +167,17 @@ def read_manifest(path: str) -> Manifest:
         Unreadable: there is no such file, or it is neither YAML nor JSON.
 
     """
+    if path == STANDARD_INPUT and sys.stdin is None:
+        raise Unreadable(f"{path}: standard input is closed")
     try:
         # As bytes, to preserve line endings.
-        content = _read_standard_input() if path == STANDARD_INPUT else Path(path).read_bytes()
+        content = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
         text = content.decode()
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise Unreadable(f"{path}: not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from None
     return Manifest(path, _parse(path, text))
-
-
-def _read_standard_input() -> bytes:
-    stream: TextIO | None = sys.stdin
-    if stream is None:
-        raise Unreadable(f"{STANDARD_INPUT}: standard input is closed")
-    return stream.buffer.read()
 
 
 def _parse(path: str, text: str) -> Text:
@@ -216,17 +211,15 @@ def _search(document: Any, index: int, pointer: str) -> Iterator[Template | Unkn
         for position, item in enumerate(items):
             yield from _search(item, index, f"{pointer}/items/{position}")
         return
-    metadata = document.get("metadata")
-    name = str(metadata.get("name") or metadata.get("generateName") or "") if isinstance(metadata, dict) else ""
+    name = str(_at(document, ("metadata", "name")) or _at(document, ("metadata", "generateName")) or "")
     if kind == "Pod":
         yield Template(index, pointer, document, kind, name)
         return
     for path in _TEMPLATE_PATHS:
-        template = _at(document, path)
-        spec = template.get("spec") if isinstance(template, dict) else None
-        if isinstance(template, dict) and isinstance(spec, dict) and "containers" in spec:
+        spec = _at(document, (*path, "spec"))
+        if isinstance(spec, dict) and "containers" in spec:
             at = pointer + "".join(f"/{escape(key)}" for key in path)
-            yield Template(index, at, template, kind, name, kind == "Job" or path in _JOB_TEMPLATES)
+            yield Template(index, at, _at(document, path), kind, name, kind == "Job" or path in _JOB_TEMPLATES)
             return
     yield Unknown(index, kind, name)
 

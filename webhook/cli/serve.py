@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from certs.rotation_settings import RotationSettings
 from webhook.cli.failure import fail
 from webhook.cli.image_settings import image_settings
-from webhook.cli.settings import Duration, policy_settings, setting
+from webhook.cli.settings import EXISTING_FILE, Duration, policy_settings, setting
 from webhook.core.policy import Policy
 from webhook.images.sources import ImageSettings
 from webhook.server.listener import ANY_ADDRESS
@@ -23,15 +23,11 @@ from webhook.server.options import DRAIN_SECONDS, Cluster, Files, Limits, Server
 @click.command("serve")
 @setting("--host", default=ANY_ADDRESS, help="Address to listen on; :: is every IPv6 and IPv4 address.")
 @setting("--port", type=click.IntRange(0, 65535), default=8443, help="Port to listen on.")
-@setting("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate chain (PEM).")
-@setting(
-    "--tls-key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Private key of the certificate (PEM).",
-)
+@setting("--tls-cert", type=EXISTING_FILE, help="Certificate chain (PEM).")
+@setting("--tls-key", type=EXISTING_FILE, help="Private key of the certificate (PEM).")
 @setting(
     "--client-ca",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     help="CA of the client certificates with which API servers authenticate (PEM); requires --tls-cert.",
 )
 @setting(

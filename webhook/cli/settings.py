@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
 import click
+import msgspec
 
 from webhook.core.annotations import LONGEST_DURATION, duration
 from webhook.core.policy import (
@@ -22,6 +24,7 @@ from webhook.core.policy import (
 ENVIRONMENT_PREFIX = "GRACEFUL_WORKER_"
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _QUANTITY = re.compile(r"(?=.*[1-9])[0-9]+(?:\.[0-9]+)?(?:m|k|M|G|Ki|Mi|Gi)?", re.ASCII)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 Command = TypeVar("Command", bound=Callable[..., Any])
 Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -63,27 +66,12 @@ def setting(*names: str, **attributes: Any) -> Option:
 
 
 def policy_settings(command: Command) -> Command:
-    """Add the options of the policy, passed to the command as `policy`."""
+    """Add the options of the policy, passed to the command as `policy`, with other options that are its fields."""
 
     @wraps(command)
-    def with_policy(
-        grace_period: int,
-        shell_image: str,
-        shell_source: str,
-        shell_cpu: str,
-        shell_memory: str,
-        registry_trouble: str,
-        **others: Any,
-    ) -> Any:
-        policy = Policy(
-            grace_period,
-            shell_image=shell_image,
-            shell_source=ShellSource(shell_source),
-            shell_cpu=shell_cpu,
-            shell_memory=shell_memory,
-            registry_trouble=RegistryTrouble(registry_trouble),
-        )
-        return command(policy=policy, **others)
+    def with_policy(**values: Any) -> Any:
+        fields = {name: values.pop(name) for name in Policy.__struct_fields__ if name in values}
+        return command(policy=msgspec.convert(fields, Policy), **values)
 
     return cast("Command", with_options(with_policy, _POLICY))
 
