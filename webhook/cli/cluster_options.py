@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from webhook.inspection.snapshot import Names
@@ -19,3 +21,8 @@ configuration_option = click.option(
 output_option = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
 )
+
+
+def help_sections(*sections: Sequence[str]) -> str:
+    """Format the end of a help text: titles, each with indented lines."""
+    return "\n\n".join("\b\n" + "\n  ".join(section) for section in sections)

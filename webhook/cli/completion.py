@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 PROGRAM = "graceful-worker"
 VARIABLE = "_GRACEFUL_WORKER_COMPLETE"
 """By this one Click is asked for completions: https://click.palletsprojects.com/en/stable/shell-completion/."""
+_SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion_command(context: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
@@ -21,7 +22,4 @@ def completion_command(context: click.Context, shell: str) -> None:
       zsh    source <(graceful-worker completion zsh)       in ~/.zshrc, behind compinit
       fish   graceful-worker completion fish | source       in ~/.config/fish/config.fish
     """  # noqa: D301 - by this character click keeps the lines
-    completion = get_completion_class(shell)
-    if completion is None:
-        raise click.ClickException(f"Click knows no completion for {shell}")
-    click.echo(completion(context.find_root().command, {}, PROGRAM, VARIABLE).source())
+    click.echo(_SHELLS[shell](context.find_root().command, {}, PROGRAM, VARIABLE).source())

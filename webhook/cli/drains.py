@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from webhook.cli.cluster_options import context_option, output_option
+from webhook.cli.cluster_options import context_option, help_sections, output_option
 from webhook.cli.failure import EXIT_UNKNOWN, fail
 from webhook.cli.settings import Duration
 from webhook.drains.rollout import RESOURCES
@@ -26,31 +26,28 @@ HISTORY_PERMISSIONS = (
     "or, without a watch: list pods, list events (in the namespaces to read)",
 )
 """Permissions that --history needs, unless --watch-url is given."""
-_HELP = "\n\n".join(
-    "\b\n" + "\n".join(lines)
-    for lines in (
-        (
-            "What --wait waits for:",
-            "  deployment/NAME, statefulset/NAME, daemonset/NAME (with -n): until the status says that the rollout is",
-            "  complete, then for the drains. Run it right after `kubectl rollout restart` or `kubectl apply`.",
-            "  Anything else: drains that are in progress or start meanwhile. For node/NAME, run it during",
-            "  `kubectl drain`.",
-            "  It misses drains that ended earlier, or while the API server is unreachable.",
-        ),
-        (
-            "Exit codes with --wait:",
-            "  0  all observed drains have finished",
-            "  1  a worker was killed, cut short, ran out of memory, or failed",
-            "  2  the cluster cannot be read, the rollout has stopped, or the end of a drain was missed",
-            "  3  drains are still in progress when the timeout expires",
-        ),
-        ("Required permissions:", *(f"  {right} (in the namespaces to read)" for right in PERMISSIONS)),
-        (
-            "To wait for a rollout, also one of these; without it, --wait only waits for drains in progress:",
-            *(f"  {right}" for right in ROLLOUT_PERMISSIONS),
-        ),
-        ("With --history, in place of these:", *(f"  {right}" for right in HISTORY_PERMISSIONS)),
-    )
+_HELP = help_sections(
+    (
+        "What --wait waits for:",
+        "deployment/NAME, statefulset/NAME, daemonset/NAME (with -n): until the status says that the rollout is",
+        "complete, then for the drains. Run it right after `kubectl rollout restart` or `kubectl apply`.",
+        "Anything else: drains that are in progress or start meanwhile. For node/NAME, run it during",
+        "`kubectl drain`.",
+        "It misses drains that ended earlier, or while the API server is unreachable.",
+    ),
+    (
+        "Exit codes with --wait:",
+        "0  all observed drains have finished",
+        "1  a worker was killed, cut short, ran out of memory, or failed",
+        "2  the cluster cannot be read, the rollout has stopped, or the end of a drain was missed",
+        "3  drains are still in progress when the timeout expires",
+    ),
+    ("Required permissions:", *(f"{right} (in the namespaces to read)" for right in PERMISSIONS)),
+    (
+        "To wait for a rollout, also one of these; without it, --wait only waits for drains in progress:",
+        *ROLLOUT_PERMISSIONS,
+    ),
+    ("With --history, in place of these:", *HISTORY_PERMISSIONS),
 )
 
 

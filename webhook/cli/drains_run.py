@@ -46,13 +46,6 @@ class DrainsRequest(msgspec.Struct, frozen=True):
     as_json: bool = False
 
 
-class _Stop(msgspec.Struct, frozen=True):
-    """Why the command ends before all drains are over."""
-
-    exit_code: int
-    sentence: str
-
-
 async def show_drains(request: DrainsRequest) -> int:
     """Show drains and return the exit code.
 
@@ -72,19 +65,20 @@ async def show_drains(request: DrainsRequest) -> int:
             if not request.wait:
                 await session.watch(display)
             summary = DrainSummary()
-            stop = await _wait(session, display, summary, request.timeout)
-        return _print_summary(session, summary, stop, request)
+            exit_code, trouble = await _wait(session, display, summary, request.timeout)
+        return _print_summary(session, summary, summary.exit_code or exit_code, trouble, as_json=request.as_json)
 
 
-async def _wait(session: Session, display: Display, summary: DrainSummary, timeout: int | None) -> _Stop | None:
+async def _wait(session: Session, display: Display, summary: DrainSummary, timeout: int | None) -> tuple[int, str]:
+    """Return the exit code and a sentence if the command ends before all drains are over, else 0 and nothing."""
     try:
         async with asyncio.timeout(timeout):
             await session.watch(display, summary)
     except (WaitFailed, ClusterUnavailable) as error:
-        return _Stop(UNKNOWN, str(error))
+        return UNKNOWN, str(error)
     except TimeoutError:
-        return _Stop(STILL_DRAINING, f"the timeout of {timeout} s has expired")
-    return None
+        return STILL_DRAINING, f"the timeout of {timeout} s has expired"
+    return 0, ""
 
 
 def _print_drains(session: Session, clock: ServerClock, context: str | None, request: DrainsRequest) -> None:
@@ -112,15 +106,14 @@ def _display(clock: ServerClock, context: str | None, request: DrainsRequest) ->
         yield live
 
 
-def _print_summary(session: Session, summary: DrainSummary, stop: _Stop | None, request: DrainsRequest) -> int:
+def _print_summary(session: Session, summary: DrainSummary, exit_code: int, trouble: str, *, as_json: bool) -> int:
     draining = session.selected.draining
-    exit_code = summary.exit_code or (stop.exit_code if stop else 0)
-    if request.as_json:
+    if as_json:
         click.echo(_compact_json(summary.as_event(draining, exit_code)))
     else:
         click.echo("\n".join(summary.lines(draining)))
-    if stop:
-        click.echo(stop.sentence, err=True)
+    if trouble:
+        click.echo(trouble, err=True)
     return exit_code
 
 
@@ -154,5 +147,4 @@ class DrainLines:
 
 
 def _compact_json(value: dict[str, Any]) -> str:
-    """Write JSON on one line."""
     return json.dumps(value, ensure_ascii=False)

@@ -13,11 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from webhook.core.formatting import pluralize
+from webhook.core.formatting import pluralize, printable
 from webhook.drains.clock import ServerClock
 from webhook.drains.health import Outage
 from webhook.drains.outcome import UNSUCCESSFUL, Outcome
-from webhook.drains.report import outage_message, outcome_text, printable, seconds_left, seconds_used, table_row
+from webhook.drains.report import Row, outage_message, outcome_text, seconds_left, seconds_used, table_row
 from webhook.drains.selected_drains import SelectedDrains
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
 
@@ -124,29 +124,23 @@ def _draining_row(drain: DrainStarted, now: datetime.datetime) -> _Cells:
     bar = ProgressBar(
         max(pod.period, 1), min(used, max(pod.period, 1)), width=BAR_WIDTH, complete_style=style, finished_style=style
     )
-    return {
-        "NAMESPACE": Text(row.namespace),
-        "POD": Text(row.pod),
-        "OWNER": Text(row.owner),
-        "WORKER": Text(row.worker),
-        "CAUSE": Text(row.cause),
-        "FOR": Text(row.draining_for),
-        "TIME USED": bar,
-        "LEFT": Text(row.left, style=style),
-        "NODE": Text(row.node),
-    }
+    return {**_texts(row), "FOR": Text(row.draining_for), "TIME USED": bar, "LEFT": Text(row.left, style=style)}
 
 
 def _ended_row(ended: DrainEnded) -> _Cells:
     row = table_row(DrainStarted(ended.pod, ended.cause), ended.pod.deadline)
     outcome = ended.result.outcome
     style = "bold red" if outcome in UNSUCCESSFUL else "yellow" if outcome is Outcome.UNSEEN else "green"
-    return {
-        "NAMESPACE": Text(row.namespace, style="dim"),
-        "POD": Text(row.pod, style="dim"),
-        "OWNER": Text(row.owner, style="dim"),
-        "WORKER": Text(row.worker, style="dim"),
-        "CAUSE": Text(row.cause, style="dim"),
-        "LEFT": Text(outcome_text(ended), style=style),
-        "NODE": Text(row.node, style="dim"),
+    return {**_texts(row, "dim"), "LEFT": Text(outcome_text(ended), style=style)}
+
+
+def _texts(row: Row, style: str = "") -> _Cells:
+    texts = {
+        "NAMESPACE": row.namespace,
+        "POD": row.pod,
+        "OWNER": row.owner,
+        "WORKER": row.worker,
+        "CAUSE": row.cause,
+        "NODE": row.node,
     }
+    return {name: Text(text, style=style) for name, text in texts.items()}

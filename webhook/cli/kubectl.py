@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import click
-from click.shell_completion import CompletionItem, ShellComplete
+from click.shell_completion import ShellComplete
 
 from webhook.cli.commands import main
 from webhook.cli.completion import VARIABLE
@@ -33,9 +33,6 @@ def completions(words: Sequence[str]) -> list[str]:
     """Return the lines that kubectl expects."""
     *before, incomplete = words or [""]
     items = ShellComplete(main, {}, PLUGIN, VARIABLE).get_completions(list(before), incomplete)
-    lines = [_line(item) for item in items if item.type == "plain"]
+    plain = [item for item in items if item.type == "plain"]
+    lines = [f"{item.value}\t{item.help}" if item.help else str(item.value) for item in plain]
     return [*lines, f":{NO_FILES if len(lines) == len(items) else FILES}"]
-
-
-def _line(item: CompletionItem) -> str:
-    return f"{item.value}\t{item.help}" if item.help else str(item.value)

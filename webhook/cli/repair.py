@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from webhook.cli.cluster_options import configuration_option, context_option, output_option
+from webhook.cli.cluster_options import configuration_option, context_option, help_sections, output_option
 from webhook.cli.failure import EXIT_UNKNOWN, fail
 from webhook.cli.settings import Duration
 from webhook.inspection.requests import PERMISSIONS, REPAIR_PERMISSIONS, RESTART_PERMISSIONS
 from webhook.inspection.snapshot import Names
-
-if TYPE_CHECKING:
-    from webhook.cli.repair_run import RepairRun
 
 _ALIASES = {
     "deployment": ("deployments", "deploy"),
@@ -26,13 +22,10 @@ _ALIASES = {
 }
 _KINDS = {alias: kind for kind, aliases in _ALIASES.items() for alias in aliases}
 """Kinds by the other names that kubectl knows."""
-_RIGHTS = "\n\n".join(
-    "\b\n" + "\n".join([title, *(f"  {right}" for right in rights)])
-    for title, rights in (
-        ("Required permissions (Secrets are never read):", PERMISSIONS),
-        ("To tell whether owners can be restarted, in their namespaces:", REPAIR_PERMISSIONS),
-        ("With --yes, in the same namespaces:", RESTART_PERMISSIONS),
-    )
+_RIGHTS = help_sections(
+    ("Required permissions (Secrets are never read):", *PERMISSIONS),
+    ("To tell whether owners can be restarted, in their namespaces:", *REPAIR_PERMISSIONS),
+    ("With --yes, in the same namespaces:", *RESTART_PERMISSIONS),
 )
 
 
@@ -104,7 +97,10 @@ def repair(
     is missing.
     """
     # Imported here because other commands do not need it.
+    import asyncio  # noqa: PLC0415
+
     from webhook.cli.repair_run import RepairRun  # noqa: PLC0415
+    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
     from webhook.repair.plan import Selection  # noqa: PLC0415
     from webhook.repair.rollout_watch import Timing  # noqa: PLC0415
 
@@ -112,25 +108,16 @@ def repair(
         raise click.UsageError(f"The namespace of {'/'.join(owners[0])} is missing: add -n NAME.")
     selection = Selection(frozenset(namespaces), frozenset(owners))
     names = Names(installation, configuration)
-    _end(RepairRun(names, selection, Timing(every, timeout), is_dry=not yes, as_json=output == "json"), context)
-
-
-def _end(work: RepairRun, context: str | None) -> NoReturn:
-    """Run the repair and exit; report what was done even if it ends early."""
-    import asyncio  # noqa: PLC0415
-
-    from webhook.kubernetes.errors import ClusterUnavailable  # noqa: PLC0415
-
-    trouble = ""
+    work = RepairRun(names, selection, Timing(every, timeout), is_dry=not yes, as_json=output == "json")
     try:
         asyncio.run(work.run(context))
     except ClusterUnavailable as error:
-        trouble = str(error)
+        # Report what was done even if it ends early.
+        if work.plan:
+            work.finish()
+        fail(str(error), EXIT_UNKNOWN)
     except KeyboardInterrupt:
         if work.plan is None:
             fail("Interrupted; nothing was changed.")
-    if work.plan:
-        work.finish()
-    if trouble:
-        fail(trouble, EXIT_UNKNOWN)
+    work.finish()
     sys.exit(work.exit_code)

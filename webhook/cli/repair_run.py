@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from types import FrameType
 
 import click
@@ -32,29 +33,21 @@ from webhook.repair.results import Result
 from webhook.repair.rollout_watch import Clock, Timing, read_live_object
 
 
+@dataclass
 class RepairRun:
     """One run and its results."""
 
-    def __init__(
-        self,
-        names: Names,
-        selection: Selection,
-        timing: Timing,
-        *,
-        is_dry: bool,
-        as_json: bool,
-        clock: Clock | None = None,
-    ) -> None:
-        self._names = names
-        self._selection = selection
-        self._timing = timing
-        self._is_dry = is_dry
-        self._as_json = as_json
-        self._clock = clock or Clock()
-        self._restarts: Restarts | None = None
-        self._unmet: UnmetPrecondition | None = None
-        self.plan: Plan | None = None
-        """What to do; None until that is known."""
+    names: Names
+    selection: Selection
+    timing: Timing
+    _: KW_ONLY
+    is_dry: bool
+    as_json: bool
+    clock: Clock = field(default_factory=Clock)
+    plan: Plan | None = field(default=None, init=False)
+    """What to do; None until that is known."""
+    _restarts: Restarts | None = field(default=None, init=False)
+    _unmet: UnmetPrecondition | None = field(default=None, init=False)
 
     async def run(self, context: str | None) -> None:
         """Read the cluster, and restart owners if that is wanted.
@@ -64,28 +57,28 @@ class RepairRun:
 
         """
         config = read_kubeconfig(context)
-        self._names = replace(self._names, context=config.context_name)
+        self.names = replace(self.names, context=config.context_name)
         async with connect(config) as client:
             await self.work(client)
 
     async def work(self, client: AsyncClient) -> None:
         """Run with a client."""
-        snapshot = await take_snapshot(client, self._names, limits=False)
-        if unknown := unknown_workloads(snapshot, self._selection):
-            places = ", ".join(sorted(self._selection.namespaces))
+        snapshot = await take_snapshot(client, self.names, limits=False)
+        if unknown := unknown_workloads(snapshot, self.selection):
+            places = ", ".join(sorted(self.selection.namespaces))
             fail(f"no worker pod of {', '.join(unknown)} found in {places}: check the name", 2)
         api = ApiClient(client)
-        self._unmet = check_preconditions(snapshot, self._clock.now())
+        self._unmet = check_preconditions(snapshot, self.clock.now())
         self.plan = await self._plan(api, snapshot)
-        if not self._as_json:
-            self._print_lines(plan_text(self._names.context, self.plan, self._unmet, is_dry=self._is_dry))
-        if self.plan.restarts and not self._is_dry and not self._unmet:
-            self._restarts = Restarts(api, snapshot, self._timing, self._clock, self._print_line)
+        if not self.as_json:
+            self._print_lines(plan_text(self.names.context, self.plan, self._unmet, is_dry=self.is_dry))
+        if self.plan.restarts and not self.is_dry and not self._unmet:
+            self._restarts = Restarts(api, snapshot, self.timing, self.clock, self._print_line)
             with self._interruptible(self._restarts):
                 await self._restarts.run(self.plan.restarts, lambda result: self._print_lines(result_text(result)))
 
     async def _plan(self, api: ApiClient, snapshot: Snapshot) -> Plan:
-        candidates = select_candidates(snapshot, self._selection)
+        candidates = select_candidates(snapshot, self.selection)
         workloads = [each.workload for each in candidates if find_blocker_by_kind(each) is None]
         live_objects = await gather_or_cancel(*(read_live_object(api, workload) for workload in workloads))
         return make_plan(candidates, dict(zip(workloads, live_objects, strict=True)), snapshot)
@@ -108,7 +101,7 @@ class RepairRun:
 
     def _print_line(self, line: str) -> None:
         """Report progress; with JSON output, on standard error."""
-        click.echo(line, err=self._as_json)
+        click.echo(line, err=self.as_json)
 
     def _print_lines(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -126,8 +119,8 @@ class RepairRun:
     def finish(self) -> None:
         """Report the overall result."""
         plan = self.plan or Plan([], [])
-        if self._as_json:
-            results = None if self._is_dry else self._results
-            click.echo(as_json(self._names.context, plan, self._unmet, results, self.exit_code))
+        if self.as_json:
+            results = None if self.is_dry else self._results
+            click.echo(as_json(self.names.context, plan, self._unmet, results, self.exit_code))
         elif self._restarts:
             self._print_lines(summary(plan, self._results))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from webhook.cli.cluster_options import configuration_option, context_option, output_option
+from webhook.cli.cluster_options import configuration_option, context_option, help_sections, output_option
 from webhook.cli.failure import EXIT_UNKNOWN, fail
 from webhook.inspection.requests import (
     DRAIN_HISTORY_PERMISSIONS,
@@ -20,14 +20,11 @@ from webhook.inspection.snapshot import Names
 if TYPE_CHECKING:
     from webhook.inspection.snapshot import Snapshot
 
-_RIGHTS = "\n\n".join(
-    "\b\n" + "\n".join([title, *(f"  {right}" for right in rights)])
-    for title, rights in (
-        ("Required permissions (Secrets are never read):", PERMISSIONS),
-        ("To detect what cuts drains short:", DRAIN_LIMIT_PERMISSIONS),
-        ("To read how drains ended from the watch (not with --watch-url):", DRAIN_HISTORY_PERMISSIONS),
-        ("With --kubelets (this permission also allows running commands in all pods of a node):", KUBELET_PERMISSIONS),
-    )
+_RIGHTS = help_sections(
+    ("Required permissions (Secrets are never read):", *PERMISSIONS),
+    ("To detect what cuts drains short:", *DRAIN_LIMIT_PERMISSIONS),
+    ("To read how drains ended from the watch (not with --watch-url):", *DRAIN_HISTORY_PERMISSIONS),
+    ("With --kubelets (this permission also allows running commands in all pods of a node):", *KUBELET_PERMISSIONS),
 )
 
 

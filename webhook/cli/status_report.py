@@ -69,24 +69,22 @@ def as_json(snapshot: Snapshot, diagnostics: list[Diagnostic], verdict: Verdict,
         "context": snapshot.names.context,
         "verdict": verdict.value,
         "exitCode": verdict.exit_code,
-        "findings": [_finding(diagnostic) for diagnostic in diagnostics],
+        "findings": [
+            {
+                "code": each.code.value,
+                "weight": each.code.severity.value,
+                "topic": each.code.topic,
+                "sentence": each.sentence,
+                "advice": each.advice,
+                "values": each.values,
+            }
+            for each in diagnostics
+        ],
         "podsByState": None if pods is None else dict(Counter(pod.state.value for pod in pods)),
     }
     if with_pods:
         said["pods"] = None if pods is None else [_pod(pod) for pod in pods]
     return json.dumps(said, indent=2, ensure_ascii=False)
-
-
-def _finding(diagnostic: Diagnostic) -> dict[str, Any]:
-    code = diagnostic.code
-    return {
-        "code": code.value,
-        "weight": code.severity.value,
-        "topic": code.topic,
-        "sentence": diagnostic.sentence,
-        "advice": diagnostic.advice,
-        "values": diagnostic.values,
-    }
 
 
 def _pod(pod: WorkerPod) -> dict[str, Any]:
