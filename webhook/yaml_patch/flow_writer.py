@@ -102,13 +102,10 @@ class FlowWriter:
     def _write_entry(self, entry: Entry, slot: Slot, unquoted: Unquoted) -> tuple[str, list[str]]:
         """Return an entry, and the comments that no longer fit into it."""
         text, node, value = self.text, entry.value, slot.value
-        if value is node:
+        if value is node or (isinstance(value, PatchedCollection) and not (value.node.entries or children(value))):
             return text[entry.start : entry.end], []
-        if isinstance(value, PatchedCollection) and value.node is node:
-            if not node.entries and not children(value):
-                return text[entry.start : entry.end], []
-            if node.entries:
-                return text[entry.start : node.body] + self.write(value) + text[node.end : entry.end], []
+        if isinstance(value, PatchedCollection) and value.node.entries:
+            return text[entry.start : value.node.body] + self.write(value) + text[value.node.end : entry.end], []
         left = [comment.group() for comment in find_comments(text, entry, entry.after, entry.end)]
         written = self._write_value(node, slot_data(value), unquoted)
         if entry.key is None:

@@ -129,17 +129,11 @@ def _move_text(document: Document, source: Sequence[str], target: Sequence[str],
     # The line break may become part of a value.
     complete = document if text == document.text else _parse_back(text, text, data)
     move = move_item(complete, source, target) if complete else None
-    if complete and move and move.aliases:
-        move = move_item(_expand_aliases(complete, move.aliases, data), source, target)
+    if complete and complete.root and move and move.aliases:
+        patched = patch_node(complete.root, ())
+        expand_aliases(patched, move.aliases)
+        move = move_item(_write(complete, complete.root, patched, data), source, target)
     return move.text if move else None
-
-
-def _expand_aliases(document: Document, aliases: frozenset[int], data: Any) -> Document:
-    if document.root is None:
-        return document
-    patched = patch_node(document.root, ())
-    expand_aliases(patched, aliases)
-    return _write(document, document.root, patched, data)
 
 
 def _is_json(value: Any) -> bool:
