@@ -119,11 +119,10 @@ def drains(
         raise click.UsageError("--watch-url requires --history")
     from webhook.cli.drains_run import DrainsRequest, show_drains  # noqa: PLC0415
 
-    drains_request = DrainsRequest(targets, namespaces, context, watch, wait, timeout, as_json)
     # Restore the terminal also on SIGTERM.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        exit_code = _run(show_drains(drains_request))
+        exit_code = _run(show_drains(DrainsRequest(targets, namespaces, context, watch, wait, timeout, as_json)))
     except KeyboardInterrupt:
         exit_code = INTERRUPTED if wait else 0
     sys.exit(exit_code)

@@ -134,23 +134,18 @@ def _inject_all(manifests: Iterable[Manifest], policy: Policy, images: ImageSett
             place = f"{manifest.path}, {unknown.title}"
             click.echo(f"{place}: left unchanged: contains no known pod template; looked for {LOOKED_FOR}", err=True)
         for template, injection in _decide_all(manifest, policy, images):
-            place = f"{manifest.path}, {template.title}"
+            place, decision = f"{manifest.path}, {template.title}", injection.decision
             if injection.refusal:
-                refusals.append(f"{place}: {injection.decision.verdict} [{injection.decision.reason.value}]")
+                refusals.append(f"{place}: {decision.verdict} [{decision.reason.value}]")
                 continue
-            _report_decision(place, injection)
+            if decision.outcome is Kind.LEFT_ALONE:
+                click.echo(f"{place}: left alone: {decision.verdict} [{decision.reason.value}]", err=True)
+            for finding in decision.findings:
+                if finding.reason.kind is Kind.WARNING:
+                    click.echo(f"{place}: warning: {finding} [{finding.reason.value}]", err=True)
             manifest.text.apply(template.document, template.absolute(injection.patch))
     if refusals:
         fail("\n".join(refusals), exit_code)
-
-
-def _report_decision(place: str, injection: Injection) -> None:
-    decision = injection.decision
-    if decision.outcome is Kind.LEFT_ALONE:
-        click.echo(f"{place}: left alone: {decision.verdict} [{decision.reason.value}]", err=True)
-    for finding in decision.findings:
-        if finding.reason.kind is Kind.WARNING:
-            click.echo(f"{place}: warning: {finding} [{finding.reason.value}]", err=True)
 
 
 def _write_manifests(manifests: Iterable[Manifest]) -> None:
