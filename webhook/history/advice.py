@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 
 import msgspec
 
@@ -50,11 +49,11 @@ class Advice(msgspec.Struct, frozen=True):
 
 def advise(record: DrainRecord, observed_for: datetime.timedelta | None) -> list[Advice]:
     """Return the advice, without repetition; empty if all is well, or little is known."""
-    found = []
-    for loss in _losses(record):
-        found += _first_match(record, loss, observed_for)
-    found += _first_match(record, None, observed_for)
-    return list(dict.fromkeys(found))
+    losses: list[KilledCount | None] = [*record.kills]
+    if count := record.outcomes.get(Outcome.OOM):
+        losses.append(KilledCount(Outcome.OOM, "", count))
+    found = (_first_match(record, loss, observed_for) for loss in [*losses, None])
+    return list(dict.fromkeys(advice for advice in found if advice))
 
 
 def cause_text(cause: str) -> str:
@@ -62,24 +61,18 @@ def cause_text(cause: str) -> str:
     return TABLE.causes.get(cause, "something that its pods do not tell")
 
 
-def _losses(record: DrainRecord) -> Iterator[KilledCount]:
-    yield from record.kills
-    if count := record.outcomes.get(Outcome.OOM):
-        yield KilledCount(Outcome.OOM, "", count)
-
-
 def _first_match(
     record: DrainRecord, loss: KilledCount | None, observed_for: datetime.timedelta | None
-) -> list[Advice]:
+) -> Advice | None:
     longest = max(record.longest or 0, (loss.after or 0) if loss else 0)
     suggested = suggest_grace_period(longest)
     rule = next((each for each in TABLE.advice if _matches(each, record, loss, suggested, observed_for)), None)
     if rule is None:
-        return []
+        return None
     after = "?" if loss is None or loss.after is None else loss.after
     grace = "?" if record.grace is None else record.grace
     text = rule.text.format(grace=grace, after=after, suggested=suggested, drains=record.timed)
-    return [Advice(rule.id, text, suggested if "{suggested}" in rule.text else "")]
+    return Advice(rule.id, text, suggested if "{suggested}" in rule.text else "")
 
 
 def _matches(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
@@ -25,6 +26,7 @@ _IN_TIME = "graceful_worker_drain_longest_in_time_seconds"
 _GRACE = "graceful_worker_drain_grace_period_seconds"
 _KILLED_AFTER = "graceful_worker_drain_killed_after_seconds"
 _METRIC_NAMES = (_BUILD, _START, _ENDS, _TIMED, _LONGEST, _IN_TIME, _GRACE, _KILLED_AFTER)
+_NAME_END = re.compile("[{ ]")
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 
@@ -55,13 +57,12 @@ def _read(text: str, place: str) -> History:
     samples: dict[Workload, _WorkloadSamples] = {}
     has_build_info = False
     for sample in _samples(text):
-        match sample.name:
-            case name if name == _BUILD:
-                has_build_info = True
-            case name if name == _START:
-                start = datetime.datetime.fromtimestamp(sample.value, datetime.UTC)
-            case _ if workload := _workload(sample):
-                _add_sample(samples.setdefault(workload, _WorkloadSamples()), sample)
+        if sample.name == _BUILD:
+            has_build_info = True
+        elif sample.name == _START:
+            start = datetime.datetime.fromtimestamp(sample.value, datetime.UTC)
+        elif workload := _workload(sample):
+            _add_sample(samples.setdefault(workload, _WorkloadSamples()), sample)
     if not has_build_info:
         raise InvalidMetrics("these are not the metrics of graceful-worker watch")
     records = (
@@ -72,18 +73,12 @@ def _read(text: str, place: str) -> History:
 
 
 def _samples(text: str) -> Iterator[Sample]:
-    for family in text_string_to_metric_families("\n".join(_relevant_lines(text.splitlines()))):
-        yield from (sample for sample in family.samples if math.isfinite(sample.value))
-
-
-def _relevant_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Drop the lines that are not needed: parsing one takes a while, and most of them are zeros and buckets."""
-    for line in lines:
-        name = line.partition("{")[0].partition(" ")[0]
-        if name in _METRIC_NAMES and not line.endswith(" 0.0"):
-            yield line
+    # Parsing a line takes a while, and most of them are zeros and buckets.
+    needed = (each for each in text.splitlines() if _NAME_END.split(each, maxsplit=1)[0] in _METRIC_NAMES)
+    lines = [each for each in needed if not each.endswith(" 0.0")]
     # The parser needs a line feed after the last line.
-    yield ""
+    for family in text_string_to_metric_families("\n".join([*lines, ""])):
+        yield from (sample for sample in family.samples if math.isfinite(sample.value))
 
 
 def _workload(sample: Sample) -> Workload | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import msgspec
+from msgspec.structs import astuple, replace
 
 from webhook.core.ownership import Owner, owner_of
 from webhook.core.pod import DEFAULT_GRACE, JsonObject
@@ -80,17 +81,13 @@ def combine(
     pods: dict[Workload, list[PodRecord]] = {}
     for each in pod_records:
         pods.setdefault(each.workload, []).append(each)
-    known = {_without_worker(workload): workload for workload in sorted(pods, key=msgspec.structs.astuple)}
+    known = {replace(workload, framework="", mode=""): workload for workload in sorted(pods, key=astuple)}
     events: dict[Workload, list[EventRecord]] = {}
     for event in event_records:
         events.setdefault(known.get(event.workload, event.workload), []).append(event)
-    workloads = sorted(pods.keys() | events.keys(), key=msgspec.structs.astuple)
+    workloads = sorted(pods.keys() | events.keys(), key=astuple)
     records = (_record(workload, pods.get(workload, []), events.get(workload, [])) for workload in workloads)
     return History("cluster", place, None, tuple(each for each in records if each.outcomes), missing)
-
-
-def _without_worker(workload: Workload) -> Workload:
-    return msgspec.structs.replace(workload, framework="", mode="")
 
 
 def _record(workload: Workload, pods: list[PodRecord], events: list[EventRecord]) -> DrainRecord:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection
+from collections.abc import Collection
 from http import HTTPStatus
-from typing import TypeVar
 
-from httpx2 import URL, AsyncClient, HTTPError, InvalidURL, Response, Timeout
+from httpx2 import URL, AsyncClient, HTTPError, InvalidURL, Response
 from lightkube.core.exceptions import ConfigError
 
 from webhook.core.pod import JsonObject
@@ -15,7 +14,7 @@ from webhook.history.errors import InvalidMetrics, WatchUnavailable
 from webhook.history.metrics import read_metrics
 from webhook.history.pods_and_events import EventRecord, PodRecord, combine, read_event_record, read_pod_record
 from webhook.history.records import History
-from webhook.kubernetes.api_client import ApiClient
+from webhook.kubernetes.api_client import ApiClient, NotPermitted, catch_forbidden
 from webhook.kubernetes.errors import ClusterUnavailable, Forbidden
 from webhook.kubernetes.requests import INJECTED, ApiRequest
 from webhook.watch.event_writer import COMPONENT
@@ -32,7 +31,6 @@ WATCH_PERMISSIONS = ("list pods", "get pods/proxy")
 CLUSTER_PERMISSIONS = ("list pods", "list events")
 """Permissions to read past drains without a watch, in the namespaces to read."""
 _HEADERS = {"Accept": "text/plain", "Accept-Encoding": "identity"}
-_Item = TypeVar("_Item")
 
 
 async def read_from_url(client: AsyncClient, url: str) -> History:
@@ -90,7 +88,7 @@ async def _read(client: AsyncClient, url: str, place: str, permission: str = "")
     try:
         async with (
             asyncio.timeout(TIMEOUT_SECONDS),
-            client.stream("GET", url, headers=_HEADERS, timeout=_TIMEOUT) as response,
+            client.stream("GET", url, headers=_HEADERS, timeout=TIMEOUT_SECONDS) as response,
         ):
             if permission and response.status_code == HTTPStatus.FORBIDDEN:
                 raise WatchUnavailable(f"permission missing to read its metrics: {permission}; or use --watch-url")
@@ -104,9 +102,6 @@ async def _read(client: AsyncClient, url: str, place: str, permission: str = "")
         raise WatchUnavailable(f"the watch {place} cannot be reached: {str(error) or type(error).__name__}") from None
     except InvalidMetrics as error:
         raise WatchUnavailable(f"{place}: {error}") from None
-
-
-_TIMEOUT = Timeout(TIMEOUT_SECONDS)
 
 
 async def _read_body(response: Response, place: str) -> str:
@@ -132,18 +127,11 @@ async def read_from_cluster(client: AsyncClient, namespaces: Collection[str], mi
     for namespace in namespaces:
         pods = ApiRequest("pods", namespace=namespace, labels=INJECTED)
         events = ApiRequest("events", namespace=namespace, fields=f"source={COMPONENT}")
-        found_pods, no_pods = await _list_if_permitted(api.list(pods, read_pod_record))
-        found_events, no_events = await _list_if_permitted(api.list(events, read_event_record))
-        pod_records += found_pods
-        event_records += [each for each in found_events if each]
-        denied += [permission for permission in (no_pods, no_events) if permission]
+        found_pods = await catch_forbidden(api.list(pods, read_pod_record))
+        found_events = await catch_forbidden(api.list(events, read_event_record))
+        denied += [each.permission for each in (found_pods, found_events) if isinstance(each, NotPermitted)]
+        pod_records += [] if isinstance(found_pods, NotPermitted) else found_pods
+        event_records += [] if isinstance(found_events, NotPermitted) else filter(None, found_events)
     if len(denied) == 2 * len(namespaces):
         raise ClusterUnavailable(f"permissions missing: {'; '.join(denied)}")
     return combine(pod_records, event_records, "", (*missing, *(f"permission missing: {each}" for each in denied)))
-
-
-async def _list_if_permitted(request: Awaitable[list[_Item]]) -> tuple[list[_Item], str]:
-    try:
-        return await request, ""
-    except Forbidden as forbidden:
-        return [], str(forbidden)
