@@ -215,8 +215,5 @@ def _is_sent(labels: Mapping[str, str], namespace: str, snapshot: Snapshot) -> b
 
 def _by_rollout(candidate: RestartCandidate, workload: JsonObject) -> Blocker | None:
     rollout = rollout_of(candidate.workload.kind, workload)
-    return (
-        None
-        if rollout.stage is Stage.COMPLETE
-        else Blocker(BlockerCode.ROLLOUT_INCOMPLETE, candidate, {"says": rollout.message})
-    )
+    is_complete = rollout.stage is Stage.COMPLETE
+    return None if is_complete else Blocker(BlockerCode.ROLLOUT_INCOMPLETE, candidate, {"says": rollout.message})

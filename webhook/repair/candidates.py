@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -80,23 +80,15 @@ def find_candidates(snapshot: Snapshot) -> list[RestartCandidate]:
     """
     newest = newest_version(snapshot)
     by_workload: dict[Workload, list[WorkerPod]] = {}
-    for pod in _pods(snapshot):
+    for pod in [] if isinstance(snapshot.pods, NotPermitted) else snapshot.pods:
         if not pod.ending:
             by_workload.setdefault(workload_of(pod), []).append(pod)
     found = [_candidate(workload, pods, newest) for workload, pods in by_workload.items()]
     return sorted((each for each in found if each.pods), key=lambda each: (not each.unprotected, each.workload))
 
 
-def _pods(snapshot: Snapshot) -> list[WorkerPod]:
-    return [] if isinstance(snapshot.pods, NotPermitted) else snapshot.pods
-
-
-def _protected(pods: Iterable[WorkerPod]) -> list[WorkerPod]:
-    return [pod for pod in pods if pod.state is State.PROTECTED]
-
-
 def _candidate(workload: Workload, pods: Sequence[WorkerPod], newest: str) -> RestartCandidate:
-    older = [pod for pod in _protected(pods) if is_older(pod.version, newest)]
+    older = [pod for pod in pods if pod.state is State.PROTECTED and is_older(pod.version, newest)]
     unprotected = [pod for pod in pods if pod.state in UNPROTECTED_STATES]
     # If one pod can be protected, so can the template: the others may be from an earlier one.
     can_be_protected = not unprotected or older or any(pod.state is State.UNPROTECTED for pod in unprotected)

@@ -95,9 +95,8 @@ def check_preconditions(snapshot: Snapshot, now: datetime.datetime) -> UnmetPrec
         )
     versions = running_versions(snapshot)
     if len(versions) > 1:
-        names = f"-n {snapshot.names.namespace} rollout status"
         return UnmetPrecondition(
             f"The webhook itself is being rolled out ({', '.join(versions)}): new pods may get the older injection.",
-            f"kubectl {names} deployment; then run repair again",
+            f"kubectl -n {snapshot.names.namespace} rollout status deployment; then run repair again",
         )
     return None

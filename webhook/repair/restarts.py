@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from webhook.inspection.installation_checks import newest_version
 from webhook.inspection.snapshot import Snapshot
@@ -22,18 +23,18 @@ https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-k8s-io-r
 FIELD_MANAGER = "graceful-worker-repair"
 
 
+@dataclass
 class Restarts:
     """Restarts workloads one after the other, and collects the results."""
 
-    def __init__(
-        self, api: ApiClient, snapshot: Snapshot, timing: Timing, clock: Clock, print_line: Callable[[str], None]
-    ) -> None:
-        self._api = api
-        self._snapshot = snapshot
-        self._newest = newest_version(snapshot)
-        self._timing = timing
-        self._clock = clock
-        self._print_line = print_line
+    api: ApiClient
+    snapshot: Snapshot
+    timing: Timing
+    clock: Clock
+    print_line: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self._newest = newest_version(self.snapshot)
         self.results: list[Result] = []
         self.stop_requested = False
         """Set from outside: restart no further workload."""
@@ -50,7 +51,7 @@ class Restarts:
             await self._wait_for_turn(last)
             if self.stop_requested:
                 return
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             result = await self._repair(candidate)
             self.results.append(result)
             report(result)
@@ -60,30 +61,28 @@ class Restarts:
 
     async def _wait_for_turn(self, last: float | None) -> None:
         while last is not None and not self.stop_requested:
-            left = last + self._timing.every - self._clock.monotonic()
+            left = last + self.timing.every - self.clock.monotonic()
             if left <= 0:
                 return
-            await self._clock.sleep(min(left, 1))
+            await self.clock.sleep(min(left, 1))
 
     async def _repair(self, candidate: RestartCandidate) -> Result:
         """Read the workload again, because it may have changed; then restart and watch it."""
-        live_object = await read_live_object(self._api, candidate.workload)
-        if blocker := find_blocker(candidate, live_object, self._snapshot):
+        live_object = await read_live_object(self.api, candidate.workload)
+        if blocker := find_blocker(candidate, live_object, self.snapshot):
             return Result(candidate, Outcome.BLOCKED, {"sentence": blocker.sentence, "remedy": blocker.advice})
-        before = await list_pods(self._api, candidate.workload, live_object) if isinstance(live_object, dict) else []
+        before = await list_pods(self.api, candidate.workload, live_object) if isinstance(live_object, dict) else []
         if all(pod.is_protected(self._newest) for pod in before):
             return Result(candidate, Outcome.NOT_NEEDED)
         return await self._restart(candidate, frozenset(pod.uid for pod in before))
 
     async def _restart(self, candidate: RestartCandidate, before: frozenset[str]) -> Result:
-        self._print_line(f"Restarting {candidate.workload}: {candidate}.")
-        annotations = {RESTARTED_AT: self._clock.now().isoformat(timespec="seconds")}
+        self.print_line(f"Restarting {candidate.workload}: {candidate}.")
+        annotations = {RESTARTED_AT: self.clock.now().isoformat(timespec="seconds")}
         change = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
         try:
-            await self._api.patch(request_for(candidate.workload), change, FIELD_MANAGER)
-            watch = RolloutWatch(
-                self._api, candidate, before, self._newest, self._timing, self._clock, self._print_line
-            )
+            await self.api.patch(request_for(candidate.workload), change, FIELD_MANAGER)
+            watch = RolloutWatch(self.api, candidate, before, self._newest, self.timing, self.clock, self.print_line)
             return await watch.result()
         except PatchRejected as rejected:
             return Result(candidate, Outcome.REJECTED, {"message": str(rejected)})

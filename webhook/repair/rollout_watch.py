@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -68,27 +69,20 @@ async def list_pods(api: ApiClient, workload: Workload, live_object: JsonObject)
     return pods_of(workload, await api.list(request, read_replacement_pod))
 
 
+@dataclass
 class RolloutWatch:
     """Watches one rollout; `before` are the pods that existed at its start."""
 
-    def __init__(
-        self,
-        api: ApiClient,
-        candidate: RestartCandidate,
-        before: frozenset[str],
-        newest: str,
-        timing: Timing,
-        clock: Clock,
-        print_line: Callable[[str], None],
-    ) -> None:
-        self._api = api
-        self._candidate = candidate
-        self._before = before
-        self._newest = newest
-        self._timing = timing
-        self._clock = clock
-        self._print_line = print_line
-        self._started_at = self._progressed_at = self._answered_at = clock.monotonic()
+    api: ApiClient
+    candidate: RestartCandidate
+    before: frozenset[str]
+    newest: str
+    timing: Timing
+    clock: Clock
+    print_line: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self._started_at = self._progressed_at = self._answered_at = self.clock.monotonic()
         self._best_progress: int | None = None
         self._last_message = ""
 
@@ -100,63 +94,62 @@ class RolloutWatch:
 
         """
         while True:
-            await self._clock.sleep(self._timing.poll_interval)
+            await self.clock.sleep(self.timing.poll_interval)
             try:
                 result = await self._poll()
-                self._answered_at = self._clock.monotonic()
+                self._answered_at = self.clock.monotonic()
             except (ClusterUnavailable, Forbidden) as error:
                 # It may be upgraded; the rollout continues meanwhile.
-                if self._clock.monotonic() - self._answered_at > self._timing.outage:
+                if self.clock.monotonic() - self._answered_at > self.timing.outage:
                     raise ClusterUnavailable(str(error)) from None
                 continue
             if result:
                 return result
 
     async def _poll(self) -> Result | None:
-        workload = await self._api.get(request_for(self._candidate.workload))
+        workload = await self.api.get(request_for(self.candidate.workload))
         if workload is None:
-            return Result(self._candidate, Outcome.GONE)
-        pods = await list_pods(self._api, self._candidate.workload, workload)
+            return Result(self.candidate, Outcome.GONE)
+        pods = await list_pods(self.api, self.candidate.workload, workload)
         return await self._by_new_pods(pods) or self._by_rollout(workload, pods)
 
     async def _by_new_pods(self, pods: Sequence[ReplacementPod]) -> Result | None:
         """Stop at the first new pod that is still unprotected: the others will be, too."""
         for pod in pods:
-            if pod.uid in self._before or pod.is_protected(self._newest):
+            if pod.uid in self.before or pod.is_protected(self.newest):
                 continue
             if pod.version:
-                values = {"pod": pod.name, "version": pod.version, "newest": self._newest}
-                return Result(self._candidate, Outcome.OLDER, values)
+                values = {"pod": pod.name, "version": pod.version, "newest": self.newest}
+                return Result(self.candidate, Outcome.OLDER, values)
             # A list of one, because permission to list is needed anyway.
-            namespace, name = self._candidate.workload.namespace, f"metadata.name={pod.name}"
-            found = await self._api.list(ApiRequest("pods", namespace=namespace, fields=name), dict)
+            namespace, name = self.candidate.workload.namespace, f"metadata.name={pod.name}"
+            found = await self.api.list(ApiRequest("pods", namespace=namespace, fields=name), dict)
             why = explain_unprotected(next(iter(found), None))
-            return Result(self._candidate, Outcome.UNPROTECTED, {"pod": pod.name, "why": why})
+            return Result(self.candidate, Outcome.UNPROTECTED, {"pod": pod.name, "why": why})
         return None
 
     def _by_rollout(self, workload: JsonObject, pods: Sequence[ReplacementPod]) -> Result | None:
-        rollout = rollout_of(self._candidate.workload.kind, workload)
-        left = sum(not pod.is_protected(self._newest) for pod in pods)
+        rollout = rollout_of(self.candidate.workload.kind, workload)
+        left = sum(not pod.is_protected(self.newest) for pod in pods)
         if rollout.stage is Stage.COMPLETE and not left:
             values = {"seconds": self._seconds(self._started_at), "count": pluralize(len(pods), "pod")}
-            return Result(self._candidate, Outcome.REPAIRED, values)
+            return Result(self.candidate, Outcome.REPAIRED, values)
         message = rollout.message or f"{pluralize(left, 'old pod')} left"
         if rollout.stage is Stage.STUCK:
-            return Result(self._candidate, Outcome.STUCK, {"says": message})
+            return Result(self.candidate, Outcome.STUCK, {"says": message})
         self._note_progress(rollout.progress - left, message)
-        if self._clock.monotonic() - self._progressed_at > self._timing.timeout + self._candidate.grace:
-            return Result(
-                self._candidate, Outcome.TIMED_OUT, {"says": message, "seconds": self._seconds(self._progressed_at)}
-            )
+        if self.clock.monotonic() - self._progressed_at > self.timing.timeout + self.candidate.grace:
+            values = {"says": message, "seconds": self._seconds(self._progressed_at)}
+            return Result(self.candidate, Outcome.TIMED_OUT, values)
         return None
 
     def _note_progress(self, progress: int, message: str) -> None:
         """Record the progress: only values never reached before count, so that a crash loop is not progress."""
         if self._best_progress is None or progress > self._best_progress:
-            self._best_progress, self._progressed_at = progress, self._clock.monotonic()
+            self._best_progress, self._progressed_at = progress, self.clock.monotonic()
         if message != self._last_message:
             self._last_message = message
-            self._print_line(f"  {message}")
+            self.print_line(f"  {message}")
 
     def _seconds(self, since: float) -> str:
-        return str(round(self._clock.monotonic() - since))
+        return str(round(self.clock.monotonic() - since))
