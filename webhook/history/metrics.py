@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 import msgspec
+from msgspec.structs import astuple
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -65,10 +66,7 @@ def _read(text: str, place: str) -> History:
             _add_sample(samples.setdefault(workload, _WorkloadSamples()), sample)
     if not has_build_info:
         raise InvalidMetrics("these are not the metrics of graceful-worker watch")
-    records = (
-        _record(workload, each)
-        for workload, each in sorted(samples.items(), key=lambda item: msgspec.structs.astuple(item[0]))
-    )
+    records = (_record(workload, samples[workload]) for workload in sorted(samples, key=astuple))
     return History("watch", place, start, tuple(each for each in records if sum(each.outcomes.values())))
 
 

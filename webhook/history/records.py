@@ -10,7 +10,7 @@ import msgspec
 from webhook.core.ownership import Owner
 from webhook.drains.outcome import Outcome
 from webhook.drains.targets import Target, is_selected
-from webhook.watch.workloads import Workload
+from webhook.watch.workloads import OTHER, Workload
 
 
 class KilledCount(msgspec.Struct, frozen=True):
@@ -40,6 +40,12 @@ class DrainRecord(msgspec.Struct, frozen=True):
     def drains(self) -> int:
         """Drains whose end is known."""
         return sum(self.outcomes.values()) - self.outcomes.get(Outcome.UNSEEN, 0)
+
+    @property
+    def owner(self) -> Owner | None:
+        """The owner; None if several owners are counted together, or the pods have none."""
+        is_one = self.workload.owner and self.workload.owner_kind != OTHER
+        return Owner(self.workload.owner_kind, self.workload.owner) if is_one else None
 
 
 class History(msgspec.Struct, frozen=True):

@@ -6,14 +6,12 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from webhook.core.ownership import Owner
 from webhook.drains.durations import approximate_duration, format_duration
 from webhook.drains.outcome import Outcome
 from webhook.drains.report import align, printable, worker_text
 from webhook.drains.targets import kubectl_name
 from webhook.history.advice import Advice, advise, cause_text
 from webhook.history.records import DrainRecord, History, KilledCount
-from webhook.watch.workloads import OTHER
 
 HEADER = ("NAMESPACE", "OWNER", "WORKER", "DRAINS", "LONGEST", "GRACE PERIOD", "KILLED", "CUT", "OOM", "FAILED")
 _OUTCOME_COLUMNS = (Outcome.KILLED, Outcome.CUT, Outcome.OOM, Outcome.FAILED)
@@ -58,10 +56,9 @@ def _row(record: DrainRecord) -> tuple[str, ...]:
 
 def owner_text(record: DrainRecord) -> str:
     """Name the owner as kubectl does; the pods may have no owner, or several that are counted together."""
-    kind, name = record.workload.owner_kind, record.workload.owner
-    if name and kind != OTHER:
-        return printable(kubectl_name(Owner(kind, name)))
-    return "pods without an owner" if kind == "Pod" else "others"
+    if record.owner:
+        return printable(kubectl_name(record.owner))
+    return "pods without an owner" if record.workload.owner_kind == "Pod" else "others"
 
 
 def _advice_lines(record: DrainRecord, history: History, now: datetime.datetime) -> Iterator[str]:

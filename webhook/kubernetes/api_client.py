@@ -146,21 +146,17 @@ class ApiClient:
     ) -> _Response:
         headers = {"Accept": METADATA_ONLY} if request.metadata_only else {}
         headers |= {} if change is None else {"Content-Type": STRATEGIC_MERGE}
-        api_server = self._api_server
+        server = self._api_server
         try:
-            async with (
-                self._semaphore,
-                api_server.stream(method, request.path, parameters, headers, change) as response,
-            ):
-                return _Response(response.status_code, await api_server.read(response))
+            async with self._semaphore, server.stream(method, request.path, parameters, headers, change) as response:
+                return _Response(response.status_code, await server.read(response))
         except ResponseTooLarge as error:
             raise PageTooLarge(str(error)) from None
         except ApiServerUnavailable as error:
             raise ClusterUnavailable(str(error)) from None
         except CLIENT_ERRORS as error:
-            raise ClusterUnavailable(
-                f"the API server cannot be reached: {str(error) or type(error).__name__}"
-            ) from None
+            reason = str(error) or type(error).__name__
+            raise ClusterUnavailable(f"the API server cannot be reached: {reason}") from None
 
 
 def _decode_object(response: _Response) -> JsonObject:

@@ -44,11 +44,10 @@ def _select_context(context: str | None) -> SingleConfig:
     paths = [Path(path).expanduser() for path in (named or DEFAULT_KUBECONFIG).split(os.pathsep) if path]
     load = YAML(typ="safe", pure=True).load
     configs = [KubeConfig.from_dict(load(path), fname=path) for path in paths if path.is_file()]
+    if not configs and not named and "KUBERNETES_SERVICE_HOST" in os.environ:
+        configs = [KubeConfig.from_service_account()]
     if not configs:
-        if not named and "KUBERNETES_SERVICE_HOST" in os.environ:
-            configs = [KubeConfig.from_service_account()]
-        else:
-            raise ConfigError(f"{' or '.join(map(str, paths))} does not exist; set KUBECONFIG")
+        raise ConfigError(f"{' or '.join(map(str, paths))} does not exist; set KUBECONFIG")
     merged = KubeConfig(
         clusters={name: each for config in reversed(configs) for name, each in config.clusters.items()},
         contexts={name: each for config in reversed(configs) for name, each in config.contexts.items()},

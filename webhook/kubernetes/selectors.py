@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.pod import JsonObject
 
@@ -56,18 +54,13 @@ def _requirements(selector: JsonObject | None) -> list[tuple[str, str, list[str]
 def default_entries(namespace: str) -> list[JsonObject]:
     """Return the selectors in `deploy/`, for a cluster whose configuration cannot be read."""
     outside = {"key": NAME_LABEL, "operator": "NotIn", "values": ["kube-system", namespace]}
+    enabled = {"key": LABEL, "operator": "In", "values": [LABEL_ENABLED]}
+    not_enabled = {**enabled, "operator": "NotIn"}
+    not_disabled = {"key": LABEL, "operator": "NotIn", "values": [LABEL_DISABLED]}
     return [
-        _entry("NotIn", [LABEL_DISABLED], [_label("In", [LABEL_ENABLED]), outside]),
-        _entry("In", [LABEL_ENABLED], [_label("NotIn", [LABEL_ENABLED]), outside]),
+        {
+            "namespaceSelector": {"matchExpressions": [of_namespace, outside]},
+            "objectSelector": {"matchExpressions": [of_pod]},
+        }
+        for of_namespace, of_pod in ((enabled, not_disabled), (not_enabled, enabled))
     ]
-
-
-def _entry(operator: str, values: list[str], namespaces: list[JsonObject]) -> JsonObject:
-    return {
-        "namespaceSelector": {"matchExpressions": namespaces},
-        "objectSelector": {"matchExpressions": [_label(operator, values)]},
-    }
-
-
-def _label(operator: str, values: list[str]) -> dict[str, Any]:
-    return {"key": LABEL, "operator": operator, "values": values}
