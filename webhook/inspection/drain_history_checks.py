@@ -24,8 +24,7 @@ def check_drain_history(snapshot: Snapshot, now: datetime.datetime) -> Iterator[
     elif history is not None:
         yield _summary(history)
         for record in history.records:
-            advice = advise(record, history.observed_for(now))
-            if advice:
+            if advice := advise(record, history.observed_for(now)):
                 yield _advice_diagnostic(record, advice, snapshot.limits)
 
 

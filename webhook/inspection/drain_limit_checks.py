@@ -42,8 +42,12 @@ def check_drain_limits(snapshot: Snapshot, *, guard_works: bool) -> Iterator[Dia
     # For a terminating pod, it is too late.
     pods = [pod for pod in snapshot.pods if pod.state is State.PROTECTED and not pod.ending]
     guard = _guard(snapshot, pods, works=guard_works)
-    effective_limits = list(_without_superseded(snapshot.limits.effective_limits))
-    cuts = [diagnostic for effective in effective_limits for diagnostic in _check_limit(effective, pods, guard)]
+    detected = {effective.limit for effective in snapshot.limits.effective_limits}
+    cuts: list[Diagnostic] = []
+    for effective in snapshot.limits.effective_limits:
+        marker = LIMITS[effective.limit].detection
+        if not (isinstance(marker, Marker) and marker.unless in detected):
+            cuts += _check_limit(effective, pods, guard)
     yield from sorted(cuts, key=lambda diagnostic: diagnostic.code is Code.DRAIN_KEPT)
     if not cuts and not snapshot.limits.unreadable and not snapshot.limits.missing:
         yield Diagnostic(Code.DRAIN_UNLIMITED)
@@ -62,14 +66,6 @@ def _guard(snapshot: Snapshot, pods: list[WorkerPod], *, works: bool) -> _Guard:
     labels |= {each.name: each.labels for each in namespaces}
     selectors = [guard.get("namespaceSelector") for guard in snapshot.guards]
     return _Guard(left_out=frozenset(n for n, has in labels.items() if not any(matches(s, has) for s in selectors)))
-
-
-def _without_superseded(effective_limits: list[EffectiveLimit]) -> Iterator[EffectiveLimit]:
-    detected = {effective.limit for effective in effective_limits}
-    for effective in effective_limits:
-        marker = LIMITS[effective.limit].detection
-        if not (isinstance(marker, Marker) and marker.unless in detected):
-            yield effective
 
 
 def _check_limit(effective: EffectiveLimit, pods: list[WorkerPod], guard: _Guard) -> Iterator[Diagnostic]:

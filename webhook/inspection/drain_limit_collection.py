@@ -129,7 +129,12 @@ async def _kubelets(api: ApiClient, nodes: NodeLabels, used: set[str]) -> tuple[
     readings: list[LimitReading] = []
     unreachable: list[str] = []
     for node, similar in kinds[:MAX_KUBELETS]:
-        answer = await catch_forbidden(_configuration(api, node))
+        # https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/#viewing-the-kubelet-configuration
+        try:
+            answer = await catch_forbidden(api.get(ApiRequest("nodes", name=node, subresource="proxy/configz")))
+        except ClusterUnavailable:
+            # For example, the node is down.
+            answer = None
         if isinstance(answer, NotPermitted):
             readings.append(answer)
         elif answer is None:
@@ -137,14 +142,3 @@ async def _kubelets(api: ApiClient, nodes: NodeLabels, used: set[str]) -> tuple[
         else:
             readings.append(parse_kubelet_configuration(limit, answer, node, similar))
     return Kubelets(min(len(kinds), MAX_KUBELETS), len(kinds), unreachable), readings
-
-
-async def _configuration(api: ApiClient, node: str) -> JsonObject | None:
-    """Return a kubelet's configuration; None if it does not respond, for example on a node that is down.
-
-    https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/#viewing-the-kubelet-configuration
-    """
-    try:
-        return await api.get(ApiRequest("nodes", name=node, subresource="proxy/configz"))
-    except ClusterUnavailable:
-        return None

@@ -47,25 +47,24 @@ class UnreadableLimit(msgspec.Struct, frozen=True):
 def parse_flag(limit: str, detection: Flag, deployment: JsonObject) -> EffectiveLimit | UnreadableLimit:
     """Read the flag of a Deployment."""
     place = f"Deployment {deployment['metadata']['name']} in {deployment['metadata']['namespace']}"
-    words = _split_commands(deployment["spec"]["template"]["spec"]["containers"])
-    by_priority = _flag_value(detection.by_priority, words)
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    commands = [word for each in containers for word in [*(each.get("command") or ()), *(each.get("args") or ())]]
+    # Words of shell scripts count, too.
+    words = " ".join(map(str, commands)).split()
+    by_priority = _flag_value(detection.by_priority, words, default="")
+    seconds = _flag_value(detection.flag, words, default=str(detection.default))
+    periods: tuple[tuple[int, int], ...] | None = None
     if by_priority:
-        return _limit_or_unreadable(limit, place, _by_priority(by_priority))
-    value = _flag_value(detection.flag, words)
-    if value is None:
-        return EffectiveLimit(limit, place, _for_all_priorities(detection.default))
-    return _limit_or_unreadable(limit, place, _for_all_priorities(int(value)) if value.isdecimal() else None)
+        periods = _by_priority(by_priority)
+    elif seconds.isdecimal():
+        # 0 means no limit.
+        periods = ((0, int(seconds)),) if int(seconds) else ()
+    return UnreadableLimit(limit, place) if periods is None else EffectiveLimit(limit, place, periods)
 
 
-def _split_commands(containers: list[JsonObject]) -> list[str]:
-    """Return the words of all commands, including those in shell scripts."""
-    words = [word for each in containers for word in [*(each.get("command") or ()), *(each.get("args") or ())]]
-    return " ".join(map(str, words)).split()
-
-
-def _flag_value(flag: str, words: list[str]) -> str | None:
+def _flag_value(flag: str, words: list[str], default: str) -> str:
     """Return the last value, in Go's flag syntax: https://pkg.go.dev/flag#hdr-Command_line_flag_syntax."""
-    value = None
+    value = default
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, has_value, own = word.partition("=")
         if name in (f"--{flag}", f"-{flag}"):
@@ -76,17 +75,6 @@ def _flag_value(flag: str, words: list[str]) -> str | None:
 def _by_priority(text: str) -> tuple[tuple[int, int], ...] | None:
     pairs = [re.fullmatch(r"\s*(-?\d+):(\d+)\s*", pair) for pair in text.split(",")]
     return tuple(sorted((int(pair[1]), int(pair[2])) for pair in pairs if pair)) if all(pairs) else None
-
-
-def _for_all_priorities(seconds: int) -> tuple[tuple[int, int], ...]:
-    """Return the limit for all priorities; 0 means no limit."""
-    return ((0, seconds),) if seconds else ()
-
-
-def _limit_or_unreadable(
-    limit: str, place: str, periods: tuple[tuple[int, int], ...] | None
-) -> EffectiveLimit | UnreadableLimit:
-    return UnreadableLimit(limit, place) if periods is None else EffectiveLimit(limit, place, periods)
 
 
 def parse_field(

@@ -8,8 +8,6 @@ import datetime
 import re
 from collections.abc import Iterable, Iterator
 
-from cryptography import x509
-
 from certs.certificate import read_bundle
 from webhook.core.formatting import listed, pluralize
 from webhook.core.pod import JsonObject
@@ -34,14 +32,11 @@ _VERSION_ALONE = re.compile(f"{_VERSION}$", re.ASCII)
 
 def called_service(configuration: JsonObject | NotPermitted | None, names: Names) -> tuple[str, str] | None:
     """Return namespace and name of the called Service; None if only URLs are called."""
-    entries: list[JsonObject] = (
-        [] if configuration is None or isinstance(configuration, NotPermitted) else configuration.get("webhooks") or []
-    )
-    clients: list[JsonObject] = [entry["clientConfig"] for entry in entries]
-    for client in clients:
-        if client.get("service"):
-            return client["service"]["namespace"], client["service"]["name"]
-    return None if clients else (names.namespace, DEPLOYMENT)
+    entries: list[JsonObject] = (configuration.get("webhooks") or []) if isinstance(configuration, dict) else []
+    for entry in entries:
+        if service := entry["clientConfig"].get("service"):
+            return service["namespace"], service["name"]
+    return None if entries else (names.namespace, DEPLOYMENT)
 
 
 def check_installation(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]:
@@ -109,30 +104,26 @@ def _bundles(snapshot: Snapshot, now: datetime.datetime) -> Iterator[Diagnostic]
         values = {"entries": _entry_names(entries, snapshot), "namespace": namespace, "deployment": name}
         if not bundle and not any(entry["clientConfig"].get("service") for entry in entries):
             continue
-        diagnostic = _certificates(_decoded(bundle), values, now) if bundle else Diagnostic(Code.BUNDLE_MISSING, values)
+        diagnostic = _certificates(bundle, values, now) if bundle else Diagnostic(Code.BUNDLE_MISSING, values)
         # Pods are still protected if only calls of the eviction guard fail.
         is_harmless = diagnostic.code in BUNDLE_FAILS and all(map(is_guard, entries))
         yield Diagnostic(Code.GUARD_FAILS, values) if is_harmless else diagnostic
 
 
-def _certificates(certificates: list[x509.Certificate], values: dict[str, str], now: datetime.datetime) -> Diagnostic:
+def _certificates(bundle: str, values: dict[str, str], now: datetime.datetime) -> Diagnostic:
+    try:
+        certificates = read_bundle(base64.b64decode(bundle))
+    except binascii.Error:
+        certificates = []
     if not certificates:
         return Diagnostic(Code.BUNDLE_UNREADABLE, values)
-    last = max(certificates, key=lambda certificate: certificate.not_valid_after_utc)
-    until = last.not_valid_after_utc
+    until = max(each.not_valid_after_utc for each in certificates)
     values = {**values, "count": pluralize(len(certificates), "CA"), "until": f"{until:%Y-%m-%d %H:%M} UTC"}
     if not any(each.not_valid_before_utc <= now <= each.not_valid_after_utc for each in certificates):
         return Diagnostic(Code.BUNDLE_EXPIRED, values)
     left = until - now
     values["left"] = pluralize(left.days, "day") if left.days else pluralize(left.seconds // 3600, "hour")
     return Diagnostic(Code.BUNDLE_ENDS_SOON if left < RENEWAL_MARGIN else Code.BUNDLE_VALID, values)
-
-
-def _decoded(bundle: str) -> list[x509.Certificate]:
-    try:
-        return read_bundle(base64.b64decode(bundle))
-    except binascii.Error:
-        return []
 
 
 def _deployment(snapshot: Snapshot, namespace: str, name: str) -> Iterator[Diagnostic]:
@@ -144,9 +135,7 @@ def _deployment(snapshot: Snapshot, namespace: str, name: str) -> Iterator[Diagn
         yield Diagnostic(Code.REPLICAS_ELSEWHERE if _ready_endpoints(snapshot) else Code.NO_DEPLOYMENT, values)
         return
     replicas = [] if isinstance(snapshot.replicas, NotPermitted) else snapshot.replicas
-    images = sorted(set(map(_webhook_image, _webhook_pods(snapshot)))) or [
-        str(_webhook_image(snapshot.deployment["spec"]["template"]))
-    ]
+    images = sorted(set(map(_webhook_image, _webhook_pods(snapshot) or [snapshot.deployment["spec"]["template"]])))
     # The API server's default for a missing field is 1.
     wanted = snapshot.deployment["spec"].get("replicas", 1)
     ready = (snapshot.deployment.get("status") or {}).get("readyReplicas", 0)
@@ -226,14 +215,10 @@ def _pod_failures(pods: list[JsonObject]) -> Iterator[str]:
     """Return why pods do not run, in the words of the kubelet and the scheduler."""
     for pod in pods:
         status = pod.get("status") or {}
-        waiting = [(each.get("state") or {}).get("waiting") for each in status.get("containerStatuses") or ()]
-        reasons = [each["reason"] for each in waiting if each and each.get("reason")]
-        reasons += [
-            each["reason"]
-            for each in status.get("conditions") or ()
-            if each["type"] == "PodScheduled" and each["status"] == "False" and each.get("reason")
-        ]
-        if reasons:
+        causes = [(each.get("state") or {}).get("waiting") or {} for each in status.get("containerStatuses") or ()]
+        conditions = status.get("conditions") or ()
+        causes += [each for each in conditions if each["type"] == "PodScheduled" and each["status"] == "False"]
+        if reasons := [each["reason"] for each in causes if each.get("reason")]:
             yield f"{pod['metadata']['name']}: {reasons[0]}"
 
 
@@ -262,7 +247,6 @@ def permission_missing(what: NotPermitted) -> Diagnostic:
 
 
 def _entry_names(entries: list[JsonObject], snapshot: Snapshot) -> str:
-    """Name the entries of the configuration."""
     if len(entries) == len(snapshot.entries):
         return "all entries"
     if entries == snapshot.pod_entries:

@@ -9,7 +9,7 @@ from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.formatting import listed, pluralize, quoted
 from webhook.inspection.diagnostics import Code, Diagnostic
 from webhook.inspection.installation_checks import UNKNOWN_VERSION, is_older, newest_version, permission_missing
-from webhook.inspection.snapshot import Namespace, Snapshot, State, WorkerPod
+from webhook.inspection.snapshot import Snapshot, State, WorkerPod
 from webhook.inspection.worker_pods import format_verdict
 from webhook.kubernetes.api_client import NotPermitted
 from webhook.kubernetes.selectors import default_entries, matches
@@ -30,7 +30,9 @@ def check_namespaces(snapshot: Snapshot) -> Iterator[Diagnostic]:
         yield permission_missing(snapshot.namespaces)
         return
     labelled = [each for each in snapshot.namespaces if each.labels.get(LABEL) == LABEL_ENABLED]
-    left_out = [each for each in labelled if not _is_sent(each, snapshot)]
+    entries = snapshot.pod_entries or default_entries(snapshot.names.namespace)
+    selectors = [entry.get("namespaceSelector") for entry in entries]
+    left_out = [each for each in labelled if not any(matches(selector, each.labels) for selector in selectors)]
     sent = [each.name for each in labelled if each not in left_out]
     if sent:
         count = pluralize(len(sent), "namespace")
@@ -45,11 +47,6 @@ def check_namespaces(snapshot: Snapshot) -> Iterator[Diagnostic]:
         if value not in (None, LABEL_ENABLED, LABEL_DISABLED):
             values = {"namespace": each.name, "label": f"{LABEL}: {quoted(value or '')}"}
             yield Diagnostic(Code.NAMESPACE_MISLABELLED, values)
-
-
-def _is_sent(namespace: Namespace, snapshot: Snapshot) -> bool:
-    entries = snapshot.pod_entries or default_entries(snapshot.names.namespace)
-    return any(matches(entry.get("namespaceSelector"), namespace.labels) for entry in entries)
 
 
 def check_pods(snapshot: Snapshot, *, can_protect: bool) -> Iterator[Diagnostic]:

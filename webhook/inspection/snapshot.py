@@ -116,9 +116,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def entries(self) -> list[JsonObject]:
         """The entries of the configuration; empty if it could not be read."""
-        if self.configuration is None or isinstance(self.configuration, NotPermitted):
-            return []
-        return self.configuration.get("webhooks") or []
+        return (self.configuration.get("webhooks") or []) if isinstance(self.configuration, dict) else []
 
     @property
     def pod_entries(self) -> list[JsonObject]:
@@ -134,4 +132,4 @@ class Snapshot(msgspec.Struct, frozen=True):
 def is_guard(entry: JsonObject) -> bool:
     """Tell whether an entry is for evictions, not for pods."""
     resources = {resource for rule in entry.get("rules") or () for resource in rule.get("resources") or ()}
-    return bool(resources) and resources <= EVICTIONS
+    return resources == EVICTIONS

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from webhook.core.annotations import STATUS_ANNOTATION
@@ -202,13 +200,13 @@ def _by_template(candidate: RestartCandidate, workload: JsonObject, snapshot: Sn
     return Blocker(code, candidate, {"verdict": format_verdict(decision.verdict)}) if code else None
 
 
-def _is_sent(labels: Mapping[str, str], namespace: str, snapshot: Snapshot) -> bool:
+def _is_sent(labels: dict[str, str], namespace: str, snapshot: Snapshot) -> bool:
     if isinstance(snapshot.namespaces, NotPermitted):
         # The missing permission is reported when the run is refused.
         return True
     of_namespace = next((each.labels for each in snapshot.namespaces if each.name == namespace), {})
     return any(
-        matches(entry.get("namespaceSelector"), of_namespace) and matches(entry.get("objectSelector"), dict(labels))
+        matches(entry.get("namespaceSelector"), of_namespace) and matches(entry.get("objectSelector"), labels)
         for entry in snapshot.pod_entries or default_entries(snapshot.names.namespace)
     )
 
