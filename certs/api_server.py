@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -29,8 +28,7 @@ MAX_ERROR_BYTES = 64 * 1024
 JSON = "application/json"
 
 
-@dataclass(frozen=True)
-class ObjectResponse:
+class ObjectResponse(msgspec.Struct, frozen=True):
     """An object, and the API server's time of the response; None if unknown."""
 
     object: JsonObject
@@ -97,12 +95,16 @@ class ApiServer:
             async with self.stream(method, path, parameters, headers, sent) as response:
                 if not response.is_success:
                     raise await status_error(response)
-                found = _decode(await self.read(response))
-                if found.get("kind") != kind:
-                    raise ApiServerUnavailable(f"the API server's response is not a {kind}")
-                return ObjectResponse(found, response_date(response))
+                body = await self.read(response)
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
+        try:
+            found = msgspec.json.decode(body, type=JsonObject)
+        except DECODE_ERRORS:
+            raise ApiServerUnavailable("the API server's response is not a JSON object") from None
+        if found.get("kind") != kind:
+            raise ApiServerUnavailable(f"the API server's response is not a {kind}")
+        return ObjectResponse(found, response_date(response))
 
     @asynccontextmanager
     async def stream(
@@ -165,7 +167,11 @@ class ApiServer:
                 if not response.headers.get("Content-Type", "").startswith(JSON):
                     raise ApiServerUnavailable("the API server's response is not a watch stream")
                 limit.reschedule(asyncio.get_running_loop().time() + 2 * self._limits.watch_seconds)
-                await _notify(response, changed)
+                # An interrupted watch counts as ended: some proxies close quiet connections.
+                with suppress(HTTPError):
+                    async for part in response.aiter_raw():
+                        if b"\n" in part:
+                            changed()
         except TimeoutError:
             raise ApiServerUnavailable("the API server does not start or end a watch") from None
         except CLIENT_ERRORS as error:
@@ -191,16 +197,6 @@ def connect() -> ApiServer:
         raise NoClusterConfigured(f"no service account is mounted, and {error}") from None
 
 
-async def _notify(response: Response, changed: Callable[[], None]) -> None:
-    """Yield for each line. An interrupted watch counts as ended: some proxies close quiet connections."""
-    try:
-        async for part in response.aiter_raw():
-            if b"\n" in part:
-                changed()
-    except HTTPError:
-        return
-
-
 async def read_body(response: Response, limit: int, *, compression: bool = False) -> bytes:
     """Return a response's body; see ApiServer.read."""
     if not compression and response.headers.get("Content-Encoding", "identity") != "identity":
@@ -211,13 +207,6 @@ async def read_body(response: Response, limit: int, *, compression: bool = False
         if len(received) > limit:
             raise ResponseTooLarge(f"the API server sent more than {limit // 1024} KiB")
     return bytes(received)
-
-
-def _decode(content: bytes) -> JsonObject:
-    try:
-        return msgspec.json.decode(content, type=JsonObject)
-    except DECODE_ERRORS:
-        raise ApiServerUnavailable("the API server's response is not a JSON object") from None
 
 
 async def status_error(response: Response) -> ExpectedError:

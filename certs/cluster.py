@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -28,8 +26,7 @@ UNPROCESSABLE = 422
 """The status of a JSON Patch whose `test` operation failed."""
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(msgspec.Struct, frozen=True):
     """The names of the objects to manage."""
 
     namespace: str
@@ -37,8 +34,7 @@ class Names:
     configuration: str
 
 
-@dataclass(frozen=True)
-class WebhookTarget:
+class WebhookTarget(msgspec.Struct, frozen=True):
     """The target of a webhook entry: a Service, or a URL."""
 
     path: str | None
@@ -55,8 +51,7 @@ class WebhookTarget:
         return [{"op": "add", "path": f"{where}/service/path", "value": path}]
 
 
-@dataclass(frozen=True)
-class ConfigurationState:
+class ConfigurationState(msgspec.Struct, frozen=True):
     """The state of the configuration; without entries if it is not installed."""
 
     date: datetime.datetime | None
@@ -66,8 +61,7 @@ class ConfigurationState:
     version: str = ""
 
 
-@dataclass(frozen=True)
-class ClusterState:
+class ClusterState(msgspec.Struct, frozen=True):
     """The state of the cluster; versions are the API server's resource versions."""
 
     configuration: ConfigurationState
@@ -244,7 +238,7 @@ def _typed(raw: JsonObject, wanted: type[_Typed]) -> _Typed:
 def _decoded(data: Mapping[str, str]) -> dict[str, bytes]:
     try:
         return {key: base64.b64decode(text, validate=True) for key, text in data.items()}
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise Unusable("the Secret's data is not base64") from None
 
 
@@ -252,7 +246,7 @@ def _bundle(text: str) -> frozenset[x509.Certificate]:
     """Read an entry's bundle; an unreadable one has to be replaced."""
     try:
         return frozenset(read_bundle(base64.b64decode(text, validate=True)))
-    except (binascii.Error, ValueError):
+    except ValueError:
         return frozenset()
 
 

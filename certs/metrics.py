@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass
-class CertificateMetrics:
+class CertificateMetrics(msgspec.Struct):
     """Counters since the start, and expiry times of the certificates in use."""
 
     rotations: int = 0

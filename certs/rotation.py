@@ -40,8 +40,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import msgspec
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
@@ -57,8 +58,7 @@ MAX_WAIT = 60.0
 """Seconds until a replica observes again without a reported change, in case the watch missed one."""
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """What a replica observes and has."""
 
     now: datetime.datetime
@@ -87,8 +87,7 @@ class Observation:
     """The path that every entry calls; None if an entry calls something else."""
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """Write to the Secret, in the version that was read."""
 
     ca_secret: CaSecret
@@ -97,8 +96,7 @@ class Write:
     """Whether the writer may remove the dropped CAs from the bundles while the Secret stays in this version."""
 
 
-@dataclass(frozen=True)
-class Publish:
+class Publish(msgspec.Struct, frozen=True):
     """Write these CAs to every bundle, and the path to every entry, in the version that was read."""
 
     certificates: frozenset[x509.Certificate]
@@ -107,16 +105,14 @@ class Publish:
     """Whether this removes a dropped CA: only within `RotationSettings.removal` of the observation, or not at all."""
 
 
-@dataclass(frozen=True)
-class Sign:
+class Sign(msgspec.Struct, frozen=True):
     """Sign an own certificate that expires at a time, and serve it."""
 
     authority: Authority
     end: datetime.datetime
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """Wait for some seconds, unless something changes."""
 
     seconds: float
@@ -184,7 +180,6 @@ def _drop_removed(observation: Observation, ca_secret: CaSecret) -> Write:
 
 
 def _dropped_but_live(observation: Observation, ca_secret: CaSecret) -> frozenset[x509.Certificate]:
-    """Find dropped CAs that are still live."""
     return frozenset(ca_secret.dropped) & _union(observation.bundles) - ca_secret.trusted
 
 
@@ -219,7 +214,6 @@ def _seconds_until_renewal(observation: Observation, settings: RotationSettings)
 
 
 def _advance(observation: Observation, ca_secret: CaSecret, settings: RotationSettings) -> Step:
-    """Advance the rotation one step, when it is time."""
     current = ca_secret.current
     if ca_secret.next is not None:
         return _promote(observation, ca_secret, ca_secret.next, settings)

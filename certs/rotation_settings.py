@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True)
-class RotationSettings:
+class RotationSettings(msgspec.Struct, frozen=True):
     """The validity of CAs and certificates, and the time that changes need to take effect."""
 
     ca_validity: datetime.timedelta = datetime.timedelta(days=365)
