@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,8 +28,7 @@ CLOCK_SKEW = datetime.timedelta(minutes=5)
 """Allows for clients whose clock is slightly slow."""
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedCertificate:
+class IssuedCertificate(msgspec.Struct, frozen=True):
     """A certificate, its key, and the CA to trust (PEM)."""
 
     ca: bytes
@@ -57,14 +58,7 @@ class Authority:
         """Create a new CA on the curve P-256."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        certificate = (
-            _builder(name, name, key.public_key(), key.public_key())
-            .not_valid_before(begin)
-            .not_valid_after(end)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(signs_certificates=True), critical=True)
-            .sign(key, hashes.SHA256())
-        )
+        certificate = _builder(name, name, key, key, begin, end, is_ca=True).sign(key, hashes.SHA256())
         return cls(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
 
     @cached_property
@@ -90,9 +84,8 @@ class Authority:
 
         """
         try:
-            certificate = self.parsed
-            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-            own = self._key.public_key() == certificate.public_key()
+            constraints = self.parsed.extensions.get_extension_for_class(x509.BasicConstraints).value
+            own = self._key.public_key() == self.parsed.public_key()
         except (*UNREADABLE, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
             raise Unusable(f"not a CA certificate with an elliptic-curve key: {error}") from None
         if not constraints.ca:
@@ -113,12 +106,8 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "graceful-worker")])
         signer = self._key
         certificate = (
-            _builder(subject, self.parsed.subject, key.public_key(), signer.public_key())
-            .not_valid_before(begin)
-            .not_valid_after(min(end, self.parsed.not_valid_after_utc))
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            _builder(subject, self.parsed.subject, key, signer, begin, min(end, self.ends), is_ca=False)
             .add_extension(x509.SubjectAlternativeName([_alternative_name(host) for host in hosts]), critical=False)
-            .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(signer, hashes.SHA256())
         )
@@ -153,30 +142,36 @@ def issue_certificate(
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    issuer_key: ec.EllipticCurvePublicKey,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    begin: datetime.datetime,
+    end: datetime.datetime,
+    *,
+    is_ca: bool,
 ) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder(subject_name=subject, issuer_name=issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        # All CAs have the same name, so clients use this identifier to choose the right one in a bundle.
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
-    )
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
+    usage = x509.KeyUsage(
+        digital_signature=not is_ca,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
         encipher_only=False,
         decipher_only=False,
+    )
+    public_key = key.public_key()
+    return (
+        x509.CertificateBuilder(issuer_name=issuer, subject_name=subject)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        # All CAs have the same name, so clients use this identifier to choose the right one in a bundle.
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=0 if is_ca else None), critical=True)
+        .add_extension(usage, critical=True)
     )
 
 
@@ -187,10 +182,8 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _alternative_name(host: str) -> x509.GeneralName:
-    try:
+    with suppress(ValueError):
         return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        pass
     if not host or any(character.isspace() or character == "/" for character in host):
         raise ValueError(f"{host!r} is neither a DNS name nor an IP address")
     return x509.DNSName(host)

@@ -90,15 +90,12 @@ def _authority(data: Mapping[str, bytes], name: str) -> Authority | None:
         return None
     authority = Authority(certificate, key)
     authority.check()
-    if reason := _rejection_reason(authority):
-        raise Unusable(f"clients would reject certificates of this CA: {reason}")
-    return authority
-
-
-def _rejection_reason(authority: Authority) -> str:
-    """Return why clients would reject certificates of a CA during its validity, for example because of its curve."""
+    # Clients may reject certificates of a CA during its validity, for example because of its curve.
     try:
         leaf = authority.issue([_TRIAL], NOT_BEFORE, authority.ends)
-        return rejection_reason(leaf, [authority.parsed], _TRIAL, authority.ends - datetime.timedelta(seconds=1))
+        reason = rejection_reason(leaf, [authority.parsed], _TRIAL, authority.ends - datetime.timedelta(seconds=1))
     except (ValueError, UnsupportedAlgorithm) as error:
-        return str(error)
+        reason = str(error)
+    if reason:
+        raise Unusable(f"clients would reject certificates of this CA: {reason}")
+    return authority

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,18 +85,11 @@ def describe_certificates(pem: bytes) -> Iterator[str]:
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         yield f"  valid     {begin:%Y-%m-%d} to {end:%Y-%m-%d %H:%M} UTC"
         yield f"  serial    {certificate.serial_number:x}"
-        names = _alternative_names(certificate)
-        if names:
-            yield f"  for       {', '.join(names)}"
+        with suppress(x509.ExtensionNotFound):
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            if names:
+                yield f"  for       {', '.join(str(name.value) for name in names)}"
 
 
 def _name(name: x509.Name) -> str:
     return name.rfc4514_string() or "(no name)"
-
-
-def _alternative_names(certificate: x509.Certificate) -> list[str]:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return [str(name.value) for name in names]

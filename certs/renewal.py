@@ -186,9 +186,6 @@ class Controller:
                     self._log.info("every caBundle now contains only the current CAs")
             return
         await self._cluster.publish(step.certificates, step.path, state)
-        self._report_published(step)
-
-    def _report_published(self, step: Publish) -> None:
         if step.certificates == self._published:
             # They were present before, so another client has removed them.
             self._metrics.healings += 1

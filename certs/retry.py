@@ -45,14 +45,10 @@ async def retry_forever(action: Callable[[], Awaitable[None]], consequence: str,
             await action()
             backoff.reset()
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            task = asyncio.current_task()
+            # What it was waiting for may have been cancelled instead of this task.
+            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
                 raise
             metrics.failures += 1
             logging.getLogger(LOGGER).error("%s: %s", consequence, describe_error(error))
             await asyncio.sleep(backoff.next())
-
-
-def _is_cancelled() -> bool:
-    """Tell whether this task was cancelled, and not something that it was waiting for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

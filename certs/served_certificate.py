@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cryptography import x509
 
@@ -57,7 +58,12 @@ def _context(leaf: Leaf, clients: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if clients:
-        _ask_for_certificate(context, clients)
+        try:
+            context.load_verify_locations(cadata=clients.decode())
+        except (ssl.SSLError, ValueError) as error:
+            raise Unusable(f"the client CA cannot be used: {error}") from None
+        # Clients without a certificate, such as kubelet probes, are served, too.
+        context.verify_mode = ssl.CERT_OPTIONAL
     # OpenSSL reads pairs only from files. These are in memory, so a read-only root file system is enough.
     certificate, key = (_in_memory(name, pem) for name, pem in (("crt", leaf.certificate), ("key", leaf.key)))
     try:
@@ -68,15 +74,6 @@ def _context(leaf: Leaf, clients: bytes) -> ssl.SSLContext:
         os.close(certificate)
         os.close(key)
     return context
-
-
-def _ask_for_certificate(context: ssl.SSLContext, clients: bytes) -> None:
-    """Accept client certificates of these CAs; clients without one, such as kubelet probes, are served, too."""
-    try:
-        context.load_verify_locations(cadata=clients.decode())
-    except (ssl.SSLError, ValueError) as error:
-        raise Unusable(f"the client CA cannot be used: {error}") from None
-    context.verify_mode = ssl.CERT_OPTIONAL
 
 
 def _no_password() -> str:
@@ -98,9 +95,7 @@ def _try(context: ssl.SSLContext, bundle: Sequence[x509.Certificate], host: str)
     server = context.wrap_bio(to_server, to_client, server_side=True)
     try:
         for side in (client, server, client, server):
-            try:
+            with suppress(ssl.SSLWantReadError):
                 side.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
     except ssl.SSLError as error:
         raise Unusable(f"a client that trusts the bundle rejects the certificate: {error}") from None
