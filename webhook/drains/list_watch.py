@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -103,10 +103,13 @@ class PodListWatch:
             async with api_server.stream("GET", self._path, self._selectors | parameters) as response:
                 if not response.is_success:
                     raise await status_error(response)
-                page = _parse_list(await api_server.read(response))
+                content = await api_server.read(response)
         except CLIENT_ERRORS as error:
             raise unavailable(error) from None
-        if page.kind != "PodList" or not page.metadata.resource_version:
+        page: _PodList | None = None
+        with suppress(*DECODE_ERRORS):
+            page = msgspec.json.decode(content, type=_PodList)
+        if page is None or page.kind != "PodList" or not page.metadata.resource_version:
             raise ApiServerUnavailable("the API server's response is not a list of pods")
         self._on_response()
         return page
@@ -147,11 +150,9 @@ class PodListWatch:
 
 async def _read_chunks(response: Response) -> AsyncGenerator[bytes, None]:
     """Yield data until the connection is silent or interrupted: some proxies close all watches."""
-    try:
+    with suppress(HTTPError):
         async for chunk in response.aiter_raw():
             yield chunk
-    except HTTPError:
-        return
 
 
 async def split_lines(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
@@ -193,17 +194,8 @@ def parse_watch_event(line: bytes) -> WatchEvent:
     return WatchEvent(event.type, found.metadata.resource_version, next(iter(pods), None))
 
 
-def _parse_list(content: bytes) -> _PodList:
-    try:
-        return msgspec.json.decode(content, type=_PodList)
-    except DECODE_ERRORS:
-        raise ApiServerUnavailable("the API server's response is not a list of pods") from None
-
-
 def _parse_pods(items: Iterable[msgspec.Raw]) -> Iterable[JsonObject]:
     """Skip invalid pods: one of them must not hide all others."""
     for item in items:
-        try:
+        with suppress(*DECODE_ERRORS):
             yield decode_pod(item)
-        except DECODE_ERRORS:
-            continue

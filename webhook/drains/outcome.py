@@ -53,9 +53,12 @@ def result_of(pod: DrainingPod) -> DrainResult:
     times = [end.at for end in terminations if end.at]
     if not pod.workers or len(terminations) < len(pod.workers) or len(times) < len(terminations):
         return UNOBSERVED
+    outcomes = {_outcome(pod, end) for end in terminations}
+    outcome = max(outcomes, key=_BEST_TO_WORST.index)
     if pod.is_removed:
-        return _result_without_start(pod, terminations)
-    outcome = max((_outcome(pod, end) for end in terminations), key=_BEST_TO_WORST.index)
+        # The start of the drain was not observed, so its deadline is unknown.
+        is_known = Outcome.OOM in outcomes or all(end.exit_code != KILLED for end in terminations)
+        return DrainResult(outcome, None, None) if is_known else UNOBSERVED
     last = max(times)
     others = [
         end.at
@@ -64,21 +67,10 @@ def result_of(pod: DrainingPod) -> DrainResult:
     ]
     sidecars = max((max(others) - last).total_seconds(), 0.0) if others else None
     seconds = max((last - pod.deleted_at).total_seconds(), 0.0)
-    return DrainResult(outcome, seconds, sidecars, _effective_period(pod, outcome, seconds))
-
-
-def _effective_period(pod: DrainingPod, outcome: Outcome, seconds: float) -> int:
-    """Return the grace period that the kubelet kept to: the object may have a shorter one."""
+    # The kubelet may have kept to a longer grace period than the object's.
     is_past = seconds > pod.period + CLOCK_TOLERANCE.total_seconds()
-    return max(pod.period, pod.grace) if outcome is Outcome.KILLED or (outcome not in LOST and is_past) else pod.period
-
-
-def _result_without_start(pod: DrainingPod, terminations: list[ContainerTermination]) -> DrainResult:
-    """Derive the outcome of a drain whose start was not observed, so that its deadline is unknown."""
-    outcomes = {_outcome(pod, end) for end in terminations}
-    if any(end.exit_code == KILLED for end in terminations) and Outcome.OOM not in outcomes:
-        return UNOBSERVED
-    return DrainResult(max(outcomes, key=_BEST_TO_WORST.index), None, None)
+    is_longer = outcome is Outcome.KILLED or (outcome not in LOST and is_past)
+    return DrainResult(outcome, seconds, sidecars, max(pod.period, pod.grace) if is_longer else pod.period)
 
 
 def _outcome(pod: DrainingPod, end: ContainerTermination) -> Outcome:

@@ -93,11 +93,7 @@ async def list_and_watch(
 
 
 async def _list(list_watch: PodListWatch) -> tuple[list[JsonObject], str]:
-    pods: list[JsonObject] = []
-    version = ""
     async with aclosing(list_watch.list_pages()) as pages:
-        async for page, page_version in pages:
-            # All pages have the version of the first one.
-            version = version or page_version
-            pods += page
-    return pods, version
+        listed = [page async for page in pages]
+    # All pages have the version of the first one.
+    return [pod for pods, _ in listed for pod in pods], listed[0][1]

@@ -9,7 +9,6 @@ KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": 
 """The kinds with rollouts, by their names in targets."""
 RESOURCES = {kind: f"{kind}s" for kind in KINDS}
 """Their names in API paths."""
-_COMPLETE = Rollout(Stage.COMPLETE)
 
 
 def rollout_for_drains(kind: str, workload: JsonObject) -> Rollout:
@@ -19,7 +18,7 @@ def rollout_for_drains(kind: str, workload: JsonObject) -> Rollout:
     rollout = rollout_of(KINDS[kind], workload)
     has_seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
     if has_seen and _keeps_old_pods(spec.get("updateStrategy") or {}, status, wanted):
-        rollout = _COMPLETE
+        rollout = Rollout(Stage.COMPLETE)
     surplus = (status.get("replicas") or 0) - wanted
     if rollout.stage is Stage.COMPLETE and surplus > 0 and kind != "daemonset":
         return Rollout(Stage.UNDER_WAY, f"pods pending termination: {surplus}")

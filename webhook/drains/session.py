@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Collection, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -46,8 +46,6 @@ class Display(Protocol):
 
 
 class _NamespaceChange(msgspec.Struct, frozen=True):
-    """A change in a namespace."""
-
     namespace: str
     change: PodChange
 
@@ -177,24 +175,20 @@ async def _wait_for_rollout(api: ApiClient, namespace: str, target: Target) -> N
     """Wait until a rollout is complete; after too many errors, the watch of its pods ends the session."""
     question = ApiRequest(RESOURCES[target.kind], "apps", namespace, target.name)
     while True:
-        try:
+        with suppress(ClusterUnavailable):
             workload = await api.get(question)
-        except ClusterUnavailable:
-            await asyncio.sleep(POLL_SECONDS)
-            continue
-        if workload is None:
-            raise WaitFailed(f"{target} does not exist in namespace {namespace}")
-        rollout = rollout_for_drains(target.kind, workload)
-        if rollout.stage is Stage.COMPLETE:
-            return
-        if rollout.stage is Stage.STUCK:
-            raise WaitFailed(f"the rollout of {target} in namespace {namespace} has stopped: {rollout.message}")
+            if workload is None:
+                raise WaitFailed(f"{target} does not exist in namespace {namespace}")
+            rollout = rollout_for_drains(target.kind, workload)
+            if rollout.stage is Stage.COMPLETE:
+                return
+            if rollout.stage is Stage.STUCK:
+                raise WaitFailed(f"the rollout of {target} in namespace {namespace} has stopped: {rollout.message}")
         await asyncio.sleep(POLL_SECONDS)
 
 
 async def _all_pods(api: ApiClient, namespace: str) -> list[JsonObject]:
     while True:
-        try:
+        with suppress(ClusterUnavailable):
             return await api.list(ApiRequest("pods", namespace=namespace, labels=INJECTED), dict)
-        except ClusterUnavailable:
-            await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)

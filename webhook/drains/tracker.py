@@ -84,7 +84,10 @@ class Tracker:
         metadata = pod["metadata"]
         uid: str = metadata["uid"]
         if not is_draining(pod):
-            self._add_running(uid, (metadata["namespace"], owner_of(metadata)), revision_of(metadata))
+            if uid not in self._running:
+                owner, revision = (metadata["namespace"], owner_of(metadata)), revision_of(metadata)
+                self._running[uid] = owner, revision
+                self._revisions.setdefault(owner, Counter())[revision] += 1
             return
         self._remove_running(uid)
         known = self.draining.get(uid)
@@ -113,16 +116,10 @@ class Tracker:
             missing = self.draining.pop(uid)
             yield DrainEnded(missing.pod, missing.cause, UNOBSERVED)
 
-    def _add_running(self, uid: str, owner: OwnerKey, revision: str) -> None:
-        if uid not in self._running:
-            self._running[uid] = owner, revision
-            self._revisions.setdefault(owner, Counter())[revision] += 1
-
     def _remove_running(self, uid: str) -> None:
-        known = self._running.pop(uid, None)
-        if known is None:
+        if uid not in self._running:
             return
-        owner, revision = known
+        owner, revision = self._running.pop(uid)
         revisions = self._revisions[owner]
         revisions[revision] -= 1
         if not revisions[revision]:
