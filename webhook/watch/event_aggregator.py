@@ -84,15 +84,12 @@ class EventAggregator:
         due = []
         for key, pending in [each for each in self._pending.items() if each[1].due <= now]:
             if pending.last is None:
-                self._remove(key)
+                del self._pending[key]
+                self._by_namespace[key[0]] -= 1
+                # A Counter keeps zeros.
+                self._by_namespace += Counter()
                 continue
             due.append(AggregatedEvent(pending.last, pending.count))
             pending.due = now + pending.last.suppress_seconds
             pending.count, pending.last = 0, None
         return due
-
-    def _remove(self, key: tuple[str, Owner, str]) -> None:
-        del self._pending[key]
-        self._by_namespace[key[0]] -= 1
-        # A Counter keeps zeros.
-        self._by_namespace += Counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from webhook.core.annotations import LABEL, LABEL_ENABLED, LONGEST_DURATION
-from webhook.core.ownership import Owner, owner_of, owner_uid_of
+from webhook.core.ownership import owner_of, owner_uid_of
 from webhook.core.pod import JsonObject
 from webhook.core.tables import load_table
 from webhook.drains.durations import annotation_duration
@@ -51,14 +51,15 @@ def event_for_drain(ended: DrainEnded) -> PodEvent | None:
 def event_for_unprotected_pod(pod: JsonObject) -> PodEvent:
     """Return the Event about a labelled pod that was created unprotected."""
     metadata = pod["metadata"]
-    owner = owner_of(metadata)
+    namespace, owner = metadata["namespace"], owner_of(metadata)
+    is_restartable = owner.kind in _RESTARTABLE
+    command = f": kubectl -n {namespace} rollout restart {owner.kind.lower()}/{owner.name}" if is_restartable else ""
     text = (
         f"{{pods}} created without protection, although labelled {LABEL}={LABEL_ENABLED}: the webhook was not called, "
-        "or did not respond. Run graceful-worker status to see what is wrong. Then recreate the pods"
-        f"{_restart_command(metadata['namespace'], owner)}."
+        f"or did not respond. Run graceful-worker status to see what is wrong. Then recreate the pods{command}."
     )
     return PodEvent(
-        namespace=metadata["namespace"],
+        namespace=namespace,
         owner=owner,
         owner_uid=owner_uid_of(metadata),
         pod=metadata["name"],
@@ -67,9 +68,3 @@ def event_for_unprotected_pod(pod: JsonObject) -> PodEvent:
         text=text,
         suppress_seconds=UNPROTECTED_SUPPRESS_SECONDS,
     )
-
-
-def _restart_command(namespace: str, owner: Owner) -> str:
-    if owner.kind not in _RESTARTABLE:
-        return ""
-    return f": kubectl -n {namespace} rollout restart {owner.kind.lower()}/{owner.name}"

@@ -38,26 +38,25 @@ def event_object(aggregated: AggregatedEvent, at: datetime.datetime) -> JsonObje
     pod_event = aggregated.pod_event
     owner = pod_event.owner
     time_stamp = at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    name = owner.name[:_MAX_NAME].rstrip("-.")
-    regarding = {
-        "apiVersion": owner.api_version,
-        "kind": owner.kind,
-        "namespace": pod_event.namespace,
-        "name": owner.name,
-    }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "namespace": pod_event.namespace,
-        "name": pod_event.pod,
-        "uid": pod_event.pod_uid,
-    }
+    owner_uid = {"uid": pod_event.owner_uid} if pod_event.owner_uid else {}
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"namespace": pod_event.namespace, "generateName": f"{name}."},
-        "involvedObject": regarding | ({"uid": pod_event.owner_uid} if pod_event.owner_uid else {}),
-        "related": pod,
+        "metadata": {"namespace": pod_event.namespace, "generateName": f"{owner.name[:_MAX_NAME].rstrip('-.')}."},
+        "involvedObject": {
+            "apiVersion": owner.api_version,
+            "kind": owner.kind,
+            "namespace": pod_event.namespace,
+            "name": owner.name,
+            **owner_uid,
+        },
+        "related": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": pod_event.namespace,
+            "name": pod_event.pod,
+            "uid": pod_event.pod_uid,
+        },
         "type": "Warning",
         "reason": pod_event.reason,
         "message": aggregated.message[:_MAX_MESSAGE],
@@ -110,7 +109,8 @@ class EventWriter:
         while self._queue:
             since, event = self._queue[0]
             try:
-                await self._create(event)
+                path = f"api/v1/namespaces/{event['metadata']['namespace']}/events"
+                await self._api_server.request("POST", path, "Event", event)
                 self._aggregator.results["written"] += 1
                 self._backoff.reset()
             except (ApiServerUnavailable, StatusError) as error:
@@ -121,10 +121,6 @@ class EventWriter:
             self._queue.popleft()
             await asyncio.sleep(MIN_INTERVAL)
         return True
-
-    async def _create(self, event: JsonObject) -> None:
-        namespace = event["metadata"]["namespace"]
-        await self._api_server.request("POST", f"api/v1/namespaces/{namespace}/events", "Event", event)
 
     def _log(self, error: ExpectedError) -> None:
         reason = "cannot write an Event"

@@ -52,19 +52,16 @@ class DrainHandler:
 
     def log_summary(self) -> None:
         """Log how many drains ended since the last time, and how; nothing if none did."""
-        if not self._ended:
-            return
-        fields = {**self._ended, "running": len(self._tracker.draining)}
-        self._log.info("drains ended", extra={FIELDS: fields})
-        self._ended.clear()
+        if self._ended:
+            self._log.info("drains ended", extra={FIELDS: {**self._ended, "running": len(self._tracker.draining)}})
+            self._ended.clear()
 
     def _drain_ended(self, ended: DrainEnded) -> None:
         self._statistics.drain_ended(ended)
         self._ended[ended.result.outcome.value] += 1
         if ended.result.outcome in UNSUCCESSFUL:
             self._log.warning("a drain ended badly", extra={FIELDS: _fields(ended)})
-        pod_event = event_for_drain(ended)
-        if pod_event is not None:
+        if pod_event := event_for_drain(ended):
             self._aggregator.add(pod_event, self._clock())
 
 
@@ -87,20 +84,17 @@ class UnprotectedPodHandler:
             return
         for pod in change.pods if isinstance(change, PodsListed) else (change.pod,):
             if self._is_new(pod["metadata"]) and not _is_exempt(pod):
-                self._report(pod)
+                if len(self._reported) >= MAX_REPORTED:
+                    del self._reported[next(iter(self._reported))]
+                self._reported[pod["metadata"]["uid"]] = None
+                self._aggregator.unprotected += 1
+                self._aggregator.add(event_for_unprotected_pod(pod), self._clock())
 
     def _is_new(self, metadata: JsonObject) -> bool:
         created = metadata.get("creationTimestamp")
         if not created or metadata.get("deletionTimestamp") or metadata["uid"] in self._reported:
             return False
         return datetime.datetime.fromisoformat(created) >= self._start
-
-    def _report(self, pod: JsonObject) -> None:
-        if len(self._reported) >= MAX_REPORTED:
-            del self._reported[next(iter(self._reported))]
-        self._reported[pod["metadata"]["uid"]] = None
-        self._aggregator.unprotected += 1
-        self._aggregator.add(event_for_unprotected_pod(pod), self._clock())
 
 
 def _is_exempt(pod: JsonObject) -> bool:

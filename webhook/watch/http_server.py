@@ -25,7 +25,6 @@ REQUEST_SECONDS = 10.0
 BACKLOG = 128
 CHUNK_BYTES = 64 * 1024
 JSON = "application/json"
-_METHODS = ("GET", "HEAD")
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -108,13 +107,12 @@ class HttpServer:
             return
         method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
-        await _send(writer, self._response_to(method, path), with_body=method != "HEAD")
-
-    def _response_to(self, method: str, path: str) -> Response:
-        if method not in _METHODS:
-            return _error(HTTPStatus.METHOD_NOT_ALLOWED)
-        route = self._routes.get(path)
-        return route() if route else _error(HTTPStatus.NOT_FOUND)
+        if method in ("GET", "HEAD"):
+            route = self._routes.get(path)
+            response = route() if route else _error(HTTPStatus.NOT_FOUND)
+        else:
+            response = _error(HTTPStatus.METHOD_NOT_ALLOWED)
+        await _send(writer, response, with_body=method != "HEAD")
 
 
 def _error(status: HTTPStatus) -> Response:

@@ -7,9 +7,9 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
+import msgspec
 from httpx2 import AsyncClient
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -40,8 +40,7 @@ PROTECTED_SELECTOR = f"{INJECTED_LABEL}=true"
 UNPROTECTED_SELECTOR = f"{LABEL}={LABEL_ENABLED},{INJECTED_LABEL}!=true"
 
 
-@dataclass(frozen=True)
-class WatchOptions:
+class WatchOptions(msgspec.Struct, frozen=True):
     """The operator's options."""
 
     host: str
@@ -51,20 +50,16 @@ class WatchOptions:
     """The installation's namespace; like kube-system, it has no workers."""
 
 
-@dataclass
 class DrainWatch:
     """The state of the process."""
 
-    tracker: Tracker = field(default_factory=Tracker)
-    statistics: DrainStatistics = field(default_factory=DrainStatistics)
-    aggregator: EventAggregator = field(default_factory=EventAggregator)
-    watches: dict[str, WatchHealth] = field(
-        default_factory=lambda: {PROTECTED: WatchHealth("protected pods"), UNPROTECTED: WatchHealth("unprotected pods")}
-    )
-    failures: int = 0
-    """Internal errors, each of which is logged."""
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self.tracker = Tracker()
+        self.statistics = DrainStatistics()
+        self.aggregator = EventAggregator()
+        self.watches = {name: WatchHealth(f"{name} pods") for name in (PROTECTED, UNPROTECTED)}
+        self.failures = 0
+        """Internal errors, each of which is logged."""
         self.drains = DrainHandler(self.tracker, self.statistics, self.aggregator)
         start = wall_clock()
         self.unprotected = UnprotectedPodHandler(self.aggregator, start)

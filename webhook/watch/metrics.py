@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import msgspec
+from msgspec.structs import astuple
 from prometheus_client import CollectorRegistry, Info, generate_latest
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -65,7 +65,7 @@ class DrainCollector(Collector):
         ):
             gauge = GaugeMetricFamily(f"graceful_worker_{name}", what, labels=LABELS)
             for workload, _ in self._statistics.workloads:
-                gauge.add_metric(_label_values(workload), counts[workload])
+                gauge.add_metric(astuple(workload), counts[workload])
             yield gauge
 
     def _ended(self) -> Iterator[Metric]:
@@ -79,14 +79,14 @@ class DrainCollector(Collector):
         )
         for workload, statistics in self._statistics.workloads:
             for (outcome, cause), count in statistics.counts.items():
-                ends.add_metric((outcome, cause, *_label_values(workload)), count)
+                ends.add_metric((outcome, cause, *astuple(workload)), count)
             for (outcome, cause), seconds in statistics.killed_after.items():
-                killed.add_metric((outcome, cause, *_label_values(workload)), seconds)
-            grace.add_metric(_label_values(workload), statistics.grace)
+                killed.add_metric((outcome, cause, *astuple(workload)), seconds)
+            grace.add_metric(astuple(workload), statistics.grace)
             if statistics.longest is not None:
-                longest.add_metric(_label_values(workload), statistics.longest)
+                longest.add_metric(astuple(workload), statistics.longest)
             if statistics.longest_in_time is not None:
-                in_time.add_metric(_label_values(workload), statistics.longest_in_time)
+                in_time.add_metric(astuple(workload), statistics.longest_in_time)
         yield from (ends, longest, in_time, killed, grace)
 
     def _histogram(self, name: str, what: str, of: str) -> Metric:
@@ -97,7 +97,7 @@ class DrainCollector(Collector):
             # Series without a count are left out, except the one used by an alert.
             if counts[-1] or of == "used":
                 buckets = list(zip(map(floatToGoString, bounds), counts, strict=True))
-                family.add_metric(_label_values(workload), buckets, histogram.sum)
+                family.add_metric(astuple(workload), buckets, histogram.sum)
         return family
 
 
@@ -173,7 +173,3 @@ class Metrics:
 
 def _gauge(name: str, what: str, labels: Sequence[str] = LABELS) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"graceful_worker_drain_{name}", what, labels=labels)
-
-
-def _label_values(workload: Workload) -> tuple[str, ...]:
-    return msgspec.structs.astuple(workload)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-from webhook.drains.outcome import LOST, DrainResult, Outcome
+from webhook.drains.outcome import LOST, Outcome
 from webhook.drains.pods import DrainingPod
 from webhook.drains.tracker import CAUSES, DrainEnded, DrainStarted
 from webhook.watch.workloads import OTHER, Workload, WorkloadMap, workload_of
@@ -64,24 +64,22 @@ class WorkloadStatistics:
     def drain_ended(self, ended: DrainEnded) -> None:
         """Count a drain that has ended."""
         pod, result = ended.pod, ended.result
-        self.counts[result.outcome.value, known_cause(ended.cause)] += 1
+        key = result.outcome.value, known_cause(ended.cause)
+        self.counts[key] += 1
         self.grace = pod.grace
         if result.sidecar_seconds is not None:
             self.sidecars.observe(result.sidecar_seconds)
-        if result.seconds is not None:
-            self._observe_duration(ended.cause, result, result.seconds)
-
-    def _observe_duration(self, cause: str, result: DrainResult, seconds: float) -> None:
-        self.seconds.observe(seconds)
-        self.longest = max(self.longest or 0.0, seconds)
+        if result.seconds is None:
+            return
+        self.seconds.observe(result.seconds)
+        self.longest = max(self.longest or 0.0, result.seconds)
         if not result.effective_period:
             return
         if result.outcome in KILLS:
-            key = result.outcome.value, known_cause(cause)
             self.killed_after[key] = max(self.killed_after.get(key, 0), result.effective_period)
         if result.outcome not in LOST:
-            self.used.observe(seconds / result.effective_period)
-            self.longest_in_time = max(self.longest_in_time or 0.0, seconds)
+            self.used.observe(result.seconds / result.effective_period)
+            self.longest_in_time = max(self.longest_in_time or 0.0, result.seconds)
 
 
 class DrainStatistics:

@@ -45,8 +45,7 @@ def workload_of(pod: DrainingPod) -> Workload:
 def workload_of_owner(namespace: str, owner: Owner, framework: str = "", mode: str = "") -> Workload:
     """Return the workload of an owner's pods."""
     kind, name = owner.kind, owner.name
-    cron_job = _CRON_JOB_NAME.fullmatch(name) if kind == "Job" else None
-    if cron_job:
+    if kind == "Job" and (cron_job := _CRON_JOB_NAME.fullmatch(name)):
         kind, name = "CronJob", cron_job[1]
     return Workload(namespace, kind, "" if kind == "Pod" else name, _label_value(framework), _label_value(mode))
 
