@@ -154,16 +154,13 @@ class _TokenResponse(msgspec.Struct):
     access_token: str | None = None
 
 
-_TOKEN_RESPONSE = msgspec.json.Decoder(_TokenResponse)
-
-
 def _parse_token(body: bytes) -> str:
     """Return the token in a token server's response; empty if there is no valid one.
 
     https://distribution.github.io/distribution/spec/auth/token/#token-response-fields
     """
     try:
-        response = _TOKEN_RESPONSE.decode(body)
+        response = msgspec.json.decode(body, type=_TokenResponse)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
     token = response.token or response.access_token or ""

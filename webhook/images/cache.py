@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from math import inf
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from webhook.core.image_config import Image, Unavailable
 from webhook.images.credentials import Credential
@@ -35,26 +35,19 @@ class ImageQuery:
         return self.reference, self.platform, self.identities
 
 
-class _LruCache(Generic[Key, Value]):
+class _LruCache(OrderedDict[Key, Value]):
     """A mapping that drops the least recently used entries."""
 
-    def __init__(self) -> None:
-        self._values: OrderedDict[Key, Value] = OrderedDict()
-
-    def get(self, key: Key) -> Value | None:
-        value = self._values.get(key)
-        if value is not None:
-            self._values.move_to_end(key)
-        return value
+    def find(self, key: Key) -> Value | None:
+        if key in self:
+            self.move_to_end(key)
+        return self.get(key)
 
     def put(self, key: Key, value: Value) -> None:
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > MAX_ENTRIES:
-            self._values.popitem(last=False)
-
-    def drop(self, key: Key) -> None:
-        self._values.pop(key, None)
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > MAX_ENTRIES:
+            self.popitem(last=False)
 
 
 class ImageCache:
@@ -95,16 +88,16 @@ class ImageCache:
         return self._get_by_tag(reference, platform, identity, self._options.tag_seconds)
 
     def _get_by_tag(self, reference: Reference, platform: Platform, identity: str, seconds: float) -> Image | None:
-        digest, since = self._digests.get((reference.name, reference.tag, identity)) or ("", -inf)
+        digest, since = self._digests.find((reference.name, reference.tag, identity)) or ("", -inf)
         return self.get_by_digest(reference, platform, identity, digest) if self._clock() < since + seconds else None
 
     def get_by_digest(self, reference: Reference, platform: Platform, identity: str, digest: str) -> Image | None:
         """Return the image of a digest in the repository of a name."""
-        return self._images.get((reference.name, identity, digest, platform))
+        return self._images.find((reference.name, identity, digest, platform))
 
     def has_tag(self, reference: Reference, identity: str) -> bool:
         """Tell whether a tag is cached, valid or not."""
-        return not reference.digest and self._digests.get((reference.name, reference.tag, identity)) is not None
+        return not reference.digest and self._digests.find((reference.name, reference.tag, identity)) is not None
 
     def put(self, reference: Reference, platform: Platform, identity: str, digest: str, image: Image) -> None:
         """Cache the current image of a name."""
@@ -115,11 +108,11 @@ class ImageCache:
     def forget_tag(self, reference: Reference, identity: str, unless: str = "") -> None:
         """Forget a tag, unless it has this digest: it has changed, or is no longer visible."""
         key = reference.name, reference.tag, identity
-        if (self._digests.get(key) or ("",))[0] != unless:
-            self._digests.drop(key)
+        if (self._digests.find(key) or ("",))[0] != unless:
+            self._digests.pop(key, None)
 
     def _get_failure(self, key: Hashable) -> Unavailable | None:
-        unavailable, expires = self._failures.get(key) or (None, 0.0)
+        unavailable, expires = self._failures.find(key) or (None, 0.0)
         return unavailable if self._clock() < expires else None
 
     def put_failure(self, key: Hashable, unavailable: Unavailable, seconds: float | None) -> None:

@@ -44,9 +44,8 @@ class CommandTable:
         """Return the table's entry for an image; None if there is none."""
         for row in self._rows:
             if fnmatchcase(name, row.image):
-                return Image(
-                    row.command or row.entrypoint or (), row.cmd, row.stop_signal, source=f"the table: {row.image}"
-                )
+                command = row.command or row.entrypoint or ()
+                return Image(command, row.cmd, row.stop_signal, source=f"the table: {row.image}")
         return None
 
 
@@ -65,14 +64,13 @@ def read_table(file: Path) -> CommandTable:
         # The errors of tomllib and msgspec, which say where.
         raise InvalidTable(f"{file}: {error}") from None
     for row in table.image:
+        where = f"{file}: image {row.image!r}"
         argv = (*(row.command or ()), *(row.entrypoint or ()), *row.cmd)
         if argv and not argv[0]:
-            raise InvalidTable(f"{file}: image {row.image!r}: the first word is empty")
+            raise InvalidTable(f"{where}: the first word is empty")
         if row.stop_signal and image_signal(Image(stop_signal=row.stop_signal)) not in PASSED_SIGNALS:
             signals = ", ".join(PASSED_SIGNALS)
-            raise InvalidTable(
-                f"{file}: image {row.image!r}: stop_signal is {row.stop_signal!r}; write one of {signals}"
-            )
+            raise InvalidTable(f"{where}: stop_signal is {row.stop_signal!r}; write one of {signals}")
         if bool(row.command) == bool(row.entrypoint or row.cmd):
-            raise InvalidTable(f"{file}: image {row.image!r}: write either command, or entrypoint and cmd")
+            raise InvalidTable(f"{where}: write either command, or entrypoint and cmd")
     return CommandTable(table.image)

@@ -31,8 +31,8 @@ class FairLimit:
     def release(self, namespace: str, host: str) -> None:
         """Return a slot."""
         self._free += 1
-        self._held.subtract(_holders(namespace, host))
         for holder in _holders(namespace, host):
+            self._held[holder] -= 1
             if not self._held[holder]:
                 del self._held[holder]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ _MAX_HELPER_CALLS = 1024
 _HUB_SERVER = "https://index.docker.io/v1/"
 _HELPER_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _TOKEN_USER = "<token>"  # noqa: S105 - by this name, a helper says that the secret is a token
+_Decoded = TypeVar("_Decoded")
 
 
 class _AuthEntry(msgspec.Struct):
@@ -58,13 +59,8 @@ def _parse_auth(text: str) -> tuple[str, str]:
 
     """
     text = text.strip()
-    try:
-        decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise ValueError("not base64") from None
-    username, colon, password = decoded.partition(":")
-    if not colon:
-        raise ValueError("no colon")
+    decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
+    username, password = decoded.split(":", 1)
     return username, password.rstrip("\0")
 
 
@@ -74,18 +70,19 @@ class _AuthsOnly(msgspec.Struct):
 
 def parse_docker_config(body: bytes) -> list[tuple[str, Credential]]:
     """Read a Docker configuration, the content of `~/.docker/config.json`; empty if it is not valid."""
-    try:
-        return _parse_auths(msgspec.json.decode(body, type=_AuthsOnly).auths or {})
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return []
+    return _parse_auths(_decode(body, _AuthsOnly).auths or {})
 
 
 def parse_dockercfg(body: bytes) -> list[tuple[str, Credential]]:
     """Read an old Docker configuration, the content of `~/.dockercfg`; empty if it is not valid."""
+    return _parse_auths(_decode(body, dict[str, object]))
+
+
+def _decode(body: bytes, to: type[_Decoded]) -> _Decoded:
     try:
-        return _parse_auths(msgspec.json.decode(body, type=dict[str, object]))
+        return msgspec.json.decode(body, type=to)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return []
+        return to()
 
 
 class CredentialsFile(Keyring):
@@ -163,8 +160,8 @@ def _config_files(environment: Mapping[str, str]) -> list[Path]:
 
 def _load(file: Path) -> _UserConfig:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_UserConfig)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _decode(file.read_bytes(), _UserConfig)
+    except OSError:
         return _UserConfig()
 
 
@@ -199,10 +196,7 @@ async def _run_helper(helper: str, server: str) -> Credential | None:
 
 
 def _parse_helper_output(output: bytes) -> Credential | None:
-    try:
-        credential = msgspec.json.decode(output, type=_HelperOutput)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+    credential = _decode(output, _HelperOutput)
     if not credential.secret:
         return None
     if credential.username == _TOKEN_USER:

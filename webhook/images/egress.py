@@ -45,7 +45,6 @@ _METADATA = tuple(
 # NAT64 (https://www.rfc-editor.org/rfc/rfc8215), and the deprecated IPv4-compatible ones
 # (https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.1).
 _IPV4_AT_END = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class EgressPolicy:
@@ -172,7 +171,7 @@ def _matches(host: str, port: int, patterns: Iterable[str], *default_ports: int)
 
 
 def _is_local(text: str) -> bool:
-    address: _Address = ipaddress.ip_address(text)
+    address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
         embedded = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
         if embedded is None and any(address in network for network in _IPV4_AT_END):

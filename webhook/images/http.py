@@ -172,8 +172,7 @@ class HttpClient:
                 if response.status != HTTPStatus.OK or request.method == "HEAD":
                     await _drain(stream)
                     return response
-                body = await _read_body(stream, response, request.max_bytes, url)
-                return Response(response.status, response.headers, body)
+                return replace(response, body=await _read_body(stream, response, request.max_bytes, url))
         except _NETWORK_ERRORS as error:
             description, retryable = _describe(error)
             detail = f"{authority(url)}: {description}"

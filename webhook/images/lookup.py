@@ -93,8 +93,7 @@ class ImageLookup:
                 continue
             references.add(reference)
             # For public images, credentials need not even be read.
-            cached = self._cache.get(reference, platform, ANONYMOUS)
-            if cached:
+            if cached := self._cache.get(reference, platform, ANONYMOUS):
                 results[name] = cached
             else:
                 unknown[name] = reference
@@ -172,8 +171,7 @@ class ImageLookup:
     async def _resolve(self, query: ImageQuery, namespace: str, deadline: float) -> Result:
         NAMESPACE.set(namespace)
         # While it was queued, another lookup may have found it.
-        cached = self._cache.find(query)
-        if cached:
+        if cached := self._cache.find(query):
             return cached
         try:
             async with asyncio.timeout(MAX_SECONDS):

@@ -144,15 +144,11 @@ def parse_manifest(body: bytes, content_type: str) -> Manifest | Index:
         raise _invalid("its manifest is neither a manifest nor an index" if not is_index else "its index is ambiguous")
     if document.manifests is not None:
         return Index([entry or Descriptor() for entry in document.manifests])
-    return _to_manifest(document)
-
-
-def _to_manifest(document: _ManifestOrIndex) -> Manifest:
     if document.config is None or document.layers is None:
         raise _invalid("its manifest has no configuration or no layers")
-    media_type = document.config.media_type or ""
-    if media_type not in _CONFIG_TYPES:
-        raise _invalid(f"it is an artifact, not an image: its configuration is {printable(media_type)}")
+    config_type = document.config.media_type or ""
+    if config_type not in _CONFIG_TYPES:
+        raise _invalid(f"it is an artifact, not an image: its configuration is {printable(config_type)}")
     return Manifest(document.config, document.layers, document.annotations or {})
 
 
@@ -184,15 +180,12 @@ def _decode(decoder: msgspec.json.Decoder[_Decoded], body: bytes, kind: str) -> 
         raise _invalid(f"its {kind} has more than {_MAX_VALUES} values")
     try:
         # Invalid UTF-8 is replaced, as in Go.
-        return decoder.decode(_KEY.sub(_canonical_key, body.decode(errors="replace")))
+        text = body.decode(errors="replace")
+        return decoder.decode(_KEY.sub(lambda key: f'"{_FIELDS[key[1].casefold()]}"', text))
     except msgspec.MsgspecError as error:
         raise _invalid(f"its {kind} cannot be read: {printable(str(error))}") from None
     except RecursionError:
         raise _invalid(f"its {kind} is nested too deeply") from None
-
-
-def _canonical_key(key: re.Match[str]) -> str:
-    return f'"{_FIELDS[key[1].casefold()]}"'
 
 
 def _invalid(detail: str) -> LookupFailed:

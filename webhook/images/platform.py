@@ -75,7 +75,8 @@ def choose_manifest(entries: Sequence[Descriptor], platform: Platform) -> Descri
 
     """
     images = [entry for entry in entries if not _is_attestation(entry)]
-    matching = [entry for entry in images if _matches(entry, platform)]
+    wanted = platform.os, _normalize(platform.architecture)
+    matching = [entry for entry in images if _os_and_architecture(entry) == wanted]
     if matching:
         variant = _variant_number(platform.architecture, platform.variant)
         lower = [entry for entry in matching if _variant_of(entry) <= variant]
@@ -97,10 +98,6 @@ def choose_manifest(entries: Sequence[Descriptor], platform: Platform) -> Descri
 def _is_attestation(entry: Descriptor) -> bool:
     platform = entry.platform
     return _ATTESTATION in (entry.annotations or {}) or (platform is not None and platform.os == _UNKNOWN)
-
-
-def _matches(entry: Descriptor, platform: Platform) -> bool:
-    return _os_and_architecture(entry) == (platform.os, _normalize(platform.architecture))
 
 
 def _os_and_architecture(entry: Descriptor) -> tuple[str, str] | None:

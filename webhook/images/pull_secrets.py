@@ -15,6 +15,7 @@ from webhook.images.task_cache import TaskCache
 
 if TYPE_CHECKING:
     from lightkube import AsyncClient
+    from lightkube.resources.core_v1 import Secret
 
 DEFAULT_ACCOUNT = "default"
 CACHE_SECONDS = 10.0
@@ -80,22 +81,16 @@ def _client() -> AsyncClient | None:
 
 
 async def _read_keyring(client: AsyncClient, namespace: str, service_account: str, names: Sequence[str]) -> Keyring:
-    names = names or await _secrets_of_account(client, namespace, service_account)
-    return Keyring([entry for name in names for entry in await _read_secret(client, namespace, name)])
+    from lightkube.resources.core_v1 import Secret, ServiceAccount  # noqa: PLC0415
+
+    if not names:
+        account = await _get(client, ServiceAccount, namespace, service_account)
+        references = (account and account.imagePullSecrets) or ()
+        names = [reference.name for reference in references if reference.name]
+    return Keyring([entry for name in names for entry in _entries(await _get(client, Secret, namespace, name))])
 
 
-async def _secrets_of_account(client: AsyncClient, namespace: str, service_account: str) -> list[str]:
-    from lightkube.resources.core_v1 import ServiceAccount  # noqa: PLC0415
-
-    account = await _get(client, ServiceAccount, namespace, service_account)
-    references = (account and account.imagePullSecrets) or ()
-    return [reference.name for reference in references if reference.name]
-
-
-async def _read_secret(client: AsyncClient, namespace: str, name: str) -> list[tuple[str, Credential]]:
-    from lightkube.resources.core_v1 import Secret  # noqa: PLC0415
-
-    secret = await _get(client, Secret, namespace, name)
+def _entries(secret: Secret | None) -> list[tuple[str, Credential]]:
     key, read = _SECRET_TYPES.get((secret and secret.type) or "", ("", parse_docker_config))
     text = ((secret and secret.data) or {}).get(key)
     try:

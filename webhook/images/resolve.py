@@ -70,8 +70,7 @@ class ImageResolver:
         reference, platform, cache = query.reference, query.platform, self._cache
         if cache.has_tag(reference, identity):
             digest = await registry.get_digest()
-            image = cache.get_by_digest(reference, platform, identity, digest)
-            if image:
+            if image := cache.get_by_digest(reference, platform, identity, digest):
                 cache.put(reference, platform, identity, digest, image)
                 return image
             if digest:

@@ -56,19 +56,14 @@ class SingleFlight:
             # Another namespace may have started it meanwhile.
             running = self._running.get(key)
             if running is None:
-                return await self._run(key, look_up)
+                self._running[key] = self._tasks[namespace, key]
+                try:
+                    return await look_up()
+                finally:
+                    del self._running[key]
         finally:
             self._semaphore.release(namespace, host)
         return await asyncio.shield(running)
-
-    async def _run(self, key: Hashable, look_up: Callable[[], Awaitable[Result]]) -> Result:
-        task: Task | None = asyncio.current_task()
-        if task:
-            self._running[key] = task
-        try:
-            return await look_up()
-        finally:
-            self._running.pop(key, None)
 
     async def aclose(self) -> None:
         """Cancel pending lookups."""

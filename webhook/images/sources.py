@@ -66,22 +66,16 @@ class ImageSources:
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
         try:
-            registry = await self._get_registry(self._make_registry)
+            # Created once: its cache is shared by all requests.
+            if self._registry is None:
+                self._registry = asyncio.ensure_future(self._make_registry())
+            registry = await asyncio.shield(self._registry)
         except Exception as error:
             # For example, its CA file has been removed. The pod is protected by what is known.
+            self._registry = None
             detail = f"the client for registries cannot be created: {type(error).__name__}"
             return {**known, **dict.fromkeys(others, Unavailable(Reason.REGISTRY_FAILED, detail))}
         return {**known, **await registry.find(pod, others, namespace, deadline - clock())}
-
-    async def _get_registry(self, make: Callable[[], Awaitable[ImageSource]]) -> ImageSource:
-        """Return the client, created once; its cache is shared by all requests."""
-        if self._registry is None:
-            self._registry = asyncio.ensure_future(make())
-        try:
-            return await asyncio.shield(self._registry)
-        except Exception:
-            self._registry = None
-            raise
 
     def without_registry(self) -> ImageSources:
         """Return the sources allowed for any caller: only the table, which the operator writes for everyone."""
