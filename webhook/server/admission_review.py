@@ -106,7 +106,7 @@ class Review(msgspec.Struct, Generic[_Request_co]):
     request: _Request_co
 
 
-_EVICTION_VERSIONS = ("v1", "v1beta1")
+_EVICTIONS = (GroupKind("Eviction", "policy", "v1"), GroupKind("Eviction", "policy", "v1beta1"))
 _EVICTION_REVIEW = msgspec.json.Decoder(Review[EvictionRequest])
 _POD_REVIEW = msgspec.json.Decoder(Review[PodRequest])
 _ANY_REVIEW = msgspec.json.Decoder(Review[AnyRequest])
@@ -147,28 +147,15 @@ def _decode(body: bytes) -> Review[Request]:
         review: Review[Request] = _POD_REVIEW.decode(body)
     except msgspec.ValidationError:
         review = _ANY_REVIEW.decode(body)
-    if _is_eviction(review.request):
-        with suppress(msgspec.ValidationError):
-            return _as_deleted(_EVICTION_REVIEW.decode(body))
-    return review
-
-
-def _as_deleted(review: Review[EvictionRequest]) -> Review[Request]:
-    """Read dry run from the deleteOptions: for `kubectl drain --dry-run=server`, the request itself does not say so."""
     request = review.request
-    request.dry_run = request.dry_run or bool(request.object and request.object.dry_run)
+    if request.kind in _EVICTIONS and request.sub_resource == "eviction" and request.operation == "CREATE":
+        with suppress(msgspec.ValidationError):
+            eviction = _EVICTION_REVIEW.decode(body)
+            options = eviction.request.object
+            # For `kubectl drain --dry-run=server`, the request itself does not say so, but the deleteOptions.
+            eviction.request.dry_run = request.dry_run or bool(options and options.dry_run)
+            return eviction
     return review
-
-
-def _is_eviction(request: Request) -> bool:
-    kind = request.kind
-    return (
-        kind.kind == "Eviction"
-        and kind.group == "policy"
-        and kind.version in _EVICTION_VERSIONS
-        and request.sub_resource == "eviction"
-        and request.operation == "CREATE"
-    )
 
 
 def _first_name(names: Iterable[Any]) -> str:
@@ -196,10 +183,9 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def review(request: Request, policy: Policy, images: Images = NO_IMAGES) -> Verdict:
     """Decide on the pod of a request, given the known facts about its images."""
-    elsewhere = skip_reason(request)
-    pod = request.object
-    if elsewhere is not None:
+    if elsewhere := skip_reason(request):
         return _verdict(Injection(Decision(Kind.LEFT_ALONE, Finding(elsewhere)), []))
+    pod = request.object
     return _verdict(inject_pod(pod, policy, images) if isinstance(pod, Pod) else inject(pod, policy))
 
 
@@ -211,10 +197,11 @@ def review_eviction(request: EvictionRequest, eviction: EvictionDecision) -> Ver
 
 def _verdict(injection: Injection, warnings: Sequence[str] = ()) -> Verdict:
     decision = injection.decision
-    response: dict[str, Any] = {
-        "allowed": decision.outcome is not Kind.REFUSED,
-        "auditAnnotations": _audit_annotations(decision),
-    }
+    annotations = {"outcome": decision.outcome.value, "reason": decision.reason.code}
+    codes = dict.fromkeys([finding.reason.code for finding in decision.findings])
+    if codes:
+        annotations["findings"] = ",".join(codes)
+    response: dict[str, Any] = {"allowed": decision.outcome is not Kind.REFUSED, "auditAnnotations": annotations}
     if injection.refusal:
         response["status"] = {"code": REFUSAL_CODE, "reason": "Invalid", "message": injection.refusal}
     warnings = [*warnings, *injection.warnings]
@@ -232,11 +219,3 @@ _BEFORE_UID = b'{"apiVersion":"%s","kind":"%s","response":{"uid":' % (API_VERSIO
 def encode_response(request: Request, verdict: Verdict) -> bytes:
     """Return the AdmissionReview with a verdict, for the API server."""
     return b"".join((_BEFORE_UID, msgspec.json.encode(request.uid), verdict.after_uid))
-
-
-def _audit_annotations(decision: Decision) -> dict[str, str]:
-    annotations = {"outcome": decision.outcome.value, "reason": decision.reason.code}
-    codes = dict.fromkeys([finding.reason.code for finding in decision.findings])
-    if codes:
-        annotations["findings"] = ",".join(codes)
-    return annotations

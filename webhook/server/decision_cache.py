@@ -37,23 +37,13 @@ class DecisionCache:
         if not isinstance(pod, Pod) or skip_reason(request):
             return review(request, self._policy)
         key = cache_key(pod)
-        cached = self._entries.pop(key, None)
-        if cached is not None:
-            # Move it to the end: the first one is the least recently used.
-            self._entries[key] = cached
-            return cached
-        verdict = review(request, self._policy)
-        if not verdict.ask:
-            self._store(key, verdict)
+        verdict = self._entries.pop(key, None) or review(request, self._policy)
+        if not verdict.ask and len(key) + len(verdict.after_uid) <= MAX_ENTRY_BYTES:
+            if len(self._entries) >= MAX_ENTRIES:
+                del self._entries[next(iter(self._entries))]
+            # At the end: the first one is the least recently used.
+            self._entries[key] = verdict
         return verdict
-
-    def _store(self, key: bytes, verdict: Verdict) -> None:
-        """Add a verdict at the end; if there are too many, drop the first."""
-        if len(key) + len(verdict.after_uid) > MAX_ENTRY_BYTES:
-            return
-        if len(self._entries) >= MAX_ENTRIES:
-            del self._entries[next(iter(self._entries))]
-        self._entries[key] = verdict
 
 
 def cache_key(pod: Pod) -> bytes:

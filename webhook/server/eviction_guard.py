@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from certs.clock import wall_clock
 from certs.errors import describe_error
 from webhook.core.errors import Malformed
-from webhook.core.eviction import EvictedPod, Eviction, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
+from webhook.core.eviction import EvictedPod, EvictionDecision, decide_eviction, is_lost, read_evicted_pod
 from webhook.core.reasons import Finding, Reason
 from webhook.server.admission_review import EvictionRequest
 from webhook.server.errors import PodNotFound, PodUnreadable
@@ -48,22 +48,19 @@ class EvictionGuard:
             return _as_asked(Reason.EVICTION_LONG_ENOUGH)
         try:
             async with asyncio.timeout(seconds):
-                return await self._look(self._pods, request, request.object)
+                pod = read_evicted_pod(await self._pods.get(request.namespace, request.name))
+                decision = decide_eviction(request.object, pod, self._limit, _seconds_late(pod))
+                # On a dead node, no message can finish, and a user who drains it wants its pods gone.
+                node = pod.spec.node
+                if decision.grace_period is not None and node and is_lost(await self._pods.node(node)):
+                    return _as_asked(Reason.EVICTION_OF_LOST_NODE)
+                return decision
         except PodNotFound:
             return _as_asked(Reason.EVICTION_GONE)
         except TimeoutError:
             return self._unreadable("the API server did not respond in time")
         except (PodUnreadable, Malformed) as error:
             return self._unreadable(str(error))
-
-    async def _look(self, pods: ClusterPods, request: EvictionRequest, eviction: Eviction) -> EvictionDecision:
-        pod = read_evicted_pod(await pods.get(request.namespace, request.name))
-        decision = decide_eviction(eviction, pod, self._limit, _seconds_late(pod))
-        # On a dead node, no message can finish, and a user who drains it wants its pods gone.
-        node = pod.spec.node
-        if decision.grace_period is not None and node and is_lost(await pods.node(node)):
-            return _as_asked(Reason.EVICTION_OF_LOST_NODE)
-        return decision
 
     def _unreadable(self, why: str) -> EvictionDecision:
         now = time.monotonic()

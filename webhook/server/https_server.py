@@ -87,17 +87,14 @@ class DrainingServer(uvicorn.Server):
         if self._readiness.draining:
             if self._deadline is None:
                 self._deadline = now + self._drain_seconds
-                self._disable_keep_alive()
+                # Also close connections after responses to requests received before the drain.
+                # uvicorn: the protocols of the open connections.
+                for connection in self.server_state.connections:
+                    if isinstance(connection, HttpProtocol):
+                        connection.disable_keep_alive()
             if now >= self._deadline:
                 self.should_exit = True
         return await super().on_tick(counter)
-
-    def _disable_keep_alive(self) -> None:
-        """Also close connections after responses to requests received before the drain."""
-        # uvicorn: the protocols of the open connections.
-        for connection in self.server_state.connections:
-            if isinstance(connection, HttpProtocol):
-                connection.disable_keep_alive()
 
 
 def serve(policy: Policy, options: ServerOptions) -> None:

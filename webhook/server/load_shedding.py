@@ -52,10 +52,9 @@ class LoadShedder:
 
     def response_sent(self, connection: Connection) -> None:
         """Move a connection that got a response to the end of the queue."""
-        known = connection in self._new or connection in self._served
-        self._new.pop(connection, None)
-        self._served.pop(connection, None)
-        if known:
+        if connection in self._new or connection in self._served:
+            self._new.pop(connection, None)
+            self._served.pop(connection, None)
             self._served[connection] = None
 
     def closed(self, connection: Connection) -> None:

@@ -55,11 +55,9 @@ class ClusterPods:
     async def _get(self, path: str, kind: str) -> JsonObject | None:
         try:
             return (await self._api_server.request("GET", path, kind)).object
-        except StatusError as refused:
-            if refused.status == HTTPStatus.NOT_FOUND:
+        except (StatusError, ApiServerUnavailable) as error:
+            if isinstance(error, StatusError) and error.status == HTTPStatus.NOT_FOUND:
                 return None
-            raise PodUnreadable(str(refused)) from None
-        except ApiServerUnavailable as error:
             raise PodUnreadable(str(error)) from None
 
     async def aclose(self) -> None:

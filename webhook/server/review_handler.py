@@ -89,7 +89,7 @@ class ReviewHandler:
         """Answer a review, or reject an invalid request."""
         received = started = perf_counter()
         # Removed from the scope, as below: it references the connection, which references it.
-        release_body = scope.get("extensions", {}).pop(RELEASE_BODY, _do_nothing)
+        release_body = scope.get("extensions", {}).pop(RELEASE_BODY, lambda: None)
         try:
             body = await self._read_body(scope, receive)
             started = perf_counter()
@@ -130,16 +130,11 @@ class ReviewHandler:
             decision = await self._guard.decide(request, self._until(deadline), by_api_server=by_api_server)
             self._telemetry.record_eviction(request, decision.verdict)
             return review_eviction(request, decision)
-        images = self._images if by_api_server else self._public_images
-        return await self._review_with_images(images, request, verdict, deadline)
-
-    async def _review_with_images(
-        self, sources: ImageSources | None, request: Request, verdict: Verdict, deadline: float
-    ) -> Verdict:
-        """Look up what the verdict depends on, and review again; the result may require further lookups."""
-        images: dict[str, Image | Unavailable] = {}
+        sources = self._images if by_api_server else self._public_images
         if sources and len(cache_key(request.object)) > LARGEST_WAITING:
             return review(request, self._policy, dict.fromkeys(verdict.ask, _TOO_LARGE_TO_WAIT))
+        images: dict[str, Image | Unavailable] = {}
+        # Look up what the verdict depends on, and review again; the result may require further lookups.
         while sources and verdict.ask:
             images |= await sources.find(request.object, verdict.ask, request.namespace, self._until(deadline))
             verdict = review(request, self._policy, images)
@@ -176,10 +171,6 @@ class ReviewHandler:
 
     def _too_large(self) -> RequestRejected:
         return RequestRejected(Reason.REVIEW_TOO_LARGE, f"The limit is {self._limits.body_bytes} bytes.")
-
-
-def _do_nothing() -> None:
-    """Stand in for an extension that a server does not have."""
 
 
 def seconds_to_respond(query: bytes) -> float:

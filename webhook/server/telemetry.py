@@ -97,10 +97,7 @@ def user_kind(user: str) -> str:
 
     https://kubernetes.io/docs/reference/access-authn-authz/authentication/
     """
-    for prefix, kind in _USER_KINDS:
-        if user.startswith(prefix):
-            return kind
-    return "user"
+    return next((kind for prefix, kind in _USER_KINDS if user.startswith(prefix)), "user")
 
 
 _ENCODER = msgspec.json.Encoder()
