@@ -57,9 +57,8 @@ class Authenticator:
         if not self._attempts_left:
             return False
         self._attempts_left -= 1
-        challenges = parse_challenges(response.header_values(CHALLENGE))
         previous, self.headers = self.headers, {}
-        authorization = await self._authorization(challenges)
+        authorization = await self._authorization(parse_challenges(response.header_values(CHALLENGE)))
         if authorization:
             self.headers = {AUTHORIZATION: authorization}
         return bool(authorization) and self.headers != previous

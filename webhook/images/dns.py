@@ -42,16 +42,13 @@ class DnsResolver:
         result = _getaddrinfo(host, socket.AI_NUMERICHOST)
         if isinstance(result, OSError):
             # It is not an address.
-            result = await self._query(host)
+            query = self._pending.get(host) or self._start(host)
+            # Not cancelled: others may wait for it, and its thread continues.
+            await asyncio.wait([query], timeout=TIMEOUT_SECONDS)
+            result = query.result() if query.done() else DnsTimeout()
         if isinstance(result, OSError):
             raise result
         return result
-
-    async def _query(self, host: str) -> Sequence[str] | OSError:
-        query = self._pending.get(host) or self._start(host)
-        # Not cancelled: others may wait for it, and its thread continues.
-        await asyncio.wait([query], timeout=TIMEOUT_SECONDS)
-        return query.result() if query.done() else DnsTimeout()
 
     def _start(self, host: str) -> asyncio.Future[Sequence[str] | OSError]:
         namespace = NAMESPACE.get()

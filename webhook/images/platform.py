@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from webhook.core.formatting import listed
 from webhook.core.pod import NodeSelectorTerm, Pod
@@ -92,7 +92,13 @@ def choose_manifest(entries: Sequence[Descriptor], platform: Platform) -> Descri
         return without_platform[0]
     if not without_platform and len({_os_and_architecture(entry) for entry in images}) == 1:
         return min(images, key=_variant_of)
-    raise LookupFailed(Reason.IMAGE_PLATFORM_MISSING, _missing(images, platform))
+    platforms = dict.fromkeys(
+        str(Platform(*as_strings((entry.platform.os, entry.platform.architecture, entry.platform.variant))))
+        for entry in images
+        if entry.platform
+    )
+    detail = f"it is not for {printable(str(platform))}, but for {listed(map(printable, platforms)) or 'none'}"
+    raise LookupFailed(Reason.IMAGE_PLATFORM_MISSING, detail)
 
 
 def _is_attestation(entry: Descriptor) -> bool:
@@ -116,12 +122,3 @@ def _variant_of(entry: Descriptor) -> int:
 def _variant_number(architecture: str, variant: str) -> int:
     number = (variant or _DEFAULT_VARIANTS.get(_normalize(architecture), "")).removeprefix("v")
     return int(number) if number.isdecimal() and len(number) < 4 else 0
-
-
-def _missing(images: Iterable[Descriptor], platform: Platform) -> str:
-    platforms = dict.fromkeys(
-        str(Platform(*as_strings((entry.platform.os, entry.platform.architecture, entry.platform.variant))))
-        for entry in images
-        if entry.platform
-    )
-    return f"it is not for {printable(str(platform))}, but for {listed(map(printable, platforms)) or 'none'}"

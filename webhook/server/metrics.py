@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import accumulate
 
@@ -46,7 +46,7 @@ class Metrics(Collector):
         self._shedder = shedder
         # Exists from the start, so that an alert sees the first one: `increase` needs a value before it.
         defect = Reason.DEFECT.kind.value, Reason.DEFECT.value, False
-        self._reviews: dict[tuple[str, str, bool], Series] = {defect: Series()}
+        self._reviews: defaultdict[tuple[str, str, bool], Series] = defaultdict(Series, {defect: Series()})
         self._evictions: Counter[tuple[str, str, bool]] = Counter()
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -56,10 +56,7 @@ class Metrics(Collector):
 
     def observe(self, reason: Reason, *, outcome: Kind, dry_run: bool, seconds: float) -> None:
         """Count one review."""
-        key = outcome.value, reason.value, dry_run
-        series = self._reviews.get(key)
-        if series is None:
-            series = self._reviews[key] = Series()
+        series = self._reviews[outcome.value, reason.value, dry_run]
         series.seconds += seconds
         series.buckets[bisect_left(BUCKETS, seconds)] += 1
 

@@ -49,15 +49,13 @@ class Telemetry:
 
     def record_review(self, request: Request, verdict: Verdict, seconds: float) -> None:
         """Record a review soon."""
-        pending = self._pending
-        pending.append(
-            ReviewRecord(
-                time.time(), request.uid, request.namespace, request.pod_name, request.dry_run, verdict, seconds
-            )
+        record = ReviewRecord(
+            time.time(), request.uid, request.namespace, request.pod_name, request.dry_run, verdict, seconds
         )
-        if len(pending) == 1:
+        self._pending.append(record)
+        if len(self._pending) == 1:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        elif len(pending) >= BATCH_SIZE:
+        elif len(self._pending) >= BATCH_SIZE:
             self.flush()
 
     def record_eviction(self, request: EvictionRequest, finding: Finding) -> None:
