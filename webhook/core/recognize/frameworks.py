@@ -79,11 +79,8 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def is_met_by(self, words: Sequence[str], variables: Mapping[str, str]) -> bool:
         """Tell whether a command line or its variables meet the condition."""
-        given = option_value(words, self.flags) if self.flags else None
-        if given is not None and fnmatchcase(given, self.value):
-            return True
-        value = variables.get(self.env) if self.env else None
-        return value is not None and fnmatchcase(value, self.value)
+        values = (option_value(words, self.flags), variables.get(self.env))
+        return any(value is not None and fnmatchcase(value, self.value) for value in values)
 
 
 class Framework(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -296,7 +293,4 @@ def option_index(words: Sequence[str], names: Sequence[str]) -> int | None:
 
 def _is_option(word: str, names: Sequence[str]) -> bool:
     """Tell whether a word is one of the options, as `--flag`, `--flag=value` or `-fVALUE`."""
-    for name in names:
-        if word.startswith(name) and (len(name) == 2 or word[len(name) : len(name) + 1] in ("", "=")):
-            return True
-    return False
+    return any(word.startswith(name) and (len(name) == 2 or word[len(name) :][:1] in ("", "=")) for name in names)

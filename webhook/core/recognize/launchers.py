@@ -78,9 +78,7 @@ class Launch(msgspec.Struct, frozen=True):
         for position, word in enumerate(self.words):
             option, equals, value = word.partition("=")
             if option in self.launcher.string:
-                if equals:
-                    return value
-                return self.words[position + 1] if position + 1 < len(self.words) else None
+                return value if equals else next(iter(self.words[position + 1 :]), None)
         return None
 
 
@@ -105,12 +103,7 @@ class Launchers:
         """Return the launchers that a word may run; a version suffix is ignored."""
         name = basename(word)
         found = self._exact.get(name) or self._exact.get(name.rstrip(_VERSION))
-        if found:
-            return found
-        for pattern, launchers in self._globs:
-            if pattern.match(name):
-                return launchers
-        return ()
+        return found or next((launchers for pattern, launchers in self._globs if pattern.match(name)), ())
 
     def launch(self, argv: Sequence[str], start: int) -> Launch | None:
         """Return the launcher at an index, with its options; None if the word there launches nothing."""

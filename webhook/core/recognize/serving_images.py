@@ -29,6 +29,4 @@ _CONTAINERS = frozenset(container for group in TABLE.kind for container in group
 
 def serves_by_image(image: str, container: str) -> bool:
     """Tell whether a container is a server or helper, by the name of its image or its own name."""
-    if container in _CONTAINERS:
-        return True
-    return not _IMAGES.isdisjoint(split_image_name(image).ends)
+    return container in _CONTAINERS or not _IMAGES.isdisjoint(split_image_name(image).ends)
