@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from copy import copy
 from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from webhook.core.annotations import CONTAINER_NAME, LONGEST_CONTAINER_NAME, annotation_of
 from webhook.core.errors import Malformed
@@ -150,11 +150,7 @@ class Container(Part):
 
     def of_processes(self) -> Container:
         """Return a copy without fields that do not affect its processes."""
-        container = copy(self)
-        container.hints = NO_HINTS
-        container.ports = None
-        container.mounts = UNSET
-        return container
+        return replace(self, hints=NO_HINTS, ports=None, mounts=UNSET)
 
     @property
     def argv(self) -> list[str]:
@@ -274,6 +270,16 @@ class Spec(Part):
     runtime_class: str | None = msgspec.field(default=None, name="runtimeClassName")
     priority_class: str | None = msgspec.field(default=None, name="priorityClassName")
 
+    @property
+    def container_lists(self) -> tuple[tuple[str, list[Container]], ...]:
+        """The lists of containers by the names of their fields."""
+        return ("containers", self.containers), ("initContainers", self.init_containers or [])
+
+    @property
+    def all_containers(self) -> list[Container]:
+        """The regular containers, followed by the init containers."""
+        return [*self.containers, *(self.init_containers or ())]
+
 
 class Metadata(Part):
     """A pod's labels and annotations, and its name or generateName."""
@@ -332,8 +338,7 @@ def check_names(pod: Pod) -> None:
         Malformed: a name is not valid, or not unique.
 
     """
-    names = [container.name for container in pod.spec.containers]
-    names += [container.name for container in pod.spec.init_containers or ()]
+    names = [container.name for container in pod.spec.all_containers]
     for name in names:
         if len(name) > LONGEST_CONTAINER_NAME or not _is_name(name):
             raise Malformed(f"{quoted(name)} is not a valid container name; use a-z, 0-9 and -, at most 63 characters")
@@ -354,11 +359,16 @@ def drop_unread(pod: Pod) -> None:
     variables that neither the table nor a command mentions. Checksums, versions and volume names differ between
     releases or pods, and the values of variables may be secret. The name of an image is replaced by what it says.
     """
-    if pod.metadata:
-        _drop_unread_keys(pod.metadata)
+    metadata = pod.metadata
+    if metadata and metadata.labels:
+        metadata.labels = {key: value for key, value in metadata.labels.items() if is_read(key)}
+    if metadata and metadata.annotations:
+        annotations = metadata.annotations
+        metadata.annotations = {key: value for key, value in annotations.items() if is_read(key)}
+        metadata.unread_bytes = size_in_bytes(annotations) - size_in_bytes(metadata.annotations)
     if pod.spec.volumes:
         pod.spec.volumes = [volume for volume in pod.spec.volumes if volume.name.startswith(VOLUME)]
-    containers = (*pod.spec.containers, *(pod.spec.init_containers or ()))
+    containers = pod.spec.all_containers
     # A pod with more containers is refused, and hints for thousands of names would take seconds.
     has_hints = len(containers) <= MOST_CONTAINERS
     images: dict[str, str] = {}
@@ -375,15 +385,6 @@ def drop_unread(pod: Pod) -> None:
             read = VARIABLES | referenced_in(words) if "$(" in " ".join(words) else VARIABLES
             container.env = [variable for variable in container.env if variable.name in read] or None
     pod.images = images
-
-
-def _drop_unread_keys(metadata: Metadata) -> None:
-    if metadata.labels:
-        metadata.labels = {key: value for key, value in metadata.labels.items() if is_read(key)}
-    annotations = metadata.annotations
-    if annotations:
-        read = metadata.annotations = {key: value for key, value in annotations.items() if is_read(key)}
-        metadata.unread_bytes = size_in_bytes(annotations) - size_in_bytes(read)
 
 
 def size_in_bytes(texts: dict[str, str]) -> int:

@@ -127,7 +127,7 @@ class _Location(NamedTuple):
 def _locations(spec: Spec) -> dict[str, _Location]:
     return {
         container.name: _Location(f"/spec/{field}/{index}", f"/spec/{field}/{container.name}", container)
-        for field, containers in (("containers", spec.containers), ("initContainers", spec.init_containers or ()))
+        for field, containers in spec.container_lists
         for index, container in enumerate(containers)
     }
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UnsetType
 
 from webhook.core.annotations import Settings
-from webhook.core.pod import DEFAULT_GRACE, Container, Pod
+from webhook.core.pod import DEFAULT_GRACE, Pod
 from webhook.core.policy import Policy
 from webhook.core.reasons import Finding, Reason
 from webhook.core.status import Status
@@ -55,19 +55,11 @@ def plan_grace_period(pod: Pod, policy: Policy, settings: Settings, status: Stat
 
 
 def _probes(pod: Pod, seconds: int) -> list[ProbeGracePeriod]:
-    found: list[ProbeGracePeriod] = []
-    for index, container in enumerate(pod.spec.containers):
-        if container.liveness or container.startup:
-            found += _probes_of(container, "containers", index, seconds)
-    for index, container in enumerate(pod.spec.init_containers or ()):
-        if container.is_native_sidecar:
-            found += _probes_of(container, "initContainers", index, seconds)
-    return found
-
-
-def _probes_of(container: Container, container_list: str, index: int, seconds: int) -> list[ProbeGracePeriod]:
     return [
-        ProbeGracePeriod(container_list, index, container.name, name, probe.grace, seconds)
+        ProbeGracePeriod(field, index, container.name, name, probe.grace, seconds)
+        for field, containers in pod.spec.container_lists
+        for index, container in enumerate(containers)
+        if field == "containers" or container.is_native_sidecar
         for name, probe in (("livenessProbe", container.liveness), ("startupProbe", container.startup))
         if probe and (not isinstance(probe.grace, int) or probe.grace == seconds)
     ]

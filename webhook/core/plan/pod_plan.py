@@ -174,7 +174,7 @@ def _check_shared_volume(pod: Pod, mounted: Collection[str], workers: Collection
     for volume in pod.spec.volumes or ():
         if volume.name == VOLUME and not volume.empty_dir:
             raise Refused(Reason.VOLUME_CONFLICT, detail=f"volume {VOLUME} is not an emptyDir; rename your volume")
-    for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
+    for container in pod.spec.all_containers:
         if container.name not in mounted:
             continue
         for mount in container.mounts or ():
@@ -207,7 +207,4 @@ def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPl
 def _sidecars_to_restart(pod: Pod, status: Status | None) -> tuple[str, ...]:
     """Return the sidecars that are no longer native: without the restart policy, they would never end."""
     moved = (status.moved or {}) if status else {}
-    if not moved:
-        return ()
-    containers = pod.spec.init_containers or ()
-    return tuple(c.name for c in containers if c.name in moved and not c.is_native_sidecar)
+    return tuple(c.name for c in pod.spec.init_containers or () if c.name in moved and not c.is_native_sidecar)

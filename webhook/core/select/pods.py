@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from webhook.core.annotations import LABEL, LABEL_DISABLED, LABEL_ENABLED
 from webhook.core.errors import Refused
 from webhook.core.formatting import quoted
@@ -57,19 +55,13 @@ def check_size(pod: Pod) -> None:
         Refused: it has too many containers, or too much shell code.
 
     """
-    spec = pod.spec
-    count = len(spec.containers) + len(spec.init_containers or ())
+    containers = pod.spec.all_containers
+    count = len(containers)
     if count > MOST_CONTAINERS:
         raise Refused(Reason.TOO_MANY_CONTAINERS, detail=f"{count}; the limit is {MOST_CONTAINERS}")
     if count <= MOST_SHELL_TEXT // LONGEST_SCRIPT:
         return
-    size = 0
-    for container in (*spec.containers, *(spec.init_containers or ())):
-        size += _shell_text(container.command or ()) + _shell_text(container.args or ())
+    size = sum(min(len(word), LONGEST_SCRIPT) for each in containers for word in each.argv if len(word) > _SHORT)
     if size > MOST_SHELL_TEXT:
         detail = f"{size} characters; the limit is {MOST_SHELL_TEXT}; move scripts into files in the image"
         raise Refused(Reason.SHELL_TEXT_TOO_LONG, detail=detail)
-
-
-def _shell_text(words: Sequence[str]) -> int:
-    return sum([min(len(word), LONGEST_SCRIPT) for word in words if len(word) > _SHORT])

@@ -31,19 +31,14 @@ def is_windows(pod: Pod) -> bool:
     if spec.os and spec.os.name:
         # Kubelets reject the pod if this is wrong.
         return spec.os.name == _WINDOWS
-    return (
-        _has_windows_node_selector(spec)
-        or _has_windows_affinity(spec)
-        or _has_windows_options(spec)
-        or bool(spec.runtime_class and _RUNTIME_CLASS.search(spec.runtime_class))
-    )
-
-
-def _has_windows_node_selector(spec: Spec) -> bool:
     selector = spec.node_selector
-    if not selector:
-        return False
-    return _BUILD_LABEL in selector or any(_is_windows_value(selector.get(label, "")) for label in _OS_LABELS)
+    if selector and (
+        _BUILD_LABEL in selector or any(_is_windows_value(selector.get(label, "")) for label in _OS_LABELS)
+    ):
+        return True
+    if spec.runtime_class and _RUNTIME_CLASS.search(spec.runtime_class):
+        return True
+    return _has_windows_affinity(spec) or _has_windows_options(spec)
 
 
 def _has_windows_affinity(spec: Spec) -> bool:

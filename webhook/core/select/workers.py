@@ -54,7 +54,12 @@ def _find_workers(pod: Pod, settings: Settings, images: Images, recorded: Collec
     containers = pod.spec.containers
     if settings.containers:
         by_name = {container.name: container for container in containers}
-        return [Worker(_find_container(name, by_name), Reason.WORKER_NAMED) for name in settings.containers]
+        for name in settings.containers:
+            if name not in by_name:
+                detail = f"annotation {annotation_of('containers')} names {quoted(name)}; "
+                detail += f"the pod's containers are {listed(by_name)}"
+                raise Refused(Reason.CONTAINER_UNKNOWN, detail=detail)
+        return [Worker(by_name[name], Reason.WORKER_NAMED) for name in settings.containers]
     known = [worker for container in containers if (worker := _known_worker(container, images, recorded))]
     if known:
         return _with_similar_names(known, containers)
@@ -111,16 +116,6 @@ def _image_has_port(container: Container, images: Images) -> bool:
     return isinstance(image, Image) and image.serves and not container.command
 
 
-def _find_container(name: str, by_name: dict[str, Container]) -> Container:
-    if name in by_name:
-        return by_name[name]
-    raise Refused(
-        Reason.CONTAINER_UNKNOWN,
-        detail=f"annotation {annotation_of('containers')} names {quoted(name)}; "
-        f"the pod's containers are {listed(by_name)}",
-    )
-
-
 def _known_worker(container: Container, images: Images, recorded: Collection[str]) -> Worker | None:
     command = container.command or ()
     image = None if command else images.get(container.name)
@@ -165,12 +160,8 @@ def is_plainly_no_worker(pod: Pod, workers: list[Worker], images: Images) -> boo
         return False
     if any(isinstance(image, Image) and image.serves for image in images.values()):
         return True
-    return any(_serves(container) or _is_interactive(container) for container in pod.spec.containers)
-
-
-def _is_interactive(container: Container) -> bool:
-    """Tell whether a terminal is interactive, as with `kubectl run -it`; some charts set one for workers, too."""
-    return bool(container.tty) and not container.hints.suggests_worker
+    # A terminal is interactive, as with `kubectl run -it`; but some charts set one for workers, too.
+    return any(_serves(each) or (each.tty and not each.hints.suggests_worker) for each in pod.spec.containers)
 
 
 def _serves(container: Container) -> bool:
