@@ -89,7 +89,8 @@ def explain_needed_parent(worker: ExaminedWorker, signal: str) -> str:
         return reason
     if signal in ("", NO_SIGNAL, worker.kubelet_signal):
         return ""
-    no_hook = not worker.is_process_1 or not worker.can_hook or worker.context.sandbox.shares_processes
+    can_hook = not worker.shell_less and not worker.container.unchainable_hook
+    no_hook = not worker.is_process_1 or not can_hook or worker.context.sandbox.shares_processes
     if no_hook or (match and _would_rewrite_signal(worker, signal)):
         return f"{signal} is not what the kubelet sends"
     return ""

@@ -71,9 +71,8 @@ def _conditions_and_limits(worker: ExaminedWorker, match: Match, mode: Mode) -> 
 
 
 def _given(limit: Limit, words: Sequence[str], variables: dict[str, str]) -> float | None:
-    text = option_value(words, limit.flags) if limit.flags else None
-    if text is None and limit.env:
-        text = variables.get(limit.env)
+    text = option_value(words, limit.flags)
+    text = variables.get(limit.env) if text is None else text
     if text is None:
         return None
     try:

@@ -31,10 +31,9 @@ class FlagPlan(msgspec.Struct, frozen=True):
 
     def for_unchangeable_command(self) -> FlagPlan:
         """Return the findings for a command line that cannot be changed."""
-        findings = tuple(
+        findings = (
             replace(finding, reason=Reason.FLAGS_MISSING) if finding.reason is Reason.FLAGS_ADDED else finding
             for finding in self.findings
-            if finding.reason is not Reason.FLAGS_LOWERED
         )
         return FlagPlan((), tuple(finding for finding in findings if finding.reason.kind is not Kind.CHANGE))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import TypeVar
 
 import msgspec
@@ -31,6 +31,7 @@ def memoized(arguments: type[Arguments]) -> Callable[[Callable[[Arguments], Resu
         def remembered(text: bytes) -> Result:
             return function(read(text))
 
+        @wraps(function)
         def memoized_function(argument: Arguments) -> Result:
             try:
                 text = write(argument)
@@ -38,7 +39,6 @@ def memoized(arguments: type[Arguments]) -> Callable[[Callable[[Arguments], Resu
                 return function(argument)
             return remembered(text) if len(text) <= LONGEST_ARGUMENTS else function(argument)
 
-        memoized_function.__doc__ = function.__doc__
         return memoized_function
 
     return memoize

@@ -114,11 +114,6 @@ class ExaminedWorker(WorkerFacts, frozen=True, gc=False, kw_only=True):
         """Whether an earlier injection's record is all that is known about the command."""
         return self.recorded is not None and not self.is_complete
 
-    @property
-    def can_hook(self) -> bool:
-        """Whether a hook can run."""
-        return not self.shell_less and not self.container.unchainable_hook
-
 
 def facts_of(
     worker: Worker, settings: Settings, context: PodContext, images: Images, recorded: Mapping[str, WorkerStatus]
@@ -128,19 +123,19 @@ def facts_of(
     image = images.get(container.name)
     shell_less = ""
     if context.shell == DEFAULT_SHELL:
-        shell_less = image.shell_less if isinstance(image, Image) else ""
-        shell_less = shell_less or container.hints.shell_less
+        shell_less = (isinstance(image, Image) and image.shell_less) or container.hints.shell_less
     record = recorded.get(container.name)
     return WorkerFacts(container.of_processes(), worker.reason, settings, context, shell_less, image, record)
 
 
 def examine(facts: WorkerFacts) -> ExaminedWorker:
     """Examine a worker container."""
-    container, settings, context, image = facts.container, facts.settings, facts.context, facts.image
+    container, settings, context = facts.container, facts.settings, facts.context
+    image, recorded = facts.image, facts.recorded
     argv, is_complete = _argv(container, settings, image)
     found = find_framework(container.expand(argv))
-    line, match = found if is_complete else _recorded_framework(found, facts.recorded)
-    signal = _image_signal(facts)
+    line, match = found if is_complete else _recorded_framework(found, recorded)
+    signal = image_signal(image) if isinstance(image, Image) else recorded.image_signal if recorded else ""
     # Others can edit the record.
     is_valid = isinstance(image, Image) or signal_number(signal)
     return ExaminedWorker(
@@ -182,9 +177,3 @@ def _recorded_framework(found: Recognized, recorded: WorkerStatus | None) -> Rec
         return found
     # The command line, which was looked up from the image, is no longer known.
     return line, Match(framework, Program((), None), 0)
-
-
-def _image_signal(facts: WorkerFacts) -> str:
-    if isinstance(facts.image, Image):
-        return image_signal(facts.image)
-    return facts.recorded.image_signal if facts.recorded else ""
