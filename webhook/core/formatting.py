@@ -17,8 +17,7 @@ def listed(names: Iterable[str]) -> str:
 
 def quoted(value: str) -> str:
     """Quote a value from a manifest as one line of printable characters, shortened if it is long."""
-    text = json.dumps(value[: _LONGEST_QUOTE + 1], ensure_ascii=False)
-    text = printable(text)
+    text = printable(json.dumps(value[: _LONGEST_QUOTE + 1], ensure_ascii=False))
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + '…"'
 
 

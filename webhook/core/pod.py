@@ -34,6 +34,7 @@ MOST_CONTAINERS = 250
 _NOT_JSON = "\x7f"
 """Begins the names of the fields that `drop_unread` fills in: no manifest has such a key."""
 _COMMAND = annotation_of("command")
+_is_name = lru_cache(1024)(CONTAINER_NAME.fullmatch)
 Argv = list[str] | UnsetType | None
 StringMap = dict[str, str] | UnsetType | None
 
@@ -345,11 +346,6 @@ def check_names(pod: Pod) -> None:
     if len(set(names)) < len(names):
         twice, _ = Counter(names).most_common(1)[0]
         raise Malformed(f"Two containers are named {twice!r}")
-
-
-@lru_cache(1024)
-def _is_name(text: str) -> bool:
-    return CONTAINER_NAME.fullmatch(text) is not None
 
 
 def drop_unread(pod: Pod) -> None:

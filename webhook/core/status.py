@@ -67,8 +67,6 @@ class Status(msgspec.Struct, omit_defaults=True):
         if GRACE_POINTER not in self.before:
             return None
         value = self.before[GRACE_POINTER]
-        if value is None:
-            return default
         # Not isinstance(): others can edit the annotation, and True is an int.
         return value if type(value) is int else default
 

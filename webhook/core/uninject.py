@@ -137,9 +137,7 @@ class _Undo:
         """Unwrap a hook."""
         path = (*self._place_of(name), "lifecycle", "preStop", "exec", "command")
         parent, key, _ = self._locate(path)
-        if key is None or not isinstance(parent[key], list):
-            return
-        if is_wrapped(parent[key]):
+        if key is not None and isinstance(parent[key], list) and is_wrapped(parent[key]):
             self.put_back(path, remove_wrapper(parent[key]))
 
     def _place_of(self, name: str) -> Path:
@@ -176,7 +174,7 @@ class _Undo:
             if isinstance(parent, dict):
                 key = token if token in parent else None
             elif isinstance(parent, list):
-                key = _find_item(parent, _item_key(path[: depth - 1]), token)
+                key = _find_item(parent, "mountPath" if path[depth - 2] == "volumeMounts" else "name", token)
             else:
                 return None, None, at
             at += f"/{escape(token if key is None else str(key))}"
@@ -195,11 +193,6 @@ def _path(named: str) -> Path:
 def _is_empty(value: Any) -> bool:
     """Tell whether only empty objects are left; an empty string or a zero is a value."""
     return all(map(_is_empty, value.values())) if isinstance(value, dict) else value == []
-
-
-def _item_key(path: Path) -> str:
-    """Return the key that identifies the items of a list."""
-    return "mountPath" if path[-1] == "volumeMounts" else "name"
 
 
 def _find_item(items: list[Any], key: str, value: str) -> int | None:

@@ -197,9 +197,8 @@ class _Reader:
             is_last = index == len(commands) - 1 and not traps and not depth
             replaces = is_process_1 and "exec" in command[:start] and is_last
             if len(words) == 1 and words[0] in _ALL_ARGUMENTS:
-                inner = self.read(
-                    arguments[1:], None if offset is None else offset + 1, launches, is_process_1=replaces
-                )
+                after_name = None if offset is None else offset + 1
+                inner = self.read(arguments[1:], after_name, launches, is_process_1=replaces)
             else:
                 inner = self.read(words, None, launches, is_process_1=replaces)
             programs.extend(_at_position(program, positions[index], in_loop=depth > 0) for program in inner.programs)
