@@ -5,33 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from webhook.core.plan.worker_facts import ExaminedWorker
 from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
-from webhook.core.wrapper import sidecar_hook, worker_hook, wrap, wrapped_command
+from webhook.core.wrapper import is_wrapped, sidecar_hook, worker_hook, wrap, wrapped_command
 
 Hook: TypeAlias = tuple[list[str] | None, list[Finding]]
 """The command of a container's preStop hook, None if it stays unchanged; and the findings."""
 
 
-def plan_worker_hook(
-    container: Container, shell: str, action: str, *, sidecars_wait: bool, process_1_is_wrapper: bool
-) -> Hook:
-    """Put the worker's hook before the existing one.
-
-    With `sidecars_wait`, sidecars notice when the container ends. With `process_1_is_wrapper`, its process 1 is a loop
-    or a parent.
-    """
-    unchainable = container.unchainable_hook
-    if unchainable:
-        return None, [Finding(Reason.HOOK_KEPT, container.name, unchainable)]
-    chained = _has_own_hook(container)
+def plan_worker_hook(worker: ExaminedWorker, action: str, wrapper: list[str] | None) -> Hook:
+    """Put the worker's hook before the existing one; `wrapper` is what is put before the worker's command, if any."""
+    container, context = worker.container, worker.context
+    if worker.shell_less:
+        return None, [Finding(Reason.HOOK_IMPOSSIBLE, container.name, worker.shell_less)]
+    if container.unchainable_hook:
+        return None, [Finding(Reason.HOOK_KEPT, container.name, container.unchainable_hook)]
+    if worker.is_recorded:
+        return None, []
     command = worker_hook(
-        shell,
+        context.shell,
         container.name,
         action,
-        sidecars_wait=sidecars_wait,
-        chained=chained,
-        process_1_is_wrapper=process_1_is_wrapper,
+        sidecars_wait=context.sidecars_wait,
+        chained=_has_own_hook(container),
+        # Another webhook may have put its own program in front of the wrapper; these programs exec what they start.
+        process_1_is_wrapper=wrapper is not None or is_wrapped(container.argv),
     )
     return _prepend(container, command, Reason.KILL_FILE_HOOK)
 

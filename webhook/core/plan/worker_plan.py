@@ -15,9 +15,8 @@ from webhook.core.plan.flags import Edit, plan_flags
 from webhook.core.plan.lookup_failures import is_registry_trouble
 from webhook.core.plan.memoization import memoized
 from webhook.core.plan.mode import choose_mode, ends_by_itself, requested_mode
-from webhook.core.plan.prestop_hooks import Hook, plan_worker_hook
+from webhook.core.plan.prestop_hooks import plan_worker_hook
 from webhook.core.plan.worker_facts import DEFAULT_SIGNAL, NO_SIGNAL, ExaminedWorker, WorkerFacts, examine
-from webhook.core.pod import Container
 from webhook.core.reasons import Finding, Reason
 from webhook.core.recognize.processes import may_die_of_term, must_be_process_1, signal_to_process_1
 from webhook.core.select.workers import Worker
@@ -76,7 +75,7 @@ def plan_worker(facts: WorkerFacts) -> WorkerPlan:
         signal = hook_signal
     role = Finding(worker.reason, name, framework.title if framework else "")
     action = _hook_action(worker, mode, treatment, signal, hook_signal) if may_raise_grace else ""
-    hook, hook_findings = _hook(worker, action, wrapper)
+    hook, hook_findings = plan_worker_hook(worker, action, wrapper)
     image, cautions = _image_findings(worker), find_cautions(worker, mode)
     writes_command = wrapper is not None and not worker.container.command
     return WorkerPlan(
@@ -92,20 +91,6 @@ def plan_worker(facts: WorkerFacts) -> WorkerPlan:
         image_signal=worker.image_signal,
         is_recorded=worker.is_recorded,
         may_raise_grace=may_raise_grace,
-    )
-
-
-def _hook(worker: ExaminedWorker, action: str, wrapper: list[str] | None) -> Hook:
-    container = worker.container
-    if worker.shell_less:
-        return None, [Finding(Reason.HOOK_IMPOSSIBLE, container.name, worker.shell_less)]
-    if worker.is_recorded and not container.unchainable_hook:
-        return None, []
-    # Another webhook may have put its own program in front of the wrapper; these programs exec what they start.
-    is_ours = wrapper is not None or is_wrapped(container.argv)
-    context = worker.context
-    return plan_worker_hook(
-        container, context.shell, action, sidecars_wait=context.sidecars_wait, process_1_is_wrapper=is_ours
     )
 
 
@@ -203,12 +188,9 @@ def check_annotations_apply(settings: Settings, workers: Iterable[Worker], plans
         raise _without_effect("loop_delay", "no worker runs in loop mode")
     if settings.stop_signal is not None and Mode.SIGNAL not in modes:
         raise _without_effect("stop_signal", "no worker runs in signal mode")
-    if settings.command is not None and all(_has_own_command(worker.container) for worker in workers):
+    containers = [worker.container for worker in workers]
+    if settings.command is not None and all(each.command and not is_wrapped(each.argv) for each in containers):
         raise _without_effect("command", "every worker has a command: in the manifest")
-
-
-def _has_own_command(container: Container) -> bool:
-    return bool(container.command) and not is_wrapped(container.argv)
 
 
 def _without_effect(field: str, why: str) -> Refused:
