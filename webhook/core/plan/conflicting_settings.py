@@ -18,18 +18,15 @@ _PROBE = "a probe checks process 1, which is a shell in loop mode; make sure tha
 
 def find_cautions(worker: ExaminedWorker, mode: Mode) -> list[Finding]:
     """Return the cautions about a worker in its mode."""
-    name, framework = worker.container.name, worker.framework
+    name, framework, launches = worker.container.name, worker.framework, worker.line.launches
     findings = []
     if mode is Mode.LOOP and worker.has_own_loop:
         findings.append(Finding(Reason.OWN_LOOP, name))
-    if mode is Mode.LOOP and any(launch.launcher.prepares for launch in worker.line.launches):
+    if mode is Mode.LOOP and any(launch.launcher.prepares for launch in launches):
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, _PREPARES))
-    if (
-        framework
-        and mode is Mode.SIGNAL
-        and any(launch.loses_signal(SIGNALS[framework.signal]) for launch in worker.line.launches)
-    ):
-        what = f"its launcher rewrites signals, and the worker needs {framework.signal}."
+    signal = framework.signal if framework and mode is Mode.SIGNAL else ""
+    if signal and any(launch.loses_signal(SIGNALS[signal]) for launch in launches):
+        what = f"its launcher rewrites signals, and the worker needs {signal}."
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, what))
     if framework and mode is Mode.LOOP and framework.mode is Mode.SIGNAL:
         findings.append(Finding(Reason.NEVER_RETURNS, name))
@@ -38,10 +35,8 @@ def find_cautions(worker: ExaminedWorker, mode: Mode) -> list[Finding]:
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, name, framework.note))
     if has_probe_of_process_1(worker.container):
-        loops = mode is Mode.LOOP
-        findings.append(
-            Finding(Reason.FRAMEWORK_CAUTION, name, _PROBE) if loops else Finding(Reason.PROBE_OF_PROCESS_1, name)
-        )
+        reason, what = (Reason.FRAMEWORK_CAUTION, _PROBE) if mode is Mode.LOOP else (Reason.PROBE_OF_PROCESS_1, "")
+        findings.append(Finding(reason, name, what))
     if worker.runtime:
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, worker.runtime.caution))
     if worker.match and (worker.match.framework.conditions or worker.match.framework.limits):

@@ -48,18 +48,15 @@ def plan_grace_period(pod: Pod, policy: Policy, settings: Settings, status: Stat
     if original >= seconds:
         return GracePeriodPlan(seconds, original)
     # A probe's grace period must be at least 1 s.
-    probes = _probes(pod, max(original, 1))
-    findings = [Finding(Reason.GRACE_RAISED, detail=f"{original} s to {seconds} s")]
-    findings += [Finding(Reason.PROBE_GRACE, probe.container, f"{probe.probe}: {probe.seconds} s") for probe in probes]
-    return GracePeriodPlan(seconds, original, tuple(probes), tuple(findings))
-
-
-def _probes(pod: Pod, seconds: int) -> list[ProbeGracePeriod]:
-    return [
-        ProbeGracePeriod(field, index, container.name, name, probe.grace, seconds)
+    probe_seconds = max(original, 1)
+    probes = [
+        ProbeGracePeriod(field, index, container.name, name, probe.grace, probe_seconds)
         for field, containers in pod.spec.container_lists
         for index, container in enumerate(containers)
         if field == "containers" or container.is_native_sidecar
         for name, probe in (("livenessProbe", container.liveness), ("startupProbe", container.startup))
-        if probe and (not isinstance(probe.grace, int) or probe.grace == seconds)
+        if probe and (not isinstance(probe.grace, int) or probe.grace == probe_seconds)
     ]
+    findings = [Finding(Reason.GRACE_RAISED, detail=f"{original} s to {seconds} s")]
+    findings += [Finding(Reason.PROBE_GRACE, probe.container, f"{probe.probe}: {probe.seconds} s") for probe in probes]
+    return GracePeriodPlan(seconds, original, tuple(probes), tuple(findings))

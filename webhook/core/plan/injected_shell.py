@@ -45,9 +45,8 @@ def plan_injected_shell(pod: Pod, policy: Policy, worker: Container) -> Injected
     if policy.shell_source is ShellSource.IMAGE_VOLUME:
         # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
         volume = {"name": SHELL_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}}
-        return InjectedShell(
-            volume=volume, mount={"name": SHELL_VOLUME, "mountPath": SHELL_MOUNT_PATH, "readOnly": True}
-        )
+        mount = {"name": SHELL_VOLUME, "mountPath": SHELL_MOUNT_PATH, "readOnly": True}
+        return InjectedShell(volume=volume, mount=mount)
     resources = {"cpu": policy.shell_cpu, "memory": policy.shell_memory}
     return InjectedShell(init_container=_init_container(image, _user(pod, worker), resources))
 
@@ -66,9 +65,8 @@ def _check_names(pod: Pod, source: ShellSource) -> None:
         for mount in container.mounts or ():
             theirs = mount.path == SHELL_MOUNT_PATH and mount.name != SHELL_VOLUME
             if theirs or mount.path.startswith((f"{SHELL_MOUNT_PATH}/", COPIED_SHELL.removesuffix("/sh"))):
-                raise _conflict(
-                    container.name, f"a volume is mounted at {quoted(mount.mount_path)}; mount it elsewhere"
-                )
+                detail = f"a volume is mounted at {quoted(mount.mount_path)}; mount it elsewhere"
+                raise _conflict(container.name, detail)
 
 
 def _conflict(container: str, detail: str) -> Refused:

@@ -111,19 +111,14 @@ def parent_settings(
     launchers = {basename(launch.words[0]) for launch in line.launches if launch.launcher.stays}
     unknown = {basename(match.program.words[0])} if match and match.has_unknown_launcher else set()
     children = match.children_at_work if match else 0
-    return [str(original_grace), pattern, _names(launchers), _names(unknown), signal, str(children), _loop(line, match)]
+    is_endless = match.program.is_endless if match else line.is_endless
+    loop = ("endless" if is_endless else "loops") if is_looped(line, match) else ""
+    return [str(original_grace), pattern, _names(launchers), _names(unknown), signal, str(children), loop]
 
 
 def is_looped(line: CommandLine, match: Match | None) -> bool:
     """Tell whether a loop in the shell script restarts the worker."""
     return match.program.in_loop if match else line.has_loop
-
-
-def _loop(line: CommandLine, match: Match | None) -> str:
-    if not is_looped(line, match):
-        return ""
-    is_endless = match.program.is_endless if match else line.is_endless
-    return "endless" if is_endless else "loops"
 
 
 def _names(launchers: set[str]) -> str:

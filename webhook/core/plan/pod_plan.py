@@ -102,7 +102,12 @@ def plan_pod(
     if policy.registry_trouble is RegistryTrouble.REFUSE:
         check_lookups(findings, images)
     moved = tuple([sidecar.name for sidecar in sidecars]) if settings.sidecars is Sidecars.NATIVE else ()
-    sidecars += _plan_native_sidecars(pod, settings, context)
+    # The injected shell may arrive too late for the existing native sidecars.
+    sidecars += [
+        plan_native_sidecar(sidecar_facts(container, settings.sidecars, DEFAULT_SHELL, (), context))
+        for container in pod.spec.init_containers or ()
+        if container.is_native_sidecar
+    ]
     for sidecar in sidecars:
         findings += sidecar.findings
     # A dict serves as an ordered set with fast lookups.
@@ -152,15 +157,6 @@ def _plan_sidecars(
         plan_sidecar(sidecar_facts(container, settings.sidecars, shell, names, context))
         for container in pod.spec.containers
         if container.name not in names
-    ]
-
-
-def _plan_native_sidecars(pod: Pod, settings: Settings, context: PodContext) -> list[SidecarPlan]:
-    """Plan the existing native sidecars; the injected shell may arrive too late for them."""
-    return [
-        plan_native_sidecar(sidecar_facts(container, settings.sidecars, DEFAULT_SHELL, (), context))
-        for container in pod.spec.init_containers or ()
-        if container.is_native_sidecar
     ]
 
 

@@ -38,7 +38,9 @@ def is_windows(pod: Pod) -> bool:
         return True
     if spec.runtime_class and _RUNTIME_CLASS.search(spec.runtime_class):
         return True
-    return _has_windows_affinity(spec) or _has_windows_options(spec)
+    contexts = (spec.security, *[container.security for container in spec.all_containers])
+    has_options = any(each.windows and any(each.windows.values()) for each in contexts if each)
+    return has_options or _has_windows_affinity(spec)
 
 
 def _has_windows_affinity(spec: Spec) -> bool:
@@ -59,10 +61,3 @@ def _requires_windows(requirement: Requirement) -> bool:
 
 def _is_windows_value(value: str) -> bool:
     return value.lower().startswith(_WINDOWS)
-
-
-def _has_windows_options(spec: Spec) -> bool:
-    for part in (spec, *spec.containers, *(spec.init_containers or ())):
-        if part.security and part.security.windows and any(part.security.windows.values()):
-            return True
-    return False
