@@ -203,4 +203,4 @@ def _command_changes(workers: Iterable[WorkerPlan], sidecars: Iterable[SidecarPl
 def _sidecars_to_restart(pod: Pod, status: Status | None) -> tuple[str, ...]:
     """Return the sidecars that are no longer native: without the restart policy, they would never end."""
     moved = (status.moved or {}) if status else {}
-    return tuple(c.name for c in pod.spec.init_containers or () if c.name in moved and not c.is_native_sidecar)
+    return tuple([c.name for c in pod.spec.init_containers or () if c.name in moved and not c.is_native_sidecar])

@@ -38,9 +38,10 @@ def is_windows(pod: Pod) -> bool:
         return True
     if spec.runtime_class and _RUNTIME_CLASS.search(spec.runtime_class):
         return True
-    contexts = (spec.security, *[container.security for container in spec.all_containers])
-    has_options = any(each.windows and any(each.windows.values()) for each in contexts if each)
-    return has_options or _has_windows_affinity(spec)
+    for part in (spec, *spec.containers, *(spec.init_containers or ())):
+        if part.security and part.security.windows and any(part.security.windows.values()):
+            return True
+    return _has_windows_affinity(spec)
 
 
 def _has_windows_affinity(spec: Spec) -> bool:
