@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from webhook.core.annotations import Mode
+from webhook.core.plan.mode import ends_by_itself
 from webhook.core.plan.parent import has_probe_of_process_1
 from webhook.core.plan.worker_facts import ExaminedWorker
 from webhook.core.reasons import Finding, Reason
@@ -30,7 +31,7 @@ def find_cautions(worker: ExaminedWorker, mode: Mode) -> list[Finding]:
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, what))
     if framework and mode is Mode.LOOP and framework.mode is Mode.SIGNAL:
         findings.append(Finding(Reason.NEVER_RETURNS, name))
-    if framework and framework.caution and mode is Mode.SIGNAL:
+    if framework and framework.caution and mode is Mode.SIGNAL and not ends_by_itself(worker):
         findings.append(Finding(Reason.FRAMEWORK_CAUTION, name, framework.caution))
     if framework and framework.note:
         findings.append(Finding(Reason.FRAMEWORK_NOTE, name, framework.note))
