@@ -57,7 +57,9 @@ def _requires_windows(requirement: Requirement) -> bool:
         return operator in ("In", "Exists")
     if key not in _OS_LABELS:
         return False
-    return all(map(_is_windows_value, values)) if operator == "In" else operator == "NotIn" and "linux" in values
+    if operator == "In":
+        return bool(values) and all(map(_is_windows_value, values))
+    return operator == "NotIn" and "linux" in values
 
 
 def _is_windows_value(value: str) -> bool:
