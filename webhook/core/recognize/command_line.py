@@ -19,8 +19,6 @@ from webhook.core.recognize.shell_script import (
     simple_commands,
 )
 
-LONGEST_ARGV = 1024
-"""How many words a command line has at most to be read; longer ones are unknown."""
 _DEEPEST = 16
 """How many shell scripts may be nested."""
 _MOST_WORK = 32 * 1024
@@ -107,8 +105,6 @@ def read_command_line(argv: Sequence[str], launchers: Launchers) -> CommandLine:
     A shell that runs its arguments more than once (`"$@"; "$@"`), nested, would run them exponentially often. So beyond
     a limit, a shell's script is not read: the shell is the program.
     """
-    if len(argv) > LONGEST_ARGV:
-        return CommandLine((Program(argv, 0),), exec_chain=(argv[0],))
     return _Reader(launchers).read(argv, 0, (), is_process_1=True)
 
 

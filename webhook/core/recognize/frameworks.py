@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 import msgspec
 
 from webhook.core.annotations import Mode
-from webhook.core.recognize.command_line import LONGEST_ARGV, CommandLine, Program, read_command_line
+from webhook.core.recognize.command_line import CommandLine, Program, read_command_line
 from webhook.core.recognize.launchers import Launcher, Launchers, basename
 from webhook.core.recognize.patterns import any_of
 from webhook.core.tables import load_table
@@ -19,6 +19,8 @@ from webhook.core.tables import load_table
 MOST_ARGUMENTS_SEARCHED = 64
 """How many words of an unknown command are searched for a known one: launchers have few words."""
 
+_LONGEST_ARGV = 1024
+"""Commands of more words are not read: their program is unknown."""
 _LONGEST_MEMOIZED = 1000
 """Commands longer than this, in characters and words, are not memoized."""
 _LONGEST_CACHED = 16 * 1024
@@ -209,9 +211,9 @@ def find_framework(argv: Sequence[str]) -> Recognized:
 
 
 def _find_framework(argv: tuple[str, ...]) -> Recognized:
+    if len(argv) > _LONGEST_ARGV:
+        return CommandLine((Program(argv, 0),), exec_chain=argv[:1]), None
     line = read_command_line(argv, _LAUNCHERS)
-    if len(argv) > LONGEST_ARGV:
-        return line, None
     found = [best for program in line.programs if (best := _first_match(program))]
     if not found:
         found = [best for program in line.programs if (best := _first_match_after_launcher(program))]
