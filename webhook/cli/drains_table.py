@@ -12,11 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from webhook.core.formatting import pluralize, printable
+from webhook.core.formatting import pluralize
 from webhook.drains.clock import ServerClock
 from webhook.drains.health import Outage
 from webhook.drains.outcome import UNSUCCESSFUL, Outcome
-from webhook.drains.report import Row, outage_message, outcome_text, seconds_left, seconds_used, table_row
+from webhook.drains.report import Row, outage_message, outcome_text, printable, seconds_left, seconds_used, table_row
 from webhook.drains.selected_drains import SelectedDrains
 from webhook.drains.tracker import DrainEnded, DrainEvent, DrainStarted
 

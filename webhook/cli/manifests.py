@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonpatch
 
-from webhook.core.formatting import printable
+from webhook.core.formatting import escape_unprintable
 from webhook.core.patch.json_patch import Operation, escape
 from webhook.core.pod import JsonObject
 from webhook.yaml_patch import InvalidYaml, YamlStream
@@ -197,7 +197,7 @@ def _parse(path: str, text: str) -> Text:
 
 
 def _title(document: int, kind: str, name: str) -> str:
-    return printable(f"document {document + 1}, {kind}{name and f' {name}'}")
+    return escape_unprintable(f"document {document + 1}, {kind}{name and f' {name}'}")
 
 
 def _search(document: Any, index: int, pointer: str) -> Iterator[Template | Unknown]:

@@ -17,11 +17,11 @@ def listed(names: Iterable[str]) -> str:
 
 def quoted(value: str) -> str:
     """Quote a value from a manifest as one line of printable characters, shortened if it is long."""
-    text = printable(json.dumps(value[: _LONGEST_QUOTE + 1], ensure_ascii=False))
+    text = escape_unprintable(json.dumps(value[: _LONGEST_QUOTE + 1], ensure_ascii=False))
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + '…"'
 
 
-def printable(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """Escape characters that cannot be printed, such as half of a surrogate pair, which has no encoding."""
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
