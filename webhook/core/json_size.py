@@ -13,8 +13,8 @@ _OTHERS = bytes(set(range(256)) - set(_COUNTED))
 def has_more_values(text: bytes, limit: int) -> bool:
     """Tell whether a JSON text has more strings, or more other values, than a limit.
 
-    Takes microseconds for a text with few commas and brackets, and 60 ms at most where they have to be told from those
-    inside strings (measured: 19 MB, a limit of 300,000).
+    Takes microseconds for a text with few commas and brackets, and less than 80 ms where they have to be told from
+    those inside strings (measured: 18 MB, a limit of 300,000).
     """
     if len(text) <= limit or sum(map(text.count, (b"{", b"[", b",", b'"'))) <= limit:
         return False
